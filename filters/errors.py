@@ -1,0 +1,17 @@
+"""The one error a user is meant to read: what is wrong, where, and how to mend it."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Bad input or usage. The command line prints it as one line and exits with 2; nothing has been written.
+
+    what: the fault, in the user's terms ("score 11 is outside 0–10").
+    where: "file:line", "parameter --labels", "gates[2]" …; empty where there is no place to point at.
+    mend: what to type or change.
+    """
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+        self.what, self.where, self.mend = what, where, mend
+        text = f"{where}: {what}" if where else what
+        super().__init__(f"{text}; {mend}" if mend else text)
