@@ -1,0 +1,26 @@
+"""KFP adapter of the audit step."""
+
+from kfp import dsl
+
+from components.images import LIGHT
+
+
+@dsl.component(base_image=LIGHT, install_kfp_package=False)
+def audit(store: str, filter_key: str, label_set: str, run: str) -> str:
+    """Looks for what makes labels unfit to learn from: ranges, redundancy, boilerplate, copies, dominant sources.
+
+    Args:
+        store: URI of the object store, file:// or s3://.
+        filter_key: Key of the published filter.
+        label_set: Digest of the label set.
+        run: Name of this run.
+
+    Returns:
+        Digest of the audit.
+    """
+    from components.auditing.audit import audit as work
+    from components.step import step_context
+
+    with step_context("audit", store, filter_key, run) as step:
+        record = work(step.store, step.filter, label_set=label_set, progress=step.progress)
+        return str(step.keep(record).outputs["audit"])

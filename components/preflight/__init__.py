@@ -1,0 +1,1 @@
+"""Preflight: everything that can be refused before anything is spent."""

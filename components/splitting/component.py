@@ -1,0 +1,26 @@
+"""KFP adapter of the split step."""
+
+from kfp import dsl
+
+from components.images import LIGHT
+
+
+@dsl.component(base_image=LIGHT, install_kfp_package=False)
+def split(store: str, filter_key: str, label_set: str, run: str) -> str:
+    """Splits labels into train, validation and the frozen test part; copies stay on one side.
+
+    Args:
+        store: URI of the object store, file:// or s3://.
+        filter_key: Key of the published filter.
+        label_set: Digest of the label set.
+        run: Name of this run.
+
+    Returns:
+        Digest of the split.
+    """
+    from components.splitting.split import split as work
+    from components.step import step_context
+
+    with step_context("split", store, filter_key, run) as step:
+        record = work(step.store, step.filter, label_set=label_set, progress=step.progress)
+        return str(step.keep(record).outputs["split"])

@@ -1,0 +1,93 @@
+"""What every step of a run has in common: its store, its filter, its progress, and where it leaves its record.
+
+A component is then a signature and one call. Records lie under runs/<run>/<step>.json for the report that ends a run,
+whatever happened in it; DISTILLERY_RUN names a run on a laptop, Kubeflow's own id on a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from components.ledger import StepRecord
+from components.progress import Reporter, reporter
+from components.store import Store, digest_bytes, open_store
+from filters.errors import InputError
+from filters.loading import dump_filter, load_filter_text
+from filters.spec import Filter
+
+RUN = "DISTILLERY_RUN"
+
+
+def publish_filter(store: Store, flt: Filter) -> str:
+    """Puts the resolved filter under its own digest; returns the key that every step of the run reads it by."""
+    data = dump_filter(flt).encode()
+    key = f"filters/{flt.name}/v{flt.spec.version}/{digest_bytes(data)}.yaml"
+    store.put(key, data)
+    return key
+
+
+def read_filter(store: Store, key: str) -> Filter:
+    """The published filter, verified against the digest in its key."""
+    digest = key.rsplit("/", 1)[-1].removesuffix(".yaml")
+    return load_filter_text(store.get(key, digest=digest, max_bytes=1 << 20).decode(), where=key)  # type: ignore[arg-type]
+
+
+def step_key(run: str, step: str) -> str:
+    return f"runs/{run}/{step}.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    store: Store
+    run: str
+    progress: Reporter
+    filter_key: str = ""
+
+    @property
+    def filter(self) -> Filter:
+        return read_filter(self.store, self.filter_key)
+
+    def keep(self, record: StepRecord) -> StepRecord:
+        """Leaves the record where the report finds it, and tells whoever watches."""
+        self.store.put(step_key(self.run, self.name), json.dumps(record.to_json(), sort_keys=True, indent=1).encode())
+        self.progress.event("done", record=record.to_json())
+        return record
+
+    def fail(self, kind: str, message: str) -> None:
+        self.progress.event("failed", cause=kind, message=message)
+        failure = {"step": self.name, "kind": kind, "message": message}
+        self.store.put(step_key(self.run, "failure"), json.dumps(failure, indent=1).encode())
+
+
+@contextmanager
+def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[Step]:
+    """Opens a step. Bad input ends the process with exit code 2 and one line, anything else with its traceback.
+
+    store: store URI. filter_key: key of the published filter, "" before there is one. run: the run's name.
+    """
+    run = os.environ.get(RUN) or run
+    progress = reporter(name)
+    progress.event("started")
+    step: Step | None = None
+    try:
+        step = Step(name, open_store(store), run, progress, filter_key)
+        yield step
+    except Exception as error:
+        bad_input = isinstance(error, InputError)
+        message = str(error) if bad_input else f"{type(error).__name__}: {error}"
+        try:
+            if step is None:
+                progress.event("failed", cause="input" if bad_input else "fault", message=message)
+            else:
+                step.fail("input" if bad_input else "fault", message)
+        except Exception as second:  # the store may be what failed
+            progress.event("failed", cause="input" if bad_input else "fault", message=message, second=str(second))
+        if bad_input:
+            print(f"error: {message}", flush=True)
+            raise SystemExit(2) from None
+        raise

@@ -1,0 +1,73 @@
+"""The distill pipeline: from articles or labels to a promoted adapter, or to the reasons why not.
+
+One graph for a laptop (kfp.local), the Kubeflow backend and the operator. Steps exchange digests as strings; bulk data
+stay in the store. Reuse is the store's: each step finds its own record by the digest of its inputs, so KFP's cache is off.
+"""
+
+from __future__ import annotations
+
+from kfp import dsl
+
+from components.auditing.component import audit
+from components.benchmarking.component import benchmark
+from components.gating.component import gate
+from components.labeling.component import label
+from components.preflight.component import preflight
+from components.promotion.component import hold, promote, reject
+from components.reporting.component import report
+from components.splitting.component import split
+from components.training.component import train
+
+
+@dsl.pipeline(name="distill", description="Distil an LLM's judgement of articles into a small student, gated and promoted")
+def distill(
+    filter: str,
+    store: str,
+    articles: str = "",
+    labels: str = "",
+    profile: str = "",
+    overrides: list = [],  # noqa: B006 - KFP wants a literal default
+    max_rejects: str = "0",
+) -> None:
+    """Labels, audits, splits, trains, benchmarks, gates, and then promotes, holds or rejects.
+
+    Args:
+        filter: A filter's name, name/vN, or path.
+        store: URI of the object store, file:// or s3://.
+        articles: Articles for the oracle to label; leave empty where labels are given.
+        labels: Labels that exist already; leave empty where articles are given.
+        profile: A named set of overrides, such as laptop.
+        overrides: Settings for this run, each "path=value".
+        max_rejects: How many bad rows of labels may be left out, "20" or "1%".
+    """
+    run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+    last = report(store=store, run=run)
+    with dsl.ExitHandler(last, name="distill-steps"):
+        ready = preflight(
+            filter=filter,
+            articles=articles,
+            labels=labels,
+            store=store,
+            profile=profile,
+            overrides=overrides,
+            max_rejects=max_rejects,
+            run=run,
+        )
+        key = ready.output
+        labelled = label(
+            store=store, filter_key=key, articles=articles, labels=labels, max_rejects=max_rejects, run=run
+        )
+        audited = audit(store=store, filter_key=key, label_set=labelled.output, run=run)
+        parts = split(store=store, filter_key=key, label_set=labelled.output, run=run).after(audited)
+        student = train(store=store, filter_key=key, split=parts.output, run=run)
+        judged = benchmark(store=store, filter_key=key, adapter=student.output, split=parts.output, run=run)
+        gated = gate(
+            store=store, filter_key=key, adapter=student.output, benchmark=judged.outputs["Output"], run=run
+        )
+        verdict = gated.outputs["verdict"]
+        with dsl.If(gated.outputs["decision"] == "promote", name="passed"):
+            promote(store=store, filter_key=key, verdict=verdict, run=run)
+        with dsl.Elif(gated.outputs["decision"] == "approve", name="passed-awaits-approval"):
+            hold(store=store, filter_key=key, verdict=verdict, run=run)
+        with dsl.Else(name="rejected"):
+            reject(store=store, filter_key=key, verdict=verdict, run=run)
