@@ -4,8 +4,6 @@ One graph for a laptop (kfp.local), the Kubeflow backend and the operator. Steps
 stay in the store. Reuse is the store's: each step finds its own record by the digest of its inputs, so KFP's cache is off.
 """
 
-from __future__ import annotations
-
 from kfp import dsl
 
 from components.auditing.component import audit
@@ -50,12 +48,16 @@ def distill(
             store=store,
             profile=profile,
             overrides=overrides,
-            max_rejects=max_rejects,
             run=run,
         )
-        key = ready.output
+        key = ready.outputs["filter_key"]
         labelled = label(
-            store=store, filter_key=key, articles=articles, labels=labels, max_rejects=max_rejects, run=run
+            store=store,
+            filter_key=key,
+            articles=ready.outputs["articles"],
+            labels=ready.outputs["labels"],
+            max_rejects=max_rejects,
+            run=run,
         )
         audited = audit(store=store, filter_key=key, label_set=labelled.output, run=run)
         parts = split(store=store, filter_key=key, label_set=labelled.output, run=run).after(audited)

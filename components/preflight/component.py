@@ -1,5 +1,7 @@
 """KFP adapter of the preflight step."""
 
+from typing import NamedTuple
+
 from kfp import dsl
 
 from components.images import LIGHT
@@ -7,8 +9,8 @@ from components.images import LIGHT
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
 def preflight(
-    filter: str, articles: str, labels: str, store: str, profile: str, overrides: list, max_rejects: str, run: str
-) -> str:
+    filter: str, articles: str, labels: str, store: str, profile: str, overrides: list, run: str
+) -> NamedTuple("Ready", [("filter_key", str), ("articles", str), ("labels", str)]):  # type: ignore[valid-type]
     """Refuses in seconds what would fail later, and publishes the resolved filter.
 
     Args:
@@ -18,23 +20,20 @@ def preflight(
         store: URI of the object store, file:// or s3://.
         profile: A named set of overrides, such as laptop; may be empty.
         overrides: Settings for this run, each "path=value".
-        max_rejects: How many bad rows of labels may be left out, "20" or "1%".
         run: Name of this run.
 
     Returns:
-        Key of the published filter.
+        filter_key: Key of the published filter. articles, labels: What the run starts from, one of them empty.
     """
+    from typing import NamedTuple
+
     from components.preflight.preflight import preflight as work
     from components.step import step_context
 
     with step_context("preflight", store, "", run) as step:
         record = work(
-            step.store,
-            ref=filter,
-            articles=articles,
-            labels=labels,
-            profile=profile,
-            overrides=overrides,
-            max_rejects=max_rejects,
+            step.store, ref=filter, articles=articles, labels=labels, profile=profile, overrides=overrides
         )
-        return str(step.keep(record).outputs["filter_key"])
+        outputs = step.keep(record).outputs
+        ready = NamedTuple("Ready", [("filter_key", str), ("articles", str), ("labels", str)])
+        return ready(outputs["filter_key"], outputs["articles"], outputs["labels"])

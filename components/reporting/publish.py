@@ -1,0 +1,69 @@
+"""Writes a run's report from the records that its steps left in the store, whatever happened in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from components.ledger import StepRecord
+from components.reporting.context import Context
+from components.reporting.render import render_html, render_markdown, render_verdict
+from components.reporting.report import gather
+from components.step import read_filter, step_key
+from components.store import NotFound, Store, digest_json
+
+STEPS = ("preflight", "label", "audit", "split", "train", "benchmark", "gate", "promote", "hold", "reject")
+
+
+class Pages(NamedTuple):
+    html: str
+    verdict: str
+    record: StepRecord
+
+
+def _read(store: Store, key: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(store.get(key))
+    except NotFound:
+        return None
+    return found
+
+
+def summarise(store: Store, run: str) -> dict[str, Any]:
+    """One run in one document: its steps' records, their digests by name, and the failure where there was one."""
+    records = [record for step in STEPS if (record := _read(store, step_key(run, step)))]
+    summary: dict[str, Any] = {"run": run, "steps": records, "failure": _read(store, step_key(run, "failure"))}
+    for record in records:
+        summary |= record["outputs"]
+    return summary
+
+
+def summary_key(adapter: str) -> str:
+    return f"summaries/{adapter}.json"
+
+
+def last_key(name: str) -> str:
+    return f"summaries/last/{name}.json"
+
+
+def publish(store: Store, run: str, *, failed: bool, message: str) -> Pages:
+    """Renders and stores runs/<run>/report.html and report.md, and the summaries that `plan` and `report` read.
+
+    failed, message: what the runner said of the run; a step's own words go before it.
+    """
+    summary = summarise(store, run)
+    if failed and summary["failure"] is None:
+        summary["failure"] = {"step": "", "kind": "fault", "message": message}
+    flt = read_filter(store, summary["filter_key"]) if "filter_key" in summary else None
+    context: Context = gather(store, flt, summary)
+    html = render_html(context)
+    store.put(f"runs/{run}/report.html", html.encode())
+    store.put(f"runs/{run}/report.md", render_markdown(context).encode())
+    data = json.dumps(summary, sort_keys=True, indent=1).encode()
+    if flt is not None:
+        store.put(last_key(flt.name), data)
+    if "adapter" in summary:
+        store.put(summary_key(summary["adapter"]), data)
+    outputs = {"report": f"runs/{run}/report.html"}
+    record = StepRecord("report", {"run": run}, digest_json(outputs), outputs, [outputs["report"]])
+    return Pages(html, render_verdict(context), record)
