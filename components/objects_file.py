@@ -15,7 +15,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from components.store import Conflict, NotFound, StoreError
 
@@ -40,7 +40,7 @@ class FileObjects:
         return self._root / key
 
     @contextlib.contextmanager
-    def open(self, key: str) -> Iterator[IO[bytes]]:
+    def open(self, key: str) -> Iterator[BinaryIO]:
         path = self._path(key)
         try:
             stream = path.open("rb")

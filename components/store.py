@@ -1,7 +1,7 @@
 """Object storage: one layout under file:// and s3://, addressed by content, changed by conditional put.
 
-Every reader verifies what it reads against a digest it was given; nothing is trusted for where it lies. The price is one
-sha256 per read (about 1 GB/s), the gain that a stale, torn or altered file can never be used by mistake.
+Every reader verifies what it reads against a digest it was given; nothing is trusted for where it lies. The price is
+one sha256 per read (about 1 GB/s), the gain that a stale, torn or altered file can never be used by mistake.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NewType, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, NewType, Protocol, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from filters.errors import InputError
@@ -84,7 +84,7 @@ class Objects(Protocol):
 
     uri: str
 
-    def open(self, key: str) -> AbstractContextManager[IO[bytes]]: ...
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]: ...
     def versioned(self, key: str, max_bytes: int | None) -> tuple[bytes, str]: ...
     def exists(self, key: str) -> bool: ...
     def etag(self, key: str) -> str | None: ...
@@ -243,7 +243,7 @@ class Folder:
                 part.unlink(missing_ok=True)
         return to
 
-    def _stream(self, name: str, out: IO[bytes] | None) -> None:
+    def _stream(self, name: str, out: BinaryIO | None) -> None:
         entry, sha, size = self._entry(name), hashlib.sha256(), 0
         key = f"{self.prefix}/{name}"
         try:
