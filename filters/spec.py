@@ -1,170 +1,219 @@
 """The strict model of `filter.yaml`, which is also the schema of the Kubernetes object.
 
-An unknown key, a key twice, or a value of the wrong kind is an error with file and line. Each `*_part` method below
-returns just what one step reads, so that a digest over it moves only when that step must be redone.
+An unknown key, a key twice, or a value of the wrong kind is an error; filters.loading adds file and line. Keys are spelled as
+Kubernetes spells them (camelCase), since one model reads both; the price is names that Python would write otherwise.
+What one field says about another (a tier that names a dimension, a gate that names a tier) is in filters.checks.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+API_VERSION = "llm-distillery.io/v1alpha1"
 
 Score = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,61}[a-z0-9]$")]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Bound = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,61}[a-z0-9]$", max_length=63)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", max_length=63)]
+TierName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$", max_length=63)]
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+Phrase = Annotated[str, Field(min_length=1, max_length=500)]
+Location = Annotated[str, Field(min_length=1, max_length=1_000)]
 Rule = Annotated[str, Field(min_length=1, max_length=1_000)]
+Pattern = Annotated[str, Field(min_length=1, max_length=1_000)]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Metadata(Strict):
-    name: Slug
+    """The object's own name and, in a cluster, what Kubernetes keeps beside it; no step reads the latter."""
+
+    name: Slug = Field(description="The one slug: folder, store, cluster and UI all use it.")
+    namespace: Slug | None = Field(default=None, description="Kubernetes namespace.")
+    labels: dict[str, str] = Field(default={}, max_length=64, description="Kubernetes labels.")
+    annotations: dict[str, str] = Field(default={}, max_length=64, description="Kubernetes annotations.")
 
 
 class Scope(Strict):
-    judge: Text
-    outOfScope: list[Text] = Field(default=[], max_length=64)
+    """What is judged, and what the oracle must leave near zero."""
+
+    judge: Text = Field(description="What to judge in an article, in a sentence or a few; opens the prompt.")
+    outOfScope: list[Phrase] = Field(default=[], max_length=64,
+                                     description="Topics that score low on every dimension, however well they sound.")
 
 
 class Anchor(Strict):
-    score: Score
-    meaning: Text
+    """A point of the scale that oracle and reader can recognise."""
+
+    score: Score = Field(description="Score from 0 to 10.")
+    meaning: Text = Field(description="What an article with this score looks like.")
 
 
 class Dimension(Strict):
-    name: Name
-    weight: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-    description: Text
-    anchors: list[Anchor] = Field(default=[], max_length=11)
+    """One thing to score from 0 to 10."""
+
+    name: Name = Field(description="Name in snake_case, used in rules, labels, bundles and reports.")
+    weight: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
+        description="Share of the overall score; weights are normalised to sum 1. 0: used by rules only.")
+    description: Text = Field(description="What the dimension measures, and what it does not.")
+    anchors: list[Anchor] = Field(default=[], max_length=11, description="Points of the scale, lowest first.")
 
 
 class Tier(Strict):
-    """First tier whose `when` holds; the last has none."""
+    """A class of the verdict: the first tier whose `when` holds; the last has none."""
 
-    name: Name
-    when: Rule | None = None
+    name: TierName = Field(description="Name of the tier, best first in the list.")
+    when: Rule | None = Field(default=None, description="Rule over dimension names and `overall`, e.g. overall >= 6.")
 
 
 class Gatekeeper(Strict):
-    when: Rule
-    cap: Score
-    because: Text
+    """A weakness that no other strength makes up for: it caps the overall score."""
+
+    when: Rule = Field(description="Rule over dimension names and `overall` (before caps).")
+    cap: Score = Field(description="Highest overall score where the rule holds.")
+    because: Phrase = Field(description="The reason a reader sees.")
 
 
 class ContentType(Strict):
-    """The oracle names an article's content type; a type may cap the overall score."""
+    """A kind of article that the oracle names; it may cap the overall score."""
 
-    name: Name
-    description: Text
-    cap: Score
-    unless: Rule | None = None
+    name: Name = Field(description="Name the oracle replies with.")
+    description: Text = Field(description="How to recognise it.")
+    cap: Score = Field(description="Highest overall score of such an article.")
+    unless: Rule | None = Field(default=None, description="The cap does not apply where this rule holds.")
 
 
 class Prefilter(Strict):
-    """Rust-regex patterns (linear time), case-insensitive, over title and content."""
+    """What never reaches oracle or student. Patterns are Rust regex (linear time), case-insensitive, over title and content."""
 
-    minChars: int = Field(default=0, ge=0)
-    exclude: list[Rule] = Field(default=[], max_length=256)
-    unless: list[Rule] = Field(default=[], max_length=256)
-    requireAny: list[Rule] = Field(default=[], max_length=256)
+    minChars: int = Field(default=0, ge=0, le=1_000_000, description="Shortest content that is worth judging, in characters.")
+    exclude: list[Pattern] = Field(default=[], max_length=256, description="An article matching any of these is left out …")
+    unless: list[Pattern] = Field(default=[], max_length=256, description="… unless it matches one of these too.")
+    requireAny: list[Pattern] = Field(default=[], max_length=256, description="If given, an article must match one of these.")
 
 
 class Oracle(Strict):
-    provider: Literal["replay"] = "replay"
-    model: str = Field(min_length=1, max_length=200)
-    replies: str | None = Field(default=None, description="replay: a JSONL of recorded raw replies, {id, reply}")
-    maxWords: int = Field(default=800, ge=50, le=20_000)
-    instructions: Text | None = None
+    """The large model whose judgement is distilled."""
+
+    provider: Literal["replay"] = Field(default="replay", description="replay: recorded raw replies, no key needed.")
+    model: str = Field(min_length=1, max_length=200, description="Model name; part of every label's key.")
+    replies: Location | None = Field(default=None, description="replay: a JSONL file of recorded raw replies, {id, reply}.")
+    maxWords: int = Field(default=800, ge=50, le=20_000, description="Words of an article that the oracle sees.")
+    instructions: Text | None = Field(default=None, description="Further instructions, placed after the rubric.")
 
 
 class Lora(Strict):
-    r: int = Field(default=16, ge=1, le=512)
-    alpha: int = Field(default=32, ge=1, le=1024)
-    dropout: float = Field(default=0.05, ge=0, lt=1)
-    targets: Literal["all-linear"] | list[str] = "all-linear"
+    """Low-rank adapters on the base model."""
+
+    r: int = Field(default=16, ge=1, le=512, description="Rank.")
+    alpha: int = Field(default=32, ge=1, le=1024, description="Scale; alpha / r multiplies the update.")
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout before the adapter.")
+    targets: Literal["all-linear"] | Annotated[list[Phrase], Field(min_length=1, max_length=64)] = Field(
+        default="all-linear", description="all-linear, or a list of module names.")
 
 
 class Student(Strict):
-    baseModel: str = Field(min_length=1, max_length=500)
-    revision: str | None = Field(default=None, max_length=200)
-    maxLength: int = Field(default=512, ge=16, le=8192)
-    headTail: Share | None = Field(default=None, description="share of the tokens kept from the head of a long article, "
-                                   "the rest from its tail; null keeps the head only")
-    lora: Lora = Lora()
+    """The small model that learns the oracle's scores."""
+
+    baseModel: str = Field(min_length=1, max_length=500, pattern=r"^[^\s\x00-\x1f]+$",
+                           description="Model-hub id, folder, s3://bucket/prefix, or package://installed_package.")
+    revision: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] | None = Field(
+        default=None, description="Commit, tag or branch of a model-hub base; pin a commit.")
+    maxLength: int = Field(default=512, ge=16, le=8192, description="Tokens of an article that the student sees.")
+    headTail: Share | None = Field(default=None, description="Share of the tokens kept from the head of a long article, "
+                                   "the rest from its tail; null keeps the head only.")
+    lora: Lora = Field(default=Lora(), description="Low-rank adapters on the base model.")
 
 
 class Training(Strict):
-    epochs: int = Field(default=3, ge=1, le=100)
-    batchSize: int = Field(default=8, ge=1, le=4096, description="articles per optimizer step")
-    tokensPerBatch: int = Field(default=8192, ge=64, description="tokens, padding counted, per forward pass")
-    learningRate: Positive = 2.0e-5
-    weightDecay: float = Field(default=0.01, ge=0)
-    warmupRatio: float = Field(default=0.1, ge=0, lt=1)
-    maxGradNorm: Positive = 1.0
-    loss: Literal["mse", "huber", "mae"] = "mse"
-    patience: int = Field(default=2, ge=1, description="epochs without a better validation MAE before stopping")
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    seed: int = Field(default=42, ge=0)
+    """How the student is fitted."""
+
+    epochs: int = Field(default=3, ge=1, le=100, description="Passes over the train part, at most.")
+    batchSize: int = Field(default=8, ge=1, le=4096, description="Articles per optimizer step.")
+    tokensPerBatch: int = Field(default=8192, ge=64, le=10_000_000,
+                                description="Tokens, padding counted, per forward pass.")
+    learningRate: Positive = Field(default=2.0e-5, description="Peak learning rate.")
+    weightDecay: float = Field(default=0.01, ge=0, le=10, description="AdamW weight decay.")
+    warmupRatio: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps that the rate rises.")
+    maxGradNorm: Positive = Field(default=1.0, description="Gradients are clipped to this norm.")
+    loss: Literal["mse", "huber", "mae"] = Field(default="mse", description="Loss on raw scores.")
+    patience: int = Field(default=2, ge=1, le=100, description="Epochs without a better validation MAE before stopping.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto measures the machine, then chooses.")
+    seed: Seed = Field(default=42, description="Seed of initialisation, order and dropout.")
 
 
 class Split(Strict):
-    validation: Share = 0.1
-    test: Share = 0.1
-    seed: int = Field(default=42, ge=0)
-    duplicateJaccard: Share = 0.7
+    """How labels are divided; the test part is frozen once made."""
+
+    validation: Share = Field(default=0.1, description="Share of the articles for validation.")
+    test: Share = Field(default=0.1, description="Share of the articles for the test set.")
+    seed: Seed = Field(default=42, description="Seed of the division.")
+    duplicateJaccard: Share = Field(default=0.7, description="Articles at least this similar stay on one side.")
 
 
 class Gate(Strict):
-    """One rule. `metric` is one of components.gating's metrics; `tier`, `dimension`, `baseline` narrow it."""
+    """One rule a student must pass. A missing or NaN value fails. Metrics are listed in filters.metrics."""
 
-    metric: Name
-    tier: Name | None = None
-    dimension: Name | None = None
-    baseline: Name | None = None
-    below: float | None = Field(default=None, allow_inf_nan=False)
-    atLeast: float | None = Field(default=None, allow_inf_nan=False)
-    on: Literal["point", "interval"] = Field(default="point", description="interval: the worse end of the 95% interval")
+    metric: Name = Field(description="Metric to judge; see `distillery filters lint` and docs for the list.")
+    tier: TierName | None = Field(default=None, description="Tier, for tier_recall and tier_precision.")
+    dimension: Name | None = Field(default=None, description="Dimension, for dimension_mae and dimension_spearman.")
+    baseline: Name | None = Field(default=None, description="Baseline, for skill.")
+    below: Bound | None = Field(default=None, description="Passes if the value is below this …")
+    atLeast: Bound | None = Field(default=None, description="… or at least this; exactly one of the two.")
+    by: Literal["point", "interval"] = Field(
+        default="point", description="interval: the worse end of the 95% interval must pass. (Not `on`, a boolean to kubectl.)")
 
 
 class Promotion(Strict):
-    channel: Slug = "production"
-    approval: Literal["none", "required"] = "none"
+    """Where a student that passed goes."""
+
+    channel: Slug = Field(default="production", description="Channel whose pointer is moved.")
+    approval: Literal["none", "required"] = Field(default="none", description="required: a person approves first.")
 
 
 class Data(Strict):
-    articles: str | None = None
-    labels: str | None = None
+    """Where the data lie; content counts, not place, so moving them redoes nothing."""
+
+    articles: Location | None = Field(default=None, description="Articles to label, as file or URI.")
+    labels: Location | None = Field(default=None, description="Labelled articles, as file or URI.")
 
 
 class Spec(Strict):
-    version: int = Field(ge=1)
-    description: Text
-    scope: Scope
-    dimensions: list[Dimension] = Field(min_length=1, max_length=16)
-    tiers: list[Tier] = Field(min_length=1, max_length=16)
-    gatekeepers: list[Gatekeeper] = Field(default=[], max_length=32)
-    contentTypes: list[ContentType] = Field(default=[], max_length=32)
-    prefilter: Prefilter = Prefilter()
-    oracle: Oracle
-    student: Student
-    training: Training = Training()
-    split: Split = Split()
-    gates: list[Gate] = Field(min_length=1, max_length=64)
-    promotion: Promotion = Promotion()
-    data: Data = Data()
+    """What is judged, by whom, how a student learns it, and when it is good enough."""
+
+    version: int = Field(ge=1, le=1_000_000, description="Version; the folder is named v<version>.")
+    description: Text = Field(description="What the filter is for; read by people only.")
+    scope: Scope = Field(description="What is judged, and what is out of scope.")
+    dimensions: list[Dimension] = Field(min_length=1, max_length=16,
+                                        description="Their order is the order of the model's outputs.")
+    tiers: list[Tier] = Field(min_length=1, max_length=16, description="Best first; the first that holds; the last has no `when`.")
+    gatekeepers: list[Gatekeeper] = Field(default=[], max_length=32, description="Weaknesses that cap the overall score.")
+    contentTypes: list[ContentType] = Field(default=[], max_length=32, description="Kinds of article that cap the overall score.")
+    prefilter: Prefilter = Field(default=Prefilter(), description="What never reaches oracle or student.")
+    oracle: Oracle = Field(description="The large model whose judgement is distilled.")
+    student: Student = Field(description="The small model that learns it.")
+    training: Training = Field(default=Training(), description="How the student is fitted.")
+    split: Split = Field(default=Split(), description="How labels are divided.")
+    gates: list[Gate] = Field(min_length=1, max_length=64, description="What a student must pass to be promoted.")
+    promotion: Promotion = Field(default=Promotion(), description="Where a student that passed goes.")
+    data: Data = Field(default=Data(), description="Where the data lie.")
 
 
 class Filter(Strict):
-    apiVersion: Literal["llm-distillery.io/v1alpha1"]
-    kind: Literal["Filter"]
-    metadata: Metadata
-    spec: Spec
+    """A filter: what is judged, and the whole loop that distils it into a small model."""
+
+    apiVersion: Literal["llm-distillery.io/v1alpha1"] = Field(description="API version.")
+    kind: Literal["Filter"] = Field(description="Filter.")
+    metadata: Metadata = Field(description="Name of the filter.")
+    spec: Spec = Field(description="The filter itself.")
 
     @property
     def name(self) -> str:
@@ -174,3 +223,11 @@ class Filter(Strict):
     def dimensions(self) -> list[str]:
         """Dimension names; their order is the order of the model's outputs everywhere."""
         return [dimension.name for dimension in self.spec.dimensions]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Filter:
+        from filters.checks import faults
+
+        for fault in faults(self):
+            raise PydanticCustomError("inconsistent", "{what}", {"what": fault.what, "path": fault.path, "mend": fault.mend})
+        return self

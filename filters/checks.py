@@ -1,0 +1,121 @@
+"""What one field of a filter says about another; the model calls this, so no reader of a filter can forget to.
+
+Patterns are compiled by the very engine that will run them (Polars' Rust regex, linear time), which costs its import
+where a filter has patterns, and nothing where it has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from filters.errors import InputError
+from filters.expressions import KEYWORDS, nearest, parse
+from filters.metrics import BASELINES, METRICS
+
+if TYPE_CHECKING:
+    from filters.spec import Filter, Gate, Spec
+
+Path = tuple[str | int, ...]
+RESERVED = KEYWORDS | {"overall", "content_type", "reasoning"}
+
+
+class Fault(NamedTuple):
+    path: Path
+    what: str
+    mend: str
+
+
+def faults(flt: Filter) -> Iterator[Fault]:
+    """Every inconsistency, in the order of the file's sections; none means that the filter can be used."""
+    spec = flt.spec
+    yield from _repeated("dimensions", "dimension", [dimension.name for dimension in spec.dimensions])
+    for index, dimension in enumerate(spec.dimensions):
+        if dimension.name in RESERVED:
+            yield Fault(("spec", "dimensions", index, "name"), f'"{dimension.name}" is a word of rules or replies', "choose another name")
+    if not any(dimension.weight for dimension in spec.dimensions):
+        yield Fault(("spec", "dimensions"), "all weights are 0, so there is no overall score", "give one dimension a weight")
+    yield from _tiers(spec)
+    yield from _repeated("contentTypes", "content type", [kind.name for kind in spec.contentTypes])
+    yield from _rules(spec)
+    yield from _patterns(spec)
+    if ".." in spec.student.baseModel.replace("\\", "/").split("/"):
+        yield Fault(("spec", "student", "baseModel"), f'"{spec.student.baseModel}" climbs out of its folder', "name it without ..")
+    if ".." in (spec.student.revision or ""):
+        yield Fault(("spec", "student", "revision"), f'"{spec.student.revision}" is no revision', "name a commit, tag or branch")
+    if spec.split.validation + spec.split.test >= 0.9:
+        yield Fault(("spec", "split"), "validation and test take 90% or more, so nothing is left to train on", "lower one of them")
+    for index, gate in enumerate(spec.gates):
+        yield from _gate(spec, gate, ("spec", "gates", index))
+
+
+def _repeated(section: str, noun: str, names: Sequence[str]) -> Iterator[Fault]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Fault(("spec", section, index, "name"), f'{noun} "{name}" is defined twice', "rename or remove one of them")
+
+
+def _tiers(spec: Spec) -> Iterator[Fault]:
+    yield from _repeated("tiers", "tier", [tier.name for tier in spec.tiers])
+    for index, tier in enumerate(spec.tiers[:-1]):
+        if tier.when is None:
+            yield Fault(("spec", "tiers", index), f'tier "{tier.name}" has no "when", so the tiers after it are never reached',
+                        'add "when", or make it the last')
+    if spec.tiers[-1].when is not None:
+        yield Fault(("spec", "tiers", len(spec.tiers) - 1, "when"), "the last tier takes every article that is left",
+                    'remove its "when", or add a last tier without one')
+
+
+def _rules(spec: Spec) -> Iterator[Fault]:
+    names = [*(dimension.name for dimension in spec.dimensions), "overall"]
+    rules: list[tuple[Path, str | None]] = [
+        *((("tiers", index, "when"), tier.when) for index, tier in enumerate(spec.tiers)),
+        *((("gatekeepers", index, "when"), keeper.when) for index, keeper in enumerate(spec.gatekeepers)),
+        *((("contentTypes", index, "unless"), kind.unless) for index, kind in enumerate(spec.contentTypes)),
+    ]
+    for path, rule in rules:
+        try:
+            if rule is not None:
+                parse(rule, names)
+        except InputError as error:
+            yield Fault(("spec", *path), error.what, error.mend)
+
+
+def _patterns(spec: Spec) -> Iterator[Fault]:
+    groups = {"exclude": spec.prefilter.exclude, "unless": spec.prefilter.unless, "requireAny": spec.prefilter.requireAny}
+    if not any(groups.values()):
+        return
+    try:
+        import polars as pl
+    except ImportError:  # without the engine nothing here can run them; whoever can, checks again
+        return
+    nothing = pl.Series([], dtype=pl.String)
+    for key, patterns in groups.items():
+        for index, pattern in enumerate(patterns):
+            try:
+                nothing.str.contains(f"(?i){pattern}")
+            except pl.exceptions.PolarsError as error:
+                lines = [line for line in str(error).splitlines() if line.startswith(("error:", "regex error: Compiled"))]
+                reason = lines[0].split("error: ", 1)[1].rstrip(".") if lines else "it does not compile"
+                yield Fault(("spec", "prefilter", key, index), f'pattern "{pattern[:60]}": {reason}',
+                            "use Rust regex syntax, which runs in linear time")
+
+
+def _gate(spec: Spec, gate: Gate, path: Path) -> Iterator[Fault]:
+    metric = METRICS.get(gate.metric)
+    if metric is None:
+        yield Fault((*path, "metric"), f'unknown metric "{gate.metric}"', nearest(gate.metric, METRICS))
+        return
+    known = {"tier": [tier.name for tier in spec.tiers], "dimension": [dimension.name for dimension in spec.dimensions],
+             "baseline": list(BASELINES)}
+    for argument, names in known.items():
+        given = getattr(gate, argument)
+        if given is not None and metric.argument != argument:
+            yield Fault((*path, argument), f"metric {gate.metric} takes no {argument}", "remove it")
+        elif given is not None and given not in names:
+            yield Fault((*path, argument), f'{argument} "{given}" does not exist', nearest(given, names))
+        elif given is None and metric.required and metric.argument == argument:
+            yield Fault(path, f"metric {gate.metric} needs a {argument}", f"add one of: {', '.join(names)}")
+    if (gate.below is None) == (gate.atLeast is None):
+        fault = "has both below and atLeast" if gate.below is not None else "has no bound"
+        yield Fault(path, f"gate on {gate.metric} {fault}", 'give exactly one of "below" and "atLeast"')

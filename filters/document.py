@@ -1,0 +1,124 @@
+"""YAML into plain values that remember their lines; hostile YAML is refused while it is being read.
+
+Scalars are read as YAML 1.2 reads them (2e-5 is a number), and what kubectl would read otherwise (yes, on, n) must be quoted, so
+that file and cluster agree. Anchors, aliases and tags are refused outright: a filter needs none, and they are how 1 kB becomes 1 TB.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import yaml
+
+from filters.errors import InputError
+
+MAX_BYTES, MAX_DEPTH = 256 * 1024, 20
+Path = tuple[str | int, ...]
+
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_CONSTANTS: dict[str, object] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")), **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False), ".nan": float("nan"), ".inf": float("inf"), "-.inf": float("-inf"),
+}
+AMBIGUOUS = frozenset({"y", "n", "yes", "no", "on", "off"})
+
+
+class Document(NamedTuple):
+    """value: dicts, lists, scalars; places: "file:line" of every path in it."""
+
+    value: Any
+    places: dict[Path, str]
+
+
+def resolve(text: str) -> object:
+    """The value of a plain (unquoted) scalar."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if len(text) <= 64 and _INT.fullmatch(text):
+        return int(text)
+    if len(text) <= 64 and _FLOAT.fullmatch(text) and not re.fullmatch(r"[-+]?0[0-9]+", text):
+        return float(text)
+    return text
+
+
+def read_document(text: str, where: str) -> Document:
+    """The one document in `text`. InputError, with `where`:line, for anything but plain YAML of at most 256 KiB."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise InputError(f"larger than {MAX_BYTES // 1024} KiB", where=where, mend="a filter is a few pages of text")
+    reader = _Reader(text, where)
+    try:
+        return reader.read()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = (error.problem or error.context or "malformed").replace("\n", " ")
+        raise InputError(f"not YAML: {problem}", where=f"{where}:{mark.line + 1}" if mark else where,
+                         mend="check indentation, colons and quotes") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise InputError("not YAML: a control character", where=f"{where}:{line}", mend="remove it") from None
+
+
+class _Reader:
+    def __init__(self, text: str, where: str) -> None:
+        self.events = yaml.parse(text, Loader=yaml.SafeLoader)
+        self.where = where
+        self.places: dict[Path, str] = {}
+
+    def refuse(self, event: yaml.Event, what: str, mend: str) -> InputError:
+        return InputError(what, where=f"{self.where}:{event.start_mark.line + 1}", mend=mend)
+
+    def next(self) -> yaml.Event:
+        event = next(self.events)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise self.refuse(event, f'anchor or alias "{event.anchor}"', "write it out: filters have no anchors (quote a text with & or *)")
+        if getattr(event, "tag", None) is not None:
+            raise self.refuse(event, f'tag "{event.tag}"', "filters have no tags (quote a text that starts with !)")
+        return event
+
+    def read(self) -> Document:
+        value: object = None
+        documents = 0
+        while not isinstance(event := self.next(), yaml.StreamEndEvent):
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise self.refuse(event, "a second document", "one filter per file")
+                value = self.value(self.next(), ())
+        if documents == 0 or value is None:
+            raise InputError("empty file", where=self.where, mend="`distillery filters new NAME` writes one to start from")
+        return Document(value, self.places)
+
+    def value(self, event: yaml.Event, path: Path) -> object:
+        if len(path) > MAX_DEPTH:
+            raise self.refuse(event, f"nested deeper than {MAX_DEPTH} levels", "a filter is flatter than that")
+        self.places.setdefault(path, f"{self.where}:{event.start_mark.line + 1}")
+        if isinstance(event, yaml.ScalarEvent):
+            return self.scalar(event)
+        return self.sequence(path) if isinstance(event, yaml.SequenceStartEvent) else self.mapping(path)
+
+    def scalar(self, event: yaml.ScalarEvent) -> object:
+        if not event.implicit[0]:  # quoted or block text
+            return event.value
+        if event.value.lower() in AMBIGUOUS:
+            raise self.refuse(event, f"{event.value} without quotes is a boolean to kubectl", f'write "{event.value}", or true or false')
+        return resolve(event.value)
+
+    def sequence(self, path: Path) -> list[object]:
+        items: list[object] = []
+        while not isinstance(event := self.next(), yaml.SequenceEndEvent):
+            items.append(self.value(event, (*path, len(items))))
+        return items
+
+    def mapping(self, path: Path) -> dict[str, object]:
+        items: dict[str, object] = {}
+        while not isinstance(event := self.next(), yaml.MappingEndEvent):
+            key = self.scalar(event) if isinstance(event, yaml.ScalarEvent) else None
+            if not isinstance(key, str):
+                raise self.refuse(event, "a key that is not a text", "keys are plain words")
+            if key in items:
+                raise self.refuse(event, f'key "{key}" twice', "remove one of them")
+            self.places[(*path, key)] = f"{self.where}:{event.start_mark.line + 1}"
+            items[key] = self.value(self.next(), (*path, key))
+        return items

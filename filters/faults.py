@@ -1,0 +1,141 @@
+"""What pydantic found wrong, in the words of somebody who edits a filter file."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from filters.document import Document, Path
+from filters.errors import InputError
+from filters.expressions import nearest
+from filters.spec import Filter
+
+_KINDS = {
+    "float_type": "a number", "int_type": "a whole number", "int_from_float": "a whole number", "string_type": "a text",
+    "bool_type": "true or false", "list_type": "a list", "dict_type": "a mapping (key: value)", "model_type": "a mapping (key: value)",
+    "finite_number": "a finite number", "string_unicode": "a text of valid characters", "model_attributes_type": "a mapping (key: value)",
+}
+_MISSING = "is missing"
+_PATTERNS = {
+    "^[a-z][a-z0-9-]": "lower-case letters, digits and hyphens, starting with a letter",
+    "^[a-z][a-z0-9_]": "lower-case letters, digits and underscores, starting with a letter",
+    "^[A-Za-z][": "letters, digits and underscores, starting with a letter",
+}
+_LIMITS = {
+    "greater_than": ("gt", "greater than"), "greater_than_equal": ("ge", "at least"), "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def explain(error: ValidationError, document: Document) -> InputError:
+    """The first fault by line, with file, line, path and mend; how many more there are."""
+    found: dict[Path, tuple[str, str]] = {}
+    for detail in error.errors(include_url=False):
+        path = _path(detail, document.value)
+        if path not in found:  # a union reports once per branch
+            found[path] = _words(detail, path)
+    place = {path: _place(path, document) for path in found}
+    missing = {path for path in found if found[path][0] == _MISSING}  # often the other half of a misspelt key
+    first = min(found, key=lambda path: (path in missing, _line(place[path])))
+    what, mend = found[first]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return InputError(f"{shown(first)}: {what}{more}" if first else what, where=place[first], mend=mend)
+
+
+def shown(path: Path) -> str:
+    """spec.dimensions[2].weight"""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def _line(place: str) -> tuple[int, str]:
+    line = place.rpartition(":")[2]
+    return (int(line), "") if line.isdigit() else (-1, place)
+
+
+def _place(path: Path, document: Document) -> str:
+    while path and path not in document.places:
+        path = path[:-1]
+    return document.places.get(path, "")
+
+
+def _path(detail: Any, value: object) -> Path:
+    """Where in the document: pydantic's location less the names of union branches."""
+    if detail["type"] == "inconsistent":
+        return tuple(detail["ctx"]["path"])
+    path: Path = ()
+    for step in detail["loc"]:
+        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
+            value, path = value[step], (*path, step)
+        elif detail["type"] == "missing":
+            path = (*path, step)
+    return path
+
+
+def _words(detail: Any, path: Path) -> tuple[str, str]:
+    kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "inconsistent":
+        return context["what"], context["mend"]
+    if kind == "missing":
+        field = _model_at(path[:-1])
+        text = field.model_fields[str(path[-1])].description if field and path[-1] in field.model_fields else None
+        return _MISSING, f"add it ({text.rstrip('.')})" if text else "add it"
+    if kind == "extra_forbidden":
+        model = _model_at(path[:-1])
+        return f'unknown key "{path[-1]}"', nearest(str(path[-1]), model.model_fields if model else [])
+    if kind in _KINDS:
+        mend = "remove the quotes" if isinstance(given, str) and kind in ("float_type", "int_type") and _numeric(given) else ""
+        return f"expects {_KINDS[kind]}, not {_given(given)}", mend
+    if kind in _LIMITS:
+        key, words = _LIMITS[kind]
+        return f"must be {words} {context[key]:g}, not {_given(given)}", ""
+    if kind == "literal_error":
+        return f"expects {context['expected']}, not {_given(given)}", ""
+    if kind == "string_pattern_mismatch":
+        words = next((words for start, words in _PATTERNS.items() if context["pattern"].startswith(start)), "no spaces")
+        return f"{_given(given)} is not a valid name here", f"use {words}"
+    if kind in ("string_too_short", "too_short"):
+        return "is empty", "write something, or remove it"
+    if kind in ("string_too_long", "too_long"):
+        return f"is too long: at most {context['max_length']} {'characters' if kind.startswith('string') else 'items'}", ""
+    return detail["msg"], ""
+
+
+def _numeric(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _given(value: object) -> str:
+    if isinstance(value, str):
+        return f'the text "{value[:40]}{"…" if len(value) > 40 else ""}"'
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "nothing"}[value]
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return f"{value}"
+
+
+def _model_at(path: Path) -> type[BaseModel] | None:
+    """The model that the mapping at `path` is read by."""
+    model: type[BaseModel] | None = Filter
+    for step in path:
+        if isinstance(step, int):
+            continue
+        if model is None or step not in model.model_fields:
+            return None
+        model = _inner_model(model.model_fields[step].annotation)
+    return model
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (list, types.UnionType, typing.Union, typing.Annotated):
+        return next((found for part in get_args(annotation) if (found := _inner_model(part))), None)
+    return None

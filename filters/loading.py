@@ -1,0 +1,229 @@
+"""A filter from its file: found by name or path, merged with a profile and overrides, checked, and every fault placed.
+
+One InputError names file, line, path, fault and mend. Only the first fault (by line) is spelled out and the rest are counted:
+later ones are often its consequences.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from filters.document import AMBIGUOUS, MAX_BYTES, Document, Path, read_document, resolve
+from filters.errors import InputError
+from filters.expressions import nearest
+from filters.faults import explain
+from filters.spec import Filter
+
+INSTALLED = FilePath(__file__).parent
+_REF = re.compile(r"([a-z][a-z0-9-]{0,61}[a-z0-9])(?:/v([1-9][0-9]{0,5}))?")
+_STEP = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\.?\[([0-9]{1,4})\]|\.([0-9]{1,4})")
+
+
+def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None = None) -> Filter:
+    """The filter `ref` names: a path to a file (or its folder), `name` (newest version) or `name/vN`.
+
+    overrides: "student.maxLength=128" each, below spec, value in YAML; profile: a file of filters/profiles, applied before them.
+    Names are looked up in ./filters, then in the installed package. InputError for anything that is not a valid filter.
+    """
+    path, named = find_filter(ref)
+    where = shown_path(path)
+    document = read_document(read_text(path, where), where)
+    if not isinstance(document.value, dict):
+        raise InputError("not a filter", where=where, mend="a filter starts with apiVersion, kind, metadata, spec")
+    if profile is not None:
+        _apply_profile(document, profile)
+    for override in overrides:
+        _apply_override(document, override)
+    flt = _validated(document)
+    if named is not None and (flt.name, flt.spec.version) != named:
+        raise InputError(f"this is {flt.name}/v{flt.spec.version}, but its folder says {named[0]}/v{named[1]}", where=where,
+                         mend="make metadata.name and spec.version agree with the folder")
+    return flt
+
+
+def load_filter_text(text: str, where: str) -> Filter:
+    """The filter in `text`; `where` names it in errors."""
+    document = read_document(text, where)
+    if not isinstance(document.value, dict):
+        raise InputError("not a filter", where=where, mend="a filter starts with apiVersion, kind, metadata, spec")
+    return _validated(document)
+
+
+def dump_filter(flt: Filter) -> str:
+    """Canonical YAML in the model's order; read back, it is the same filter.
+
+    Defaults are written out, since a published filter must keep its meaning when a later release changes one.
+    """
+    return dump_value(_without_empty(flt.model_dump(mode="json")))
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, dict):
+        inner = {key: _without_empty(kept) for key, kept in value.items()}
+        return {key: kept for key, kept in inner.items() if kept not in (None, [], {})}
+    return [_without_empty(inner) for inner in value] if isinstance(value, list) else value
+
+
+def dump_value(value: object) -> str:
+    """`value` as YAML that this reader, PyYAML and kubectl read alike."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    plain = isinstance(resolve(text), str) and text.lower() not in AMBIGUOUS
+    style = "|" if "\n" in text else None if plain else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def filter_folders() -> list[FilePath]:
+    """Where names are looked up, first one first."""
+    return list(dict.fromkeys(folder for folder in (FilePath("filters").resolve(), INSTALLED) if folder.is_dir()))
+
+
+def find_filter(ref: str) -> tuple[FilePath, tuple[str, int] | None]:
+    """The file `ref` names, and the (name, version) it must have where it was named so. InputError if there is none."""
+    try:
+        path = FilePath(ref)
+        if path.is_file():
+            return path, None
+        if (path / "filter.yaml").is_file():
+            return path / "filter.yaml", None
+    except (OSError, ValueError):
+        raise InputError("neither a filter's name nor a readable file", where=ascii(ref[:80])) from None
+    match = _REF.fullmatch(ref)
+    if match is None:
+        raise InputError(f'no file "{ref}", and not a filter\'s name', mend="give name, name/vN, or a path to a filter.yaml")
+    name, version = match[1], int(match[2]) if match[2] else None
+    for folder in filter_folders():
+        versions = _versions(folder / name)
+        if version is None and versions:
+            version = max(versions)
+        if version in versions:
+            return folder / name / f"v{version}" / "filter.yaml", (name, version)
+    known = [f"{found}/v{number}" for found, number in list_filters()]
+    mend = nearest(ref, known) if known else "`distillery filters new NAME` writes one"
+    raise InputError(f'no filter "{ref}"', where="filters/", mend=mend)
+
+
+def list_filters() -> list[tuple[str, int]]:
+    """Every (name, version) that can be named, sorted."""
+    return sorted({(folder.name, version) for root in filter_folders() for folder in root.iterdir()
+                   for version in _versions(folder)})
+
+
+def _versions(folder: FilePath) -> list[int]:
+    return [int(path.parent.name[1:]) for path in folder.glob("v*/filter.yaml") if re.fullmatch(r"v[1-9][0-9]{0,5}", path.parent.name)]
+
+
+def shown_path(path: FilePath) -> str:
+    """`path` relative to the current folder where it lies below it: shorter, and the same on every machine."""
+    try:
+        return str(path.resolve().relative_to(FilePath.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def read_text(path: FilePath, where: str) -> str:
+    """UTF-8 text of at most 256 KiB (a byte order mark is dropped). InputError otherwise."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 4)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=where) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if len(data) > MAX_BYTES:  # maybe cut within a character; too large anyway
+            return data.decode("latin-1")
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"not UTF-8 (byte {data[error.start]:#04x})", where=f"{where}:{line}",
+                         mend="save the file as UTF-8") from None
+
+
+def _apply_profile(document: Document, profile: str) -> None:
+    """Merge filters/profiles/<profile>.yaml, a partial spec, into the document: mappings by key, everything else replaced."""
+    found = {path.stem: path for folder in reversed(filter_folders()) for path in folder.glob("profiles/*.yaml")}
+    if profile not in found:
+        raise InputError(f'unknown profile "{profile}"', where="--profile", mend=f"known: {', '.join(sorted(found)) or 'none'}")
+    where = shown_path(found[profile])
+    partial = read_document(read_text(found[profile], where), where)
+    if not isinstance(partial.value, dict):
+        raise InputError("a profile is a part of a spec, such as student: {…}", where=where)
+    if not isinstance(document.value.get("spec"), dict):
+        return  # the model says so, with its line
+    _merge(document.value["spec"], partial.value)
+    document.places.update({("spec", *path): place for path, place in partial.places.items() if path})
+
+
+def _merge(base: dict[str, Any], partial: Mapping[str, Any]) -> None:
+    for key, value in partial.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def _apply_override(document: Document, override: str) -> None:
+    """Set one value below spec: "training.epochs=4", "dimensions[0].weight=0.2"."""
+    target, equals, text = override.partition("=")
+    where = f"--set {target.strip()}"
+    steps = _steps(target.strip().removeprefix("spec."))
+    if not equals or steps is None:
+        raise InputError(f'"{override[:80]}" is not path=value', where="--set", mend="for example --set training.epochs=4")
+    value = read_document(f"value: {text}", where).value["value"]
+    at: Any = document.value.setdefault("spec", {})
+    path: Path = ("spec",)
+    for index, step in enumerate(steps):
+        path = (*path, step)
+        last = index == len(steps) - 1
+        if isinstance(at, list):
+            if not isinstance(step, int) or step >= len(at):
+                raise InputError(f"there is no {step!r} in a list of {len(at)}", where=where, mend="list indexes start at 0")
+        elif not isinstance(at, dict) or isinstance(step, int):
+            raise InputError(f'nothing can be set at "{step}"', where=where, mend="the path leads through a plain value")
+        elif not last and at.get(step) is None:
+            at[step] = {}
+            document.places[path] = where
+        if last:
+            at[step] = value
+            for known in [known for known in document.places if known[: len(path)] == path]:
+                del document.places[known]
+            document.places[path] = where
+        else:
+            at = at[step]
+
+
+def _steps(target: str) -> list[str | int] | None:
+    steps: list[str | int] = []
+    position = 0
+    while position < len(target):
+        match = _STEP.match(target, position)
+        if match is None:
+            return None
+        steps.append(match[1] if match[1] else int(match[2] or match[3]))
+        position = match.end()
+    return steps or None
+
+
+def _validated(document: Document) -> Filter:
+    try:
+        return Filter.model_validate(document.value)
+    except ValidationError as error:
+        raise explain(error, document) from None
+
+
