@@ -1,0 +1,91 @@
+"""What simpler predictors reach on the same split; a student that does not beat them is not worth its electricity.
+
+Mean and median know nothing, the median by source knows only where an article stood, TF-IDF ridge knows words but not
+meaning. Fitted on the train part alone; the ridge's penalty is chosen on validation. To bound memory the ridge reads the
+first 20,000 training articles and the first 20,000 characters of each: 4,300 real articles take about 10 s on two cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.articles import scores
+
+if TYPE_CHECKING:
+    import polars as pl
+    from scipy.sparse import csr_matrix
+
+Floats = NDArray[np.float64]
+
+MAX_ARTICLES = 20_000
+MAX_CHARACTERS = 20_000
+PENALTIES = (1.0, 0.3, 3.0)  # the first is taken where there is no validation part
+
+
+def fit_baselines(
+    train: pl.DataFrame, validation: pl.DataFrame | None, test: pl.DataFrame, dimensions: Sequence[str]
+) -> dict[str, Floats]:
+    """Predictions (n of test, D) by baseline, 0-10: "mean", "median", "source_median", "tfidf_ridge".
+
+    The ridge is left out where the training articles have no word in common.
+    """
+    known = scores(train, dimensions)
+    rows = (test.height, len(dimensions))
+    predictions = {
+        "mean": np.broadcast_to(known.mean(axis=0), rows).copy(),
+        "median": np.broadcast_to(np.median(known, axis=0), rows).copy(),
+        "source_median": source_median(train["source"].to_list(), known, test["source"].to_list()),
+    }
+    ridge = tfidf_ridge(train, validation, test, dimensions)
+    if ridge is not None:
+        predictions["tfidf_ridge"] = ridge
+    return {name: np.clip(values, 0.0, 10.0) for name, values in predictions.items()}
+
+
+def source_median(sources: Sequence[str | None], known: Floats, wanted: Sequence[str | None]) -> Floats:
+    """Median of each dimension within a source, (len(wanted), D); the median of all for a source not seen in training."""
+    names, group = np.unique([source or "" for source in sources], return_inverse=True)
+    medians = np.stack([np.median(known[group == i], axis=0) for i in range(len(names))])
+    table = dict(zip(names.tolist(), medians, strict=True))
+    everywhere = np.median(known, axis=0)
+    return np.stack([table.get(source or "", everywhere) for source in wanted])
+
+
+def tfidf_ridge(
+    train: pl.DataFrame, validation: pl.DataFrame | None, test: pl.DataFrame, dimensions: Sequence[str]
+) -> Floats | None:
+    """Ridge regression on TF-IDF of words and word pairs: predictions (n of test, D), or None without common words."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    train = train.head(MAX_ARTICLES)
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=min(2, train.height), dtype=np.float32)
+    try:
+        seen = words.fit_transform(_texts(train))
+    except ValueError:  # an empty vocabulary: no word stands in two articles
+        return None
+    known = scores(train, dimensions)
+    penalty = PENALTIES[0]
+    if validation is not None and validation.height:
+        held_out, truth = words.transform(_texts(validation)), scores(validation, dimensions)
+        errors = [np.abs(_ridge(seen, known, held_out, candidate) - truth).mean() for candidate in PENALTIES]
+        penalty = PENALTIES[int(np.argmin(errors))]
+    return _ridge(seen, known, words.transform(_texts(test)), penalty)
+
+
+def _ridge(seen: csr_matrix, known: Floats, wanted: csr_matrix, penalty: float) -> Floats:
+    from sklearn.linear_model import Ridge
+
+    model = Ridge(alpha=penalty, solver="sparse_cg", tol=1e-4).fit(seen, known)
+    fitted = np.asarray(model.predict(wanted), dtype=np.float64).reshape(wanted.shape[0], known.shape[1])
+    return np.clip(fitted, 0.0, 10.0)
+
+
+def _texts(frame: pl.DataFrame) -> list[str]:
+    import polars as pl
+
+    title, content = pl.col("title").fill_null(""), pl.col("content").fill_null("")
+    return frame.select(pl.format("{}\n{}", title, content).str.slice(0, MAX_CHARACTERS)).to_series().to_list()

@@ -1,0 +1,76 @@
+"""Where a student is worse: the same errors by source, language and length.
+
+Groups are taken from the test set as it is, so small ones have wide intervals; a group of one article has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.benchmarking.metrics import Judged
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Floats = NDArray[np.float64]
+
+TOP_SOURCES = 12
+OTHER, NONE = "(other)", "(none)"
+WORDS = (100, 300, 600, 1200)  # bounds of the length groups, in words of title and content
+
+
+@dataclass(frozen=True)
+class Slicing:
+    """One way to group n articles. values: the groups' names in the order shown; group: (n,) positions in it."""
+
+    by: str
+    values: list[str]
+    group: NDArray[np.int64]
+
+
+def slicings(frame: pl.DataFrame) -> list[Slicing]:
+    """By source (the 12 largest, then the rest), by language, by length in words (short to long); no empty group."""
+    return [_by_name("source", frame, TOP_SOURCES), _by_name("language", frame, TOP_SOURCES), _by_length(frame)]
+
+
+def _by_name(by: str, frame: pl.DataFrame, top: int) -> Slicing:
+    names = np.asarray([name or NONE for name in frame[by].to_list()], dtype=object).astype(str)
+    distinct, group, counts = np.unique(names, return_inverse=True, return_counts=True)
+    largest = np.argsort(-counts, kind="stable")[:top]
+    values = distinct[largest].tolist()
+    if len(distinct) > top:
+        values.append(OTHER)
+    place = np.full(len(distinct), top, dtype=np.int64)
+    place[largest] = np.arange(len(largest))
+    return Slicing(by, values, place[group])
+
+
+def _by_length(frame: pl.DataFrame) -> Slicing:
+    import polars as pl
+
+    words = frame.select(sum(pl.col(c).fill_null("").str.count_matches(r"\S+") for c in ("title", "content")))
+    bucket = np.searchsorted(WORDS, words.to_series().to_numpy(), side="right")
+    names = [f"under {WORDS[0]} words"]
+    names += [f"{low}–{high - 1} words" for low, high in zip(WORDS, WORDS[1:], strict=False)]
+    names.append(f"{WORDS[-1]} words or more")
+    present, group = np.unique(bucket, return_inverse=True)
+    return Slicing("length", [names[i] for i in present], group)
+
+
+def slice_measures(judged: Judged, slicing: Slicing, weights: Floats | None = None) -> dict[str, Floats]:
+    """{"mae", "overall_mae", "bias"}, each (B, groups), under weights (B, n); NaN for a group that was never drawn."""
+    w = np.ones((1, judged.n)) if weights is None else weights
+    member = (slicing.group[:, None] == np.arange(len(slicing.values))).astype(np.float64)
+    overall = judged.overall_predictions - judged.overall_labels
+    per_article = {
+        "mae": np.abs(judged.predictions - judged.labels).mean(axis=1),
+        "overall_mae": np.abs(overall),
+        "bias": overall,
+    }
+    size = w @ member
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {name: w @ (member * column[:, None]) / size for name, column in per_article.items()}
