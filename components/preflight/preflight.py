@@ -31,7 +31,7 @@ def preflight(
     profile: str,
     overrides: Sequence[str],
 ) -> StepRecord:
-    """Checks the filter, the inputs and the student's base; outputs {"filter_key", "articles", "labels"}.
+    """Checks the filter, the inputs and the student's base; outputs {"name", "filter_key", "articles", "labels"}.
 
     Raises InputError, naming the parameter, for whatever is wrong.
     """
@@ -44,5 +44,5 @@ def preflight(
         mend = "add --set oracle.replies=FILE with recorded replies, or give --labels"
         raise InputError("the replay oracle has no recorded replies", where="spec.oracle.replies", mend=mend)
     key = publish_filter(store, flt)
-    outputs = {"filter_key": key, "articles": articles, "labels": labels}
+    outputs = {"name": flt.name, "filter_key": key, "articles": articles, "labels": labels}
     return StepRecord("preflight", {"filter": key}, digest_json(outputs), outputs, [key])
