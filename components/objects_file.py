@@ -15,9 +15,12 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from components.store import Conflict, NotFound, StoreError
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 _TEMPORARY = ".tmp-"
 _LOCKS = ".locks"
@@ -64,7 +67,7 @@ class FileObjects:
     def etag(self, key: str) -> str | None:
         try:
             with self.open(key) as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
+                return hashlib.file_digest(cast("BufferedReader", stream), "sha256").hexdigest()
         except NotFound:
             return None
 
@@ -84,10 +87,12 @@ class FileObjects:
             _rename(temporary, target)
 
     def keys(self, prefix: str) -> Iterator[str]:
+        found: list[str] = []
         for folder, folders, names in os.walk(self._path(prefix) if prefix else self._root):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            folders[:] = [name for name in folders if not name.startswith(".")]
             base = Path(folder).relative_to(self._root)
-            yield from (str(base / name) for name in sorted(names) if not name.startswith("."))
+            found += [(base / name).as_posix() for name in names if not name.startswith(".")]
+        yield from sorted(found)
 
     @contextlib.contextmanager
     def _temporary(self, target: Path, data: bytes | Path) -> Iterator[Path]:
