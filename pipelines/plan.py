@@ -1,0 +1,140 @@
+"""What a run would do before it does anything: which steps run, which are reused, which digest moved and why.
+
+A step whose inputs are known is looked up as the step itself would; from the first one that must run, everything after it
+runs too. Costs are the last run's seconds scaled by rows, and the oracle's calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from components.ledger import StepRecord, look_up
+from components.progress import clock
+from components.sources import local_file
+from components.store import NotFound, Store, digest_file
+from filters.spec import Filter
+
+Action = Literal["reuse", "run"]
+
+
+@dataclass
+class Planned:
+    step: str
+    action: Action
+    why: list[str] = field(default_factory=list)
+    cost: str = ""
+    inputs_digest: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {k: getattr(self, k) for k in ("step", "action", "why", "cost", "inputs_digest")}
+
+
+def changes(old: Any, new: Any, path: str = "") -> list[str]:
+    """What differs between two steps' inputs, as "training.epochs 3 → 4"; digests by their first 12 characters."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in sorted(old.keys() | new.keys()):
+            found += changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [line for i, (a, b) in enumerate(zip(old, new, strict=True)) for line in changes(a, b, f"{path}[{i}]")]
+    return [] if old == new else [f"{path}: {_shown(old)} → {_shown(new)}"]
+
+
+def _shown(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    if len(text) == 64 and set(text) <= set("0123456789abcdef"):
+        return text[:12]
+    return text if len(text) <= 48 else text[:45] + "…"
+
+
+class Planner:
+    """Walks the steps in order; `upstream` names the first step that must run, after which digests are unknown."""
+
+    def __init__(self, store: Store, last: dict[str, dict[str, Any]]) -> None:
+        self.store, self.last = store, last
+        self.steps: list[Planned] = []
+        self.upstream = ""
+
+    def add(self, step: str, inputs: dict[str, Any] | None, cost: str = "") -> StepRecord | None:
+        """Plans one step; inputs None where they depend on a step that must run. Returns the record to be reused."""
+        if inputs is None or self.upstream:
+            self.steps.append(Planned(step, "run", [f"follows {self.upstream}"], cost or self._seconds(step)))
+            return None
+        if record := look_up(self.store, step, inputs):
+            self.steps.append(Planned(step, "reuse", [], "", record.inputs_digest))
+            return record
+        before = self.last.get(step)
+        why = changes(before["inputs"], inputs) if before else ["not done in this store yet"]
+        self.steps.append(Planned(step, "run", why or ["its outputs are no longer in the store"], cost or self._seconds(step)))
+        self.upstream = step
+        return None
+
+    def _seconds(self, step: str) -> str:
+        seconds = self.last.get(step, {}).get("facts", {}).get("seconds")
+        return f"about {clock(seconds)}, as last time" if seconds else ""
+
+
+def last_records(store: Store, name: str) -> dict[str, dict[str, Any]]:
+    """The step records of the filter's last run, by step."""
+    from components.reporting.publish import last_key
+
+    try:
+        summary = store.get_json(last_key(name))
+    except NotFound:
+        return {}
+    return {record["step"]: record for record in summary["steps"]}
+
+
+def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_rejects: str) -> list[Planned]:
+    """Plans `distill`. Reads the store and the input file's digest; writes nothing.
+
+    Raises InputError as the first step would.
+    """
+    from components.auditing.audit import audit_inputs
+    from components.benchmarking.benchmark import benchmark_inputs, predict_inputs
+    from components.gating.gate import gate_inputs
+    from components.labeling.label import label_inputs
+    from components.splitting.split import frozen_test, split_inputs
+    from components.student.base import resolve_base
+    from components.training.train import train_inputs
+
+    planner = Planner(store, last_records(store, flt.name))
+    with local_file(articles or labels, parameter="--articles" if articles else "--labels") as path:
+        digest = digest_file(path)
+    given = {"articles": digest if articles else None, "labels": digest if labels else None}
+    cost = "no paid call: recorded replies" if articles else "no oracle call: labels exist"
+    labelled = planner.add("label", label_inputs(flt, **given, max_rejects=max_rejects), cost)
+    label_set = labelled.outputs["label_set"] if labelled else None
+
+    planner.add("audit", audit_inputs(flt, label_set) if label_set else None)
+    parts = planner.add("split", split_inputs(flt, label_set, frozen_test(store, flt, label_set)) if label_set else None)
+    base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, store)
+    trained = planner.add("train", train_inputs(flt, parts.outputs["split"], base.digest) if parts else None)
+    inputs_known = trained is not None and parts is not None
+    adapter = trained.outputs["adapter"] if trained else ""
+    test = parts.outputs["test"] if parts else ""
+    predicted = planner.add("predict", predict_inputs(flt, adapter, test) if inputs_known else None)
+    judged = planner.add(
+        "benchmark",
+        benchmark_inputs(store, flt, adapter, parts.outputs["split"], predicted.outputs["predictions"])
+        if predicted and parts
+        else None,
+    )
+    planner.add("gate", gate_inputs(flt, adapter, judged.outputs["benchmark"]) if judged else None)
+    return planner.steps
+
+
+def render_plan(steps: list[Planned]) -> str:
+    """The plan as aligned text, one step a line, reasons below it."""
+    lines = []
+    for step in steps:
+        lines.append(f"{step.step:<10} {step.action:<6} {step.cost}".rstrip())
+        lines += [f"{'':<18}{reason}" for reason in step.why]
+    runs = [step.step for step in steps if step.action == "run"]
+    lines.append("")
+    lines.append(f"would run: {', '.join(runs)}" if runs else "nothing to do: every step's result is in the store")
+    return "\n".join(lines)
+
+
