@@ -11,14 +11,12 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
-from components.store import Conflict, Digest, NotFound, Store, digest_json
-
-Json = Any
+from components.store import Conflict, Digest, Json, NotFound, Store, digest_json
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class Outcome:
     """outputs: digests and counts, a function of the inputs alone. keys: objects a later step will read.
 
     facts: seconds, rates, memory – different each time, part of no digest.
@@ -26,7 +24,7 @@ class Outcome(NamedTuple):
 
     outputs: dict[str, Json]
     keys: list[str]
-    facts: dict[str, Json] = {}
+    facts: dict[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def look_up(store: Store, step: str, inputs: dict[str, Json]) -> StepRecord | No
         found = json.loads(store.get(record_key(step, inputs_digest)))
     except NotFound:
         return None
-    if any(store.etag(key) is None for key in found["keys"]):
+    if not all(store.exists(key) for key in found["keys"]):
         return None
     return StepRecord(step, inputs, inputs_digest, found["outputs"], found["keys"], found["facts"], reused=True)
 

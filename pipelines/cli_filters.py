@@ -29,6 +29,7 @@ def lint(filter: FilterArg, as_json: JsonOpt = False) -> None:
     """Check a filter, also for what a schema can't see. Exits with 2 where something is an error."""
     from filters.lint import lint as check
     from filters.lint import render_findings
+
     from filters.loading import load_filter
 
     findings = check(load_filter(filter))
@@ -71,6 +72,7 @@ def diff(
     """Say what changed between two filters, and which steps that would redo."""
     from filters.diff import diff as compare
     from filters.diff import render_diff
+
     from filters.loading import load_filter
 
     changes = compare(load_filter(old), load_filter(new))

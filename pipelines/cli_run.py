@@ -52,8 +52,8 @@ def distill(
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
     from components.preflight.preflight import preflight
     from components.store import open_store
-    from pipelines.local import start
     from pipelines.live import watch
+    from pipelines.local import start
 
     overrides, uri = absolute_overrides(set), store_uri(store)
     opened = open_store(uri)
@@ -87,7 +87,12 @@ def distill(
     for view in watched.steps.values():
         outputs |= view.record.get("outputs", {})
     if watched.failure or "decision" not in outputs:
-        failure = watched.failure or {"step": "run", "cause": "fault", "message": "it ended without a verdict"}
+        running = [view.name for view in watched.steps.values() if view.state == "started"]
+        failure = watched.failure or {
+            "step": running[-1] if running else "run",
+            "cause": "fault",
+            "message": "its process ended without a word (killed, or out of memory)",
+        }
         _explain_failure(failure, uri, outputs, log)
         if failure["cause"] != "input":
             raise typer.Exit(1)
@@ -117,8 +122,9 @@ def _explain_failure(failure: dict[str, str], uri: str, outputs: dict[str, Any],
 
 def _result(store: Any, uri: str, run: str, outputs: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
     """What `distill --json` prints."""
-    from components.benchmarking.benchmark import read_benchmark
     from components.gating.gate import read_verdict
+
+    from components.benchmarking.benchmark import read_benchmark
 
     verdict = read_verdict(store, outputs["name"], outputs["verdict"])
     benchmark = read_benchmark(store, outputs["adapter"], outputs["test"], outputs["benchmark"])
@@ -166,7 +172,7 @@ def plan(
     articles, labels = given(
         absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels
     )
-    steps = make_plan(open_store(store_uri(store)), flt, articles=articles, labels=labels, max_rejects=max_rejects)
+    steps = make_plan(open_store(store_uri(store), write=False), flt, articles=articles, labels=labels, max_rejects=max_rejects)
     if as_json:
         print_json({"filter": flt.name, "steps": [step.to_json() for step in steps]})
     else:

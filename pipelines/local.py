@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +36,15 @@ def start(arguments: dict[str, Any], *, run: str, events: Path, log: Path) -> su
         )
 
 
+def die_with(parent: int) -> None:
+    """Ends this process group once `parent` is gone, so that a killed command leaves no training running."""
+    while os.getppid() == parent:
+        time.sleep(0.3)
+    os.killpg(0, signal.SIGKILL)
+
+
 def main() -> int:
+    threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
     from kfp import local
 
     from pipelines.distill import distill

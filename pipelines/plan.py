@@ -93,12 +93,13 @@ def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_reje
     Raises InputError as the first step would.
     """
     from components.auditing.audit import audit_inputs
-    from components.benchmarking.benchmark import benchmark_inputs, predict_inputs
     from components.gating.gate import gate_inputs
     from components.labeling.label import label_inputs
+    from components.training.train import train_inputs
+
+    from components.benchmarking.benchmark import benchmark_inputs, predict_inputs
     from components.splitting.split import frozen_test, split_inputs
     from components.student.base import resolve_base
-    from components.training.train import train_inputs
 
     planner = Planner(store, last_records(store, flt.name))
     with local_file(articles or labels, parameter="--articles" if articles else "--labels") as path:
@@ -109,7 +110,8 @@ def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_reje
     label_set = labelled.outputs["label_set"] if labelled else None
 
     planner.add("audit", audit_inputs(flt, label_set) if label_set else None)
-    parts = planner.add("split", split_inputs(flt, label_set, frozen_test(store, flt, label_set)) if label_set else None)
+    frozen = frozen_test(store, flt, label_set) if label_set else None
+    parts = planner.add("split", split_inputs(flt, label_set, frozen) if label_set else None)
     base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, store)
     trained = planner.add("train", train_inputs(flt, parts.outputs["split"], base.digest) if parts else None)
     inputs_known = trained is not None and parts is not None

@@ -1,4 +1,4 @@
-"""What a person reads at the end of a run: the verdict, the gates, the errors beside the baselines, what to type next."""
+"""What a person reads at the end of a run: verdict, gates, errors beside the baselines, what to type next."""
 
 from __future__ import annotations
 

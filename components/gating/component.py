@@ -26,6 +26,7 @@ def gate(
     from typing import NamedTuple
 
     from components.gating.gate import gate as work
+
     from components.step import step_context
 
     with step_context("gate", store, filter_key, run) as step:
