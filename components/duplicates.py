@@ -1,0 +1,178 @@
+"""Exact copies and near-duplicates among articles, found exactly rather than probably.
+
+Every pair whose word 3-gram sets have a Jaccard similarity at or above the threshold is joined, by prefix filtering: if
+two sets are that similar, the rarest shingles of one must meet the rarest shingles of the other, so only articles that
+share a rare shingle are compared. Beside MinHash LSH that costs memory (below) and buys that no pair is missed and no
+seed is needed: "no near-duplicate crosses the split" is a fact and not a likelihood.
+
+3-grams for every length, rather than 5-grams for long texts: two texts cut differently can't be compared, and a changed
+word costs a short text fewer shingles. Characters of scripts written without spaces count as words.
+
+Measured on one core: 5,324 real articles of 150 words 0.9 s; 20,000 synthetic ones of 280 words 6 s; 100,000 of them,
+17,000 being one consent page under different titles, 57 s and 0.8 GB beside the texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+SHINGLE = 3
+MAX_WORDS = 20_000  # per article; two articles that share as much are the same article
+ROWS_PER_BLOCK = 512  # bounds the memory of one block of candidates
+
+Shingles = NDArray[np.uint64]
+Indices = NDArray[np.int64]
+
+_INVISIBLE = dict.fromkeys([0xAD, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065)])
+_WORD = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_]+"
+)
+
+
+def words(text: str) -> list[str]:
+    """The text's words: compatibility-normalised, case-folded, without punctuation and invisible direction marks."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.translate(_INVISIBLE))
+    return _WORD.findall(text.casefold())
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """sequence: (n,) hash of each article's words in order. shingles: n sorted arrays of distinct shingle hashes."""
+
+    sequence: Shingles
+    shingles: list[Shingles]
+
+
+def fingerprint(titles: Sequence[str], contents: Sequence[str]) -> Fingerprints:
+    """Hash the words of n articles (title, then content). Independent of process, machine and order of the articles."""
+    known: dict[str, int] = {}
+
+    def number(word: str) -> int:
+        if (value := known.get(word)) is None:
+            data = word.encode("utf-8", "surrogatepass")
+            value = known[word] = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+        return value
+
+    sequence = np.zeros(len(titles), dtype=np.uint64)
+    shingles: list[Shingles] = []
+    for row, (title, content) in enumerate(zip(titles, contents, strict=True)):
+        # cut before it is normalised: a text of 50 MB costs no more than one of 0.8
+        found = words(f"{title}\n{content[: MAX_WORDS * 40]}")[:MAX_WORDS]
+        numbers = np.fromiter(map(number, found), dtype=np.uint64, count=len(found))
+        sequence[row] = int.from_bytes(hashlib.blake2b(numbers.tobytes(), digest_size=8).digest(), "little")
+        shingles.append(np.unique(_roll(numbers)))
+    return Fingerprints(sequence, shingles)
+
+
+def _roll(numbers: Shingles) -> Shingles:
+    """Hash of each run of SHINGLE words; a shorter text is one shingle, an empty one has none."""
+    count = max(len(numbers) - SHINGLE + 1, min(len(numbers), 1))
+    rolled = np.zeros(count, dtype=np.uint64)
+    for offset in range(min(SHINGLE, len(numbers))):
+        rolled = (rolled ^ numbers[offset : offset + count]) * np.uint64(0x9E3779B97F4A7C15)  # wraps, on purpose
+        rolled ^= rolled >> np.uint64(29)
+    return rolled
+
+
+def jaccard(left: Shingles, right: Shingles) -> float:
+    """Share of common shingles; 0 for an empty text, which is nobody's copy."""
+    common = len(np.intersect1d(left, right, assume_unique=True))
+    return common / (len(left) + len(right) - common) if common else 0.0
+
+
+def exact_groups(prints: Fingerprints) -> Indices:
+    """(n,) the first row with the same words in the same order; an article without words is alone."""
+    _, first, inverse = np.unique(prints.sequence, return_index=True, return_inverse=True)
+    groups = first[inverse].astype(np.int64)
+    empty = np.array([len(each) == 0 for each in prints.shingles], dtype=bool)
+    return np.where(empty, np.arange(len(groups)), groups)
+
+
+def near_groups(prints: Fingerprints, threshold: float) -> Indices:
+    """(n,) the first row of each article's group: articles linked, directly or over others, by Jaccard >= threshold."""
+    if not 0 < threshold <= 1:
+        raise ValueError(f"a Jaccard threshold lies in (0, 1], not at {threshold}")
+    groups = exact_groups(prints)
+    distinct = np.flatnonzero(groups == np.arange(len(groups)))  # one article per exact copy is compared
+    root = np.arange(len(distinct))
+
+    def find(rows: Indices) -> Indices:
+        while not np.array_equal(above := root[root[rows]], root[rows]):
+            root[rows] = above
+        return root[rows]
+
+    sets = [prints.shingles[row] for row in distinct]
+    for left, right in _candidates(sets, threshold):
+        while len(left):
+            ours, theirs = find(left), find(right)
+            apart = ours != theirs  # a pair that is linked already needs no comparison
+            left, right, ours, theirs = left[apart], right[apart], ours[apart], theirs[apart]
+            # one comparison per pair of groups and round: a thousand consent pages link up without half a million
+            _, pick = np.unique(ours * len(distinct) + theirs, return_index=True)
+            for at in pick.tolist():
+                one, other = _climb(root, left[at]), _climb(root, right[at])
+                if one != other and jaccard(sets[left[at]], sets[right[at]]) >= threshold - 1e-12:
+                    root[max(one, other)] = min(one, other)
+            keep = np.ones(len(left), dtype=bool)
+            keep[pick] = False
+            left, right = left[keep], right[keep]
+    everyone = find(np.arange(len(distinct)))
+    place = np.full(len(groups), -1, dtype=np.int64)
+    place[distinct] = distinct[everyone]
+    return place[groups]
+
+
+def _climb(root: Indices, row: int) -> int:
+    while root[row] != row:
+        row = int(root[row])
+    return row
+
+
+def _candidates(sets: list[Shingles], threshold: float) -> Iterator[tuple[Indices, Indices]]:
+    """Blocks of pairs (left > right) that may reach the threshold; each pair that does is in exactly one block."""
+    sizes = np.array([len(each) for each in sets], dtype=np.int64)
+    flat = np.concatenate(sets) if sets else np.zeros(0, dtype=np.uint64)
+    ordered = np.sort(flat)
+    repeated, frequency = _repeated(ordered)
+    if not len(repeated):
+        return
+    del ordered
+    owner = np.repeat(np.arange(len(sets)), sizes)
+    column = np.minimum(np.searchsorted(repeated, flat), len(repeated) - 1)
+    shared = repeated[column] == flat
+    owner, column = owner[shared], column[shared]
+    del flat, shared
+    # rarest first; a shingle of one article only stands before all these and can meet no other
+    order = np.lexsort((column, frequency[column], owner))
+    owner, column = owner[order], column[order]
+    kept = np.bincount(owner, minlength=len(sets))
+    prefix = sizes - np.ceil(threshold * sizes - 1e-9).astype(np.int64) + 1
+    rank = np.arange(len(owner)) - np.repeat(np.cumsum(kept) - kept, kept) + np.repeat(sizes - kept, kept)
+    within = rank < prefix[owner]
+    owner, column = owner[within], column[within]
+    ones = np.ones(len(owner), dtype=np.int32)
+    table = sparse.csr_array((ones, (owner, column)), shape=(len(sets), len(repeated)))
+    turned = table.T.tocsr()
+    for start in range(0, len(sets), ROWS_PER_BLOCK):
+        met = (table[start : start + ROWS_PER_BLOCK] @ turned).tocoo()
+        left, right = met.row.astype(np.int64) + start, met.col.astype(np.int64)
+        small, large = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
+        keep = (left > right) & (small >= threshold * large - 1e-9)
+        if keep.any():
+            yield left[keep], right[keep]
+
+
+def _repeated(ordered: Shingles) -> tuple[Shingles, Indices]:
+    """The values that occur more than once in a sorted array, and how often."""
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else np.zeros(0, int)
+    counts = np.diff(np.append(starts, len(ordered)))
+    return ordered[starts[counts > 1]], counts[counts > 1]

@@ -1,0 +1,1 @@
+"""Split labels into train, validation and a frozen test part."""

@@ -1,0 +1,83 @@
+"""The frozen test parts of a filter: lists of article digests that new labels never change.
+
+One document per filter and split policy, changed by conditional put only. Labels that hold a whole list are judged on
+that list, old or new; labels that hold most of it are refused, since a test part that shrinks silently compares with
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from components.store import Digest, Json, Store, StoreError, canonical_json, digest_json
+from filters.errors import InputError
+from filters.spec import Filter
+
+RECOGNISED = 0.5  # of its articles present: these labels mean this test part
+RESTORE = "restore it from a copy"
+MAX_DOCUMENT = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """One frozen test part: its sorted article digests and their digest."""
+
+    test: list[str]
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The document as read: etag None where there is none yet."""
+
+    lineages: list[Lineage]
+    etag: str | None
+
+
+def frozen_key(flt: Filter) -> str:
+    return f"datasets/frozen/{flt.name}/{digest_json(flt.spec.split.model_dump())}.json"
+
+
+def read_frozen(store: Store, flt: Filter) -> Frozen:
+    """The filter's frozen test parts under its policy, oldest first. StoreError where the document was altered."""
+    key = frozen_key(flt)
+    if (current := store.current(key, max_bytes=MAX_DOCUMENT)) is None:
+        return Frozen([], None)
+    data, etag = current
+    try:
+        entries: list[dict[str, Json]] = json.loads(data)["lineages"]
+        lineages = [Lineage(list(entry["test"]), Digest(entry["digest"])) for entry in entries]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"is not a list of frozen test parts: {error}", where=key, mend=RESTORE) from error
+    for lineage in lineages:
+        if not lineage.test or digest_json(lineage.test) != lineage.digest:
+            raise StoreError("its test part is other than the frozen one", where=key, mend=RESTORE)
+    return Frozen(lineages, etag)
+
+
+def applicable(frozen: Frozen, articles: Collection[str], seed: int) -> Lineage | None:
+    """The oldest lineage these labels hold whole; None where a new one begins; InputError where one is held in part."""
+    present = set(articles)
+    missing = [[article for article in lineage.test if article not in present] for lineage in frozen.lineages]
+    for lineage, absent in zip(frozen.lineages, missing, strict=True):
+        if not absent:
+            return lineage
+    for lineage, absent in zip(frozen.lineages, missing, strict=True):
+        if len(absent) <= (1 - RECOGNISED) * len(lineage.test):
+            raise InputError(
+                f"these labels lack {len(absent)} of the {len(lineage.test)} articles of the frozen test part"
+                f" (first {absent[0][:12]}…)",
+                mend=f"add them, or begin a new test part with --set split.seed={seed + 1}")
+    return None
+
+
+def freeze(store: Store, flt: Filter, frozen: Frozen, test: Collection[str]) -> Lineage:
+    """Adds a test part to the document as it was read. Conflict where another process changed it meanwhile."""
+    articles = sorted(test)
+    lineage = Lineage(articles, digest_json(articles))
+    document = {"format": 1, "lineages": [{"test": each.test, "digest": each.digest}
+                                          for each in (*frozen.lineages, lineage)]}
+    store.put_if(frozen_key(flt), canonical_json(document), etag=frozen.etag)
+    return lineage

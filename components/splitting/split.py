@@ -1,0 +1,111 @@
+"""The split step: find the frozen test part or freeze one, place every article, check for leaks, commit three tables.
+
+The test part is frozen before the tables are written, so a run killed in between finds its own test part and ends with
+the same digests. Near-duplicates are searched for twice, once to place and once to check: a second for 5,000 articles,
+and the check would also catch a fault in the placing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from components.datasets import FILES, load_labels, test_digest
+from components.ledger import Outcome, StepRecord, run_step
+from components.progress import Progress, quiet
+from components.splitting.frozen import Lineage, applicable, freeze, read_frozen
+from components.store import MANIFEST, Conflict, Digest, Json, Store, digest_json
+from filters.spec import Filter
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from components.splitting.assign import Assignment
+
+CODE = 1
+ATTEMPTS = 5
+SMALL_TEST = 0.5  # of the policy's share: a test part frozen from far fewer labels
+
+
+def split_inputs(flt: Filter, label_set: str, frozen: str | None) -> dict[str, Json]:
+    """What the split depends on. frozen: digest of the test part used; None where one is still to be drawn."""
+    return {"code": CODE, "label_set": label_set, "dimensions": flt.dimensions,
+            "policy": flt.spec.split.model_dump(), "frozen": frozen}
+
+
+def frozen_test(store: Store, flt: Filter, label_set: str) -> Digest | None:
+    """Digest of the frozen test part that these labels will be judged on; None where a split would draw one."""
+    articles = load_labels(store, label_set)["article"].to_list()
+    lineage = applicable(read_frozen(store, flt), articles, flt.spec.split.seed)
+    return lineage.digest if lineage else None
+
+
+def split(store: Store, flt: Filter, *, label_set: str, progress: Progress = quiet) -> StepRecord:
+    """Splits a label set; outputs {"split", "test", "rows"}, the tables under datasets/<split>/.
+
+    InputError: too few articles, constant scores, labels that hold a frozen test part only in part.
+    """
+    from components.splitting.assign import assign, distinct
+
+    articles, counts = distinct(load_labels(store, label_set))
+    overall = overall_scores(articles, flt)
+    drawn: Assignment | None = None
+    lineage: Lineage | None = None
+    for _ in range(ATTEMPTS):
+        frozen = read_frozen(store, flt)
+        if lineage := applicable(frozen, articles["article"].to_list(), flt.spec.split.seed):
+            break
+        drawn = drawn or assign(articles, overall, flt.spec.split)
+        try:
+            lineage = freeze(store, flt, frozen, articles.filter(drawn.part == "test")["article"].to_list())
+        except Conflict:
+            continue  # somebody froze one meanwhile, perhaps for these labels
+        progress.note(f"a new test part of {len(lineage.test):,} articles is frozen ({lineage.digest[:12]})")
+        break
+    if lineage is None:
+        raise Conflict(f"the frozen test part changed {ATTEMPTS} times while it was read")
+    chosen, group = lineage, drawn.group if drawn else None
+    if len(chosen.test) < SMALL_TEST * flt.spec.split.test * articles.height:
+        progress.note(f"the frozen test part holds {len(chosen.test):,} of {articles.height:,} articles; "
+                      f"begin a larger one with --set split.seed={flt.spec.split.seed + 1}")
+
+    def work() -> Outcome:
+        assignment = assign(articles, overall, flt.spec.split, chosen.test, group=group)
+        return _commit(store, flt, label_set, articles, assignment, counts, chosen, progress)
+
+    return run_step(store, "split", split_inputs(flt, label_set, chosen.digest), work)
+
+
+def overall_scores(frame: pl.DataFrame, flt: Filter) -> NDArray[np.float64]:
+    """(n,) the unweighted mean of the dimensions: what is stratified on, so that new weights don't redo the split."""
+    from components.articles import scores
+
+    mean: NDArray[np.float64] = scores(frame, flt.dimensions).mean(axis=1)
+    return mean
+
+
+def _commit(store: Store, flt: Filter, label_set: str, articles: pl.DataFrame, assignment: Assignment,
+            counts: dict[str, int], lineage: Lineage, progress: Progress) -> Outcome:
+    from components.articles import write_frame
+    from components.splitting.assign import WITHHELD, counts_by_stratum
+    from components.splitting.leaks import refuse_leaks
+
+    if len(set(assignment.stratum.tolist())) < 2:
+        raise RuntimeError("every article is in one stratum: the overall score was read wrongly")
+    tables = {part: articles.filter(assignment.part == part) for part in FILES}
+    if digest_json(tables["test"]["article"].to_list()) != lineage.digest:
+        raise RuntimeError("the test part is other than the frozen one")
+    refuse_leaks(tables["train"], tables["validation"], tables["test"], flt.spec.split.duplicateJaccard)
+    rows = {**assignment.rows(), **counts}
+    test = test_digest(tables["test"])
+    sizes = [int((assignment.group == group).sum()) for group in set(assignment.group.tolist())]
+    meta: dict[str, Json] = {
+        "kind": "split", "label_set": label_set, "policy": flt.spec.split.model_dump(), "dimensions": flt.dimensions,
+        "rows": rows, "strata": counts_by_stratum(assignment), "frozen": lineage.digest, "test": test,
+        "groups": {"articles": len(sizes), "of_several": sum(size > 1 for size in sizes), "largest": max(sizes)}}
+    digest = store.commit("datasets", {FILES[part]: write_frame(table) for part, table in tables.items()}, meta)
+    progress.note(", ".join(f"{rows[part]:,} {part}" for part in FILES)
+                  + (f", {rows[WITHHELD]:,} withheld as near-duplicates of test articles" if rows[WITHHELD] else "")
+                  + (f", {rows['copies']:,} copies left out" if rows["copies"] else ""))
+    return Outcome({"split": digest, "test": test, "rows": rows}, [f"datasets/{digest}/{MANIFEST}"])

@@ -1,0 +1,76 @@
+"""A small filter, made-up articles, and a store for the tests of duplicates, split and datasets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from components.articles import Article, Label, label_frame, write_frame
+from components.store import Store, open_store
+from filters.spec import Filter
+
+DIMENSIONS = ["clarity", "depth"]
+Labels = list[Label]
+WORDS = ("river bridge council harvest engine museum winter signal border garden copper teacher railway orchid ledger "
+         "harbour pension granite ferry lantern senate turbine violin market plaster quarry satellite tunnel vaccine "
+         "weaver yacht zebra").split()
+
+
+def sentence(rng: random.Random, count: int) -> str:
+    return " ".join(rng.choice(WORDS) + rng.choice(["", "s", "al"]) for _ in range(count))
+
+
+@pytest.fixture
+def flt() -> Filter:
+    return make_filter()
+
+
+def make_filter(**split: Any) -> Filter:
+    return Filter.model_validate({
+        "apiVersion": "llm-distillery.io/v1alpha1", "kind": "Filter", "metadata": {"name": "made-up"},
+        "spec": {"version": 1, "description": "made up", "scope": {"judge": "articles"},
+                 "dimensions": [{"name": name, "weight": 0.5, "description": name} for name in DIMENSIONS],
+                 "tiers": [{"name": "all"}], "oracle": {"model": "none"}, "student": {"baseModel": "none"},
+                 "split": split, "gates": [{"metric": "mae", "below": 1.0}]}})
+
+
+@pytest.fixture
+def with_policy() -> Callable[..., Filter]:
+    return make_filter
+
+
+@pytest.fixture
+def make_labels() -> Callable[..., Labels]:
+    """`make_labels(n, seed=0)`: n distinct articles of 60 words; ids and texts depend on seed and position alone."""
+
+    def make(count: int, seed: int = 0) -> Labels:
+        labels = []
+        for at in range(count):
+            rng = random.Random(f"{seed}:{at}")
+            article = Article(id=f"s{seed}-{at}", title=sentence(rng, 6), content=sentence(rng, 60), source="paper")
+            labels.append(Label(article, {name: rng.randint(0, 20) / 2 for name in DIMENSIONS}))
+        return labels
+
+    return make
+
+
+@pytest.fixture
+def frame_of() -> Callable[[Labels], pl.DataFrame]:
+    return lambda labels: label_frame(labels, DIMENSIONS)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def keep(store: Store) -> Callable[[Labels], str]:
+    """Stores labels as a label set and returns its digest."""
+    return lambda labels: store.commit(
+        "labelsets", {"labels.parquet": write_frame(label_frame(labels, DIMENSIONS))}, {"kind": "labels"})
