@@ -1,0 +1,59 @@
+"""Events are what the live view is made of; torn lines, unknown steps and failures must not confuse it."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from components.progress import Reporter, clock, line
+from pipelines.live import Tail, Watched
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3.7, "3 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")])
+def test_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+def test_plain_line_says_step_rate_and_time_left() -> None:
+    assert line("train", 50, 100, "steps", 2.0, {"loss": 0.123456}) == "train: 50 of 100 steps, 2.0/s, 25 s left, loss 0.1235"
+
+
+def test_reporter_throttles_but_always_says_the_end(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    report = Reporter("label", str(events), io.StringIO())
+    for done in range(101):
+        report(done, 100, "articles")
+    said = [json.loads(row) for row in events.read_text().splitlines()]
+    assert said[-1]["done"] == 100
+    assert len(said) < 10
+
+
+def test_reporter_without_a_watcher_prints_plain_lines() -> None:
+    out = io.StringIO()
+    Reporter("label", None, out)(10, 10, "articles")
+    assert out.getvalue() == "label: 10 of 10 articles\n"
+
+
+def test_tail_waits_for_the_rest_of_a_torn_line(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    tail = Tail(path)
+    assert list(tail) == []
+    path.write_bytes(b'{"a": 1}\n{"a"')
+    assert list(tail) == [{"a": 1}]
+    with open(path, "ab") as file:
+        file.write(b": 2}\n")
+    assert list(tail) == [{"a": 2}]
+
+
+def test_watched_keeps_the_first_failure_and_the_records() -> None:
+    watched = Watched({})
+    watched.take({"kind": "started", "step": "split", "at": 10.0})
+    record = {"reused": False, "outputs": {"split": "abc"}}
+    assert watched.take({"kind": "done", "step": "split", "at": 12.0, "record": record}) == "split: done in 2 s"
+    watched.take({"kind": "failed", "step": "train", "at": 13.0, "cause": "input", "message": "NaN loss"})
+    watched.take({"kind": "failed", "step": "report", "at": 14.0, "cause": "fault", "message": "later"})
+    assert watched.steps["split"].record["outputs"] == {"split": "abc"}
+    assert watched.failure == {"step": "train", "cause": "input", "message": "NaN loss"}
