@@ -32,19 +32,35 @@ def faults(flt: Filter) -> Iterator[Fault]:
     yield from _repeated("dimensions", "dimension", [dimension.name for dimension in spec.dimensions])
     for index, dimension in enumerate(spec.dimensions):
         if dimension.name in RESERVED:
-            yield Fault(("spec", "dimensions", index, "name"), f'"{dimension.name}" is a word of rules or replies', "choose another name")
+            yield Fault(
+                ("spec", "dimensions", index, "name"),
+                f'"{dimension.name}" is a word of rules or replies',
+                "choose another name",
+            )
     if not any(dimension.weight for dimension in spec.dimensions):
-        yield Fault(("spec", "dimensions"), "all weights are 0, so there is no overall score", "give one dimension a weight")
+        yield Fault(
+            ("spec", "dimensions"), "all weights are 0, so there is no overall score", "give one dimension a weight"
+        )
     yield from _tiers(spec)
     yield from _repeated("contentTypes", "content type", [kind.name for kind in spec.contentTypes])
     yield from _rules(spec)
     yield from _patterns(spec)
     if ".." in spec.student.baseModel.replace("\\", "/").split("/"):
-        yield Fault(("spec", "student", "baseModel"), f'"{spec.student.baseModel}" climbs out of its folder', "name it without ..")
+        yield Fault(
+            ("spec", "student", "baseModel"),
+            f'"{spec.student.baseModel}" climbs out of its folder',
+            "name it without ..",
+        )
     if ".." in (spec.student.revision or ""):
-        yield Fault(("spec", "student", "revision"), f'"{spec.student.revision}" is no revision', "name a commit, tag or branch")
+        yield Fault(
+            ("spec", "student", "revision"), f'"{spec.student.revision}" is no revision', "name a commit, tag or branch"
+        )
     if spec.split.validation + spec.split.test >= 0.9:
-        yield Fault(("spec", "split"), "validation and test take 90% or more, so nothing is left to train on", "lower one of them")
+        yield Fault(
+            ("spec", "split"),
+            "validation and test take 90% or more, so nothing is left to train on",
+            "lower one of them",
+        )
     for index, gate in enumerate(spec.gates):
         yield from _gate(spec, gate, ("spec", "gates", index))
 
@@ -52,18 +68,26 @@ def faults(flt: Filter) -> Iterator[Fault]:
 def _repeated(section: str, noun: str, names: Sequence[str]) -> Iterator[Fault]:
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield Fault(("spec", section, index, "name"), f'{noun} "{name}" is defined twice', "rename or remove one of them")
+            yield Fault(
+                ("spec", section, index, "name"), f'{noun} "{name}" is defined twice', "rename or remove one of them"
+            )
 
 
 def _tiers(spec: Spec) -> Iterator[Fault]:
     yield from _repeated("tiers", "tier", [tier.name for tier in spec.tiers])
     for index, tier in enumerate(spec.tiers[:-1]):
         if tier.when is None:
-            yield Fault(("spec", "tiers", index), f'tier "{tier.name}" has no "when", so the tiers after it are never reached',
-                        'add "when", or make it the last')
+            yield Fault(
+                ("spec", "tiers", index),
+                f'tier "{tier.name}" has no "when", so the tiers after it are never reached',
+                'add "when", or make it the last',
+            )
     if spec.tiers[-1].when is not None:
-        yield Fault(("spec", "tiers", len(spec.tiers) - 1, "when"), "the last tier takes every article that is left",
-                    'remove its "when", or add a last tier without one')
+        yield Fault(
+            ("spec", "tiers", len(spec.tiers) - 1, "when"),
+            "the last tier takes every article that is left",
+            'remove its "when", or add a last tier without one',
+        )
 
 
 def _rules(spec: Spec) -> Iterator[Fault]:
@@ -82,7 +106,11 @@ def _rules(spec: Spec) -> Iterator[Fault]:
 
 
 def _patterns(spec: Spec) -> Iterator[Fault]:
-    groups = {"exclude": spec.prefilter.exclude, "unless": spec.prefilter.unless, "requireAny": spec.prefilter.requireAny}
+    groups = {
+        "exclude": spec.prefilter.exclude,
+        "unless": spec.prefilter.unless,
+        "requireAny": spec.prefilter.requireAny,
+    }
     if not any(groups.values()):
         return
     try:
@@ -95,10 +123,15 @@ def _patterns(spec: Spec) -> Iterator[Fault]:
             try:
                 nothing.str.contains(f"(?i){pattern}")
             except pl.exceptions.PolarsError as error:
-                lines = [line for line in str(error).splitlines() if line.startswith(("error:", "regex error: Compiled"))]
+                lines = [
+                    line for line in str(error).splitlines() if line.startswith(("error:", "regex error: Compiled"))
+                ]
                 reason = lines[0].split("error: ", 1)[1].rstrip(".") if lines else "it does not compile"
-                yield Fault(("spec", "prefilter", key, index), f'pattern "{pattern[:60]}": {reason}',
-                            "use Rust regex syntax, which runs in linear time")
+                yield Fault(
+                    ("spec", "prefilter", key, index),
+                    f'pattern "{pattern[:60]}": {reason}',
+                    "use Rust regex syntax, which runs in linear time",
+                )
 
 
 def _gate(spec: Spec, gate: Gate, path: Path) -> Iterator[Fault]:
@@ -106,8 +139,11 @@ def _gate(spec: Spec, gate: Gate, path: Path) -> Iterator[Fault]:
     if metric is None:
         yield Fault((*path, "metric"), f'unknown metric "{gate.metric}"', nearest(gate.metric, METRICS))
         return
-    known = {"tier": [tier.name for tier in spec.tiers], "dimension": [dimension.name for dimension in spec.dimensions],
-             "baseline": list(BASELINES)}
+    known = {
+        "tier": [tier.name for tier in spec.tiers],
+        "dimension": [dimension.name for dimension in spec.dimensions],
+        "baseline": list(BASELINES),
+    }
     for argument, names in known.items():
         given = getattr(gate, argument)
         if given is not None and metric.argument != argument:

@@ -1,7 +1,8 @@
 """YAML into plain values that remember their lines; hostile YAML is refused while it is being read.
 
-Scalars are read as YAML 1.2 reads them (2e-5 is a number), and what kubectl would read otherwise (yes, on, n) must be quoted, so
-that file and cluster agree. Anchors, aliases and tags are refused outright: a filter needs none, and they are how 1 kB becomes 1 TB.
+Scalars are read as YAML 1.2 reads them (2e-5 is a number), and what kubectl would read otherwise (yes, on, n) must be
+quoted, so that file and cluster agree. Anchors, aliases and tags are refused outright: a filter needs none, and they
+are how 1 kB becomes 1 TB.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ Path = tuple[str | int, ...]
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _CONSTANTS: dict[str, object] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")), **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False), ".nan": float("nan"), ".inf": float("inf"), "-.inf": float("-inf"),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    ".nan": float("nan"),
+    ".inf": float("inf"),
+    "-.inf": float("-inf"),
 }
 AMBIGUOUS = frozenset({"y", "n", "yes", "no", "on", "off"})
 
@@ -53,8 +58,11 @@ def read_document(text: str, where: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = (error.problem or error.context or "malformed").replace("\n", " ")
-        raise InputError(f"not YAML: {problem}", where=f"{where}:{mark.line + 1}" if mark else where,
-                         mend="check indentation, colons and quotes") from None
+        raise InputError(
+            f"not YAML: {problem}",
+            where=f"{where}:{mark.line + 1}" if mark else where,
+            mend="check indentation, colons and quotes",
+        ) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise InputError("not YAML: a control character", where=f"{where}:{line}", mend="remove it") from None
@@ -67,14 +75,19 @@ class _Reader:
         self.places: dict[Path, str] = {}
 
     def refuse(self, event: yaml.Event, what: str, mend: str) -> InputError:
-        return InputError(what, where=f"{self.where}:{event.start_mark.line + 1}", mend=mend)
+        return InputError(what, where=self.place(event), mend=mend)
+
+    def place(self, event: yaml.Event) -> str:
+        return f"{self.where}:{event.start_mark.line + 1}" if event.start_mark else self.where
 
     def next(self) -> yaml.Event:
         event = next(self.events)
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise self.refuse(event, f'anchor or alias "{event.anchor}"', "write it out: filters have no anchors (quote a text with & or *)")
-        if getattr(event, "tag", None) is not None:
-            raise self.refuse(event, f'tag "{event.tag}"', "filters have no tags (quote a text that starts with !)")
+        if (anchor := getattr(event, "anchor", None)) is not None:
+            raise self.refuse(
+                event, f'anchor or alias "{anchor}"', "write it out, or quote a text that starts with & or *"
+            )
+        if (tag := getattr(event, "tag", None)) is not None:
+            raise self.refuse(event, f'tag "{tag}"', "remove it, or quote a text that starts with !")
         return event
 
     def read(self) -> Document:
@@ -87,13 +100,13 @@ class _Reader:
                     raise self.refuse(event, "a second document", "one filter per file")
                 value = self.value(self.next(), ())
         if documents == 0 or value is None:
-            raise InputError("empty file", where=self.where, mend="`distillery filters new NAME` writes one to start from")
+            raise InputError("empty file", where=self.where, mend="`distillery filters new NAME` writes a filter")
         return Document(value, self.places)
 
     def value(self, event: yaml.Event, path: Path) -> object:
         if len(path) > MAX_DEPTH:
             raise self.refuse(event, f"nested deeper than {MAX_DEPTH} levels", "a filter is flatter than that")
-        self.places.setdefault(path, f"{self.where}:{event.start_mark.line + 1}")
+        self.places.setdefault(path, self.place(event))
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event)
         return self.sequence(path) if isinstance(event, yaml.SequenceStartEvent) else self.mapping(path)
@@ -102,7 +115,8 @@ class _Reader:
         if not event.implicit[0]:  # quoted or block text
             return event.value
         if event.value.lower() in AMBIGUOUS:
-            raise self.refuse(event, f"{event.value} without quotes is a boolean to kubectl", f'write "{event.value}", or true or false')
+            mend = f'write "{event.value}", or true or false'
+            raise self.refuse(event, f"{event.value} without quotes is a boolean to kubectl", mend)
         return resolve(event.value)
 
     def sequence(self, path: Path) -> list[object]:
@@ -119,6 +133,6 @@ class _Reader:
                 raise self.refuse(event, "a key that is not a text", "keys are plain words")
             if key in items:
                 raise self.refuse(event, f'key "{key}" twice', "remove one of them")
-            self.places[(*path, key)] = f"{self.where}:{event.start_mark.line + 1}"
+            self.places[(*path, key)] = self.place(event)
             items[key] = self.value(self.next(), (*path, key))
         return items

@@ -6,7 +6,8 @@
     comparison := operand (("<" | "<=" | ">" | ">=" | "==" | "!=") operand)+        5 <= x <= 6 means both
     operand    := name | number
 
-There is nothing else: no calls, no arithmetic, no strings, so a rule can neither run code nor read files, whoever wrote it.
+There is nothing else: no calls, no arithmetic, no strings, so a rule can neither run code nor read files, whoever wrote
+it.
 Length, tokens and nesting are capped, and the parser never looks back, so a hostile rule costs microseconds.
 """
 
@@ -31,9 +32,15 @@ MAX_CHARACTERS, MAX_TOKENS, MAX_DEPTH = 1_000, 200, 20
 KEYWORDS = frozenset({"and", "or", "not"})
 ALLOWED = "only names, numbers, comparisons, and/or/not and parentheses are allowed"
 
-_TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d*)?|\.\d+)(?![\w.])|(?P<name>[A-Za-z_]\w*)|(?P<op><=|>=|==|!=|<|>|\(|\)))")
+_NUMBER, _NAME, _OP = r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?![\w.])", r"(?P<name>[A-Za-z_]\w*)", r"(?P<op>[<>=!]=|[<>()])"
+_TOKEN = re.compile(rf"\s*(?:{_NUMBER}|{_NAME}|{_OP})", re.ASCII)
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
 }
 
 
@@ -81,8 +88,11 @@ class Expression:
 def parse(text: str, names: Collection[str], *, where: str = "") -> Expression:
     """The rule in `text`, which may mention `names` only. InputError tells the column and what was expected."""
     if len(text) > MAX_CHARACTERS:
-        raise InputError(f"a rule of {len(text)} characters; at most {MAX_CHARACTERS} are allowed", where=where,
-                         mend="split it over several tiers or gatekeepers")
+        raise InputError(
+            f"a rule of {len(text)} characters; at most {MAX_CHARACTERS} are allowed",
+            where=where,
+            mend="split it over several tiers or gatekeepers",
+        )
     return _Parser(_tokens(text, where), frozenset(names), text, where).parse()
 
 
@@ -93,7 +103,11 @@ def _tokens(text: str, where: str) -> list[_Token]:
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None or len(tokens) >= MAX_TOKENS:
             column = position + len(text[position:]) - len(text[position:].lstrip()) + 1
-            fault = f"unexpected {_shown(text[column - 1:])}" if len(tokens) < MAX_TOKENS else f"more than {MAX_TOKENS} words"
+            fault = (
+                f"unexpected {_shown(text[column - 1 :])}"
+                if len(tokens) < MAX_TOKENS
+                else f"more than {MAX_TOKENS} words"
+            )
             raise _fault(text, column, fault, where)
         tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup) + 1))
         position = match.end()
@@ -191,7 +205,9 @@ class _Parser:
         if self.token.text == "(":
             raise _fault(self.text, self.token.column, f'"{token.text}(" looks like a call', self.where)
         if token.text not in self.known:
-            raise _fault(self.text, token.column, f'"{token.text}" is not defined', self.where, nearest(token.text, self.known))
+            raise _fault(
+                self.text, token.column, f'"{token.text}" is not defined', self.where, nearest(token.text, self.known)
+            )
         self.names.add(token.text)
         return token.text
 

@@ -14,9 +14,17 @@ from filters.expressions import nearest
 from filters.spec import Filter
 
 _KINDS = {
-    "float_type": "a number", "int_type": "a whole number", "int_from_float": "a whole number", "string_type": "a text",
-    "bool_type": "true or false", "list_type": "a list", "dict_type": "a mapping (key: value)", "model_type": "a mapping (key: value)",
-    "finite_number": "a finite number", "string_unicode": "a text of valid characters", "model_attributes_type": "a mapping (key: value)",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping (key: value)",
+    "model_type": "a mapping (key: value)",
+    "finite_number": "a finite number",
+    "string_unicode": "a text of valid characters",
+    "model_attributes_type": "a mapping (key: value)",
 }
 _MISSING = "is missing"
 _PATTERNS = {
@@ -25,7 +33,9 @@ _PATTERNS = {
     "^[A-Za-z][": "letters, digits and underscores, starting with a letter",
 }
 _LIMITS = {
-    "greater_than": ("gt", "greater than"), "greater_than_equal": ("ge", "at least"), "less_than": ("lt", "less than"),
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
 }
 
@@ -67,7 +77,9 @@ def _path(detail: Any, value: object) -> Path:
         return tuple(detail["ctx"]["path"])
     path: Path = ()
     for step in detail["loc"]:
-        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
+        if (isinstance(value, dict) and step in value) or (
+            isinstance(value, list) and isinstance(step, int) and step < len(value)
+        ):
             value, path = value[step], (*path, step)
         elif detail["type"] == "missing":
             path = (*path, step)
@@ -86,7 +98,11 @@ def _words(detail: Any, path: Path) -> tuple[str, str]:
         model = _model_at(path[:-1])
         return f'unknown key "{path[-1]}"', nearest(str(path[-1]), model.model_fields if model else [])
     if kind in _KINDS:
-        mend = "remove the quotes" if isinstance(given, str) and kind in ("float_type", "int_type") and _numeric(given) else ""
+        mend = (
+            "remove the quotes"
+            if isinstance(given, str) and kind in ("float_type", "int_type") and _numeric(given)
+            else ""
+        )
         return f"expects {_KINDS[kind]}, not {_given(given)}", mend
     if kind in _LIMITS:
         key, words = _LIMITS[kind]
@@ -99,7 +115,10 @@ def _words(detail: Any, path: Path) -> tuple[str, str]:
     if kind in ("string_too_short", "too_short"):
         return "is empty", "write something, or remove it"
     if kind in ("string_too_long", "too_long"):
-        return f"is too long: at most {context['max_length']} {'characters' if kind.startswith('string') else 'items'}", ""
+        return (
+            f"is too long: at most {context['max_length']} {'characters' if kind.startswith('string') else 'items'}",
+            "",
+        )
     return detail["msg"], ""
 
 

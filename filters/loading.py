@@ -1,7 +1,7 @@
 """A filter from its file: found by name or path, merged with a profile and overrides, checked, and every fault placed.
 
-One InputError names file, line, path, fault and mend. Only the first fault (by line) is spelled out and the rest are counted:
-later ones are often its consequences.
+One InputError names file, line, path, fault and mend. Only the first fault (by line) is spelled out and the rest are
+counted: later ones are often its consequences.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ _STEP = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\.?\[([0-9]{1,4})\]|\.([0-9]{1,
 def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None = None) -> Filter:
     """The filter `ref` names: a path to a file (or its folder), `name` (newest version) or `name/vN`.
 
-    overrides: "student.maxLength=128" each, below spec, value in YAML; profile: a file of filters/profiles, applied before them.
-    Names are looked up in ./filters, then in the installed package. InputError for anything that is not a valid filter.
+    overrides: "student.maxLength=128" each, below spec, value in YAML; profile: a file of filters/profiles, applied
+    before them. Names are looked up in ./filters, then in the installed package. InputError for anything that is not a
+    valid filter.
     """
     path, named = find_filter(ref)
     where = shown_path(path)
@@ -42,8 +43,11 @@ def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None 
         _apply_override(document, override)
     flt = _validated(document)
     if named is not None and (flt.name, flt.spec.version) != named:
-        raise InputError(f"this is {flt.name}/v{flt.spec.version}, but its folder says {named[0]}/v{named[1]}", where=where,
-                         mend="make metadata.name and spec.version agree with the folder")
+        raise InputError(
+            f"this is {flt.name}/v{flt.spec.version}, but its folder says {named[0]}/v{named[1]}",
+            where=where,
+            mend="make metadata.name and spec.version agree with the folder",
+        )
     return flt
 
 
@@ -107,7 +111,9 @@ def find_filter(ref: str) -> tuple[FilePath, tuple[str, int] | None]:
         raise InputError("neither a filter's name nor a readable file", where=ascii(ref[:80])) from None
     match = _REF.fullmatch(ref)
     if match is None:
-        raise InputError(f'no file "{ref}", and not a filter\'s name', mend="give name, name/vN, or a path to a filter.yaml")
+        raise InputError(
+            f'no file "{ref}", and not a filter\'s name', mend="give name, name/vN, or a path to a filter.yaml"
+        )
     name, version = match[1], int(match[2]) if match[2] else None
     for folder in filter_folders():
         versions = _versions(folder / name)
@@ -122,12 +128,22 @@ def find_filter(ref: str) -> tuple[FilePath, tuple[str, int] | None]:
 
 def list_filters() -> list[tuple[str, int]]:
     """Every (name, version) that can be named, sorted."""
-    return sorted({(folder.name, version) for root in filter_folders() for folder in root.iterdir()
-                   for version in _versions(folder)})
+    return sorted(
+        {
+            (folder.name, version)
+            for root in filter_folders()
+            for folder in root.iterdir()
+            for version in _versions(folder)
+        }
+    )
 
 
 def _versions(folder: FilePath) -> list[int]:
-    return [int(path.parent.name[1:]) for path in folder.glob("v*/filter.yaml") if re.fullmatch(r"v[1-9][0-9]{0,5}", path.parent.name)]
+    return [
+        int(path.parent.name[1:])
+        for path in folder.glob("v*/filter.yaml")
+        if re.fullmatch(r"v[1-9][0-9]{0,5}", path.parent.name)
+    ]
 
 
 def shown_path(path: FilePath) -> str:
@@ -151,15 +167,18 @@ def read_text(path: FilePath, where: str) -> str:
         if len(data) > MAX_BYTES:  # maybe cut within a character; too large anyway
             return data.decode("latin-1")
         line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"not UTF-8 (byte {data[error.start]:#04x})", where=f"{where}:{line}",
-                         mend="save the file as UTF-8") from None
+        raise InputError(
+            f"not UTF-8 (byte {data[error.start]:#04x})", where=f"{where}:{line}", mend="save the file as UTF-8"
+        ) from None
 
 
 def _apply_profile(document: Document, profile: str) -> None:
-    """Merge filters/profiles/<profile>.yaml, a partial spec, into the document: mappings by key, everything else replaced."""
+    """Merge filters/profiles/<profile>.yaml, a partial spec: mappings are merged, all else replaced."""
     found = {path.stem: path for folder in reversed(filter_folders()) for path in folder.glob("profiles/*.yaml")}
     if profile not in found:
-        raise InputError(f'unknown profile "{profile}"', where="--profile", mend=f"known: {', '.join(sorted(found)) or 'none'}")
+        raise InputError(
+            f'unknown profile "{profile}"', where="--profile", mend=f"known: {', '.join(sorted(found)) or 'none'}"
+        )
     where = shown_path(found[profile])
     partial = read_document(read_text(found[profile], where), where)
     if not isinstance(partial.value, dict):
@@ -184,7 +203,9 @@ def _apply_override(document: Document, override: str) -> None:
     where = f"--set {target.strip()}"
     steps = _steps(target.strip().removeprefix("spec."))
     if not equals or steps is None:
-        raise InputError(f'"{override[:80]}" is not path=value', where="--set", mend="for example --set training.epochs=4")
+        raise InputError(
+            f'"{override[:80]}" is not path=value', where="--set", mend="for example --set training.epochs=4"
+        )
     value = read_document(f"value: {text}", where).value["value"]
     at: Any = document.value.setdefault("spec", {})
     path: Path = ("spec",)
@@ -193,9 +214,13 @@ def _apply_override(document: Document, override: str) -> None:
         last = index == len(steps) - 1
         if isinstance(at, list):
             if not isinstance(step, int) or step >= len(at):
-                raise InputError(f"there is no {step!r} in a list of {len(at)}", where=where, mend="list indexes start at 0")
+                raise InputError(
+                    f"there is no {step!r} in a list of {len(at)}", where=where, mend="list indexes start at 0"
+                )
         elif not isinstance(at, dict) or isinstance(step, int):
-            raise InputError(f'nothing can be set at "{step}"', where=where, mend="the path leads through a plain value")
+            raise InputError(
+                f'nothing can be set at "{step}"', where=where, mend="the path leads through a plain value"
+            )
         elif not last and at.get(step) is None:
             at[step] = {}
             document.places[path] = where
@@ -225,5 +250,3 @@ def _validated(document: Document) -> Filter:
         return Filter.model_validate(document.value)
     except ValidationError as error:
         raise explain(error, document) from None
-
-

@@ -1,7 +1,8 @@
 """The strict model of `filter.yaml`, which is also the schema of the Kubernetes object.
 
-An unknown key, a key twice, or a value of the wrong kind is an error; filters.loading adds file and line. Keys are spelled as
-Kubernetes spells them (camelCase), since one model reads both; the price is names that Python would write otherwise.
+An unknown key, a key twice, or a value of the wrong kind is an error; filters.loading adds file and line. Keys are
+spelled as Kubernetes spells them (camelCase), since one model reads both; the price is names that Python would write
+otherwise.
 What one field says about another (a tier that names a dimension, a gate that names a tier) is in filters.checks.
 """
 
@@ -46,8 +47,9 @@ class Scope(Strict):
     """What is judged, and what the oracle must leave near zero."""
 
     judge: Text = Field(description="What to judge in an article, in a sentence or a few; opens the prompt.")
-    outOfScope: list[Phrase] = Field(default=[], max_length=64,
-                                     description="Topics that score low on every dimension, however well they sound.")
+    outOfScope: list[Phrase] = Field(
+        default=[], max_length=64, description="Topics that score low on every dimension, however well they sound."
+    )
 
 
 class Anchor(Strict):
@@ -62,7 +64,8 @@ class Dimension(Strict):
 
     name: Name = Field(description="Name in snake_case, used in rules, labels, bundles and reports.")
     weight: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
-        description="Share of the overall score; weights are normalised to sum 1. 0: used by rules only.")
+        description="Share of the overall score; weights are normalised to sum 1. 0: used by rules only."
+    )
     description: Text = Field(description="What the dimension measures, and what it does not.")
     anchors: list[Anchor] = Field(default=[], max_length=11, description="Points of the scale, lowest first.")
 
@@ -92,12 +95,18 @@ class ContentType(Strict):
 
 
 class Prefilter(Strict):
-    """What never reaches oracle or student. Patterns are Rust regex (linear time), case-insensitive, over title and content."""
+    """What never reaches oracle or student. Patterns: Rust regex (linear time), case-insensitive, title and content."""
 
-    minChars: int = Field(default=0, ge=0, le=1_000_000, description="Shortest content that is worth judging, in characters.")
-    exclude: list[Pattern] = Field(default=[], max_length=256, description="An article matching any of these is left out …")
+    minChars: int = Field(
+        default=0, ge=0, le=1_000_000, description="Shortest content that is worth judging, in characters."
+    )
+    exclude: list[Pattern] = Field(
+        default=[], max_length=256, description="An article matching any of these is left out …"
+    )
     unless: list[Pattern] = Field(default=[], max_length=256, description="… unless it matches one of these too.")
-    requireAny: list[Pattern] = Field(default=[], max_length=256, description="If given, an article must match one of these.")
+    requireAny: list[Pattern] = Field(
+        default=[], max_length=256, description="If given, an article must match one of these."
+    )
 
 
 class Oracle(Strict):
@@ -105,7 +114,9 @@ class Oracle(Strict):
 
     provider: Literal["replay"] = Field(default="replay", description="replay: recorded raw replies, no key needed.")
     model: str = Field(min_length=1, max_length=200, description="Model name; part of every label's key.")
-    replies: Location | None = Field(default=None, description="replay: a JSONL file of recorded raw replies, {id, reply}.")
+    replies: Location | None = Field(
+        default=None, description="replay: a JSONL file of recorded raw replies, {id, reply}."
+    )
     maxWords: int = Field(default=800, ge=50, le=20_000, description="Words of an article that the oracle sees.")
     instructions: Text | None = Field(default=None, description="Further instructions, placed after the rubric.")
 
@@ -117,19 +128,28 @@ class Lora(Strict):
     alpha: int = Field(default=32, ge=1, le=1024, description="Scale; alpha / r multiplies the update.")
     dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout before the adapter.")
     targets: Literal["all-linear"] | Annotated[list[Phrase], Field(min_length=1, max_length=64)] = Field(
-        default="all-linear", description="all-linear, or a list of module names.")
+        default="all-linear", description="all-linear, or a list of module names."
+    )
 
 
 class Student(Strict):
     """The small model that learns the oracle's scores."""
 
-    baseModel: str = Field(min_length=1, max_length=500, pattern=r"^[^\s\x00-\x1f]+$",
-                           description="Model-hub id, folder, s3://bucket/prefix, or package://installed_package.")
-    revision: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] | None = Field(
-        default=None, description="Commit, tag or branch of a model-hub base; pin a commit.")
+    baseModel: str = Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\s\x00-\x1f]+$",
+        description="Model-hub id, folder, s3://bucket/prefix, or package://installed_package.",
+    )
+    revision: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] | None = (
+        Field(default=None, description="Commit, tag or branch of a model-hub base; pin a commit.")
+    )
     maxLength: int = Field(default=512, ge=16, le=8192, description="Tokens of an article that the student sees.")
-    headTail: Share | None = Field(default=None, description="Share of the tokens kept from the head of a long article, "
-                                   "the rest from its tail; null keeps the head only.")
+    headTail: Share | None = Field(
+        default=None,
+        description="Share of the tokens kept from the head of a long article, "
+        "the rest from its tail; null keeps the head only.",
+    )
     lora: Lora = Field(default=Lora(), description="Low-rank adapters on the base model.")
 
 
@@ -138,15 +158,20 @@ class Training(Strict):
 
     epochs: int = Field(default=3, ge=1, le=100, description="Passes over the train part, at most.")
     batchSize: int = Field(default=8, ge=1, le=4096, description="Articles per optimizer step.")
-    tokensPerBatch: int = Field(default=8192, ge=64, le=10_000_000,
-                                description="Tokens, padding counted, per forward pass.")
+    tokensPerBatch: int = Field(
+        default=8192, ge=64, le=10_000_000, description="Tokens, padding counted, per forward pass."
+    )
     learningRate: Positive = Field(default=2.0e-5, description="Peak learning rate.")
     weightDecay: float = Field(default=0.01, ge=0, le=10, description="AdamW weight decay.")
     warmupRatio: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps that the rate rises.")
     maxGradNorm: Positive = Field(default=1.0, description="Gradients are clipped to this norm.")
     loss: Literal["mse", "huber", "mae"] = Field(default="mse", description="Loss on raw scores.")
-    patience: int = Field(default=2, ge=1, le=100, description="Epochs without a better validation MAE before stopping.")
-    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto measures the machine, then chooses.")
+    patience: int = Field(
+        default=2, ge=1, le=100, description="Epochs without a better validation MAE before stopping."
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="auto measures the machine, then chooses."
+    )
     seed: Seed = Field(default=42, description="Seed of initialisation, order and dropout.")
 
 
@@ -169,7 +194,8 @@ class Gate(Strict):
     below: Bound | None = Field(default=None, description="Passes if the value is below this …")
     atLeast: Bound | None = Field(default=None, description="… or at least this; exactly one of the two.")
     by: Literal["point", "interval"] = Field(
-        default="point", description="interval: the worse end of the 95% interval must pass. (Not `on`, a boolean to kubectl.)")
+        default="point", description="interval: the worse end of the 95% interval must pass."
+    )  # not `on`: a boolean to kubectl
 
 
 class Promotion(Strict):
@@ -192,11 +218,18 @@ class Spec(Strict):
     version: int = Field(ge=1, le=1_000_000, description="Version; the folder is named v<version>.")
     description: Text = Field(description="What the filter is for; read by people only.")
     scope: Scope = Field(description="What is judged, and what is out of scope.")
-    dimensions: list[Dimension] = Field(min_length=1, max_length=16,
-                                        description="Their order is the order of the model's outputs.")
-    tiers: list[Tier] = Field(min_length=1, max_length=16, description="Best first; the first that holds; the last has no `when`.")
-    gatekeepers: list[Gatekeeper] = Field(default=[], max_length=32, description="Weaknesses that cap the overall score.")
-    contentTypes: list[ContentType] = Field(default=[], max_length=32, description="Kinds of article that cap the overall score.")
+    dimensions: list[Dimension] = Field(
+        min_length=1, max_length=16, description="Their order is the order of the model's outputs."
+    )
+    tiers: list[Tier] = Field(
+        min_length=1, max_length=16, description="Best first; the first that holds; the last has no `when`."
+    )
+    gatekeepers: list[Gatekeeper] = Field(
+        default=[], max_length=32, description="Weaknesses that cap the overall score."
+    )
+    contentTypes: list[ContentType] = Field(
+        default=[], max_length=32, description="Kinds of article that cap the overall score."
+    )
     prefilter: Prefilter = Field(default=Prefilter(), description="What never reaches oracle or student.")
     oracle: Oracle = Field(description="The large model whose judgement is distilled.")
     student: Student = Field(description="The small model that learns it.")
@@ -229,5 +262,7 @@ class Filter(Strict):
         from filters.checks import faults
 
         for fault in faults(self):
-            raise PydanticCustomError("inconsistent", "{what}", {"what": fault.what, "path": fault.path, "mend": fault.mend})
+            raise PydanticCustomError(
+                "inconsistent", "{what}", {"what": fault.what, "path": fault.path, "mend": fault.mend}
+            )
         return self

@@ -1,7 +1,7 @@
-"""From dimension scores to a verdict: clamp to 0–10, weighted mean, content caps, gatekeepers, tier. Whole columns at once.
+"""From dimension scores to a verdict: clamp to 0–10, weighted mean, content caps, gatekeepers, tier; columns at once.
 
-In caps `overall` is the weighted mean before any cap, in tiers the one after all of them; so caps do not depend on their order.
-The overall is rounded to 9 decimals: six scores of exactly 6 must meet `overall >= 6`, whatever order the sum was taken in.
+In caps `overall` is the weighted mean before any cap, in tiers the one after all of them; so caps do not depend on
+their order. The overall is rounded to 9 decimals: scores of 6 must meet `overall >= 6`, however they are summed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,11 @@ def judge(flt: Filter, scores: NDArray[np.float64], content_types: Sequence[str 
                 where = where & ~parse(kind.unless, names).holds(values)
             cap(kind.cap, where, f"content type {kind.name} caps the overall at {kind.cap:g}")
     for keeper in flt.spec.gatekeepers:
-        cap(keeper.cap, parse(keeper.when, names).holds(values), f"{keeper.because}: {keeper.when} caps the overall at {keeper.cap:g}")
+        cap(
+            keeper.cap,
+            parse(keeper.when, names).holds(values),
+            f"{keeper.because}: {keeper.when} caps the overall at {keeper.cap:g}",
+        )
 
     values["overall"] = overall
     tier = np.full(len(overall), flt.spec.tiers[-1].name, dtype=np.array(tier_names(flt)).dtype)

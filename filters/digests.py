@@ -1,0 +1,121 @@
+"""Which sections of a filter each step reads, so that a change redoes only what depends on it.
+
+`parts` is the one table: digests are taken over it, `filters diff` and `distillery plan` explain themselves with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from filters.spec import Filter
+
+Step = Literal["label", "audit", "split", "train", "benchmark", "gate", "promote"]
+STEPS: tuple[Step, ...] = get_args(Step)
+AFTER: Mapping[Step, tuple[Step, ...]] = {
+    "label": ("audit", "split"),
+    "audit": (),
+    "split": ("train",),
+    "train": ("benchmark",),
+    "benchmark": ("gate",),
+    "gate": ("promote",),
+    "promote": (),
+}
+
+PROMPT_FORMAT = 1  # bumped when filters.prompt words the same filter otherwise
+
+# Read by people, by Kubernetes or for finding the data, never by what a step computes. The prefilter is applied to the
+# articles before they get a label or a score, so it decides which articles a step sees, not what it makes of them.
+STEP_FREE = frozenset(
+    {
+        "apiVersion",
+        "kind",
+        "metadata",
+        "spec.version",
+        "spec.description",
+        "spec.data",
+        "spec.prefilter",
+        "spec.oracle.replies",
+    }
+)
+
+
+def parts(flt: Filter, step: Step) -> dict[str, Any]:
+    """The plain values (JSON) of the filter that `step` itself reads; not what it gets through earlier steps."""
+    spec = flt.spec
+    if step == "label":
+        return {"rubric": rubric_part(flt), "oracle": oracle_part(flt)}
+    names = flt.dimensions
+    if step == "audit":
+        return {"dimensions": names}
+    if step == "split":  # strata come from the unweighted mean, so a weight does not move an article
+        return {"dimensions": names, "split": spec.split.model_dump(mode="json")}
+    if step == "train":
+        return {
+            "dimensions": names,
+            "student": spec.student.model_dump(mode="json"),
+            "training": spec.training.model_dump(mode="json"),
+        }
+    if step == "benchmark":
+        return {
+            "dimensions": names,
+            "weights": [dimension.weight for dimension in spec.dimensions],
+            "tiers": [tier.model_dump(mode="json") for tier in spec.tiers],
+            "gatekeepers": [keeper.model_dump(mode="json") for keeper in spec.gatekeepers],
+            "contentTypes": [kind.model_dump(mode="json", exclude={"description"}) for kind in spec.contentTypes],
+        }
+    if step == "gate":
+        return {"gates": [gate.model_dump(mode="json") for gate in spec.gates], "approval": spec.promotion.approval}
+    return {"promotion": spec.promotion.model_dump(mode="json")}
+
+
+def rubric_part(flt: Filter) -> dict[str, Any]:
+    """What the prompt says: meaning, not arithmetic. Weights, caps and tiers are computed afterwards."""
+    spec = flt.spec
+    return {
+        "format": PROMPT_FORMAT,
+        "scope": spec.scope.model_dump(mode="json"),
+        "dimensions": [dimension.model_dump(mode="json", exclude={"weight"}) for dimension in spec.dimensions],
+        "contentTypes": [{"name": kind.name, "description": kind.description} for kind in spec.contentTypes],
+        "instructions": spec.oracle.instructions,
+        "maxWords": spec.oracle.maxWords,
+    }
+
+
+def oracle_part(flt: Filter) -> dict[str, Any]:
+    """Who answers and how; where recorded replies lie is no part of it."""
+    return flt.spec.oracle.model_dump(mode="json", exclude={"replies"})
+
+
+def rubric_digest(flt: Filter) -> str:
+    """sha256 (64 hex characters) of what the prompt says."""
+    return _digest(rubric_part(flt))
+
+
+def oracle_digest(flt: Filter) -> str:
+    """sha256 (64 hex characters) of who answers and how."""
+    return _digest(oracle_part(flt))
+
+
+def step_digest(flt: Filter, step: Step) -> str:
+    """sha256 (64 hex characters) of what `step` reads of the filter."""
+    return _digest(parts(flt, step))
+
+
+def downstream(steps: set[Step]) -> list[Step]:
+    """`steps` and all that must follow them, in the pipeline's order."""
+    found, waiting = set[Step](), list(steps)
+    while waiting:
+        step = waiting.pop()
+        if step not in found:
+            found.add(step)
+            waiting.extend(AFTER[step])
+    return [step for step in STEPS if step in found]
+
+
+def _digest(value: object) -> str:
+    """The canonical JSON of components.store, which filters may not import."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
