@@ -1,8 +1,9 @@
 """What simpler predictors reach on the same split; a student that does not beat them is not worth its electricity.
 
 Mean and median know nothing, the median by source knows only where an article stood, TF-IDF ridge knows words but not
-meaning. Fitted on the train part alone; the ridge's penalty is chosen on validation. To bound memory the ridge reads the
-first 20,000 training articles and the first 20,000 characters of each: 4,300 real articles take about 10 s on two cores.
+meaning. Fitted on the train part alone; the ridge's penalty is chosen on validation. To bound memory the ridge reads
+the first 20,000 training articles and the first 20,000 characters of each: 4,300 real articles take about 10 s on two
+cores.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def fit_baselines(
 
 
 def source_median(sources: Sequence[str | None], known: Floats, wanted: Sequence[str | None]) -> Floats:
-    """Median of each dimension within a source, (len(wanted), D); the median of all for a source not seen in training."""
+    """Median of each dimension within a source, (len(wanted), D); of all for a source not seen in training."""
     names, group = np.unique([source or "" for source in sources], return_inverse=True)
     medians = np.stack([np.median(known[group == i], axis=0) for i in range(len(names))])
     table = dict(zip(names.tolist(), medians, strict=True))

@@ -1,7 +1,7 @@
 """From labels and predictions to the benchmark: pure arithmetic, no model, no store.
 
-Labels are judged with the content type the oracle gave, predictions without one, as in production where no oracle speaks;
-so a content cap that only the oracle can see counts against the student in the overall figures, as it should.
+Labels are judged with the content type the oracle gave, predictions without one, as in production where no oracle
+speaks; so a content cap that only the oracle can see counts against the student in the overall figures, as it should.
 """
 
 from __future__ import annotations
@@ -277,7 +277,7 @@ def _reference(
 
 
 def _examples(frame: pl.DataFrame, ours: Judged) -> dict[str, list[dict[str, Any]]]:
-    """The worst articles by error of the overall score, and of the others the best; of equally good ones the relevant."""
+    """The worst articles by error of the overall score, and of the rest the best, the relevant ones first."""
     error = np.abs(ours.overall_predictions - ours.overall_labels)
     worst = np.argsort(-error, kind="stable")[:WORST]
     rest = np.setdiff1d(np.arange(ours.n), worst)

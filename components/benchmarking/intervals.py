@@ -1,9 +1,10 @@
 """95% intervals by resampling articles: "had we drawn other articles of this kind, the figure could have been this".
 
-Percentile bootstrap, 1,000 resamples, whole articles drawn with replacement, all dimensions and the verdict of an article
-staying together. All figures of one benchmark share the same draws, so differences (student less incumbent, student less
-baseline) are paired. Articles are taken as independent: where a few sources or stories make up the test set, true
-uncertainty is larger. BCa would be a little closer on small skewed sets, at n times the cost for rank correlation.
+Percentile bootstrap, 1,000 resamples, whole articles drawn with replacement, all dimensions and the verdict of an
+article staying together. All figures of one benchmark share the same draws, so differences (student less incumbent,
+student less baseline) are paired. Articles are taken as independent: where a few sources or stories make up the test
+set, true uncertainty is larger. BCa would be a little closer on small skewed sets, at n times the cost for rank
+correlation.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ CELLS = 4_000_000  # weights held at once (32 MB); larger test sets are done in 
 def draws(n: int, seed: str, resamples: int = RESAMPLES) -> Iterator[Floats]:
     """Blocks of (b, n) weights, `resamples` rows in all: how often each of n articles was drawn.
 
-    seed: hexadecimal, the digest of the test set, so the same test set always gives the same intervals. The draws do not
-    depend on the size of a block.
+    seed: hexadecimal, the digest of the test set, so the same test set always gives the same intervals; the
+    draws do not depend on the size of a block.
     """
     source = np.random.default_rng(int(seed, 16))
     rows = max(1, CELLS // max(n, 1))

@@ -1,8 +1,9 @@
 """Every figure of the benchmark, as a function of how often each article counts.
 
-`measure` takes a matrix of weights, one row per resample. A row of ones gives the figures themselves, rows of counts give
-their bootstrap, so a figure and its interval cannot follow different formulas. The price is that each figure is written as
-sums over articles (or weighted ranks); in return 1,000 resamples of 600 articles with 8 dimensions take under a second.
+`measure` takes a matrix of weights, one row per resample. A row of ones gives the figures themselves, rows of counts
+give their bootstrap, so a figure and its interval cannot follow different formulas. The price is that each figure is
+written as sums over articles (or weighted ranks); in return 1,000 resamples of 600 articles with 8 dimensions take
+under a second.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def _tiers(judged: Judged, weights: Floats, total: Floats) -> dict[str, Floats]:
 
 
 def spearman(left: Floats, right: Floats, weights: Floats | None = None) -> Floats:
-    """Spearman's rank correlation of two (n,) columns under each row of weights (B, n), ties at their middle rank: (B,).
+    """Spearman's rank correlation of two (n,) columns under each row of weights (B, n), ties at middle ranks: (B,).
 
     With integer weights it is exactly the correlation of the sample in which article i stands weights[i] times.
     """

@@ -6,6 +6,7 @@ Groups are taken from the test set as it is, so small ones have wide intervals; 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,7 +56,7 @@ def _by_length(frame: pl.DataFrame) -> Slicing:
     words = frame.select(sum(pl.col(c).fill_null("").str.count_matches(r"\S+") for c in ("title", "content")))
     bucket = np.searchsorted(WORDS, words.to_series().to_numpy(), side="right")
     names = [f"under {WORDS[0]} words"]
-    names += [f"{low}–{high - 1} words" for low, high in zip(WORDS, WORDS[1:], strict=False)]
+    names += [f"{low}–{high - 1} words" for low, high in pairwise(WORDS)]
     names.append(f"{WORDS[-1]} words or more")
     present, group = np.unique(bucket, return_inverse=True)
     return Slicing("length", [names[i] for i in present], group)

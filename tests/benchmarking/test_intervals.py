@@ -2,9 +2,10 @@
 
 import time
 
-import components.benchmarking.intervals as module
 import numpy as np
 import pytest
+
+import components.benchmarking.intervals as module
 from components.benchmarking.intervals import draws, intervals, percentiles
 from components.benchmarking.metrics import Judged, measure
 
@@ -17,7 +18,8 @@ def noisy(n, dimensions=8):
     predictions = np.clip(labels + rng.normal(0, 1.5, labels.shape), 0, 10)
     overall = labels.mean(axis=1), predictions.mean(axis=1)
     codes = [np.where(values >= 6, 0, np.where(values >= 4, 1, 2)) for values in overall]
-    return Judged([f"d{i}" for i in range(dimensions)], ["high", "medium", "low"], labels, predictions, *overall, *codes)
+    names = [f"d{i}" for i in range(dimensions)]
+    return Judged(names, ["high", "medium", "low"], labels, predictions, *overall, *codes)
 
 
 @pytest.mark.parametrize("path", ["mae", "rmse", "overall_mae", "spearman", "tiers.medium.recall", "score_compression"])

@@ -1,0 +1,158 @@
+"""A filter, articles whose text says their true scores, and a student that reads them: no torch, no training."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.articles import Article, Label, label_frame, write_frame
+from components.datasets import FILES, test_digest
+from components.store import Store, digest_json, open_store
+from filters.loading import load_filter_text
+from filters.spec import Filter
+
+DIMENSIONS = ["readiness", "benefit"]
+TEXT = """\
+apiVersion: llm-distillery.io/v1alpha1
+kind: Filter
+metadata: {name: demo}
+spec:
+  version: 1
+  description: A filter for tests.
+  scope: {judge: Whether a technology helps.}
+  dimensions:
+    - {name: readiness, weight: 0.5, description: How close to everyday use it is.}
+    - {name: benefit, weight: 0.5, description: How much good it does.}
+  tiers: [{name: high, when: "overall >= 6"}, {name: medium, when: "overall >= 4"}, {name: low}]
+  gatekeepers: [{when: "readiness < 1", cap: 2.9, because: lab-only technology}]
+  contentTypes: [{name: opinion, description: A column without facts., cap: 5.0}]
+  oracle: {model: recorded}
+  student: {baseModel: tiny/base}
+  gates: [{metric: mae, below: 0.8}]
+"""
+WORDS = ["river", "bridge", "council", "harvest", "engine", "museum", "winter", "signal", "border", "garden", "copper"]
+
+
+def make_filter(old: str = "", new: str = "") -> Filter:
+    assert old in TEXT
+    return load_filter_text(TEXT.replace(old, new), "demo.yaml")
+
+
+def make_labels(count: int, *, seed: int = 0, truth: bool = False) -> list[Label]:
+    """Labels 0-10 in halves, the same numbers standing in the text; `truth` adds references half a point higher."""
+    labels = []
+    for at in range(count):
+        rng = random.Random(f"{seed}:{at}")
+        scores = {name: rng.randint(0, 19) / 2 for name in DIMENSIONS}
+        words = " ".join(rng.choice(WORDS) for _ in range(rng.choice([40, 200, 700])))
+        said = " ".join(f"{name}={value}" for name, value in scores.items())
+        article = Article(
+            id=f"s{seed}-{at}",
+            title=f"Article {seed} {at}",
+            content=f"{said} {words}",
+            source=rng.choice(["paper", "radio", "agency"]),
+            language=rng.choice(["en", "nl"]),
+            reference={name: value + 0.5 for name, value in scores.items()} if truth else None,
+        )
+        labels.append(Label(article, scores, "opinion" if at % 10 == 0 else None))
+    return labels
+
+
+Reader = Callable[[list[tuple[str, str]]], np.ndarray]
+
+
+def reads(texts: list[tuple[str, str]]) -> np.ndarray:
+    """The scores that stand in the text."""
+    return np.array([[float(x) for x in re.findall(r"=([\d.]+)", content)[:2]] for _, content in texts])
+
+
+def reads_with_noise(size: float) -> Reader:
+    """As `reads`, off by up to `size`, always by the same amount for the same text."""
+
+    def read(texts: list[tuple[str, str]]) -> np.ndarray:
+        off = [[random.Random(f"{content}{i}").uniform(-size, size) for i in range(2)] for _, content in texts]
+        return reads(texts) + np.array(off)
+
+    return read
+
+
+class FakeStudent:
+    def __init__(self, reader: Reader, dimensions: list[str] = DIMENSIONS) -> None:
+        self.reader, self.dimensions, self.calls = reader, dimensions, 0
+
+    def predict(self, texts: list[tuple[str, str]], progress: Any) -> np.ndarray:
+        self.calls += 1
+        return self.reader(texts)
+
+    def scores(self, raw: np.ndarray) -> np.ndarray:
+        return np.clip(raw, 0, 10)
+
+
+class House:
+    """A store with a split, and adapters that are fakes with a real student.json."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store: Store = open_store(str(folder))
+        self.students: dict[str, FakeStudent] = {}
+
+    def split(self, *, train: int = 120, test: int = 60, truth: bool = False, **meta: Any) -> str:
+        labels = make_labels(train + 30 + test, truth=truth)
+        parts = (labels[:train], labels[train : train + 30], labels[train + 30 :])
+        frames = {name: label_frame(part, DIMENSIONS) for name, part in zip(FILES, parts, strict=True)}
+        known = {"test": test_digest(frames["test"]), "frozen": digest_json(sorted(frames["test"]["article"]))}
+        files = {FILES[name]: write_frame(frame) for name, frame in frames.items()}
+        return self.store.commit("datasets", files, {"kind": "split", **known, **meta})
+
+    def adapter(self, reader: Reader, split: str, dimensions: list[str] = DIMENSIONS, **about: Any) -> str:
+        student = {"dimensions": dimensions, "split": split, "train_mae": 0.5, "validation_mae": 0.6, **about}
+        calibration = {"kept": True, "validation_mae_raw": 0.65, "validation_mae_calibrated": 0.6, "dimensions": {}}
+        files = {"student.json": json.dumps(student).encode(), "calibration.json": json.dumps(calibration).encode()}
+        digest = self.store.commit("adapters/demo", files, {"kind": "adapter"})
+        self.students[digest] = FakeStudent(reader, dimensions)
+        return digest
+
+    def promoted(self, adapter: str) -> None:
+        self.store.put("channels/demo/production.json", json.dumps({"current": {"adapter": adapter}}).encode())
+
+    def open_bundle(self, store: Store, name: str, digest: str) -> FakeStudent:
+        return self.students[digest]
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    made = House(tmp_path / "store")
+    module = types.ModuleType("components.student.bundle")
+    module.open_bundle = made.open_bundle  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "components.student.bundle", module)
+    return made
+
+
+@pytest.fixture
+def flt() -> Filter:
+    return make_filter()
+
+
+@pytest.fixture
+def changed() -> Callable[[str, str], Filter]:
+    """The filter with one piece of its text replaced."""
+    return make_filter
+
+
+@pytest.fixture
+def readers() -> types.SimpleNamespace:
+    return types.SimpleNamespace(exact=reads, noisy=reads_with_noise)
+
+
+@pytest.fixture
+def labelled() -> Callable[..., Any]:
+    """`labelled(n, seed=0, truth=False)`: a labelled frame."""
+    return lambda count, **how: label_frame(make_labels(count, **how), DIMENSIONS)

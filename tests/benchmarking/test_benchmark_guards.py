@@ -1,0 +1,111 @@
+"""Each guard of the benchmark, firing."""
+
+import json
+
+import numpy as np
+import pytest
+
+from components.benchmarking.benchmark import benchmark, evaluate
+from components.benchmarking.evaluate import About
+from filters.errors import InputError
+
+
+def run(house, flt, reader, **about):
+    split = house.split()
+    adapter = house.adapter(reader, split, **about)
+    record = benchmark(house.store, flt, adapter=adapter, split=split)
+    return json.loads(house.store.get(record.outputs["key"]))
+
+
+def test_a_predictor_that_says_nearly_the_same_of_everything(house, flt, readers):
+    found = run(house, flt, lambda texts: 5 + 0.01 * readers.exact(texts))
+    assert len(found["alarms"]) == 1
+    assert found["alarms"][0].startswith("predictor ignores its input")
+    assert found["spearman"] is not None  # ranks alone would not have told
+
+
+def test_a_constant_predictor_leaves_null_never_nan(house, flt):
+    found = run(house, flt, lambda texts: np.full((len(texts), 2), 4.0))
+    assert found["alarms"]
+    assert found["spearman"] is None
+    assert found["score_compression"] == 0
+    assert found["tiers"]["high"]["precision"] is None
+
+
+def test_a_predictor_that_follows_the_position_not_the_text(house, flt):
+    found = run(house, flt, lambda texts: np.stack([np.arange(len(texts)) % 11, np.arange(len(texts)) % 7], axis=1) * 1.0)
+    assert [alarm for alarm in found["alarms"] if "another order" in alarm]
+
+
+def test_an_honest_predictor_raises_no_alarm(house, flt, readers):
+    assert run(house, flt, readers.noisy(2.0))["alarms"] == []
+
+
+def test_one_dimension_that_is_learnt_is_no_alarm(house, flt, readers):
+    found = run(house, flt, lambda texts: readers.exact(texts) * [1.0, 0.0])
+    assert found["alarms"] == []
+    assert found["dimensions"]["benefit"]["compression"] == 0
+
+
+def test_dimensions_in_another_order(house, flt, readers):
+    split = house.split()
+    adapter = house.adapter(readers.exact, split, ["benefit", "readiness"])
+    with pytest.raises(InputError, match="in another order"):
+        benchmark(house.store, flt, adapter=adapter, split=split)
+    assert not list(house.store.keys("judgements"))
+    frame_about = About(adapter, {"dimensions": ["benefit", "readiness"]})
+    with pytest.raises(InputError, match="in another order"):
+        evaluate(flt, house.students[adapter], None, about=frame_about)
+
+
+def test_a_prediction_that_is_not_a_number(house, flt, readers):
+    def broken(texts):
+        found = readers.exact(texts)
+        found[3, 1] = np.nan
+        return found
+
+    split = house.split()
+    adapter = house.adapter(broken, split)
+    with pytest.raises(InputError, match="1 predictions are not numbers, first benefit of article 's0-153'"):
+        benchmark(house.store, flt, adapter=adapter, split=split)
+    assert not list(house.store.keys("judgements"))
+
+
+def test_a_test_part_other_than_the_frozen_one(house, flt, readers):
+    split = house.split(test=60)
+    folder = house.store.folder("datasets", split)
+    other = house.store.folder("datasets", house.split(test=50))
+    files = {name: folder.read(name) for name in folder.files} | {"test.parquet": other.read("test.parquet")}
+    swapped = house.store.commit("datasets", files, folder.meta)
+    adapter = house.adapter(readers.exact, split)
+    with pytest.raises(InputError, match="not the frozen one"):
+        benchmark(house.store, flt, adapter=adapter, split=swapped)
+
+
+def test_altered_bytes_of_stored_predictions(house, flt, changed, readers):
+    split = house.split()
+    adapter = house.adapter(readers.exact, split)
+    record = benchmark(house.store, flt, adapter=adapter, split=split)
+    key = next(key for key in record.keys if key.endswith(".parquet"))
+    data = bytearray(house.store.get(key))
+    data[len(data) // 2] ^= 1
+    house.store.put(key, bytes(data))
+    with pytest.raises(InputError, match="other bytes"):
+        benchmark(house.store, changed("overall >= 6", "overall >= 7"), adapter=adapter, split=split)
+
+
+def test_no_labelled_article(flt, house, labelled, readers):
+    student = house.adapter(readers.exact, "0" * 64)
+    about = About(student, {"dimensions": flt.dimensions})
+    with pytest.raises(InputError, match="no labelled articles"):
+        evaluate(flt, house.students[student], labelled(1).head(0), about=about)
+
+
+def test_one_labelled_article_has_figures_and_no_nan(flt, house, labelled, readers):
+    student = house.adapter(readers.exact, "0" * 64)
+    found = evaluate(flt, house.students[student], labelled(1), about=About(student, {"dimensions": flt.dimensions}))
+    assert found["n"] == 1
+    assert found["mae"] == 0
+    assert found["train_val_gap"] is None
+    assert found["slices"]["source"][0]["interval"] is None
+    json.dumps(found, allow_nan=False)

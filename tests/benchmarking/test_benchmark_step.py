@@ -1,0 +1,196 @@
+"""The step: what it writes, what it reuses, what it compares with."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from components.benchmarking.benchmark import (
+    benchmark,
+    benchmark_inputs,
+    current_incumbent,
+    evaluate,
+    read_benchmark,
+    scalars,
+)
+from components.benchmarking.evaluate import About
+from components.benchmarking.predict import read_predictions
+from components.ledger import look_up
+
+
+def document(house, record):
+    return json.loads(house.store.get(record.outputs["key"], digest=record.outputs["benchmark"]))
+
+
+def test_writes_predictions_and_every_figure(house, flt, readers):
+    split = house.split()
+    adapter = house.adapter(readers.noisy(1.0), split)
+    record = benchmark(house.store, flt, adapter=adapter, split=split)
+    assert record.outputs.keys() == {"predictions", "benchmark", "test", "key"}
+    found = read_benchmark(house.store, adapter, record.outputs["test"], record.outputs["benchmark"])
+    table = read_predictions(house.store, adapter, record.outputs["test"], record.outputs["predictions"])
+    for name in flt.dimensions:
+        error = (table[f"prediction.{name}"] - table[f"score.{name}"]).abs().mean()
+        assert found["dimensions"][name]["mae"] == pytest.approx(error)
+    assert found["mae"] == pytest.approx(np.mean([row["mae"] for row in found["dimensions"].values()]))
+    assert found["n"] == 60
+    assert found["train_val_gap"] == pytest.approx(0.2)
+    assert found["val_test_gap"] == pytest.approx((found["mae"] - 0.6) / 0.6)
+    assert found["calibration"] == {"kept": True, "validation_mae_raw": 0.65, "validation_mae_calibrated": 0.6}
+    assert found["incumbent"] is None
+    assert found["reference"] is None
+    assert found["alarms"] == []
+    assert set(found["baselines"]) == {"mean", "median", "source_median", "tfidf_ridge"}
+    assert all(row["mae"] > found["mae"] for row in found["baselines"].values())
+    assert found["baselines"]["mean"]["skill"] == pytest.approx(1 - found["mae"] / found["baselines"]["mean"]["mae"])
+    matrix = np.array(found["confusion"]["matrix"])
+    assert matrix.sum() == 60
+    assert np.trace(matrix) / 60 == pytest.approx(found["tier_agreement"])
+    for path in ("mae", "overall_mae", "spearman", "dimensions.benefit.mae", "tiers.medium.recall", "val_test_gap"):
+        low, high = found["intervals"][path]
+        value = found
+        for key in path.split("."):
+            value = value[key]
+        assert low <= value <= high, path
+    assert {row["value"]: row["n"] for row in found["slices"]["language"]}.keys() == {"en", "nl"}
+    for rows in found["slices"].values():
+        assert sum(row["n"] for row in rows) == 60
+        assert sum(row["n"] * row["mae"] for row in rows) / 60 == pytest.approx(found["mae"])
+    assert [len(found["examples"][key]) for key in ("best", "worst")] == [5, 8]
+    assert scalars(house.store, record)["dimensions.benefit.mae"] == found["dimensions"]["benefit"]["mae"]
+
+
+def test_a_second_run_redoes_nothing(house, flt, readers):
+    split = house.split()
+    adapter = house.adapter(readers.noisy(1.0), split)
+    first = benchmark(house.store, flt, adapter=adapter, split=split)
+    calls = house.students[adapter].calls
+    again = benchmark(house.store, flt, adapter=adapter, split=split)
+    assert again.reused
+    assert again.outputs == first.outputs
+    assert house.students[adapter].calls == calls
+    assert look_up(house.store, "benchmark", benchmark_inputs(flt, adapter, split, None)) is not None
+
+
+def test_a_new_tier_redoes_arithmetic_without_inference(house, flt, changed, readers, monkeypatch):
+    split = house.split()
+    adapter = house.adapter(readers.noisy(1.0), split)
+    first = benchmark(house.store, flt, adapter=adapter, split=split)
+    calls = house.students[adapter].calls
+    monkeypatch.setattr("components.benchmarking.benchmark.fit_baselines", None)  # calling it would raise
+    stricter = changed("overall >= 6", "overall >= 8")
+    second = benchmark(house.store, stricter, adapter=adapter, split=split)
+    assert not second.reused
+    assert house.students[adapter].calls == calls
+    assert second.outputs["predictions"] == first.outputs["predictions"]
+    old, new = document(house, first), document(house, second)
+    assert new["mae"] == old["mae"]
+    assert new["tiers"]["high"]["labelled"] < old["tiers"]["high"]["labelled"]
+
+
+def test_gates_and_descriptions_are_no_input(house, flt, changed):
+    same = changed("below: 0.8", "below: 0.1"), changed("A filter for tests.", "Other words.")
+    inputs = benchmark_inputs(flt, "a", "s", None)
+    assert all(benchmark_inputs(other, "a", "s", None) == inputs for other in same)
+    assert benchmark_inputs(changed("weight: 0.5, description: How close", "weight: 0.2, description: How close"),
+                            "a", "s", None) != inputs
+    assert benchmark_inputs(flt, "a", "s", "b") != inputs
+
+
+def test_the_incumbent_is_judged_on_the_same_articles_paired(house, flt, readers):
+    split = house.split()
+    old, new = house.adapter(readers.noisy(3.0), split, seed=1), house.adapter(readers.noisy(1.0), split, seed=2)
+    house.promoted(old)
+    found = document(house, benchmark(house.store, flt, adapter=new, split=split))
+    rival = found["incumbent"]
+    assert rival["adapter"] == old
+    alone = document(house, benchmark(house.store, flt, adapter=old, split=split))
+    assert alone["incumbent"] is None  # it is the incumbent itself
+    assert rival["mae"] == pytest.approx(alone["mae"])
+    assert rival["overall_mae"] == pytest.approx(alone["overall_mae"])
+    assert rival["difference"] == pytest.approx(found["mae"] - alone["mae"])
+    low, high = rival["interval"]
+    assert low < rival["difference"] < high < 0
+    spread = found["intervals"]["mae"][1] - alone["intervals"]["mae"][0]
+    assert high - low < abs(spread)  # paired: narrower than the two apart
+    assert rival["seen"] == 0
+
+
+def test_says_how_many_test_articles_the_incumbent_was_trained_on(house, flt, readers):
+    split, other = house.split(), house.split(train=140, test=40)  # 140 + 30 of 210: its train part reaches into no test
+    overlapping = house.split(train=180, test=60)  # articles 0-179 train; `split` tests 150-209
+    old = house.adapter(readers.noisy(2.0), overlapping)
+    house.promoted(old)
+    new = house.adapter(readers.noisy(1.0), split)
+    assert document(house, benchmark(house.store, flt, adapter=new, split=split))["incumbent"]["seen"] == 30
+    house.promoted(house.adapter(readers.noisy(2.5), other))
+    assert document(house, benchmark(house.store, flt, adapter=new, split=split))["incumbent"]["seen"] == 0
+
+
+def test_an_incumbent_that_cannot_be_read_is_named_not_passed_over(house, flt, readers):
+    split = house.split()
+    house.promoted("f" * 64)
+    found = document(house, benchmark(house.store, flt, adapter=house.adapter(readers.exact, split), split=split))
+    assert found["incumbent"]["adapter"] == "f" * 64
+    assert found["incumbent"]["difference"] is None
+    assert found["incumbent"]["interval"] is None
+    assert found["incumbent"]["reason"]
+
+
+def test_an_incumbent_with_another_dimension_is_compared_on_the_shared_ones(house, flt, readers):
+    split = house.split()
+    house.promoted(house.adapter(readers.noisy(3.0), split, ["readiness", "depth"]))
+    adapter = house.adapter(readers.noisy(1.0), split)
+    found = document(house, benchmark(house.store, flt, adapter=adapter, split=split))
+    assert found["incumbent"]["overall_mae"] is None
+    ours = found["dimensions"]["readiness"]["mae"]
+    assert found["incumbent"]["difference"] == pytest.approx(ours - found["incumbent"]["mae"])
+
+
+def test_no_channel_and_a_channel_without_a_current_adapter(house, flt):
+    assert current_incumbent(house.store, flt) is None
+    house.store.put("channels/demo/production.json", b'{"current": null}')
+    assert current_incumbent(house.store, flt) is None
+
+
+def test_true_scores_where_somebody_knows_them(house, flt, readers):
+    split = house.split(truth=True)  # labels are half a point below the truth, this student says the labels
+    found = document(house, benchmark(house.store, flt, adapter=house.adapter(readers.exact, split), split=split))
+    assert found["mae"] == 0
+    assert found["reference"]["student_mae"] == pytest.approx(0.5)
+    assert found["reference"]["label_mae"] == pytest.approx(0.5)
+    assert found["reference"]["dimensions"]["benefit"]["label_mae"] == pytest.approx(0.5)
+
+
+def test_predictions_follow_the_article_not_the_row(house, flt, readers):
+    split = house.split()
+    adapter = house.adapter(readers.noisy(1.0), split)
+    record = benchmark(house.store, flt, adapter=adapter, split=split)
+    folder = house.store.folder("datasets", split)
+    from components.articles import read_frame, write_frame
+
+    files = {name: folder.read(name) for name in folder.files}
+    files["test.parquet"] = write_frame(read_frame(files["test.parquet"]).reverse())
+    turned = house.store.commit("datasets", files, folder.meta)
+    calls = house.students[adapter].calls
+    other = benchmark(house.store, flt, adapter=adapter, split=turned)
+    assert house.students[adapter].calls == calls
+    assert other.outputs["test"] == record.outputs["test"]
+    assert document(house, other)["mae"] == document(house, record)["mae"]
+
+
+def test_any_labelled_set_gives_the_same_document(house, flt, readers, labelled):
+    split = house.split()
+    adapter = house.adapter(readers.noisy(1.0), split)
+    stored = document(house, benchmark(house.store, flt, adapter=adapter, split=split))
+    about = About(adapter, {"dimensions": flt.dimensions, "train_mae": 0.5, "validation_mae": 0.6})
+    frame, train = labelled(80, seed=9), labelled(120)
+    found = evaluate(flt, house.students[adapter], frame, train, about=about)
+    assert found.keys() == stored.keys()
+    assert found["n"] == 80
+    assert found["alarms"] == []
+    assert set(found["baselines"]) == set(stored["baselines"])
+    trained_on = evaluate(flt, house.students[adapter], pl.concat([frame, train.head(7)]), train, about=about)
+    assert trained_on["alarms"] == ["7 of 87 articles were trained on: these figures flatter it"]
+    assert evaluate(flt, house.students[adapter], frame, None, about=about)["baselines"] == {}
