@@ -1,0 +1,157 @@
+"""`distillery distill` through kfp.local with a tiny student: every branch, reuse, failure, kill and resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipelines.conftest import Ran, label_rows, run_distillery, write_filter, write_rows
+
+
+class Promoted:
+    """One promoted run that the tests of this module share: its folder, filter, labels and result."""
+
+    def __init__(self, folder: Path, base: Path, labels: Path) -> None:
+        self.folder, self.base, self.labels = folder, base, labels
+        self.filter = write_filter(folder / "filter.yaml", base)
+        self.first = self.distill()
+
+    def distill(self, filter: Path | None = None, *more: str) -> Ran:
+        return run_distillery("distill", filter or self.filter, "--labels", self.labels, "--json", *more, cwd=self.folder)
+
+    def __call__(self, *arguments: str | Path) -> Ran:
+        return run_distillery(*arguments, cwd=self.folder)
+
+
+@pytest.fixture(scope="module")
+def promoted(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, labels_file: Path) -> Promoted:
+    return Promoted(tmp_path_factory.mktemp("promoted"), tiny_encoder, labels_file)
+
+
+def ran(result: dict[str, Any]) -> set[str]:
+    return {step for step, found in result["steps"].items() if not found["reused"]}
+
+
+def test_promoted_with_a_report_and_machine_readable_result(promoted: Promoted) -> None:
+    assert promoted.first.code == 0, promoted.first.err
+    result = promoted.first.json
+    assert result["verdict"] == "promote"
+    assert result["promoted"] == result["adapter"]
+    assert {rule["verdict"] for rule in result["gates"]} == {"pass"}
+    report = promoted.folder / ".distillery" / "runs" / result["run"] / "report.html"
+    assert "small-town" in report.read_text(encoding="utf-8")
+    entries = promoted("history", promoted.filter, "--json").json["history"]
+    assert [entry["adapter"] for entry in entries] == [result["adapter"]]
+
+
+def test_second_run_redoes_nothing_and_plan_said_so(promoted: Promoted) -> None:
+    plan = promoted("plan", promoted.filter, "--labels", promoted.labels, "--json").json
+    assert {step["action"] for step in plan["steps"]} == {"reuse"}
+    again = promoted.distill()
+    assert again.code == 0, again.err
+    assert ran(again.json) <= {"preflight", "promote", "report"}
+    assert again.json["digests"] == promoted.first.json["digests"]
+
+
+def test_a_tier_redoes_arithmetic_only_and_a_training_setting_redoes_train(promoted: Promoted, tmp_path: Path) -> None:
+    tiers = [{"name": "top", "when": "overall >= 7"}, {"name": "high", "when": "overall >= 5"}, {"name": "low"}]
+    changed = write_filter(tmp_path / "tiers.yaml", promoted.base, tiers=tiers)
+    plan = {step["step"]: step["action"] for step in promoted("plan", changed, "--labels", promoted.labels, "--json").json["steps"]}
+    assert {step for step, action in plan.items() if action == "run"} == {"benchmark", "gate"}
+    result = promoted.distill(changed)
+    assert result.code == 0, result.err
+    assert {"benchmark", "gate"} <= ran(result.json) <= {"preflight", "benchmark", "gate", "promote", "report"}
+    assert result.json["adapter"] == promoted.first.json["adapter"]
+
+    planned = promoted("plan", promoted.filter, "--labels", promoted.labels, "--set", "training.seed=4")
+    assert "training.seed: 3 → 4" in planned.out
+    assert "would run: train, predict, benchmark, gate" in planned.out
+
+
+def test_score_benchmark_and_report_of_what_was_promoted(promoted: Promoted, tmp_path: Path) -> None:
+    articles = write_rows(tmp_path / "articles.jsonl", [{k: v for k, v in row.items() if k != "scores"} for row in label_rows(30, 9)])
+    scored = promoted("score", promoted.filter, articles, "--out", tmp_path / "scores", "--format", "jsonl", "--json")
+    assert scored.code == 0, scored.err
+    assert scored.json["scored"] == 30
+    assert (tmp_path / "scores" / "_SUCCESS").exists()
+
+    others = write_rows(tmp_path / "others.jsonl", label_rows(60, 5))
+    adapter = promoted.first.json["adapter"]
+    judged = promoted("benchmark", adapter[:12], "--labels", others, "--json")
+    assert judged.code == 0, judged.err
+    wanted = {"mae", "rmse", "overall_mae", "spearman", "dimensions", "tiers", "baselines", "n"}
+    assert wanted <= judged.json.keys()
+    assert judged.json["n"] == 60
+    assert set(judged.json["dimensions"]) == {"benefit", "evidence"}
+
+    written = promoted("report", adapter, "--out", tmp_path / "report.html")
+    assert written.code == 0, written.err
+    assert adapter in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert promoted("report", promoted.filter, "--md", "--out", tmp_path / "report.md").code == 0
+
+
+def test_gates_that_cannot_be_met_reject_and_promote_nothing(distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path, labels_file: Path) -> None:
+    hard = write_filter(tmp_path / "filter.yaml", tiny_encoder, gates=[{"metric": "mae", "below": 0.001}])
+    rejected = distillery("distill", hard, "--labels", labels_file, "--json")
+    assert rejected.code == 3, rejected.err
+    assert rejected.json["verdict"] == "reject"
+    assert rejected.json["promoted"] is None
+    assert rejected.json["gates"][0]["verdict"] == "fail"
+    assert distillery("history", hard, "--json").json["history"] == []
+    assert not (tmp_path / ".distillery" / "channels").exists()
+
+
+def test_approval_waits_without_a_process_and_approve_promotes(distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path, labels_file: Path) -> None:
+    careful = write_filter(tmp_path / "filter.yaml", tiny_encoder, promotion={"channel": "production", "approval": "required"})
+    held = distillery("distill", careful, "--labels", labels_file, "--json")
+    assert held.code == 4, held.err
+    assert held.json["verdict"] == "approve"
+    assert held.json["promoted"] is None
+    assert distillery("history", careful, "--json").json["history"] == []
+    approved = distillery("approve", careful)
+    assert approved.code == 0, approved.err
+    assert [e["adapter"] for e in distillery("history", careful, "--json").json["history"]] == [held.json["adapter"]]
+
+
+def test_a_step_that_refuses_ends_with_2_and_still_a_report(distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path) -> None:
+    rows = [{**row, "scores": {"benefit": 5, "evidence": 5}} for row in label_rows(120)]
+    same = write_rows(tmp_path / "same.jsonl", rows)
+    flt = write_filter(tmp_path / "filter.yaml", tiny_encoder)
+    refused = distillery("distill", flt, "--labels", same)
+    assert refused.code == 2, refused.err
+    assert "audit" in refused.err
+    (report,) = (tmp_path / ".distillery" / "runs").glob("*/report.html")
+    assert "audit" in report.read_text(encoding="utf-8")
+
+
+STEPS_TO_KILL = ["label", "train", "benchmark", "promote"]
+
+
+@pytest.mark.parametrize("step", STEPS_TO_KILL)
+def test_killed_and_started_again_ends_with_the_same_digests(step: str, promoted: Promoted, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "distill", str(promoted.filter), "--labels", str(promoted.labels), "--json"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        events = [json.loads(row) for path in tmp_path.glob("distillery-*/events.jsonl") for row in path.read_text().splitlines()]
+        if any(event["step"] == step and event["kind"] in {"started", "progress"} for event in events):
+            break
+        time.sleep(0.02)
+    assert process.poll() is None, "it ended before it could be killed"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(1)
+    again = run_distillery(*command[3:], cwd=tmp_path)
+    assert again.code == 0, again.err
+    assert again.json["digests"] == promoted.first.json["digests"]
