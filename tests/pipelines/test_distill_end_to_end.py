@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.pipelines.conftest import Ran, label_rows, run_distillery, write_filter, write_rows
+from tests.pipelines.harness import Ran, label_rows, run_distillery, write_filter, write_rows
 
 
 class Promoted:

@@ -1,0 +1,98 @@
+"""A small filter with a tiny random base, labels it can learn a little from, and the command as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+GOOD = "solar wind farm village people saves cheap clean opens works".split()
+BAD = "dirty fails closes stops cuts old claims cost price tax".split()
+FILLER = "the of and to in for with on by from year city company report study public road house".split()
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def run_distillery(*arguments: str | Path, cwd: Path, timeout: float = 240) -> Ran:
+    """`distillery …` in a process of its own, as a user would; no network, two threads at most."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def filter_document(base: Path, **spec: Any) -> dict[str, Any]:
+    """A valid filter with two dimensions; keyword arguments replace sections of its spec."""
+    anchors = [{"score": 0, "meaning": "nothing of it"}, {"score": 5, "meaning": "some of it"}, {"score": 10, "meaning": "all"}]
+    return {
+        "apiVersion": "llm-distillery.io/v1alpha1",
+        "kind": "Filter",
+        "metadata": {"name": "small-town"},
+        "spec": {
+            "version": 1,
+            "description": "Whether a village gains from a project; for tests.",
+            "scope": {"judge": "what a project does for a village"},
+            "dimensions": [
+                {"name": "benefit", "weight": 0.6, "description": "What people in the village gain.", "anchors": anchors},
+                {"name": "evidence", "weight": 0.4, "description": "How well the gain is shown.", "anchors": anchors},
+            ],
+            "tiers": [{"name": "high", "when": "overall >= 6"}, {"name": "low"}],
+            "oracle": {"provider": "replay", "model": "recorded"},
+            "student": {"baseModel": str(base), "maxLength": 48, "lora": {"r": 4, "alpha": 8, "dropout": 0.0}},
+            "training": {"epochs": 2, "batchSize": 16, "learningRate": 0.01, "seed": 3, "precision": "fp32"},
+            "gates": [{"metric": "mae", "below": 9.0}, {"metric": "n", "atLeast": 5}],
+            **spec,
+        },
+    }
+
+
+def write_filter(path: Path, base: Path, **spec: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(filter_document(base, **spec), sort_keys=False), encoding="utf-8")
+    return path
+
+
+def label_rows(n: int, seed: int = 1) -> list[dict[str, Any]]:
+    """n labelled articles; the share of good words sets both scores."""
+    rng = random.Random(seed)
+    rows = []
+    for i in range(n):
+        share = rng.random()
+        words = [rng.choice(FILLER) if rng.random() < 0.5 else rng.choice(GOOD if rng.random() < share else BAD) for _ in range(40)]
+        benefit, evidence = round(10 * share, 1), round(10 * share * rng.uniform(0.7, 1), 1)
+        rows.append(
+            {
+                "id": f"a{i}",
+                "title": f"Report {i} {rng.choice(GOOD + BAD)}",
+                "content": " ".join(words) + f" {i}.",
+                "source": f"paper-{i % 5}",
+                "language": "en",
+                "scores": {"benefit": benefit, "evidence": evidence},
+            }
+        )
+    return rows
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
