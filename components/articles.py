@@ -372,7 +372,7 @@ def write_frame(frame: pl.DataFrame) -> bytes:
 
 
 def read_frame(data: bytes) -> pl.DataFrame:
-    """Parquet bytes as a frame; InputError if they aren't Parquet or would unpack beyond 4 GB or 200:1."""
+    """Parquet bytes as a frame; InputError if they aren't Parquet or would unpack beyond 4 GB or 100:1."""
 
     import polars as pl
     import pyarrow as pa
@@ -382,7 +382,7 @@ def read_frame(data: bytes) -> pl.DataFrame:
     try:
         metadata = pq.read_metadata(io.BytesIO(data))
         size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
-        if size > min(MAX_FRAME, max(FREE_BYTES, MAX_RATIO * len(data))) or metadata.num_rows > len(data):
+        if size > min(MAX_FRAME, max(FREE_BYTES, MAX_RATIO * len(data))) or metadata.num_rows > len(data) + 100_000:
             raise InputError(f"the table would unpack from {len(data):,} bytes to {size:,}",
                              mend="look at what made it")
         return pl.read_parquet(io.BytesIO(data))

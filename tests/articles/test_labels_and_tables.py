@@ -1,0 +1,205 @@
+"""Labels given by people, and the tables that carry them: scores by name, never by order, never guessed."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.articles import (
+    Article,
+    Label,
+    Rejects,
+    article_digest,
+    frame_labels,
+    label_frame,
+    parse_max_rejects,
+    read_frame,
+    read_labels,
+    references,
+    scores,
+    write_frame,
+)
+from filters.errors import InputError
+
+DIMENSIONS = ["readiness", "impact"]
+
+
+def row(number: int, **more: Any) -> dict[str, Any]:
+    return {"id": f"a{number}", "title": "T", "content": f"Text {number}.", "scores": {"impact": 5, "readiness": 2.5}, **more}
+
+
+def write(path: Path, *rows: Any) -> Path:
+    path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in rows))
+    return path
+
+
+def read(path: Path, max_rejects: str = "0", rejects: Rejects | None = None) -> list[Label]:
+    return list(read_labels(path, DIMENSIONS, rejects=rejects or Rejects(), max_rejects=max_rejects))
+
+
+def test_labels_come_by_name(tmp_path: Path) -> None:
+    labels = read(write(tmp_path / "l.jsonl", row(1, source="s", content_type="news", reference={"impact": 1}), row(2)))
+    assert labels[0] == Label(Article("a1", "T", "Text 1.", "s", reference={"impact": 1.0}),
+                              {"readiness": 2.5, "impact": 5.0}, "news")
+    assert list(labels[1].scores) == DIMENSIONS
+
+
+@pytest.mark.parametrize(("bad", "reason"), [
+    (11, "score 11 of 'impact' is outside 0 to 10"),
+    (-0.1, "score -0.1 of 'impact' is outside 0 to 10"),
+    (math.nan, "score nan of 'impact' is outside 0 to 10"),
+    (math.inf, "score inf of 'impact' is outside 0 to 10"),
+    (True, "score of 'impact' is not a number but true"),
+    ("7", "score of 'impact' is not a number but \"7\""),
+    (None, "score of 'impact' is not a number but null"),
+    ([7], "score of 'impact' is not a number but a list"),
+    ({"score": 7}, "score of 'impact' is not a number but an object"),
+])
+def test_a_bad_score_stops_the_run(tmp_path: Path, bad: Any, reason: str) -> None:
+    path = write(tmp_path / "l.jsonl", row(1), row(2, scores={"readiness": 1, "impact": bad}))
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert f"{path}:2: {reason}" in str(caught.value)
+    assert "1 of 2 rows are bad" in str(caught.value)
+    assert "--max-rejects 20 or --max-rejects 1%" in str(caught.value)
+
+
+@pytest.mark.parametrize(("scores", "reason"), [
+    ({"readiness": 1}, "lacks dimension 'impact'"),
+    ({"readiness": 1, "impacts": 2}, "lacks dimension 'impact' (it has 'impacts')"),
+    ({"readiness": 1, "impact": 2, "readines": 3}, "has dimension 'readines', which the filter lacks (nearest: 'readiness')"),
+    ({}, "lacks dimension 'readiness'"),
+    (None, "has no scores"),
+    ([1, 2], "its scores is not an object but a list"),
+])
+def test_dimensions_must_be_exactly_the_filters(tmp_path: Path, scores: Any, reason: str) -> None:
+    path = write(tmp_path / "l.jsonl", row(1, scores=scores))
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert f"{path}:1: {reason}" in str(caught.value)
+
+
+def test_the_first_three_bad_rows_are_named(tmp_path: Path) -> None:
+    bad = [row(n, scores={"readiness": n, "impact": 1}) for n in range(11, 20)]
+    path = write(tmp_path / "l.jsonl", row(1), *bad)
+    with pytest.raises(InputError, match="9 of 10 rows are bad") as caught:
+        read(path)
+    assert all(f"{path}:{line}: score" in str(caught.value) for line in (2, 3, 4))
+    assert f"{path}:5" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("allowed", "passes"), [("0", False), ("1", False), ("2", True), ("1%", False), ("1.99%", False),
+                                                 ("2%", True), ("100%", True)])
+def test_some_bad_rows_may_be_allowed(tmp_path: Path, allowed: str, passes: bool) -> None:
+    path = write(tmp_path / "l.jsonl", *(row(n) for n in range(98)), "{bad", row(99, content=""))
+    rejects = Rejects()
+    if passes:
+        assert len(read(path, allowed, rejects)) == 98
+    else:
+        with pytest.raises(InputError, match="2 of 100 rows are bad"):
+            read(path, allowed, rejects)
+    assert rejects.count == 2
+    assert [r.line for r in rejects.first] == [99, 100]
+
+
+def test_only_bad_rows_is_an_error_whatever_is_allowed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no row is a label"):
+        read(write(tmp_path / "l.jsonl", "{bad"), "100%")
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "many", "101%", "nan%", "-1%", "%", "inf", "1 %%"])
+def test_a_limit_that_is_none(text: str) -> None:
+    with pytest.raises(InputError, match="neither a count nor a percentage"):
+        parse_max_rejects(text)
+
+
+def test_an_id_used_twice_stops_the_run_whatever_is_allowed(tmp_path: Path) -> None:
+    for second, other in ((row(1, content="Another."), "text"), (row(1, scores={"readiness": 2.5, "impact": 6}), "scores")):
+        path = write(tmp_path / "l.jsonl", row(1), row(2), second)
+        with pytest.raises(InputError, match=f"id 'a1' has other {other} in line 1") as caught:
+            read(path, "100%")
+        assert f"{path}:3" in str(caught.value)
+
+
+def test_exact_repeats_are_collapsed(tmp_path: Path) -> None:
+    rejects = Rejects()
+    assert len(read(write(tmp_path / "l.jsonl", row(1), row(1, source="elsewhere"), row(2)), rejects=rejects)) == 2
+    assert rejects.collapsed == 1
+
+
+def test_parquet_labels_nested_and_flat(tmp_path: Path) -> None:
+    nested, flat = tmp_path / "nested", tmp_path / "flat"
+    pl.DataFrame([row(n) for n in range(5)]).write_parquet(nested)
+    labels = read(nested)
+    assert labels[4].scores == {"readiness": 2.5, "impact": 5.0}
+    flat.write_bytes(write_frame(label_frame(labels, DIMENSIONS)))
+    assert read(flat) == labels
+    pl.DataFrame([row(1)]).with_columns(pl.lit(None, pl.Float64).alias("score.impact")).drop("scores").write_parquet(nested)
+    with pytest.raises(InputError, match="has no scores"):
+        read(nested)
+
+
+score = st.floats(0, 10)
+label = st.builds(
+    Label,
+    st.builds(Article, st.uuids().map(str), st.text(max_size=9), st.text(min_size=1, max_size=20), st.text(max_size=5),
+              reference=st.none() | st.fixed_dictionaries({}, optional={"impact": score, "readiness": score}).map(
+                  lambda found: found or None)),
+    st.fixed_dictionaries({"readiness": score, "impact": score}), st.none() | st.just("news"))
+
+
+@given(st.lists(label, max_size=5))
+def test_a_table_keeps_its_labels(labels: list[Label]) -> None:
+    data = write_frame(label_frame(labels, DIMENSIONS))
+    frame = read_frame(data)
+    assert frame_labels(frame, DIMENSIONS) == labels
+    assert write_frame(frame) == data
+    assert frame["article"].to_list() == [article_digest(x.article.title, x.article.content) for x in labels]
+
+
+def test_scores_follow_names_not_order() -> None:
+    labels = [Label(Article("1", "", "a"), {"readiness": 1, "impact": 2}),
+              Label(Article("2", "", "b", reference={"impact": 9.0}), {"readiness": 3, "impact": 4})]
+    frame = label_frame(labels, DIMENSIONS)
+    assert scores(frame, DIMENSIONS).tolist() == [[1, 2], [3, 4]]
+    assert scores(frame.select(reversed(frame.columns)), DIMENSIONS).tolist() == [[1, 2], [3, 4]]
+    assert scores(frame, ["impact", "readiness"]).tolist() == [[2, 1], [4, 3]]
+    true = references(frame, DIMENSIONS)
+    assert true is not None
+    np.testing.assert_array_equal(true, [[np.nan, np.nan], [np.nan, 9]])
+    assert references(frame.select(~pl.selectors.starts_with("reference.")), DIMENSIONS) is None
+
+
+def test_a_table_of_another_filter_is_refused() -> None:
+    frame = label_frame([Label(Article("1", "", "a"), {"readiness": 1, "impact": 2})], DIMENSIONS)
+    with pytest.raises(InputError, match="lacks dimension 'impacts' \\(it has 'impact'\\)"):
+        scores(frame, ["readiness", "impacts"])
+    with pytest.raises(InputError, match="has dimension 'impact', which the filter lacks"):
+        scores(frame, ["readiness"])
+    with pytest.raises(InputError, match="missing or not finite"):
+        scores(frame.with_columns(pl.lit(None, pl.Float64).alias("score.impact")), DIMENSIONS)
+    with pytest.raises(InputError, match="missing or not finite"):
+        scores(frame.with_columns(pl.lit(math.nan).alias("score.impact")), DIMENSIONS)
+    with pytest.raises(ValueError, match="lacks dimension"):
+        label_frame([Label(Article("1", "", "a"), {"readiness": 1})], DIMENSIONS)
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" + b"\0" * 50 + b"PAR1", b"nothing of the kind"])
+def test_bytes_that_are_no_table(data: bytes) -> None:
+    with pytest.raises(InputError, match="not a readable Parquet table"):
+        read_frame(data)
+
+
+def test_a_table_that_unpacks_to_a_bomb_is_refused() -> None:
+    data = write_frame(pl.DataFrame({"x": ["a" * 3_000_000 + str(n) for n in range(100)]}))
+    assert len(data) < 1_000_000
+    with pytest.raises(InputError, match="would unpack"):
+        read_frame(data)
