@@ -38,9 +38,7 @@ def faults(flt: Filter) -> Iterator[Fault]:
                 "choose another name",
             )
     if not any(dimension.weight for dimension in spec.dimensions):
-        yield Fault(
-            ("spec", "dimensions"), "all weights are 0, so there is no overall score", "give one dimension a weight"
-        )
+        yield Fault(("spec", "dimensions"), "all weights are 0, so there is no overall score", "give one dimension a weight")
     yield from _tiers(spec)
     yield from _repeated("contentTypes", "content type", [kind.name for kind in spec.contentTypes])
     yield from _rules(spec)
@@ -68,9 +66,7 @@ def faults(flt: Filter) -> Iterator[Fault]:
 def _repeated(section: str, noun: str, names: Sequence[str]) -> Iterator[Fault]:
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield Fault(
-                ("spec", section, index, "name"), f'{noun} "{name}" is defined twice', "rename or remove one of them"
-            )
+            yield Fault(("spec", section, index, "name"), f'{noun} "{name}" is defined twice', "rename or remove one of them")
 
 
 def _tiers(spec: Spec) -> Iterator[Fault]:
@@ -123,9 +119,7 @@ def _patterns(spec: Spec) -> Iterator[Fault]:
             try:
                 nothing.str.contains(f"(?i){pattern}")
             except pl.exceptions.PolarsError as error:
-                lines = [
-                    line for line in str(error).splitlines() if line.startswith(("error:", "regex error: Compiled"))
-                ]
+                lines = [line for line in str(error).splitlines() if line.startswith(("error:", "regex error: Compiled"))]
                 reason = lines[0].split("error: ", 1)[1].rstrip(".") if lines else "it does not compile"
                 yield Fault(
                     ("spec", "prefilter", key, index),

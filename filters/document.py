@@ -83,9 +83,7 @@ class _Reader:
     def next(self) -> yaml.Event:
         event = next(self.events)
         if (anchor := getattr(event, "anchor", None)) is not None:
-            raise self.refuse(
-                event, f'anchor or alias "{anchor}"', "write it out, or quote a text that starts with & or *"
-            )
+            raise self.refuse(event, f'anchor or alias "{anchor}"', "write it out, or quote a text that starts with & or *")
         if (tag := getattr(event, "tag", None)) is not None:
             raise self.refuse(event, f'tag "{tag}"', "remove it, or quote a text that starts with !")
         return event

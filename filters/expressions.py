@@ -32,7 +32,11 @@ MAX_CHARACTERS, MAX_TOKENS, MAX_DEPTH = 1_000, 200, 20
 KEYWORDS = frozenset({"and", "or", "not"})
 ALLOWED = "only names, numbers, comparisons, and/or/not and parentheses are allowed"
 
-_NUMBER, _NAME, _OP = r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?![\w.])", r"(?P<name>[A-Za-z_]\w*)", r"(?P<op>[<>=!]=|[<>()])"
+_NUMBER, _NAME, _OP = (
+    r"(?P<number>\d{1,9}(?:\.\d{0,15})?|\.\d{1,15})(?![\w.])",
+    r"(?P<name>[A-Za-z_]\w*)",
+    r"(?P<op>[<>=!]=|[<>()])",
+)
 _TOKEN = re.compile(rf"\s*(?:{_NUMBER}|{_NAME}|{_OP})", re.ASCII)
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
@@ -103,11 +107,7 @@ def _tokens(text: str, where: str) -> list[_Token]:
         match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None or len(tokens) >= MAX_TOKENS:
             column = position + len(text[position:]) - len(text[position:].lstrip()) + 1
-            fault = (
-                f"unexpected {_shown(text[column - 1 :])}"
-                if len(tokens) < MAX_TOKENS
-                else f"more than {MAX_TOKENS} words"
-            )
+            fault = f"unexpected {_shown(text[column - 1 :])}" if len(tokens) < MAX_TOKENS else f"more than {MAX_TOKENS} words"
             raise _fault(text, column, fault, where)
         tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup) + 1))
         position = match.end()
@@ -205,9 +205,7 @@ class _Parser:
         if self.token.text == "(":
             raise _fault(self.text, self.token.column, f'"{token.text}(" looks like a call', self.where)
         if token.text not in self.known:
-            raise _fault(
-                self.text, token.column, f'"{token.text}" is not defined', self.where, nearest(token.text, self.known)
-            )
+            raise _fault(self.text, token.column, f'"{token.text}" is not defined', self.where, nearest(token.text, self.known))
         self.names.add(token.text)
         return token.text
 

@@ -98,11 +98,7 @@ def _words(detail: Any, path: Path) -> tuple[str, str]:
         model = _model_at(path[:-1])
         return f'unknown key "{path[-1]}"', nearest(str(path[-1]), model.model_fields if model else [])
     if kind in _KINDS:
-        mend = (
-            "remove the quotes"
-            if isinstance(given, str) and kind in ("float_type", "int_type") and _numeric(given)
-            else ""
-        )
+        mend = "remove the quotes" if isinstance(given, str) and kind in ("float_type", "int_type") and _numeric(given) else ""
         return f"expects {_KINDS[kind]}, not {_given(given)}", mend
     if kind in _LIMITS:
         key, words = _LIMITS[kind]

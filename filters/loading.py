@@ -111,9 +111,7 @@ def find_filter(ref: str) -> tuple[FilePath, tuple[str, int] | None]:
         raise InputError("neither a filter's name nor a readable file", where=ascii(ref[:80])) from None
     match = _REF.fullmatch(ref)
     if match is None:
-        raise InputError(
-            f'no file "{ref}", and not a filter\'s name', mend="give name, name/vN, or a path to a filter.yaml"
-        )
+        raise InputError(f'no file "{ref}", and not a filter\'s name', mend="give name, name/vN, or a path to a filter.yaml")
     name, version = match[1], int(match[2]) if match[2] else None
     for folder in filter_folders():
         versions = _versions(folder / name)
@@ -129,12 +127,7 @@ def find_filter(ref: str) -> tuple[FilePath, tuple[str, int] | None]:
 def list_filters() -> list[tuple[str, int]]:
     """Every (name, version) that can be named, sorted."""
     return sorted(
-        {
-            (folder.name, version)
-            for root in filter_folders()
-            for folder in root.iterdir()
-            for version in _versions(folder)
-        }
+        {(folder.name, version) for root in filter_folders() for folder in root.iterdir() for version in _versions(folder)}
     )
 
 
@@ -176,9 +169,7 @@ def _apply_profile(document: Document, profile: str) -> None:
     """Merge filters/profiles/<profile>.yaml, a partial spec: mappings are merged, all else replaced."""
     found = {path.stem: path for folder in reversed(filter_folders()) for path in folder.glob("profiles/*.yaml")}
     if profile not in found:
-        raise InputError(
-            f'unknown profile "{profile}"', where="--profile", mend=f"known: {', '.join(sorted(found)) or 'none'}"
-        )
+        raise InputError(f'unknown profile "{profile}"', where="--profile", mend=f"known: {', '.join(sorted(found)) or 'none'}")
     where = shown_path(found[profile])
     partial = read_document(read_text(found[profile], where), where)
     if not isinstance(partial.value, dict):
@@ -203,10 +194,8 @@ def _apply_override(document: Document, override: str) -> None:
     where = f"--set {target.strip()}"
     steps = _steps(target.strip().removeprefix("spec."))
     if not equals or steps is None:
-        raise InputError(
-            f'"{override[:80]}" is not path=value', where="--set", mend="for example --set training.epochs=4"
-        )
-    value = read_document(f"value: {text}", where).value["value"]
+        raise InputError(f'"{override[:80]}" is not path=value', where="--set", mend="for example --set training.epochs=4")
+    value = _override_value(text.strip(), where)
     at: Any = document.value.setdefault("spec", {})
     path: Path = ("spec",)
     for index, step in enumerate(steps):
@@ -214,13 +203,9 @@ def _apply_override(document: Document, override: str) -> None:
         last = index == len(steps) - 1
         if isinstance(at, list):
             if not isinstance(step, int) or step >= len(at):
-                raise InputError(
-                    f"there is no {step!r} in a list of {len(at)}", where=where, mend="list indexes start at 0"
-                )
+                raise InputError(f"there is no {step!r} in a list of {len(at)}", where=where, mend="list indexes start at 0")
         elif not isinstance(at, dict) or isinstance(step, int):
-            raise InputError(
-                f'nothing can be set at "{step}"', where=where, mend="the path leads through a plain value"
-            )
+            raise InputError(f'nothing can be set at "{step}"', where=where, mend="the path leads through a plain value")
         elif not last and at.get(step) is None:
             at[step] = {}
             document.places[path] = where
@@ -231,6 +216,16 @@ def _apply_override(document: Document, override: str) -> None:
             document.places[path] = where
         else:
             at = at[step]
+
+
+def _override_value(text: str, where: str) -> object:
+    """Flow YAML where it starts like that, else a plain scalar, which may hold colons and hashes."""
+    if not text.startswith(("[", "{", '"', "'")):
+        return resolve(text)
+    try:
+        return read_document(text, where).value
+    except InputError as error:
+        raise InputError(error.what, where=where, mend=error.mend) from None
 
 
 def _steps(target: str) -> list[str | int] | None:

@@ -56,9 +56,7 @@ def rubric(flt: Filter) -> str:
     ]
     if spec.scope.outOfScope:
         topics = "\n".join(f"- {topic.strip()}" for topic in spec.scope.outOfScope)
-        blocks.append(
-            "Out of scope. Score such articles 0 to 1 on every dimension, however impressive they are:\n" + topics
-        )
+        blocks.append("Out of scope. Score such articles 0 to 1 on every dimension, however impressive they are:\n" + topics)
     blocks.append(
         "# Dimensions\n\nScore each dimension from 0 to 10, on its own and from what the article states; decimals are "
         "welcome. The anchors are points of a continuous scale. What the article gives no evidence for scores low, "
@@ -68,8 +66,7 @@ def rubric(flt: Filter) -> str:
     if spec.contentTypes:
         kinds = "\n".join(f"- {kind.name}: {kind.description.strip()}" for kind in spec.contentTypes)
         blocks.append(
-            "# Content type\n\nName the one that fits the article as a whole.\n\n"
-            f"{kinds}\n- {NO_TYPE}: any other article."
+            f"# Content type\n\nName the one that fits the article as a whole.\n\n{kinds}\n- {NO_TYPE}: any other article."
         )
     if spec.oracle.instructions:
         blocks.append(f"# Instructions\n\n{spec.oracle.instructions.strip()}")

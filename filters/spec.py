@@ -97,16 +97,10 @@ class ContentType(Strict):
 class Prefilter(Strict):
     """What never reaches oracle or student. Patterns: Rust regex (linear time), case-insensitive, title and content."""
 
-    minChars: int = Field(
-        default=0, ge=0, le=1_000_000, description="Shortest content that is worth judging, in characters."
-    )
-    exclude: list[Pattern] = Field(
-        default=[], max_length=256, description="An article matching any of these is left out …"
-    )
+    minChars: int = Field(default=0, ge=0, le=1_000_000, description="Shortest content that is worth judging, in characters.")
+    exclude: list[Pattern] = Field(default=[], max_length=256, description="An article matching any of these is left out …")
     unless: list[Pattern] = Field(default=[], max_length=256, description="… unless it matches one of these too.")
-    requireAny: list[Pattern] = Field(
-        default=[], max_length=256, description="If given, an article must match one of these."
-    )
+    requireAny: list[Pattern] = Field(default=[], max_length=256, description="If given, an article must match one of these.")
 
 
 class Oracle(Strict):
@@ -114,9 +108,7 @@ class Oracle(Strict):
 
     provider: Literal["replay"] = Field(default="replay", description="replay: recorded raw replies, no key needed.")
     model: str = Field(min_length=1, max_length=200, description="Model name; part of every label's key.")
-    replies: Location | None = Field(
-        default=None, description="replay: a JSONL file of recorded raw replies, {id, reply}."
-    )
+    replies: Location | None = Field(default=None, description="replay: a JSONL file of recorded raw replies, {id, reply}.")
     maxWords: int = Field(default=800, ge=50, le=20_000, description="Words of an article that the oracle sees.")
     instructions: Text | None = Field(default=None, description="Further instructions, placed after the rubric.")
 
@@ -141,8 +133,8 @@ class Student(Strict):
         pattern=r"^[^\s\x00-\x1f]+$",
         description="Model-hub id, folder, s3://bucket/prefix, or package://installed_package.",
     )
-    revision: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] | None = (
-        Field(default=None, description="Commit, tag or branch of a model-hub base; pin a commit.")
+    revision: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] | None = Field(
+        default=None, description="Commit, tag or branch of a model-hub base; pin a commit."
     )
     maxLength: int = Field(default=512, ge=16, le=8192, description="Tokens of an article that the student sees.")
     headTail: Share | None = Field(
@@ -158,20 +150,14 @@ class Training(Strict):
 
     epochs: int = Field(default=3, ge=1, le=100, description="Passes over the train part, at most.")
     batchSize: int = Field(default=8, ge=1, le=4096, description="Articles per optimizer step.")
-    tokensPerBatch: int = Field(
-        default=8192, ge=64, le=10_000_000, description="Tokens, padding counted, per forward pass."
-    )
+    tokensPerBatch: int = Field(default=8192, ge=64, le=10_000_000, description="Tokens, padding counted, per forward pass.")
     learningRate: Positive = Field(default=2.0e-5, description="Peak learning rate.")
     weightDecay: float = Field(default=0.01, ge=0, le=10, description="AdamW weight decay.")
     warmupRatio: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps that the rate rises.")
     maxGradNorm: Positive = Field(default=1.0, description="Gradients are clipped to this norm.")
     loss: Literal["mse", "huber", "mae"] = Field(default="mse", description="Loss on raw scores.")
-    patience: int = Field(
-        default=2, ge=1, le=100, description="Epochs without a better validation MAE before stopping."
-    )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="auto measures the machine, then chooses."
-    )
+    patience: int = Field(default=2, ge=1, le=100, description="Epochs without a better validation MAE before stopping.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto measures the machine, then chooses.")
     seed: Seed = Field(default=42, description="Seed of initialisation, order and dropout.")
 
 
@@ -224,9 +210,7 @@ class Spec(Strict):
     tiers: list[Tier] = Field(
         min_length=1, max_length=16, description="Best first; the first that holds; the last has no `when`."
     )
-    gatekeepers: list[Gatekeeper] = Field(
-        default=[], max_length=32, description="Weaknesses that cap the overall score."
-    )
+    gatekeepers: list[Gatekeeper] = Field(default=[], max_length=32, description="Weaknesses that cap the overall score.")
     contentTypes: list[ContentType] = Field(
         default=[], max_length=32, description="Kinds of article that cap the overall score."
     )
@@ -262,7 +246,5 @@ class Filter(Strict):
         from filters.checks import faults
 
         for fault in faults(self):
-            raise PydanticCustomError(
-                "inconsistent", "{what}", {"what": fault.what, "path": fault.path, "mend": fault.mend}
-            )
+            raise PydanticCustomError("inconsistent", "{what}", {"what": fault.what, "path": fault.path, "mend": fault.mend})
         return self
