@@ -1,0 +1,379 @@
+"""Articles made of latent facts. The words for a good and a bad outcome are the same; what differs is who is spoken of,
+what is denied, claimed or undone. So n-grams see little where a sentence encoder sees most.
+
+Each article: draw a state (latent.py), choose which dimensions are told of, render each as a frame around a clause
+(a plain statement, a denial of the opposite, a claim without evidence, a half-truth), mix in facts about other projects
+that count for nothing, and write down what a careful reader would conclude: the reference.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from random import Random
+from typing import Any, NamedTuple
+
+from components.demo.bank import DIMENSIONS, Bank, Outlet, bank, outlets
+from components.demo.grammar import Slot, Template, capital, indefinite, pick, render
+from components.demo.latent import CENTRE, ECONOMICS, PERFORMANCE, READINESS, State, draw_state, fill
+
+COPY_RATE, CONSENT_RATE, OFF_TOPIC_RATE, PROMO_RATE = 0.027, 0.04, 0.15, 0.05
+# How a level is put into words other than plainly: share, and the levels of the clause that is denied or claimed.
+DENIED = {1: (0.40, (7, 9)), 7: (0.35, (1, 3)), 3: (0.10, (7, 9)), 5: (0.0, ()), 9: (0.0, ())}
+CLAIMED = 0.35
+HALF_TRUE = 0.25
+TURN_DOWN, TURN_UP = 0.14, 0.14
+_DAY_ONE = date(2023, 1, 2)
+
+
+@dataclass(frozen=True)
+class DemoArticle:
+    """`reference`: dimension -> true score, 0-10. `planted`: news, promotion, consent, off-topic or copy."""
+
+    id: str
+    title: str
+    content: str
+    source: str
+    language: str
+    url: str
+    published: str
+    reference: dict[str, float]
+    planted: str
+    copy_of: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """The article as one row of articles.jsonl; what was planted is not told."""
+        names = ("id", "title", "content", "source", "language", "url", "published", "reference")
+        return {name: getattr(self, name) for name in names}
+
+
+def _possessive(name: str) -> str:
+    return f"{name}'" if name.endswith("s") else f"{name}'s"
+
+
+class Sentence(NamedTuple):
+    text: str
+    role: str  # lead, fact, other, background, tail, closing
+
+
+@dataclass(frozen=True)
+class _Draft:
+    article: DemoArticle
+    outlet: Outlet
+    sentences: list[Sentence]
+    town: str
+
+
+class _Writer:
+    """One article's words: its fixed slots and its random stream. Sentences are not repeated within an article."""
+
+    def __init__(self, rng: Random, outlet: Outlet) -> None:
+        self.rng = rng
+        self.outlet = outlet
+        self.bank: Bank = bank(outlet.language)
+        self.used: set[int] = set()
+        stream = self.bank
+        topic = pick(rng, stream.topics)
+        firms = rng.sample(stream.firms, 2)
+        towns = rng.sample(stream.towns, 2)
+        self.fixed: dict[str, str] = {
+            **topic["fixed"],
+            **pick(rng, topic["variants"]),
+            **pick(rng, topic["others"]),
+            "firm": firms[0],
+            "rival": firms[1],
+            "firm_s": _possessive(firms[0]),
+            "rival_s": _possessive(firms[1]),
+            "town": towns[0],
+            "town2": towns[1],
+            "outlet": outlet.name,
+        }
+        if "serves" in topic["fixed"]:
+            self.fixed["serves"] = render(topic["fixed"]["serves"], rng, {}, stream.pools)
+
+    def fresh(self, options: tuple[Template, ...]) -> Template:
+        """A template not yet used in this article, as long as there is one."""
+        for _ in range(6):
+            template = pick(self.rng, options)
+            if id(template) not in self.used:
+                break
+        self.used.add(id(template))
+        return template
+
+    def fill(self, template: Template) -> str:
+        return render(template, self.rng, self.fixed, self.bank.pools)
+
+    def frame(self, kind: str, clause: str = "") -> str:
+        """A sentence of one kind around a clause."""
+        fixed = self.fixed
+        attribution = self.fill(pick(self.rng, self.bank.frames["attribution"]))
+        fixed["c"], fixed["C"] = clause, capital(clause)
+        fixed["A"], fixed["A_cap"] = attribution, capital(attribution)
+        # Plain frames may come again; the clause differs.
+        options = self.bank.frames[kind]
+        return self.fill(pick(self.rng, options) if kind == "affirm" else self.fresh(options))
+
+    def clause(self, dimension: str, level: int, pronoun: bool = False) -> str:
+        """A clause about the project. `it` only as the grammatical subject, and where nobody else was spoken of."""
+        template = self.fresh(self.bank.clauses[dimension][level])
+        subject = self.fill(pick(self.rng, self.bank.frames["own_subject"]))
+        if subject == "it" and not (pronoun and template[0] == Slot("S")):
+            subject = f"the {self.fixed['thing']}"
+        self.fixed["S"] = subject
+        return self.fill(template)
+
+    def other_clause(self, dimension: str, level: int) -> str:
+        """A clause about somebody else's project, in the other town."""
+        fixed = self.fixed
+        fixed["S"] = self.fill(pick(self.rng, self.bank.frames["other_subject"]))
+        fixed["town"], fixed["town2"] = fixed["town2"], fixed["town"]
+        text = self.fill(self.fresh(self.bank.clauses[dimension][level]))
+        fixed["town"], fixed["town2"] = fixed["town2"], fixed["town"]
+        return text
+
+
+def _fact(writer: _Writer, dimension: str, state: State, level: int, pronoun: bool) -> tuple[str, float]:
+    """One sentence about the project, and the score a reader concludes from it."""
+    rng = writer.rng
+    chance = rng.random()
+    denied, opposite = DENIED[level]
+    # Half-truths and claims are about praise; a half-true disaster would read as one.
+    if chance < denied:
+        text = writer.frame("deny", writer.clause(dimension, pick(rng, opposite), pronoun))
+        centre = 1.2 if level < 5 else 6.9
+    elif level == 3 and chance < denied + CLAIMED:
+        text = writer.frame("claim", writer.clause(dimension, pick(rng, (7, 9)), pronoun))
+        centre = 2.8
+    elif level == 5 and chance < HALF_TRUE:
+        text = writer.frame("mixed", writer.clause(dimension, pick(rng, (7, 9)), pronoun))
+        centre = 4.9
+    else:
+        text = writer.frame("affirm", writer.clause(dimension, level, pronoun))
+        centre = CENTRE[level]
+    residue = max(-0.4, min(0.4, 0.35 * (state.latent[dimension] - level)))
+    return text, centre + residue
+
+
+def _joined(writer: _Writer, text: str, score: float, before: float | None) -> str:
+    """A connective that fits what was said before: another word in favour, or a turn."""
+    # A Dutch connective ends in a colon; two colons in a row read badly.
+    if before is None or writer.rng.random() > 0.22 or ":" in text:
+        return capital(text)
+    turn = (before - 5) * (score - 5) < 0
+    same = abs(before - score) < 2.5
+    if not turn and not same:
+        return capital(text)
+    return f"{writer.frame('connective_turn' if turn else 'connective_same')} {text}"
+
+
+def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], dict[str, float]]:
+    rng = writer.rng
+    wanted = rng.choices((3, 4, 5, 6), (0.20, 0.28, 0.28, 0.24))[0]
+    told = rng.sample(DIMENSIONS, wanted)
+    levels = {dimension: state.level(dimension) for dimension in told}
+    turn = ""
+    if not promo and READINESS in told:
+        if levels[READINESS] >= 7 and rng.random() < TURN_DOWN:
+            turn = "turn_down"
+        elif levels[READINESS] >= 5 and rng.random() < TURN_UP:
+            turn = "turn_up"
+            told.sort(key=lambda dimension: dimension not in (READINESS, PERFORMANCE))
+            levels |= {name: pick(rng, (1, 3)) for name in (READINESS, PERFORMANCE) if name in levels}
+    sentences: list[Sentence] = []
+    scores: dict[str, float] = {}
+    before: float | None = None
+    others = rng.choices((0, 1, 2), (0.40, 0.42, 0.18))[0] if not promo else 0
+    slots = set(rng.sample(range(1, wanted + 1), others))
+    for position, dimension in enumerate(told):
+        if turn == "turn_up" and dimension not in (READINESS, PERFORMANCE):
+            _turn_up(writer, sentences, scores)
+            turn, before = "", None
+        if position in slots:
+            # A fact about somebody else, by preference the opposite of what holds here.
+            about = pick(rng, DIMENSIONS)
+            far = pick(rng, (1, 3) if state.latent[about] > 5 else (7, 9)) if rng.random() < 0.75 else pick(rng, (1, 9))
+            sentences.append(Sentence(writer.frame("other", writer.other_clause(about, far)), "other"))
+            before = None
+        if promo:
+            score = 2.8 if levels[dimension] >= 3 else 1.5
+            praise = writer.clause(dimension, pick(rng, (7, 9)))
+            text = writer.frame("claim", praise) if rng.random() < 0.25 else f"{praise}."
+        else:
+            text, score = _fact(writer, dimension, state, levels[dimension], before is not None)
+        sentences.append(Sentence(_joined(writer, text, score, before), "fact"))
+        scores[dimension] = before = score
+    if turn == "turn_up":
+        _turn_up(writer, sentences, scores)
+    if turn == "turn_down":
+        sentences.append(Sentence(writer.frame("turn_down"), "fact"))
+        # Gone is gone: what it did well, it does no longer.
+        scores = {dimension: 0.6 * score for dimension, score in scores.items()}
+        scores[READINESS] = 1.5
+        for name in (PERFORMANCE, ECONOMICS):
+            if name in scores:
+                scores[name] = min(scores[name], 2.2)
+    return sentences, scores
+
+
+def _turn_up(writer: _Writer, sentences: list[Sentence], scores: dict[str, float]) -> None:
+    sentences.append(Sentence(writer.frame("turn_up"), "fact"))
+    scores.update({name: 7.4 for name in (READINESS, PERFORMANCE) if name in scores})
+
+
+def _length(writer: _Writer, sentences: list[Sentence]) -> None:
+    """Padding that says nothing of the project: a little inside, and in one article of six a long tail."""
+    rng = writer.rng
+    if rng.random() < 0.45 * writer.outlet.length:
+        where = rng.randrange(1, len(sentences) + 1)
+        sentences.insert(where, Sentence(capital(writer.frame("background")), "background"))
+    chance = rng.random() / writer.outlet.length
+    tail = 1 if chance < 0.20 else 0
+    tail += rng.randrange(1, 3) if chance < 0.12 else 0
+    tail += rng.randrange(3, 7) if chance < 0.035 else 0
+    kept = min(tail, len(writer.bank.frames["long_tail"]))
+    sentences += [Sentence(capital(writer.frame("long_tail")), "tail") for _ in range(kept)]
+    if rng.random() < 0.25:
+        sentences.append(Sentence(capital(writer.frame("closing")), "closing"))
+
+
+def _title(writer: _Writer, mean: float) -> str:
+    rng = writer.rng
+    chance = rng.random()
+    # Headlines lean the right way more often than not, and no more than that.
+    kind = "title"
+    if chance < 0.28:
+        leaning = (mean > 4.5) == (rng.random() < 0.7)
+        kind = "title_up" if leaning else "title_down"
+    return capital(writer.frame(kind))
+
+
+def _news(writer: _Writer, promo: bool) -> tuple[str, list[Sentence], dict[str, float]]:
+    state = draw_state(writer.rng, writer.outlet.tilt)
+    facts, scores = _facts(writer, state, promo)
+    reference = fill(scores)
+    lead = "promo" if promo else "lead"
+    sentences = [Sentence(capital(writer.frame(lead)), "lead"), *facts]
+    if promo:
+        sentences.append(Sentence(capital(writer.frame("promo_close")), "closing"))
+        title = capital(writer.frame("title_up"))
+    else:
+        _length(writer, sentences)
+        title = _title(writer, sum(reference.values()) / len(reference))
+    return title, sentences, reference
+
+
+def _off_topic(writer: _Writer) -> tuple[str, list[Sentence], dict[str, float]]:
+    rng = writer.rng
+    theme = pick(rng, writer.bank.themes)
+    count = min(len(theme.body), rng.randrange(4, 9))
+    sentences = [Sentence(capital(writer.fill(part)), "tail") for part in rng.sample(theme.body, count)]
+    level = 0.2 + 0.5 * rng.random()
+    reference = {name: round(min(1.4, max(0.0, level + rng.gauss(0.0, 0.25))), 1) for name in DIMENSIONS}
+    return capital(writer.fill(pick(rng, theme.title))), sentences, reference
+
+
+def _consent(writer: _Writer) -> tuple[str, list[Sentence], dict[str, float]]:
+    rng = writer.rng
+    walls = rng.sample(writer.bank.consent["wall"], rng.randrange(5, 9))
+    sentences = [Sentence(capital(writer.fill(part)), "tail") for part in walls]
+    writer.frame("attribution")
+    if rng.random() < 0.5:
+        teaser = capital(writer.fill(pick(rng, writer.bank.consent["teaser"])))
+        sentences.insert(0, Sentence(teaser, "lead"))
+    reference = {name: round(max(0.0, rng.gauss(0.1, 0.15)), 1) for name in DIMENSIONS}
+    return _title(writer, 5.0), sentences, reference
+
+
+def _text(rng: Random, outlet: Outlet, town: str, sentences: list[Sentence]) -> str:
+    """Paragraphs of one to four sentences; a tail is a paragraph of its own."""
+    paragraphs: list[list[str]] = [[]]
+    size = rng.randrange(2, 5)
+    for sentence in sentences:
+        if len(paragraphs[-1]) >= size or (sentence.role == "tail" and paragraphs[-1] and len(sentence.text) > 160):
+            paragraphs.append([])
+            size = rng.randrange(1, 5)
+        paragraphs[-1].append(sentence.text)
+    text = "\n\n".join(" ".join(paragraph) for paragraph in paragraphs)
+    if outlet.style == "dateline":
+        text = f"{town.upper()} – {text}"
+    return indefinite(text) if outlet.language == "en" else text
+
+
+def _copy(rng: Random, draft: _Draft) -> tuple[Outlet, str, list[Sentence]]:
+    """The same piece in another outlet: another dateline, the last words changed, sometimes an agency's name."""
+    shelf = [outlet for outlet in outlets() if outlet.language == draft.outlet.language and outlet != draft.outlet]
+    outlet = pick(rng, shelf)
+    sentences = [sentence for sentence in draft.sentences if sentence.role != "closing"]
+    english = outlet.language == "en"
+    credit = (
+        pick(rng, ("This article first appeared in {}.", "With permission of {}.", "From our partner paper {}."))
+        if english
+        else pick(rng, ("Dit artikel verscheen eerder in {}.", "Overgenomen uit {}."))
+    )
+    sentences.append(Sentence(credit.format(draft.outlet.name), "closing"))
+    prefix = pick(rng, ("", "", "From the region: ", "Reprint: ")) if english else pick(rng, ("", "Uit de regio: "))
+    return outlet, prefix + draft.article.title, sentences
+
+
+def generate(n: int = 1500, seed: int = 7) -> Iterator[DemoArticle]:
+    """Yield `n` articles, the same for the same seed; the first k of n are those of `generate(k)`.
+
+    About 12% Dutch, 15% off-topic, 4% consent walls, 5% promotion and 2.7% syndicated copies of one of the last
+    300 articles.
+    """
+    rng = Random(seed)
+    everywhere = outlets()
+    weights = [outlet.weight for outlet in everywhere]
+    shares = {
+        kind: [outlet.weight * getattr(outlet, kind) for outlet in everywhere]
+        for kind in ("off_topic", "consent", "promo")
+    }
+    recent: deque[_Draft] = deque(maxlen=300)
+    for index in range(n):
+        chance = rng.random()
+        copied = chance < COPY_RATE and len(recent) > 20
+        copy_of = ""
+        if copied:
+            at = rng.randrange(len(recent))
+            draft = recent[at]
+            del recent[at]
+            outlet, title, sentences = _copy(rng, draft)
+            reference, town, planted, copy_of = draft.article.reference, draft.town, "copy", draft.article.id
+        else:
+            planted = _kind(chance - COPY_RATE)
+            outlet = rng.choices(everywhere, shares.get(planted.replace("-", "_"), weights))[0]
+            writer = _Writer(rng, outlet)
+            town = writer.fixed["town"]
+            if planted == "off-topic":
+                title, sentences, reference = _off_topic(writer)
+            elif planted == "consent":
+                title, sentences, reference = _consent(writer)
+            else:
+                title, sentences, reference = _news(writer, planted == "promo")
+        published = _DAY_ONE + timedelta(days=rng.randrange(1000))
+        identity = f"demo-{index + 1:05d}"
+        article = DemoArticle(
+            id=identity,
+            title=indefinite(title) if outlet.language == "en" else title,
+            content=_text(rng, outlet, town, sentences),
+            source=outlet.slug,
+            language=outlet.language,
+            url=f"https://{outlet.slug}.example.org/{published:%Y/%m}/{identity}",
+            published=published.isoformat(),
+            reference=dict(reference),
+            planted=planted,
+            copy_of=copy_of,
+        )
+        if planted == "news":
+            recent.append(_Draft(article, outlet, sentences, town))
+        yield replace(article)
+
+
+def _kind(chance: float) -> str:
+    for kind, rate in (("consent", CONSENT_RATE), ("off-topic", OFF_TOPIC_RATE), ("promo", PROMO_RATE)):
+        if chance < rate:
+            return kind
+        chance -= rate
+    return "news"
