@@ -1,0 +1,1 @@
+"""Labels: asked of an oracle or brought by people, journalled, kept as a label set."""
