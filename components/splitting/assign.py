@@ -3,7 +3,7 @@
 Groups of copies and near-duplicates are placed whole. They are ordered by a hash of seed and content, and each stratum
 of the overall score gives its first ones; so the result does not depend on row order, sizes are exact to a group, and
 another batch of labels moves only the few validation articles at the edge of a stratum's share: 2% of them when 4,230
-real labels became 5,323. A fixed hash threshold would move none, but leaves small parts unstratified and of chance size.
+real labels became 5,323. A fixed hash threshold would move none, but leaves small parts unstratified, of chance size.
 """
 
 from __future__ import annotations

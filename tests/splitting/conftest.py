@@ -16,9 +16,12 @@ from filters.spec import Filter
 
 DIMENSIONS = ["clarity", "depth"]
 Labels = list[Label]
-WORDS = ("river bridge council harvest engine museum winter signal border garden copper teacher railway orchid ledger "
-         "harbour pension granite ferry lantern senate turbine violin market plaster quarry satellite tunnel vaccine "
-         "weaver yacht zebra").split()
+WORDS = [
+    "river", "bridge", "council", "harvest", "engine", "museum", "winter", "signal", "border", "garden",
+    "copper", "teacher", "railway", "orchid", "ledger", "harbour", "pension", "granite", "ferry", "lantern",
+    "senate", "turbine", "violin", "market", "plaster", "quarry", "satellite", "tunnel", "vaccine", "weaver",
+    "yacht", "zebra",
+]
 
 
 def sentence(rng: random.Random, count: int) -> str:

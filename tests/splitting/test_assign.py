@@ -72,8 +72,8 @@ def test_row_order_does_not_matter_and_groups_stay_whole(seed: int) -> None:
     found = assign(frame, overall(frame), policy)
     for group in set(found.group.tolist()):
         assert len(set(found.part[found.group == group].tolist())) == 1
-    tables = [frame.filter(pl.Series(found.part == part)) for part in ("train", "validation", "test")]
-    assert cross_part_pairs(*tables, policy.duplicateJaccard) == []
+    train, validation, test = (frame.filter(found.part == part) for part in ("train", "validation", "test"))
+    assert cross_part_pairs(train, validation, test, policy.duplicateJaccard) == []
     shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
     assert parts(shuffled, policy) == parts(frame, policy)
 
@@ -153,7 +153,7 @@ def test_too_few_articles_are_refused_with_the_numbers(make_labels: Makes, frame
         assign(frame, overall(frame), Split())
     labels = make_labels(20)
     frame = frame_of(labels + [near(label) for label in labels])
-    with pytest.raises(InputError, match="20 distinct articles .*20 more are copies"):
+    with pytest.raises(InputError, match=r"20 distinct articles .*20 more are copies"):
         assign(frame, overall(frame), Split())
 
 

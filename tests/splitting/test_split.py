@@ -18,7 +18,7 @@ from components.articles import Article, Label, scores, write_frame
 from components.datasets import FILES, load_split, test_digest
 from components.progress import Progress
 from components.splitting import assign as assigning
-from components.splitting.frozen import frozen_key, read_frozen
+from components.splitting.frozen import freeze, frozen_key, read_frozen
 from components.splitting.leaks import Leak
 from components.splitting.split import frozen_test, split, split_inputs
 from components.store import Conflict, Store, StoreError
@@ -133,7 +133,7 @@ def test_killed_between_freezing_and_committing_it_ends_the_same(
 def test_two_splits_at_once_freeze_one_test_part(
         store: Store, flt: Filter, make_labels: Makes, keep: Keeps, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = keep(make_labels(60))
-    original = module.freeze
+    original = freeze
     rivals: list[str] = []
 
     def late(*args):  # type: ignore[no-untyped-def]

@@ -1,0 +1,1 @@
+"""Look for what makes labels unfit to learn from, before anything is trained."""

@@ -1,0 +1,110 @@
+"""The audit step: what would make these labels unfit to learn from, found before anything is trained.
+
+It reads labels only, no tiers and no weights, so that moving a threshold redoes no audit. The overall score is therefore
+the unweighted mean of the dimensions here. An audit of 5,324 real articles takes 4 s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from components.datasets import SCORE, load_labels
+from components.ledger import Outcome, StepRecord, run_step
+from components.progress import Progress, quiet
+from components.store import MANIFEST, Digest, Json, Store, canonical_json
+from filters.errors import InputError
+from filters.spec import Filter
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+CODE = 1
+FILE = "audit.json"
+
+
+def audit_inputs(flt: Filter, label_set: str) -> dict[str, Json]:
+    """What the audit depends on."""
+    return {"code": CODE, "label_set": label_set, "dimensions": flt.dimensions,
+            "duplicateJaccard": flt.spec.split.duplicateJaccard}
+
+
+def audit(store: Store, flt: Filter, *, label_set: str, progress: Progress = quiet) -> StepRecord:
+    """Audits a label set; outputs {"audit"}, the document as audits/<audit>/audit.json.
+
+    InputError where a finding stops the run (too few articles, constant scores, one text), after the document is kept.
+    """
+
+    def work() -> Outcome:
+        frame = load_labels(store, label_set)
+        values = score_matrix(frame, flt.dimensions)
+        document = {"format": 1, "filter": flt.name, "label_set": label_set,
+                    **examine(frame, flt.dimensions, values.mean(axis=1),
+                              threshold=flt.spec.split.duplicateJaccard, progress=progress)}
+        digest = store.commit("audits", {FILE: canonical_json(document)}, {"kind": "audit", "label_set": label_set})
+        return Outcome({"audit": digest}, [f"audits/{digest}/{MANIFEST}"])
+
+    record = run_step(store, "audit", audit_inputs(flt, label_set), work)
+    findings = load_audit(store, record.outputs["audit"])["findings"]
+    for finding in findings:
+        if finding["level"] != "info" and not record.reused:
+            progress.note(f"{finding['level']}: {finding['message']}")
+    if stops := [finding for finding in findings if finding["level"] == "stop"]:
+        raise InputError(stops[0]["message"] + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
+                         where=f"label set {label_set[:12]}", mend=stops[0]["mend"])
+    return record
+
+
+def load_audit(store: Store, digest: str) -> dict[str, Json]:
+    """The audit document, verified."""
+    document: dict[str, Json] = store.folder("audits", Digest(digest)).read_json(FILE)
+    return document
+
+
+def score_matrix(frame: pl.DataFrame, dimensions: list[str]) -> NDArray[np.float64]:
+    """(n, D) scores by name, NaN where one is missing; InputError where the table has other dimensions."""
+    import numpy as np
+
+    found = {column.removeprefix(SCORE) for column in frame.columns if column.startswith(SCORE)}
+    if found != set(dimensions):
+        odd = sorted(found ^ set(dimensions))
+        raise InputError(f"the labels and the filter differ in dimension {odd[0]!r}",
+                         mend="redo the labels with this filter")
+    return np.column_stack([frame[SCORE + name].cast(float).fill_null(math.nan).to_numpy() for name in dimensions])
+
+
+def examine(frame: pl.DataFrame, dimensions: list[str], overall: NDArray[np.float64], *, threshold: float = 0.7,
+            progress: Progress = quiet) -> dict[str, Json]:
+    """Everything the audit says about a table of labels: counts, tables, and findings, the gravest first.
+
+    overall: (n,) one score per row, NaN where a dimension is missing. threshold: Jaccard of near-duplicates.
+    """
+    from components.auditing import boilerplate, checks
+    from components.auditing.findings import findings
+    from components.duplicates import fingerprint
+
+    values = score_matrix(frame, dimensions)
+    ids = frame["id"].to_list()
+    titles, contents = frame["title"].to_list(), frame["content"].to_list()
+    document: dict[str, Json] = {"rows": frame.height, "articles": frame["article"].n_unique()}
+    prints = fingerprint(titles, contents)
+    parts: tuple[tuple[str, Callable[[], Json]], ...] = (
+        ("dimensions", lambda: {name: checks.distribution(values[:, at]) for at, name in enumerate(dimensions)}),
+        ("overall", lambda: checks.distribution(overall)),
+        ("redundancy", lambda: checks.redundancy(values, dimensions)),
+        ("duplicates", lambda: checks.duplicates(prints, values, ids, threshold)),
+        ("boilerplate", lambda: boilerplate.boilerplate(titles, contents, ids, frame["source"].to_list(), prints)),
+        ("languages", lambda: checks.languages(frame, overall)),
+        ("sources", lambda: checks.sources(frame["source"].to_list(), overall)),
+        ("lengths", lambda: checks.lengths(contents, overall)),
+        ("content_types", lambda: checks.table(frame["content_type"].to_list(), overall)),
+    )
+    for done, (name, check) in enumerate(parts):
+        progress(done, len(parts), "checks")
+        document[name] = check()
+    progress(len(parts), len(parts), "checks")
+    document["findings"] = findings(document)
+    return document

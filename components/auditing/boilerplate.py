@@ -1,0 +1,112 @@
+"""Pages that are a consent wall, a paywall or a menu instead of an article; a sixth of one pool was.
+
+Two ways: phrases that such pages use (English, Dutch, a little German, French, Spanish), and, for any language and any
+wording, sentences and openings that recur in many articles. Phrases are those of a wall, not of an article about cookies
+or subscriptions: among 5,324 real articles, 76 of which say "privacy", none is taken for one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from components.auditing.checks import EXAMPLES, rounded
+from components.duplicates import Fingerprints, exact_groups, words
+from components.store import Json
+
+PHRASES = (
+    r"(we|our partners|this (web)?site|nous|wij|we) (and our partners )?(use|uses|utilisons|gebruiken) (des )?cookies",
+    r"(accept|reject|allow|decline) (all|only necessary|non-essential)( cookies)?",
+    r"(manage|change|update) (your |my )?(cookie|consent|privacy) (settings|preferences|choices)",
+    r"your (privacy|cookie) (choices|settings|preferences)",
+    r"(store|access)[\w /]{0,20} information on (a|your) device",
+    r"before you continue( to)?",
+    r"by (clicking|continuing|using)[^.\n]{0,60}you (agree|consent|accept)",
+    r"(subscribe|sign in|log in|register)( now| today)? to (continue|keep|read|unlock)",
+    r"(this|the full) (article|story|content) is (only )?(for|available to|reserved for) (subscribers|members)",
+    r"(you have|you've) (reached|read|used)[^.\n]{0,40}(free|limit)[^.\n]{0,20}articles?",
+    r"already a (subscriber|member)\?",
+    r"(please )?(enable|turn on) (javascript|cookies)",
+    r"(disable|turn off|whitelist)[^.\n]{0,20}ad ?blocker",
+    r"(verify|checking|confirm)[^.\n]{0,20}(you are|you're|your)[^.\n]{0,10}(human|browser|not a robot)",
+    r"(alle cookies|cookies) (accepteren|weigeren|toestaan)|accepteer (alle )?cookies",
+    r"(geef|geeft|gaat u|ga je|u geeft) [^.\n]{0,30}(toestemming|akkoord) [^.\n]{0,40}(cookies|gegevens|partners)",
+    r"(cookie|privacy)-?(instellingen|voorkeuren)( aanpassen| beheren| wijzigen)?",
+    r"(onze partners|wij|we) (en onze partners )?(plaatsen|gebruiken) (\w+ )?cookies",
+    r"(word|neem|sluit)[^.\n]{0,20}(abonnee|abonnement)[^.\n]{0,30}(verder|lezen)|verder lezen\?",
+    r"(al|reeds) (abonnee|lid)\?|log in om (verder )?te lezen|alleen (voor|toegankelijk voor) abonnees",
+    r"(alle )?cookies (akzeptieren|ablehnen|zulassen)|wir verwenden cookies|nur für abonnenten",
+    r"(tout accepter|accepter (tous )?les cookies|réservé aux abonnés)",
+    r"(aceptar (todas )?las cookies|utilizamos cookies|solo para suscriptores)",
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?؟۔।。！？])\s*|\n+")
+HEAD = 1_500  # characters in which a wall shows itself
+OPENING = 200
+SENTENCE_WORDS = 5
+RECURS = 5  # distinct articles at least
+RECURS_SHARE = 0.005
+DOMINATED = 0.5
+
+
+def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
+    """Rows that are a consent wall or paywall rather than an article: phrases weighed against length."""
+    import polars as pl
+
+    heads = pl.Series([f"{title}\n{content[:HEAD]}" for title, content in zip(titles, contents, strict=True)],
+                      dtype=pl.String)
+    hits = sum((heads.str.contains(f"(?i){phrase}").cast(pl.Int64) for phrase in PHRASES), pl.zeros(len(heads), eager=True))
+    found = []
+    for at in (hits > 0).arg_true().to_list():
+        length = len(contents[at].split())
+        if hits[at] >= 4 or (hits[at] >= 2 and length < 250) or length < 60:
+            found.append(at)
+    return found
+
+
+def boilerplate(titles: Sequence[str], contents: Sequence[str], ids: Sequence[str], sources: Sequence[str | None],
+                prints: Fingerprints) -> dict[str, Json]:
+    """Counts and examples of walls, of recurring sentences and openings, and of pages that hold little else.
+
+    Exact copies count once when recurrence is counted, or every copied article would look like boilerplate.
+    """
+    count = len(ids)
+    consent = walls(titles, contents)
+    groups = exact_groups(prints).tolist()
+    split = [[(sentence, words(sentence)) for sentence in _SENTENCE_END.split(content) if sentence.strip()]
+             for content in contents]
+    found: dict[int, set[int]] = defaultdict(set)
+    openings: dict[int, set[int]] = defaultdict(set)
+    shown: dict[int, str] = {}
+    for at, sentences in enumerate(split):
+        for sentence, its in sentences:
+            if len(its) >= SENTENCE_WORDS:
+                key = hash(tuple(its))
+                found[key].add(groups[at])
+                shown[key] = min(shown.get(key, sentence), sentence)
+        if len(head := contents[at][:OPENING]) == OPENING:
+            openings[hash(tuple(words(head)))].add(at)
+    least = max(RECURS, round(RECURS_SHARE * len(set(groups))))
+    recurring = {key for key, where in found.items() if len(where) >= least}
+    dominated = []
+    for at, sentences in enumerate(split):
+        total = sum(len(its) for _, its in sentences)
+        repeated = sum(len(its) for _, its in sentences if hash(tuple(its)) in recurring)
+        if total and repeated >= DOMINATED * total:
+            dominated.append(at)
+    same = {key: sorted(where) for key, where in openings.items() if len({groups[at] for at in where}) >= least}
+    pages = sorted({*consent, *dominated, *(at for where in same.values() for at in where)})
+    by_source = Counter(sources[at] or "" for at in pages)
+    return {
+        "pages": len(pages), "share": rounded(len(pages) / count) if count else None,
+        "walls": len(consent), "wall_ids": sorted(ids[at] for at in consent)[:EXAMPLES],
+        "dominated": len(dominated), "dominated_ids": sorted(ids[at] for at in dominated)[:EXAMPLES],
+        "recurs_in": least,
+        "sentences": [{"text": text.strip()[:160], "articles": articles} for articles, text in sorted(
+            ((len(found[key]), shown[key]) for key in recurring), key=lambda each: (-each[0], each[1]))[:10]],
+        "openings": [{"text": contents[rows[0]][:80], "articles": len(rows), "ids": names[:EXAMPLES]}
+                     for rows, names in sorted(((rows, sorted(ids[at] for at in rows)) for rows in same.values()),
+                                               key=lambda each: (-len(each[0]), each[1]))[:10]],
+        "sources": [{"source": source, "n": number}
+                    for source, number in sorted(by_source.items(), key=lambda item: (-item[1], item[0]))[:10]],
+    }

@@ -1,0 +1,182 @@
+"""The audit's arithmetic: each function takes columns and returns plain JSON, rounded so that machines agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.duplicates import Fingerprints, exact_groups, near_groups
+from components.store import Json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Floats = NDArray[np.float64]
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+DEAD_STD = 0.05
+DEAD_SHARE = 0.98
+SAME_RANKING = 0.85  # |r| of two dimensions
+LANGUAGE_CHARS = 500
+LANGUAGE_MIN_CHARS = 40  # below, a guess at the language is worth nothing
+LANGUAGE_SAMPLE = 20_000  # articles, at 0.15 ms each
+SHORT_WORDS = 50
+EXAMPLES = 5
+
+
+def rounded(value: float | np.floating | None) -> float | None:
+    """Six decimals; None for what is not a number."""
+    return None if value is None or not np.isfinite(value) else round(float(value), 6)
+
+
+def quantiles(values: Floats) -> dict[str, float | None]:
+    return {f"p{round(share * 100)}": rounded(np.quantile(values, share)) for share in QUANTILES}
+
+
+def distribution(values: Floats) -> dict[str, Json]:
+    """(n,) scores 0–10, NaN where missing: range, moments, quantiles, histogram of the nearest whole score, mode, dead."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return {"n": 0, "missing": len(values), "dead": True, "histogram": [0] * 11}
+    found, counts = np.unique(known, return_counts=True)
+    share = float(counts.max() / len(known))
+    deviation = float(known.std())
+    return {
+        "n": len(known), "missing": len(values) - len(known),
+        "min": rounded(known.min()), "max": rounded(known.max()),
+        "mean": rounded(known.mean()), "std": rounded(deviation),
+        "quantiles": quantiles(known),
+        "histogram": np.bincount(np.floor(np.clip(known, 0, 10) + 0.5).astype(int), minlength=11).tolist(),
+        "mode": rounded(found[counts.argmax()]), "mode_share": rounded(share),
+        "dead": deviation < DEAD_STD or share >= DEAD_SHARE,
+    }
+
+
+def redundancy(values: Floats, dimensions: Sequence[str]) -> dict[str, Json]:
+    """Share of the standardised scores' variance on their first principal component, and pairs that say the same.
+
+    values: (n, D). pc1_share is None where fewer than two dimensions vary.
+    """
+    complete = values[np.isfinite(values).all(axis=1)]
+    vary = [at for at in range(len(dimensions)) if len(complete) > 2 and complete[:, at].std() >= DEAD_STD]
+    if len(vary) < 2:
+        return {"pc1_share": None, "pairs": [], "correlations": {}}
+    matrix: Floats = np.atleast_2d(np.corrcoef(complete[:, vary], rowvar=False))
+    names = [dimensions[at] for at in vary]
+    pairs: list[dict[str, Json]] = [{"left": names[a], "right": names[b], "r": rounded(matrix[a, b])}
+             for a in range(len(names)) for b in range(a + 1, len(names)) if abs(matrix[a, b]) > SAME_RANKING]
+    return {"pc1_share": rounded(np.linalg.eigvalsh(matrix)[-1] / len(names)),
+            "pairs": sorted(pairs, key=lambda pair: (-abs(pair["r"]), pair["left"], pair["right"])),
+            "correlations": {name: dict(zip(names, map(rounded, row), strict=True))
+                             for name, row in zip(names, matrix, strict=True)}}
+
+
+def duplicates(prints: Fingerprints, values: Floats, ids: Sequence[str], threshold: float) -> dict[str, Json]:
+    """Exact copies and near-duplicate groups, and how far the labels of exact copies lie apart.
+
+    values: (n, D). `conflicts` are groups of exact copies whose scores differ; `difference` the mean over dimensions.
+    """
+    exact, near = exact_groups(prints), near_groups(prints, threshold)
+    conflicts: list[dict[str, Json]] = []
+    for group in _several(exact):
+        spread = np.ptp(values[group], axis=0).mean()
+        if spread > 0:
+            conflicts.append({"ids": [ids[at] for at in group[:EXAMPLES].tolist()], "difference": rounded(spread)})
+    conflicts.sort(key=lambda each: (-each["difference"], each["ids"]))
+    groups = sorted(_several(near), key=lambda group: (-len(group), [ids[at] for at in group.tolist()]))
+    return {
+        "threshold": threshold,
+        "distinct": len(np.unique(exact)), "distinct_near": len(np.unique(near)),
+        "exact_copies": len(ids) - len(np.unique(exact)), "near_copies": len(ids) - len(np.unique(near)),
+        "groups": len(groups), "largest": max(map(len, groups), default=1),
+        "examples": [{"size": len(group), "ids": [ids[at] for at in group[:EXAMPLES].tolist()]}
+                     for group in groups[:EXAMPLES]],
+        "conflicts": len(conflicts), "conflict_examples": conflicts[:EXAMPLES],
+    }
+
+
+def _several(groups: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows of each group that has more than one."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order])) + 1
+    return [rows for rows in np.split(order, starts) if len(rows) > 1]
+
+
+def table(values: Sequence[str | None], overall: Floats) -> list[dict[str, Json]]:
+    """Per value its count and mean and deviation of the overall score, the most frequent first; None is ""."""
+    names = np.array([value or "" for value in values], dtype=object)
+    rows: list[dict[str, Json]] = []
+    for name in sorted(set(names.tolist())):
+        of = overall[names == name]
+        known = of[np.isfinite(of)]
+        rows.append({"value": name, "n": len(of), "mean": rounded(known.mean()) if len(known) else None,
+                     "std": rounded(known.std()) if len(known) else None})
+    return sorted(rows, key=lambda row: (-row["n"], row["value"]))
+
+
+def sources(values: Sequence[str | None], overall: Floats) -> dict[str, Json]:
+    """The table of sources, and how much of the overall score's variance the source alone explains.
+
+    eta2 is the raw share (between-source over total sum of squares); omega2 the share beyond what as many sources drawn
+    by chance would explain. Both None with a single source.
+    """
+    known = np.isfinite(overall)
+    names, inverse = np.unique([value or "" for value in values], return_inverse=True)
+    inverse, score = inverse[known], overall[known]
+    total = float(((score - score.mean()) ** 2).sum()) if len(score) else 0.0
+    explained = beyond = None
+    if len(names) > 1 and len(score) > len(names) and total > 0:
+        counts = np.bincount(inverse, minlength=len(names))
+        means = np.bincount(inverse, weights=score, minlength=len(names)) / np.maximum(counts, 1)
+        between = float((counts * (means - score.mean()) ** 2).sum())
+        within = (total - between) / (len(score) - len(names))
+        explained = between / total
+        beyond = max(0.0, (between - (len(names) - 1) * within) / (total + within))
+    rows = table(values, overall)
+    return {"n": len(names), "eta2": rounded(explained), "omega2": rounded(beyond), "table": rows[:200],
+            "largest_share": rounded(max(row["n"] for row in rows) / len(values)) if rows else None}
+
+
+def lengths(contents: Sequence[str], overall: Floats) -> dict[str, Json]:
+    """Words per article by white space, and how the overall score goes with length (rank correlation)."""
+    from scipy.stats import spearmanr
+
+    words = np.array([len(content.split()) for content in contents], dtype=np.float64)
+    known = np.isfinite(overall)
+    varies = known.sum() > 2 and np.ptp(words[known]) > 0 and np.ptp(overall[known]) > 0
+    return {"min": rounded(words.min()), "max": rounded(words.max()), "mean": rounded(words.mean()),
+            "quantiles": quantiles(words), "short": int((words < SHORT_WORDS).sum()),
+            "spearman_overall": rounded(spearmanr(words[known], overall[known]).statistic) if varies else None,
+            } if len(words) else {}
+
+
+def languages(frame: pl.DataFrame, overall: Floats) -> dict[str, Json]:
+    """The table of languages as declared, or as detected where none is; and where the two disagree.
+
+    Detection reads the first 500 characters, of at most 20,000 articles (those of the least digests).
+    """
+    from py3langid import classify
+
+    declared = [language.split("-")[0].split("_")[0].lower() for language in frame["language"].fill_null("").to_list()]
+    heads = [f"{title}\n{content[:LANGUAGE_CHARS]}"[:LANGUAGE_CHARS]
+             for title, content in zip(frame["title"].to_list(), frame["content"].to_list(), strict=True)]
+    ids, articles = frame["id"].to_list(), frame["article"].to_list()
+    detected: list[str] = [""] * len(ids)
+    for at in sorted(range(len(ids)), key=lambda row: (articles[row], ids[row]))[:LANGUAGE_SAMPLE]:
+        if len(heads[at].strip()) >= LANGUAGE_MIN_CHARS:
+            detected[at] = str(classify(heads[at])[0])
+    odd = [at for at in range(len(ids)) if declared[at] and detected[at] and declared[at] != detected[at]]
+    pairs = Counter((declared[at], detected[at]) for at in odd)
+    return {
+        "table": table([ours or theirs for ours, theirs in zip(declared, detected, strict=True)], overall),
+        "undeclared": sum(not language for language in declared),
+        "compared": sum(bool(a and b) for a, b in zip(declared, detected, strict=True)),
+        "disagree": len(odd),
+        "disagreements": [{"declared": ours, "detected": theirs, "n": count}
+                          for (ours, theirs), count in sorted(pairs.items(), key=lambda each: (-each[1], each[0]))[:10]],
+        "examples": sorted(ids[at] for at in odd)[:EXAMPLES],
+    }
