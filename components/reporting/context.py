@@ -1,0 +1,57 @@
+"""What a report is drawn from: plain JSON values, so that it can be drawn in a notebook, a test or a pod alike.
+
+Everything but the filter may be missing: a run that stopped early still gets its report, from what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from filters.spec import Filter
+
+Document = Mapping[str, Any]
+"""A parsed JSON object. Readers here take any missing or null value as absent."""
+
+MAX_BYTES = 2_000_000
+"""A report's size limit in bytes; a report that would be larger shows shorter texts."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run's results. Each field is the document of one step, None where the step left none.
+
+    filter: None where the run stopped before it was read. label_set, split: manifest metadata.
+    audit, benchmark, verdict, student, history, calibration: the JSON documents.
+    predictions: {dimension: (labels, predictions)}, two equally long sequences of scores 0-10, over the test part.
+    promoted: {"channel", "adapter", "previous"}. steps: [{"step", "reused", "seconds", "facts"}], in order.
+    failure: {"step", "message"} of the step at which the run stopped. digests: {name: digest}.
+    problems: artifacts that should be there and could not be read, one line each. demo: made-up articles.
+    source: the options that named the data, as typed ("--labels labels.jsonl").
+    """
+
+    filter: Filter | None
+    label_set: Document | None = None
+    audit: Document | None = None
+    split: Document | None = None
+    student: Document | None = None
+    history: Document | None = None
+    calibration: Document | None = None
+    benchmark: Document | None = None
+    predictions: Mapping[str, tuple[Sequence[float | None], Sequence[float | None]]] | None = None
+    verdict: Document | None = None
+    promoted: Document | None = None
+    steps: Sequence[Document] = ()
+    failure: Document | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+    demo: bool = False
+    source: str = ""
+
+    @property
+    def flt(self) -> Filter:
+        """The filter, for sections that are drawn only where there is one."""
+        if self.filter is None:
+            raise ValueError("the run stopped before its filter was read")
+        return self.filter

@@ -1,0 +1,186 @@
+"""The report as Markdown, for a pull request (`render_markdown`) and for the Kubeflow UI (`render_verdict`).
+
+Written for GitHub's dialect: every text from outside is escaped, so an article's source can neither mention a person nor
+draw an image.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from components.reporting.context import Context
+from components.reporting.rules import bound_text, limit
+from components.reporting.words import (
+    BASELINES,
+    NONE,
+    capital,
+    count,
+    decision,
+    interval_of,
+    metric,
+    number,
+    passed,
+    sentence,
+    span,
+    value_of,
+    words,
+)
+
+MAX_CHARACTERS = 60_000
+MARKS = {"promoted": "✅", "passed": "✅", "approve": "⏳", "reject": "❌", "failed": "❌"}
+
+
+def plain(text: object, longest: int = 300) -> str:
+    """Text on one line with no meaning to Markdown or HTML, cut at `longest` characters."""
+    told = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", " ", str(text)).split())
+    told = told if len(told) <= longest else told[:longest].rstrip() + " …"
+    told = (
+        told.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;").replace("://", ":&#8203;//")
+    )
+    return re.sub(r"([\\`*_{}\[\]()#|~!$])", r"\\\1", told)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: int = 1) -> str:
+    """A Markdown table; columns from `right` on are right-aligned."""
+    rule = ["---" if i < right else "---:" for i in range(len(head))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
+
+
+def gates_table(context: Context) -> str:
+    rows = []
+    for rule in (context.verdict or {}).get("rules") or []:
+        told, good = metric(rule), passed(rule)
+        bound, above = limit(rule, context.flt)
+        digits = 3 if told.percent else 2
+        value = number(rule.get("value"), digits, percent=told.percent)
+        if interval_of(rule.get("interval")):
+            value += f" ({span(rule.get('interval'), digits, percent=told.percent)})"
+        reason = "" if good else plain(rule.get("reason") or "")
+        rows.append(
+            ["✅ passes" if good else "❌ **fails**", plain(told.title), value, bound_text(bound, above, told.percent), reason]
+        )
+    rows.sort(key=lambda row: row[0].startswith("✅"))
+    return table(["Verdict", "Gate", "Value (95%)", "Must be", "Reason"], rows, right=5) if rows else ""
+
+
+def render_verdict(context: Context) -> str:
+    """The verdict sentence and the gates."""
+    mark = MARKS.get(decision(context), "")
+    return (
+        "\n\n".join(part for part in (f"{mark} {plain(sentence(context), 700)}".strip(), gates_table(context)) if part) + "\n"
+    )
+
+
+def render_markdown(context: Context) -> str:
+    """Verdict, gates, the student beside baselines, dimensions worst first, tiers, digests; below MAX_CHARACTERS."""
+    name = f"{context.filter.name} v{context.filter.spec.version}" if context.filter else "a filter that could not be read"
+    parts = [f"## {plain(name)}", render_verdict(context).strip()]
+    parts += [f"> **Not readable:** {plain(problem)}" for problem in context.problems[:10]]
+    for title, body in (
+        ("Beside simple baselines", _baselines(context)),
+        ("Dimensions, worst first", _dimensions(context)),
+        ("Tiers", _tiers(context)),
+        ("Findings of the data audit", _findings(context)),
+        ("Digests", _digests(context)),
+    ):
+        if body:
+            parts.append(f"### {title}\n\n{body}")
+    text = "\n\n".join(parts)
+    if len(text) > MAX_CHARACTERS - 100:
+        text = text[: MAX_CHARACTERS - 100].rsplit("\n", 1)[0] + "\n\n… the rest is in the HTML report."
+    return text + "\n"
+
+
+def _baselines(context: Context) -> str:
+    bench = context.benchmark or {}
+    if value_of(bench.get("mae")) is None:
+        return ""
+    entries = [("**This student**", bench)]
+    if bench.get("incumbent"):
+        entries.append(("Adapter in use", bench["incumbent"]))
+    entries += [
+        (plain(capital(BASELINES.get(name, words(name)))), row or {}) for name, row in (bench.get("baselines") or {}).items()
+    ]
+    shown = table(
+        ["Predictor", "Mean error", "RMSE", "Error of overall score", "Same tier"],
+        [
+            [
+                name,
+                number(row.get("mae"), 3),
+                number(row.get("rmse"), 3),
+                number(row.get("overall_mae"), 3),
+                number(row.get("tier_agreement"), percent=True),
+            ]
+            for name, row in entries
+        ],
+    )
+    incumbent = bench.get("incumbent") or {}
+    if value_of(incumbent.get("difference")) is not None:
+        shown += (
+            f"\n\nAgainst the adapter in use, paired: {number(incumbent['difference'], 3, signed=True)} "
+            f"({span(incumbent.get('interval'), 3)}); below 0 is better."
+        )
+    return shown + f"\n\nOver {count(bench.get('n'))} test articles, in points of 10."
+
+
+def _dimensions(context: Context) -> str:
+    bench = context.benchmark or {}
+    intervals = bench.get("intervals") or {}
+    rows = sorted((bench.get("dimensions") or {}).items(), key=lambda item: -(value_of((item[1] or {}).get("mae")) or 0.0))
+    return (
+        table(
+            ["Dimension", "Mean error", "95%", "Bias", "Rank corr.", "Spread kept"],
+            [
+                [
+                    plain(words(name)),
+                    number(row.get("mae")),
+                    span(intervals.get(f"dimensions.{name}.mae")),
+                    number(row.get("bias"), signed=True),
+                    number(row.get("spearman")),
+                    number(row.get("compression")),
+                ]
+                for name, row in rows
+            ],
+        )
+        if rows
+        else ""
+    )
+
+
+def _tiers(context: Context) -> str:
+    rows = ((context.benchmark or {}).get("tiers") or {}).items()
+    return (
+        table(
+            ["Tier", "Recall", "Precision", "Oracle", "Student"],
+            [
+                [
+                    plain(words(name)),
+                    number(row.get("recall"), percent=True),
+                    number(row.get("precision"), percent=True),
+                    count(row.get("labelled")),
+                    count(row.get("predicted")),
+                ]
+                for name, row in rows
+            ],
+        )
+        if rows
+        else ""
+    )
+
+
+def _findings(context: Context) -> str:
+    from components.reporting.recorded import finding
+
+    found = [finding(item) for item in (context.audit or {}).get("findings") or []]
+    return "\n".join(f"- {plain(item['level'])}: {plain(item['text'])}" for item in found[:20])
+
+
+def _digests(context: Context) -> str:
+    from components.reporting.recorded import digests
+
+    rows = [
+        [plain(name), f"`{digest}`" if re.fullmatch(r"[0-9a-f]{64}", digest) else plain(digest) or NONE]
+        for name, digest in digests(context)
+    ]
+    return table(["What", "SHA-256"], rows, right=2) if rows else ""
