@@ -1,0 +1,1 @@
+"""Gates: a benchmark held against the filter's rules."""

@@ -1,0 +1,122 @@
+"""The gate step: a benchmark held against the filter's gates, and a verdict that names all it judged.
+
+A verdict counts for the bytes, test set, policy and incumbent it names, and for nothing else. So before judging, every
+link is followed and verified: bundle to split, split to the frozen test part, benchmark to both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.gating.rules import apply_gates, passed
+from components.ledger import Outcome, StepRecord, run_step
+from components.progress import Progress, quiet
+from components.store import (
+    Json,
+    NotFound,
+    Store,
+    as_digest,
+    canonical_json,
+    digest_bytes,
+    digest_json,
+)
+from filters.digests import parts, step_digest
+from filters.errors import InputError
+from filters.spec import Filter
+
+CODE = 1
+AGAIN = "run again: what hasn't changed is reused"
+
+
+def gate_inputs(flt: Filter, adapter: str, benchmark: str) -> dict[str, Json]:
+    """What a verdict depends on. The benchmark's digest covers test set and incumbent."""
+    return {"filter": flt.name, "adapter": adapter, "benchmark": benchmark, "parts": parts(flt, "gate"), "code": CODE}
+
+
+def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str = "",
+         progress: Progress = quiet) -> StepRecord:
+    """Judges a benchmark; outputs {"verdict": digest, "decision": "promote" | "approve" | "reject"}.
+
+    test: the test digest the caller believes in; checked if given. InputError where the benchmark is of another adapter,
+    filter or test set than the frozen one.
+    """
+
+    def work() -> Outcome:
+        frozen = frozen_test(store, flt, adapter)
+        if test and test != frozen:
+            raise _other_test(test, frozen)
+        document = _benchmark(store, flt, adapter, frozen, benchmark)
+        results = apply_gates(document, flt.spec.gates)
+        good = passed(results)
+        decision = ("approve" if flt.spec.promotion.approval == "required" else "promote") if good else "reject"
+        incumbent = document.get("incumbent")
+        verdict = canonical_json({
+            "format": 1, "filter": flt.name, "adapter": adapter, "test": frozen, "benchmark": benchmark,
+            "policy": step_digest(flt, "gate"), "incumbent": incumbent["adapter"] if incumbent else None,
+            "rules": [result.to_json() for result in results], "passed": good, "decision": decision})
+        digest = digest_bytes(verdict)
+        store.put(verdict_key(flt.name, digest), verdict)
+        for result in results:
+            if result.verdict == "fail":
+                progress.note(f"{result.metric}{f' {result.argument}' if result.argument else ''} fails: {result.reason}")
+        progress.note(f"{sum(r.verdict == 'pass' for r in results)} of {len(results)} rules pass: {decision}")
+        return Outcome({"verdict": digest, "decision": decision}, [verdict_key(flt.name, digest)])
+
+    return run_step(store, "gate", gate_inputs(flt, adapter, benchmark), work)
+
+
+def verdict_key(name: str, digest: str) -> str:
+    return f"verdicts/{name}/{digest}.json"
+
+
+def read_verdict(store: Store, name: str, digest: str) -> dict[str, Any]:
+    """The verdict document, verified. InputError where there is none."""
+    try:
+        document: dict[str, Any] = store.get_json(verdict_key(name, digest), digest=as_digest(digest, "verdict"))
+    except NotFound as error:
+        raise InputError(f"there is no verdict {digest[:12]}… for {name}", where=store.uri, mend=AGAIN) from error
+    return document
+
+
+def frozen_test(store: Store, flt: Filter, adapter: str) -> str:
+    """Digest of the test set this adapter must be judged on: that of its own split, if it is a frozen one.
+
+    InputError where bundle, split or frozen list is missing or altered.
+    """
+    try:
+        student = store.folder(f"adapters/{flt.name}", as_digest(adapter, "adapter")).read_json("student.json")
+        split = store.folder("datasets", as_digest(str(student["split"]), f"split of adapter {adapter[:12]}"))
+        policy, frozen, test = split.meta["policy"], split.meta["frozen"], str(split.meta["test"])
+        listed = store.get_json(f"datasets/frozen/{flt.name}/{digest_json(policy)}.json")
+        known = [entry["digest"] for entry in listed["lineages"]]
+    except NotFound as error:
+        raise InputError(f"{error}, so the test set of adapter {adapter[:12]} can't be told", where=store.uri,
+                         mend=AGAIN) from error
+    except (KeyError, TypeError) as error:
+        raise InputError(f"its manifests don't name what it was made from: {error!r}", where=f"adapter {adapter[:12]}",
+                         mend="train again") from error
+    if frozen not in known:
+        raise InputError(f"its split has a test set other than any that {flt.name} froze", where=f"adapter {adapter[:12]}",
+                         mend="redo the split in this store")
+    return test
+
+
+def _benchmark(store: Store, flt: Filter, adapter: str, test: str, digest: str) -> dict[str, Any]:
+    key = f"judgements/{adapter}/{test}/benchmark/{as_digest(digest, 'benchmark')}.json"
+    where = f"benchmark {digest[:12]}"
+    try:
+        document: dict[str, Any] = store.get_json(key, digest=as_digest(digest))
+    except NotFound as error:
+        raise InputError(f"is none of adapter {adapter[:12]} on the frozen test set {test[:12]}", where=where,
+                         mend=AGAIN) from error
+    for name, expected in (("adapter", adapter), ("filter", flt.name)):
+        if document.get(name) != expected:
+            raise InputError(f"judges {name} {str(document.get(name))[:40]}, not {expected[:40]}", where=where, mend=AGAIN)
+    if document.get("test") != test:
+        raise _other_test(str(document.get("test")), test)
+    return document
+
+
+def _other_test(found: str, frozen: str) -> InputError:
+    return InputError(f"the test set {found[:12]}… is other than the frozen one, {frozen[:12]}…",
+                      mend="benchmark the adapter on its own split")

@@ -1,0 +1,139 @@
+"""After a verdict: promote, hold for a person's approval, or reject.
+
+Promotion goes by a verdict for exactly these bytes, under the gates as they are now, against the incumbent that serves
+now, and only after the stored bundle was read back and reproduced its own golden predictions. That costs one load of
+the student (seconds), and a bundle that can't be served is never pointed at.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from components.ledger import StepRecord
+from components.progress import Progress, quiet
+from components.promotion.channel import (
+    AGAIN,
+    Entry,
+    Pointer,
+    Verify,
+    changed,
+    channel_key,
+    current,
+    history,
+    move,
+    reproduce,
+    rollback,
+    utc_now,
+)
+from components.store import Json, NotFound, Store, as_digest, digest_json
+from filters.digests import step_digest
+from filters.errors import InputError
+from filters.spec import Filter
+
+__all__ = ["Pointer", "approve", "current", "history", "hold", "promote", "reject", "rollback"]
+
+
+def promote(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progress: Progress = quiet,
+            verify: Verify | None = None, approved: bool = False) -> StepRecord:
+    """Points the filter's channel at the adapter that `verdict` let through.
+
+    filter_key: key of the published filter, kept with the entry. verify: what reads the bundle back and reproduces it
+    (`channel.reproduce`). approved: a person approved a candidate whose filter requires it.
+    Outputs {"adapter", "channel", "previous", "promoted"}. Promoting what serves already changes nothing. InputError: the
+    verdict doesn't pass, is of other gates or another incumbent, the bundle is altered, the channel changed meanwhile.
+    """
+    judged = passing(store, flt, verdict)
+    if judged["decision"] != "promote" and not approved:
+        raise InputError("the candidate waits for approval", where=f"verdict {verdict[:12]}",
+                         mend=f"approve it: distillery approve {flt.name}")
+    adapter, channel = as_digest(judged["adapter"]), flt.spec.promotion.channel
+    before = current(store, flt.name, channel)
+    if before is not None and before.adapter == adapter:
+        store.folder(f"adapters/{flt.name}", adapter).verify()
+        progress.note(f"{flt.name}/{channel} points at {adapter[:12]} already")
+        return _promoted(flt, verdict, before)
+    if judged["incumbent"] != (before.adapter if before else None):
+        raise changed(flt.name, channel, before)
+    difference = (verify or reproduce)(store, flt.name, adapter)
+    if isinstance(difference, float):
+        progress.note(f"the stored bundle reproduces its golden predictions (within {difference:.2g} points)")
+    after = move(store, flt.name, channel, before, Entry(adapter, verdict, filter_key, "promote", utc_now()))
+    progress.note(f"{flt.name}/{channel} points at {adapter[:12]}")
+    return _promoted(flt, verdict, after)
+
+
+def _promoted(flt: Filter, verdict: str, pointer: Pointer) -> StepRecord:
+    channel = flt.spec.promotion.channel
+    previous = next((e.adapter for e in pointer.history if e.adapter != pointer.adapter), None)
+    told: dict[str, Json] = {"adapter": pointer.adapter, "channel": channel, "previous": previous}
+    return _record("promote", {"filter": flt.name, "verdict": verdict, "channel": channel}, {**told, "promoted": told},
+                   [channel_key(flt.name, channel)])
+
+
+def hold(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progress: Progress = quiet) -> StepRecord:
+    """Records the candidate that passed and waits for `approve`; the last one held is the candidate.
+
+    Outputs {"adapter", "candidate": key}. InputError where the verdict doesn't pass, or is of other gates.
+    """
+    judged = passing(store, flt, verdict)
+    key = candidate_key(flt.name, flt.spec.promotion.channel)
+    candidate = {"adapter": judged["adapter"], "verdict": verdict, "filter": filter_key}
+    store.put(key, json.dumps(candidate, sort_keys=True, indent=1).encode())
+    progress.note(f"{judged['adapter'][:12]} waits for approval: distillery approve {flt.name}")
+    return _record("hold", {"filter": flt.name, "verdict": verdict}, {"adapter": judged["adapter"], "candidate": key}, [key])
+
+
+def approve(store: Store, name: str, channel: str, *, progress: Progress = quiet,
+            verify: Verify | None = None) -> StepRecord:
+    """Promotes the candidate that waits, as `promote` does. InputError where none waits."""
+    from components.step import read_filter
+
+    try:
+        candidate: dict[str, Any] = store.get_json(candidate_key(name, channel))
+        flt = read_filter(store, candidate["filter"])
+    except NotFound as error:
+        raise InputError("no candidate waits for approval", where=f"{name}/{channel}", mend=f"run distillery distill {name}"
+                         ) from error
+    return promote(store, flt, verdict=candidate["verdict"], filter_key=candidate["filter"], progress=progress,
+                   verify=verify, approved=True)
+
+
+def reject(store: Store, flt: Filter, *, verdict: str, progress: Progress = quiet) -> StepRecord:
+    """Says why not; the channel stays as it is. Outputs {"adapter", "reasons": one line per rule that fails}."""
+    judged = read_verdict(store, flt.name, verdict)
+    reasons = [" ".join(filter(None, [rule["metric"], rule["argument"]])) + f": {rule['reason']}"
+               for rule in judged["rules"] if rule["verdict"] == "fail"]
+    for reason in reasons:
+        progress.note(reason)
+    return _record("reject", {"filter": flt.name, "verdict": verdict}, {"adapter": judged["adapter"], "reasons": reasons}, [])
+
+
+def candidate_key(name: str, channel: str) -> str:
+    return channel_key(name, f"{channel}.candidate")
+
+
+def read_verdict(store: Store, name: str, digest: str) -> dict[str, Any]:
+    """The verdict, verified against its digest; InputError where there is none."""
+    key = f"verdicts/{name}/{as_digest(digest, 'verdict')}.json"
+    try:
+        document: dict[str, Any] = store.get_json(key, digest=as_digest(digest))
+    except NotFound as error:
+        raise InputError(f"there is no verdict {digest[:12]}… for {name}", where=store.uri, mend=AGAIN) from error
+    return document
+
+
+def passing(store: Store, flt: Filter, digest: str) -> dict[str, Any]:
+    """A verdict that passes, of this filter and its gates as they are now; InputError otherwise."""
+    judged, where = read_verdict(store, flt.name, digest), f"verdict {digest[:12]}"
+    if judged.get("filter") != flt.name:
+        raise InputError(f"it judges {str(judged.get('filter'))[:60]}, not {flt.name}", where=where, mend=AGAIN)
+    if judged.get("passed") is not True or judged.get("decision") not in ("promote", "approve"):
+        raise InputError("it doesn't pass, so nothing may be promoted by it", where=where, mend="see the report")
+    if judged.get("policy") != step_digest(flt, "gate"):
+        raise InputError("it was reached under other gates than the filter has now", where=where, mend=AGAIN)
+    return judged
+
+
+def _record(step: str, inputs: dict[str, Json], outputs: dict[str, Json], keys: list[str]) -> StepRecord:
+    return StepRecord(step, inputs, digest_json({"step": step, "inputs": inputs}), outputs, keys)

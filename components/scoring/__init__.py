@@ -1,0 +1,1 @@
+"""Scoring: a corpus judged by a promoted student."""
