@@ -166,7 +166,10 @@ def _candidates(sets: list[Shingles], threshold: float) -> Iterator[tuple[Indice
         met = (table[start : start + ROWS_PER_BLOCK] @ turned).tocoo()
         left, right = met.row.astype(np.int64) + start, met.col.astype(np.int64)
         small, large = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
-        keep = (left > right) & (small >= threshold * large - 1e-9)
+        # what a pair shares lies in both prefixes or behind the one that ends first (PPJoin's position filter)
+        reach = met.data + (sizes - prefix)[np.where(sizes[left] > sizes[right], left, right)]
+        enough = reach >= threshold / (1 + threshold) * (small + large) - 1e-9
+        keep = (left > right) & (small >= threshold * large - 1e-9) & enough
         if keep.any():
             yield left[keep], right[keep]
 
