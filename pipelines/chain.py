@@ -6,7 +6,6 @@ from typing import Literal
 
 from components.ledger import StepRecord
 from components.progress import reporter
-from components.sources import local_file
 from components.store import Store
 from filters.spec import Filter
 
@@ -22,15 +21,9 @@ def run_through(
     """
     from components.labeling.label import label
 
-    with local_file(articles or labels, parameter="--articles" if articles else "--labels") as path:
-        labelled = label(
-            store,
-            flt,
-            articles=str(path) if articles else "",
-            labels=str(path) if labels else "",
-            max_rejects=max_rejects,
-            progress=reporter("label"),
-        )
+    labelled = label(
+        store, flt, articles=articles, labels=labels, max_rejects=max_rejects, progress=reporter("label")
+    )
     records = {"label": labelled}
     if last == "label":
         return records

@@ -97,7 +97,8 @@ def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_reje
     from components.labeling.label import label_inputs
     from components.training.train import train_inputs
 
-    from components.benchmarking.benchmark import benchmark_inputs, predict_inputs
+    from components.benchmarking.benchmark import benchmark_inputs, current_incumbent
+    from components.benchmarking.predict import predict_inputs
     from components.splitting.split import frozen_test, split_inputs
     from components.student.base import resolve_base
 
@@ -114,17 +115,16 @@ def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_reje
     parts = planner.add("split", split_inputs(flt, label_set, frozen) if label_set else None)
     base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, store)
     trained = planner.add("train", train_inputs(flt, parts.outputs["split"], base.digest) if parts else None)
-    inputs_known = trained is not None and parts is not None
-    adapter = trained.outputs["adapter"] if trained else ""
-    test = parts.outputs["test"] if parts else ""
-    predicted = planner.add("predict", predict_inputs(flt, adapter, test) if inputs_known else None)
-    judged = planner.add(
-        "benchmark",
-        benchmark_inputs(store, flt, adapter, parts.outputs["split"], predicted.outputs["predictions"])
-        if predicted and parts
-        else None,
-    )
-    planner.add("gate", gate_inputs(flt, adapter, judged.outputs["benchmark"]) if judged else None)
+    if trained and parts:
+        adapter, test = trained.outputs["adapter"], parts.outputs["test"]
+        predicted = planner.add("predict", predict_inputs(adapter, test))
+        incumbent = current_incumbent(store, flt, adapter)
+        inputs = benchmark_inputs(flt, adapter, parts.outputs["split"], incumbent) if predicted else None
+        judged = planner.add("benchmark", inputs)
+        planner.add("gate", gate_inputs(flt, adapter, judged.outputs["benchmark"]) if judged else None)
+    else:
+        for step in ("predict", "benchmark", "gate"):
+            planner.add(step, None)
     return planner.steps
 
 

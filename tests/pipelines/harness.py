@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 
 GOOD = "solar wind farm village people saves cheap clean opens works".split()
 BAD = "dirty fails closes stops cuts old claims cost price tax".split()
@@ -68,7 +67,7 @@ def filter_document(base: Path, **spec: Any) -> dict[str, Any]:
 
 def write_filter(path: Path, base: Path, **spec: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(filter_document(base, **spec), sort_keys=False), encoding="utf-8")
+    path.write_text(json.dumps(filter_document(base, **spec), indent=1), encoding="utf-8")  # JSON is YAML
     return path
 
 

@@ -1,0 +1,220 @@
+"""Bad input at the command line: exit code 2, one clear line that says what and where, nothing written."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from pipelines.cli import main
+from tests.pipelines.harness import filter_document, label_rows, write_rows
+
+
+class Refusal(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Refusal]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """The command in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> Refusal:
+        monkeypatch.setattr(sys, "argv", ["distillery", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return Refusal(code, out, err)
+
+    return run
+
+
+def written(folder: Path) -> list[str]:
+    """What a refused command left in the store, journals of rejects aside."""
+    return sorted(str(path.relative_to(folder)) for path in (folder / ".distillery").rglob("*") if path.is_file())
+
+
+def one_line(refused: Refusal) -> str:
+    errors = [text for text in refused.err.splitlines() if text.startswith("error: ")]
+    assert refused.code == 2, refused
+    assert len(errors) == 1, refused.err
+    assert "Traceback" not in refused.err
+    return errors[0]
+
+
+def make_filter(path: Path, edit: Callable[[dict[str, Any]], None] = lambda spec: None) -> Path:
+    document = filter_document(path.parent / "no-base-is-needed")
+    edit(document["spec"])
+    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    return path
+
+
+def unknown_key(spec: dict[str, Any]) -> None:
+    spec["treshold"] = 3
+
+
+def weight_of_letters(spec: dict[str, Any]) -> None:
+    spec["dimensions"][0]["weight"] = "much"
+
+
+def unknown_dimension(spec: dict[str, Any]) -> None:
+    spec["tiers"][0]["when"] = "benefits >= 3"
+
+
+def twice(spec: dict[str, Any]) -> None:
+    spec["dimensions"][1]["name"] = "benefit"
+
+
+def code_in_tier(spec: dict[str, Any]) -> None:
+    spec["tiers"][0]["when"] = "__import__('os').system('true')"
+
+
+def climbing(spec: dict[str, Any]) -> None:
+    spec["student"]["baseModel"] = "../../etc"
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (unknown_key, "treshold"),
+        (weight_of_letters, "dimensions[0].weight"),
+        (unknown_dimension, "benefits"),
+        (twice, "benefit"),
+        (code_in_tier, "tiers[0].when"),
+        (climbing, "baseModel"),
+    ],
+)
+def test_a_bad_filter_is_refused_with_file_and_line(edit: Callable[[dict[str, Any]], None], said: str, command: Command, tmp_path: Path) -> None:
+    flt = make_filter(tmp_path / "filter.yaml", edit)
+    labels = write_rows(tmp_path / "labels.jsonl", label_rows(40))
+    for name in ("distill", "label", "plan"):
+        error = one_line(command(name, flt, "--labels", labels))
+        assert "filter.yaml:" in error
+        assert said in error
+    assert written(tmp_path) == []
+
+
+def lacks_dimension(rows: list[dict[str, Any]]) -> None:
+    del rows[3]["scores"]["evidence"]
+
+
+def one_too_many(rows: list[dict[str, Any]]) -> None:
+    rows[3]["scores"]["evidnce"] = 3
+
+
+def eleven(rows: list[dict[str, Any]]) -> None:
+    rows[3]["scores"]["benefit"] = 11
+
+
+def not_a_number(rows: list[dict[str, Any]]) -> None:
+    rows[3]["scores"]["benefit"] = float("nan")
+
+
+def same_id(rows: list[dict[str, Any]]) -> None:
+    rows[3]["id"] = rows[2]["id"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [(lacks_dimension, "evidence"), (one_too_many, "evidnce"), (eleven, "11"), (not_a_number, "benefit"), (same_id, "a2")],
+)
+def test_bad_labels_are_refused_with_their_line(edit: Callable[[list[dict[str, Any]]], None], said: str, command: Command, tmp_path: Path) -> None:
+    rows = label_rows(40)
+    edit(rows)
+    labels = write_rows(tmp_path / "labels.jsonl", rows)
+    error = one_line(command("label", make_filter(tmp_path / "filter.yaml"), "--labels", labels))
+    assert "labels.jsonl:4" in error
+    assert said in error
+    assert not [key for key in written(tmp_path) if "labelsets" in key]
+
+
+def test_one_bad_row_may_be_left_out(command: Command, tmp_path: Path) -> None:
+    rows = label_rows(40)
+    eleven(rows)
+    labels = write_rows(tmp_path / "labels.jsonl", rows)
+    flt = make_filter(tmp_path / "filter.yaml")
+    assert "--max-rejects" in one_line(command("label", flt, "--labels", labels))
+    done = command("label", flt, "--labels", labels, "--max-rejects", "5%", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["label"]["rows"] == 39
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def truncated_gzip(path: Path) -> None:
+    whole = gzip.compress("".join(json.dumps(row) + "\n" for row in label_rows(40)).encode())
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def latin_1(path: Path) -> None:
+    path.write_bytes('{"id": "a", "title": "caf\xe9"}\n'.encode("latin-1"))
+
+
+def other_columns(path: Path) -> None:
+    import polars as pl
+
+    pl.DataFrame({"name": ["a"], "value": [1]}).write_parquet(path)
+
+
+@pytest.mark.parametrize("make", [empty, truncated_gzip, latin_1, other_columns])
+def test_a_file_that_cannot_be_read_is_refused(make: Callable[[Path], None], command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "labels.bin"
+    make(path)
+    assert "labels.bin" in one_line(command("label", make_filter(tmp_path / "filter.yaml"), "--labels", path))
+    assert not [key for key in written(tmp_path) if "labelsets" in key]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (label_rows(20), "20"),
+        ([{**row, "scores": {"benefit": 5, "evidence": 5}} for row in label_rows(80)], "constant"),
+    ],
+)
+def test_labels_unfit_to_learn_from_are_refused(rows: list[dict[str, Any]], said: str, command: Command, tmp_path: Path) -> None:
+    labels = write_rows(tmp_path / "labels.jsonl", rows)
+    refused = command("split", make_filter(tmp_path / "filter.yaml"), "--labels", labels)
+    assert said in one_line(refused)
+    assert not [key for key in written(tmp_path) if "datasets" in key]
+
+
+def test_usage_errors_exit_with_2(command: Command, tmp_path: Path) -> None:
+    flt = make_filter(tmp_path / "filter.yaml")
+    assert "neither" in one_line(command("distill", flt))
+    assert "both" in one_line(command("distill", flt, "--labels", "a", "--articles", "b"))
+    assert "no such file" in one_line(command("distill", flt, "--labels", "missing.jsonl"))
+    assert "../climb" in one_line(command("distill", "../climb", "--labels", "a"))
+    assert "--profile" in one_line(command("distill", flt, "--labels", "a", "--profile", "lapdog"))
+    assert "trainin" in one_line(command("distill", flt, "--labels", "a", "--set", "trainin.epochs=3"))
+    assert command("distil", flt).code == 2
+
+
+def test_a_store_that_cannot_be_written_is_refused(command: Command, tmp_path: Path) -> None:
+    blocked = tmp_path / "file-not-folder"
+    blocked.write_text("in the way")
+    labels = write_rows(tmp_path / "labels.jsonl", label_rows(40))
+    error = one_line(command("distill", make_filter(tmp_path / "filter.yaml"), "--labels", labels, "--store", blocked / "store"))
+    assert "file-not-folder" in error
+
+
+def test_nothing_promoted_yet_says_what_to_type(command: Command, tmp_path: Path) -> None:
+    flt = make_filter(tmp_path / "filter.yaml")
+    articles = write_rows(tmp_path / "articles.jsonl", label_rows(5))
+    assert "distillery distill" in one_line(command("score", flt, articles, "--out", tmp_path / "out"))
+    assert "distillery distill" in one_line(command("report", flt, "--out", tmp_path / "report.html"))
+    assert "no adapter" in one_line(command("benchmark", "0123456789ab", "--labels", articles))
