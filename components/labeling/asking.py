@@ -151,7 +151,7 @@ async def _ask(flt: Filter, oracle: Oracle, article: Article, tally: Tally) -> A
 
 def generic(reason: str) -> str:
     """A reason without what differs from reply to reply, for counting."""
-    return re.sub(r"\d[\d.,]*", "N", reason)[:120]
+    return re.sub(r" is \S+, outside", " is outside", reason).partition(": ")[0]
 
 
 def _run(work: Coroutine[None, None, T]) -> T:

@@ -85,7 +85,11 @@ class Journal:
 
         What the journal knows already is not written again: the first answer to an article stays.
         """
-        pending = list(records)
+        batch: dict[Digest, Answer | DeadLetter] = {}
+        for record in records:
+            if not isinstance(batch.get(record.article), Answer):
+                batch[record.article] = record
+        pending = list(batch.values())
         while pending := [record for record in pending if not self._knows(record)]:
             key = self._key(self._last)
             data, etag = self.store.current(key, max_bytes=MAX_SEGMENT) or (b"", None)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from components.articles import Article
 from components.store import Store, open_store
 from filters.loading import load_filter_text
 from filters.spec import Filter
@@ -30,6 +29,11 @@ spec:
 
 
 @pytest.fixture
+def filter_text() -> str:
+    return FILTER
+
+
+@pytest.fixture
 def flt() -> Filter:
     return load_filter_text(FILTER, "demo.yaml")
 
@@ -37,14 +41,6 @@ def flt() -> Filter:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "store"))
-
-
-def article(number: int, **fields: str) -> Article:
-    return Article(id=f"a{number}", title=f"Pump {number}", content=f"Pump number {number} heats {number * 7} homes.", **fields)
-
-
-def reply(number: int) -> str:
-    return json.dumps({"reasoning": "It heats.", "readiness": number % 11, "benefit": (number * 3 % 21) / 2})
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_what_json_repair_would_invent_is_refused(name: str) -> None:
     text, invented = INVENTED[name]
     if invented is not None:
         assert invented in json_repair.loads(text).values(), "json-repair no longer does this: choose another example"
-    with pytest.raises(ValueError, match="not stated as one complete number|more than once"):
+    with pytest.raises(ValueError, match=r"not stated as one complete number|more than once"):
         parse_reply(text, DIMENSIONS)
 
 

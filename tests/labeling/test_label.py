@@ -1,0 +1,308 @@
+"""The label step: articles through the replay oracle, labels of one's own, and every way to refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from components.articles import Article, read_frame
+from components.labeling import asking
+from components.labeling.asking import check_prompts
+from components.labeling.label import label, label_inputs
+from components.labeling.oracles import OracleError, RawReply, Request
+from components.progress import Progress
+from components.store import Digest, Store
+from filters.errors import InputError
+from filters.spec import Filter
+
+Write = Callable[..., str]
+Replaying = Callable[[str], Filter]
+
+
+def row(number: int, **fields: object) -> dict[str, object]:
+    content = f"Pump number {number} heats {number * 7} homes."
+    return {"id": f"a{number}", "title": f"Pump {number}", "content": content, "source": f"s{number % 3}", **fields}
+
+
+def recorded(number: int, text: str | None = None, **fields: object) -> dict[str, object]:
+    good = json.dumps({"reasoning": "It heats.", "readiness": number % 11, "benefit": number % 21 / 2})
+    return {"id": f"a{number}", "reply": good if text is None else text, **fields}
+
+
+class Counting:
+    """An oracle in memory that keeps what it was asked."""
+
+    def __init__(self, answer: Callable[[Request], str]) -> None:
+        self.identity: Mapping[str, Any] = {"provider": "counting"}
+        self.asked: list[Request] = []
+        self._answer = answer
+
+    async def ask(self, request: Request) -> RawReply:
+        self.asked.append(request)
+        await asyncio.sleep(0)
+        return RawReply(self._answer(request))
+
+
+def good(request: Request) -> str:
+    return str(recorded(int(request.article.id[1:]))["reply"])
+
+
+class Notes(Progress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.done: list[tuple[int, int | None]] = []
+
+    def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
+        self.done.append((done, total))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def frame_of(store: Store, outputs: Mapping[str, Any]) -> pl.DataFrame:
+    return read_frame(store.folder("labelsets", outputs["label_set"]).read("labels.parquet"))
+
+
+def test_recorded_replies_become_a_label_set(store: Store, write: Write, replaying: Replaying) -> None:
+    articles = write("articles.jsonl", [row(number, reference={"readiness": 1, "benefit": 2}) for number in range(40)]
+                     + [{"id": "bad"}, row(3, id="copy")])
+    replies = write("replies.jsonl", [
+        *(recorded(number) for number in range(40) if number not in (5, 6, 7)),
+        recorded(5, "no JSON"), recorded(5),  # good at the second attempt
+        recorded(6, '{"readiness": 11, "benefit": 3}', attempt=2), recorded(6, "a", attempt=1), recorded(6, "{}", attempt=3),
+        recorded(6, attempt=4),  # three attempts are all it gets
+        recorded(7, '{"readiness": 7}'),
+    ])
+    progress = Notes()
+    record = label(store, replaying(replies), articles=articles, progress=progress)
+    assert {key: record.outputs[key] for key in ("rows", "dead", "rejected")} == {"rows": 39, "dead": 2, "rejected": 1}
+    assert record.facts | {"seconds": 0} == {"seconds": 0, "asked": 40, "cached": 0, "calls": 45, "repaired": 0}
+    assert progress.done[-1] == (40, 40)
+
+    frame = frame_of(store, record.outputs)
+    assert frame["article"].is_sorted()
+    five = frame.row(by_predicate=pl.col("id") == "a5", named=True)
+    assert (five["score.readiness"], five["score.benefit"], five["reference.benefit"]) == (5.0, 2.5, 2.0)
+    three = frame.filter(pl.col("id").is_in(["a3", "copy"]))
+    assert three.height == 2
+    assert three["article"].n_unique() == 1
+
+    folder = store.folder("labelsets", record.outputs["label_set"])
+    dead = {letter["id"]: letter for letter in map(json.loads, folder.read("dead.jsonl").splitlines())}
+    assert [one["reply"] for one in dead["a6"]["attempts"]] == ["a", '{"readiness": 11, "benefit": 3}', "{}"]
+    assert [one["reason"] for one in dead["a7"]["attempts"]] == [
+        "benefit is missing", *["no further reply is recorded for this article"] * 2]
+    (reject,) = map(json.loads, folder.read("rejects.jsonl").splitlines())
+    assert reject["line"] == 41
+    assert folder.meta["dimensions"] == ["readiness", "benefit"]
+    assert any("rejects.jsonl" in note and "line 41" in note for note in progress.notes)
+    assert any("dead.jsonl" in note for note in progress.notes)
+    assert label(store, replaying(replies), articles=articles).reused
+
+
+def test_the_label_set_does_not_depend_on_order_or_place(store: Store, write: Write, replaying: Replaying) -> None:
+    flt = replaying(write("replies.jsonl", [recorded(number) for number in range(30)]))
+    forward = label(store, flt, articles=write("one.jsonl", [row(number) for number in range(30)]))
+    back = label(store, flt, articles=write("two.jsonl", [row(number) for number in reversed(range(30))]), workers=3)
+    assert back.inputs_digest != forward.inputs_digest
+    assert back.outputs == forward.outputs
+    assert back.facts["asked"] == 0
+
+
+def test_new_articles_are_the_only_ones_asked_for(store: Store, write: Write, flt: Filter) -> None:
+    oracle = Counting(good)
+    label(store, flt, articles=write("few.jsonl", [row(number) for number in range(25)]), oracle=oracle)
+    assert len(oracle.asked) == 25
+    oracle.asked.clear()
+    more = write("more.jsonl", [row(99), *(row(number) for number in range(27))])
+    record = label(store, flt, articles=more, oracle=oracle)
+    assert {request.article.id for request in oracle.asked} == {"a99", "a25", "a26"}
+    assert (record.outputs["rows"], record.facts["cached"]) == (28, 25)
+
+
+def test_a_copy_is_asked_for_once_and_no_prompt_shows_what_is_not_the_articles_text(
+    store: Store, write: Write, flt: Filter
+) -> None:
+    oracle = Counting(lambda request: '{"readiness": 1, "benefit": 2}')
+    rows = [row(number % 4, id=f"a{number}", url="https://example.org/x", reference={"readiness": 8.125, "benefit": 9.375})
+            for number in range(12)]
+    record = label(store, flt, articles=write("articles.jsonl", rows), oracle=oracle)
+    assert len(oracle.asked) == 4
+    assert record.outputs["rows"] == 12
+    for request in oracle.asked:
+        assert request.article.content in request.prompt
+        assert not any(hidden in request.prompt for hidden in ("8.125", "9.375", "example.org"))
+
+
+def test_dead_letters_are_remembered_and_unreachable_oracles_are_not(store: Store, write: Write, flt: Filter) -> None:
+    def failing(request: Request) -> str:
+        if request.article.id == "a1":
+            return "no"
+        if request.article.id == "a2":
+            raise OracleError("timed out")
+        return good(request)
+
+    oracle = Counting(failing)
+    first = label(store, flt, articles=write("one.jsonl", [row(number) for number in range(9)]), oracle=oracle)
+    assert first.outputs["dead"] == 2
+    assert Counter(request.article.id for request in oracle.asked)["a2"] == 3
+    oracle.asked.clear()
+    label(store, flt, articles=write("two.jsonl", [row(number) for number in range(10)]), oracle=oracle)
+    assert Counter(request.article.id for request in oracle.asked) == {"a2": 3, "a9": 1}
+
+
+def test_a_run_in_which_most_articles_end_dead_is_stopped_and_kept(store: Store, write: Write, flt: Filter) -> None:
+    def failing(request: Request) -> str:
+        number = int(request.article.id[1:])
+        return good(request) if number % 3 == 0 else f'{{"readiness": {number}, "benefit": 3}}'
+
+    oracle = Counting(failing)
+    articles = write("articles.jsonl", [row(number) for number in range(200, 600)])
+    with pytest.raises(InputError, match=r"of \d+ articles failed 3 attempts, most often because readiness is outside"):
+        label(store, flt, articles=articles, oracle=oracle, workers=4)
+    assert len(oracle.asked) < 100
+    assert not list(store.keys("labelsets"))
+    asked = {request.article.id for request in oracle.asked}
+    oracle.asked.clear()
+    with pytest.raises(InputError, match=r"the \d+ labels so far are kept"):
+        label(store, flt, articles=articles, oracle=oracle, workers=4)
+    assert not oracle.asked, "a second start paid for more of the same"
+    kept = label(store, flt, articles=write("good.jsonl", [row(number) for number in range(201, 216, 3)]), oracle=oracle)
+    assert kept.facts["cached"] == len(asked & {f"a{number}" for number in range(201, 216, 3)}) > 0
+
+
+def test_no_label_at_all_is_an_error(store: Store, write: Write, flt: Filter) -> None:
+    with pytest.raises(InputError, match="none of the 5 articles got a label, most often because the reply is empty"):
+        label(store, flt, articles=write("a.jsonl", [row(number) for number in range(5)]), oracle=Counting(lambda _: ""))
+
+
+def test_articles_that_differ_only_where_they_are_cut_off_stop_the_run(store: Store, write: Write, flt: Filter) -> None:
+    banner = "We value your privacy. " * 20
+    oracle = Counting(good)
+    rows = [row(number, title="News", content=banner + f"Pump {number}.") for number in range(20)]
+    with pytest.raises(InputError, match="20 different articles give only 1 different prompts"):
+        label(store, flt, articles=write("articles.jsonl", rows), oracle=oracle)
+    assert not oracle.asked
+
+
+def test_a_prompt_that_crowds_out_the_article_stops_the_run(
+    store: Store, write: Write, flt: Filter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render, oracle = asking.render_prompt, Counting(good)
+    sample = [Article(f"a{number}", f"Pump {number}", "It heats homes well. " * 30) for number in range(8)]
+    check_prompts(flt, sample)
+    limit = len(render(flt, "", ""))  # as a model does whose context the rubric fills
+    monkeypatch.setattr(asking, "render_prompt", lambda *text: render(*text)[:limit])
+    with pytest.raises(InputError, match="the prompt crowds out the article"):
+        check_prompts(flt, sample)
+    with pytest.raises(InputError, match="the prompt crowds out the article"):
+        label(store, flt, articles=write("a.jsonl", [row(number) for number in range(5)]), oracle=oracle)
+    assert not oracle.asked
+
+
+def test_a_cut_file_is_refused_before_anything_is_asked(store: Store, tmp_path: Path, flt: Filter) -> None:
+    import gzip
+
+    oracle = Counting(good)
+    whole = gzip.compress("".join(json.dumps(row(number)) + "\n" for number in range(500)).encode())
+    (tmp_path / "cut.jsonl.gz").write_bytes(whole[:-200])
+    with pytest.raises(InputError, match="cut short"):
+        label(store, flt, articles=str(tmp_path / "cut.jsonl.gz"), oracle=oracle)
+    assert not oracle.asked
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(store: Store, write: Write, flt: Filter) -> None:
+    path = write("articles.jsonl", [row(number) for number in range(5)])
+
+    def changing(request: Request) -> str:
+        with open(path, "a") as file:
+            file.write("\n")
+        return good(request)
+
+    with pytest.raises(InputError, match="was changed while it was read"):
+        label(store, flt, articles=path, oracle=Counting(changing))
+    assert not list(store.keys("labelsets"))
+
+
+def test_works_inside_a_running_event_loop(store: Store, write: Write, flt: Filter) -> None:
+    path = write("articles.jsonl", [row(number) for number in range(5)])
+
+    async def notebook() -> int:
+        return int(label(store, flt, articles=path, oracle=Counting(good)).outputs["rows"])
+
+    assert asyncio.run(notebook()) == 5
+
+
+def test_labels_of_ones_own_become_a_label_set(store: Store, write: Write, flt: Filter) -> None:
+    rows = [row(number, scores={"readiness": number % 11, "benefit": 2}, content_type="opinion") for number in range(30)]
+    record = label(store, flt, labels=write("labels.jsonl", rows))
+    assert record.outputs | {"label_set": ""} == {"label_set": "", "rows": 30, "dead": 0, "rejected": 0}
+    frame = frame_of(store, record.outputs)
+    assert frame["article"].is_sorted()
+    assert set(frame["content_type"]) == {"opinion"}
+    assert list(store.folder("labelsets", record.outputs["label_set"]).files) == ["labels.parquet"]
+    assert label(store, flt, labels=write("back.jsonl", rows[::-1])).outputs == record.outputs
+    assert not list(store.keys("labels"))
+
+
+def test_bad_labels_stop_the_import_unless_some_may_be_left_out(store: Store, write: Write, flt: Filter) -> None:
+    rows = [row(number, scores={"readiness": 1, "benefit": 2 + 9 * (number == 3)}) for number in range(30)]
+    path, progress = write("labels.jsonl", rows), Notes()
+    with pytest.raises(InputError, match=r"labels\.jsonl:4: score 11 of 'benefit'.*--max-rejects"):
+        label(store, flt, labels=path)
+    assert not list(store.keys("labelsets"))
+    record = label(store, flt, labels=path, max_rejects="1", progress=progress)
+    assert (record.outputs["rows"], record.outputs["rejected"]) == (29, 1)
+    assert b'"line": 4' in store.folder("labelsets", record.outputs["label_set"]).read("rejects.jsonl")
+    assert "rejects.jsonl" in progress.notes[0]
+    with pytest.raises(InputError):
+        label(store, flt, labels=path)  # what was allowed once is not allowed for good
+
+
+@pytest.mark.parametrize("given", [{}, {"articles": "a.jsonl", "labels": "b.jsonl"}])
+def test_exactly_one_of_articles_and_labels(store: Store, flt: Filter, given: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="give exactly one of articles and labels"):
+        label(store, flt, **given)
+
+
+def test_inputs_cover_what_the_result_depends_on(write: Write, replaying: Replaying, flt: Filter) -> None:
+    articles, labels = Digest("a" * 64), Digest("b" * 64)
+    one = replaying(write("one.jsonl", [recorded(1)]))
+    assert label_inputs(one, articles, None) == label_inputs(replaying(write("same.jsonl", [recorded(1)])), articles, None)
+    assert label_inputs(one, articles, None) != label_inputs(replaying(write("two.jsonl", [recorded(2)])), articles, None)
+    assert label_inputs(one, None, labels) == label_inputs(flt, None, labels)
+    assert label_inputs(one, None, labels) != label_inputs(flt, None, labels, max_rejects="5")
+    with pytest.raises(InputError, match="no recorded replies"):
+        label_inputs(flt, articles, None)
+
+
+@pytest.mark.parametrize(
+    ("bad", "what"),
+    [
+        ({"id": "a1"}, "is not a recorded reply"),
+        ({"reply": "x"}, "is not a recorded reply"),
+        ({"id": "a1", "reply": 7}, "is not a recorded reply"),
+        ({"id": "a1", "reply": "x", "attempt": 0}, "attempt 0 is not a new number"),
+        ({"id": "a0", "reply": "x", "attempt": 1}, "attempt 1 is not a new number"),
+    ],
+)
+def test_recordings_that_can_not_be_used_are_named(
+    store: Store, write: Write, replaying: Replaying, bad: dict[str, object], what: str
+) -> None:
+    flt = replaying(write("replies.jsonl", [recorded(0), bad]))
+    with pytest.raises(InputError, match=rf"replies\.jsonl:2: {what}"):
+        label(store, flt, articles=write("articles.jsonl", [row(0)]))
+
+
+def test_recordings_by_article_digest_go_before_those_by_id(store: Store, write: Write, replaying: Replaying) -> None:
+    digest = Article("", str(row(1)["title"]), str(row(1)["content"])).digest
+    replies = write("replies.jsonl", [recorded(1), {"article": digest, "reply": '{"readiness": 9, "benefit": 8}'}])
+    record = label(store, replaying(replies), articles=write("articles.jsonl", [row(1)]))
+    assert frame_of(store, record.outputs).row(0, named=True)["score.readiness"] == 9.0
