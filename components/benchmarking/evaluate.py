@@ -1,310 +1,77 @@
-"""From labels and predictions to the benchmark: pure arithmetic, no model, no store.
+"""Any adapter on any labelled set: the same document as the benchmark step's, nothing stored.
 
-Labels are judged with the content type the oracle gave, predictions without one, as in production where no oracle
-speaks; so a content cap that only the oracle can see counts against the student in the overall figures, as it should.
+Baselines are still fitted on the adapter's own training part, so that student and baseline have learnt from the same
+articles; gaps compare with the bundle's own train and validation MAE.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from components.articles import references, scores
-from components.benchmarking.intervals import intervals
-from components.benchmarking.metrics import Judged, confusion, measure
-from components.benchmarking.slices import Slicing, slice_measures, slicings
+from components.articles import Rejects, label_frame, read_labels
+from components.benchmarking.alarms import reread_differs, trained_on
+from components.benchmarking.baselines import fit_baselines
+from components.benchmarking.document import benchmark_document
+from components.benchmarking.predict import About, read, same_dimensions
+from components.datasets import load_split, test_digest
+from components.progress import Progress, quiet
+from components.store import NotFound, Store
 from filters.errors import InputError
-from filters.verdict import judge, tier_names
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from components.student.bundle import Student
     from filters.spec import Filter
 
-Floats = NDArray[np.float64]
 
-BEST, WORST, EXCERPT = 5, 8, 600
-IGNORED = 0.05  # share of the labels' spread below which predictions count as constant
-REREAD = 0.05  # points by which a second reading of the same article may differ
-DECIMALS = 9
-
-
-@dataclass(frozen=True)
-class Incumbent:
-    """The adapter in production, on the same articles.
-
-    predictions: (n, D'), in the order of `dimensions`; None where it can't be compared, and `reason` says why.
-    seen: how many of the test articles were in its own training part; None if unknown.
-    """
-
-    adapter: str
-    dimensions: list[str]
-    predictions: Floats | None
-    seen: int | None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class About:
-    """What the bundle says of itself: student.json and calibration.json."""
-
-    adapter: str
-    student: Mapping[str, Any]
-    calibration: Mapping[str, Any] = field(default_factory=dict)
-
-
-def judged(flt: Filter, labels: Floats, predictions: Floats, content_types: list[str | None] | None) -> Judged:
-    """Labels and predictions (n, D) with their overall scores and tiers."""
-    tiers = tier_names(flt)
-    place = {name: i for i, name in enumerate(tiers)}
-    of_labels, of_predictions = judge(flt, labels, content_types), judge(flt, predictions)
-
-    def codes(names: Any) -> NDArray[np.int64]:
-        return np.asarray([place[str(name)] for name in names], dtype=np.int64)
-
-    return Judged(
-        dimensions=flt.dimensions,
-        tiers=tiers,
-        labels=labels,
-        predictions=predictions,
-        overall_labels=of_labels.overall,
-        overall_predictions=of_predictions.overall,
-        tier_labels=codes(of_labels.tier),
-        tier_predictions=codes(of_predictions.tier),
-    )
-
-
-def report(
+def evaluate(
     flt: Filter,
-    about: About,
-    test: str,
+    student: Student,
     frame: pl.DataFrame,
-    predictions: Floats,
-    baselines: Mapping[str, Floats],
-    incumbent: Incumbent | None = None,
-    alarms: list[str] | None = None,
+    train: pl.DataFrame | None = None,
+    validation: pl.DataFrame | None = None,
+    *,
+    adapter: str = "",
+    progress: Progress = quiet,
 ) -> dict[str, Any]:
-    """The benchmark (see README.md) of predictions (n, D), calibrated, 0-10, for the n labelled articles of `frame`.
+    """Judges an opened student on a labelled frame (columns as in components.articles).
 
-    test: digest of the labelled set, the seed of all intervals. baselines: (n, D) each. InputError if a prediction is
-    not a number or there are no articles.
+    train, validation: parts of the adapter's own split, on which baselines are fitted; without train there are none.
+    adapter: its digest, for the document. InputError as in the benchmark step.
     """
-    labels = scores(frame, flt.dimensions)
-    check_predictions(frame, flt.dimensions, predictions, about.adapter)
-    types = frame["content_type"].to_list() if "content_type" in frame.columns else None
-    ours = judged(flt, labels, predictions, types)
-    others = {name: judged(flt, labels, values, types) for name, values in baselines.items()}
-    groups = slicings(frame)
-    rival = _rival(flt, labels, predictions, incumbent)
-
-    def figures(weights: Floats | None) -> dict[str, Floats]:
-        found = measure(ours, weights)
-        found |= _gaps(about.student, found["mae"])
-        w = np.ones((1, ours.n)) if weights is None else weights
-        for name, other in others.items():
-            error = np.abs(other.predictions - labels).mean(axis=1)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                found[f"baselines.{name}.skill"] = 1 - found["mae"] / (w @ error / w.sum(axis=1))
-        if rival is not None:
-            found["incumbent.difference"] = w @ (rival[0] - rival[1]) / w.sum(axis=1)
-        for group in groups:
-            for name, values in slice_measures(ours, group, w).items():
-                for i in range(len(group.values)):
-                    found[f"slices.{group.by}.{i}.{name}"] = values[:, i]
-        return found
-
-    point = {path: float(values[0]) for path, values in figures(None).items()}
-    ranges = intervals(figures, ours.n, test)
-    dimensions, tiers = _nested(point, "dimensions"), _nested(point, "tiers")
-    for i, name in enumerate(ours.tiers):
-        tiers[name]["labelled"] = int((ours.tier_labels == i).sum())
-        tiers[name]["predicted"] = int((ours.tier_predictions == i).sum())
-    result = {
-        "filter": flt.name,
-        "adapter": about.adapter,
-        "test": test,
-        "n": ours.n,
-        **{path: value for path, value in point.items() if "." not in path},
-        "train_mae": about.student.get("train_mae"),
-        "validation_mae": about.student.get("validation_mae"),
-        "dimensions": dimensions,
-        "tiers": tiers,
-        "confusion": {"tiers": list(ours.tiers), "matrix": confusion(ours).tolist()},
-        "baselines": {name: _baseline(other, point[f"baselines.{name}.skill"]) for name, other in others.items()},
-        "intervals": {path: span for path, span in ranges.items() if not path.startswith(("slices.", "incumbent."))},
-        "slices": {group.by: _slices(group, point, ranges) for group in groups},
-        "calibration": {
-            key: about.calibration.get(key) for key in ("kept", "validation_mae_raw", "validation_mae_calibrated")
-        },
-        "incumbent": _incumbent(flt, ours, incumbent, rival, point, ranges, types),
-        "reference": _reference(flt.dimensions, labels, predictions, references(frame, flt.dimensions)),
-        "examples": _examples(frame, ours),
-        "alarms": [*(alarms or []), *ignores_input(ours)],
+    calibration = {
+        "kept": student.calibration.kept,
+        "validation_mae_raw": student.calibration.mae_raw,
+        "validation_mae_calibrated": student.calibration.mae_calibrated,
     }
-    return tidy(result)  # type: ignore[no-any-return]
+    about = About(adapter, student.facts.model_dump(), calibration)
+    same_dimensions(flt, about)
+    _, final, reread = read(student, frame, adapter, progress)
+    fitted = fit_baselines(train, validation, frame, flt.dimensions) if train is not None else {}
+    alarms = reread_differs(reread) + (trained_on(train, frame) if train is not None else [])
+    return benchmark_document(flt, about, test_digest(frame), frame, final, fitted, None, alarms)
 
 
-def check_predictions(frame: pl.DataFrame, dimensions: list[str], predictions: Floats, adapter: str) -> None:
-    """InputError unless there are predictions (n, D), each a finite number."""
-    where = f"adapter {adapter[:12]}"
-    if frame.height == 0:
-        raise InputError("there are no labelled articles to judge it on", where=where, mend="give at least one")
-    if predictions.shape != (frame.height, len(dimensions)):
-        raise InputError(
-            f"predictions have shape {predictions.shape}, expected {(frame.height, len(dimensions))}",
-            where=where,
-            mend="train an adapter for the dimensions of this filter",
-        )
-    bad = np.argwhere(~np.isfinite(predictions))
-    if len(bad):
-        row, column = bad[0]
-        raise InputError(
-            f"{len(bad)} predictions are not numbers, first {dimensions[column]} of article {frame['id'][int(row)]!r}",
-            where=where,
-            mend="train again with a lower learningRate or precision fp32",
-        )
+def evaluate_file(
+    store: Store, flt: Filter, adapter: str, path: Path, *, max_rejects: str = "0", progress: Progress = quiet
+) -> dict[str, Any]:
+    """Judges adapters/<filter>/<adapter> on a file of labels; without its split in the store there are no baselines.
 
+    max_rejects: bad rows to go on without, "20" or "1%". InputError for bad rows beyond that, or a damaged bundle.
+    """
+    from components.student.bundle import check_golden, open_bundle
 
-def ignores_input(judged: Judged) -> list[str]:
-    """An alarm where the predictions hardly move in any dimension although the labels do."""
-    spread, truth = judged.predictions.std(axis=0), judged.labels.std(axis=0)
-    if judged.n < 2 or not (truth > 0).any() or (spread >= IGNORED * truth)[truth > 0].any():
-        return []
-    share = float((spread[truth > 0] / truth[truth > 0]).max())
-    return [f"predictor ignores its input: predictions spread at most {share:.1%} as much as labels in every dimension"]
-
-
-def _gaps(student: Mapping[str, Any], mae: Floats) -> dict[str, Floats]:
-    """How much worse validation is than training, and this set than validation, as shares; NaN where not known."""
-
-    def known(key: str) -> float:
-        value = student.get(key)
-        return float(value) if isinstance(value, int | float) else math.nan
-
-    train, validation = known("train_mae"), known("validation_mae")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gap = (np.float64(validation) - train) / np.float64(train)
-        return {"train_val_gap": np.full(len(mae), gap), "val_test_gap": (mae - validation) / np.float64(validation)}
-
-
-def _nested(point: Mapping[str, float], root: str) -> dict[str, dict[str, float]]:
-    nested: dict[str, dict[str, float]] = {}
-    for path, value in point.items():
-        head, *rest = path.split(".")
-        if head == root:
-            nested.setdefault(rest[0], {})[rest[1]] = value
-    return nested
-
-
-def _baseline(other: Judged, skill: float) -> dict[str, float]:
-    found = measure(other)
-    names = ("mae", "overall_mae", "rmse", "tier_agreement", "spearman")
-    return {**{name: float(found[name][0]) for name in names}, "skill": skill}
-
-
-def _slices(group: Slicing, point: Mapping[str, float], ranges: Mapping[str, Any]) -> list[dict[str, Any]]:
-    sizes = np.bincount(group.group, minlength=len(group.values))
-    rows = []
-    for i, value in enumerate(group.values):
-        path = f"slices.{group.by}.{i}"
-        figures = {name: point[f"{path}.{name}"] for name in ("mae", "overall_mae", "bias")}
-        interval = ranges[f"{path}.mae"] if sizes[i] > 1 else None
-        rows.append({"value": value, "n": int(sizes[i]), **figures, "interval": interval})
-    return rows
-
-
-def _rival(
-    flt: Filter, labels: Floats, predictions: Floats, incumbent: Incumbent | None
-) -> tuple[Floats, Floats] | None:
-    """Mean absolute error per article, ours and the incumbent's, over the dimensions that both judge."""
-    if incumbent is None or incumbent.predictions is None:
-        return None
-    shared = [name for name in flt.dimensions if name in incumbent.dimensions]
-    if not shared:
-        return None
-    here, there = [flt.dimensions.index(d) for d in shared], [incumbent.dimensions.index(d) for d in shared]
-    truth = labels[:, here]
-    return (
-        np.abs(predictions[:, here] - truth).mean(axis=1),
-        np.abs(incumbent.predictions[:, there] - truth).mean(axis=1),
-    )
-
-
-def _incumbent(
-    flt: Filter,
-    ours: Judged,
-    incumbent: Incumbent | None,
-    rival: tuple[Floats, Floats] | None,
-    point: Mapping[str, float],
-    ranges: Mapping[str, Any],
-    types: list[str | None] | None,
-) -> dict[str, Any] | None:
-    if incumbent is None:
-        return None
-    names = ("mae", "overall_mae", "difference", "interval")
-    found: dict[str, Any] = {"adapter": incumbent.adapter, **dict.fromkeys(names), "seen": incumbent.seen}
-    if rival is None or incumbent.predictions is None:
-        return {**found, "reason": incumbent.reason or "it judges none of this filter's dimensions"}
-    found |= {"mae": float(rival[1].mean()), "difference": point["incumbent.difference"]}
-    found["interval"] = ranges["incumbent.difference"]
-    if set(flt.dimensions) <= set(incumbent.dimensions):
-        order = [incumbent.dimensions.index(name) for name in flt.dimensions]
-        theirs = judged(flt, ours.labels, incumbent.predictions[:, order], types)
-        found["overall_mae"] = float(measure(theirs)["overall_mae"][0])
-    return found
-
-
-def _reference(
-    dimensions: list[str], labels: Floats, predictions: Floats, truth: Floats | None
-) -> dict[str, Any] | None:
-    """How far student and labels are from the true scores, where somebody knows them."""
-    if truth is None or np.isnan(truth).all():
-        return None
-    student, label = np.abs(predictions - truth), np.abs(labels - truth)
-    known = {}
-    for i, name in enumerate(dimensions):
-        if not np.isnan(truth[:, i]).all():
-            known[name] = {
-                "student_mae": float(np.nanmean(student[:, i])),
-                "label_mae": float(np.nanmean(label[:, i])),
-            }
-    return {"student_mae": float(np.nanmean(student)), "label_mae": float(np.nanmean(label)), "dimensions": known}
-
-
-def _examples(frame: pl.DataFrame, ours: Judged) -> dict[str, list[dict[str, Any]]]:
-    """The worst articles by error of the overall score, and of the rest the best, the relevant ones first."""
-    error = np.abs(ours.overall_predictions - ours.overall_labels)
-    worst = np.argsort(-error, kind="stable")[:WORST]
-    rest = np.setdiff1d(np.arange(ours.n), worst)
-    best = rest[np.lexsort((-ours.overall_labels[rest], np.round(error[rest], 1)))][:BEST]
-
-    def example(row: int) -> dict[str, Any]:
-        columns = {name: frame[name][row] or "" for name in ("id", "title", "content", "source")}
-        return {
-            "id": columns["id"],
-            "title": columns["title"][:EXCERPT],
-            "excerpt": columns["content"][:EXCERPT],
-            "source": columns["source"],
-            "label": dict(zip(ours.dimensions, ours.labels[row].tolist(), strict=True)),
-            "prediction": dict(zip(ours.dimensions, ours.predictions[row].tolist(), strict=True)),
-            "overall_label": float(ours.overall_labels[row]),
-            "overall_prediction": float(ours.overall_predictions[row]),
-        }
-
-    return {"best": [example(int(i)) for i in best], "worst": [example(int(i)) for i in worst]}
-
-
-def tidy(value: Any) -> Any:
-    """The same document with NaN as None and floats at 9 decimals, so that the last bits of a sum move no digest."""
-    if isinstance(value, dict):
-        return {key: tidy(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [tidy(item) for item in value]
-    if isinstance(value, float):
-        return round(value, DECIMALS) if math.isfinite(value) else None
-    return value
+    rejects = Rejects()
+    frame = label_frame(read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects), flt.dimensions)
+    if rejects.count:
+        progress.note(f"{rejects.count:,} of {rejects.rows:,} rows were bad and are left out")
+    student = open_bundle(store, flt.name, adapter, flt=flt)
+    check_golden(student)
+    train, validation = None, None
+    try:
+        train, validation, *_ = load_split(store, student.facts.split)
+    except (InputError, NotFound) as error:
+        progress.note(f"no baselines: the split the adapter was trained on can't be read ({error})")
+    return evaluate(flt, student, frame, train, validation, adapter=adapter, progress=progress)

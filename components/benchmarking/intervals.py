@@ -55,3 +55,13 @@ def percentiles(samples: Floats) -> list[float] | None:
         return None
     low, high = np.percentile(known, [2.5, 97.5])
     return [float(low), float(high)]
+
+
+def widened(interval: list[float] | None, hits: int, total: int) -> list[float] | None:
+    """The interval of a share, at least as wide as Wilson's: 1 of 1 is no certainty, as resampling has it."""
+    from scipy.stats import binomtest
+
+    if interval is None or total == 0:
+        return None
+    wilson = binomtest(hits, total).proportion_ci(method="wilson")
+    return [min(interval[0], float(wilson.low)), max(interval[1], float(wilson.high))]

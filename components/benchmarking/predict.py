@@ -1,36 +1,48 @@
-"""What an adapter says about the frozen test part, stored once; everything else in the benchmark is arithmetic on it.
+"""What an adapter says of the frozen test part, stored once; everything else in the benchmark is arithmetic on it.
 
-Keyed by adapter and test part alone, so that new tiers, weights, gates or a new incumbent need no inference. There
-are no checkpoints: inference on a test part takes minutes at most, the table is put in one piece, and a killed run
-begins it again. Raw predictions are kept at 6 decimals, below which they follow the machine rather than the model.
+Keyed by adapter and test part alone, so that new tiers, weights, gates or a new incumbent need no inference. There are no
+checkpoints: inference on a test part takes minutes at most, the table is put in one piece, and a killed run begins it
+again. Raw predictions are kept at 6 decimals, below which they follow the machine rather than the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.articles import read_frame, scores, write_frame
-from components.benchmarking.evaluate import check_predictions
+from components.benchmarking.alarms import check_predictions
 from components.ledger import Outcome, StepRecord, run_step
 from components.progress import Progress, quiet
-from components.store import Digest, Store, digest_bytes
+from components.store import Digest, NotFound, Store, digest_bytes
 from filters.errors import InputError
 
 if TYPE_CHECKING:
     import polars as pl
 
     from components.student.bundle import Student
+    from filters.spec import Filter
 
 Floats = NDArray[np.float64]
 
 CODE = 1
 DECIMALS = 6
 PROBE = 16  # articles read a second time, in another order
+MAX_JSON = 16 << 20
 MAX_TABLE = 2 << 30
+
+
+@dataclass(frozen=True)
+class About:
+    """What a bundle says of itself: its digest, student.json, calibration.json."""
+
+    adapter: str
+    student: Mapping[str, Any]
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Predictions(NamedTuple):
@@ -41,9 +53,63 @@ class Predictions(NamedTuple):
     reread: float
 
 
+def about_bundle(store: Store, name: str, adapter: str) -> About:
+    """Reads manifest and both files, verified, without opening the student. InputError where there is no such adapter."""
+    try:
+        folder = store.folder(f"adapters/{name}", Digest(adapter))
+    except NotFound as error:
+        raise InputError(f"there is no adapter {adapter[:12]}…", where=f"adapters/{name}") from error
+    if any(entry.size > MAX_JSON for file, entry in folder.files.items() if file.endswith(".json")):
+        raise InputError("a JSON file of the bundle is larger than 16 MB", where=folder.where, mend="train it again")
+    return About(adapter, folder.read_json("student.json"), folder.read_json("calibration.json"))
+
+
+def same_dimensions(flt: Filter, about: About) -> None:
+    """InputError unless the adapter gives the filter's dimensions in the filter's order."""
+    theirs = list(about.student["dimensions"])
+    if theirs != flt.dimensions:
+        how = "in another order than" if sorted(theirs) == sorted(flt.dimensions) else "not"
+        raise InputError(
+            f"its dimensions are {', '.join(theirs)}, {how} the filter's",
+            where=f"adapter {about.adapter[:12]}",
+            mend=f"train one for {', '.join(flt.dimensions)}",
+        )
+
+
 def predict_inputs(adapter: str, test: str) -> dict[str, Any]:
     """What stored predictions depend on: the adapter's digest and the test part's."""
     return {"adapter": adapter, "test": test, "code": CODE}
+
+
+def predict(
+    store: Store,
+    name: str,
+    adapter: str,
+    test: str,
+    frame: Callable[[], pl.DataFrame],
+    *,
+    progress: Progress = quiet,
+) -> StepRecord:
+    """Predictions of adapters/<name>/<adapter> for the test part of digest `test`; outputs {"predictions"}.
+
+    frame: gives the test part's table, called only where nothing is stored yet. InputError: a prediction is not a number,
+    the bundle is damaged or does not reproduce its golden predictions.
+    """
+
+    def work() -> Outcome:
+        from components.student.bundle import check_golden, open_bundle
+
+        student = open_bundle(store, name, adapter)
+        check_golden(student)
+        labelled = frame()
+        raw, final, reread = read(student, labelled, adapter, progress)
+        data = write_frame(_table(labelled, student.dimensions, raw, final, reread))
+        digest = digest_bytes(data)
+        key = predictions_key(adapter, test, digest)
+        store.put(key, data)
+        return Outcome({"predictions": digest}, [key], {"articles": labelled.height})
+
+    return run_step(store, "predict", predict_inputs(adapter, test), work)
 
 
 def read(
@@ -57,29 +123,10 @@ def read(
     raw: Floats = np.asarray(student.predict(texts, progress), dtype=np.float64).round(DECIMALS)
     check_predictions(frame, student.dimensions, raw, adapter)
     probe = texts[:PROBE][::-1]
-    again = np.asarray(student.predict(probe, quiet), dtype=np.float64)[::-1]
+    again = np.asarray(student.predict(probe), dtype=np.float64)[::-1]
     final = np.asarray(student.scores(raw), dtype=np.float64)
     check_predictions(frame, student.dimensions, final, adapter)
     return raw, final, float(np.nan_to_num(np.abs(again - raw[: len(probe)]), nan=np.inf).max())
-
-
-def predict(
-    store: Store, name: str, adapter: str, test: str, frame: pl.DataFrame, *, progress: Progress = quiet
-) -> StepRecord:
-    """Stores the predictions of adapters/<name>/<adapter> for `frame` of digest `test`; outputs {"predictions"}."""
-
-    def work() -> Outcome:
-        from components.student.bundle import open_bundle
-
-        student = open_bundle(store, name, Digest(adapter))
-        raw, final, reread = read(student, frame, adapter, progress)
-        data = write_frame(_table(frame, student.dimensions, raw, final, reread))
-        digest = digest_bytes(data)
-        key = predictions_key(adapter, test, digest)
-        store.put(key, data)
-        return Outcome({"predictions": digest}, [key], {"articles": frame.height})
-
-    return run_step(store, "predict", predict_inputs(adapter, test), work)
 
 
 def predictions_key(adapter: str, test: str, digest: str) -> str:
@@ -113,5 +160,6 @@ def _table(frame: pl.DataFrame, dimensions: Sequence[str], raw: Floats, final: F
     columns = [pl.Series(f"raw.{name}", raw[:, i]) for i, name in enumerate(dimensions)]
     columns += [pl.Series(f"prediction.{name}", final[:, i]) for i, name in enumerate(dimensions)]
     columns += [pl.Series(f"score.{name}", labels[:, i]) for i, name in enumerate(known)]
-    columns += [pl.Series("reread", np.full(frame.height, round(reread, DECIMALS)))]
+    # At two decimals: the noise of summing in another order must not move a digest.
+    columns += [pl.Series("reread", np.full(frame.height, round(reread, 2)))]
     return frame.select("article", "id", "source", "language").with_columns(columns)

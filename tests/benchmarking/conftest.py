@@ -86,10 +86,14 @@ def reads_with_noise(size: float) -> Reader:
 
 
 class FakeStudent:
-    def __init__(self, reader: Reader, dimensions: list[str] = DIMENSIONS) -> None:
-        self.reader, self.dimensions, self.calls = reader, dimensions, 0
+    """Speaks as components.student.bundle.Student does."""
 
-    def predict(self, texts: list[tuple[str, str]], progress: Any) -> np.ndarray:
+    def __init__(self, reader: Reader, dimensions: list[str] = DIMENSIONS, **facts: Any) -> None:
+        self.reader, self.dimensions, self.calls = reader, dimensions, 0
+        self.facts = types.SimpleNamespace(**facts, model_dump=lambda: {"dimensions": dimensions, **facts})
+        self.calibration = types.SimpleNamespace(kept=True, mae_raw=0.65, mae_calibrated=0.6)
+
+    def predict(self, texts: list[tuple[str, str]], progress: Any = None) -> np.ndarray:
         self.calls += 1
         return self.reader(texts)
 
@@ -113,17 +117,17 @@ class House:
         return self.store.commit("datasets", files, {"kind": "split", **known, **meta})
 
     def adapter(self, reader: Reader, split: str, dimensions: list[str] = DIMENSIONS, **about: Any) -> str:
-        student = {"dimensions": dimensions, "split": split, "train_mae": 0.5, "validation_mae": 0.6, **about}
+        student = {"dimensions": dimensions, "split": split, "train_mae": 0.5, "validation_mae": 0.6, "alarms": []} | about
         calibration = {"kept": True, "validation_mae_raw": 0.65, "validation_mae_calibrated": 0.6, "dimensions": {}}
         files = {"student.json": json.dumps(student).encode(), "calibration.json": json.dumps(calibration).encode()}
         digest = self.store.commit("adapters/demo", files, {"kind": "adapter"})
-        self.students[digest] = FakeStudent(reader, dimensions)
+        self.students[digest] = FakeStudent(reader, **student)
         return digest
 
     def promoted(self, adapter: str) -> None:
         self.store.put("channels/demo/production.json", json.dumps({"current": {"adapter": adapter}}).encode())
 
-    def open_bundle(self, store: Store, name: str, digest: str) -> FakeStudent:
+    def open_bundle(self, store: Store, name: str, digest: str, *, flt: Filter | None = None) -> FakeStudent:
         return self.students[digest]
 
 
@@ -132,6 +136,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     made = House(tmp_path / "store")
     module = types.ModuleType("components.student.bundle")
     module.open_bundle = made.open_bundle  # type: ignore[attr-defined]
+    module.check_golden = lambda student: 0.0  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "components.student.bundle", module)
     return made
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from components.benchmarking.benchmark import benchmark, evaluate
-from components.benchmarking.evaluate import About
+from components.benchmarking.benchmark import benchmark
+from components.benchmarking.evaluate import evaluate
 from filters.errors import InputError
 
 
@@ -47,15 +47,14 @@ def test_one_dimension_that_is_learnt_is_no_alarm(house, flt, readers):
     assert found["dimensions"]["benefit"]["compression"] == 0
 
 
-def test_dimensions_in_another_order(house, flt, readers):
+def test_dimensions_in_another_order(house, flt, readers, labelled):
     split = house.split()
     adapter = house.adapter(readers.exact, split, ["benefit", "readiness"])
     with pytest.raises(InputError, match="in another order"):
         benchmark(house.store, flt, adapter=adapter, split=split)
     assert not list(house.store.keys("judgements"))
-    frame_about = About(adapter, {"dimensions": ["benefit", "readiness"]})
     with pytest.raises(InputError, match="in another order"):
-        evaluate(flt, house.students[adapter], None, about=frame_about)
+        evaluate(flt, house.students[adapter], labelled(5))
 
 
 def test_a_prediction_that_is_not_a_number(house, flt, readers):
@@ -96,16 +95,44 @@ def test_altered_bytes_of_stored_predictions(house, flt, changed, readers):
 
 def test_no_labelled_article(flt, house, labelled, readers):
     student = house.adapter(readers.exact, "0" * 64)
-    about = About(student, {"dimensions": flt.dimensions})
     with pytest.raises(InputError, match="no labelled articles"):
-        evaluate(flt, house.students[student], labelled(1).head(0), about=about)
+        evaluate(flt, house.students[student], labelled(1).head(0))
 
 
 def test_one_labelled_article_has_figures_and_no_nan(flt, house, labelled, readers):
-    student = house.adapter(readers.exact, "0" * 64)
-    found = evaluate(flt, house.students[student], labelled(1), about=About(student, {"dimensions": flt.dimensions}))
+    student = house.adapter(readers.exact, "0" * 64, train_mae=None)
+    found = evaluate(flt, house.students[student], labelled(1))
     assert found["n"] == 1
     assert found["mae"] == 0
     assert found["train_val_gap"] is None
     assert found["slices"]["source"][0]["interval"] is None
     json.dumps(found, allow_nan=False)
+
+
+def test_what_training_found_odd_stays_an_alarm(house, flt, readers):
+    assert run(house, flt, readers.noisy(1.0), alarms=["loss did not fall"])["alarms"] == ["loss did not fall"]
+
+
+def test_a_student_that_does_not_reproduce_its_golden_predictions(house, flt, readers, monkeypatch):
+    import sys
+
+    def refuse(student):
+        raise InputError("the loaded student doesn't reproduce its golden predictions")
+
+    monkeypatch.setattr(sys.modules["components.student.bundle"], "check_golden", refuse)
+    with pytest.raises(InputError, match="golden"):
+        run(house, flt, readers.exact)
+    assert not list(house.store.keys("judgements"))
+
+
+def test_an_adapter_that_is_not_there(house, flt):
+    with pytest.raises(InputError, match="no adapter ffffffffffff"):
+        benchmark(house.store, flt, adapter="f" * 64, split=house.split())
+
+
+def test_one_of_one_is_no_certainty(flt, house, labelled, readers):
+    student = house.adapter(readers.exact, "0" * 64)
+    found = evaluate(flt, house.students[student], labelled(2).tail(1))
+    low, high = found["intervals"]["tier_agreement"]
+    assert low < 0.25  # Wilson's 0.2065 for 1 of 1
+    assert high == 1

@@ -10,13 +10,13 @@ from components.benchmarking.benchmark import (
     benchmark,
     benchmark_inputs,
     current_incumbent,
-    evaluate,
     read_benchmark,
     scalars,
 )
-from components.benchmarking.evaluate import About
+from components.benchmarking.evaluate import evaluate, evaluate_file
 from components.benchmarking.predict import read_predictions
 from components.ledger import look_up
+from filters.errors import InputError
 
 
 def document(house, record):
@@ -70,7 +70,8 @@ def test_a_second_run_redoes_nothing(house, flt, readers):
     assert again.reused
     assert again.outputs == first.outputs
     assert house.students[adapter].calls == calls
-    assert look_up(house.store, "benchmark", benchmark_inputs(flt, adapter, split, None)) is not None
+    assert look_up(house.store, "benchmark", benchmark_inputs(
+        house.store, flt, adapter, split, first.outputs["predictions"])) is not None
 
 
 def test_a_new_tier_redoes_arithmetic_without_inference(house, flt, changed, readers, monkeypatch):
@@ -89,13 +90,16 @@ def test_a_new_tier_redoes_arithmetic_without_inference(house, flt, changed, rea
     assert new["tiers"]["high"]["labelled"] < old["tiers"]["high"]["labelled"]
 
 
-def test_gates_and_descriptions_are_no_input(house, flt, changed):
-    same = changed("below: 0.8", "below: 0.1"), changed("A filter for tests.", "Other words.")
-    inputs = benchmark_inputs(flt, "a", "s", None)
-    assert all(benchmark_inputs(other, "a", "s", None) == inputs for other in same)
-    assert benchmark_inputs(changed("weight: 0.5, description: How close", "weight: 0.2, description: How close"),
-                            "a", "s", None) != inputs
-    assert benchmark_inputs(flt, "a", "s", "b") != inputs
+def test_gates_and_descriptions_are_no_input_but_weights_and_the_incumbent_are(house, flt, changed):
+    def inputs(other):
+        return benchmark_inputs(house.store, other, "a", "s", "p")
+
+    before = inputs(flt)
+    assert inputs(changed("below: 0.8", "below: 0.1")) == before
+    assert inputs(changed("A filter for tests.", "Other words.")) == before
+    assert inputs(changed("weight: 0.5, description: How close", "weight: 0.2, description: How close")) != before
+    house.promoted("b" * 64)
+    assert inputs(flt) != before
 
 
 def test_the_incumbent_is_judged_on_the_same_articles_paired(house, flt, readers):
@@ -184,13 +188,35 @@ def test_any_labelled_set_gives_the_same_document(house, flt, readers, labelled)
     split = house.split()
     adapter = house.adapter(readers.noisy(1.0), split)
     stored = document(house, benchmark(house.store, flt, adapter=adapter, split=split))
-    about = About(adapter, {"dimensions": flt.dimensions, "train_mae": 0.5, "validation_mae": 0.6})
-    frame, train = labelled(80, seed=9), labelled(120)
-    found = evaluate(flt, house.students[adapter], frame, train, about=about)
+    student, frame, train = house.students[adapter], labelled(80, seed=9), labelled(120)
+    found = evaluate(flt, student, frame, train, adapter=adapter)
     assert found.keys() == stored.keys()
     assert found["n"] == 80
     assert found["alarms"] == []
+    assert found["train_val_gap"] == pytest.approx(0.2)
     assert set(found["baselines"]) == set(stored["baselines"])
-    trained_on = evaluate(flt, house.students[adapter], pl.concat([frame, train.head(7)]), train, about=about)
+    trained_on = evaluate(flt, student, pl.concat([frame, train.head(7)]), train)
     assert trained_on["alarms"] == ["7 of 87 articles were trained on: these figures flatter it"]
-    assert evaluate(flt, house.students[adapter], frame, None, about=about)["baselines"] == {}
+    assert evaluate(flt, student, frame)["baselines"] == {}
+
+
+def test_a_file_of_labels(house, flt, readers, labelled, tmp_path):
+    split = house.split()
+    adapter = house.adapter(readers.noisy(1.0), split)
+    rows = [
+        {"id": row["id"], "title": row["title"], "content": row["content"], "source": row["source"],
+         "scores": {name: row[f"score.{name}"] for name in flt.dimensions}}
+        for row in labelled(40, seed=9).iter_rows(named=True)
+    ]
+    path = tmp_path / "labels.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = evaluate_file(house.store, flt, adapter, path)
+    assert found["n"] == 40
+    assert found["adapter"] == adapter
+    assert found["mae"] < found["baselines"]["tfidf_ridge"]["mae"]
+    gone = house.adapter(readers.noisy(1.0), "0" * 64)
+    assert evaluate_file(house.store, flt, gone, path)["baselines"] == {}  # judged all the same
+    path.write_text(path.read_text() + json.dumps({**rows[0], "id": "x", "scores": {"readiness": 11, "benefit": 1}}) + "\n")
+    with pytest.raises(InputError, match=r"labels\.jsonl:41: score 11 of 'readiness'"):
+        evaluate_file(house.store, flt, adapter, path)
+    assert evaluate_file(house.store, flt, adapter, path, max_rejects="1")["mae"] == found["mae"]

@@ -1,0 +1,71 @@
+"""What makes every other figure meaningless: a predictor that ignores its input, articles it was trained on, NaN.
+
+An alarm is a sentence in the benchmark, and gates reject on it; what is not even a prediction is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.benchmarking.metrics import Judged
+from filters.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Floats = NDArray[np.float64]
+
+IGNORED = 0.05  # share of the labels' spread below which predictions count as constant
+REREAD = 0.05  # points by which a second reading of the same article may differ
+
+
+def check_predictions(frame: pl.DataFrame, dimensions: Sequence[str], predictions: Floats, adapter: str) -> None:
+    """InputError unless there are predictions (n, D), each a finite number."""
+    where = f"adapter {adapter[:12]}"
+    if frame.height == 0:
+        raise InputError("there are no labelled articles to judge it on", where=where, mend="give at least one")
+    if predictions.shape != (frame.height, len(dimensions)):
+        raise InputError(
+            f"predictions have shape {predictions.shape}, expected {(frame.height, len(dimensions))}",
+            where=where,
+            mend="train an adapter for the dimensions of this filter",
+        )
+    bad = np.argwhere(~np.isfinite(predictions))
+    if len(bad):
+        row, column = bad[0]
+        raise InputError(
+            f"{len(bad)} predictions are not numbers, first {dimensions[column]} of article {frame['id'][int(row)]!r}",
+            where=where,
+            mend="train again with a lower learningRate or precision fp32",
+        )
+
+
+def ignores_input(judged: Judged) -> list[str]:
+    """An alarm where the predictions hardly move in any dimension although the labels do."""
+    spread, truth = judged.predictions.std(axis=0), judged.labels.std(axis=0)
+    moving = truth > 0
+    if judged.n < 2 or not moving.any() or (spread >= IGNORED * truth)[moving].any():
+        return []
+    share = float((spread[moving] / truth[moving]).max())
+    return [f"predictor ignores its input: predictions spread at most {share:.1%} as much as labels in every dimension"]
+
+
+def reread_differs(difference: float) -> list[str]:
+    """An alarm where the same articles, read again in other places, got other scores, by up to `difference` points."""
+    if difference <= REREAD:
+        return []
+    return [f"predictor ignores its input: the same articles read in another order differ by up to {difference:.2f}"]
+
+
+def trained_on(train: pl.DataFrame, frame: pl.DataFrame) -> list[str]:
+    """An alarm where articles of `frame` are in the adapter's own training part."""
+    seen = count_seen(train, frame)
+    return [f"{seen:,} of {frame.height:,} articles were trained on: these figures flatter it"] if seen else []
+
+
+def count_seen(train: pl.DataFrame, frame: pl.DataFrame) -> int:
+    return int(frame["article"].is_in(train["article"].implode()).sum())

@@ -1,0 +1,73 @@
+"""The adapter in production, judged on the same articles.
+
+One that can't be read or compared stays in the document with the reason and no figures, so that a gate on it fails;
+passing it over would let any student replace it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.benchmarking.alarms import count_seen
+from components.benchmarking.predict import MAX_JSON, about_bundle, aligned, predict, read_predictions
+from components.datasets import load_split
+from components.progress import Progress, quiet
+from components.store import NotFound, Store
+from filters.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from filters.spec import Filter
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """predictions: (n, D'), in the order of `dimensions`; None where it can't be compared, and `reason` says why.
+
+    seen: how many of the test articles were in its own training part; None if unknown.
+    """
+
+    adapter: str
+    dimensions: list[str]
+    predictions: Floats | None
+    seen: int | None
+    reason: str = ""
+
+
+def current_incumbent(store: Store, flt: Filter, adapter: str | None = None) -> str | None:
+    """Digest of the adapter that the filter's channel points at; None if there is none, or it is `adapter` itself."""
+    key = f"channels/{flt.name}/{flt.spec.promotion.channel}.json"
+    try:
+        channel = store.get_json(key, max_bytes=MAX_JSON)
+    except NotFound:
+        return None
+    current = channel.get("current") if isinstance(channel, dict) else None
+    found = current.get("adapter") if isinstance(current, dict) else None
+    return found if isinstance(found, str) and found != adapter else None
+
+
+def compare_with(
+    store: Store, flt: Filter, incumbent: str | None, test: str, frame: pl.DataFrame, progress: Progress = quiet
+) -> Incumbent | None:
+    """The incumbent's predictions for the articles of `frame`, the test part of digest `test`."""
+    if incumbent is None:
+        return None
+    try:
+        about = about_bundle(store, flt.name, incumbent)
+        record = predict(store, flt.name, incumbent, test, lambda: frame, progress=progress)
+        found = aligned(read_predictions(store, incumbent, test, record.outputs["predictions"]), frame)
+    except (InputError, NotFound) as error:
+        progress.note(f"the incumbent {incumbent[:12]} can't be compared: {error}")
+        return Incumbent(incumbent, [], None, None, str(error))
+    try:
+        seen = count_seen(load_split(store, about.student["split"]).train, frame)
+    except (InputError, NotFound):
+        seen = None  # its split was cleaned away
+    return Incumbent(incumbent, found.dimensions, found.scores, seen)
