@@ -45,7 +45,7 @@ def audit(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
                     **examine(frame, flt.dimensions, values.mean(axis=1),
                               threshold=flt.spec.split.duplicateJaccard, progress=progress)}
         digest = store.commit("audits", {FILE: canonical_json(document)}, {"kind": "audit", "label_set": label_set})
-        return Outcome({"audit": digest}, [f"audits/{digest}/{MANIFEST}"])
+        return Outcome({"audit": digest}, [f"audits/{digest}/{name}" for name in (MANIFEST, FILE)])
 
     record = run_step(store, "audit", audit_inputs(flt, label_set), work)
     findings = load_audit(store, record.outputs["audit"])["findings"]

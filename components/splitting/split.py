@@ -108,4 +108,5 @@ def _commit(store: Store, flt: Filter, label_set: str, articles: pl.DataFrame, a
     progress.note(", ".join(f"{rows[part]:,} {part}" for part in FILES)
                   + (f", {rows[WITHHELD]:,} withheld as near-duplicates of test articles" if rows[WITHHELD] else "")
                   + (f", {rows['copies']:,} copies left out" if rows["copies"] else ""))
-    return Outcome({"split": digest, "test": test, "rows": rows}, [f"datasets/{digest}/{MANIFEST}"])
+    keys = [f"datasets/{digest}/{name}" for name in (MANIFEST, *FILES.values())]
+    return Outcome({"split": digest, "test": test, "rows": rows}, keys)
