@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from filters.spec import Filter, Gate, Spec
 
 Path = tuple[str | int, ...]
+NO_TYPE = frozenset({"none", "null", "other"})
 RESERVED = KEYWORDS | {"overall", "content_type", "reasoning"}
 
 
@@ -41,6 +42,10 @@ def faults(flt: Filter) -> Iterator[Fault]:
         yield Fault(("spec", "dimensions"), "all weights are 0, so there is no overall score", "give one dimension a weight")
     yield from _tiers(spec)
     yield from _repeated("contentTypes", "content type", [kind.name for kind in spec.contentTypes])
+    for index, kind in enumerate(spec.contentTypes):
+        if kind.name in NO_TYPE:
+            path = ("spec", "contentTypes", index, "name")
+            yield Fault(path, f'"{kind.name}" is what an oracle replies where no type fits', "choose another name")
     yield from _rules(spec)
     yield from _patterns(spec)
     if ".." in spec.student.baseModel.replace("\\", "/").split("/"):

@@ -11,11 +11,15 @@ Argument = Literal["tier", "dimension", "baseline"]
 
 
 class Metric(NamedTuple):
-    """argument: the one of a gate's tier, dimension, baseline that narrows it; required: whether it must be given."""
+    """argument: the one of a gate's tier, dimension, baseline that narrows it; required: whether it must be given.
+
+    high: whether more is better.
+    """
 
     meaning: str
     argument: Argument | None = None
     required: bool = False
+    high: bool = False
 
 
 BASELINES = ("mean", "median", "source_median", "tfidf_ridge")
@@ -26,16 +30,16 @@ METRICS: dict[str, Metric] = {
     "overall_mae": Metric("mean absolute error of the overall score"),
     "overall_rmse": Metric("root mean squared error of the overall score"),
     "bias": Metric("absolute mean of predicted minus labelled overall score"),
-    "spearman": Metric("rank correlation of predicted and labelled overall score"),
-    "tier_agreement": Metric("share of articles whose predicted tier is the labelled one"),
-    "score_compression": Metric("spread of predicted over spread of labelled overall scores; 1 is no compression"),
+    "spearman": Metric("rank correlation of predicted and labelled overall score", high=True),
+    "tier_agreement": Metric("share of articles whose predicted tier is the labelled one", high=True),
+    "score_compression": Metric("spread of predicted over spread of labelled overall scores; 1 is no compression", high=True),
     "train_val_gap": Metric("(validation MAE - train MAE) / train MAE"),
     "val_test_gap": Metric("(test MAE - validation MAE) / validation MAE"),
-    "tier_recall": Metric("share of the articles of a tier that are predicted in it", "tier", True),
-    "tier_precision": Metric("share of the articles predicted in a tier that belong there", "tier", True),
+    "tier_recall": Metric("share of the articles of a tier that are predicted in it", "tier", True, high=True),
+    "tier_precision": Metric("share of the articles predicted in a tier that belong there", "tier", True, high=True),
     "dimension_mae": Metric("mean absolute error of one dimension; without one, the worst", "dimension"),
-    "dimension_spearman": Metric("rank correlation of one dimension; without one, the worst", "dimension"),
-    "skill": Metric("1 - MAE / MAE of a baseline; 0 is no better than it", "baseline", True),
+    "dimension_spearman": Metric("rank correlation of one dimension; without one, the worst", "dimension", high=True),
+    "skill": Metric("1 - MAE / MAE of a baseline; 0 is no better than it", "baseline", True, high=True),
     "mae_vs_incumbent": Metric("MAE minus the incumbent's on the same test set; negative is better"),
-    "n": Metric("number of test articles"),
+    "n": Metric("number of test articles", high=True),
 }

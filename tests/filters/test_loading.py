@@ -215,7 +215,7 @@ def test_overrides_and_profiles_go_through_the_model(shelf: Path) -> None:
             "dimensions[1].weight=1e-1",
             "spec.oracle.model=x",
             "scope.outOfScope=[a, b]",
-            "dimensions.0.description=why: not",
+            "dimensions.0.description=why: not #1",
         ],
     )
     assert (flt.spec.training.epochs, flt.spec.student.maxLength) == (2, 64)
@@ -231,7 +231,8 @@ def test_overrides_and_profiles_go_through_the_model(shelf: Path) -> None:
     ("dimensions[7].weight=1", "--set dimensions[7].weight: there is no 7 in a list of 2"),
     ("version.x=1", '--set version.x: nothing can be set at "x"'),
     ("training.epochs", "--set: \"training.epochs\" is not path=value"),
-    ("a..b=1", "is not path=value"), ("=1", "is not path=value"), ("training.epochs=[&a 1]", "--set training.epochs: anchor or alias"),
+    ("a..b=1", "is not path=value"), ("=1", "is not path=value"),
+    ("training.epochs=[&a 1]", "--set training.epochs: anchor or alias"),
     ("training.epochs=1\nseed: 3", "--set training.epochs: spec.training.epochs: expects a whole number"),
 ])  # fmt: skip
 def test_overrides_that_lead_nowhere(shelf: Path, override: str, expected: str) -> None:

@@ -1,0 +1,154 @@
+"""The CustomResourceDefinition and the editors' JSON Schema, both generated from the model: `python -m filters.crd`.
+
+A CRD wants a structural schema: every node typed, no references, no unions with null. What that can't say (exactly one bound
+per gate, names that exist) the model still checks, in the operator as on a laptop. Defaults stay out of it, so that an object
+in a cluster says what its author wrote.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from filters.loading import INSTALLED, dump_value
+from filters.spec import API_VERSION, Filter
+
+Schema = dict[str, Any]
+GROUP, VERSION = API_VERSION.split("/")
+CRD_FILE = INSTALLED.parent / "manifests/base/crd.yaml"
+SCHEMA_FILE = INSTALLED / "schema.json"
+_DROPPED = {"title", "default", "additionalProperties", "$defs"}
+_COLUMNS = [
+    {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+    {"name": "MAE", "type": "number", "jsonPath": ".status.mae"},
+    {"name": "Verdict", "type": "string", "jsonPath": ".status.verdict"},
+    {"name": "Digest", "type": "string", "jsonPath": ".status.digest"},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+]
+
+
+def structural(node: Schema, defs: dict[str, Schema]) -> Schema:
+    """`node` of a pydantic JSON schema as a Kubernetes structural schema. ValueError for what it can't express."""
+    if "$ref" in node:
+        target = defs[node["$ref"].rpartition("/")[2]]
+        return structural({**target, **{key: value for key, value in node.items() if key != "$ref"}}, defs)
+    if "anyOf" in node:
+        return _union(node, defs)
+    found = {key: value for key, value in node.items() if key not in _DROPPED}
+    if "const" in found:
+        found["enum"] = [found.pop("const")]
+    for exclusive, inclusive in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if exclusive in found:  # OpenAPI 3.0: a flag beside the bound
+            found[inclusive], found[exclusive] = found[exclusive], True
+    if "properties" in found:
+        found["properties"] = {name: structural(inner, defs) for name, inner in found["properties"].items()}
+    if "items" in found:
+        found["items"] = structural(found["items"], defs)
+    if "type" not in found:
+        raise ValueError(f"no type: {node}")
+    return found
+
+
+def _union(node: Schema, defs: dict[str, Schema]) -> Schema:
+    rest = {key: value for key, value in node.items() if key != "anyOf"}
+    branches = [branch for branch in node["anyOf"] if branch != {"type": "null"}]
+    nullable = {"nullable": True} if len(branches) < len(node["anyOf"]) else {}
+    if len(branches) == 1:
+        return structural({**branches[0], **rest}, defs) | nullable
+    return {"description": rest.get("description", ""), "x-kubernetes-preserve-unknown-fields": True}  # word or list: untyped
+
+
+def crd() -> Schema:
+    """The CustomResourceDefinition as plain values."""
+    schema = Filter.model_json_schema()
+    spec = structural(schema["properties"]["spec"], schema["$defs"])
+    name = structural(schema["$defs"]["Metadata"]["properties"]["name"], {})
+    root = {
+        "type": "object",
+        "description": schema["description"],
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object", "properties": {"name": name}},
+            "spec": spec,
+            "status": _status(),
+        },
+    }
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": _COLUMNS,
+        "schema": {"openAPIV3Schema": root},
+    }
+    names = {"kind": "Filter", "listKind": "FilterList", "plural": "filters", "singular": "filter", "shortNames": ["flt"]}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"filters.{GROUP}"},
+        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+
+
+def _status() -> Schema:
+    def text(longest: int, description: str) -> Schema:
+        return {"type": "string", "maxLength": longest, "description": description}
+
+    condition = {
+        "type": "object",
+        "required": ["type", "status"],
+        "properties": {
+            "type": text(63, "Calibrated, Labeled, Trained, Promoted or Drifted."),
+            "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it holds."},
+            "reason": text(200, "One word that says why."),
+            "message": text(4_000, "A sentence that says why."),
+            "lastTransitionTime": {"type": "string", "format": "date-time", "description": "When it last changed."},
+            "observedGeneration": {"type": "integer", "format": "int64", "description": "Generation that it is about."},
+        },
+    }
+    return {
+        "type": "object",
+        "description": "Where the filter stands; written by the operator.",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "properties": {
+            "observedGeneration": {"type": "integer", "format": "int64", "description": "Generation that was acted on."},
+            "phase": text(63, "Where the filter's loop stands."),
+            "mae": {"type": "number", "nullable": True, "description": "Test MAE of the latest student."},
+            "verdict": text(63, "What the gates decided."),
+            "digest": text(64, "The promoted adapter bundle."),
+            "conditions": {
+                "type": "array",
+                "maxItems": 16,
+                "items": condition,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["type"],
+                "description": "What holds and what does not.",
+            },
+        },
+    }
+
+
+def crd_text() -> str:
+    """The YAML of manifests/base/crd.yaml."""
+    return "# Generated from filters/spec.py by `python -m filters.crd`; do not edit.\n" + dump_value(crd())
+
+
+def schema_text() -> str:
+    """The JSON Schema for editors: `# yaml-language-server: $schema=…` at the top of a filter.yaml."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Filter.model_json_schema()}
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write both files where they belong."""
+    for path, text in ((CRD_FILE, crd_text()), (SCHEMA_FILE, schema_text())):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(Path(path).name)
+
+
+if __name__ == "__main__":
+    main()
