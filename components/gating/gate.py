@@ -11,21 +11,15 @@ from typing import Any
 from components.gating.rules import apply_gates, passed
 from components.ledger import Outcome, StepRecord, run_step
 from components.progress import Progress, quiet
-from components.store import (
-    Json,
-    NotFound,
-    Store,
-    as_digest,
-    canonical_json,
-    digest_bytes,
-    digest_json,
-)
+from components.store import Json, NotFound, Store, as_digest, canonical_json, digest_bytes, digest_json
+from components.verdicts import AGAIN, read_verdict, verdict_key
 from filters.digests import parts, step_digest
 from filters.errors import InputError
 from filters.spec import Filter
 
+__all__ = ["frozen_test", "gate", "gate_inputs", "read_verdict"]
+
 CODE = 1
-AGAIN = "run again: what hasn't changed is reused"
 
 
 def gate_inputs(flt: Filter, adapter: str, benchmark: str) -> dict[str, Json]:
@@ -63,19 +57,6 @@ def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str =
         return Outcome({"verdict": digest, "decision": decision}, [verdict_key(flt.name, digest)])
 
     return run_step(store, "gate", gate_inputs(flt, adapter, benchmark), work)
-
-
-def verdict_key(name: str, digest: str) -> str:
-    return f"verdicts/{name}/{digest}.json"
-
-
-def read_verdict(store: Store, name: str, digest: str) -> dict[str, Any]:
-    """The verdict document, verified. InputError where there is none."""
-    try:
-        document: dict[str, Any] = store.get_json(verdict_key(name, digest), digest=as_digest(digest, "verdict"))
-    except NotFound as error:
-        raise InputError(f"there is no verdict {digest[:12]}… for {name}", where=store.uri, mend=AGAIN) from error
-    return document
 
 
 def frozen_test(store: Store, flt: Filter, adapter: str) -> str:

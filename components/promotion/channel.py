@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from components.store import Conflict, Digest, Store, StoreError, as_digest, check_key, parse_json
+from components.verdicts import AGAIN
 from filters.errors import InputError
 
 MAX_POINTER = 16 * 2**20
-AGAIN = "run again: what hasn't changed is reused"
 
 Verify = Callable[[Store, str, Digest], object]
 

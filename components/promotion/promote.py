@@ -13,7 +13,6 @@ from typing import Any
 from components.ledger import StepRecord
 from components.progress import Progress, quiet
 from components.promotion.channel import (
-    AGAIN,
     Entry,
     Pointer,
     Verify,
@@ -27,6 +26,7 @@ from components.promotion.channel import (
     utc_now,
 )
 from components.store import Json, NotFound, Store, as_digest, digest_json
+from components.verdicts import AGAIN, read_verdict
 from filters.digests import step_digest
 from filters.errors import InputError
 from filters.spec import Filter
@@ -111,16 +111,6 @@ def reject(store: Store, flt: Filter, *, verdict: str, progress: Progress = quie
 
 def candidate_key(name: str, channel: str) -> str:
     return channel_key(name, f"{channel}.candidate")
-
-
-def read_verdict(store: Store, name: str, digest: str) -> dict[str, Any]:
-    """The verdict, verified against its digest; InputError where there is none."""
-    key = f"verdicts/{name}/{as_digest(digest, 'verdict')}.json"
-    try:
-        document: dict[str, Any] = store.get_json(key, digest=as_digest(digest))
-    except NotFound as error:
-        raise InputError(f"there is no verdict {digest[:12]}… for {name}", where=store.uri, mend=AGAIN) from error
-    return document
 
 
 def passing(store: Store, flt: Filter, digest: str) -> dict[str, Any]:

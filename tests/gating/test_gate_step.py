@@ -1,0 +1,117 @@
+"""The verdict names what it judged, and each link to it is verified."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.gating.gate import gate, read_verdict
+from components.store import Digest, Store, StoreError, canonical_json, digest_bytes, digest_json
+from filters.digests import step_digest
+from filters.errors import InputError
+from tests.gating.judged import make_adapter, make_benchmark, make_filter, make_split, ready
+
+FILTER = make_filter()
+
+
+def test_a_verdict_names_bytes_test_policy_and_incumbent(store: Store) -> None:
+    incumbent = {"adapter": "b" * 64, "difference": -0.1, "interval": [-0.2, -0.01]}
+    adapter, benchmark = ready(store, incumbent=incumbent)
+    record = gate(store, FILTER, adapter=adapter, benchmark=benchmark)
+    verdict = read_verdict(store, "demo", record.outputs["verdict"])
+    _, test = make_split(store)
+    assert {key: verdict[key] for key in ("filter", "adapter", "test", "benchmark", "policy", "incumbent", "passed")} == {
+        "filter": "demo", "adapter": adapter, "test": test, "benchmark": benchmark, "policy": step_digest(FILTER, "gate"),
+        "incumbent": "b" * 64, "passed": True}
+    assert [(rule["metric"], rule["value"], rule["bound"], rule["verdict"]) for rule in verdict["rules"]] == [
+        ("mae", 0.7, 0.8, "pass"), ("mae_vs_incumbent", -0.1, 0.0, "pass")]
+    assert all(rule["reason"] for rule in verdict["rules"])
+    assert record.outputs["decision"] == verdict["decision"] == "promote"
+    assert gate(store, FILTER, adapter=adapter, benchmark=benchmark, test=test).reused
+
+
+def test_decisions(store: Store) -> None:
+    adapter, good = ready(store)
+    _, bad = ready(store, mae=0.9)
+    _, none = ready(store, mae=None)
+    _, alarmed = ready(store, alarms=["predictor ignores its input"])
+    held = make_filter("  oracle:", "  promotion: {approval: required}\n  oracle:")
+    assert gate(store, FILTER, adapter=adapter, benchmark=good).outputs["decision"] == "promote"
+    assert gate(store, held, adapter=adapter, benchmark=good).outputs["decision"] == "approve"
+    for benchmark in (bad, none, alarmed):
+        for flt in (FILTER, held):
+            assert gate(store, flt, adapter=adapter, benchmark=benchmark).outputs["decision"] == "reject"
+
+
+def test_other_gates_are_another_verdict(store: Store) -> None:
+    adapter, benchmark = ready(store)
+    strict = make_filter("below: 0.8", "below: 0.6")
+    assert gate(store, FILTER, adapter=adapter, benchmark=benchmark).outputs["decision"] == "promote"
+    assert gate(store, strict, adapter=adapter, benchmark=benchmark).outputs["decision"] == "reject"
+
+
+def test_a_benchmark_of_another_adapter_is_refused(store: Store) -> None:
+    adapter, benchmark = ready(store)
+    other, _ = ready(store, number=1)
+    with pytest.raises(InputError, match="is none of adapter"):
+        gate(store, FILTER, adapter=other, benchmark=benchmark)
+    _, test = make_split(store)
+    smuggled = make_benchmark(store, other, test)
+    store.put(f"judgements/{adapter}/{test}/benchmark/{smuggled}.json",
+              store.get(f"judgements/{other}/{test}/benchmark/{smuggled}.json"))
+    with pytest.raises(InputError, match=f"judges adapter {other[:20]}"):
+        gate(store, FILTER, adapter=adapter, benchmark=smuggled)
+
+
+def test_a_test_set_other_than_the_frozen_one_is_refused(store: Store) -> None:
+    adapter, _ = ready(store)
+    _, test = make_split(store)
+    _, other = make_split(store, number=1)
+    elsewhere = make_benchmark(store, adapter, other)
+    with pytest.raises(InputError, match="on the frozen test set"):
+        gate(store, FILTER, adapter=adapter, benchmark=elsewhere)
+    with pytest.raises(InputError, match="is other than the frozen one"):
+        gate(store, FILTER, adapter=adapter, benchmark=elsewhere, test=other)
+    moved = make_benchmark(store, adapter, other, under=test)
+    with pytest.raises(InputError, match="is other than the frozen one"):
+        gate(store, FILTER, adapter=adapter, benchmark=moved)
+
+
+def test_a_split_that_was_never_frozen_is_refused(store: Store) -> None:
+    split, test = make_split(store, number=5, frozen=False)
+    adapter = make_adapter(store, split)
+    benchmark = make_benchmark(store, adapter, test)
+    with pytest.raises(InputError, match=r"datasets/frozen/demo/.* is not in the store"):
+        gate(store, FILTER, adapter=adapter, benchmark=benchmark)
+    other = canonical_json({"lineages": [{"test": ["z"], "digest": "0" * 64}]})
+    store.put(f"datasets/frozen/demo/{digest_json({'seed': 5})}.json", other)
+    with pytest.raises(InputError, match="other than any that demo froze"):
+        gate(store, FILTER, adapter=adapter, benchmark=benchmark)
+
+
+def test_an_altered_benchmark_is_refused(store: Store) -> None:
+    adapter, benchmark = ready(store, mae=0.9)
+    _, test = make_split(store)
+    key = f"judgements/{adapter}/{test}/benchmark/{benchmark}.json"
+    store.put(key, store.get(key).replace(b"0.9", b"0.1"))
+    with pytest.raises(StoreError, match="other bytes than its digest names"):
+        gate(store, FILTER, adapter=adapter, benchmark=benchmark)
+
+
+def test_an_altered_verdict_is_refused(store: Store) -> None:
+    adapter, benchmark = ready(store, mae=0.9)
+    digest = gate(store, FILTER, adapter=adapter, benchmark=benchmark).outputs["verdict"]
+    key = f"verdicts/demo/{digest}.json"
+    store.put(key, store.get(key).replace(b'"passed":false', b'"passed":true'))
+    with pytest.raises(StoreError, match="other bytes"):
+        read_verdict(store, "demo", digest)
+
+
+@pytest.mark.parametrize("name", ["adapter", "benchmark"])
+def test_what_is_no_digest_or_is_not_there(store: Store, name: str) -> None:
+    adapter, benchmark = ready(store)
+    for bad, says in (("../../etc", "is not a sha256 digest"), (Digest(digest_bytes(b"none")), "in the store|is none of")):
+        chosen = {"adapter": adapter, "benchmark": benchmark} | {name: bad}
+        with pytest.raises(InputError, match=says):
+            gate(store, FILTER, **chosen)
+    with pytest.raises(InputError, match="there is no verdict"):
+        read_verdict(store, "demo", digest_bytes(b"none"))

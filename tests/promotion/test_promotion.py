@@ -1,0 +1,299 @@
+"""A channel moves only by a passing verdict for exactly the stored bytes, and one process at a time."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.gating.gate import gate
+from components.promotion import channel as channel_module
+from components.promotion.promote import approve, current, history, hold, promote, reject, rollback
+from components.store import Digest, Store, StoreError, canonical_json, digest_bytes, open_store
+from filters.errors import InputError
+from filters.spec import Filter
+from tests.gating.judged import make_filter, ready
+
+FILTER = make_filter()
+HELD = make_filter("  oracle:", "  promotion: {approval: required}\n  oracle:")
+KEY = "channels/demo/production.json"
+
+
+def fine(store: Store, name: str, adapter: Digest) -> float:
+    """Stands for `reproduce`, which needs a real student: reads every byte, finds golden predictions reproduced."""
+    store.folder(f"adapters/{name}", adapter).verify()
+    return 0.0
+
+
+def judged(store: Store, number: int, flt: Filter = FILTER, **changes: Any) -> tuple[Digest, str]:
+    """(adapter, verdict) of a student judged against what the channel points at now."""
+    now = current(store, "demo", "production")
+    incumbent = {"adapter": now.adapter, "difference": -0.1, "interval": [-0.2, -0.01]} if now else None
+    adapter, benchmark = ready(store, number=number, **{"incumbent": incumbent, **changes})
+    return adapter, gate(store, flt, adapter=adapter, benchmark=benchmark).outputs["verdict"]
+
+
+def promoted(store: Store, number: int) -> Digest:
+    adapter, verdict = judged(store, number)
+    promote(store, FILTER, verdict=verdict, filter_key=f"filters/demo/{number}", verify=fine)
+    return adapter
+
+
+def test_promotion_points_the_channel_and_keeps_history(store: Store) -> None:
+    assert current(store, "demo", "production") is None
+    assert history(store, "demo", "production") == []
+    first, second = promoted(store, 1), promoted(store, 2)
+    pointer = current(store, "demo", "production")
+    assert pointer is not None
+    assert (pointer.adapter, pointer.filter) == (second, "filters/demo/2")
+    entries = history(store, "demo", "production")
+    assert [(e["adapter"], e["action"]) for e in entries] == [(second, "promote"), (first, "promote")]
+    assert all(len(e["at"]) == 20 and e["at"].endswith("Z") for e in entries)
+    assert json.loads(store.get(KEY))["current"]["adapter"] == second
+
+
+def test_outputs_say_what_was_before(store: Store) -> None:
+    first = promoted(store, 1)
+    adapter, verdict = judged(store, 2)
+    outputs = promote(store, FILTER, verdict=verdict, verify=fine).outputs
+    assert outputs["promoted"] == {"adapter": adapter, "channel": "production", "previous": first}
+
+
+def test_promoting_what_serves_already_changes_nothing(store: Store) -> None:
+    adapter, verdict = judged(store, 1)
+    once = promote(store, FILTER, verdict=verdict, verify=fine)
+    before = store.get(KEY)
+    again = promote(store, FILTER, verdict=verdict, verify=fine)
+    assert store.get(KEY) == before
+    assert again.outputs == once.outputs
+    assert again.outputs["adapter"] == adapter
+
+
+def test_a_verdict_that_fails_promotes_nothing(store: Store) -> None:
+    _, verdict = judged(store, 1, mae=0.9)
+    for attempt in (promote, hold):
+        with pytest.raises(InputError, match="doesn't pass"):
+            attempt(store, FILTER, verdict=verdict)
+    assert reject(store, FILTER, verdict=verdict).outputs["reasons"] == ["mae: 0.9 is not below 0.8"]
+    assert not store.exists(KEY)
+
+
+def test_a_verdict_for_other_bytes_is_refused(store: Store) -> None:
+    adapter, verdict = judged(store, 1)
+    store.put(f"adapters/demo/{adapter}/golden.json", b"{ }")
+    with pytest.raises(StoreError, match="other bytes than its digest names"):
+        promote(store, FILTER, verdict=verdict, verify=fine)
+    assert not store.exists(KEY)
+
+
+def test_an_altered_bundle_is_found_even_where_it_serves_already(store: Store) -> None:
+    adapter, verdict = judged(store, 1)
+    promote(store, FILTER, verdict=verdict, verify=fine)
+    store.put(f"adapters/demo/{adapter}/golden.json", b"{ }")
+    with pytest.raises(StoreError, match="other bytes"):
+        promote(store, FILTER, verdict=verdict, verify=fine)
+
+
+def test_an_altered_or_foreign_verdict_is_refused(store: Store) -> None:
+    _, verdict = judged(store, 1, mae=0.9)
+    key = f"verdicts/demo/{verdict}.json"
+    forged = {**json.loads(store.get(key)), "passed": True, "decision": "promote"}
+    store.put(key, canonical_json(forged))
+    with pytest.raises(StoreError, match="other bytes"):
+        promote(store, FILTER, verdict=verdict, verify=fine)
+    foreign = canonical_json({**forged, "filter": "other"})
+    store.put(f"verdicts/demo/{digest_bytes(foreign)}.json", foreign)
+    with pytest.raises(InputError, match="judges other, not demo"):
+        promote(store, FILTER, verdict=digest_bytes(foreign), verify=fine)
+    for passed in (1, "true", None):  # only true is true
+        odd = canonical_json({**forged, "passed": passed})
+        store.put(f"verdicts/demo/{digest_bytes(odd)}.json", odd)
+        with pytest.raises(InputError, match="doesn't pass"):
+            promote(store, FILTER, verdict=digest_bytes(odd), verify=fine)
+    with pytest.raises(InputError, match="there is no verdict"):
+        promote(store, FILTER, verdict=digest_bytes(b"none"), verify=fine)
+    assert not store.exists(KEY)
+
+
+def test_a_verdict_under_other_gates_is_refused(store: Store) -> None:
+    _, verdict = judged(store, 1)
+    for now in (make_filter("below: 0.8", "below: 0.75"), HELD):
+        with pytest.raises(InputError, match="under other gates"):
+            promote(store, now, verdict=verdict, verify=fine)
+    assert not store.exists(KEY)
+
+
+def test_a_verdict_against_another_incumbent_is_refused(store: Store) -> None:
+    _, stale = judged(store, 1)
+    second = promoted(store, 2)
+    with pytest.raises(InputError, match=f"another process changed the channel meanwhile: it points at {second[:12]}"):
+        promote(store, FILTER, verdict=stale, verify=fine)
+    assert [entry["adapter"] for entry in history(store, "demo", "production")] == [second]
+
+
+def test_a_bundle_that_does_not_reproduce_itself_is_not_pointed_at(store: Store) -> None:
+    def off(*_: object) -> float:
+        raise InputError("the loaded student doesn't reproduce its golden predictions")
+
+    _, verdict = judged(store, 1)
+    with pytest.raises(InputError, match="golden predictions"):
+        promote(store, FILTER, verdict=verdict, verify=off)
+    assert not store.exists(KEY)
+
+
+def test_promotion_verifies_by_loading_unless_told_otherwise(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    _, verdict = judged(store, 1)
+    with pytest.raises(InputError):  # these bundles are of no use to a student
+        promote(store, FILTER, verdict=verdict)
+    assert not store.exists(KEY)
+    monkeypatch.setattr("components.promotion.promote.reproduce", fine)
+    promote(store, FILTER, verdict=verdict)
+    assert store.exists(KEY)
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_of_two_promotions_at_once_one_wins(store: Store, same: bool) -> None:
+    verdicts = [judged(store, number)[1] for number in ((1, 1) if same else (1, 2))]
+    barrier, won, lost = threading.Barrier(2), [], []
+
+    def slow(store: Store, name: str, adapter: Digest) -> float:
+        barrier.wait()  # both have read the channel by now
+        return fine(store, name, adapter)
+
+    def run(verdict: str) -> None:
+        try:
+            won.append(promote(store, FILTER, verdict=verdict, verify=slow).outputs["adapter"])
+        except InputError as error:
+            lost.append(str(error))
+
+    threads = [threading.Thread(target=run, args=(verdict,)) for verdict in verdicts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), len(lost)) == ((2, 0) if same else (1, 1))
+    assert all("another process changed the channel meanwhile" in text and "run again" in text for text in lost)
+    pointer = current(store, "demo", "production")
+    assert pointer is not None
+    assert pointer.adapter == won[0]
+    assert len(pointer.history) == 1
+
+
+def test_a_write_that_does_not_stick_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, verdict = judged(store, 1)
+    monkeypatch.setattr(store, "put_if", lambda *_, **__: None)
+    with pytest.raises(StoreError, match="did not keep what was written"):
+        promote(store, FILTER, verdict=verdict, verify=fine)
+
+
+def test_approval(store: Store) -> None:
+    adapter, verdict = judged(store, 1, HELD)
+    with pytest.raises(InputError, match="no candidate waits"):
+        approve(store, "demo", "production", verify=fine)
+    with pytest.raises(InputError, match="waits for approval"):
+        promote(store, HELD, verdict=verdict, verify=fine)
+    from components.step import publish_filter
+
+    key = publish_filter(store, HELD)
+    assert hold(store, HELD, verdict=verdict, filter_key=key).outputs["adapter"] == adapter
+    assert not store.exists(KEY)
+    assert approve(store, "demo", "production", verify=fine).outputs["adapter"] == adapter
+    assert approve(store, "demo", "production", verify=fine).outputs["adapter"] == adapter
+    assert len(history(store, "demo", "production")) == 1
+
+
+def test_rollback_goes_back_and_further_back(store: Store) -> None:
+    with pytest.raises(InputError, match="nothing was promoted yet"):
+        rollback(store, "demo", "production", verify=fine)
+    first, second, third = (promoted(store, number) for number in (1, 2, 3))
+    assert rollback(store, "demo", "production", verify=fine).adapter == second
+    assert rollback(store, "demo", "production", verify=fine).adapter == first
+    with pytest.raises(InputError, match="there is no adapter before"):
+        rollback(store, "demo", "production", verify=fine)
+    assert rollback(store, "demo", "production", third[:12], verify=fine).adapter == third
+    assert rollback(store, "demo", "production", verify=fine).adapter == first
+    actions = [(entry["adapter"], entry["action"]) for entry in history(store, "demo", "production")]
+    assert actions == [(first, "rollback"), (third, "rollback"), (first, "rollback"), (second, "rollback"),
+                       (third, "promote"), (second, "promote"), (first, "promote")]
+
+
+def test_rollback_to_what_serves_changes_nothing(store: Store) -> None:
+    adapter = promoted(store, 1)
+    before = store.get(KEY)
+    assert rollback(store, "demo", "production", adapter, verify=fine).adapter == adapter
+    assert store.get(KEY) == before
+
+
+def test_rollback_refuses_strangers_and_altered_bundles(store: Store) -> None:
+    first, second = promoted(store, 1), promoted(store, 2)
+    for stranger in (digest_bytes(b"stranger"), first[:7], "", "../../x"):
+        with pytest.raises(InputError, match="is not one adapter that this channel held"):
+            rollback(store, "demo", "production", stranger, verify=fine)
+    store.put(f"adapters/demo/{first}/adapter_model.safetensors", b"evil")
+    with pytest.raises(StoreError, match="other bytes"):
+        rollback(store, "demo", "production", verify=fine)
+    pointer = current(store, "demo", "production")
+    assert pointer is not None
+    assert pointer.adapter == second
+
+
+@pytest.mark.parametrize("pointer", [b"", b"{}", b"[]", b'{"current": {"adapter": "x"}, "history": []}', b"\xff",
+                                     b'{"current": {}, "history": [{"adapter": "../x"}]}'])
+def test_a_channel_that_is_none_is_refused(store: Store, pointer: bytes) -> None:
+    store.put(KEY, pointer)
+    with pytest.raises(StoreError, match=r"production.json: is not"):
+        current(store, "demo", "production")
+
+
+def test_a_channel_whose_pointer_was_edited_by_hand_is_refused(store: Store) -> None:
+    first, second = promoted(store, 1), promoted(store, 2)
+    store.put(KEY, store.get(KEY).replace(second.encode(), first.encode(), 1))
+    with pytest.raises(StoreError, match="its current entry is not the newest"):
+        current(store, "demo", "production")
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", ""])
+def test_a_channel_name_that_climbs_out_is_refused(store: Store, name: str) -> None:
+    with pytest.raises(InputError, match="can't be a name in the store"):
+        current(store, name, "production")
+
+
+def test_a_killed_promotion_leaves_old_or_new(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    first = promoted(store, 1)
+    adapter, verdict = judged(store, 2)
+    code = ("import sys; sys.path.insert(0, '.')\n"
+            "from tests.promotion.test_promotion import FILTER, fine\n"
+            "from components.promotion.promote import promote\nfrom components.store import open_store\n"
+            "store = open_store(sys.argv[1]); print('up', flush=True)\n"
+            "promote(store, FILTER, verdict=sys.argv[2], verify=fine)")
+    seen = set()
+    for delay in (0.0, 0.001, 0.002, 0.004, 0.2):
+        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), verdict], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        pointer = current(store, "demo", "production")
+        assert pointer is not None
+        assert [e.adapter for e in pointer.history] in ([first], [adapter, first])
+        seen.add(pointer.adapter)
+    promote(store, FILTER, verdict=verdict, verify=fine)
+    assert [e["adapter"] for e in history(store, "demo", "production")] == [adapter, first]
+    assert seen <= {first, adapter}
+
+
+def test_importing_promotion_loads_no_torch() -> None:
+    code = "import sys, components.promotion.promote, components.gating.gate; print({'torch', 'kfp'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+    assert callable(channel_module.reproduce)
