@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -76,6 +79,24 @@ def test_the_digest_is_the_same_for_the_same_labels_elsewhere(
     one = audit(store, flt, label_set=keep(store, frame))
     two = audit(other, flt, label_set=keep(other, frame))
     assert one.outputs == two.outputs
+
+
+def test_the_digest_does_not_depend_on_the_process(
+        tmp_path: Path, store: Store, flt: Filter, make_labels: Makes, frame_of: Frames) -> None:
+    labels = make_labels(60)
+    labels += [Label(replace(label.article, id=f"{label.article.id}-b", content=f"{label.article.content} Read our "
+                             "terms, our privacy policy and our colophon."), label.scores) for label in labels[:9]]
+    frame = frame_of(labels)
+    expected = audit(store, flt, label_set=keep(store, frame)).outputs
+    code = ("import sys; from components.auditing.audit import audit; from components.store import open_store; "
+            "from filters.spec import Filter; flt = Filter.model_validate_json(sys.argv[2]); "
+            "print(audit(open_store(sys.argv[1]), flt, label_set=sys.argv[3]).outputs['audit'])")
+    for seed in ("1", "2"):
+        other = open_store(str(tmp_path / seed))
+        done = subprocess.run([sys.executable, "-c", code, other.uri, flt.model_dump_json(), keep(other, frame)],
+                              capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+                              env={**os.environ, "PYTHONHASHSEED": seed})
+        assert done.stdout.strip() == expected["audit"]
 
 
 def test_real_labels_hold_no_consent_page_and_say_what_is_known_of_them() -> None:
