@@ -1,7 +1,7 @@
 """The benchmark step: stored predictions, stored baselines, then arithmetic that a new tier or weight alone redoes.
 
 Predictions are remembered by adapter and test part, baselines by split, so a changed tier costs a second. The incumbent
-is whatever the filter's channel points at when the step begins; its digest is part of the key.
+is what the filter's channel points at when the step begins; its digest is part of the key.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from components.benchmarking.alarms import reread_differs, trained_on
 from components.benchmarking.baselines import fit_baselines
 from components.benchmarking.document import benchmark_document
 from components.benchmarking.incumbent import compare_with, current_incumbent
+from components.benchmarking.predict import CODE as PREDICT_CODE
 from components.benchmarking.predict import (
     MAX_JSON,
     about_bundle,
@@ -42,16 +43,15 @@ CODE = 1
 BASELINES_CODE = 1
 
 
-def benchmark_inputs(store: Store, flt: Filter, adapter: str, split: str, predictions: str) -> dict[str, Any]:
-    """What a benchmark depends on: predictions, split, the incumbent of this moment, the filter's way to a verdict."""
+def benchmark_inputs(flt: Filter, adapter: str, split: str, incumbent: str | None) -> dict[str, Any]:
+    """What a benchmark depends on: adapter, split (and so predictions), incumbent, the filter's way to a verdict."""
     return {
         "filter": flt.name,
         "adapter": adapter,
         "split": split,
-        "predictions": predictions,
-        "incumbent": current_incumbent(store, flt, adapter),
+        "incumbent": incumbent,
         "parts": parts(flt, "benchmark"),
-        "code": CODE,
+        "code": [CODE, PREDICT_CODE, BASELINES_CODE],
     }
 
 
@@ -68,7 +68,7 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
         store, flt.name, adapter, test, lambda: load_split(store, split, expected_test=test).test, progress=progress
     )
     predictions = record.outputs["predictions"]
-    inputs = benchmark_inputs(store, flt, adapter, split, predictions)
+    incumbent = current_incumbent(store, flt, adapter)
 
     def work() -> Outcome:
         tables = load_split(store, split, expected_test=test)
@@ -80,7 +80,7 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
             tables.test,
             found.scores,
             baselines(store, flt, split, tables, progress),
-            compare_with(store, flt, inputs["incumbent"], test, tables.test, progress),
+            compare_with(store, flt, incumbent, test, tables.test, progress),
             [*reread_differs(found.reread), *trained_on(tables.train, tables.test)],
         )
         data = json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1).encode()
@@ -93,7 +93,7 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
         outputs = {"predictions": predictions, "benchmark": digest, "test": test, "key": key}
         return Outcome(outputs, [key, *record.keys], {"mae": result["mae"], "n": result["n"]})
 
-    return run_step(store, "benchmark", inputs, work)
+    return run_step(store, "benchmark", benchmark_inputs(flt, adapter, split, incumbent), work)
 
 
 def benchmark_key(adapter: str, test: str, digest: str) -> str:

@@ -16,7 +16,7 @@ from components.benchmarking.alarms import count_seen
 from components.benchmarking.predict import MAX_JSON, about_bundle, aligned, predict, read_predictions
 from components.datasets import load_split
 from components.progress import Progress, quiet
-from components.store import NotFound, Store
+from components.store import NotFound, Store, as_digest
 from filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,16 +41,26 @@ class Incumbent:
     reason: str = ""
 
 
-def current_incumbent(store: Store, flt: Filter, adapter: str | None = None) -> str | None:
-    """Digest of the adapter that the filter's channel points at; None if there is none, or it is `adapter` itself."""
+def current_incumbent(store: Store, flt: Filter, adapter: str) -> str | None:
+    """Digest of the adapter to be compared with `adapter`: what the channel points at, None if it points at nothing.
+
+    Where it points at `adapter` itself, the one that `adapter` replaced, so that a run repeated after its promotion has
+    the inputs it had before and redoes nothing. InputError: the channel can't be read.
+    """
     key = f"channels/{flt.name}/{flt.spec.promotion.channel}.json"
     try:
         channel = store.get_json(key, max_bytes=MAX_JSON)
     except NotFound:
         return None
-    current = channel.get("current") if isinstance(channel, dict) else None
-    found = current.get("adapter") if isinstance(current, dict) else None
-    return found if isinstance(found, str) and found != adapter else None
+    try:
+        if channel["current"]["adapter"] != adapter:
+            return str(as_digest(channel["current"]["adapter"], key))
+        served = [entry["adapter"] for entry in channel["history"]]  # newest first
+        promoted = [at for at, entry in enumerate(channel["history"]) if entry["action"] == "promote"]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"is not a channel: {error!r}", where=key, mend="restore it from a copy") from error
+    mine = next((at for at in promoted if served[at] == adapter), None)
+    return None if mine is None or mine + 1 == len(served) else str(as_digest(served[mine + 1], key))
 
 
 def compare_with(

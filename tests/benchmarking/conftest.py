@@ -124,8 +124,12 @@ class House:
         self.students[digest] = FakeStudent(reader, **student)
         return digest
 
-    def promoted(self, adapter: str) -> None:
-        self.store.put("channels/demo/production.json", json.dumps({"current": {"adapter": adapter}}).encode())
+    def promoted(self, *adapters: str, action: str = "promote") -> None:
+        """The channel as promotion leaves it; adapters newest first."""
+        history = [{"adapter": adapter, "action": "promote"} for adapter in adapters]
+        history[0]["action"] = action
+        channel = {"current": {"adapter": adapters[0]}, "history": history}
+        self.store.put("channels/demo/production.json", json.dumps(channel).encode())
 
     def open_bundle(self, store: Store, name: str, digest: str, *, flt: Filter | None = None) -> FakeStudent:
         return self.students[digest]

@@ -70,8 +70,7 @@ def test_a_second_run_redoes_nothing(house, flt, readers):
     assert again.reused
     assert again.outputs == first.outputs
     assert house.students[adapter].calls == calls
-    assert look_up(house.store, "benchmark", benchmark_inputs(
-        house.store, flt, adapter, split, first.outputs["predictions"])) is not None
+    assert look_up(house.store, "benchmark", benchmark_inputs(flt, adapter, split, None)) is not None
 
 
 def test_a_new_tier_redoes_arithmetic_without_inference(house, flt, changed, readers, monkeypatch):
@@ -90,16 +89,13 @@ def test_a_new_tier_redoes_arithmetic_without_inference(house, flt, changed, rea
     assert new["tiers"]["high"]["labelled"] < old["tiers"]["high"]["labelled"]
 
 
-def test_gates_and_descriptions_are_no_input_but_weights_and_the_incumbent_are(house, flt, changed):
-    def inputs(other):
-        return benchmark_inputs(house.store, other, "a", "s", "p")
-
-    before = inputs(flt)
-    assert inputs(changed("below: 0.8", "below: 0.1")) == before
-    assert inputs(changed("A filter for tests.", "Other words.")) == before
-    assert inputs(changed("weight: 0.5, description: How close", "weight: 0.2, description: How close")) != before
-    house.promoted("b" * 64)
-    assert inputs(flt) != before
+def test_gates_and_descriptions_are_no_input_but_weights_and_the_incumbent_are(flt, changed):
+    before = benchmark_inputs(flt, "a", "s", None)
+    assert benchmark_inputs(changed("below: 0.8", "below: 0.1"), "a", "s", None) == before
+    assert benchmark_inputs(changed("A filter for tests.", "Other words."), "a", "s", None) == before
+    lighter = changed("weight: 0.5, description: How close", "weight: 0.2, description: How close")
+    assert benchmark_inputs(lighter, "a", "s", None) != before
+    assert benchmark_inputs(flt, "a", "s", "b" * 64) != before
 
 
 def test_the_incumbent_is_judged_on_the_same_articles_paired(house, flt, readers):
@@ -152,10 +148,35 @@ def test_an_incumbent_with_another_dimension_is_compared_on_the_shared_ones(hous
     assert found["incumbent"]["difference"] == pytest.approx(ours - found["incumbent"]["mae"])
 
 
-def test_no_channel_and_a_channel_without_a_current_adapter(house, flt):
-    assert current_incumbent(house.store, flt) is None
+def test_whom_an_adapter_is_compared_with(house, flt):
+    one, two, three = "1" * 64, "2" * 64, "3" * 64
+    assert current_incumbent(house.store, flt, one) is None
+    house.promoted(one)
+    assert current_incumbent(house.store, flt, two) == one
+    assert current_incumbent(house.store, flt, one) is None
+    house.promoted(two, one)
+    assert current_incumbent(house.store, flt, three) == two
+    assert current_incumbent(house.store, flt, two) == one  # the one it replaced
+    house.promoted(one, two, one, action="rollback")
+    assert current_incumbent(house.store, flt, one) is None  # as when it was promoted
+    assert current_incumbent(house.store, flt, two) == one
+
+
+def test_a_run_repeated_after_its_promotion_redoes_nothing(house, flt, readers):
+    split = house.split()
+    old, new = house.adapter(readers.noisy(3.0), split, seed=1), house.adapter(readers.noisy(1.0), split, seed=2)
+    house.promoted(old)
+    first = benchmark(house.store, flt, adapter=new, split=split)
+    house.promoted(new, old)
+    again = benchmark(house.store, flt, adapter=new, split=split)
+    assert again.reused
+    assert again.outputs == first.outputs
+
+
+def test_a_channel_that_is_none(house, flt):
     house.store.put("channels/demo/production.json", b'{"current": null}')
-    assert current_incumbent(house.store, flt) is None
+    with pytest.raises(InputError, match="is not a channel"):
+        current_incumbent(house.store, flt, "1" * 64)
 
 
 def test_true_scores_where_somebody_knows_them(house, flt, readers):
