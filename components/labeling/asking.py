@@ -137,12 +137,15 @@ async def _ask(flt: Filter, oracle: Oracle, article: Article, tally: Tally) -> A
     failed: list[Attempt] = []
     for attempt in range(1, ATTEMPTS + 1):
         tally.calls += 1
-        text: str | None = None
         try:
             text = clean((await oracle.ask(Request(article, prompt, attempt))).text)
+        except OracleError as error:
+            failed.append(Attempt(clean(str(error)), None))
+            continue
+        try:
             reply = parse(text, flt.dimensions, types)
-        except (OracleError, ValueError) as error:
-            failed.append(Attempt(clean(str(error)), None if text is None else text[:KEPT_CHARACTERS]))
+        except ValueError as error:
+            failed.append(Attempt(clean(str(error)), text[:KEPT_CHARACTERS]))
             continue
         tally.repaired += bool(reply.repaired)
         return Answer(article.digest, tuple(reply.scores.values()), reply.content_type)

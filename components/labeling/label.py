@@ -1,7 +1,7 @@
 """The label step: articles through the oracle, or labels that people have already, become one label set.
 
 The file is read three times: once to check it whole before anything is paid, once to ask, once to put texts and answers
-together. That costs some 20 s per 100,000 articles and keeps texts out of memory while the oracle is asked; the label set
+together. That costs some 30 s per 100,000 articles and keeps texts out of memory while the oracle is asked; the label set
 itself is one table and is held as a whole. Its digest depends on texts and scores, not on the order of the file.
 """
 

@@ -178,6 +178,16 @@ def test_a_run_in_which_most_articles_end_dead_is_stopped_and_kept(store: Store,
     assert kept.facts["cached"] == len(asked & {f"a{number}" for number in range(201, 216, 3)}) > 0
 
 
+def test_bad_input_from_the_oracle_stops_the_run_at_once(store: Store, write: Write, flt: Filter) -> None:
+    def refused(request: Request) -> str:
+        raise InputError("the key is refused", where="oracle")
+
+    oracle = Counting(refused)
+    with pytest.raises(InputError, match="the key is refused"):
+        label(store, flt, articles=write("a.jsonl", [row(number) for number in range(50)]), oracle=oracle, workers=4)
+    assert len(oracle.asked) <= 4
+
+
 def test_no_label_at_all_is_an_error(store: Store, write: Write, flt: Filter) -> None:
     with pytest.raises(InputError, match="none of the 5 articles got a label, most often because the reply is empty"):
         label(store, flt, articles=write("a.jsonl", [row(number) for number in range(5)]), oracle=Counting(lambda _: ""))
