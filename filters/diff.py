@@ -50,8 +50,14 @@ def render_diff(changes: Sequence[Change]) -> str:
     """One line per change, and a last one that sums up: "redoes: benchmark, gate, promote"."""
     if not changes:
         return "no difference"
-    lines = [f"{change.path}: {_brief(change.old)} → {_brief(change.new)}   ({_steps(change.redoes)})" for change in changes]
+    lines = [f"{change.path}: {_told(change)}   ({_steps(change.redoes)})" for change in changes]
     return "\n".join([*lines, f"redoes: {_steps(redone(changes))}"])
+
+
+def _told(change: Change) -> str:
+    if change.path.endswith("]") and (change.old is None or change.new is None):
+        return "added" if change.old is None else "removed"
+    return f"{_brief(change.old)} → {_brief(change.new)}"
 
 
 def _steps(steps: Sequence[Step]) -> str:
@@ -61,25 +67,28 @@ def _steps(steps: Sequence[Step]) -> str:
 def _brief(value: object) -> str:
     if value is None:
         return "none"
-    if isinstance(value, dict):
-        return str(value.get("name") or value.get("metric") or value.get("because") or "{…}")
-    text = " ".join(str(value).split())
+    text = " ".join((", ".join(map(str, value)) if isinstance(value, list) else str(value)).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _shown(path: Path) -> str:
-    return (
-        "".join(f".{step}" if isinstance(step, str) and step.isidentifier() else f"[{step}]" for step in path)
-        .lstrip(".")
-        .replace("[@", "[")
-    )
+    steps = (f"[{step[1:]}]" if isinstance(step, str) and step[0] in "@#" else f".{step}" for step in path)
+    return "".join(steps).lstrip(".")
+
+
+def _name(item: Any) -> str:
+    """What tells an item of a list from the others: its name, a gate's metric and argument, a gatekeeper's rule, a text."""
+    if not isinstance(item, dict):
+        return str(item)
+    if "metric" in item:
+        return " ".join(str(item[key]) for key in ("metric", "tier", "dimension", "baseline") if item[key] is not None)
+    return str(item.get("name", item.get("when", item.get("score"))))
 
 
 def _names(items: object) -> list[str] | None:
-    """Names of a list of named things, None for any other value."""
-    if isinstance(items, list) and items and all(isinstance(item, dict) and "name" in item for item in items):
-        return [item["name"] for item in items]
-    return None
+    """Names of the items of a list, None for any other value or where two are named alike."""
+    names = [_name(item) for item in items] if isinstance(items, list) else []
+    return names if isinstance(items, list) and len(set(names)) == len(names) else None
 
 
 def _walk(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
@@ -92,7 +101,7 @@ def _walk(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
             yield from _walk(left.get(name, _ABSENT), right.get(name, _ABSENT), (*path, f"@{name}"))
         common = [name for name in before if name in right]
         if common != [name for name in after if name in left]:
-            yield (*path, "@order"), before, after
+            yield (*path, "#order"), before, after
     elif old != new:
         yield path, old, new
 
@@ -108,10 +117,10 @@ def _put(tree: Any, path: Path, value: Any) -> None:
     for step in path[:-1]:
         tree = tree[_at(tree, step)]
     last = path[-1]
-    if last == "@order":
-        tree.sort(key=lambda item: value.index(item["name"]) if item["name"] in value else len(value))
+    if last == "#order":
+        tree.sort(key=lambda item: value.index(_name(item)) if _name(item) in value else len(value))
     elif isinstance(tree, list) and value is _ABSENT:
-        tree[:] = [item for item in tree if item["name"] != str(last)[1:]]
+        tree[:] = [item for item in tree if _name(item) != str(last)[1:]]
     elif isinstance(tree, list) and _at(tree, last) == len(tree):
         tree.append(value)
     else:
@@ -121,6 +130,6 @@ def _put(tree: Any, path: Path, value: Any) -> None:
 def _at(tree: Any, step: str | int) -> str | int:
     """Index of a named thing ("@high") in a list, its length where it is not there; any other step as it is."""
     if isinstance(tree, list) and isinstance(step, str):
-        names = [item["name"] for item in tree]
+        names = [_name(item) for item in tree]
         return names.index(step[1:]) if step[1:] in names else len(tree)
     return step

@@ -84,11 +84,11 @@ def test_refusals_name_the_column(rule: str, column: int, fault: str) -> None:
     "a" * 10_000_000, "a<" * 499 + "a", " " * 1_000, "1" * 999, "9" * 400 + " < a",
 ])  # fmt: skip
 def test_hostile_rules_cost_nothing(rule: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         parse(rule, NAMES)
     except InputError:
         pass
     else:
         pytest.fail("accepted")
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.5

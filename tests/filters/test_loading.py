@@ -131,9 +131,9 @@ def test_numbers_are_read_as_yaml_1_2_reads_them(changed: Change, written: str, 
     'a: "' + "x" * 10_000_000 + '"',
 ])  # fmt: skip
 def test_bombs_are_refused_at_once(bomb: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     refusal(bomb)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(("data", "expected"), [
