@@ -1,0 +1,183 @@
+"""A corpus scored by a student that reads numbers out of the text."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+
+import components.scoring.score as scoring
+from components.articles import Rejects, article_digest, read_labels
+from components.progress import Progress, quiet
+from components.scoring.score import score
+from components.store import StoreError, digest_file
+from filters.errors import InputError
+from filters.loading import load_filter_text
+
+FILTER = load_filter_text("""\
+apiVersion: llm-distillery.io/v1alpha1
+kind: Filter
+metadata: {name: demo}
+spec:
+  version: 3
+  description: A filter for tests.
+  scope: {judge: Whether a technology helps.}
+  dimensions:
+    - {name: readiness, weight: 0.5, description: How close to everyday use it is.}
+    - {name: benefit, weight: 0.5, description: How much good it does.}
+  tiers: [{name: high, when: "overall >= 6"}, {name: low}]
+  gatekeepers: [{when: "readiness < 1", cap: 2.9, because: lab-only technology}]
+  prefilter: {minChars: 5, exclude: [casino]}
+  oracle: {model: recorded}
+  student: {baseModel: tiny/base}
+  gates: [{metric: mae, below: 0.8}]
+""", "demo.yaml")
+
+
+class Reader:
+    """Predicts the two numbers at the start of each content; remembers what it was shown."""
+
+    def __init__(self, dimensions: Sequence[str] = ("readiness", "benefit")) -> None:
+        self.dimensions, self.seen = list(dimensions), list[tuple[str, str]]()
+
+    def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
+        self.seen += texts
+        return np.array([[float(word) for word in content.split()[:2]] for _, content in texts])
+
+    def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.clip(raw, 0, 10)
+
+
+ROWS: list[dict[str, Any]] = [
+    {"id": "good", "title": "T", "content": "7 8 text", "source": "s", "language": "en", "url": "u", "published": "2026"},
+    {"id": "casino", "content": "9 9 a casino"},
+    {"id": "short", "content": "9 9"},
+    {"id": "capped", "content": "0.5 9.25 <script>text</script>"},
+    {"id": "beyond", "content": "12 -3 text"},
+]
+
+
+def corpus(path: Path, rows: list[Any]) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("fmt", ["parquet", "jsonl"])
+@pytest.mark.parametrize("chunk", [1, 2, 2048])
+def test_rows_in_rows_out(tmp_path: Path, fmt: Any, chunk: int) -> None:
+    student, out = Reader(), tmp_path / "out"
+    articles = corpus(tmp_path / "a.jsonl", [*ROWS, "{bad"])
+    counts = score(FILTER, student, articles, out, fmt=fmt, chunk=chunk)
+    assert sorted(path.name for path in out.iterdir()) == ["_SUCCESS", f"part-00000.{fmt}", "rejects.jsonl"]
+    part = out / f"part-00000.{fmt}"
+    frame = pl.read_parquet(part) if fmt == "parquet" else pl.read_ndjson(part)
+    assert frame["id"].to_list() == [row["id"] for row in ROWS]
+    assert frame["prefiltered"].to_list() == [None, "matches casino", "shorter than 5 characters", None, None]
+    assert frame["score.readiness"].to_list() == [7.0, None, None, 0.5, 10.0]
+    assert frame["score.benefit"].to_list() == [8.0, None, None, 9.25, 0.0]
+    assert frame["overall"].to_list() == [7.5, None, None, 2.9, 5.0]
+    assert frame["tier"].to_list() == ["high", None, None, "low", "low"]
+    assert [bool(reason) for reason in frame["reason"]] == [False, False, False, True, False]
+    assert frame["article"][0] == article_digest("T", "7 8 text")
+    assert frame.row(0, named=True)["url"] == "u"
+    assert student.seen == [("T", "7 8 text"), ("", "0.5 9.25 <script>text</script>"), ("", "12 -3 text")]
+    assert {key: counts[key] for key in ("articles", "scored", "prefiltered", "rejected", "tiers")} == {
+        "articles": 5, "scored": 3, "prefiltered": 2, "rejected": 1, "tiers": {"high": 1, "low": 2}}
+    success = json.loads((out / "_SUCCESS").read_text())
+    assert success["parts"] == [{"name": part.name, "rows": 5, "sha256": digest_file(part)}]
+    assert (success["filter"], success["version"], success["scored"]) == ("demo", 3, 3)
+    assert success["source"] == digest_file(articles)
+    assert json.loads((out / "rejects.jsonl").read_text())["line"] == 6
+
+
+def test_many_rows_make_several_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "ROWS_PER_PART", 20)
+    rows = [{"id": f"a{n}", "content": f"{n % 10} 5 text {n}"} for n in range(50)]
+    counts = score(FILTER, Reader(), corpus(tmp_path / "a", rows), tmp_path / "out", chunk=8)
+    assert counts["parts"] == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+    frame = pl.read_parquet(tmp_path / "out" / "part-*.parquet")
+    assert frame["id"].to_list() == [row["id"] for row in rows]
+    again = score(FILTER, Reader(), tmp_path / "a", tmp_path / "again", chunk=3)
+    assert again["tiers"] == counts["tiers"]
+
+
+def test_a_corpus_that_is_all_prefiltered(tmp_path: Path) -> None:
+    student = Reader()
+    counts = score(FILTER, student, corpus(tmp_path / "a", [ROWS[1]]), tmp_path / "out")
+    assert (counts["scored"], counts["prefiltered"], counts["tiers"]) == (0, 1, {"high": 0, "low": 0})
+    assert student.seen == []
+
+
+def test_scores_can_be_read_back_as_labels(tmp_path: Path) -> None:
+    score(FILTER, Reader(), corpus(tmp_path / "a", [ROWS[0]]), tmp_path / "out", fmt="jsonl")
+    row = json.loads((tmp_path / "out" / "part-00000.jsonl").read_text()) | {"content": "7 8 text"}
+    (label,) = read_labels(corpus(tmp_path / "l", [row]), FILTER.dimensions, rejects=Rejects())
+    assert label.scores == {"readiness": 7.0, "benefit": 8.0}
+
+
+def test_finished_scores_are_not_overwritten(tmp_path: Path) -> None:
+    articles, out = corpus(tmp_path / "a", ROWS), tmp_path / "out"
+    score(FILTER, Reader(), articles, out)
+    before = (out / "part-00000.parquet").read_bytes()
+    with pytest.raises(InputError, match="holds scores already"):
+        score(FILTER, Reader(), articles, out)
+    assert (out / "part-00000.parquet").read_bytes() == before
+
+
+def test_a_killed_run_is_done_again(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "unfinished").mkdir(parents=True)
+    for stale in ("unfinished/part-00000.parquet", "unfinished/rejects.jsonl", "part-00007.parquet", "part-of-mine.parquet"):
+        (out / stale).write_bytes(b"stale")
+    score(FILTER, Reader(), corpus(tmp_path / "a", ROWS), out)
+    assert sorted(path.name for path in out.iterdir()) == ["_SUCCESS", "part-00000.parquet", "part-of-mine.parquet"]
+    assert pl.read_parquet(out / "part-00000.parquet").height == len(ROWS)
+
+
+def test_a_corpus_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "ROWS_PER_PART", 10)
+    data = "".join(json.dumps({"id": f"a{n}", "content": f"5 {n % 10} {hash(n)} text"}) + "\n" for n in range(3000)).encode()
+    (tmp_path / "a.gz").write_bytes(gzip.compress(data)[:-200])
+    with pytest.raises(InputError, match="is cut short"):
+        score(FILTER, Reader(), tmp_path / "a.gz", tmp_path / "out", chunk=10)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_corpus_without_an_article_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for rows in (["{bad"], []):
+        with pytest.raises(InputError):
+            score(FILTER, Reader(), corpus(tmp_path / "a", rows), tmp_path / "out")
+    with pytest.raises(InputError, match="no such file"):
+        score(FILTER, Reader(), tmp_path / "none", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("dimensions", [["benefit", "readiness"], ["readiness"], ["readiness", "benefit", "x"]])
+def test_a_student_of_other_dimensions_is_refused(tmp_path: Path, dimensions: list[str]) -> None:
+    with pytest.raises(InputError, match="not the filter's dimensions in their order"):
+        score(FILTER, Reader(dimensions), corpus(tmp_path / "a", ROWS), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("raw", [[[np.nan, 1.0]], [[np.inf, 1.0]], [[1.0]], [[1.0, 1.0], [1.0, 1.0]]])
+def test_a_student_without_numbers_is_refused(tmp_path: Path, raw: list[list[float]]) -> None:
+    student = Reader()
+    student.scores = lambda _: np.array(raw)  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="are not finite numbers"):
+        score(FILTER, student, corpus(tmp_path / "a", ROWS[:1]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_out_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(StoreError, match="can't be written"):
+        score(FILTER, Reader(), corpus(tmp_path / "a", ROWS), tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
