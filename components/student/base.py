@@ -1,0 +1,171 @@
+"""Where a student's base model comes from, and which bytes it is.
+
+A base is a folder with config.json, tokenizer.json and safetensors, whatever its address was. Its digest covers exactly
+the bytes that reach the model, so a base that moved keeps its adapters and one that changed loses them. Hashing costs
+about 0.1 s for MiniLM and 3 s for 3 GB; it is done once a process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from components.store import Digest, NotFound, Store, digest_file, digest_json, open_store
+from filters.errors import InputError
+
+Kind = Literal["encoder", "decoder"]
+
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("bert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta"), "encoder"),
+    **dict.fromkeys(("gemma", "gemma2", "gemma3_text", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"),
+                    "decoder"),
+}
+CONFIG, TOKENIZER, WEIGHTS, INDEX = "config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json"
+SMALL = (CONFIG, TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")
+MEND = "use --profile laptop, a folder with config.json, tokenizer.json and safetensors, or an s3:// prefix with those files"
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model on this machine. `hidden`: width of the vector that the head meets."""
+
+    path: Path
+    digest: Digest
+    kind: Kind
+    hidden: int
+    ref: str
+    revision: str | None
+
+    def facts(self) -> dict[str, Any]:
+        """What student.json keeps: nothing about this machine."""
+        return {"ref": self.ref, "revision": self.revision, "digest": self.digest, "kind": self.kind, "hidden": self.hidden}
+
+
+def resolve_base(ref: str, revision: str | None = None, store: Store | None = None) -> Base:
+    """The base model `ref` names, on this machine and digested.
+
+    ref: `package://<module>` (weights inside an installed package, which is never imported), a folder, an `s3://` prefix,
+    or an id on the model hub (at `revision`; a mirror under models/<id>@<revision>/ in `store` goes first).
+    InputError if it can't be had, or isn't safetensors with a known architecture and no code of its own.
+    """
+    path = _locate(ref, revision, store)
+    names, sizes = _files(path, ref)
+    digest, config = _digest(path, tuple(names), tuple(sizes))
+    kind, hidden = _kind(config, ref)
+    return Base(path, digest, kind, hidden, ref, revision)
+
+
+def _locate(ref: str, revision: str | None, store: Store | None) -> Path:
+    scheme, separator, rest = ref.partition("://")
+    if separator and scheme == "package":
+        return _in_package(rest, ref)
+    if separator and scheme in ("s3", "file"):
+        return _fetch(open_store(ref, write=False), "", ref)
+    if separator:
+        raise InputError(f"{scheme}:// is no kind of base model", where="student.baseModel", mend=MEND)
+    folder = Path(ref).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if ref.startswith(("/", ".", "~")) or ref.count("/") != 1:
+        raise InputError(f"no folder {ref}", where="student.baseModel", mend=MEND)
+    mirror = f"models/{ref}@{revision}"
+    if store is not None and revision and store.exists(f"{mirror}/{CONFIG}"):
+        return _fetch(store, f"{mirror}/", f"{store.uri}/{mirror}")
+    return _from_hub(ref, revision)
+
+
+def _in_package(module: str, ref: str) -> Path:
+    # find_spec of a top-level name reads the import system's tables and runs none of the package.
+    if not module.isidentifier() or (spec := importlib.util.find_spec(module)) is None:
+        raise InputError(f"the Python package {module!r} is not installed", where=f"student.baseModel {ref}", mend=MEND)
+    for root in spec.submodule_search_locations or ():
+        for found in sorted(Path(root).rglob(CONFIG), key=lambda path: (len(path.parts), path)):
+            if any(found.parent.glob("*.safetensors")):
+                return found.parent
+    raise InputError(f"the Python package {module!r} carries no {CONFIG} beside safetensors", where=f"student.baseModel {ref}",
+                     mend=MEND)
+
+
+def cache_folder() -> Path:
+    """Where downloaded base models lie: DISTILLERY_CACHE, or the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distillery"
+    return Path(os.environ.get("DISTILLERY_CACHE") or default) / "models"
+
+
+def _fetch(source: Store, prefix: str, ref: str) -> Path:
+    """Download once per content: the cache folder is named by the address and the etags of its files."""
+    try:
+        names = [name for name in SMALL if name in (CONFIG, TOKENIZER) or source.exists(prefix + name)]
+        if source.exists(prefix + INDEX):
+            weight_map = source.get_json(prefix + INDEX)["weight_map"]
+            names += [INDEX, *sorted({Path(str(name)).name for name in weight_map.values()})]
+        else:
+            names.append(WEIGHTS)
+        etags = {name: source.etag(prefix + name) for name in names}
+        if missing := sorted(name for name, etag in etags.items() if etag is None):
+            raise NotFound(f"{prefix}{missing[0]}")
+        target = cache_folder() / digest_json({"ref": ref, "etags": etags})
+        if not target.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+                part = Path(scratch) / "part"
+                part.mkdir()
+                for name in names:
+                    (part / name).write_bytes(source.get(prefix + name))
+                if not target.is_dir():
+                    part.rename(target)
+        return target
+    except (NotFound, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"no base model there: {error}", where=f"student.baseModel {ref}", mend=MEND) from error
+
+
+def _from_hub(ref: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    try:
+        wanted = [*SMALL, "*.safetensors", INDEX]
+        return Path(snapshot_download(ref, revision=revision, allow_patterns=wanted, etag_timeout=10))
+    except Exception as error:  # the hub client raises many kinds, also of its HTTP library; none tells the user more
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise InputError(f"can't fetch the base model {ref} from the model hub ({type(error).__name__}: {reason})",
+                         where="student.baseModel", mend=MEND) from error
+
+
+def _files(path: Path, ref: str) -> tuple[list[str], list[int]]:
+    names = [name for name in SMALL if (path / name).is_file()] + sorted(found.name for found in path.glob("*.safetensors"))
+    for wanted in (CONFIG, TOKENIZER):
+        if wanted not in names:
+            raise InputError(f"the base model lacks {wanted}", where=f"student.baseModel {ref}", mend=MEND)
+    if not any(name.endswith(".safetensors") for name in names):
+        raise InputError("the base model has no *.safetensors (other formats can run code and are refused)",
+                         where=f"student.baseModel {ref}", mend=MEND)
+    stats = [(path / name).stat() for name in names]
+    return names, [hash((stat.st_size, stat.st_mtime_ns)) for stat in stats]
+
+
+@lru_cache(maxsize=32)
+def _digest(path: Path, names: Iterable[str], stamps: Iterable[int]) -> tuple[Digest, dict[str, Any]]:
+    try:
+        config = json.loads((path / CONFIG).read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{CONFIG} is not JSON", where=f"student.baseModel {path}", mend=MEND) from error
+    return digest_json({name: digest_file(path / name) for name in names}), config
+
+
+def _kind(config: dict[str, Any], ref: str) -> tuple[Kind, int]:
+    where = f"student.baseModel {ref}"
+    if not isinstance(config, dict) or "auto_map" in config or "quantization_config" in config:
+        raise InputError("config.json asks for code of its own or a quantised model", where=where, mend=MEND)
+    kind = KINDS.get(str(config.get("model_type")))
+    if kind is None:
+        raise InputError(f"model_type {config.get('model_type')!r} is not one of {', '.join(KINDS)}", where=where, mend=MEND)
+    hidden = config.get("hidden_size", config.get("dim"))  # DistilBERT calls it dim
+    if not isinstance(hidden, int) or hidden < 1:
+        raise InputError("config.json names no hidden_size", where=where, mend=MEND)
+    return kind, hidden

@@ -1,0 +1,361 @@
+"""The adapter bundle: what training leaves, and the only way back in.
+
+A bundle is untrusted input. Files, keys, types and shapes are compared with an allowlist before a single tensor is made:
+adapter_config.json must be exactly the one that student.json implies, and the safetensors header exactly the tensors that
+base and LoRA settings imply. So a bundle carries numbers and nothing else. Plain peft + transformers load it as well.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.progress import Progress, quiet
+from components.store import Digest, NotFound, Store, canonical_json, digest_bytes
+from components.student.base import Base, Kind, resolve_base
+from components.student.calibration import Calibration
+from components.student.golden import GOLDEN
+from components.student.tokens import Preprocessing, Tokenizing
+from filters.errors import InputError
+from filters.spec import Filter, Lora, Training
+
+if TYPE_CHECKING:
+    import torch
+
+    from components.student.model import StudentModel
+
+WEIGHTS, CONFIG, STUDENT = "adapter_model.safetensors", "adapter_config.json", "student.json"
+FILES = (WEIGHTS, CONFIG, STUDENT, "calibration.json", "golden.json", "training_history.json")
+MAX_JSON, MAX_WEIGHTS = 16 * 2**20, 8 * 2**30
+GOLDEN_TOLERANCE = 1e-3
+MEND = "train it again, or restore the bundle from a copy"
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class BaseFacts(_Strict):
+    ref: str = Field(max_length=500)
+    revision: str | None = Field(max_length=200)
+    digest: Sha
+    kind: Literal["encoder", "decoder"]
+    hidden: int = Field(ge=1, le=65536)
+
+
+class StudentFacts(_Strict):
+    """student.json: everything about the student that isn't a tensor. MAE in score points."""
+
+    format: Literal[1]
+    filter: str = Field(max_length=200)
+    dimensions: list[str] = Field(min_length=1, max_length=16)
+    base: BaseFacts
+    maxLength: int = Field(ge=1, le=8192)
+    headTail: Finite | None
+    pooling: Literal["mean", "last"]
+    preprocessing: dict[str, int | float | str | None]
+    lora: Lora
+    training: dict[str, int | float | str | None]
+    split: Sha
+    trainable_parameters: int
+    train_mae: Finite
+    validation_mae: Finite
+    label_variance: Finite
+    steps: int
+    tokens: int
+    alarms: list[str] = Field(max_length=16)
+
+
+class _Curve(_Strict):
+    x: list[Finite] = Field(min_length=2, max_length=100_000)
+    y: list[Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]] = Field(min_length=2, max_length=100_000)
+
+
+class _CalibrationFile(_Strict):
+    kept: bool
+    dimensions: dict[str, _Curve]
+    validation_mae_raw: Finite
+    validation_mae_calibrated: Finite
+
+
+class _GoldenFile(_Strict):
+    texts: list[list[str]] = Field(min_length=1, max_length=64)
+    raw: list[list[Finite]] = Field(min_length=1, max_length=64)
+
+
+def adapter_config(facts: StudentFacts, suffixes: Sequence[str]) -> dict[str, Any]:
+    """adapter_config.json: what peft needs, and not a key more."""
+    decoder = facts.base.kind == "decoder"
+    return {
+        "base_model_name_or_path": facts.base.ref,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        "lora_alpha": facts.lora.alpha,
+        "lora_dropout": facts.lora.dropout,
+        "modules_to_save": ["score"] if decoder else None,
+        "peft_type": "LORA",
+        "r": facts.lora.r,
+        "revision": facts.base.revision,
+        "target_modules": list(suffixes),
+        "task_type": "SEQ_CLS" if decoder else "FEATURE_EXTRACTION",
+    }
+
+
+@dataclass
+class Student:
+    """An opened student. `tensors`: LoRA and head by bundle name, fp32."""
+
+    facts: StudentFacts
+    base: Base
+    tensors: Mapping[str, torch.Tensor]
+    calibration: Calibration
+    golden: tuple[list[tuple[str, str]], NDArray[np.float64]]
+    history: dict[str, Any]
+    device: str = "cpu"
+    _model: StudentModel | None = field(default=None, repr=False)
+
+    @property
+    def dimensions(self) -> list[str]:
+        """Their order is the order of the columns of every prediction."""
+        return self.facts.dimensions
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing(self.facts.maxLength, self.facts.headTail)
+
+    @property
+    def model(self) -> StudentModel:
+        """The merged fp32 model, built when it is first needed."""
+        if self._model is None:
+            from components.student.model import merged
+            self._model = merged(self.base, self.facts.lora, len(self.dimensions), self.tensors, self.device)
+        return self._model
+
+    def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
+        """(title, content) pairs → (n, D) raw scores, in order; neither calibrated nor clamped."""
+        from components.student.predict import raw_predictions
+        return raw_predictions(self.model, Tokenizing(self.base, self.preprocessing)(texts), progress)
+
+    def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, D) raw → (n, D) calibrated (where that helped) and clamped to 0–10."""
+        return self.calibration.apply(raw)
+
+
+def check_golden(student: Student) -> float:
+    """Scores the bundle's golden texts again; the largest difference in points. InputError above 0.001."""
+    texts, raw = student.golden
+    difference = float(np.abs(student.predict(texts) - raw).max())
+    # Written so that NaN fails.
+    if not difference <= GOLDEN_TOLERANCE:
+        raise InputError(f"the loaded student doesn't reproduce its golden predictions (off by {difference:.3g} points)",
+                         where="golden.json", mend=MEND)
+    return difference
+
+
+def bundle_files(student: Student) -> dict[str, bytes]:
+    """The six files, the same bytes for the same student."""
+    from safetensors.torch import save
+
+    from components.student.model import skeleton, target_names, target_suffixes
+    facts, calibration = student.facts, student.calibration
+    suffixes = target_suffixes(target_names(skeleton(student.base.path), facts.lora.targets))
+    curves = dict(zip(facts.dimensions, calibration.knots, strict=True)) if calibration.kept else {}
+    texts, raw = student.golden
+    files = {
+        CONFIG: adapter_config(facts, suffixes),
+        STUDENT: facts.model_dump(),
+        "calibration.json": {
+            "kept": calibration.kept,
+            "dimensions": {name: {"x": x, "y": y} for name, (x, y) in curves.items()},
+            "validation_mae_raw": calibration.mae_raw,
+            "validation_mae_calibrated": calibration.mae_calibrated,
+        },
+        "golden.json": {"texts": [list(pair) for pair in texts], "raw": raw.tolist()},
+        "training_history.json": student.history,
+    }
+    tensors = {name: student.tensors[name].contiguous() for name in sorted(student.tensors)}
+    return {WEIGHTS: save(tensors, metadata={"format": "pt"})} | {name: _pretty(value) for name, value in files.items()}
+
+
+def _pretty(value: object) -> bytes:
+    return (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def golden_texts() -> list[tuple[str, str]]:
+    return list(GOLDEN)
+
+
+def adapter_prefix(name: str) -> str:
+    """Where the bundles of filter `name` lie in the store."""
+    return f"adapters/{name}"
+
+
+def save_bundle(store: Store, name: str, student: Student) -> Digest:
+    """Commit the bundle under adapters/<name>/<digest>/; the digest covers every byte."""
+    facts = student.facts
+    return store.commit(adapter_prefix(name), bundle_files(student),
+                        {"kind": "adapter", "filter": facts.filter, "split": facts.split, "base": facts.base.digest})
+
+
+def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = None, device: str = "cpu") -> Student:
+    """The bundle adapters/<name>/<digest>, every byte verified before anything is loaded.
+
+    flt: the filter it is to serve; InputError where its dimensions are other ones or in another order. InputError for an
+    extra or missing file, altered bytes, an unknown key, a wrong shape, or a base model with another digest.
+    """
+    try:
+        folder = store.folder(adapter_prefix(name), Digest(digest))
+    except NotFound as error:
+        raise InputError(f"there is no adapter {digest[:12]}…", where=f"{store.uri}/{adapter_prefix(name)}") from error
+    folder.require(FILES)
+    for file, entry in folder.files.items():
+        _check_size(file, entry.size, folder.where)
+    return _open({file: folder.read(file) for file in FILES}, folder.where, store, flt, device)
+
+
+def load_bundle(folder: Path, *, store: Store | None = None, flt: Filter | None = None, device: str = "cpu") -> Student:
+    """A bundle that lies in a plain folder, checked as in `open_bundle`; a manifest.json beside it is verified too."""
+    where = str(folder)
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise InputError("can't read the bundle", where=where, mend="give a folder with the six files of a bundle") from error
+    if odd := sorted((names ^ set(FILES)) - {"manifest.json"}):
+        raise InputError(f"the bundle has a file too many or too few: {odd[0]}", where=where, mend=MEND)
+    for name in FILES:
+        _check_size(name, (folder / name).stat().st_size, where)
+    files = {name: (folder / name).read_bytes() for name in FILES}
+    if "manifest.json" in names:
+        listed = _json((folder / "manifest.json").read_bytes(), f"{where}/manifest.json")
+        try:
+            sums = {name: entry["sha256"] for name, entry in listed["files"].items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError("manifest.json is not one", where=where, mend=MEND) from error
+        for name, data in files.items():
+            if sums.get(name) != digest_bytes(data):
+                raise InputError(f"{name} is not the file its manifest names", where=where, mend=MEND)
+    return _open(files, where, store, flt, device)
+
+
+def _check_size(name: str, size: int, where: str) -> None:
+    if size > (MAX_WEIGHTS if name == WEIGHTS else MAX_JSON):
+        raise InputError(f"{name} is {size:,} bytes, more than a bundle may hold", where=where, mend=MEND)
+
+
+def _json(data: bytes, where: str) -> Any:
+    try:
+        return json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError("is not JSON", where=where, mend=MEND) from error
+
+
+def _parse(model: type[BaseModel], data: bytes, where: str) -> Any:
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: {first['msg']}", where=where, mend=MEND) from error
+
+
+def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filter | None, device: str) -> Student:
+    facts: StudentFacts = _parse(StudentFacts, files[STUDENT], f"{where}/{STUDENT}")
+    names = facts.dimensions
+    if len(set(names)) != len(names):
+        raise InputError("two dimensions of one name", where=f"{where}/{STUDENT}", mend=MEND)
+    if flt is not None:
+        check_dimensions(facts, flt, where)
+    pooling = {"encoder": "mean", "decoder": "last"}[facts.base.kind]
+    preprocessing = Preprocessing(facts.maxLength, facts.headTail).facts()
+    if facts.pooling != pooling or facts.preprocessing != preprocessing:
+        raise InputError("pooling or preprocessing is not what this version does", where=f"{where}/{STUDENT}",
+                         mend="train it again with this version")
+    base = resolve_base(facts.base.ref, facts.base.revision, store)
+    if base.digest != facts.base.digest:
+        raise InputError(f"the base model {base.ref} here is {base.digest[:12]}…, the adapter was trained on "
+                         f"{facts.base.digest[:12]}…", where=f"{where}/{STUDENT}", mend="get that revision of the base model")
+    tensors = _tensors(files, facts, base, where)
+    found: _CalibrationFile = _parse(_CalibrationFile, files["calibration.json"], f"{where}/calibration.json")
+    curves = found.dimensions
+    uneven = any(len(curve.x) != len(curve.y) or np.any(np.diff(curve.x) <= 0) for curve in curves.values())
+    if uneven or sorted(curves) != (sorted(names) if found.kept else []):
+        raise InputError("its curves are not one for each dimension, rising in x", where=f"{where}/calibration.json", mend=MEND)
+    knots = [(curves[name].x, curves[name].y) for name in names] if found.kept else []
+    golden: _GoldenFile = _parse(_GoldenFile, files["golden.json"], f"{where}/golden.json")
+    shapes = {len(text) for text in golden.texts}, {len(row) for row in golden.raw}
+    if len(golden.texts) != len(golden.raw) or shapes != ({2}, {len(names)}):
+        raise InputError("its texts and predictions don't match the dimensions", where=f"{where}/golden.json", mend=MEND)
+    history = _json(files["training_history.json"], f"{where}/training_history.json")
+    calibration = Calibration(found.kept, knots, found.validation_mae_raw, found.validation_mae_calibrated)
+    texts = [(title, content) for title, content in golden.texts]
+    return Student(facts, base, tensors, calibration, (texts, np.array(golden.raw, dtype=np.float64)), history, device)
+
+
+def check_dimensions(facts: StudentFacts, flt: Filter, where: str) -> None:
+    """InputError unless the student's outputs are the filter's dimensions in the filter's order."""
+    if facts.dimensions != flt.dimensions:
+        what = ("the dimensions are the filter's in another order" if sorted(facts.dimensions) == sorted(flt.dimensions)
+                else "the dimensions are not the filter's")
+        raise InputError(f"{what} ({', '.join(facts.dimensions)})", where=where, mend="train the student of this filter")
+
+
+def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where: str) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load
+
+    from components.student.model import expected_shapes, skeleton, target_names, target_suffixes
+    suffixes = target_suffixes(target_names(skeleton(base.path), facts.lora.targets))
+    wanted, found = adapter_config(facts, suffixes), _json(files[CONFIG], f"{where}/{CONFIG}")
+    if not isinstance(found, dict):
+        raise InputError("is not a JSON object", where=f"{where}/{CONFIG}", mend=MEND)
+    for key in sorted({*wanted, *found}):
+        if key not in wanted:
+            raise InputError(f"{key[:80]!r} is a key nobody needs", where=f"{where}/{CONFIG}", mend=MEND)
+        if key not in found or canonical_json(found[key]) != canonical_json(wanted[key]):
+            raise InputError(f"{key!r} is not what student.json says", where=f"{where}/{CONFIG}", mend=MEND)
+    shapes = expected_shapes(base, facts.lora, len(facts.dimensions))
+    _check_header(files[WEIGHTS], shapes, f"{where}/{WEIGHTS}")
+    tensors = load(files[WEIGHTS])
+    if bad := sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all()):
+        raise InputError(f"{bad[0]} holds numbers that are not finite", where=f"{where}/{WEIGHTS}", mend=MEND)
+    return tensors
+
+
+def _check_header(data: bytes, shapes: Mapping[str, tuple[int, int]], where: str) -> None:
+    """The safetensors header must name exactly these fp32 tensors, and the file must end where they end."""
+    size = int.from_bytes(data[:8], "little")
+    header = _json(data[8:8 + size], where) if len(data) >= 8 and size <= MAX_JSON else None
+    if not isinstance(header, dict):
+        raise InputError("is not a safetensors file", where=where, mend=MEND)
+    if header.pop("__metadata__", {"format": "pt"}) != {"format": "pt"}:
+        raise InputError("carries metadata of its own", where=where, mend=MEND)
+    if odd := sorted(header.keys() ^ shapes.keys()):
+        raise InputError(f"{odd[0]} is {'missing' if odd[0] in shapes else 'unknown'}", where=where, mend=MEND)
+    for name, shape in shapes.items():
+        entry = header[name]
+        if not isinstance(entry, dict) or entry.get("shape") != list(shape) or entry.get("dtype") != "F32":
+            raise InputError(f"{name} is not a float32 tensor of shape {shape}", where=where, mend=MEND)
+    if len(data) != 8 + size + 4 * sum(math.prod(shape) for shape in shapes.values()):
+        raise InputError("is cut short, or holds more than its tensors", where=where, mend=MEND)
+
+
+def training_facts(training: Training, precision: str) -> dict[str, Any]:
+    """The training section as it was resolved; `precision` is what "auto" came to."""
+    return training.model_dump() | {"precision": precision}
+
+
+__all__ = [
+    "FILES", "Kind", "Student", "StudentFacts", "check_dimensions", "check_golden", "load_bundle", "open_bundle", "save_bundle",
+]

@@ -1,0 +1,290 @@
+"""The student: a frozen base model, LoRA on its linear layers, pooled vectors into a bias-free fp32 head.
+
+peft makes the LoRA layers; their forward is one fused operation here (`LoraLinear`), which saves the separate low-rank
+product, scaling, sum and dtype copies: with MiniLM on two cores a third of a training step. Raw predictions need nothing
+beside the weights – no scale, no centre – so plain peft + transformers give the same numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from components.student.base import Base, Kind
+from filters.errors import InputError
+from filters.spec import Lora
+
+Precision = Literal["fp32", "bf16"]
+ADAPTER = "default"
+HEAD = {"encoder": "head.weight", "decoder": "base_model.model.score.weight"}
+
+
+class TrainableError(RuntimeError):
+    """What would be trained isn't what the configuration says; training must not start."""
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """transformers without its progress bar and its table of unused weights (the pooler, the language-model head)."""
+    from transformers.utils import logging as transformers_logging
+    bars: Any = transformers_logging
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    bars.disable_progress_bar()
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        bars.enable_progress_bar()
+
+
+def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The base model's body (no language-model head, no pooler), in eval mode, every weight frozen."""
+    from transformers import AutoModel
+    with _silent():
+        try:
+            body = AutoModel.from_pretrained(base.path, dtype=dtype, attn_implementation="sdpa", use_safetensors=True,
+                                             trust_remote_code=False, local_files_only=True)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise InputError(f"the base model can't be loaded: {str(error).splitlines()[0][:200]}",
+                             where=f"student.baseModel {base.ref}") from error
+    return _strip(body)
+
+
+def skeleton(config: Any) -> nn.Module:
+    """The body on the meta device: names and shapes, no weights. config: a folder or a transformers configuration."""
+    from transformers import AutoConfig, AutoModel, PretrainedConfig
+    if not isinstance(config, PretrainedConfig):
+        config = AutoConfig.from_pretrained(config, trust_remote_code=False, local_files_only=True)
+    maker: Any = AutoModel
+    with torch.device("meta"), _silent():
+        return _strip(maker.from_config(config, attn_implementation="sdpa", trust_remote_code=False))
+
+
+def _strip(body: Any) -> nn.Module:
+    if getattr(body, "pooler", None) is not None:
+        body.pooler = None  # unused by mean pooling: LoRA on it would never learn
+    body.config.use_cache = False
+    out: nn.Module = body.requires_grad_(False).eval()
+    return out
+
+
+def target_names(body: nn.Module, targets: str | list[str]) -> list[str]:
+    """Full names of the linear layers that get LoRA, in the model's order; InputError for a target that isn't there."""
+    linear = [name for name, module in body.named_modules() if isinstance(module, nn.Linear)]
+    if targets == "all-linear":
+        return linear
+    ends = {target: [name for name in linear if name == target or name.endswith(f".{target}")] for target in targets}
+    if missing := sorted(target for target, names in ends.items() if not names):
+        raise InputError(f"the base model has no linear layer {missing[0]!r}", where="student.lora.targets",
+                         mend="name ends of its layers' names, or all-linear")
+    chosen = {name for names in ends.values() for name in names}
+    return [name for name in linear if name in chosen]
+
+
+def target_suffixes(names: list[str]) -> list[str]:
+    """What adapter_config.json names: the layers without their index ("self_attn.q_proj"), so no pooler is caught."""
+    return sorted({re.split(r"\.\d+\.", name, maxsplit=1)[-1] for name in names})
+
+
+def _shapes(body: nn.Module, names: list[str], lora: Lora, kind: Kind, hidden: int, dims: int) -> dict[str, tuple[int, int]]:
+    prefix = "base_model.model." if kind == "encoder" else "base_model.model.model."
+    modules = dict(body.named_modules())
+    shapes: dict[str, tuple[int, int]] = {}
+    for name in names:
+        layer = modules[name]
+        assert isinstance(layer, nn.Linear)
+        shapes[f"{prefix}{name}.lora_A.weight"] = (lora.r, layer.in_features)
+        shapes[f"{prefix}{name}.lora_B.weight"] = (layer.out_features, lora.r)
+    return shapes | {HEAD[kind]: (dims, hidden)}
+
+
+def expected_shapes(base: Base, lora: Lora, dims: int) -> dict[str, tuple[int, int]]:
+    """Every tensor of a bundle by its name in adapter_model.safetensors, with its shape; from the meta device."""
+    body = skeleton(base.path)
+    return _shapes(body, target_names(body, lora.targets), lora, base.kind, base.hidden, dims)
+
+
+def expected_trainable(config: Any, lora: Lora, dims: int) -> int:
+    """How many parameters train, by arithmetic over shapes: r·(in + out) for each target, hidden for each dimension.
+
+    config: a folder or a transformers configuration. Qwen2.5-1.5B, r 16: 18,473,984 with 6 dimensions.
+    """
+    body = skeleton(config)
+    settings: Any = body.config
+    shapes = _shapes(body, target_names(body, lora.targets), lora, "encoder", settings.hidden_size, dims)
+    return sum(rows * columns for rows, columns in shapes.values())
+
+
+class LoraLinear(torch.autograd.Function):
+    """y = x Wᵀ + bias + s · x' Aᵀ Bᵀ as two accumulating products; x' is x after dropout. W is frozen."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dropped: Tensor | None, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor,
+                scaling: float) -> Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        seen = flat if dropped is None else dropped.reshape(flat.shape)
+        low = seen @ a.t()
+        out = functional.linear(flat, weight, bias).addmm_(low, b.t(), alpha=scaling)
+        ctx.save_for_backward(seen, weight, a, b, low)
+        ctx.scaling, ctx.shape, ctx.shared = scaling, x.shape, dropped is None
+        return out.view(*x.shape[:-1], weight.shape[0])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        seen, weight, a, b, low = ctx.saved_tensors
+        dy = grads[0].reshape(-1, weight.shape[0])
+        dlow = (dy @ b).mul_(ctx.scaling)
+        da = dlow.t() @ seen
+        db = (dy.t() @ low).mul_(ctx.scaling)
+        dx = dy @ weight if ctx.needs_input_grad[0] else None
+        dropped = None
+        if ctx.shared:
+            dx = None if dx is None else dx.addmm_(dlow, a)
+        elif ctx.needs_input_grad[1]:
+            dropped = (dlow @ a).view(ctx.shape)
+        return None if dx is None else dx.view(ctx.shape), dropped, None, None, da, db, None
+
+
+def _fuse(layer: Any) -> None:
+    apply: Any = LoraLinear.apply
+    linear, a, b = layer.base_layer, layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+    scaling, rate = layer.scaling[ADAPTER], getattr(layer.lora_dropout[ADAPTER], "p", 0.0)
+
+    def forward(x: Tensor, *_: Any, **__: Any) -> Tensor:
+        dropped = functional.dropout(x, rate) if rate and layer.training else None
+        out: Tensor = apply(x, dropped, linear.weight, linear.bias, a.to(x.dtype), b.to(x.dtype), scaling)
+        return out
+
+    layer.forward = forward
+
+
+class StudentModel(nn.Module):
+    """ids → scores. The body may be bf16; head and result are fp32."""
+
+    def __init__(self, body: nn.Module, head: nn.Linear, kind: Kind) -> None:
+        super().__init__()
+        self.body, self.head, self.kind = body, head, kind
+
+    def pooled(self, ids: Tensor, lengths: Tensor, *, full: bool = False) -> Tensor:
+        """(b, longest) int64 ids padded on the right and (b,) lengths → (b, hidden) fp32. full: no row is padded."""
+        states: Tensor
+        if self.kind == "decoder":
+            # A token never sees what comes after it, so padding on the right needs no mask.
+            states = self.body(input_ids=ids).last_hidden_state
+            return states[torch.arange(len(ids), device=ids.device), lengths - 1].float()
+        mask = None if full else torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        states = self.body(input_ids=ids, attention_mask=None if mask is None else mask.long()).last_hidden_state.float()
+        if mask is None:
+            return states.mean(1)
+        return (states * mask[..., None]).sum(1) / lengths[:, None]
+
+    def forward(self, ids: Tensor, lengths: Tensor, *, full: bool = False) -> Tensor:
+        """(b, longest), (b,) → (b, dimensions) fp32 raw scores."""
+        out: Tensor = self.head(self.pooled(ids, lengths, full=full))
+        return out
+
+
+def build(base: Base, lora: Lora, dims: int, *, precision: Precision = "fp32", seed: int = 0) -> StudentModel:
+    """A student ready to train: LoRA A random (by seed), B zero, head zero. Its count is asserted.
+
+    Dropout is the LoRA layers' own; the frozen body runs in eval mode, as in serving.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+    body = load_body(base, torch.bfloat16 if precision == "bf16" else torch.float32)
+    names = target_names(body, lora.targets)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=names, bias="none")
+        inject_adapter_in_model(config, body, adapter_name=ADAPTER)
+        head = nn.Linear(base.hidden, dims, bias=False)
+        nn.init.zeros_(head.weight)
+    modules = dict(body.named_modules())
+    for name in names:
+        layer: Any = modules[name]
+        layer.lora_A[ADAPTER].float()
+        layer.lora_B[ADAPTER].float()
+        _fuse(layer)
+    model = StudentModel(body, head, base.kind)
+    assert_trainable(model, expected_trainable(base.path, lora, dims))
+    return model
+
+
+def set_training(model: StudentModel, training: bool) -> None:
+    """LoRA dropout on or off; the frozen body stays in eval mode (its own dropout doubles a CPU step and gained nothing)."""
+    model.eval()
+    for module in model.modules():
+        if hasattr(module, "lora_dropout"):
+            module.training = training
+
+
+def trainable(model: StudentModel) -> dict[str, nn.Parameter]:
+    """The parameters to train, by their name in the bundle's safetensors, in the model's order."""
+    prefix = "base_model.model." if model.kind == "encoder" else "base_model.model.model."
+    found: dict[str, Any] = {}
+    parameter: Any
+    for name, parameter in model.body.named_parameters():
+        if ".lora_" in name:
+            found[prefix + name.replace(f".{ADAPTER}.", ".")] = parameter
+    found[HEAD[model.kind]] = model.head.weight
+    return found
+
+
+def assert_trainable(model: StudentModel, expected: int) -> None:
+    """TrainableError unless exactly LoRA and head train, `expected` parameters of them; called at every start and resume.
+
+    A resume that froze LoRA once trained 12,288 head parameters for six epochs, and nobody saw it.
+    """
+    ours = {id(parameter) for parameter in trainable(model).values()}
+    frozen = sorted(name for name, parameter in trainable(model).items() if not parameter.requires_grad)
+    if frozen:
+        raise TrainableError(f"{len(frozen)} adapter tensors are frozen, the first {frozen[0]}")
+    training = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    stray = sorted(name for name, parameter in training if id(parameter) not in ours)
+    if stray:
+        raise TrainableError(f"{len(stray)} tensors of the base model would be trained, the first {stray[0]}")
+    count = sum(parameter.numel() for _, parameter in training)
+    if count != expected:
+        raise TrainableError(f"{count:,} parameters would be trained where the configuration makes {expected:,}")
+
+
+def set_weights(model: StudentModel, tensors: Mapping[str, Tensor]) -> None:
+    """Copy trained tensors in; TrainableError unless names and shapes are exactly the model's."""
+    parameters = trainable(model)
+    if parameters.keys() != tensors.keys():
+        odd = sorted(parameters.keys() ^ tensors.keys())
+        raise TrainableError(f"{len(odd)} adapter tensors are missing or unknown, the first {odd[0]}")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            if parameter.shape != tensors[name].shape:
+                raise TrainableError(f"{name} has shape {tuple(tensors[name].shape)}, expected {tuple(parameter.shape)}")
+            parameter.copy_(tensors[name])
+
+
+def weights(model: StudentModel) -> dict[str, Tensor]:
+    """Copies of the trained tensors, fp32 on the CPU."""
+    return {name: parameter.detach().float().cpu().clone() for name, parameter in trainable(model).items()}
+
+
+def merged(base: Base, lora: Lora, dims: int, tensors: Mapping[str, Tensor], device: str = "cpu") -> StudentModel:
+    """The student for serving: fp32, LoRA added into the base weights, nothing to train. `tensors` as in `weights`."""
+    body = load_body(base).to(device)
+    prefix = "base_model.model." if base.kind == "encoder" else "base_model.model.model."
+    modules = dict(body.named_modules())
+    head = nn.Linear(base.hidden, dims, bias=False)
+    with torch.no_grad():
+        for name in target_names(body, lora.targets):
+            layer = modules[name]
+            assert isinstance(layer, nn.Linear)
+            a, b = (tensors[f"{prefix}{name}.lora_{part}.weight"].to(device) for part in "AB")
+            layer.weight += (b @ a) * (lora.alpha / lora.r)
+        head.weight.copy_(tensors[HEAD[base.kind]])
+    return StudentModel(body, head.to(device), base.kind).requires_grad_(False).eval()

@@ -1,0 +1,210 @@
+"""Article → token ids → batches, the same way in training and in serving.
+
+Each article is cleaned and tokenised once; ids lie in one flat int32 array, so an epoch costs slicing and no strings.
+What the model sees of a long article is fixed by `Preprocessing`, whose digest is part of every bundle.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.store import Digest, digest_json
+from components.student.base import CONFIG, TOKENIZER, Base
+from filters.errors import InputError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+VERSION = 1
+CHARS_PER_TOKEN = 32  # text beyond this many characters per kept token is never looked at, so 50 MB cost no more than 50 kB
+CHUNK = 512  # articles tokenised per call
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """maxLength: tokens kept, special ones counted. headTail: share of them from the head, None for head only."""
+
+    maxLength: int
+    headTail: float | None
+
+    def facts(self) -> dict[str, Any]:
+        body = {"version": VERSION, "template": "title, blank line, content", "unicode": "NFC",
+                "charsPerToken": CHARS_PER_TOKEN, "maxLength": self.maxLength, "headTail": self.headTail}
+        return {**body, "digest": digest_json(body)}
+
+    @property
+    def digest(self) -> Digest:
+        return Digest(self.facts()["digest"])
+
+
+def clean(text: str) -> str:
+    """NFC, control characters gone, lone surrogates replaced, runs of white space one space."""
+    text = _CONTROL.sub("", text)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def article_text(title: str, content: str, preprocessing: Preprocessing) -> str:
+    """The text that is tokenised: title, blank line, content, cut to what can possibly be kept."""
+    most = preprocessing.maxLength * CHARS_PER_TOKEN
+    if preprocessing.headTail is not None and len(content) > 4 * most:
+        content = f"{content[:2 * most]} {content[-2 * most:]}"
+    elif preprocessing.headTail is None:
+        content = content[:2 * most]
+    return f"{clean(title[:most])}\n\n{clean(content)}"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """ids: (sum of lengths,) int32; offsets: (n + 1,) int64. pad: the id that fills a batch, masked out everywhere."""
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    pad: int
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    def __getitem__(self, index: int) -> NDArray[np.int32]:
+        return self.ids[self.offsets[index]:self.offsets[index + 1]]
+
+    def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Padded on the right: (b, longest) int64 ids and (b,) int64 lengths."""
+        lengths = self.lengths[rows]
+        padded = np.full((len(rows), int(lengths.max())), self.pad, dtype=np.int64)
+        for line, row in zip(padded, rows, strict=True):
+            line[:self.offsets[row + 1] - self.offsets[row]] = self[int(row)]
+        return padded, lengths
+
+
+class Tokenizing:
+    """The base model's own tokenizer with our truncation."""
+
+    def __init__(self, base: Base, preprocessing: Preprocessing) -> None:
+        from tokenizers import Tokenizer
+        self.preprocessing = preprocessing
+        try:
+            self._tokenizer: Tokenizer = Tokenizer.from_file(str(base.path / TOKENIZER))
+        except Exception as error:  # the library raises plain Exception
+            raise InputError(f"{TOKENIZER} can't be read: {str(error)[:120]}", where=f"student.baseModel {base.ref}") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        mask = self._tokenizer.encode("a").special_tokens_mask
+        ids = self._tokenizer.encode("a").ids
+        first = mask.index(0) if 0 in mask else len(mask)
+        last = len(mask) - mask[::-1].index(0) if 0 in mask else len(mask)
+        self._prefix, self._suffix = ids[:first], ids[last:]
+        config = _read_config(base)
+        self.pad = _pad(config)
+        self._vocabulary = int(config["vocab_size"])
+        # RoBERTa's positions start after its padding id.
+        offset = 2 if "roberta" in config["model_type"] else 0
+        limit = int(config.get("max_position_embeddings", preprocessing.maxLength)) - offset
+        room = preprocessing.maxLength - len(self._prefix) - len(self._suffix)
+        if preprocessing.maxLength > limit:
+            raise InputError(f"maxLength {preprocessing.maxLength} is more than the {limit} tokens this base model can read",
+                             where="student.maxLength", mend=f"set it to {limit} or less")
+        if room < 1:
+            raise InputError(f"maxLength {preprocessing.maxLength} leaves no room for the article", where="student.maxLength")
+        self._room = room
+
+    def _cut(self, ids: list[int]) -> list[int]:
+        if len(ids) > self._room:
+            share = self.preprocessing.headTail
+            head = self._room if share is None else max(1, round(share * self._room))
+            tail = self._room - head
+            ids = ids[:head] + (ids[-tail:] if tail else [])
+        return [*self._prefix, *ids, *self._suffix]
+
+    def __call__(self, texts: Sequence[tuple[str, str]]) -> Tokens:
+        """(title, content) pairs as tokens, at most maxLength each and at least one."""
+        lengths: list[int] = []
+        pieces: list[NDArray[np.int32]] = []
+        for start in range(0, len(texts), CHUNK):
+            chunk = [article_text(title, content, self.preprocessing) for title, content in texts[start:start + CHUNK]]
+            encodings = self._tokenizer.encode_batch(chunk, add_special_tokens=False)
+            rows = [self._cut(encoding.ids) or [self.pad] for encoding in encodings]
+            lengths += map(len, rows)
+            pieces.append(np.fromiter((token for row in rows for token in row), dtype=np.int32))
+        ids = np.concatenate(pieces) if pieces else np.empty(0, np.int32)
+        if len(ids) and int(ids.max()) >= self._vocabulary:
+            raise InputError(f"the tokenizer knows token {int(ids.max())}, the base model only {self._vocabulary}",
+                             where="student.baseModel", mend="use the tokenizer that belongs to the model")
+        return Tokens(ids, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64), self.pad)
+
+
+def _read_config(base: Base) -> dict[str, Any]:
+    import json
+    config: dict[str, Any] = json.loads((base.path / CONFIG).read_text("utf-8"))
+    return config
+
+
+def _pad(config: dict[str, Any]) -> int:
+    """Any id will do, since padding is masked by length and never by id (SmolLM2 pads with its end-of-text token)."""
+    pad = config.get("pad_token_id")
+    return pad if isinstance(pad, int) and 0 <= pad < int(config["vocab_size"]) else 0
+
+
+def check_distinct(tokens: Tokens, articles: Sequence[tuple[str, str]]) -> float:
+    """Share of distinct inputs among distinct articles; InputError if truncation has made them all the same.
+
+    Once a 3,000-token prompt was cut at 1,024 tokens, every input was the same text, and training said nothing.
+    """
+    distinct = len(set(articles))
+    inputs = len({tokens[row].tobytes() for row in range(len(tokens))})
+    share = inputs / max(distinct, 1)
+    if distinct > 1 and inputs == 1:
+        raise InputError("every input is the same text after truncation", where="student.maxLength",
+                         mend="raise maxLength, or look at how the articles begin")
+    if distinct >= 20 and share < 0.5:
+        raise InputError(f"only {inputs} of {distinct} articles are still distinct after truncation", where="student.maxLength",
+                         mend="raise maxLength, or look at how the articles begin")
+    return share
+
+
+def by_length(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.int64]]:
+    """Rows longest first, in batches of at most `budget` tokens, padding counted (at least one row each)."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        rows = max(1, budget // int(lengths[order[start]]))
+        yield order[start:start + rows]
+        start += rows
+
+
+def micro_batches(rows: NDArray[np.int64], lengths: NDArray[np.int64], budget: int, spare: int) -> Iterator[NDArray[np.int64]]:
+    """One optimizer step's rows as forward passes of like length: at most `budget` tokens each, padding counted.
+
+    A new pass begins where more than `spare` tokens would be padding: about what one more pass costs. The step itself
+    stays a random sample, so bucketing changes nothing but the time.
+    """
+    order = rows[np.argsort(-lengths[rows], kind="stable")]
+    start, waste = 0, 0
+    for end in range(1, len(order) + 1):
+        if end < len(order):
+            longest = int(lengths[order[start]])
+            waste += longest - int(lengths[order[end]])
+            if waste <= spare and longest * (end - start + 1) <= budget:
+                continue
+        yield order[start:end]
+        start, waste = end, 0
+
+
+def epoch_order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of an epoch: a permutation that depends on nothing but seed and epoch."""
+    return np.random.default_rng([seed, epoch]).permutation(rows).astype(np.int64)

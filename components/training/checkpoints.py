@@ -1,0 +1,77 @@
+"""Checkpoints from which a killed training goes on and ends with the same bytes.
+
+One object per training, named by the digest of its inputs and replaced atomically, so there is never a choice between
+several. It holds no wall-clock time; when it is written changes nothing in the result.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import time
+from typing import Any, Protocol
+
+import torch
+
+from components.progress import Progress, quiet
+from components.store import Digest, NotFound, Store
+
+EVERY_SECONDS = 60.0
+COST = 20  # a save may take one part in this of the time between saves
+
+
+class Checkpoints(Protocol):
+    def load(self) -> dict[str, Any] | None: ...
+    def due(self) -> bool: ...
+    def save(self, state: dict[str, Any]) -> None: ...
+
+
+class StoreCheckpoints:
+    """checkpoints/<digest of the training's inputs>/state.pt"""
+
+    def __init__(self, store: Store, inputs: Digest, progress: Progress = quiet, every: float = EVERY_SECONDS) -> None:
+        self._store, self._key, self._progress = store, f"checkpoints/{inputs}/state.pt", progress
+        self._every, self._saved = every, time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """The last state, or None where there is none that can be read. Never runs code from the file."""
+        try:
+            data = self._store.get(self._key)
+        except NotFound:
+            return None
+        try:
+            state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            self._progress.note("the checkpoint can't be read; training starts afresh")
+            return None
+        return state or None
+
+    def due(self) -> bool:
+        return time.monotonic() - self._saved >= self._every
+
+    def save(self, state: dict[str, Any]) -> None:
+        began = time.monotonic()
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        self._store.put(self._key, buffer.getvalue())
+        self._saved = time.monotonic()
+        self._every = max(self._every, COST * (self._saved - began))
+
+    def clear(self) -> None:
+        """The bundle is committed: an empty state takes the place of the last one (a store deletes nothing)."""
+        buffer = io.BytesIO()
+        torch.save({}, buffer)
+        self._store.put(self._key, buffer.getvalue())
+
+
+class NoCheckpoints:
+    """For tests and notebooks."""
+
+    def load(self) -> dict[str, Any] | None:
+        return None
+
+    def due(self) -> bool:
+        return False
+
+    def save(self, state: dict[str, Any]) -> None:
+        pass

@@ -1,0 +1,244 @@
+"""The training loop: one file, no framework in between.
+
+An optimizer step is a random sample of `batchSize` articles, cut into forward passes of like length, so almost nothing is
+padding and the step's gradient is what one padded batch would give. The head starts from a ridge regression on the base
+model's own vectors: epoch one then begins where a linear probe ends. Validation uses the merged fp32 student that serving
+uses, so what is selected is what is served. Everything that decides the result is in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from components.progress import Progress, quiet
+from components.student.model import StudentModel, assert_trainable, set_training, set_weights, trainable, weights
+from components.student.tokens import Tokens, by_length, epoch_order, micro_batches
+from components.training.checkpoints import Checkpoints, NoCheckpoints
+from filters.errors import InputError
+from filters.spec import Training
+
+SPARE = {"cpu": 96, "cuda": 4096}  # padding tokens that cost about as much as one more forward pass
+PROBE_ARTICLES = 2048
+RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # shares of the mean eigenvalue, tried in turn
+HUBER = 1.0  # points: errors beyond it count linearly
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": lambda p, y: functional.mse_loss(p, y, reduction="sum"),
+    "mae": lambda p, y: functional.l1_loss(p, y, reduction="sum"),
+    "huber": lambda p, y: functional.huber_loss(p, y, reduction="sum", delta=HUBER),
+}
+
+
+class Validation(NamedTuple):
+    mae: float
+    rmse: float
+
+
+@dataclass
+class Fitted:
+    """best: trained tensors of the best epoch by bundle name. tokens: those trained on, padding not counted.
+
+    tokens_here, seconds: of this process alone, which may have gone on from a checkpoint.
+    """
+
+    best: dict[str, Tensor]
+    history: dict[str, Any]
+    steps: int
+    tokens: int
+    tokens_here: int
+    seconds: float
+
+
+def rate_at(step: int, steps: int, training: Training) -> float:
+    """Learning rate of optimizer step `step` (from 0) of `steps`: linear warmup, then half a cosine to zero."""
+    warmup = round(training.warmupRatio * steps)
+    if step < warmup:
+        return training.learningRate * (step + 1) / warmup
+    return training.learningRate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def on_device(tokens: Tokens, rows: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor, bool]:
+    """ids, lengths, and whether no row is padded."""
+    padded, lengths = tokens.batch(rows)
+    full = bool(lengths.min() == lengths.max())
+    return torch.from_numpy(padded).to(device), torch.from_numpy(lengths).to(device), full
+
+
+def ridge(x: Tensor, y: Tensor) -> Tensor:
+    """(hidden, D) weights without a bias for (n, hidden) x and (n, D) y, fp64; strength chosen on every fifth row."""
+    held = torch.arange(len(x)) % 5 == 4
+    values, vectors = torch.linalg.eigh(x[~held].t() @ x[~held])
+    moment = vectors.t() @ (x[~held].t() @ y[~held])
+    best, strength = math.inf, RIDGES[0]
+    for share in RIDGES:
+        weight = vectors @ (moment / (values + share * values.mean())[:, None])
+        error = float((x[held] @ weight - y[held]).square().mean()) if held.any() else 0.0
+        if error < best:
+            best, strength = error, share
+    gram = x.t() @ x
+    solved: Tensor = torch.linalg.solve(gram + torch.eye(len(gram), dtype=x.dtype) * (strength * gram.diagonal().mean()),
+                                        x.t() @ y)
+    return solved
+
+
+def fit_head(model: StudentModel, tokens: Tokens, labels: Tensor, budget: int, seed: int, progress: Progress = quiet) -> None:
+    """Set the bias-free head by ridge regression of labels on the base model's pooled vectors.
+
+    labels: (n, D) fp32. At most 2,048 articles, drawn by seed. Costs one forward pass over them.
+    """
+    rows = np.random.default_rng([seed, 0]).permutation(len(tokens))[:PROBE_ARTICLES].astype(np.int64)
+    device = model.head.weight.device
+    vectors = torch.zeros(len(rows), model.head.in_features, dtype=torch.float64)
+    done = 0
+    set_training(model, False)
+    with torch.no_grad():
+        for batch in by_length(tokens.lengths[rows], budget):
+            ids, lengths, full = on_device(tokens, rows[batch], device)
+            vectors[torch.from_numpy(batch)] = model.pooled(ids, lengths, full=full).double().cpu()
+            done += len(batch)
+            progress(done, len(rows), "articles read")
+        model.head.weight.copy_(ridge(vectors, labels[torch.from_numpy(rows).to(device)].double().cpu()).t())
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Deterministic kernels where torch has them, without the cost of filling fresh memory; warns where it has none."""
+    settings: Any = torch.utils.deterministic
+    fills, before = settings.fill_uninitialized_memory, torch.are_deterministic_algorithms_enabled()
+    settings.fill_uninitialized_memory = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        settings.fill_uninitialized_memory = fills
+
+
+class Loop:
+    """One training. `validate` gets the trained tensors and returns MAE and RMSE on the validation part, in points."""
+
+    def __init__(self, model: StudentModel, tokens: Tokens, labels: NDArray[np.float64], training: Training, *,
+                 expected: int, validate: Callable[[dict[str, Tensor]], Validation], precision: str = "fp32",
+                 checkpoints: Checkpoints | None = None, progress: Progress = quiet) -> None:
+        self.model, self.tokens, self.training = model, tokens, training
+        self.validate, self.progress, self.expected, self.precision = validate, progress, expected, precision
+        self.checkpoints = checkpoints or NoCheckpoints()
+        self.device = model.head.weight.device
+        self.labels = torch.from_numpy(labels).float().to(self.device)
+        self.per_epoch = math.ceil(len(tokens) / training.batchSize)
+        self.steps = self.per_epoch * training.epochs
+        self.parameters = list(trainable(model).values())
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=training.learningRate, weight_decay=training.weightDecay)
+        self.state: dict[str, Any] = {}
+
+    def run(self, state: dict[str, Any] | None = None) -> Fitted:
+        """Train from the start, or from a checkpoint's `state`; InputError if the loss stops being a number."""
+        assert_trainable(self.model, self.expected)
+        if state:
+            self._restore(state)
+        else:
+            fit_head(self.model, self.tokens, self.labels, self.training.tokensPerBatch, self.training.seed, self.progress)
+            torch.manual_seed(self.training.seed)
+            self.state = {"epoch": 0, "step": 0, "loss": 0.0, "tokens": 0, "best": {}, "best_mae": math.inf, "best_epoch": 0,
+                          "epochs": []}
+        assert_trainable(self.model, self.expected)
+        began, before = time.monotonic(), int(self.state["tokens"])
+        while self.state["epoch"] < self.training.epochs and not self._waited_enough():
+            self._epoch(began, before)
+            self._close_epoch()
+            self.checkpoints.save(self._snapshot())
+        done = self.state
+        history = {"epochs": done["epochs"], "best_epoch": done["best_epoch"]}
+        return Fitted(done["best"], history, sum(epoch["steps"] for epoch in done["epochs"]), done["tokens"],
+                      done["tokens"] - before, time.monotonic() - began)
+
+    def _waited_enough(self) -> bool:
+        return bool(self.state["epoch"] - self.state["best_epoch"] >= self.training.patience and self.state["epochs"])
+
+    def _epoch(self, began: float, before: int) -> None:
+        state, size = self.state, self.training.batchSize
+        order = epoch_order(len(self.tokens), self.training.seed, state["epoch"])
+        set_training(self.model, True)
+        while state["step"] < self.per_epoch:
+            step = state["step"]
+            rows = order[step * size:(step + 1) * size]
+            loss = self._step(rows, rate_at(state["epoch"] * self.per_epoch + step, self.steps, self.training))
+            state["loss"] += loss * len(rows)
+            state["tokens"] += int(self.tokens.lengths[rows].sum())
+            state["step"] += 1
+            seen = state["epoch"] * len(self.tokens) + min(state["step"] * size, len(self.tokens))
+            speed = (state["tokens"] - before) / max(time.monotonic() - began, 1e-9)
+            self.progress(seen, self.training.epochs * len(self.tokens), "articles",
+                          epoch=f"{state['epoch'] + 1}/{self.training.epochs}", tokens_per_s=round(speed),
+                          loss=state["loss"] / min(state["step"] * size, len(self.tokens)))
+            if self.checkpoints.due():
+                self.checkpoints.save(self._snapshot())
+
+    def _step(self, rows: NDArray[np.int64], rate: float) -> float:
+        """One optimizer step; the mean loss over its articles and dimensions."""
+        training, loss_of = self.training, LOSSES[self.training.loss]
+        scale = 1.0 / (len(rows) * self.labels.shape[1])
+        total = torch.zeros((), device=self.device)
+        spare = SPARE.get(self.device.type, 1024)
+        for micro in micro_batches(rows, self.tokens.lengths, training.tokensPerBatch, spare):
+            ids, lengths, full = on_device(self.tokens, micro, self.device)
+            labels = self.labels[torch.from_numpy(micro).to(self.device)]
+            loss = loss_of(self.model(ids, lengths, full=full), labels) * scale
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, training.maxGradNorm)
+        # Written so that NaN stops it, before the weights are touched.
+        if not (math.isfinite(value := total.item()) and math.isfinite(norm.item())):
+            place = f"epoch {self.state['epoch'] + 1}, step {self.state['step'] + 1}"
+            raise InputError(f"the loss is not a number any more ({place})", where="training",
+                             mend=f"lower learningRate (now {training.learningRate:g}) or set precision to fp32")
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return value
+
+    def _close_epoch(self) -> None:
+        state = self.state
+        tensors = weights(self.model)
+        found = self.validate(tensors)
+        if not math.isfinite(found.mae):
+            raise InputError(f"the validation error of epoch {state['epoch'] + 1} is not a number", where="training",
+                             mend=f"lower learningRate (now {self.training.learningRate:g})")
+        state["epochs"].append({
+            "epoch": state["epoch"] + 1, "train_loss": state["loss"] / len(self.tokens), "validation_mae": found.mae,
+            "validation_rmse": found.rmse, "steps": state["step"], "tokens": int(self.tokens.lengths.sum()),
+            "learning_rate": rate_at((state["epoch"] + 1) * self.per_epoch - 1, self.steps, self.training),
+        })
+        self.progress.note(f"epoch {state['epoch'] + 1} of {self.training.epochs}: "
+                           f"loss {state['loss'] / len(self.tokens):.4f}, validation MAE {found.mae:.4f}")
+        state["epoch"] += 1
+        if found.mae < state["best_mae"]:
+            state |= {"best": tensors, "best_mae": found.mae, "best_epoch": state["epoch"]}
+        state |= {"step": 0, "loss": 0.0}
+
+    def _snapshot(self) -> dict[str, Any]:
+        generators = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            generators["cuda"] = torch.cuda.get_rng_state(self.device)
+        return {"weights": weights(self.model), "optimizer": self.optimizer.state_dict(), "generators": generators,
+                "precision": self.precision, "loop": self.state}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        set_weights(self.model, state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["generators"]["cpu"])
+        if "cuda" in state["generators"] and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["generators"]["cuda"], self.device)
+        self.state = state["loop"]
+        self.progress.note(f"resumed in epoch {self.state['epoch'] + 1} after {self.state['step']} of {self.per_epoch} steps")

@@ -1,0 +1,128 @@
+"""The train step: a split in, an adapter bundle out, under the digest of exactly what it depends on."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import TYPE_CHECKING
+
+from components.ledger import Outcome, StepRecord, run_step
+from components.progress import Progress, quiet
+from components.store import Digest, Json, Store, digest_json
+from components.student.base import Base, resolve_base
+from filters.spec import Filter
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    import torch
+    from numpy.typing import NDArray
+
+CODE = 1  # bump when the same inputs would give another adapter
+# Dense bf16 peak, operations a second, by what the GPU calls itself.
+PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "4090": 165e12}
+
+
+def train_inputs(flt: Filter, split: str, base: str) -> dict[str, Json]:
+    """What the adapter depends on. base: digest of the base model, from `resolve_base`."""
+    return {
+        "filter": flt.name,
+        "dimensions": flt.dimensions,
+        "student": flt.spec.student.model_dump(),
+        "training": flt.spec.training.model_dump(),
+        "split": split,
+        "base": base,
+        "code": CODE,
+    }
+
+
+def train(store: Store, flt: Filter, *, split: str, progress: Progress = quiet) -> StepRecord:
+    """Train the filter's student on a split, or find it trained; outputs {"adapter": digest}.
+
+    A killed training goes on from its checkpoint and ends with the same digest. InputError for a base model that can't be
+    had, inputs that truncation made the same, or a loss that stops being a number.
+    """
+    base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, store)
+    inputs = train_inputs(flt, split, base.digest)
+    return run_step(store, "train", inputs, lambda: _work(store, flt, split, base, digest_json(inputs), progress))
+
+
+def _texts(frame: pl.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(frame["title"].to_list(), frame["content"].to_list(), strict=True))
+
+
+def _work(store: Store, flt: Filter, split: str, base: Base, inputs: Digest, progress: Progress) -> Outcome:
+    from components.articles import scores
+    from components.datasets import load_split
+    from components.student.bundle import adapter_prefix, save_bundle
+    from components.student.model import build, expected_trainable, merged
+    from components.student.predict import raw_predictions
+    from components.student.probe import choose_device, choose_precision
+    from components.student.tokens import Preprocessing, Tokenizing, check_distinct
+    from components.training.checkpoints import StoreCheckpoints
+    from components.training.finish import Part, errors, finish
+    from components.training.loop import Loop, deterministic
+
+    student, training, dims = flt.spec.student, flt.spec.training, len(flt.dimensions)
+    parts = load_split(store, split)
+    tokenizing = Tokenizing(base, Preprocessing(student.maxLength, student.headTail))
+    texts = _texts(parts.train)
+    train_part = Part(tokenizing(texts), scores(parts.train, flt.dimensions))
+    validation = Part(tokenizing(_texts(parts.validation)), scores(parts.validation, flt.dimensions))
+    share = check_distinct(train_part.tokens, texts)
+    progress.note(f"{len(texts):,} articles, {train_part.tokens.lengths.mean():.0f} tokens on average, "
+                  f"{share:.0%} still distinct after truncation")
+
+    device = choose_device()
+    checkpoints = StoreCheckpoints(store, inputs, progress)
+    state = checkpoints.load()
+    precision, why = choose_precision(training.precision, device)
+    if state:
+        precision, why = state["precision"], f"precision {state['precision']}: as in the checkpoint"
+    progress.note(why)
+    expected = expected_trainable(base.path, student.lora, dims)
+    model = build(base, student.lora, dims, precision=precision, seed=training.seed).to(device)
+    progress.note(f"{expected:,} trainable parameters, as the configuration says; {base.kind} {base.ref} on {device}")
+
+    def predict(tensors: dict[str, torch.Tensor], part: Part) -> NDArray[np.float64]:
+        return raw_predictions(merged(base, student.lora, dims, tensors, device), part.tokens)
+
+    loop = Loop(model, train_part.tokens, train_part.labels, training, expected=expected, precision=precision,
+                validate=lambda tensors: errors(predict(tensors, validation), validation.labels),
+                checkpoints=checkpoints, progress=progress)
+    with deterministic():
+        fitted = loop.run(state)
+    del model, loop
+    bundle = finish(flt, base, split, precision, expected, fitted, train_part, validation, device)
+    adapter = save_bundle(store, flt.name, bundle)
+    checkpoints.clear()
+    for alarm in bundle.facts.alarms:
+        progress.note(f"alarm: {alarm}")
+    speed = fitted.tokens_here / max(fitted.seconds, 1e-9)
+    facts: dict[str, Json] = {
+        "articles": len(texts), "tokens_per_second": round(speed, 1), "training_seconds": round(fitted.seconds, 1),
+        "peak_memory_mb": _peak_memory(), "device": device, "precision": precision,
+        "validation_mae": bundle.facts.validation_mae, "alarms": bundle.facts.alarms,
+    }
+    if device == "cuda":
+        facts |= _gpu_facts(base, speed)
+    return Outcome({"adapter": adapter}, [f"{adapter_prefix(flt.name)}/{adapter}/manifest.json"], facts)
+
+
+def _peak_memory() -> int:
+    """Largest resident size of this process so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
+
+
+def _gpu_facts(base: Base, tokens_per_second: float) -> dict[str, Json]:
+    """GPU, its peak memory in MB, and MFU: 4 operations a body weight and token (forward, and backward to activations)."""
+    import torch
+
+    from components.student.model import skeleton
+    name = torch.cuda.get_device_name()
+    body = skeleton(base.path)
+    count = sum(module.weight.numel() for module in body.modules() if isinstance(module, torch.nn.Linear))
+    peak = next((flops for key, flops in PEAK.items() if key in name), None)
+    mfu = None if peak is None else round(4 * count * tokens_per_second / peak, 4)
+    return {"gpu": name, "gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20), "mfu": mfu}

@@ -1,0 +1,42 @@
+"""Isotonic calibration: kept where it helps, left where it doesn't."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from components.student.calibration import calibrate
+
+
+def test_a_squeezed_scale_is_stretched() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.uniform(0, 10, (400, 2))
+    raw = 4 + 0.2 * labels + generator.normal(0, 0.05, labels.shape)
+    found = calibrate(raw, labels, seed=1)
+    assert found.kept
+    assert found.mae_calibrated < 0.5 < found.mae_raw
+    assert np.abs(found.apply(raw) - labels).mean() < 0.5
+    outside = found.apply(np.array([[-100.0, 100.0]]))
+    assert 0 <= outside[0, 0] < 1
+    assert 9 < outside[0, 1] <= 10
+
+
+def test_what_is_right_already_is_left_alone() -> None:
+    labels = np.random.default_rng(0).uniform(0, 10, (200, 2))
+    found = calibrate(labels, labels, seed=1)
+    assert not found.kept
+    assert found.mae_raw == 0
+    assert found.apply(np.array([[-1.0, 11.0]])).tolist() == [[0.0, 10.0]]
+
+
+def test_too_few_articles_decide_nothing() -> None:
+    labels = np.random.default_rng(0).uniform(0, 10, (20, 2))
+    assert not calibrate(labels * 0.1, labels, seed=1).kept
+
+
+def test_a_dimension_of_one_value() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.stack([np.full(100, 3.0), generator.uniform(0, 10, 100)], axis=1)
+    raw = np.stack([generator.normal(5, 1, 100), 3 + 0.2 * labels[:, 1]], axis=1)
+    found = calibrate(raw, labels, seed=1)
+    assert found.kept
+    assert np.allclose(found.apply(raw)[:, 0], 3.0)
