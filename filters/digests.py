@@ -26,8 +26,8 @@ AFTER: Mapping[Step, tuple[Step, ...]] = {
 
 PROMPT_FORMAT = 1  # bumped when filters.prompt words the same filter otherwise
 
-# Read by people, by Kubernetes or for finding the data, never by what a step computes. The prefilter is applied to the
-# articles before they get a label or a score, so it decides which articles a step sees, not what it makes of them.
+# Read by people, by Kubernetes or for finding the data, never by what one of these steps computes. The prefilter decides
+# which articles of a corpus are scored.
 STEP_FREE = frozenset(
     {
         "apiVersion",
@@ -49,7 +49,7 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
         return {"rubric": rubric_part(flt), "oracle": oracle_part(flt)}
     names = flt.dimensions
     if step == "audit":
-        return {"dimensions": names}
+        return {"dimensions": names, "duplicateJaccard": spec.split.duplicateJaccard}
     if step == "split":  # strata come from the unweighted mean, so a weight does not move an article
         return {"dimensions": names, "split": spec.split.model_dump(mode="json")}
     if step == "train":

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks, terminal escapes and lone surrogates, so that quoting bad input is harmless."""
+    return _UNPRINTABLE.sub(lambda found: " " if found[0] in "\n\r\t" else "�", text)
+
 
 class InputError(ValueError):
     """Bad input or usage. The command line prints it as one line and exits with 2; nothing has been written.
@@ -12,6 +21,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+        what, where, mend = one_line(what), one_line(where), one_line(mend)
         self.what, self.where, self.mend = what, where, mend
         text = f"{where}: {what}" if where else what
         super().__init__(f"{text}; {mend}" if mend else text)

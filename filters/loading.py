@@ -111,7 +111,9 @@ def find_filter(ref: str) -> tuple[FilePath, tuple[str, int] | None]:
         raise InputError("neither a filter's name nor a readable file", where=ascii(ref[:80])) from None
     match = _REF.fullmatch(ref)
     if match is None:
-        raise InputError(f'no file "{ref}", and not a filter\'s name', mend="give name, name/vN, or a path to a filter.yaml")
+        raise InputError(
+            f'no file "{ref[:80]}", and not a filter\'s name', mend="give name, name/vN, or a path to a filter.yaml"
+        )
     name, version = match[1], int(match[2]) if match[2] else None
     for folder in filter_folders():
         versions = _versions(folder / name)

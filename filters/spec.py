@@ -101,7 +101,7 @@ class ContentType(Strict):
 
 
 class Prefilter(Strict):
-    """What never reaches oracle or student. Patterns: Rust regex (linear time), case-insensitive, title and content."""
+    """What is left out before scoring. Patterns: Rust regex (linear time), case-insensitive, title and content."""
 
     minChars: int = Field(default=0, ge=0, le=1_000_000, description="Shortest content that is worth judging, in characters.")
     exclude: list[Pattern] = Field(default=[], max_length=256, description="An article matching any of these is left out …")
@@ -220,7 +220,7 @@ class Spec(Strict):
     contentTypes: list[ContentType] = Field(
         default=[], max_length=32, description="Kinds of article that cap the overall score."
     )
-    prefilter: Prefilter = Field(default=Prefilter(), description="What never reaches oracle or student.")
+    prefilter: Prefilter = Field(default=Prefilter(), description="What is left out before scoring.")
     oracle: Oracle = Field(description="The large model whose judgement is distilled.")
     student: Student = Field(description="The small model that learns it.")
     training: Training = Field(default=Training(), description="How the student is fitted.")

@@ -38,6 +38,7 @@ ROWS: dict[str, tuple[str, str, list[str]]] = {
     "channel": ("  oracle:", "  promotion: {channel: staging}\n  oracle:", ["promote"]),
     "student": ("{baseModel: tiny/base}", "{baseModel: tiny/base, maxLength: 128}", TRAIN),
     "training": ("  oracle:", "  training: {epochs: 5}\n  oracle:", TRAIN),
+    "similarity": ("  oracle:", "  split: {duplicateJaccard: 0.8}\n  oracle:", ["audit", "split", *TRAIN]),
     "split": ("  oracle:", "  split: {seed: 7}\n  oracle:", ["split", *TRAIN]),
     "scope": ("Whether a technology helps.", "Whether a technology is new.", ALL),
     "out of scope": ("[gadgets]", "[gadgets, toys]", ALL),
