@@ -10,7 +10,7 @@ from typing import Any
 
 from components.reporting import figures
 from components.reporting.context import Context
-from components.reporting.rules import bound_text, limit
+from components.reporting.rules import SHOWN, above, demand, state
 from components.reporting.words import (
     BASELINES,
     capital,
@@ -18,7 +18,6 @@ from components.reporting.words import (
     interval_of,
     metric,
     number,
-    passed,
     span,
     value_of,
     words,
@@ -50,35 +49,33 @@ def gates(context: Context) -> View | None:
         return None
     rows = []
     for rule in rules:
-        told, (bound, above), good = metric(rule), limit(rule, context.flt), passed(rule)
-        digits = 3 if told.percent else 2
+        told, found = metric(rule), state(rule)
+        interval, needed = rule.get("interval"), demand(rule, percent=told.percent)
+        digits = 3  # at two a value of 0.797 would read as the bound 0.80 it stays below
         value = number(rule.get("value"), digits, percent=told.percent)
-        demand = bound_text(bound, above, told.percent)
+        figure = figures.bullet(
+            rule.get("value"),
+            rule.get("bound"),
+            above=above(rule),
+            interval=interval,
+            good=found != "fail",
+            title=f"{told.title}: {value}, 95% interval {span(interval, digits, percent=told.percent)}, "
+            f"must be {needed}: {SHOWN[found]}",
+        )
         rows.append(
             {
-                "title": told.title,
-                "plain": told.plain,
-                "percent": told.percent,
+                **rule,
+                **told._asdict(),
                 "digits": digits,
-                "good": good,
-                "value": rule.get("value"),
-                "interval": rule.get("interval"),
-                "demand": demand,
-                "reason": rule.get("reason") or "",
-                "by": "worse end of the interval" if rule.get("by") == "interval" else "",
-                "figure": figures.bullet(
-                    rule.get("value"),
-                    bound,
-                    above=above,
-                    interval=rule.get("interval"),
-                    good=good,
-                    title=f"{told.title}: {value}, 95% interval {span(rule.get('interval'), digits, percent=told.percent)}, "
-                    f"must be {demand}: {'passes' if good else 'fails'}",
-                ),
+                "demand": needed,
+                "state": found,
+                "shown": SHOWN[found],
+                "order": ("fail", "pass", "not applicable").index(found),
+                "figure": "" if rule.get("metric") == "alarms" else figure,
             }
         )
-    failing = sum(not row["good"] for row in rows)
-    return {"rows": rows, "failing": failing, "passing": len(rows) - failing, "alarms": _bench(context).get("alarms") or []}
+    failing = sum(row["state"] == "fail" for row in rows)
+    return {"rows": rows, "failing": failing, "total": len(rows), "alarms": (_bench(context).get("alarms") or [])[:ROWS]}
 
 
 def errors(context: Context) -> View | None:
@@ -264,7 +261,7 @@ def truth(context: Context) -> View | None:
                 row.get("student_mae"),
                 other=row.get("label_mae"),
                 top=top,
-                title=f"{words(name)}: student {number(row.get('student_mae'))}, oracle {number(row.get('label_mae'))} from the truth",
+                title=f"{words(name)}: student {number(row.get('student_mae'))}, oracle {number(row.get('label_mae'))} off",
             ),
         }
         for name, row in dimensions.items()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from components.reporting.context import Context
-from components.reporting.rules import bound_text, limit
+from components.reporting.rules import SHOWN, demand, state
 from components.reporting.words import (
     BASELINES,
     NONE,
@@ -20,7 +20,6 @@ from components.reporting.words import (
     interval_of,
     metric,
     number,
-    passed,
     sentence,
     span,
     value_of,
@@ -48,19 +47,17 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: int = 1) ->
 
 
 def gates_table(context: Context) -> str:
+    """The gates, failed ones first; empty where there is no verdict."""
     rows = []
     for rule in (context.verdict or {}).get("rules") or []:
-        told, good = metric(rule), passed(rule)
-        bound, above = limit(rule, context.flt)
-        digits = 3 if told.percent else 2
-        value = number(rule.get("value"), digits, percent=told.percent)
+        told, found = metric(rule), state(rule)
+        value = number(rule.get("value"), 3, percent=told.percent)
         if interval_of(rule.get("interval")):
-            value += f" ({span(rule.get('interval'), digits, percent=told.percent)})"
-        reason = "" if good else plain(rule.get("reason") or "")
-        rows.append(
-            ["✅ passes" if good else "❌ **fails**", plain(told.title), value, bound_text(bound, above, told.percent), reason]
-        )
-    rows.sort(key=lambda row: row[0].startswith("✅"))
+            value += f" ({span(rule.get('interval'), 3, percent=told.percent)})"
+        reason = "" if found == "pass" else plain(rule.get("reason") or "")
+        mark = {"pass": "✅ passes", "fail": "❌ **fails**"}.get(found, SHOWN[found])
+        rows.append([mark, plain(told.title), value, demand(rule, percent=told.percent), reason])
+    rows.sort(key=lambda row: not row[0].startswith("❌"))
     return table(["Verdict", "Gate", "Value (95%)", "Must be", "Reason"], rows, right=5) if rows else ""
 
 

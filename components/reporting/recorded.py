@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from components.reporting import figures
 from components.reporting.context import Context
-from components.reporting.words import count, duration, number, value_of, words
+from components.reporting.words import NONE, count, duration, number, value_of, words
 
 View = dict[str, Any]
 ROWS = 12
+MOST = 200
+"""No list is longer than this: the page has a size to keep."""
 CHIPS = {"stop": "bad", "warn": "warn"}
 TOLD_ELSEWHERE = {"kind", "dimensions", "policy", "filter", "label_set", "frozen", "test", "rubric", "strata"}
 
@@ -26,7 +29,7 @@ def data(context: Context) -> View | None:
     )
     return {
         "facts": _facts(context),
-        "findings": [finding(item) for item in audit.get("findings") or []],
+        "findings": [finding(item) for item in (audit.get("findings") or [])[:MOST]],
         "histograms": _histograms(audit),
         "redundancy": _redundancy(audit),
         "tables": [_tally(title, rows) for title, rows in tables if rows and any(row.get("value") for row in rows)],
@@ -40,7 +43,7 @@ def _facts(context: Context) -> list[tuple[str, list[tuple[str, str]]]]:
     copies, walls, sources = (audit.get(key) or {} for key in ("duplicates", "boilerplate", "sources"))
     lengths, spoken = audit.get("lengths") or {}, audit.get("languages") or {}
     groups: list[tuple[str, list[tuple[str, str]]]] = [
-        (title, [(words(name.replace(".", " ")), value) for name, value in flatten(part, skip=TOLD_ELSEWHERE)][:ROWS])
+        (title, [(words(name.replace(".", " ")), value) for name, value in flatten(_own(part))][:ROWS])
         for title, part in (("Labels", context.label_set), ("Split", context.split))
         if part
     ]
@@ -78,6 +81,13 @@ def _facts(context: Context) -> list[tuple[str, list[tuple[str, str]]]]:
         ),
     ]
     return [(title, rows) for title, rows in groups if rows]
+
+
+def _own(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest's own counts, its rows spelled out, without what the report says elsewhere."""
+    rows = meta.get("rows")
+    own = {key: value for key, value in meta.items() if key not in TOLD_ELSEWHERE}
+    return {**rows, **{k: v for k, v in own.items() if k != "rows"}} if isinstance(rows, Mapping) else own
 
 
 def finding(found: Mapping[str, Any]) -> View:
@@ -155,6 +165,8 @@ def flatten(value: object, prefix: str = "", skip: frozenset[str] | set[str] = f
 def plain(value: object) -> str:
     if value is None:
         return "not set"
+    if isinstance(value, float) and value_of(value) is None:
+        return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -171,14 +183,14 @@ def run(context: Context) -> View | None:
             "seconds": duration((step.get("facts") or {}).get("seconds", step.get("seconds"))),
             "facts": [(words(k), v) for k, v in flatten(step.get("facts") or {}, skip={"seconds"})][:8],
         }
-        for step in context.steps
+        for step in context.steps[:MOST]
         if step.get("step") != failed
     ]
     if failed:
         rows.append({"step": failed, "did": "failed", "seconds": "", "facts": []})
     if not rows and not context.problems:
         return None
-    return {"rows": rows, "problems": list(context.problems), "failure": context.failure}
+    return {"rows": rows, "failure": context.failure}
 
 
 def settings(context: Context) -> View:
@@ -206,7 +218,7 @@ def settings(context: Context) -> View:
         ],
     }
     groups.append(("From scores to tier", {k: "\n".join(v) or "none" for k, v in verdict.items()}))
-    found = [{"title": title, "rows": list(flatten(part))} for title, part in groups]
+    found = [{"title": title, "rows": list(islice(flatten(part), MOST))} for title, part in groups]
     return {"groups": [group for group in found if group["rows"]], "digests": digests(context), "commands": commands(context)}
 
 

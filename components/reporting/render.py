@@ -6,6 +6,7 @@ All text passes through autoescape; a content security policy makes scripts iner
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from components.reporting.context import MAX_BYTES, Context
@@ -71,10 +72,10 @@ def _page(context: Context, clip: int) -> str:
             headline=HEADLINES[state],
             icon=ICONS[state],
             tone=TONES.get(state, "plain"),
-            sentence=sentence(context),
+            rest=sentence(context).removeprefix(HEADLINES[state]),
             figures=key_figures(context),
             sections=drawn,
-            absent=[title for title in absent if title not in OPTIONAL or state == "failed"],
+            absent=[title for title in absent if title not in OPTIONAL],
         )
     )
 
@@ -153,6 +154,7 @@ def _clean(page: str) -> str:
     return page.translate(odd).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+@cache
 def _environment(clip: int) -> Environment:
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup, escape
@@ -163,8 +165,8 @@ def _environment(clip: int) -> Environment:
         return escape(text) if found is None else Markup('<data value="{}">{}</data>').format(repr(found), text)
 
     def shorten(text: object, longest: int = clip) -> str:
-        told = str(text or "")
-        return told if len(told) <= longest else told[:longest].rstrip() + " …"
+        told, most = str(text or ""), min(longest, clip)
+        return told if len(told) <= most else told[:most].rstrip() + " …"
 
     env = Environment(loader=PackageLoader("components.reporting"), autoescape=True, lstrip_blocks=True)
     env.filters.update(num=exact, span=span, words=words, capital=capital, clip=shorten, whole=count)

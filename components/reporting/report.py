@@ -6,13 +6,13 @@ than its digest names, is left out and said so in the report.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from components.reporting.context import Context
 from components.store import Digest, NotFound, Store, as_digest
+from filters.errors import InputError
 from filters.spec import Filter
 
 T = TypeVar("T")
@@ -40,7 +40,8 @@ def gather(store: Store, flt: Filter | None, summary: Mapping[str, Any]) -> Cont
         except NotFound:
             problems.append(f"{what} {digest[:12]} is no longer in the store")
         except Exception as error:  # the report must come out whatever a stored object holds
-            problems.append(f"{what} {digest[:12]}: {str(error)[:300] or type(error).__name__}")
+            told = error.what if isinstance(error, InputError) else str(error) or type(error).__name__
+            problems.append(f"{what} {digest[:12]}: {told[:300]}")
         return None
 
     name = flt.name if flt else str(summary.get("name") or "")
@@ -67,7 +68,7 @@ def gather(store: Store, flt: Filter | None, summary: Mapping[str, Any]) -> Cont
             "verdict",
             lambda digest: _mapping(store.get_json(f"verdicts/{name}/{digest}.json", digest=digest, max_bytes=MAX_DOCUMENT)),
         ),
-        promoted=_promoted(store, flt, summary, problems),
+        promoted=_promoted(summary.get("promoted")),
         steps=_steps(summary.get("steps")),
         failure=summary.get("failure") or None,
         digests=_all_digests(digests, summary),
@@ -116,26 +117,10 @@ def _predictions(store: Store, digests: Mapping[str, Digest], digest: Digest, di
     }
 
 
-def _promoted(store: Store, flt: Filter | None, summary: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any] | None:
-    """What the run promoted, and what stood there before it according to the channel's history."""
-    told = summary.get("promoted")
+def _promoted(told: object) -> Mapping[str, Any] | None:
     if isinstance(told, Mapping):
         return told if told.get("adapter") else None
-    adapter = _digest(told)
-    if adapter is None:
-        return None
-    channel = flt.spec.promotion.channel if flt else "production"
-    found: dict[str, Any] = {"channel": channel, "adapter": adapter, "previous": None}
-    try:
-        pointer = _mapping(json.loads(store.get(f"channels/{flt.name if flt else ''}/{channel}.json", max_bytes=MAX_DOCUMENT)))
-    except NotFound:
-        return found
-    except Exception as error:  # as above
-        problems.append(f"channel {channel}: {str(error)[:300]}")
-        return found
-    past = [str(entry.get("adapter")) for entry in pointer.get("history") or [] if isinstance(entry, Mapping)]
-    found["previous"] = pointer.get("previous") or next((digest for digest in reversed(past) if digest != adapter), None)
-    return found
+    return {"adapter": told} if isinstance(told, str) and told else None
 
 
 def _steps(found: object) -> list[dict[str, Any]]:

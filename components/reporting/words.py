@@ -38,6 +38,7 @@ METRICS: dict[str, Metric] = {
     "dimension_spearman": Metric("Rank correlation of a dimension", "1: same order as the oracle; 0: no relation"),
     "skill": Metric("Skill over a baseline", "how much closer to the oracle than the baseline; 0: no better", True),
     "mae_vs_incumbent": Metric("Change against the adapter in use", "new mean error less the old; negative is better"),
+    "alarms": Metric("No alarms", "signs that the benchmark itself can't be trusted"),
     "n": Metric("Test articles", "articles the student is judged on"),
 }
 
@@ -118,10 +119,6 @@ def metric(rule: Mapping[str, Any]) -> Metric:
     return known._replace(title=f"{known.title} {words(argument)}")
 
 
-def passed(rule: Mapping[str, Any]) -> bool:
-    return rule.get("verdict", rule.get("passed")) in (True, "pass", "passed")
-
-
 def decision(context: Context) -> str:
     """What became of the run: failed, promoted, approve, reject, passed, audited, or unfinished."""
     if context.failure:
@@ -179,17 +176,19 @@ def _evidence(context: Context) -> str:
 
 def _misses(context: Context) -> str:
     rules = list((context.verdict or {}).get("rules") or [])
-    failing = [rule for rule in rules if not passed(rule)]
+    failing = [rule for rule in rules if rule.get("verdict") not in ("pass", "not applicable")]
     if not failing:
         return "the gates say no"
     first = metric(failing[0])
     told = f"{first.title[:1].lower()}{first.title[1:]} is {number(failing[0].get('value'), percent=first.percent)}"
+    if failing[0].get("metric") == "alarms":
+        told = str(failing[0].get("reason"))[:200]
     more = f", and {len(failing) - 1} more" if len(failing) > 1 else ""
     return f"{len(failing)} of {len(rules)} gates failed ({told}{more})"
 
 
 def sentence(context: Context) -> str:
-    """The verdict in one plain sentence, for somebody who reads nothing else."""
+    """The verdict in one plain sentence that begins with its headline, for somebody who reads nothing else."""
     state, evidence = decision(context), _evidence(context)
     tail = f": {evidence}." if evidence else "."
     if state == "failed":
@@ -198,12 +197,12 @@ def sentence(context: Context) -> str:
     if state == "promoted":
         return f"Promoted to {(context.promoted or {}).get('channel') or context.flt.spec.promotion.channel}{tail}"
     if state == "approve":
-        return f"All gates passed, and a person is to approve{tail}"
+        return f"Waiting for approval, all gates passed{tail}"
     if state == "passed":
-        return f"All gates passed{tail}"
+        return f"Passed all gates{tail}"
     if state == "reject":
         return f"Not promoted, {_misses(context)}" + (f"; {evidence}." if evidence else ".")
     if state == "audited":
         rows = count((context.audit or {}).get("rows", (context.label_set or {}).get("rows")))
-        return f"Audited {rows} labelled articles; no student was judged in this run."
-    return f"No verdict yet{tail}"
+        return f"Data audited: {rows} labelled articles; no student was judged in this run."
+    return f"Unfinished, no verdict yet{tail}"

@@ -375,8 +375,9 @@ def _verdict(flt: Filter, benchmark: dict[str, Any]) -> dict[str, Any]:
                 "bound": gate.below if gate.below is not None else gate.atLeast,
                 "interval": interval,
                 "by": gate.by,
+                "direction": "below" if gate.below is not None else "atLeast",
                 "verdict": "pass" if good else "fail",
-                "reason": "" if good else f"{held:.3f} does not reach the bound",
+                "reason": "" if good else f"{held:.3f} is not what the gate asks for",
             }
         )
     good = all(rule["verdict"] == "pass" for rule in rules)

@@ -1,0 +1,103 @@
+"""The Markdown for a pull request: short, a table a reviewer can read, and nothing in it that acts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from components.reporting.context import Context
+from components.reporting.markdown import MAX_CHARACTERS, plain, render_markdown, render_verdict
+from components.reporting.words import sentence
+
+
+def test_it_holds_verdict_gates_baselines_worst_dimensions_and_digests(rejected: Context) -> None:
+    text = render_markdown(rejected)
+    assert text.startswith("## sustainability-technology v2\n\n❌ Not promoted, 2 of 9 gates failed")
+    gates = text[text.index("| Verdict") : text.index("###")]
+    assert gates.count("❌ **fails**") == 2
+    assert gates.count("✅ passes") == 7
+    assert gates.index("❌") < gates.index("✅")
+    assert "| **This student** | 0.788 |" in text
+    assert "below 0 is better" in text
+    dimensions = text[text.index("### Dimensions") : text.index("### Tiers")]
+    assert dimensions.index("social equity impact") < dimensions.index("life cycle environmental impact")
+    assert "22 of 1,496 articles look like consent walls" in text
+    assert f"| adapter | `{rejected.digests['adapter']}` |" in text
+    assert len(text) < 10_000
+
+
+def test_the_verdict_alone_is_very_short(promoted: Context) -> None:
+    text = render_verdict(promoted)
+    assert text.startswith("✅ Promoted to production: on 150 articles")
+    assert "###" not in text
+    assert len(text) < 2_000
+
+
+def test_tables_are_tables(rejected: Context) -> None:
+    tokens = MarkdownIt("commonmark").enable("table").parse(render_markdown(rejected))
+    assert [token.type for token in tokens].count("table_open") == 6 - 1
+    rows = [token for token in tokens if token.type == "tr_open"]
+    assert len(rows) > 30
+
+
+def test_failures_and_gaps_still_render(failed: Context) -> None:
+    assert "Stopped at step train: loss is NaN" in render_markdown(failed)
+    assert "Stopped at step audit" in render_verdict(Context(filter=None, failure={"step": "audit", "message": "disk full"}))
+    assert render_markdown(Context(filter=failed.filter)).startswith("## sustainability-technology v2\n\nUnfinished")
+    odd = dataclasses.replace(failed, benchmark={"mae": math.nan, "dimensions": {"a": {"mae": None}}, "tiers": {"high": {}}})
+    assert "nan" not in render_markdown(odd).replace("NaN", "")
+    assert "| a | – | – | – | – | – |" in render_markdown(odd)
+
+
+def test_too_long_a_report_is_cut_at_a_line(rejected: Context) -> None:
+    digests = {f"name{i}": f"{i:064x}" for i in range(3_000)}
+    text = render_markdown(dataclasses.replace(rejected, digests=digests))
+    assert len(text) < MAX_CHARACTERS
+    assert text.endswith("|\n\n… the rest is in the HTML report.\n")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=60) | st.sampled_from(
+    ["@everyone", "![x](https://example.org/x.png)", "[a](javascript:x)", "https://example.org", "| a |", "`code`",
+     "<img src=x>", "# h", "a\n\n# b", "\\| x", "\ud800", "www.example.org"]
+))  # fmt: skip
+def test_no_text_means_anything(odd: str) -> None:
+    escaped = plain(odd)
+    escaped.encode()
+    assert "\n" not in escaped
+    assert "@" not in escaped.replace("&#64;", "")
+    tokens = MarkdownIt("commonmark").enable("table").parse(f"| a |\n| --- |\n| x{escaped} |\n")
+    kinds = {child.type for token in tokens for child in token.children or []}
+    assert kinds <= {"text", "text_special"}
+    assert sum(token.type == "td_open" for token in tokens) == 1
+
+
+def test_the_sentence_gives_the_reason(rejected: Context, promoted: Context) -> None:
+    assert sentence(rejected).startswith(
+        "Not promoted, 2 of 9 gates failed (gap from training to validation is 17%, and 1 more); on 150"
+    )
+    assert sentence(promoted) == (
+        "Promoted to production: on 150 articles it has never seen, the student is on average 0.79 points of 10 from the "
+        "oracle, 17% closer than the best simple baseline (word counts, TF-IDF ridge)."
+    )
+
+
+def test_the_sentence_of_every_other_end(rejected: Context, promoted: Context) -> None:
+    waiting = dataclasses.replace(promoted, promoted=None, verdict={**(promoted.verdict or {}), "decision": "approve"})
+    assert sentence(waiting).startswith("Waiting for approval, all gates passed: on 150 articles")
+    passed = dataclasses.replace(promoted, promoted=None)
+    assert sentence(passed).startswith("Passed all gates: on 150 articles")
+    worse = {**(rejected.benchmark or {}), "mae": 1.2}
+    assert "26% further off than the best simple baseline" in sentence(dataclasses.replace(rejected, benchmark=worse))
+    alarm = {
+        "rules": [{"metric": "alarms", "verdict": "fail", "value": 1, "reason": "predictor ignores its input"}],
+        "decision": "reject",
+    }
+    assert "1 of 1 gates failed (predictor ignores its input)" in sentence(dataclasses.replace(rejected, verdict=alarm))
+    many = dataclasses.replace(rejected, failure={"step": "train", "message": "first line\nTraceback, much longer"})
+    assert sentence(many) == "Stopped at step train: first line."
+    assert sentence(Context(filter=rejected.filter)) == "Unfinished, no verdict yet."
