@@ -81,12 +81,15 @@ def benchmark_document(
         found = measure(ours, weights)
         found |= _gaps(about.student, found["mae"])
         w = np.ones((1, ours.n)) if weights is None else weights
+        total = w.sum(axis=1)
         for name, other in others.items():
-            error = np.abs(other.predictions - labels).mean(axis=1)
+            theirs = w @ np.abs(other.predictions - labels).mean(axis=1) / total
+            found[f"baselines.{name}.mae"] = theirs
             with np.errstate(divide="ignore", invalid="ignore"):
-                found[f"baselines.{name}.skill"] = 1 - found["mae"] / (w @ error / w.sum(axis=1))
+                found[f"baselines.{name}.skill"] = 1 - found["mae"] / theirs
         if rival is not None:
-            found["incumbent.difference"] = w @ (rival[0] - rival[1]) / w.sum(axis=1)
+            found["incumbent.mae"] = w @ rival[1] / total
+            found["incumbent.difference"] = w @ (rival[0] - rival[1]) / total
         for group in groups:
             for name, values in slice_measures(ours, group, w).items():
                 for i in range(len(group.values)):
@@ -139,7 +142,7 @@ def _gaps(student: Mapping[str, Any], mae: Floats) -> dict[str, Floats]:
 
 def _intervals(ours: Judged, ranges: Mapping[str, Any]) -> dict[str, Any]:
     """Those that are read by path; shares of few articles widened, and none for what the test set has no part in."""
-    spans = {path: span for path, span in ranges.items() if not path.startswith(("slices.", "incumbent."))}
+    spans = {path: span for path, span in ranges.items() if not path.startswith("slices.")}
     del spans["train_val_gap"]
     places = np.arange(len(ours.tiers))
     labelled, predicted = ours.tier_labels[:, None], ours.tier_predictions[:, None]
@@ -215,7 +218,7 @@ def _incumbent(
     found: dict[str, Any] = {"adapter": incumbent.adapter, **dict.fromkeys(names), "seen": incumbent.seen}
     if rival is None or incumbent.predictions is None:
         return {**found, "reason": incumbent.reason or "it judges none of this filter's dimensions"}
-    found |= {"mae": float(rival[1].mean()), "difference": point["incumbent.difference"]}
+    found |= {"mae": point["incumbent.mae"], "difference": point["incumbent.difference"]}
     found["interval"] = ranges["incumbent.difference"]
     if set(flt.dimensions) <= set(incumbent.dimensions):
         order = [incumbent.dimensions.index(name) for name in flt.dimensions]

@@ -110,6 +110,7 @@ def test_the_incumbent_is_judged_on_the_same_articles_paired(house, flt, readers
     assert rival["mae"] == pytest.approx(alone["mae"])
     assert rival["overall_mae"] == pytest.approx(alone["overall_mae"])
     assert rival["difference"] == pytest.approx(found["mae"] - alone["mae"])
+    assert found["intervals"]["incumbent.mae"] == alone["intervals"]["mae"]  # the same draws
     low, high = rival["interval"]
     assert low < rival["difference"] < high < 0
     spread = found["intervals"]["mae"][1] - alone["intervals"]["mae"][0]
