@@ -14,13 +14,12 @@ import json
 import math
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from components.rejects import Reject, Rejects
 from components.store import Digest, digest_json
 from filters.errors import InputError
 
@@ -29,12 +28,43 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+__all__ = [
+    "Article",
+    "Label",
+    "Reject",
+    "Rejects",
+    "article_digest",
+    "clean",
+    "frame_labels",
+    "label_frame",
+    "parse_max_rejects",
+    "read_articles",
+    "read_frame",
+    "read_labels",
+    "references",
+    "scores",
+    "write_frame",
+]
+
 MAX_CHARACTERS = 1_000_000
 MAX_FRAME = 4 * 2**30
 TEXT_COLUMNS = ("article", "id", "title", "content", "source", "language", "url", "published", "content_type")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_COLUMNS = frozenset({"id", "title", "content", "source", "language", "url", "published", "published_date",
-                      "content_type", "scores", "reference"})
+_COLUMNS = frozenset(
+    {
+        "id",
+        "title",
+        "content",
+        "source",
+        "language",
+        "url",
+        "published",
+        "published_date",
+        "content_type",
+        "scores",
+        "reference",
+    }
+)
 
 
 def clean(text: str) -> str:
@@ -74,67 +104,13 @@ class Label:
     content_type: str | None = None
 
 
-class Reject(NamedTuple):
-    file: str
-    line: int
-    reason: str
-
-
-class Rejects:
-    """Counts bad rows; keeps the first 10,000 and, where `path` is given, writes each to that JSONL file.
-
-    rows: rows read so far, bad ones included. collapsed: rows that repeat an earlier one exactly.
-    """
-
-    KEEP = 10_000
-
-    def __init__(self, path: Path | None = None) -> None:
-        self.path = path
-        self.rows = self.count = self.collapsed = 0
-        self.first: list[Reject] = []
-        self.reasons: Counter[str] = Counter()
-        self._out: IO[bytes] | None = None
-
-    def add(self, file: Path, line: int, reason: str) -> None:
-        self.count += 1
-        reject = Reject(file.name, line, reason)
-        # Numbers and quoted parts differ from row to row; the table of reasons must not grow with the file.
-        self.reasons[re.sub(r"'[^']*'|[\d.,]+", "…", reason)[:80] if len(self.reasons) < 1_000 else "other"] += 1
-        if len(self.first) < self.KEEP:
-            self.first.append(reject)
-        if self.path is not None:
-            if self._out is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._out = self.path.open("wb")
-            self._out.write(_reject_line(reject))
-
-    def jsonl(self) -> bytes:
-        """The kept rejects as JSON Lines {file, line, reason}."""
-        return b"".join(map(_reject_line, self.first))
-
-    def close(self) -> None:
-        if self._out is not None:
-            self._out.close()
-            self._out = None
-
-    def __enter__(self) -> Rejects:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
-
-
-def _reject_line(reject: Reject) -> bytes:
-    return (json.dumps(reject._asdict(), ensure_ascii=False) + "\n").encode()
-
-
 def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
     """Yield the articles of a JSONL, JSONL.gz or Parquet file, memory flat; bad rows go to `rejects`.
 
     InputError if the file as a whole is unusable, or (at the end) if not one row was good.
     """
     from components.tables import read_rows
+
     path, seen, good = Path(path), dict[int, int](), 0
     for line, row, fault in read_rows(path, _COLUMNS, ("reference.",)):
         rejects.rows += 1
@@ -159,14 +135,14 @@ def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
         raise _stopped(path, rejects, "no row is an article")
 
 
-def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects,
-                max_rejects: str = "0") -> Iterator[Label]:
+def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects, max_rejects: str = "0") -> Iterator[Label]:
     """Yield labelled articles, each with exactly one score in 0 to 10 per dimension, in the order of `dimensions`.
 
     max_rejects: how many bad rows to go on without, "20" or "1%"; more of them raise InputError once the file is read,
     so nothing may be written before the iterator has ended. An id used for two texts or two scores raises at once.
     """
     from components.tables import read_rows
+
     allowed = parse_max_rejects(max_rejects)
     path, seen, dims = Path(path), dict[str, tuple[int, Digest, Label]](), list(dimensions)
     for line, row, fault in read_rows(path, _COLUMNS, ("score.", "reference.")):
@@ -183,15 +159,22 @@ def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects
         if earlier := seen.get(label.article.id):
             if earlier[1] != digest or earlier[2].scores != label.scores:
                 other = "text" if earlier[1] != digest else "scores"
-                raise InputError(f"id '{label.article.id}' has other {other} in line {earlier[0]}",
-                                 where=f"{path}:{line}", mend="give each article its own id, once")
+                raise InputError(
+                    f"id '{label.article.id}' has other {other} in line {earlier[0]}",
+                    where=f"{path}:{line}",
+                    mend="give each article its own id, once",
+                )
             rejects.collapsed += 1
             continue
         seen[label.article.id] = (line, digest, label)
         yield label
     if rejects.count > (allowed * rejects.rows if "%" in max_rejects else allowed):
-        raise _stopped(path, rejects, f"{rejects.count:,} of {rejects.rows:,} rows are bad",
-                       "mend them, or go on without them: --max-rejects 20 or --max-rejects 1%")
+        raise _stopped(
+            path,
+            rejects,
+            f"{rejects.count:,} of {rejects.rows:,} rows are bad",
+            "mend them, or go on without them: --max-rejects 20 or --max-rejects 1%",
+        )
     if not seen:
         raise _stopped(path, rejects, "no row is a label")
 
@@ -204,8 +187,11 @@ def parse_max_rejects(text: str) -> float:
     except ValueError:
         value = -1
     if not 0 <= value < math.inf or ("%" in text and value > 1):
-        raise InputError(f"{text!r} is neither a count nor a percentage", where="--max-rejects",
-                         mend="write --max-rejects 20 or --max-rejects 1%")
+        raise InputError(
+            f"{text!r} is neither a count nor a percentage",
+            where="--max-rejects",
+            mend="write --max-rejects 20 or --max-rejects 1%",
+        )
     return value
 
 
@@ -221,9 +207,15 @@ def _article(row: dict[str, Any]) -> Article:
     if len(title) + len(content) > MAX_CHARACTERS:
         raise ValueError(f"has {len(title) + len(content):,} characters, more than {MAX_CHARACTERS:,}")
     return Article(
-        id=_plain(row, "id") or article_digest(title, content)[:16], title=title, content=content,
-        source=_plain(row, "source"), language=_plain(row, "language"), url=_plain(row, "url"),
-        published=_plain(row, "published") or _plain(row, "published_date"), reference=_reference(row))
+        id=_plain(row, "id") or article_digest(title, content)[:16],
+        title=title,
+        content=content,
+        source=_plain(row, "source"),
+        language=_plain(row, "language"),
+        url=_plain(row, "url"),
+        published=_plain(row, "published") or _plain(row, "published_date"),
+        reference=_reference(row),
+    )
 
 
 def _text(row: dict[str, Any], key: str) -> str:
@@ -308,6 +300,7 @@ def _shown(value: Any) -> str:
 def label_frame(labels: Iterable[Label], dimensions: Sequence[str]) -> pl.DataFrame:
     """One row per label: TEXT_COLUMNS, `score.<dimension>` Float64, `reference.<dimension>` where any row has one."""
     import polars as pl
+
     rows = list(labels)
     columns: dict[str, Any] = {name: [] for name in TEXT_COLUMNS}
     for label in rows:
@@ -353,6 +346,7 @@ def references(frame: pl.DataFrame, dimensions: Sequence[str]) -> NDArray[np.flo
 
 def _matrix(frame: pl.DataFrame, prefix: str, dimensions: Sequence[str], *, nulls: bool = False) -> NDArray[np.float64]:
     import numpy as np
+
     try:
         _match([name.removeprefix(prefix) for name in frame.columns if name.startswith(prefix)], dimensions)
     except ValueError as error:
@@ -379,12 +373,12 @@ def read_frame(data: bytes) -> pl.DataFrame:
     import pyarrow.parquet as pq
 
     from components.tables import FREE_BYTES, MAX_RATIO
+
     try:
         metadata = pq.read_metadata(io.BytesIO(data))
         size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
         if size > min(MAX_FRAME, max(FREE_BYTES, MAX_RATIO * len(data))) or metadata.num_rows > len(data) + 100_000:
-            raise InputError(f"the table would unpack from {len(data):,} bytes to {size:,}",
-                             mend="look at what made it")
+            raise InputError(f"the table would unpack from {len(data):,} bytes to {size:,}", mend="look at what made it")
         return pl.read_parquet(io.BytesIO(data))
     except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
         raise InputError(f"is not a readable Parquet table: {str(error)[:200]}") from error

@@ -125,13 +125,18 @@ class FileObjects:
             yield
         except OSError as error:
             if error.errno in _FULL:
-                raise StoreError("the disk is full; nothing was written", where=str(path),
-                                 mend="free some space, or choose another place with --store") from error
+                raise StoreError(
+                    "the disk is full; nothing was written",
+                    where=str(path),
+                    mend="free some space, or choose another place with --store",
+                ) from error
             if error.errno in _REFUSED:
-                raise StoreError(f"can't be written: {error.strerror}", where=str(path),
-                                 mend="choose another place with --store") from error
-            raise StoreError(f"can't be written: {error.strerror or error}", where=str(path),
-                             mend="check the store's address") from error
+                raise StoreError(
+                    f"can't be written: {error.strerror}", where=str(path), mend="choose another place with --store"
+                ) from error
+            raise StoreError(
+                f"can't be written: {error.strerror or error}", where=str(path), mend="check the store's address"
+            ) from error
 
 
 def _rename(temporary: Path, target: Path) -> None:

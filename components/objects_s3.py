@@ -32,9 +32,14 @@ def make_client() -> Any:
     """A client that follows the usual AWS variables; path-style addresses where an endpoint is given."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     # Checksums only where S3 requires them: stand-ins refuse the trailing ones, and every reader here verifies sha256.
-    config = Config(retries={"max_attempts": 5, "mode": "standard"}, connect_timeout=5, read_timeout=60,
-                    request_checksum_calculation="when_required", response_checksum_validation="when_required",
-                    s3={"addressing_style": "path" if endpoint else "auto"})
+    config = Config(
+        retries={"max_attempts": 5, "mode": "standard"},
+        connect_timeout=5,
+        read_timeout=60,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if endpoint else "auto"},
+    )
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     return boto3.client("s3", endpoint_url=endpoint, region_name=region, config=config)
 
@@ -120,15 +125,19 @@ class S3Objects:
             if lost:
                 raise Conflict(f"{key} was changed by another process")
             _wait(attempt)
-        raise StoreError("doesn't answer; whether the write took place is unknown", where=f"{self.uri}/{key}",
-                         mend="run again: a finished write is recognised")
+        raise StoreError(
+            "doesn't answer; whether the write took place is unknown",
+            where=f"{self.uri}/{key}",
+            mend="run again: a finished write is recognised",
+        )
 
     def keys(self, prefix: str) -> Iterator[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix + (f"{prefix}/" if prefix else ""))
+            Bucket=self._bucket, Prefix=self._prefix + (f"{prefix}/" if prefix else "")
+        )
         for page in pages:
             for entry in page.get("Contents", []):
-                key = entry["Key"][len(self._prefix):]
+                key = entry["Key"][len(self._prefix) :]
                 if not key.startswith("probe/"):
                     yield key
 
@@ -145,8 +154,11 @@ class S3Objects:
                 except _Refused:
                     refused = True
                 if not refused:
-                    raise StoreError(f"ignores {next(iter(condition))} on writes: two promotions could both win",
-                                     where=self.uri, mend="use a server with conditional writes (S3, MinIO, Ceph, …)")
+                    raise StoreError(
+                        f"ignores {next(iter(condition))} on writes: two promotions could both win",
+                        where=self.uri,
+                        mend="use a server with conditional writes (S3, MinIO, Ceph, …)",
+                    )
             self._conditional = True
 
     def _call(self, request: Callable[[], T], key: str = "") -> T:

@@ -74,8 +74,10 @@ def as_digest(text: str, where: str = "") -> Digest:
 def check_key(key: str) -> str:
     """`key` itself; InputError if it could climb out of the store or isn't portable between file systems and S3."""
     if len(key) > 900 or not _KEY.fullmatch(key):
-        raise InputError(f"{key[:120]!r} can't be a name in the store",
-                         mend="use letters, digits and . _ @ = -, no leading dot or slash, no '..'")
+        raise InputError(
+            f"{key[:120]!r} can't be a name in the store",
+            mend="use letters, digits and . _ @ = -, no leading dot or slash, no '..'",
+        )
     return key
 
 
@@ -168,8 +170,10 @@ class Store:
         where = f"{self.uri}/{key}"
         manifest = parse_json(self.get(key, digest=digest, max_bytes=MAX_MANIFEST), where)
         try:
-            files = {check_key(name): FileEntry(as_digest(entry["sha256"]), int(entry["size"]))
-                     for name, entry in manifest["files"].items()}
+            files = {
+                check_key(name): FileEntry(as_digest(entry["sha256"]), int(entry["size"]))
+                for name, entry in manifest["files"].items()
+            }
             meta = dict(manifest["meta"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(f"is not a manifest: {error}", where=where) from error
@@ -210,8 +214,7 @@ class Folder:
         return self.files[name]
 
     def _missing(self, name: str) -> StoreError:
-        return StoreError(f"lacks {name!r}, which its manifest names", where=self.where,
-                          mend="redo the step that wrote it")
+        return StoreError(f"lacks {name!r}, which its manifest names", where=self.where, mend="redo the step that wrote it")
 
     def read(self, name: str) -> bytes:
         """The file's bytes, verified in size and digest."""
@@ -260,14 +263,19 @@ class Folder:
 
 
 def _altered(uri: str, key: str, digest: Digest, found: Digest) -> StoreError:
-    return StoreError(f"holds other bytes than its digest names (sha256 {found[:12]}…, expected {digest[:12]}…)",
-                      where=f"{uri}/{key}", mend="restore it from a copy, or delete it and redo the step that wrote it")
+    return StoreError(
+        f"holds other bytes than its digest names (sha256 {found[:12]}…, expected {digest[:12]}…)",
+        where=f"{uri}/{key}",
+        mend="restore it from a copy, or delete it and redo the step that wrote it",
+    )
 
 
 def parse_json(data: bytes, where: str) -> Json:
     """JSON in UTF-8; NaN, infinities and nesting too deep are refused with StoreError."""
+
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
+
     try:
         return json.loads(data.decode("utf-8"), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
@@ -279,14 +287,18 @@ def open_store(uri: str, *, write: bool = True) -> Store:
     scheme, separator, _ = uri.partition("://")
     if separator and scheme == "s3":
         from components.objects_s3 import S3Objects
+
         parts = urlsplit(uri)
         prefix = parts.path.strip("/")
         if prefix:
             check_key(prefix)
         return Store(S3Objects(parts.netloc, prefix, write=write))
     if separator and scheme != "file":
-        raise StoreError(f"{scheme}:// is not a kind of store", where=uri, mend="use file:///path, a path, or s3://bucket/prefix")
+        raise StoreError(
+            f"{scheme}:// is not a kind of store", where=uri, mend="use file:///path, a path, or s3://bucket/prefix"
+        )
     from components.objects_file import FileObjects
+
     if separator:
         parts = urlsplit(uri)
         if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):

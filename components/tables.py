@@ -71,11 +71,11 @@ def _gzip_rows(path: Path, size: int) -> Iterator[Row]:
                 line = row.line
                 yield row
     except EOFError as error:
-        raise InputError(f"is cut short: its gzip data end after line {line}", where=str(path),
-                         mend="copy or download it again") from error
+        raise InputError(
+            f"is cut short: its gzip data end after line {line}", where=str(path), mend="copy or download it again"
+        ) from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"is damaged after line {line}: {error}", where=str(path),
-                         mend="copy or download it again") from error
+        raise InputError(f"is damaged after line {line}: {error}", where=str(path), mend="copy or download it again") from error
 
 
 def _json_rows(path: Path, stream: IO[bytes], size: int) -> Iterator[Row]:
@@ -88,8 +88,9 @@ def _json_rows(path: Path, stream: IO[bytes], size: int) -> Iterator[Row]:
             length += len(more)
             whole = more.endswith(b"\n")
         if length >= HUGE_LINE:
-            raise InputError(f"is longer than {HUGE_LINE // 2**20} MB", where=f"{path}:{number}",
-                             mend="give JSON Lines: one article a line")
+            raise InputError(
+                f"is longer than {HUGE_LINE // 2**20} MB", where=f"{path}:{number}", mend="give JSON Lines: one article a line"
+            )
         total += length
         _refuse_bomb(path, total, number, size)
         if number == 1:
@@ -101,8 +102,7 @@ def _json_rows(path: Path, stream: IO[bytes], size: int) -> Iterator[Row]:
             found += 1
             row = _json_row(number, text)
             if found == 1 and text[:1] == b"[" and not row.value:
-                raise InputError("is a JSON list, not JSON Lines", where=str(path),
-                                 mend=f"convert it: jq -c '.[]' {path.name}")
+                raise InputError("is a JSON list, not JSON Lines", where=str(path), mend=f"convert it: jq -c '.[]' {path.name}")
             yield row
     if not found:
         raise InputError("has no rows", where=str(path), mend="give a file with one article a line")
@@ -128,8 +128,11 @@ def _json_row(number: int, line: bytes) -> Row:
 
 def _refuse_bomb(path: Path, decoded: int, rows: int, size: int) -> None:
     if (decoded > FREE_BYTES and decoded > MAX_RATIO * size) or rows > size + 1_000:
-        raise InputError(f"unpacks to more than {MAX_RATIO} times its size, as only a bomb does",
-                         where=str(path), mend="look at what made this file")
+        raise InputError(
+            f"unpacks to more than {MAX_RATIO} times its size, as only a bomb does",
+            where=str(path),
+            mend="look at what made this file",
+        )
 
 
 def _parquet_rows(path: Path, size: int, columns: frozenset[str], prefixes: tuple[str, ...]) -> Iterator[Row]:
@@ -154,8 +157,7 @@ def _parquet_rows(path: Path, size: int, columns: frozenset[str], prefixes: tupl
         raise InputError(f"is a damaged Parquet file: {reason}", where=str(path), mend="write it again") from error
 
 
-def _wanted(path: Path, file: pq.ParquetFile, size: int, columns: frozenset[str],
-            prefixes: tuple[str, ...]) -> list[str]:
+def _wanted(path: Path, file: pq.ParquetFile, size: int, columns: frozenset[str], prefixes: tuple[str, ...]) -> list[str]:
     metadata = file.metadata
     decoded = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
     _refuse_bomb(path, decoded, metadata.num_rows, size)
@@ -165,8 +167,11 @@ def _wanted(path: Path, file: pq.ParquetFile, size: int, columns: frozenset[str]
     if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
         raise InputError(f"has column {twice[0]!r} twice", where=str(path))
     if "content" not in schema.names:
-        raise InputError(f"has no column 'content' (it has {', '.join(schema.names[:12])})", where=str(path),
-                         mend="rename the column that holds the article's text")
+        raise InputError(
+            f"has no column 'content' (it has {', '.join(schema.names[:12])})",
+            where=str(path),
+            mend="rename the column that holds the article's text",
+        )
     if not _is_text(schema.field("content").type):
         raise InputError(f"column 'content' is {schema.field('content').type}, not text", where=str(path))
     return [name for name in schema.names if name in columns or name.startswith(prefixes)]
@@ -174,8 +179,13 @@ def _wanted(path: Path, file: pq.ParquetFile, size: int, columns: frozenset[str]
 
 def _is_text(kind: Any) -> bool:
     import pyarrow as pa
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-                or (pa.types.is_dictionary(kind) and _is_text(kind.value_type)))
+
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or (pa.types.is_dictionary(kind) and _is_text(kind.value_type))
+    )
 
 
 def _kind(value: Any) -> str:

@@ -27,8 +27,7 @@ def gate_inputs(flt: Filter, adapter: str, benchmark: str) -> dict[str, Json]:
     return {"filter": flt.name, "adapter": adapter, "benchmark": benchmark, "parts": parts(flt, "gate"), "code": CODE}
 
 
-def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str = "",
-         progress: Progress = quiet) -> StepRecord:
+def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str = "", progress: Progress = quiet) -> StepRecord:
     """Judges a benchmark; outputs {"verdict": digest, "decision": "promote" | "approve" | "reject"}.
 
     test: the test digest the caller believes in; checked if given. InputError where the benchmark is of another adapter,
@@ -44,10 +43,20 @@ def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str =
         good = passed(results)
         decision = ("approve" if flt.spec.promotion.approval == "required" else "promote") if good else "reject"
         incumbent = document.get("incumbent")
-        verdict = canonical_json({
-            "format": 1, "filter": flt.name, "adapter": adapter, "test": frozen, "benchmark": benchmark,
-            "policy": step_digest(flt, "gate"), "incumbent": incumbent["adapter"] if incumbent else None,
-            "rules": [result.to_json() for result in results], "passed": good, "decision": decision})
+        verdict = canonical_json(
+            {
+                "format": 1,
+                "filter": flt.name,
+                "adapter": adapter,
+                "test": frozen,
+                "benchmark": benchmark,
+                "policy": step_digest(flt, "gate"),
+                "incumbent": incumbent["adapter"] if incumbent else None,
+                "rules": [result.to_json() for result in results],
+                "passed": good,
+                "decision": decision,
+            }
+        )
         digest = digest_bytes(verdict)
         store.put(verdict_key(flt.name, digest), verdict)
         for result in results:
@@ -71,14 +80,19 @@ def frozen_test(store: Store, flt: Filter, adapter: str) -> str:
         listed = store.get_json(f"datasets/frozen/{flt.name}/{digest_json(policy)}.json")
         known = [entry["digest"] for entry in listed["lineages"]]
     except NotFound as error:
-        raise InputError(f"{error}, so the test set of adapter {adapter[:12]} can't be told", where=store.uri,
-                         mend=AGAIN) from error
+        raise InputError(
+            f"{error}, so the test set of adapter {adapter[:12]} can't be told", where=store.uri, mend=AGAIN
+        ) from error
     except (KeyError, TypeError) as error:
-        raise InputError(f"its manifests don't name what it was made from: {error!r}", where=f"adapter {adapter[:12]}",
-                         mend="train again") from error
+        raise InputError(
+            f"its manifests don't name what it was made from: {error!r}", where=f"adapter {adapter[:12]}", mend="train again"
+        ) from error
     if frozen not in known:
-        raise InputError(f"its split has a test set other than any that {flt.name} froze", where=f"adapter {adapter[:12]}",
-                         mend="redo the split in this store")
+        raise InputError(
+            f"its split has a test set other than any that {flt.name} froze",
+            where=f"adapter {adapter[:12]}",
+            mend="redo the split in this store",
+        )
     return test
 
 
@@ -88,8 +102,9 @@ def _benchmark(store: Store, flt: Filter, adapter: str, test: str, digest: str) 
     try:
         document: dict[str, Any] = store.get_json(key, digest=as_digest(digest))
     except NotFound as error:
-        raise InputError(f"is none of adapter {adapter[:12]} on the frozen test set {test[:12]}", where=where,
-                         mend=AGAIN) from error
+        raise InputError(
+            f"is none of adapter {adapter[:12]} on the frozen test set {test[:12]}", where=where, mend=AGAIN
+        ) from error
     for name, expected in (("adapter", adapter), ("filter", flt.name)):
         if document.get(name) != expected:
             raise InputError(f"judges {name} {str(document.get(name))[:40]}, not {expected[:40]}", where=where, mend=AGAIN)
@@ -99,5 +114,7 @@ def _benchmark(store: Store, flt: Filter, adapter: str, test: str, digest: str) 
 
 
 def _other_test(found: str, frozen: str) -> InputError:
-    return InputError(f"the test set {found[:12]}… is other than the frozen one, {frozen[:12]}…",
-                      mend="benchmark the adapter on its own split")
+    return InputError(
+        f"the test set {found[:12]}… is other than the frozen one, {frozen[:12]}…",
+        mend="benchmark the adapter on its own split",
+    )

@@ -78,8 +78,17 @@ def _apply(benchmark: Mapping[str, Any], gate: Gate) -> RuleResult:
 
     def result(figure: Figure | None, verdict: Verdict, reason: str) -> RuleResult:
         value, span = (figure.value, figure.interval) if figure else (None, None)
-        return RuleResult(gate.metric, argument, value, bound, "below" if below else "atLeast", gate.by,
-                          list(span) if span else None, verdict, reason)
+        return RuleResult(
+            gate.metric,
+            argument,
+            value,
+            bound,
+            "below" if below else "atLeast",
+            gate.by,
+            list(span) if span else None,
+            verdict,
+            reason,
+        )
 
     if gate.metric == "mae_vs_incumbent" and benchmark.get("incumbent", ...) is None:
         return result(None, "not applicable", "the channel has no incumbent yet")
@@ -138,8 +147,12 @@ def _figures(benchmark: Mapping[str, Any], metric: str, argument: str | None) ->
         figure = _figure(benchmark, "bias")
         ends = [abs(end) for end in figure.interval] if figure.interval else None
         crosses = figure.interval is not None and figure.interval[0] <= 0 <= figure.interval[1]
-        return [Figure(None if figure.value is None else abs(figure.value),
-                       (0.0 if crosses else min(ends), max(ends)) if ends else None)]
+        return [
+            Figure(
+                None if figure.value is None else abs(figure.value),
+                (0.0 if crosses else min(ends), max(ends)) if ends else None,
+            )
+        ]
     return [_figure(benchmark, metric)]
 
 

@@ -56,8 +56,10 @@ def current(store: Store, name: str, channel: str) -> Pointer | None:
     where = f"{store.uri}/{key}"
     document = parse_json(found[0], where)
     try:
-        entries = [Entry(as_digest(e["adapter"]), as_digest(e["verdict"]), str(e["filter"]), e["action"], str(e["at"]))
-                   for e in document["history"]]
+        entries = [
+            Entry(as_digest(e["adapter"]), as_digest(e["verdict"]), str(e["filter"]), e["action"], str(e["at"]))
+            for e in document["history"]
+        ]
         now = document["current"]
         if (now["adapter"], now["verdict"], now["filter"]) != (entries[0].adapter, entries[0].verdict, entries[0].filter):
             raise ValueError("its current entry is not the newest of its history")
@@ -75,8 +77,11 @@ def move(store: Store, name: str, channel: str, before: Pointer | None, entry: E
     now = {"adapter": entry.adapter, "verdict": entry.verdict, "filter": entry.filter}
     document = {"format": 1, "current": now, "history": [asdict(each) for each in history]}
     try:
-        store.put_if(channel_key(name, channel), json.dumps(document, sort_keys=True, indent=1).encode(),
-                     etag=before.etag if before else None)
+        store.put_if(
+            channel_key(name, channel),
+            json.dumps(document, sort_keys=True, indent=1).encode(),
+            etag=before.etag if before else None,
+        )
     except Conflict as error:
         after = current(store, name, channel)
         if after is None or after.adapter != entry.adapter:
@@ -120,19 +125,23 @@ def _earlier(pointer: Pointer, to: str | None, where: str) -> Entry:
     if to is not None:
         found = [entry for entry in pointer.history if entry.adapter.startswith(to)] if len(to) >= 8 else []
         if len({entry.adapter for entry in found}) != 1:
-            raise InputError(f"{to[:64]!r} is not one adapter that this channel held", where=where,
-                             mend="take one from `distillery history`")
+            raise InputError(
+                f"{to[:64]!r} is not one adapter that this channel held", where=where, mend="take one from `distillery history`"
+            )
         return found[0]
     standing: list[Entry] = []  # what each rollback returned to lies under it no more
     for entry in reversed(pointer.history):
         adapters = [each.adapter for each in standing]
         if entry.action == "rollback" and entry.adapter in adapters:
-            del standing[adapters.index(entry.adapter) + 1:]
+            del standing[adapters.index(entry.adapter) + 1 :]
         elif not standing or standing[-1].adapter != entry.adapter:
             standing.append(entry)
     if len(standing) < 2:
-        raise InputError(f"there is no adapter before {pointer.adapter[:12]}", where=where,
-                         mend="name one with --to, see `distillery history`")
+        raise InputError(
+            f"there is no adapter before {pointer.adapter[:12]}",
+            where=where,
+            mend="name one with --to, see `distillery history`",
+        )
     return standing[-2]
 
 

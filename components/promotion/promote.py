@@ -34,8 +34,16 @@ from filters.spec import Filter
 __all__ = ["Pointer", "approve", "current", "history", "hold", "promote", "reject", "rollback"]
 
 
-def promote(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progress: Progress = quiet,
-            verify: Verify | None = None, approved: bool = False) -> StepRecord:
+def promote(
+    store: Store,
+    flt: Filter,
+    *,
+    verdict: str,
+    filter_key: str = "",
+    progress: Progress = quiet,
+    verify: Verify | None = None,
+    approved: bool = False,
+) -> StepRecord:
     """Points the filter's channel at the adapter that `verdict` let through.
 
     filter_key: key of the published filter, kept with the entry. verify: what reads the bundle back and reproduces it
@@ -45,8 +53,11 @@ def promote(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", pr
     """
     judged = passing(store, flt, verdict)
     if judged["decision"] != "promote" and not approved:
-        raise InputError("the candidate waits for approval", where=f"verdict {verdict[:12]}",
-                         mend=f"approve it: distillery approve {flt.name}")
+        raise InputError(
+            "the candidate waits for approval",
+            where=f"verdict {verdict[:12]}",
+            mend=f"approve it: distillery approve {flt.name}",
+        )
     adapter, channel = as_digest(judged["adapter"]), flt.spec.promotion.channel
     before = current(store, flt.name, channel)
     if before is not None and before.adapter == adapter:
@@ -67,8 +78,12 @@ def _promoted(flt: Filter, verdict: str, pointer: Pointer) -> StepRecord:
     channel = flt.spec.promotion.channel
     previous = next((e.adapter for e in pointer.history if e.adapter != pointer.adapter), None)
     told: dict[str, Json] = {"adapter": pointer.adapter, "channel": channel, "previous": previous}
-    return _record("promote", {"filter": flt.name, "verdict": verdict, "channel": channel}, {**told, "promoted": told},
-                   [channel_key(flt.name, channel)])
+    return _record(
+        "promote",
+        {"filter": flt.name, "verdict": verdict, "channel": channel},
+        {**told, "promoted": told},
+        [channel_key(flt.name, channel)],
+    )
 
 
 def hold(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progress: Progress = quiet) -> StepRecord:
@@ -84,8 +99,7 @@ def hold(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progr
     return _record("hold", {"filter": flt.name, "verdict": verdict}, {"adapter": judged["adapter"], "candidate": key}, [key])
 
 
-def approve(store: Store, name: str, channel: str, *, progress: Progress = quiet,
-            verify: Verify | None = None) -> StepRecord:
+def approve(store: Store, name: str, channel: str, *, progress: Progress = quiet, verify: Verify | None = None) -> StepRecord:
     """Promotes the candidate that waits, as `promote` does. InputError where none waits."""
     from components.step import read_filter
 
@@ -93,17 +107,28 @@ def approve(store: Store, name: str, channel: str, *, progress: Progress = quiet
         candidate: dict[str, Any] = store.get_json(candidate_key(name, channel))
         flt = read_filter(store, candidate["filter"])
     except NotFound as error:
-        raise InputError("no candidate waits for approval", where=f"{name}/{channel}", mend=f"run distillery distill {name}"
-                         ) from error
-    return promote(store, flt, verdict=candidate["verdict"], filter_key=candidate["filter"], progress=progress,
-                   verify=verify, approved=True)
+        raise InputError(
+            "no candidate waits for approval", where=f"{name}/{channel}", mend=f"run distillery distill {name}"
+        ) from error
+    return promote(
+        store,
+        flt,
+        verdict=candidate["verdict"],
+        filter_key=candidate["filter"],
+        progress=progress,
+        verify=verify,
+        approved=True,
+    )
 
 
 def reject(store: Store, flt: Filter, *, verdict: str, progress: Progress = quiet) -> StepRecord:
     """Says why not; the channel stays as it is. Outputs {"adapter", "reasons": one line per rule that fails}."""
     judged = read_verdict(store, flt.name, verdict)
-    reasons = [" ".join(filter(None, [rule["metric"], rule["argument"]])) + f": {rule['reason']}"
-               for rule in judged["rules"] if rule["verdict"] == "fail"]
+    reasons = [
+        " ".join(filter(None, [rule["metric"], rule["argument"]])) + f": {rule['reason']}"
+        for rule in judged["rules"]
+        if rule["verdict"] == "fail"
+    ]
     for reason in reasons:
         progress.note(reason)
     return _record("reject", {"filter": flt.name, "verdict": verdict}, {"adapter": judged["adapter"], "reasons": reasons}, [])

@@ -42,8 +42,16 @@ class Predictor(Protocol):
     def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
 
-def score(flt: Filter, student: Predictor, articles: str | Path, out: str | Path, *,
-          fmt: Literal["parquet", "jsonl"] = "parquet", chunk: int = 2048, progress: Progress = quiet) -> dict[str, Any]:
+def score(
+    flt: Filter,
+    student: Predictor,
+    articles: str | Path,
+    out: str | Path,
+    *,
+    fmt: Literal["parquet", "jsonl"] = "parquet",
+    chunk: int = 2048,
+    progress: Progress = quiet,
+) -> dict[str, Any]:
     """Scores the articles of a file into folder `out`: part-00000.parquet …, rejects.jsonl where rows were bad, _SUCCESS.
 
     A row has id, title, source, language, url, published, article (digest), prefiltered (why it was left out, or null),
@@ -53,8 +61,10 @@ def score(flt: Filter, student: Predictor, articles: str | Path, out: str | Path
     """
     began, out, source = time.monotonic(), Path(out), Path(articles)
     if student.dimensions != flt.dimensions:
-        raise InputError(f"the student scores {', '.join(student.dimensions)}, not the filter's dimensions in their order",
-                         mend=f"train one for {', '.join(flt.dimensions)}")
+        raise InputError(
+            f"the student scores {', '.join(student.dimensions)}, not the filter's dimensions in their order",
+            mend=f"train one for {', '.join(flt.dimensions)}",
+        )
     if (out / SUCCESS).exists():
         raise InputError("holds scores already", where=str(out), mend="give another folder, or delete this one")
     with _staging(out) as staging, Rejects(staging / "rejects.jsonl") as rejects:
@@ -67,17 +77,36 @@ def score(flt: Filter, student: Predictor, articles: str | Path, out: str | Path
             store.put(name, data)
             parts.append({"name": name, "rows": frame.height, "sha256": digest_bytes(data)})
         rejects.close()
-        found = {"articles": counts["articles"], "scored": counts["articles"] - counts["prefiltered"],
-                 "prefiltered": counts["prefiltered"], "rejected": rejects.count, "collapsed": rejects.collapsed,
-                 "tiers": dict(tiers)}
-        success = {"format": 1, "filter": flt.name, "version": flt.spec.version, "dimensions": flt.dimensions,
-                   "source": digest_file(source), **found, "parts": parts}
+        found = {
+            "articles": counts["articles"],
+            "scored": counts["articles"] - counts["prefiltered"],
+            "prefiltered": counts["prefiltered"],
+            "rejected": rejects.count,
+            "collapsed": rejects.collapsed,
+            "tiers": dict(tiers),
+        }
+        success = {
+            "format": 1,
+            "filter": flt.name,
+            "version": flt.spec.version,
+            "dimensions": flt.dimensions,
+            "source": digest_file(source),
+            **found,
+            "parts": parts,
+        }
         _publish(staging, out, json.dumps(success, indent=1).encode())
     return {**found, "parts": [part["name"] for part in parts], "seconds": round(time.monotonic() - began, 3)}
 
 
-def _frames(flt: Filter, student: Predictor, articles: Iterator[Article], chunk: int, counts: Counter[str],
-            tiers: Counter[str], progress: Progress) -> Iterator[pl.DataFrame]:
+def _frames(
+    flt: Filter,
+    student: Predictor,
+    articles: Iterator[Article],
+    chunk: int,
+    counts: Counter[str],
+    tiers: Counter[str],
+    progress: Progress,
+) -> Iterator[pl.DataFrame]:
     while batch := list(itertools.islice(articles, chunk)):
         frame = _judged(flt, student, batch)
         counts["articles"] += frame.height
@@ -96,20 +125,26 @@ def _judged(flt: Filter, student: Predictor, batch: list[Article]) -> pl.DataFra
 
     reasons = refused(flt.spec.prefilter, [a.title for a in batch], [a.content for a in batch])
     kept = [row for row, reason in enumerate(reasons) if reason is None]
-    columns: dict[str, Any] = {name: [getattr(a, name) for a in batch]
-                               for name in ("id", "title", "source", "language", "url", "published")}
+    columns: dict[str, Any] = {
+        name: [getattr(a, name) for a in batch] for name in ("id", "title", "source", "language", "url", "published")
+    }
     columns |= {"article": [a.digest for a in batch], "prefiltered": reasons}
     schema: dict[str, Any] = dict.fromkeys(columns, pl.String)
     scores = np.empty((0, len(flt.dimensions)))
     if kept:
         scores = np.round(student.scores(student.predict([(batch[row].title, batch[row].content) for row in kept])), DECIMALS)
     if scores.shape != (len(kept), len(flt.dimensions)) or not np.isfinite(scores).all():
-        raise InputError("the student's scores are not finite numbers, one per article and dimension",
-                         mend="train again with a lower learningRate or precision fp32")
+        raise InputError(
+            "the student's scores are not finite numbers, one per article and dimension",
+            mend="train again with a lower learningRate or precision fp32",
+        )
     verdicts = judge(flt, scores)
-    results = {"overall": verdicts.overall.tolist(), "tier": verdicts.tier.tolist(),
-               "reason": [reason or None for reason in verdicts.reason],
-               **{f"score.{name}": scores[:, i].tolist() for i, name in enumerate(flt.dimensions)}}
+    results = {
+        "overall": verdicts.overall.tolist(),
+        "tier": verdicts.tier.tolist(),
+        "reason": [reason or None for reason in verdicts.reason],
+        **{f"score.{name}": scores[:, i].tolist() for i, name in enumerate(flt.dimensions)},
+    }
     for name, values in results.items():
         columns[name] = [None] * len(batch)
         for row, value in zip(kept, values, strict=True):

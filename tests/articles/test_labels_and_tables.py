@@ -47,22 +47,26 @@ def read(path: Path, max_rejects: str = "0", rejects: Rejects | None = None) -> 
 
 def test_labels_come_by_name(tmp_path: Path) -> None:
     labels = read(write(tmp_path / "l.jsonl", row(1, source="s", content_type="news", reference={"impact": 1}), row(2)))
-    assert labels[0] == Label(Article("a1", "T", "Text 1.", "s", reference={"impact": 1.0}),
-                              {"readiness": 2.5, "impact": 5.0}, "news")
+    assert labels[0] == Label(
+        Article("a1", "T", "Text 1.", "s", reference={"impact": 1.0}), {"readiness": 2.5, "impact": 5.0}, "news"
+    )
     assert list(labels[1].scores) == DIMENSIONS
 
 
-@pytest.mark.parametrize(("bad", "reason"), [
-    (11, "score 11 of 'impact' is outside 0 to 10"),
-    (-0.1, "score -0.1 of 'impact' is outside 0 to 10"),
-    (math.nan, "score nan of 'impact' is outside 0 to 10"),
-    (math.inf, "score inf of 'impact' is outside 0 to 10"),
-    (True, "score of 'impact' is not a number but true"),
-    ("7", "score of 'impact' is not a number but \"7\""),
-    (None, "score of 'impact' is not a number but null"),
-    ([7], "score of 'impact' is not a number but a list"),
-    ({"score": 7}, "score of 'impact' is not a number but an object"),
-])
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (11, "score 11 of 'impact' is outside 0 to 10"),
+        (-0.1, "score -0.1 of 'impact' is outside 0 to 10"),
+        (math.nan, "score nan of 'impact' is outside 0 to 10"),
+        (math.inf, "score inf of 'impact' is outside 0 to 10"),
+        (True, "score of 'impact' is not a number but true"),
+        ("7", "score of 'impact' is not a number but \"7\""),
+        (None, "score of 'impact' is not a number but null"),
+        ([7], "score of 'impact' is not a number but a list"),
+        ({"score": 7}, "score of 'impact' is not a number but an object"),
+    ],
+)
 def test_a_bad_score_stops_the_run(tmp_path: Path, bad: Any, reason: str) -> None:
     path = write(tmp_path / "l.jsonl", row(1), row(2, scores={"readiness": 1, "impact": bad}))
     with pytest.raises(InputError) as caught:
@@ -72,14 +76,20 @@ def test_a_bad_score_stops_the_run(tmp_path: Path, bad: Any, reason: str) -> Non
     assert "--max-rejects 20 or --max-rejects 1%" in str(caught.value)
 
 
-@pytest.mark.parametrize(("scores", "reason"), [
-    ({"readiness": 1}, "lacks dimension 'impact'"),
-    ({"readiness": 1, "impacts": 2}, "lacks dimension 'impact' (it has 'impacts')"),
-    ({"readiness": 1, "impact": 2, "readines": 3}, "has dimension 'readines', which the filter lacks (nearest: 'readiness')"),
-    ({}, "lacks dimension 'readiness'"),
-    (None, "has no scores"),
-    ([1, 2], "its scores is not an object but a list"),
-])
+@pytest.mark.parametrize(
+    ("scores", "reason"),
+    [
+        ({"readiness": 1}, "lacks dimension 'impact'"),
+        ({"readiness": 1, "impacts": 2}, "lacks dimension 'impact' (it has 'impacts')"),
+        (
+            {"readiness": 1, "impact": 2, "readines": 3},
+            "has dimension 'readines', which the filter lacks (nearest: 'readiness')",
+        ),
+        ({}, "lacks dimension 'readiness'"),
+        (None, "has no scores"),
+        ([1, 2], "its scores is not an object but a list"),
+    ],
+)
 def test_dimensions_must_be_exactly_the_filters(tmp_path: Path, scores: Any, reason: str) -> None:
     path = write(tmp_path / "l.jsonl", row(1, scores=scores))
     with pytest.raises(InputError) as caught:
@@ -96,8 +106,10 @@ def test_the_first_three_bad_rows_are_named(tmp_path: Path) -> None:
     assert f"{path}:5" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("allowed", "passes"), [("0", False), ("1", False), ("2", True), ("1%", False), ("1.99%", False),
-                                                 ("2%", True), ("100%", True)])
+@pytest.mark.parametrize(
+    ("allowed", "passes"),
+    [("0", False), ("1", False), ("2", True), ("1%", False), ("1.99%", False), ("2%", True), ("100%", True)],
+)
 def test_some_bad_rows_may_be_allowed(tmp_path: Path, allowed: str, passes: bool) -> None:
     path = write(tmp_path / "l.jsonl", *(row(n) for n in range(98)), "{bad", row(99, content=""))
     rejects = Rejects()
@@ -150,10 +162,18 @@ def test_parquet_labels_nested_and_flat(tmp_path: Path) -> None:
 score = st.floats(0, 10)
 label = st.builds(
     Label,
-    st.builds(Article, st.uuids().map(str), st.text(max_size=9), st.text(min_size=1, max_size=20), st.text(max_size=5),
-              reference=st.none() | st.fixed_dictionaries({}, optional={"impact": score, "readiness": score}).map(
-                  lambda found: found or None)),
-    st.fixed_dictionaries({"readiness": score, "impact": score}), st.none() | st.just("news"))
+    st.builds(
+        Article,
+        st.uuids().map(str),
+        st.text(max_size=9),
+        st.text(min_size=1, max_size=20),
+        st.text(max_size=5),
+        reference=st.none()
+        | st.fixed_dictionaries({}, optional={"impact": score, "readiness": score}).map(lambda found: found or None),
+    ),
+    st.fixed_dictionaries({"readiness": score, "impact": score}),
+    st.none() | st.just("news"),
+)
 
 
 @given(st.lists(label, max_size=5))
@@ -166,8 +186,10 @@ def test_a_table_keeps_its_labels(labels: list[Label]) -> None:
 
 
 def test_scores_follow_names_not_order() -> None:
-    labels = [Label(Article("1", "", "a"), {"readiness": 1, "impact": 2}),
-              Label(Article("2", "", "b", reference={"impact": 9.0}), {"readiness": 3, "impact": 4})]
+    labels = [
+        Label(Article("1", "", "a"), {"readiness": 1, "impact": 2}),
+        Label(Article("2", "", "b", reference={"impact": 9.0}), {"readiness": 3, "impact": 4}),
+    ]
     frame = label_frame(labels, DIMENSIONS)
     assert scores(frame, DIMENSIONS).tolist() == [[1, 2], [3, 4]]
     assert scores(frame.select(reversed(frame.columns)), DIMENSIONS).tolist() == [[1, 2], [3, 4]]

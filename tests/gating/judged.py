@@ -23,8 +23,14 @@ spec:
   student: {baseModel: tiny/base}
   gates: [{metric: mae, below: 0.8}, {metric: mae_vs_incumbent, below: 0.0}]
 """
-BUNDLE = ("adapter_model.safetensors", "adapter_config.json", "student.json", "calibration.json", "golden.json",
-          "training_history.json")
+BUNDLE = (
+    "adapter_model.safetensors",
+    "adapter_config.json",
+    "student.json",
+    "calibration.json",
+    "golden.json",
+    "training_history.json",
+)
 
 
 def make_filter(old: str = "", new: str = "") -> Filter:
@@ -37,8 +43,10 @@ def make_split(store: Store, *, number: int = 0, frozen: bool = True) -> tuple[s
     policy, lineage, test = {"seed": number}, digest_json(["a", number]), digest_json(["test", number])
     split = store.commit("datasets", {"test.parquet": b"t"}, {"policy": policy, "frozen": lineage, "test": test})
     if frozen:
-        store.put(f"datasets/frozen/demo/{digest_json(policy)}.json",
-                  json.dumps({"format": 1, "lineages": [{"test": ["a"], "digest": lineage}]}).encode())
+        store.put(
+            f"datasets/frozen/demo/{digest_json(policy)}.json",
+            json.dumps({"format": 1, "lineages": [{"test": ["a"], "digest": lineage}]}).encode(),
+        )
     return split, test
 
 
@@ -48,8 +56,17 @@ def make_adapter(store: Store, split: str, *, number: int = 0) -> Digest:
 
 
 def make_benchmark(store: Store, adapter: str, test: str, *, under: str = "", **changes: Any) -> str:
-    document = {"filter": "demo", "adapter": adapter, "test": test, "n": 100, "mae": 0.7, "incumbent": None, "alarms": [],
-                "intervals": {"mae": [0.65, 0.75]}, **changes}
+    document = {
+        "filter": "demo",
+        "adapter": adapter,
+        "test": test,
+        "n": 100,
+        "mae": 0.7,
+        "incumbent": None,
+        "alarms": [],
+        "intervals": {"mae": [0.65, 0.75]},
+        **changes,
+    }
     data = canonical_json(document)
     digest = digest_bytes(data)
     store.put(f"judgements/{adapter}/{under or test}/benchmark/{digest}.json", data)

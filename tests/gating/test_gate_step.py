@@ -20,10 +20,18 @@ def test_a_verdict_names_bytes_test_policy_and_incumbent(store: Store) -> None:
     verdict = read_verdict(store, "demo", record.outputs["verdict"])
     _, test = make_split(store)
     assert {key: verdict[key] for key in ("filter", "adapter", "test", "benchmark", "policy", "incumbent", "passed")} == {
-        "filter": "demo", "adapter": adapter, "test": test, "benchmark": benchmark, "policy": step_digest(FILTER, "gate"),
-        "incumbent": "b" * 64, "passed": True}
+        "filter": "demo",
+        "adapter": adapter,
+        "test": test,
+        "benchmark": benchmark,
+        "policy": step_digest(FILTER, "gate"),
+        "incumbent": "b" * 64,
+        "passed": True,
+    }
     assert [(rule["metric"], rule["value"], rule["bound"], rule["verdict"]) for rule in verdict["rules"]] == [
-        ("mae", 0.7, 0.8, "pass"), ("mae_vs_incumbent", -0.1, 0.0, "pass")]
+        ("mae", 0.7, 0.8, "pass"),
+        ("mae_vs_incumbent", -0.1, 0.0, "pass"),
+    ]
     assert all(rule["reason"] for rule in verdict["rules"])
     assert record.outputs["decision"] == verdict["decision"] == "promote"
     assert gate(store, FILTER, adapter=adapter, benchmark=benchmark, test=test).reused
@@ -56,8 +64,10 @@ def test_a_benchmark_of_another_adapter_is_refused(store: Store) -> None:
         gate(store, FILTER, adapter=other, benchmark=benchmark)
     _, test = make_split(store)
     smuggled = make_benchmark(store, other, test)
-    store.put(f"judgements/{adapter}/{test}/benchmark/{smuggled}.json",
-              store.get(f"judgements/{other}/{test}/benchmark/{smuggled}.json"))
+    store.put(
+        f"judgements/{adapter}/{test}/benchmark/{smuggled}.json",
+        store.get(f"judgements/{other}/{test}/benchmark/{smuggled}.json"),
+    )
     with pytest.raises(InputError, match=f"judges adapter {other[:20]}"):
         gate(store, FILTER, adapter=adapter, benchmark=smuggled)
 

@@ -15,16 +15,33 @@ from filters.metrics import METRICS
 from filters.spec import Gate
 
 BENCHMARK: dict[str, Any] = {
-    "n": 200, "mae": 0.7, "rmse": 0.9, "overall_mae": 0.5, "overall_rmse": 0.7, "bias": -0.2, "spearman": 0.8,
-    "tier_agreement": 0.8, "score_compression": 0.7, "train_val_gap": 0.1, "val_test_gap": 0.05,
+    "n": 200,
+    "mae": 0.7,
+    "rmse": 0.9,
+    "overall_mae": 0.5,
+    "overall_rmse": 0.7,
+    "bias": -0.2,
+    "spearman": 0.8,
+    "tier_agreement": 0.8,
+    "score_compression": 0.7,
+    "train_val_gap": 0.1,
+    "val_test_gap": 0.05,
     "dimensions": {"readiness": {"mae": 0.6, "spearman": 0.9}, "impact": {"mae": 0.9, "spearman": 0.5}},
     "tiers": {"high": {"recall": 0.5, "precision": 0.6}},
     "baselines": {"mean": {"mae": 1.4}, "tfidf_ridge": {"mae": 0.75}},
     "incumbent": {"adapter": "a" * 64, "difference": -0.05, "interval": [-0.1, 0.02]},
-    "intervals": {"n": [200, 200], "mae": [0.65, 0.78], "bias": [-0.3, 0.1], "spearman": [0.7, 0.85],
-                  "dimensions.readiness.mae": [0.4, 1.2], "dimensions.impact.mae": [0.8, 1.0],
-                  "dimensions.readiness.spearman": [0.8, 0.95], "dimensions.impact.spearman": [0.4, 0.6],
-                  "tiers.high.recall": [0.3, 0.7], "baselines.mean.skill": [0.4, 0.6]},
+    "intervals": {
+        "n": [200, 200],
+        "mae": [0.65, 0.78],
+        "bias": [-0.3, 0.1],
+        "spearman": [0.7, 0.85],
+        "dimensions.readiness.mae": [0.4, 1.2],
+        "dimensions.impact.mae": [0.8, 1.0],
+        "dimensions.readiness.spearman": [0.8, 0.95],
+        "dimensions.impact.spearman": [0.4, 0.6],
+        "tiers.high.recall": [0.3, 0.7],
+        "baselines.mean.skill": [0.4, 0.6],
+    },
     "alarms": [],
 }
 
@@ -34,25 +51,28 @@ def judge(document: dict[str, Any] = BENCHMARK, **gate: Any) -> Any:
     return result
 
 
-@pytest.mark.parametrize(("gate", "verdict", "value"), [
-    ({"metric": "mae", "below": 0.8}, "pass", 0.7),
-    ({"metric": "mae", "below": 0.7}, "fail", 0.7),
-    ({"metric": "spearman", "atLeast": 0.8}, "pass", 0.8),
-    ({"metric": "spearman", "atLeast": 0.81}, "fail", 0.8),
-    ({"metric": "bias", "below": 0.3}, "pass", 0.2),
-    ({"metric": "bias", "below": 0.2}, "fail", 0.2),
-    ({"metric": "n", "atLeast": 200}, "pass", 200),
-    ({"metric": "tier_recall", "tier": "high", "atLeast": 0.5}, "pass", 0.5),
-    ({"metric": "tier_precision", "tier": "high", "atLeast": 0.7}, "fail", 0.6),
-    ({"metric": "dimension_mae", "below": 1.0}, "pass", 0.9),
-    ({"metric": "dimension_mae", "below": 0.9}, "fail", 0.9),
-    ({"metric": "dimension_mae", "dimension": "readiness", "below": 0.7}, "pass", 0.6),
-    ({"metric": "dimension_spearman", "atLeast": 0.6}, "fail", 0.5),
-    ({"metric": "skill", "baseline": "mean", "atLeast": 0.5}, "pass", 0.5),
-    ({"metric": "skill", "baseline": "tfidf_ridge", "atLeast": 0.1}, "fail", 1 - 0.7 / 0.75),
-    ({"metric": "mae_vs_incumbent", "below": 0.0}, "pass", -0.05),
-    ({"metric": "mae_vs_incumbent", "below": -0.05}, "fail", -0.05),
-])
+@pytest.mark.parametrize(
+    ("gate", "verdict", "value"),
+    [
+        ({"metric": "mae", "below": 0.8}, "pass", 0.7),
+        ({"metric": "mae", "below": 0.7}, "fail", 0.7),
+        ({"metric": "spearman", "atLeast": 0.8}, "pass", 0.8),
+        ({"metric": "spearman", "atLeast": 0.81}, "fail", 0.8),
+        ({"metric": "bias", "below": 0.3}, "pass", 0.2),
+        ({"metric": "bias", "below": 0.2}, "fail", 0.2),
+        ({"metric": "n", "atLeast": 200}, "pass", 200),
+        ({"metric": "tier_recall", "tier": "high", "atLeast": 0.5}, "pass", 0.5),
+        ({"metric": "tier_precision", "tier": "high", "atLeast": 0.7}, "fail", 0.6),
+        ({"metric": "dimension_mae", "below": 1.0}, "pass", 0.9),
+        ({"metric": "dimension_mae", "below": 0.9}, "fail", 0.9),
+        ({"metric": "dimension_mae", "dimension": "readiness", "below": 0.7}, "pass", 0.6),
+        ({"metric": "dimension_spearman", "atLeast": 0.6}, "fail", 0.5),
+        ({"metric": "skill", "baseline": "mean", "atLeast": 0.5}, "pass", 0.5),
+        ({"metric": "skill", "baseline": "tfidf_ridge", "atLeast": 0.1}, "fail", 1 - 0.7 / 0.75),
+        ({"metric": "mae_vs_incumbent", "below": 0.0}, "pass", -0.05),
+        ({"metric": "mae_vs_incumbent", "below": -0.05}, "fail", -0.05),
+    ],
+)
 def test_the_value_is_judged(gate: dict[str, Any], verdict: str, value: float) -> None:
     result = judge(**gate)
     assert result.verdict == verdict
@@ -60,21 +80,24 @@ def test_the_value_is_judged(gate: dict[str, Any], verdict: str, value: float) -
     assert passed([result]) is (verdict == "pass")
 
 
-@pytest.mark.parametrize(("gate", "verdict", "interval"), [
-    ({"metric": "mae", "below": 0.79}, "pass", [0.65, 0.78]),
-    ({"metric": "mae", "below": 0.75}, "fail", [0.65, 0.78]),
-    ({"metric": "spearman", "atLeast": 0.7}, "pass", [0.7, 0.85]),
-    ({"metric": "spearman", "atLeast": 0.75}, "fail", [0.7, 0.85]),
-    ({"metric": "bias", "below": 0.3}, "fail", [0.0, 0.3]),
-    ({"metric": "dimension_mae", "below": 1.1}, "fail", [0.4, 1.2]),
-    ({"metric": "dimension_mae", "dimension": "impact", "below": 1.1}, "pass", [0.8, 1.0]),
-    ({"metric": "skill", "baseline": "mean", "atLeast": 0.5}, "fail", [0.4, 0.6]),
-    ({"metric": "mae_vs_incumbent", "below": 0.0}, "fail", [-0.1, 0.02]),
-    ({"metric": "overall_mae", "below": 9.0}, "fail", None),
-    ({"metric": "tier_precision", "tier": "high", "atLeast": 0.0}, "fail", None),
-    ({"metric": "train_val_gap", "below": 9.0}, "fail", None),
-    ({"metric": "skill", "baseline": "tfidf_ridge", "atLeast": -9.0}, "fail", None),
-])
+@pytest.mark.parametrize(
+    ("gate", "verdict", "interval"),
+    [
+        ({"metric": "mae", "below": 0.79}, "pass", [0.65, 0.78]),
+        ({"metric": "mae", "below": 0.75}, "fail", [0.65, 0.78]),
+        ({"metric": "spearman", "atLeast": 0.7}, "pass", [0.7, 0.85]),
+        ({"metric": "spearman", "atLeast": 0.75}, "fail", [0.7, 0.85]),
+        ({"metric": "bias", "below": 0.3}, "fail", [0.0, 0.3]),
+        ({"metric": "dimension_mae", "below": 1.1}, "fail", [0.4, 1.2]),
+        ({"metric": "dimension_mae", "dimension": "impact", "below": 1.1}, "pass", [0.8, 1.0]),
+        ({"metric": "skill", "baseline": "mean", "atLeast": 0.5}, "fail", [0.4, 0.6]),
+        ({"metric": "mae_vs_incumbent", "below": 0.0}, "fail", [-0.1, 0.02]),
+        ({"metric": "overall_mae", "below": 9.0}, "fail", None),
+        ({"metric": "tier_precision", "tier": "high", "atLeast": 0.0}, "fail", None),
+        ({"metric": "train_val_gap", "below": 9.0}, "fail", None),
+        ({"metric": "skill", "baseline": "tfidf_ridge", "atLeast": -9.0}, "fail", None),
+    ],
+)
 def test_the_worse_end_is_judged_and_a_missing_interval_fails(gate: dict[str, Any], verdict: str, interval: Any) -> None:
     result = judge(**gate, by="interval")
     assert result.verdict == verdict
@@ -100,10 +123,14 @@ def test_what_is_no_number_fails(missing: Any, bound: dict[str, float], by: Any)
     else:
         document["mae"] = document["dimensions"]["impact"]["mae"] = document["tiers"]["high"]["recall"] = missing
         document["baselines"]["mean"]["mae"] = document["incumbent"]["difference"] = missing
-    gates = [Gate(metric="mae", by=by, **bound), Gate(metric="dimension_mae", by=by, **bound),
-             Gate(metric="dimension_mae", dimension="impact", by=by, **bound),
-             Gate(metric="tier_recall", tier="high", by=by, **bound),
-             Gate(metric="skill", baseline="mean", by=by, **bound), Gate(metric="mae_vs_incumbent", by=by, **bound)]
+    gates = [
+        Gate(metric="mae", by=by, **bound),
+        Gate(metric="dimension_mae", by=by, **bound),
+        Gate(metric="dimension_mae", dimension="impact", by=by, **bound),
+        Gate(metric="tier_recall", tier="high", by=by, **bound),
+        Gate(metric="skill", baseline="mean", by=by, **bound),
+        Gate(metric="mae_vs_incumbent", by=by, **bound),
+    ]
     results = apply_gates(document, gates)
     assert [result.verdict for result in results] == ["fail"] * len(gates)
     assert all("has no value" in result.reason for result in results)
@@ -120,8 +147,9 @@ def test_an_empty_benchmark_passes_nothing(metric: str) -> None:
         assert not passed(results)
 
 
-@pytest.mark.parametrize("interval", [None, [0.1], [math.nan, 0.2], [0.1, math.nan], [0.3, 0.1], "no", {}, [None, 0.1],
-                                      [-math.inf, 0.1]])
+@pytest.mark.parametrize(
+    "interval", [None, [0.1], [math.nan, 0.2], [0.1, math.nan], [0.3, 0.1], "no", {}, [None, 0.1], [-math.inf, 0.1]]
+)
 def test_what_is_no_interval_fails(interval: Any) -> None:
     document = {**BENCHMARK, "intervals": {"mae": interval}}
     assert judge(document, metric="mae", below=9.0, by="interval").verdict == "fail"

@@ -221,8 +221,15 @@ def test_rollback_goes_back_and_further_back(store: Store) -> None:
     assert rollback(store, "demo", "production", third[:12], verify=fine).adapter == third
     assert rollback(store, "demo", "production", verify=fine).adapter == first
     actions = [(entry["adapter"], entry["action"]) for entry in history(store, "demo", "production")]
-    assert actions == [(first, "rollback"), (third, "rollback"), (first, "rollback"), (second, "rollback"),
-                       (third, "promote"), (second, "promote"), (first, "promote")]
+    assert actions == [
+        (first, "rollback"),
+        (third, "rollback"),
+        (first, "rollback"),
+        (second, "rollback"),
+        (third, "promote"),
+        (second, "promote"),
+        (first, "promote"),
+    ]
 
 
 def test_rollback_to_what_serves_changes_nothing(store: Store) -> None:
@@ -245,8 +252,17 @@ def test_rollback_refuses_strangers_and_altered_bundles(store: Store) -> None:
     assert pointer.adapter == second
 
 
-@pytest.mark.parametrize("pointer", [b"", b"{}", b"[]", b'{"current": {"adapter": "x"}, "history": []}', b"\xff",
-                                     b'{"current": {}, "history": [{"adapter": "../x"}]}'])
+@pytest.mark.parametrize(
+    "pointer",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"current": {"adapter": "x"}, "history": []}',
+        b"\xff",
+        b'{"current": {}, "history": [{"adapter": "../x"}]}',
+    ],
+)
 def test_a_channel_that_is_none_is_refused(store: Store, pointer: bytes) -> None:
     store.put(KEY, pointer)
     with pytest.raises(StoreError, match=r"production.json: is not"):
@@ -270,11 +286,13 @@ def test_a_killed_promotion_leaves_old_or_new(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     first = promoted(store, 1)
     adapter, verdict = judged(store, 2)
-    code = ("import sys; sys.path.insert(0, '.')\n"
-            "from tests.promotion.test_promotion import FILTER, fine\n"
-            "from components.promotion.promote import promote\nfrom components.store import open_store\n"
-            "store = open_store(sys.argv[1]); print('up', flush=True)\n"
-            "promote(store, FILTER, verdict=sys.argv[2], verify=fine)")
+    code = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "from tests.promotion.test_promotion import FILTER, fine\n"
+        "from components.promotion.promote import promote\nfrom components.store import open_store\n"
+        "store = open_store(sys.argv[1]); print('up', flush=True)\n"
+        "promote(store, FILTER, verdict=sys.argv[2], verify=fine)"
+    )
     seen = set()
     for delay in (0.0, 0.001, 0.002, 0.004, 0.2):
         process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), verdict], stdout=subprocess.PIPE)

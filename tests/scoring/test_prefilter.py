@@ -51,11 +51,16 @@ def test_a_pattern_that_would_backtrack_for_ever_does_not() -> None:
     assert time.monotonic() - began < 5
 
 
-@given(st.lists(st.text(alphabet="abc ", max_size=8), max_size=6),
-       st.lists(st.sampled_from(["a", "b", "^c", "ab"]), max_size=3), st.lists(st.sampled_from(["c", "bc"]), max_size=2), st.lists(st.sampled_from(["a", "cc"]), max_size=2),
-       st.integers(0, 4))
-def test_agrees_with_the_plain_reading(texts: list[str], exclude: list[str], unless: list[str], require: list[str],
-                                       least: int) -> None:
+@given(
+    st.lists(st.text(alphabet="abc ", max_size=8), max_size=6),
+    st.lists(st.sampled_from(["a", "b", "^c", "ab"]), max_size=3),
+    st.lists(st.sampled_from(["c", "bc"]), max_size=2),
+    st.lists(st.sampled_from(["a", "cc"]), max_size=2),
+    st.integers(0, 4),
+)
+def test_agrees_with_the_plain_reading(
+    texts: list[str], exclude: list[str], unless: list[str], require: list[str], least: int
+) -> None:
     import re
 
     prefilter = Prefilter(minChars=least, exclude=exclude, unless=unless, requireAny=require)
@@ -65,6 +70,6 @@ def test_agrees_with_the_plain_reading(texts: list[str], exclude: list[str], unl
         def any_of(patterns: list[str]) -> bool:
             return any(re.search(pattern, f"\n{text}") for pattern in patterns)
 
-        return (len(text) >= least and (not any_of(exclude) or any_of(unless)) and (not require or any_of(require)))
+        return len(text) >= least and (not any_of(exclude) or any_of(unless)) and (not require or any_of(require))
 
     assert [reason is None for reason in found] == [passes(text) for text in texts]

@@ -21,7 +21,8 @@ from components.store import StoreError, digest_file
 from filters.errors import InputError
 from filters.loading import load_filter_text
 
-FILTER = load_filter_text("""\
+FILTER = load_filter_text(
+    """\
 apiVersion: llm-distillery.io/v1alpha1
 kind: Filter
 metadata: {name: demo}
@@ -38,7 +39,9 @@ spec:
   oracle: {model: recorded}
   student: {baseModel: tiny/base}
   gates: [{metric: mae, below: 0.8}]
-""", "demo.yaml")
+""",
+    "demo.yaml",
+)
 
 
 class Reader:
@@ -89,7 +92,12 @@ def test_rows_in_rows_out(tmp_path: Path, fmt: Any, chunk: int) -> None:
     assert frame.row(0, named=True)["url"] == "u"
     assert student.seen == [("T", "7 8 text"), ("", "0.5 9.25 <script>text</script>"), ("", "12 -3 text")]
     assert {key: counts[key] for key in ("articles", "scored", "prefiltered", "rejected", "tiers")} == {
-        "articles": 5, "scored": 3, "prefiltered": 2, "rejected": 1, "tiers": {"high": 1, "low": 2}}
+        "articles": 5,
+        "scored": 3,
+        "prefiltered": 2,
+        "rejected": 1,
+        "tiers": {"high": 1, "low": 2},
+    }
     success = json.loads((out / "_SUCCESS").read_text())
     assert success["parts"] == [{"name": part.name, "rows": 5, "sha256": digest_file(part)}]
     assert (success["filter"], success["version"], success["scored"]) == ("demo", 3, 3)

@@ -108,8 +108,25 @@ def test_keys_lists_a_folder_only(store: Store) -> None:
     assert list(store.keys("none")) == []
 
 
-@pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/./b", ".hidden", "a/.locks/x", "a b",
-                                 "a\n", "ü", "a" * 901, "a/", "C:\\x"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "/etc/passwd",
+        "../x",
+        "a/../b",
+        "a//b",
+        "a/./b",
+        ".hidden",
+        "a/.locks/x",
+        "a b",
+        "a\n",
+        "ü",
+        "a" * 901,
+        "a/",
+        "C:\\x",
+    ],
+)
 def test_names_that_climb_out_are_refused(store: Store, key: str) -> None:
     with pytest.raises(InputError, match="can't be a name in the store"):
         store.put(key, b"x")
@@ -175,8 +192,19 @@ def test_a_manifest_whose_names_climb_out_is_refused(store: Store) -> None:
         store.folder("a", digest_bytes(evil))
 
 
-@pytest.mark.parametrize("manifest", [b"[]", b"{}", b"not json", b'{"files":{"f":1},"meta":{}}', b"[" * 100_000,
-                                      b"\xff", b'{"files":{"f":{"sha256":"zz","size":1}},"meta":{}}', b'{"files":NaN}'])
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b"[]",
+        b"{}",
+        b"not json",
+        b'{"files":{"f":1},"meta":{}}',
+        b"[" * 100_000,
+        b"\xff",
+        b'{"files":{"f":{"sha256":"zz","size":1}},"meta":{}}',
+        b'{"files":NaN}',
+    ],
+)
 def test_a_manifest_of_another_shape_is_refused(store: Store, manifest: bytes) -> None:
     store.put(f"a/{digest_bytes(manifest)}/manifest.json", manifest)
     with pytest.raises(StoreError, match="is not"):

@@ -18,10 +18,16 @@ from components.objects_s3 import S3Objects, make_client
 from components.store import Conflict, Store, StoreError, open_store
 
 
-@pytest.mark.parametrize(("number", "says"), [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "the disk is full"),
-                                              (errno.EROFS, "can't be written"), (errno.EACCES, "can't be written")])
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int,
-                                           says: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "the disk is full"),
+        (errno.EROFS, "can't be written"),
+        (errno.EACCES, "can't be written"),
+    ],
+)
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, says: str) -> None:
     store = open_store(str(tmp_path))
     store.put("a/f", b"old")
 
@@ -42,8 +48,11 @@ def test_a_disk_that_is_really_full() -> None:
     from components.objects_file import FileObjects
 
     objects = FileObjects(Path("/dev"), write=False)
-    with pytest.raises(StoreError, match="disk is full"), objects._explained(Path("/dev/full")), \
-            open("/dev/full", "wb", buffering=0) as full:
+    with (
+        pytest.raises(StoreError, match="disk is full"),
+        objects._explained(Path("/dev/full")),
+        open("/dev/full", "wb", buffering=0) as full,
+    ):
         full.write(b"x")
 
 
@@ -82,9 +91,11 @@ def test_file_addresses_are_decoded(tmp_path: Path) -> None:
 def test_a_killed_writer_leaves_old_or_new(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     store.put_if("pointer", b"0" * 200_000, etag=None)
-    code = ("import sys; from components.store import open_store\n"
-            "s = open_store(sys.argv[1]); print('up', flush=True); n = 0\n"
-            "while True:\n    n += 1; s.put_if('pointer', str(n % 10).encode() * 200_000, etag=s.etag('pointer'))")
+    code = (
+        "import sys; from components.store import open_store\n"
+        "s = open_store(sys.argv[1]); print('up', flush=True); n = 0\n"
+        "while True:\n    n += 1; s.put_if('pointer', str(n % 10).encode() * 200_000, etag=s.etag('pointer'))"
+    )
     for delay in (0.0, 0.005, 0.02, 0.05):
         process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
         assert process.stdout is not None
@@ -125,11 +136,11 @@ class Faulty:
             self.client.put_object(**request)
             return self.client.put_object(**request)
         if self.fault == "409":
-            raise ClientError({"Error": {"Code": "ConditionalRequestConflict"}, "ResponseMetadata": {
-                "HTTPStatusCode": 409}}, "PutObject")  # type: ignore[typeddict-item]
+            raise ClientError(
+                {"Error": {"Code": "ConditionalRequestConflict"}, "ResponseMetadata": {"HTTPStatusCode": 409}}, "PutObject"
+            )  # type: ignore[typeddict-item]
         if self.fault == "503":
-            raise ClientError({"Error": {"Code": "SlowDown"}, "ResponseMetadata": {
-                "HTTPStatusCode": 503}}, "PutObject")  # type: ignore[typeddict-item]
+            raise ClientError({"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "PutObject")  # type: ignore[typeddict-item]
         if self.fault == "reply lost, then overwritten":
             self.client.put_object(**request)
             self.client.put_object(Bucket=request["Bucket"], Key=request["Key"], Body=b"another's")
@@ -143,8 +154,9 @@ def faulty_store(uri: str, fault: str) -> tuple[Store, Faulty]:
     return Store(S3Objects(bucket, prefix, write=True, client=client)), client
 
 
-@pytest.mark.parametrize(("fault", "puts"), [("reply lost", 1), ("request lost", 2), ("412 on own write", 1),
-                                             ("409", 2), ("503", 2)])
+@pytest.mark.parametrize(
+    ("fault", "puts"), [("reply lost", 1), ("request lost", 2), ("412 on own write", 1), ("409", 2), ("503", 2)]
+)
 @pytest.mark.parametrize("exists", [False, True])
 def test_an_unknown_outcome_is_read_back(s3_uri: str, fault: str, puts: int, exists: bool) -> None:
     store, client = faulty_store(s3_uri, fault)
@@ -186,7 +198,9 @@ def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_importing_the_store_loads_nothing_heavy() -> None:
-    code = ("import sys, components.store, components.articles\n"
-            "print(sorted({'boto3', 'polars', 'numpy', 'pyarrow', 'torch', 'kfp'} & set(sys.modules)))")
+    code = (
+        "import sys, components.store, components.articles\n"
+        "print(sorted({'boto3', 'polars', 'numpy', 'pyarrow', 'torch', 'kfp'} & set(sys.modules)))"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

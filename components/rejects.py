@@ -1,0 +1,64 @@
+"""Rows that could not be read: counted, kept, and written down with file, line and reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import IO, NamedTuple
+
+
+class Reject(NamedTuple):
+    file: str
+    line: int
+    reason: str
+
+
+class Rejects:
+    """Counts bad rows; keeps the first 10,000 and, where `path` is given, writes each to that JSONL file.
+
+    rows: rows read so far, bad ones included. collapsed: rows that repeat an earlier one exactly.
+    """
+
+    KEEP = 10_000
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.rows = self.count = self.collapsed = 0
+        self.first: list[Reject] = []
+        self.reasons: Counter[str] = Counter()
+        self._out: IO[bytes] | None = None
+
+    def add(self, file: Path, line: int, reason: str) -> None:
+        self.count += 1
+        reject = Reject(file.name, line, reason)
+        # Numbers and quoted parts differ from row to row; the table of reasons must not grow with the file.
+        self.reasons[re.sub(r"'[^']*'|[\d.,]+", "…", reason)[:80] if len(self.reasons) < 1_000 else "other"] += 1
+        if len(self.first) < self.KEEP:
+            self.first.append(reject)
+        if self.path is not None:
+            if self._out is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._out = self.path.open("wb")
+            self._out.write(_reject_line(reject))
+
+    def jsonl(self) -> bytes:
+        """The kept rejects as JSON Lines {file, line, reason}."""
+        return b"".join(map(_reject_line, self.first))
+
+    def close(self) -> None:
+        if self._out is not None:
+            self._out.close()
+            self._out = None
+
+    def __enter__(self) -> Rejects:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _reject_line(reject: Reject) -> bytes:
+    return (json.dumps(reject._asdict(), ensure_ascii=False) + "\n").encode()
