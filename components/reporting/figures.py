@@ -117,7 +117,7 @@ def pair(label: object, prediction: object, title: str) -> Markup:
 
 def axis(top: float, bottom: float = 0.0) -> Markup:
     """Tick labels for a column of row figures."""
-    steps = ticks(bottom, top, 3)
+    steps = ticks(bottom, top, 4 if bottom < 0 else 3)
     parts = []
     for tick in steps:
         share = float(_at(tick, top, bottom)[:-1])
