@@ -3,9 +3,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from filters.loading import load_filter_text
 from filters.spec import Filter
+
+settings.register_profile("steady", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("steady")
 
 TEXT = """\
 apiVersion: llm-distillery.io/v1alpha1
