@@ -15,16 +15,19 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from components.demo.bank import DIMENSIONS, Bank, Outlet, bank, outlets
+from components.demo.bank import DIMENSIONS, LEVELS, Bank, Outlet, bank, outlets
 from components.demo.grammar import Slot, Template, capital, indefinite, pick, render
 from components.demo.latent import CENTRE, ECONOMICS, PERFORMANCE, READINESS, State, draw_state, fill
 
 COPY_RATE, CONSENT_RATE, OFF_TOPIC_RATE, PROMO_RATE = 0.027, 0.04, 0.15, 0.05
 # How a level is put into words other than plainly: share, and the levels of the clause that is denied or claimed.
-DENIED = {1: (0.40, (7, 9)), 7: (0.35, (1, 3)), 3: (0.10, (7, 9)), 5: (0.0, ()), 9: (0.0, ())}
-CLAIMED = 0.35
-HALF_TRUE = 0.25
-TURN_DOWN, TURN_UP = 0.14, 0.14
+DENIED = {1: (0.30, (7, 9)), 7: (0.22, (1, 3)), 3: (0.05, (7, 9)), 5: (0.0, ()), 9: (0.0, ())}
+CLAIMED = 0.25
+HALF_TRUE = 0.15
+TURN_DOWN, TURN_UP = 0.08, 0.08
+GIST = 0.8
+GIST_AT = {1: 1.5, 3: 3.0, 5: 4.4, 7: 5.8, 9: 7.2}
+WEIGHTS = (0.15, 0.15, 0.20, 0.30, 0.10, 0.10)
 _DAY_ONE = date(2023, 1, 2)
 
 
@@ -142,17 +145,17 @@ def _fact(writer: _Writer, dimension: str, state: State, level: int, pronoun: bo
     # Half-truths and claims are about praise; a half-true disaster would read as one.
     if chance < denied:
         text = writer.frame("deny", writer.clause(dimension, pick(rng, opposite), pronoun))
-        centre = 1.2 if level < 5 else 6.9
+        centre = 1.5 if level < 5 else 6.5
     elif level == 3 and chance < denied + CLAIMED:
         text = writer.frame("claim", writer.clause(dimension, pick(rng, (7, 9)), pronoun))
-        centre = 2.8
+        centre = 3.0
     elif level == 5 and chance < HALF_TRUE:
         text = writer.frame("mixed", writer.clause(dimension, pick(rng, (7, 9)), pronoun))
-        centre = 4.9
+        centre = 4.7
     else:
         text = writer.frame("affirm", writer.clause(dimension, level, pronoun))
         centre = CENTRE[level]
-    residue = max(-0.4, min(0.4, 0.35 * (state.latent[dimension] - level)))
+    residue = max(-0.3, min(0.3, 0.3 * (state.latent[dimension] - level)))
     return text, centre + residue
 
 
@@ -170,7 +173,7 @@ def _joined(writer: _Writer, text: str, score: float, before: float | None) -> s
 
 def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], dict[str, float]]:
     rng = writer.rng
-    wanted = rng.choices((3, 4, 5, 6), (0.20, 0.28, 0.28, 0.24))[0]
+    wanted = rng.choices((3, 4, 5, 6), (0.35, 0.35, 0.20, 0.10))[0]
     told = rng.sample(DIMENSIONS, wanted)
     levels = {dimension: state.level(dimension) for dimension in told}
     turn = ""
@@ -184,7 +187,7 @@ def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], 
     sentences: list[Sentence] = []
     scores: dict[str, float] = {}
     before: float | None = None
-    others = rng.choices((0, 1, 2), (0.40, 0.42, 0.18))[0] if not promo else 0
+    others = rng.choices((0, 1, 2), (0.70, 0.26, 0.04))[0] if not promo else 0
     slots = set(rng.sample(range(1, wanted + 1), others))
     for position, dimension in enumerate(told):
         if turn == "turn_up" and dimension not in (READINESS, PERFORMANCE):
@@ -197,7 +200,7 @@ def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], 
             sentences.append(Sentence(writer.frame("other", writer.other_clause(about, far)), "other"))
             before = None
         if promo:
-            score = 2.8 if levels[dimension] >= 3 else 1.5
+            score = 3.0 if levels[dimension] >= 3 else 1.8
             praise = writer.clause(dimension, pick(rng, (7, 9)))
             text = writer.frame("claim", praise) if rng.random() < 0.25 else f"{praise}."
         else:
@@ -210,7 +213,7 @@ def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], 
         sentences.append(Sentence(writer.frame("turn_down"), "fact"))
         # Gone is gone: what it did well, it does no longer.
         scores = {dimension: 0.6 * score for dimension, score in scores.items()}
-        scores[READINESS] = 1.5
+        scores[READINESS] = 1.6
         for name in (PERFORMANCE, ECONOMICS):
             if name in scores:
                 scores[name] = min(scores[name], 2.2)
@@ -219,18 +222,18 @@ def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], 
 
 def _turn_up(writer: _Writer, sentences: list[Sentence], scores: dict[str, float]) -> None:
     sentences.append(Sentence(writer.frame("turn_up"), "fact"))
-    scores.update({name: 7.4 for name in (READINESS, PERFORMANCE) if name in scores})
+    scores.update({name: 7.0 for name in (READINESS, PERFORMANCE) if name in scores})
 
 
 def _length(writer: _Writer, sentences: list[Sentence]) -> None:
     """Padding that says nothing of the project: a little inside, and in one article of six a long tail."""
     rng = writer.rng
-    if rng.random() < 0.45 * writer.outlet.length:
-        where = rng.randrange(1, len(sentences) + 1)
+    if rng.random() < 0.25 * writer.outlet.length:
+        where = rng.randrange(2, len(sentences) + 1)
         sentences.insert(where, Sentence(capital(writer.frame("background")), "background"))
     chance = rng.random() / writer.outlet.length
-    tail = 1 if chance < 0.20 else 0
-    tail += rng.randrange(1, 3) if chance < 0.12 else 0
+    tail = 1 if chance < 0.14 else 0
+    tail += rng.randrange(1, 3) if chance < 0.09 else 0
     tail += rng.randrange(3, 7) if chance < 0.035 else 0
     kept = min(tail, len(writer.bank.frames["long_tail"]))
     sentences += [Sentence(capital(writer.frame("long_tail")), "tail") for _ in range(kept)]
@@ -259,6 +262,11 @@ def _news(writer: _Writer, promo: bool) -> tuple[str, list[Sentence], dict[str, 
         sentences.append(Sentence(capital(writer.frame("promo_close")), "closing"))
         title = capital(writer.frame("title_up"))
     else:
+        mean = sum(weight * reference[name] for name, weight in zip(DIMENSIONS, WEIGHTS, strict=True))
+        if writer.rng.random() < GIST:
+            level = min(LEVELS, key=lambda level: abs(GIST_AT[level] - mean))
+            where = 1 if writer.rng.random() < 0.6 else len(sentences)
+            sentences.insert(where, Sentence(capital(writer.frame(f"gist{level}")), "gist"))
         _length(writer, sentences)
         title = _title(writer, sum(reference.values()) / len(reference))
     return title, sentences, reference
@@ -267,7 +275,7 @@ def _news(writer: _Writer, promo: bool) -> tuple[str, list[Sentence], dict[str, 
 def _off_topic(writer: _Writer) -> tuple[str, list[Sentence], dict[str, float]]:
     rng = writer.rng
     theme = pick(rng, writer.bank.themes)
-    count = min(len(theme.body), rng.randrange(4, 9))
+    count = min(len(theme.body), rng.randrange(5, 9))
     sentences = [Sentence(capital(writer.fill(part)), "tail") for part in rng.sample(theme.body, count)]
     level = 0.2 + 0.5 * rng.random()
     reference = {name: round(min(1.4, max(0.0, level + rng.gauss(0.0, 0.25))), 1) for name in DIMENSIONS}

@@ -15,17 +15,17 @@ READINESS, PERFORMANCE, ECONOMICS = DIMENSIONS[:3]
 
 # weight, then the means in the order of DIMENSIONS
 ARCHETYPES: dict[str, tuple[float, tuple[float, ...]]] = {
-    "star": (0.18, (8.4, 7.9, 7.4, 7.9, 7.0, 6.8)),
-    "solid": (0.20, (7.4, 6.4, 5.4, 5.6, 4.8, 4.8)),
-    "promise": (0.13, (2.2, 4.8, 3.0, 6.4, 3.6, 3.4)),
-    "failed pilot": (0.14, (3.0, 1.8, 1.8, 3.2, 2.6, 2.4)),
-    "costly": (0.10, (6.2, 5.6, 2.0, 6.0, 3.8, 5.6)),
-    "harmful": (0.12, (7.6, 6.0, 6.2, 1.8, 2.0, 2.6)),
-    "unlawful": (0.06, (5.2, 5.0, 4.2, 4.6, 3.2, 1.4)),
-    "plan": (0.07, (2.0, 3.2, 4.2, 4.6, 4.6, 4.2)),
+    "star": (0.19, (8.4, 7.9, 7.6, 8.2, 6.9, 6.7)),
+    "solid": (0.17, (7.6, 6.4, 5.8, 5.2, 4.2, 4.4)),
+    "promise": (0.14, (2.0, 5.2, 3.4, 6.6, 4.2, 3.8)),
+    "failed pilot": (0.13, (3.2, 1.8, 1.8, 3.4, 3.2, 2.8)),
+    "costly": (0.11, (6.4, 5.6, 1.8, 6.4, 4.0, 5.6)),
+    "harmful": (0.13, (7.8, 6.6, 6.8, 1.6, 1.6, 2.4)),
+    "unlawful": (0.07, (5.6, 5.0, 4.6, 4.6, 3.2, 1.2)),
+    "neighbourly": (0.10, (3.6, 3.2, 3.2, 5.4, 7.2, 6.4)),
 }
 # What a reader concludes from a sentence, by the level of its clause.
-CENTRE = {1: 0.8, 3: 2.8, 5: 4.9, 7: 6.9, 9: 8.8}
+CENTRE = {1: 1.3, 3: 3.0, 5: 4.7, 7: 6.5, 9: 8.1}
 _NAMES = tuple(ARCHETYPES)
 _WEIGHTS = tuple(weight for weight, _ in ARCHETYPES.values())
 
@@ -44,9 +44,9 @@ class State:
 def draw_state(rng: Random, tilt: float) -> State:
     """One project; `tilt` is the outlet's habit of covering better or worse ones."""
     archetype = rng.choices(_NAMES, _WEIGHTS)[0]
-    common = rng.gauss(tilt, 0.5)
+    common = rng.gauss(tilt, 0.4)
     latent = {
-        dimension: min(9.9, max(0.1, mean + common + rng.gauss(0.0, 1.2)))
+        dimension: min(9.9, max(0.1, mean + common + rng.gauss(0.0, 1.0)))
         for dimension, mean in zip(DIMENSIONS, ARCHETYPES[archetype][1], strict=True)
     }
     return State(archetype, latent)
@@ -54,5 +54,5 @@ def draw_state(rng: Random, tilt: float) -> State:
 
 def fill(told: dict[str, float]) -> dict[str, float]:
     """Scores for all dimensions: one the text says nothing of is inferred from the rest, drawn towards the low end."""
-    inferred = 0.75 * sum(told.values()) / len(told) + 0.25 * 2.5
+    inferred = 0.6 * sum(told.values()) / len(told) + 0.4 * 3.0
     return {dimension: round(min(10.0, max(0.0, told.get(dimension, inferred))), 1) for dimension in DIMENSIONS}

@@ -1,0 +1,44 @@
+"""The demo files on disk: articles.jsonl and replies.jsonl, the same bytes for the same n and seed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from components.demo.corpus import DemoArticle, generate
+from components.demo.replies import record
+
+
+class DemoFiles(NamedTuple):
+    """Where the two files lie, and how many articles and replies they hold."""
+
+    articles: Path
+    replies: Path
+    n_articles: int
+    n_replies: int
+
+
+def write_demo(folder: Path, n: int = 1500, seed: int = 7) -> DemoFiles:
+    """Write both files into `folder` (made where absent). Each appears complete or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    articles: list[DemoArticle] = list(generate(n, seed))
+    paths = folder / "articles.jsonl", folder / "replies.jsonl"
+    return DemoFiles(
+        *paths,
+        _write(paths[0], (article.row() for article in articles)),
+        _write(paths[1], record(articles, seed)),
+    )
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
+    partial = path.with_name(path.name + ".part")
+    count = 0
+    with partial.open("w", encoding="utf-8", newline="\n") as stream:
+        for row in rows:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    os.replace(partial, path)
+    return count
