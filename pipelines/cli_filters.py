@@ -29,10 +29,10 @@ def lint(filter: FilterArg, as_json: JsonOpt = False) -> None:
     """Check a filter, also for what a schema can't see. Exits with 2 where something is an error."""
     from filters.lint import lint as check
     from filters.lint import render_findings
+    from filters.loading import find_filter, load_filter, read_text
 
-    from filters.loading import load_filter
-
-    findings = check(load_filter(filter))
+    path, _ = find_filter(filter)
+    findings = check(load_filter(filter), read_text(path, str(path)))
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:
