@@ -6,7 +6,7 @@ Everything but the filter may be missing: a run that stopped early still gets it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from filters.spec import Filter
@@ -49,9 +49,28 @@ class Context:
     demo: bool = False
     source: str = ""
 
+    def in_filter_order(self) -> Context:
+        """The same, with dimensions and tiers in the order of the filter: stored documents have their keys sorted."""
+        if self.filter is None:
+            return self
+        orders = [self.filter.dimensions, [tier.name for tier in self.filter.spec.tiers], ["source", "language", "length"]]
+        documents = ("student", "calibration", "benchmark", "audit", "predictions")
+        return replace(self, **{name: _in_order(getattr(self, name), orders) for name in documents})
+
     @property
     def flt(self) -> Filter:
         """The filter, for sections that are drawn only where there is one."""
         if self.filter is None:
             raise ValueError("the run stopped before its filter was read")
         return self.filter
+
+
+def _in_order(value: Any, orders: Sequence[list[str]]) -> Any:
+    """Every mapping whose keys all stand in one of the orders, in that order."""
+    if isinstance(value, list):
+        return [_in_order(item, orders) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    order = next((order for order in orders if value and set(value) <= set(order)), None)
+    keys = [name for name in order if name in value] if order else list(value)
+    return {key: _in_order(value[key], orders) for key in keys}

@@ -18,6 +18,7 @@ from components.reporting.words import (
     interval_of,
     metric,
     number,
+    sorted_baselines,
     span,
     value_of,
     words,
@@ -192,16 +193,15 @@ def baselines(context: Context) -> View | None:
     ]
     if incumbent and value_of(incumbent.get("mae")) is not None:
         entries.append(("Adapter in use", "incumbent", incumbent, intervals.get("incumbent.mae"), None))
-    ordered = sorted(found.items(), key=lambda item: value_of((item[1] or {}).get("mae")) or 99.0)
     entries += [
         (
             capital(BASELINES.get(name, words(name))),
             "",
-            row or {},
+            row,
             intervals.get(f"baselines.{name}.mae"),
             intervals.get(f"baselines.{name}.skill"),
         )
-        for name, row in ordered
+        for name, row in sorted_baselines(_bench(context))
     ]
     top = _top([(row.get("mae"), interval) for _, _, row, interval, _ in entries])
     rows = [

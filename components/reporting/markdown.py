@@ -21,6 +21,7 @@ from components.reporting.words import (
     metric,
     number,
     sentence,
+    sorted_baselines,
     span,
     value_of,
     words,
@@ -37,7 +38,7 @@ def plain(text: object, longest: int = 300) -> str:
     told = (
         told.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;").replace("://", ":&#8203;//")
     )
-    return re.sub(r"([\\`*_{}\[\]()#|~!$])", r"\\\1", told)
+    return re.sub(r"([\\`*_\[\]#|~$])", r"\\\1", told)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: int = 1) -> str:
@@ -71,6 +72,7 @@ def render_verdict(context: Context) -> str:
 
 def render_markdown(context: Context) -> str:
     """Verdict, gates, the student beside baselines, dimensions worst first, tiers, digests; below MAX_CHARACTERS."""
+    context = context.in_filter_order()
     name = f"{context.filter.name} v{context.filter.spec.version}" if context.filter else "a filter that could not be read"
     parts = [f"## {plain(name)}", render_verdict(context).strip()]
     parts += [f"> **Not readable:** {plain(problem)}" for problem in context.problems[:10]]
@@ -96,9 +98,7 @@ def _baselines(context: Context) -> str:
     entries = [("**This student**", bench)]
     if bench.get("incumbent"):
         entries.append(("Adapter in use", bench["incumbent"]))
-    entries += [
-        (plain(capital(BASELINES.get(name, words(name)))), row or {}) for name, row in (bench.get("baselines") or {}).items()
-    ]
+    entries += [(plain(capital(BASELINES.get(name, words(name)))), row) for name, row in sorted_baselines(bench)]
     shown = table(
         ["Predictor", "Mean error", "RMSE", "Error of overall score", "Same tier"],
         [

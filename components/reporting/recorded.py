@@ -15,7 +15,17 @@ ROWS = 12
 MOST = 200
 """No list is longer than this: the page has a size to keep."""
 CHIPS = {"stop": "bad", "warn": "warn"}
-TOLD_ELSEWHERE = {"kind", "dimensions", "policy", "filter", "label_set", "frozen", "test", "rubric", "strata"}
+COUNTS = {
+    "train": "training articles",
+    "validation": "validation articles",
+    "test": "test articles, frozen",
+    "withheld": "withheld, near a test article",
+    "copies": "copies left out",
+    "conflicting": "copies labelled differently",
+    "rows": "labelled articles",
+    "dead": "without a usable reply",
+    "rejected": "bad rows left out",
+}
 
 
 def data(context: Context) -> View | None:
@@ -42,10 +52,10 @@ def _facts(context: Context) -> list[tuple[str, list[tuple[str, str]]]]:
     audit = context.audit or {}
     copies, walls, sources = (audit.get(key) or {} for key in ("duplicates", "boilerplate", "sources"))
     lengths, spoken = audit.get("lengths") or {}, audit.get("languages") or {}
+    oracle = (context.label_set or {}).get("oracle")
     groups: list[tuple[str, list[tuple[str, str]]]] = [
-        (title, [(words(name.replace(".", " ")), value) for name, value in flatten(_own(part))][:ROWS])
-        for title, part in (("Labels", context.label_set), ("Split", context.split))
-        if part
+        ("Labels", [*_counts(context.label_set), *flatten({"oracle": oracle} if oracle else {})]),
+        ("Split", _counts((context.split or {}).get("rows"))),
     ]
     groups += [
         (
@@ -83,11 +93,8 @@ def _facts(context: Context) -> list[tuple[str, list[tuple[str, str]]]]:
     return [(title, rows) for title, rows in groups if rows]
 
 
-def _own(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest's own counts, its rows spelled out, without what the report says elsewhere."""
-    rows = meta.get("rows")
-    own = {key: value for key, value in meta.items() if key not in TOLD_ELSEWHERE}
-    return {**rows, **{k: v for k, v in own.items() if k != "rows"}} if isinstance(rows, Mapping) else own
+def _counts(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    return [(told, count(found[key])) for key, told in COUNTS.items() if found and value_of(found.get(key)) is not None]
 
 
 def finding(found: Mapping[str, Any]) -> View:

@@ -40,7 +40,7 @@ TONES = {"promoted": "good", "passed": "good", "approve": "warn", "reject": "bad
 
 def render_html(context: Context) -> str:
     """The page, UTF-8 encodable, at most MAX_BYTES. Never raises for a part of the context that is missing or odd."""
-    page = ""
+    page, context = "", context.in_filter_order()
     for clip in CLIPS:
         page = _page(context, clip)
         if len(page.encode()) <= MAX_BYTES:

@@ -26,7 +26,7 @@ METRICS: dict[str, Metric] = {
     "rmse": Metric("Root mean square error", "like the mean error, but large misses weigh more"),
     "overall_mae": Metric("Error of the overall score", "average distance between the two overall scores"),
     "overall_rmse": Metric("RMSE of the overall score", "like its mean error, but large misses weigh more"),
-    "bias": Metric("Bias", "how far the student's overall scores lie above (+) or below (−) the oracle's, on average"),
+    "bias": Metric("Bias", "how far the student's overall scores lie off the oracle's on average, all in one direction"),
     "spearman": Metric("Rank correlation", "1: student and oracle put the articles in the same order; 0: no relation"),
     "tier_agreement": Metric("Tier agreement", "share of articles that both put in the same tier", True),
     "score_compression": Metric("Spread kept", "spread of the student's scores over the oracle's; low: it hugs the middle"),
@@ -142,11 +142,19 @@ HEADLINES = {
 }
 
 
+def sorted_baselines(benchmark: Mapping[str, Any] | None) -> list[tuple[str, Mapping[str, Any]]]:
+    """(name, figures) of the baselines that have a mean error, nearest to the oracle first."""
+    rows = [
+        (name, row)
+        for name, row in ((benchmark or {}).get("baselines") or {}).items()
+        if row and value_of(row.get("mae")) is not None
+    ]
+    return sorted(rows, key=lambda item: (float(item[1]["mae"]), item[0]))
+
+
 def best_baseline(benchmark: Mapping[str, Any] | None) -> tuple[str, float] | None:
     """(name, MAE) of the baseline nearest to the oracle."""
-    baselines = (benchmark or {}).get("baselines") or {}
-    scored = [(mae, name) for name, row in baselines.items() if (mae := value_of((row or {}).get("mae"))) is not None]
-    return (min(scored)[1], min(scored)[0]) if scored else None
+    return next(((name, float(row["mae"])) for name, row in sorted_baselines(benchmark)), None)
 
 
 def gain(mae: object, other: object) -> float | None:
@@ -193,7 +201,8 @@ def sentence(context: Context) -> str:
     tail = f": {evidence}." if evidence else "."
     if state == "failed":
         message = str((context.failure or {}).get("message") or "no message").strip().splitlines()[0][:400]
-        return f"Stopped at step {(context.failure or {}).get('step') or 'unknown'}: {message.rstrip('.')}."
+        step = (context.failure or {}).get("step")
+        return f"Stopped{f' at step {step}' if step else ''}: {message.rstrip('.')}."
     if state == "promoted":
         return f"Promoted to {(context.promoted or {}).get('channel') or context.flt.spec.promotion.channel}{tail}"
     if state == "approve":

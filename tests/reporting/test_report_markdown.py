@@ -16,7 +16,7 @@ from components.reporting.words import sentence
 
 def test_it_holds_verdict_gates_baselines_worst_dimensions_and_digests(rejected: Context) -> None:
     text = render_markdown(rejected)
-    assert text.startswith("## sustainability-technology v2\n\n❌ Not promoted, 2 of 9 gates failed")
+    assert text.startswith("## sustainability-technology v2\n\n❌ Not promoted, 2 of 9 gates failed (gap from")
     gates = text[text.index("| Verdict") : text.index("###")]
     assert gates.count("❌ **fails**") == 2
     assert gates.count("✅ passes") == 7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
 import re
 import subprocess
@@ -131,6 +132,17 @@ def test_an_enormous_filter_and_texts_are_shortened_to_fit(rejected: Context) ->
 
 def test_the_same_context_gives_the_same_page(make: Callable[..., Context], flt: Filter) -> None:
     assert render_html(make(flt)) == render_html(make(flt))
+
+
+def test_a_stored_run_with_sorted_keys_gives_the_same_page(rejected: Context) -> None:
+    """Canonical JSON sorts keys; the filter's own order of dimensions and tiers comes back."""
+    stored: dict[str, Any] = {
+        name: json.loads(json.dumps(getattr(rejected, name), sort_keys=True))
+        for name in ("benchmark", "calibration", "audit", "predictions")
+    }
+    text = render_html(rejected)
+    assert render_html(dataclasses.replace(rejected, **stored)) == text
+    assert text.index('"row">high<') < text.index('"row">medium<') < text.index('"row">low<')
 
 
 def test_the_verdict_stands_in_the_first_words(promoted: Context, rejected: Context, failed: Context) -> None:
