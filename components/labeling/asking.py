@@ -138,7 +138,7 @@ async def _ask(flt: Filter, oracle: Oracle, article: Article, tally: Tally) -> A
     for attempt in range(1, ATTEMPTS + 1):
         tally.calls += 1
         try:
-            text = clean((await oracle.ask(Request(article, prompt, attempt))).text)
+            text = clean((await oracle.ask(Request(article, "", prompt, attempt))).text)
         except OracleError as error:
             failed.append(Attempt(clean(str(error)), None))
             continue

@@ -36,6 +36,9 @@ class Replay:
             raise OracleError("no further reply is recorded for this article")
         return RawReply(recorded[request.attempt - 1])
 
+    async def close(self) -> None:
+        pass
+
 
 def identity(flt: Filter) -> dict[str, Any]:
     """Provider, model and parameters, and the recordings by their digest: other recordings are another oracle."""
@@ -43,7 +46,7 @@ def identity(flt: Filter) -> dict[str, Any]:
         return {**oracle_part(flt), "replies": digest_file(path)}
 
 
-def open_replay(flt: Filter) -> Replay:
+def connect(flt: Filter) -> Replay:
     """The replay oracle over `oracle.replies`: JSONL (.gz) of {"id" or "article": digest, "reply", "attempt"?}.
 
     InputError for a file or row that can't be used.
