@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from components.demo.bank import DIMENSIONS, LEVELS, Bank, Outlet, bank, outlets
 from components.demo.grammar import Slot, Template, capital, indefinite, pick, render
-from components.demo.latent import CENTRE, ECONOMICS, PERFORMANCE, READINESS, State, draw_state, fill
+from components.demo.latent import CENTRE, ECONOMICS, ENVIRONMENT, PERFORMANCE, READINESS, State, draw_state, fill
 
 COPY_RATE, CONSENT_RATE, OFF_TOPIC_RATE, PROMO_RATE = 0.027, 0.04, 0.15, 0.05
 # How a level is put into words other than plainly: share, and the levels of the clause that is denied or claimed.
@@ -25,7 +25,7 @@ DENIED = {1: (0.30, (7, 9)), 7: (0.22, (1, 3)), 3: (0.05, (7, 9)), 5: (0.0, ()),
 CLAIMED = 0.25
 HALF_TRUE = 0.15
 TURN_DOWN, TURN_UP = 0.08, 0.08
-GIST = 0.8
+GIST = 0.85
 GIST_AT = {1: 1.5, 3: 3.0, 5: 4.4, 7: 5.8, 9: 7.2}
 WEIGHTS = (0.15, 0.15, 0.20, 0.30, 0.10, 0.10)
 _DAY_ONE = date(2023, 1, 2)
@@ -114,9 +114,7 @@ class _Writer:
         attribution = self.fill(pick(self.rng, self.bank.frames["attribution"]))
         fixed["c"], fixed["C"] = clause, capital(clause)
         fixed["A"], fixed["A_cap"] = attribution, capital(attribution)
-        # Plain frames may come again; the clause differs.
-        options = self.bank.frames[kind]
-        return self.fill(pick(self.rng, options) if kind == "affirm" else self.fresh(options))
+        return self.fill(self.fresh(self.bank.frames[kind]))
 
     def clause(self, dimension: str, level: int, pronoun: bool = False) -> str:
         """A clause about the project. `it` only as the grammatical subject, and where nobody else was spoken of."""
@@ -173,8 +171,11 @@ def _joined(writer: _Writer, text: str, score: float, before: float | None) -> s
 
 def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], dict[str, float]]:
     rng = writer.rng
-    wanted = rng.choices((3, 4, 5, 6), (0.35, 0.35, 0.20, 0.10))[0]
-    told = rng.sample(DIMENSIONS, wanted)
+    # What works and what it does to the environment is told of nearly always, the rest as it comes.
+    told = [name for name in (READINESS, ENVIRONMENT) if rng.random() < 0.85]
+    rest = [name for name in DIMENSIONS if name not in told]
+    told += rng.sample(rest, rng.choices((1, 2, 3, 4), (0.22, 0.38, 0.28, 0.12))[0])
+    rng.shuffle(told)
     levels = {dimension: state.level(dimension) for dimension in told}
     turn = ""
     if not promo and READINESS in told:
@@ -187,8 +188,8 @@ def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], 
     sentences: list[Sentence] = []
     scores: dict[str, float] = {}
     before: float | None = None
-    others = rng.choices((0, 1, 2), (0.70, 0.26, 0.04))[0] if not promo else 0
-    slots = set(rng.sample(range(1, wanted + 1), others))
+    others = rng.choices((0, 1, 2), (0.74, 0.23, 0.03))[0] if not promo else 0
+    slots = set(rng.sample(range(1, len(told) + 1), others))
     for position, dimension in enumerate(told):
         if turn == "turn_up" and dimension not in (READINESS, PERFORMANCE):
             _turn_up(writer, sentences, scores)
@@ -228,16 +229,16 @@ def _turn_up(writer: _Writer, sentences: list[Sentence], scores: dict[str, float
 def _length(writer: _Writer, sentences: list[Sentence]) -> None:
     """Padding that says nothing of the project: a little inside, and in one article of six a long tail."""
     rng = writer.rng
-    if rng.random() < 0.25 * writer.outlet.length:
+    if rng.random() < 0.12 * writer.outlet.length:
         where = rng.randrange(2, len(sentences) + 1)
         sentences.insert(where, Sentence(capital(writer.frame("background")), "background"))
     chance = rng.random() / writer.outlet.length
-    tail = 1 if chance < 0.14 else 0
-    tail += rng.randrange(1, 3) if chance < 0.09 else 0
-    tail += rng.randrange(3, 7) if chance < 0.035 else 0
+    tail = 1 if chance < 0.11 else 0
+    tail += rng.randrange(1, 3) if chance < 0.06 else 0
+    tail += rng.randrange(3, 7) if chance < 0.025 else 0
     kept = min(tail, len(writer.bank.frames["long_tail"]))
     sentences += [Sentence(capital(writer.frame("long_tail")), "tail") for _ in range(kept)]
-    if rng.random() < 0.25:
+    if rng.random() < 0.15:
         sentences.append(Sentence(capital(writer.frame("closing")), "closing"))
 
 

@@ -11,18 +11,18 @@ from random import Random
 
 from components.demo.bank import DIMENSIONS, LEVELS
 
-READINESS, PERFORMANCE, ECONOMICS = DIMENSIONS[:3]
+READINESS, PERFORMANCE, ECONOMICS, ENVIRONMENT = DIMENSIONS[:4]
 
 # weight, then the means in the order of DIMENSIONS
 ARCHETYPES: dict[str, tuple[float, tuple[float, ...]]] = {
-    "star": (0.19, (8.4, 7.9, 7.6, 8.2, 6.9, 6.7)),
-    "solid": (0.17, (7.6, 6.4, 5.8, 5.2, 4.2, 4.4)),
-    "promise": (0.14, (2.0, 5.2, 3.4, 6.6, 4.2, 3.8)),
-    "failed pilot": (0.13, (3.2, 1.8, 1.8, 3.4, 3.2, 2.8)),
-    "costly": (0.11, (6.4, 5.6, 1.8, 6.4, 4.0, 5.6)),
-    "harmful": (0.13, (7.8, 6.6, 6.8, 1.6, 1.6, 2.4)),
-    "unlawful": (0.07, (5.6, 5.0, 4.6, 4.6, 3.2, 1.2)),
-    "neighbourly": (0.10, (3.6, 3.2, 3.2, 5.4, 7.2, 6.4)),
+    "star": (0.21, (8.6, 8.0, 7.8, 8.4, 7.2, 7.0)),
+    "solid": (0.16, (7.8, 6.4, 6.0, 5.0, 3.8, 4.2)),
+    "promise": (0.13, (1.8, 5.4, 3.4, 7.2, 4.4, 3.8)),
+    "failed pilot": (0.12, (3.4, 1.6, 1.8, 3.4, 3.6, 3.0)),
+    "costly": (0.10, (6.8, 6.0, 1.4, 6.8, 4.2, 6.0)),
+    "harmful": (0.12, (8.2, 7.0, 7.4, 1.4, 1.6, 2.4)),
+    "unlawful": (0.06, (6.4, 5.6, 5.4, 4.6, 3.2, 1.2)),
+    "neighbourly": (0.10, (3.6, 3.0, 2.6, 5.8, 8.0, 7.0)),
 }
 # What a reader concludes from a sentence, by the level of its clause.
 CENTRE = {1: 1.3, 3: 3.0, 5: 4.7, 7: 6.5, 9: 8.1}
@@ -54,5 +54,5 @@ def draw_state(rng: Random, tilt: float) -> State:
 
 def fill(told: dict[str, float]) -> dict[str, float]:
     """Scores for all dimensions: one the text says nothing of is inferred from the rest, drawn towards the low end."""
-    inferred = 0.6 * sum(told.values()) / len(told) + 0.4 * 3.0
+    inferred = 0.4 * sum(told.values()) / len(told) + 0.6 * 2.6
     return {dimension: round(min(10.0, max(0.0, told.get(dimension, inferred))), 1) for dimension in DIMENSIONS}
