@@ -7,7 +7,6 @@ several. It holds no wall-clock time; when it is written changes nothing in the 
 from __future__ import annotations
 
 import io
-import pickle
 import time
 from typing import Any, Protocol
 
@@ -29,9 +28,9 @@ class Checkpoints(Protocol):
 class StoreCheckpoints:
     """checkpoints/<digest of the training's inputs>/state.pt"""
 
-    def __init__(self, store: Store, inputs: Digest, progress: Progress = quiet, every: float = EVERY_SECONDS) -> None:
+    def __init__(self, store: Store, inputs: Digest, progress: Progress = quiet) -> None:
         self._store, self._key, self._progress = store, f"checkpoints/{inputs}/state.pt", progress
-        self._every, self._saved = every, time.monotonic()
+        self._every, self._saved = EVERY_SECONDS, time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
         """The last state, or None where there is none that can be read. Never runs code from the file."""
@@ -41,7 +40,7 @@ class StoreCheckpoints:
             return None
         try:
             state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+        except Exception:  # torch raises whatever its reader stumbles over
             self._progress.note("the checkpoint can't be read; training starts afresh")
             return None
         return state or None

@@ -44,7 +44,8 @@ def train(store: Store, flt: Filter, *, split: str, progress: Progress = quiet) 
     """
     base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, store)
     inputs = train_inputs(flt, split, base.digest)
-    return run_step(store, "train", inputs, lambda: _work(store, flt, split, base, digest_json(inputs), progress))
+    inputs_digest = digest_json({"step": "train", "inputs": inputs})
+    return run_step(store, "train", inputs, lambda: _work(store, flt, split, base, inputs_digest, progress))
 
 
 def _texts(frame: pl.DataFrame) -> list[tuple[str, str]]:

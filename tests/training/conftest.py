@@ -1,0 +1,87 @@
+"""A filter with two dimensions, articles whose words decide their scores, and a store that holds their split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.store import Store, open_store
+from filters.spec import Filter
+
+NAMES = ["reach", "proof"]
+GOOD = {"reach": ("many", "city", "people", "grid"), "proof": ("study", "trial", "report", "years")}
+FILLER = ["the", "farm", "opens", "with", "wind", "and", "a", "school", "near", "river", "for", "energy"]
+
+
+def filter_of(folder: Path, **training: Any) -> Filter:
+    return Filter.model_validate({
+        "apiVersion": "llm-distillery.io/v1alpha1", "kind": "Filter", "metadata": {"name": "tiny"},
+        "spec": {
+            "version": 1, "description": "for tests", "scope": {"judge": "articles"},
+            "dimensions": [{"name": name, "weight": 0.5, "description": name} for name in NAMES],
+            "tiers": [{"name": "all"}], "oracle": {"provider": "replay", "model": "none"},
+            "gates": [{"metric": "mae", "below": 1.0}],
+            "student": {"baseModel": str(folder), "maxLength": 64, "lora": {"r": 4, "alpha": 8, "dropout": 0.1}},
+            "training": {"epochs": 3, "batchSize": 8, "learningRate": 5e-3, "precision": "fp32", **training},
+        },
+    })
+
+
+def articles(count: int, seed: int) -> tuple[list[tuple[str, str]], np.ndarray[Any, np.dtype[np.float64]]]:
+    """(title, content) pairs and (count, 2) scores: how many telling words of each kind the text has, times two."""
+    generator = np.random.default_rng(seed)
+    texts, scores = [], []
+    for number in range(count):
+        levels = generator.integers(0, 5, 2)
+        words = [str(word) for word in generator.choice(FILLER, generator.integers(5, 30))]
+        for name, level in zip(NAMES, levels, strict=True):
+            words += [str(word) for word in generator.choice(GOOD[name], level)]
+        generator.shuffle(words)
+        texts.append((f"{seed} {number}", " ".join(words)))
+        scores.append(levels * 2.0)
+    return texts, np.array(scores)
+
+
+def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed: int = 0, text: str | None = None) -> str:
+    from components.articles import Article, Label, label_frame, write_frame
+    from components.datasets import FILES, test_digest
+    from components.store import digest_json
+    frames = []
+    for part, count in enumerate(counts):
+        texts, scores = articles(count, seed * 10 + part)
+        labels = [Label(Article(f"{part}-{row}", title, content if text is None else text),
+                        dict(zip(NAMES, map(float, values), strict=True)))
+                  for row, ((title, content), values) in enumerate(zip(texts, scores, strict=True))]
+        frames.append(label_frame(labels, NAMES))
+    files = {name: write_frame(frame) for name, frame in zip(FILES.values(), frames, strict=True)}
+    meta = {"kind": "split", "test": test_digest(frames[2]), "frozen": digest_json(sorted(frames[2]["article"]))}
+    return str(store.commit("datasets", files, meta))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Tiny matrices gain nothing from a second thread, and lose much where another process wants it."""
+    import torch
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def tiny_filter(tiny_encoder: Path) -> Callable[..., Filter]:
+    return lambda **training: filter_of(training.pop("folder", tiny_encoder), **training)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def split(store: Store) -> str:
+    return store_split(store)
