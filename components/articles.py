@@ -49,6 +49,7 @@ __all__ = [
 MAX_CHARACTERS = 1_000_000
 MAX_FRAME = 4 * 2**30
 TEXT_COLUMNS = ("article", "id", "title", "content", "source", "language", "url", "published", "content_type")
+DRAWN_BY = "drawn_by"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _COLUMNS = frozenset(
     {
@@ -63,6 +64,7 @@ _COLUMNS = frozenset(
         "content_type",
         "scores",
         "reference",
+        "drawn_by",
     }
 )
 
@@ -81,7 +83,10 @@ def article_digest(title: str, content: str) -> Digest:
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """reference: true scores where somebody knows them; never shown to oracle or student."""
+    """reference: true scores where somebody knows them; never shown to oracle or student.
+
+    drawn_by: the rule of a sample that drew it (random, stratified, enrich); empty where nobody chose.
+    """
 
     id: str
     title: str
@@ -91,6 +96,7 @@ class Article:
     url: str = ""
     published: str = ""
     reference: dict[str, float] | None = None
+    drawn_by: str = ""
 
     @property
     def digest(self) -> Digest:
@@ -215,6 +221,7 @@ def _article(row: dict[str, Any]) -> Article:
         url=_plain(row, "url"),
         published=_plain(row, "published") or _plain(row, "published_date"),
         reference=_reference(row),
+        drawn_by=_plain(row, "drawn_by"),
     )
 
 
@@ -287,18 +294,18 @@ def _score(name: str, value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{what} of '{name}' is not a number but {_shown(value)}")
     if not 0 <= value <= 10:  # written so that NaN fails
-        raise ValueError(f"{what} {value:g} of '{name}' is outside 0 to 10")
+        raise ValueError(f"{what} {_shown(value)} of '{name}' is outside 0 to 10")
     return float(value)
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, list | dict | tuple):
         return "a list" if isinstance(value, list) else "an object"
-    return "null" if value is None else json.dumps(value, default=str)[:60]
+    return "null" if value is None else json.dumps(value, default=str, ensure_ascii=False)[:60]
 
 
 def label_frame(labels: Iterable[Label], dimensions: Sequence[str]) -> pl.DataFrame:
-    """One row per label: TEXT_COLUMNS, `score.<dimension>` Float64, `reference.<dimension>` where any row has one."""
+    """One row per label: TEXT_COLUMNS, `score.<dimension>` Float64; `reference.<dimension>` and `drawn_by` if any has one."""
     import polars as pl
 
     rows = list(labels)
@@ -318,6 +325,9 @@ def label_frame(labels: Iterable[Label], dimensions: Sequence[str]) -> pl.DataFr
         for name in dimensions:
             columns[f"reference.{name}"] = [(label.article.reference or {}).get(name) for label in rows]
             schema[f"reference.{name}"] = pl.Float64
+    if any(label.article.drawn_by for label in rows):
+        columns[DRAWN_BY] = [label.article.drawn_by for label in rows]
+        schema[DRAWN_BY] = pl.String
     return pl.DataFrame(columns, schema=schema)
 
 
@@ -327,7 +337,8 @@ def frame_labels(frame: pl.DataFrame, dimensions: Sequence[str]) -> list[Label]:
     found = []
     for row in frame.iter_rows(named=True):
         true = {d: row[f"reference.{d}"] for d in dimensions if row.get(f"reference.{d}") is not None}
-        article = Article(**{name: row[name] or "" for name in TEXT_COLUMNS[1:8]}, reference=true or None)
+        texts = {name: row[name] or "" for name in TEXT_COLUMNS[1:8]}
+        article = Article(**texts, reference=true or None, drawn_by=row.get(DRAWN_BY) or "")
         found.append(Label(article, {d: row[f"score.{d}"] for d in dimensions}, row["content_type"]))
     return found
 
@@ -366,19 +377,33 @@ def write_frame(frame: pl.DataFrame) -> bytes:
 
 
 def read_frame(data: bytes) -> pl.DataFrame:
-    """Parquet bytes as a frame; InputError if they aren't Parquet or would unpack beyond 4 GB or 100:1."""
+    """Parquet bytes as a frame; InputError if they aren't Parquet or would unpack beyond 4 GB or 100:1.
 
+    Read through pyarrow, which answers damaged bytes with an error where Polars aborts the process.
+    """
     import polars as pl
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from components.tables import FREE_BYTES, MAX_RATIO
 
+    limit, batches, unpacked = min(MAX_FRAME, max(FREE_BYTES, MAX_RATIO * len(data))), [], 0
+    bomb = InputError(f"the table would unpack from {len(data):,} bytes to {limit:,}", mend="look at what made it")
     try:
-        metadata = pq.read_metadata(io.BytesIO(data))
-        size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
-        if size > min(MAX_FRAME, max(FREE_BYTES, MAX_RATIO * len(data))) or metadata.num_rows > len(data) + 100_000:
-            raise InputError(f"the table would unpack from {len(data):,} bytes to {size:,}", mend="look at what made it")
-        return pl.read_parquet(io.BytesIO(data))
-    except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
+        with pq.ParquetFile(io.BytesIO(data)) as file:
+            about = file.metadata
+            declared = sum(about.row_group(index).total_byte_size for index in range(about.num_row_groups))
+            if declared > limit or about.num_rows > len(data) + 100_000:
+                raise bomb
+            rows = min(1024, max(1, FREE_BYTES // max(declared, 1)))  # a dictionary may repeat a long text in every row
+            for batch in file.iter_batches(rows, use_threads=False):
+                batches.append(batch)
+                if (unpacked := unpacked + batch.nbytes) > limit:
+                    raise bomb
+            frame = pl.from_arrow(pa.Table.from_batches(batches, file.schema_arrow))
+    except InputError:
+        raise
+    except Exception as error:  # whatever damaged bytes make the decoder say
         raise InputError(f"is not a readable Parquet table: {str(error)[:200]}") from error
+    assert isinstance(frame, pl.DataFrame)
+    return frame
