@@ -32,9 +32,11 @@ def audit_inputs(flt: Filter, label_set: str) -> dict[str, Json]:
             "duplicateJaccard": flt.spec.split.duplicateJaccard}
 
 
-def audit(store: Store, flt: Filter, *, label_set: str, progress: Progress = quiet) -> StepRecord:
+def audit(store: Store, flt: Filter, *, label_set: str, progress: Progress = quiet,
+          keep: Callable[[StepRecord], object] = lambda record: None) -> StepRecord:
     """Audits a label set; outputs {"audit"}, the document as audits/<audit>/audit.json.
 
+    keep: gets the record before a finding may stop the run, so that its report can show why.
     InputError where a finding stops the run (too few articles, constant scores, one text), after the document is kept.
     """
 
@@ -48,6 +50,7 @@ def audit(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
         return Outcome({"audit": digest}, [f"audits/{digest}/{name}" for name in (MANIFEST, FILE)])
 
     record = run_step(store, "audit", audit_inputs(flt, label_set), work)
+    keep(record)
     findings = load_audit(store, record.outputs["audit"])["findings"]
     for finding in findings:
         if finding["level"] != "info" and not record.reused:

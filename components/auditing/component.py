@@ -22,5 +22,5 @@ def audit(store: str, filter_key: str, label_set: str, run: str) -> str:
     from components.step import step_context
 
     with step_context("audit", store, filter_key, run) as step:
-        record = work(step.store, step.filter, label_set=label_set, progress=step.progress)
-        return str(step.keep(record).outputs["audit"])
+        record = work(step.store, step.filter, label_set=label_set, progress=step.progress, keep=step.keep)
+        return str(record.outputs["audit"])

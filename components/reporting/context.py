@@ -27,7 +27,7 @@ class Context:
     predictions: {dimension: (labels, predictions)}, two equally long sequences of scores 0-10, over the test part.
     promoted: {"channel", "adapter", "previous"}. steps: [{"step", "reused", "seconds", "facts"}], in order.
     failure: {"step", "message"} of the step at which the run stopped. digests: {name: digest}.
-    problems: artifacts that should be there and could not be read, one line each. demo: made-up articles.
+    problems: artifacts that should be there and could not be read, one line each.
     source: the options that named the data, as typed ("--labels labels.jsonl").
     """
 
@@ -46,7 +46,6 @@ class Context:
     failure: Document | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
-    demo: bool = False
     source: str = ""
 
     def in_filter_order(self) -> Context:

@@ -258,7 +258,7 @@ def commands(context: Context) -> list[tuple[str, str]]:
     rows = [
         (
             "The whole run again; steps whose inputs are unchanged are reused",
-            "make run" if context.demo else f"distillery distill {name} {source}",
+            f"distillery distill {name} {source}",
         ),
         ("What a change would redo, without running it", f"distillery plan {name} {source}"),
         ("Score articles", f"distillery score {name} articles.jsonl --out scores/"),

@@ -73,7 +73,6 @@ def gather(store: Store, flt: Filter | None, summary: Mapping[str, Any]) -> Cont
         failure=summary.get("failure") or None,
         digests=_all_digests(digests, summary),
         problems=list(dict.fromkeys(problems)),
-        demo=bool(summary.get("demo")),
         source=_source(summary),
     )
 

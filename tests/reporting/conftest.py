@@ -113,7 +113,6 @@ def make_context(flt: Filter, n: int = 150, seed: int = 7) -> Context:
         filter=flt,
         benchmark=benchmark,
         audit=_audit(rng, names, labels),
-        demo=True,
         label_set={
             "kind": "label_set",
             "rows": 1496,
