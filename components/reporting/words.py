@@ -39,7 +39,7 @@ METRICS: dict[str, Metric] = {
     "skill": Metric("Skill over a baseline", "how much closer to the oracle than the baseline; 0: no better", True),
     "mae_vs_incumbent": Metric("Change against the adapter in use", "new mean error less the old; negative is better"),
     "alarms": Metric("No alarms", "signs that the benchmark itself can't be trusted"),
-    "n": Metric("Test articles", "articles the student is judged on"),
+    "articles": Metric("Test articles", "articles the student is judged on"),
 }
 
 BASELINES = {

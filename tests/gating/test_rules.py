@@ -60,7 +60,7 @@ def judge(document: dict[str, Any] = BENCHMARK, **gate: Any) -> Any:
         ({"metric": "spearman", "atLeast": 0.81}, "fail", 0.8),
         ({"metric": "bias", "below": 0.3}, "pass", 0.2),
         ({"metric": "bias", "below": 0.2}, "fail", 0.2),
-        ({"metric": "n", "atLeast": 200}, "pass", 200),
+        ({"metric": "articles", "atLeast": 200}, "pass", 200),
         ({"metric": "tier_recall", "tier": "high", "atLeast": 0.5}, "pass", 0.5),
         ({"metric": "tier_precision", "tier": "high", "atLeast": 0.7}, "fail", 0.6),
         ({"metric": "dimension_mae", "below": 1.0}, "pass", 0.9),

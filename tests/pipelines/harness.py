@@ -59,7 +59,7 @@ def filter_document(base: Path, **spec: Any) -> dict[str, Any]:
             "oracle": {"provider": "replay", "model": "recorded"},
             "student": {"baseModel": str(base), "maxLength": 48, "lora": {"r": 4, "alpha": 8, "dropout": 0.0}},
             "training": {"epochs": 2, "batchSize": 16, "learningRate": 0.01, "seed": 3, "precision": "fp32"},
-            "gates": [{"metric": "mae", "below": 9.0}, {"metric": "n", "atLeast": 5}],
+            "gates": [{"metric": "mae", "below": 9.0}, {"metric": "articles", "atLeast": 5}],
             **spec,
         },
     }

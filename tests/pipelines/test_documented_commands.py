@@ -30,7 +30,7 @@ def lenient(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     head, _, rest = text.partition("  gates:\n")
     _, _, tail = rest.partition("  promotion:")
-    path.write_text(head + "  gates:\n    - {metric: n, atLeast: 3}\n  promotion:" + tail, encoding="utf-8")
+    path.write_text(head + "  gates:\n    - {metric: articles, atLeast: 3}\n  promotion:" + tail, encoding="utf-8")
 
 
 @pytest.mark.timeout(600)
