@@ -20,7 +20,7 @@ DIMENSIONS = (
     "governance_systemic_impact",
 )
 LEVELS = (1, 3, 5, 7, 9)
-_AFTER_CONNECTIVE = {"affirm", "deny", "claim", "mixed"}
+_AFTER_CONNECTIVE = {"affirm", "deny", "claim", "mixed", "before"}
 FOLDER = Path(__file__).parent / "templates"
 
 

@@ -135,12 +135,16 @@ class _Writer:
         return text
 
 
-def _fact(writer: _Writer, dimension: str, state: State, level: int, pronoun: bool) -> tuple[str, float]:
+def _fact(
+    writer: _Writer, dimension: str, state: State, level: int, pronoun: bool, past: bool
+) -> tuple[str, float]:
     """One sentence about the project, and the score a reader concludes from it."""
     rng = writer.rng
     chance = rng.random()
     denied, opposite = DENIED[level]
     # Half-truths and claims are about praise; a half-true disaster would read as one.
+    if past:
+        return writer.frame("before", writer.clause(dimension, level)), CENTRE[level]
     if chance < denied:
         text = writer.frame("deny", writer.clause(dimension, pick(rng, opposite), pronoun))
         centre = 1.5 if level < 5 else 6.5
@@ -205,7 +209,7 @@ def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], 
             praise = writer.clause(dimension, pick(rng, (7, 9)))
             text = writer.frame("claim", praise) if rng.random() < 0.25 else f"{praise}."
         else:
-            text, score = _fact(writer, dimension, state, levels[dimension], before is not None)
+            text, score = _fact(writer, dimension, state, levels[dimension], before is not None, turn == "turn_up")
         sentences.append(Sentence(_joined(writer, text, score, before), "fact"))
         scores[dimension] = before = score
     if turn == "turn_up":
