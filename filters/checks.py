@@ -48,6 +48,7 @@ def faults(flt: Filter) -> Iterator[Fault]:
             yield Fault(path, f'"{kind.name}" is what an oracle replies where no type fits', "choose another name")
     yield from _rules(spec)
     yield from _patterns(spec)
+    yield from _oracle(spec)
     if ".." in spec.student.baseModel.replace("\\", "/").split("/"):
         yield Fault(
             ("spec", "student", "baseModel"),
@@ -131,6 +132,16 @@ def _patterns(spec: Spec) -> Iterator[Fault]:
                     f'pattern "{pattern[:60]}": {reason}',
                     "use Rust regex syntax, which runs in linear time",
                 )
+
+
+def _oracle(spec: Spec) -> Iterator[Fault]:
+    oracle, path = spec.oracle, ("spec", "oracle")
+    if (oracle.apiKeyEnv or "").startswith("AWS_"):  # a filter from elsewhere must not send the store's own key away
+        yield Fault((*path, "apiKeyEnv"), f"{oracle.apiKeyEnv} is the object store's", "name the oracle's own variable")
+    if oracle.provider == "openai" and oracle.thinkingBudget is not None:
+        yield Fault((*path, "thinkingBudget"), "provider openai takes no thinkingBudget", "remove it")
+    if oracle.provider == "vertex-batch" and oracle.batchPrefix is None:
+        yield Fault(path, "provider vertex-batch needs a batchPrefix", "add batchPrefix: gs://bucket/folder")
 
 
 def _gate(spec: Spec, gate: Gate, path: Path) -> Iterator[Fault]:

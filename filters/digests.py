@@ -26,6 +26,22 @@ AFTER: Mapping[Step, tuple[Step, ...]] = {
 
 PROMPT_FORMAT = 1  # bumped when filters.prompt words the same filter otherwise
 
+# Where the oracle is and how fast it is asked, not what it answers.
+ORACLE_FREE = frozenset(
+    {
+        "replies",
+        "baseUrl",
+        "apiKeyEnv",
+        "project",
+        "location",
+        "batchPrefix",
+        "requestsPerMinute",
+        "tokensPerMinute",
+        "timeoutSeconds",
+    }
+)
+PARAMETERS = frozenset({"temperature", "maxOutputTokens", "thinkingBudget"})  # nothing to a recording
+
 # Read by people, by Kubernetes or for finding the data, never by what one of these steps computes. The prefilter decides
 # which articles of a corpus are scored.
 STEP_FREE = frozenset(
@@ -37,7 +53,7 @@ STEP_FREE = frozenset(
         "spec.description",
         "spec.data",
         "spec.prefilter",
-        "spec.oracle.replies",
+        *(f"spec.oracle.{key}" for key in ORACLE_FREE),
     }
 )
 
@@ -85,8 +101,10 @@ def rubric_part(flt: Filter) -> dict[str, Any]:
 
 
 def oracle_part(flt: Filter) -> dict[str, Any]:
-    """Who answers and how; where recorded replies lie is no part of it."""
-    return flt.spec.oracle.model_dump(mode="json", exclude={"replies"})
+    """Who answers and how. Batch and online are one oracle by two routes: a label is bought once, by either."""
+    oracle = flt.spec.oracle
+    part = oracle.model_dump(mode="json", exclude=set(ORACLE_FREE | (PARAMETERS if oracle.provider == "replay" else set())))
+    return {**part, "provider": oracle.provider.removesuffix("-batch")}
 
 
 def rubric_digest(flt: Filter) -> str:

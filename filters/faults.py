@@ -30,6 +30,9 @@ _MISSING = "is missing"
 _PATTERNS = {
     "^[a-z][a-z0-9-]": "lower-case letters, digits and hyphens, starting with a letter",
     "^[a-z][a-z0-9_]": "lower-case letters, digits and underscores, starting with a letter",
+    "^[A-Z_][": "the name of an environment variable in upper case, not the key itself",
+    "^https?://": "http(s)://host/path, without a user, password or query",
+    "^gs://": "gs://bucket/folder",
     "^[A-Za-z][": "letters, digits and underscores, starting with a letter",
 }
 _LIMITS = {
@@ -107,7 +110,9 @@ def _words(detail: Any, path: Path) -> tuple[str, str]:
         return f"expects {context['expected']}, not {_given(given)}", ""
     if kind == "string_pattern_mismatch":
         words = next((words for start, words in _PATTERNS.items() if context["pattern"].startswith(start)), "no spaces")
-        return f"{_given(given)} is not a valid name here", f"use {words}"
+        # a key pasted where its variable's name belongs is not repeated
+        shown_value = "what is given" if path[-1] in ("apiKeyEnv", "baseUrl") else _given(given)
+        return f"{shown_value} is not a valid name here", f"use {words}"
     if kind in ("string_too_short", "too_short"):
         return "is empty", "write something, or remove it"
     if kind in ("string_too_long", "too_long"):

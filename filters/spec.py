@@ -30,6 +30,8 @@ Phrase = Annotated[str, Field(min_length=1, max_length=500)]
 Location = Annotated[str, Field(min_length=1, max_length=1_000)]
 Rule = Annotated[str, Field(min_length=1, max_length=1_000)]
 Pattern = Annotated[str, Field(min_length=1, max_length=1_000)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@?#]*)?$", max_length=500)]
+Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,127}$", max_length=128)]
 
 
 def _title(name: str, _: object) -> str:
@@ -112,9 +114,36 @@ class Prefilter(Strict):
 class Oracle(Strict):
     """The large model whose judgement is distilled."""
 
-    provider: Literal["replay"] = Field(default="replay", description="replay: recorded raw replies, no key needed.")
+    provider: Literal["replay", "openai", "vertex", "vertex-batch"] = Field(
+        default="replay",
+        description="replay: recorded raw replies, no key needed. openai: any OpenAI-compatible endpoint. "
+        "vertex, vertex-batch: Gemini on Vertex AI, online or as batch jobs at about half the price.",
+    )
     model: str = Field(min_length=1, max_length=200, description="Model name; part of every label's key.")
     replies: Location | None = Field(default=None, description="replay: a JSONL file of recorded raw replies, {id, reply}.")
+    baseUrl: Url | None = Field(default=None, description="Address of the service; null: the provider's own.")
+    apiKeyEnv: Variable | None = Field(
+        default=None,
+        description="Environment variable that holds the key (openai; null: OPENAI_API_KEY) or an access token (vertex; "
+        "null: application default credentials). With _FILE behind its name it holds the path of a file with the key.",
+    )
+    project: Phrase | None = Field(default=None, description="vertex: project; null: GOOGLE_CLOUD_PROJECT.")
+    location: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,62}$", max_length=63)] | None = Field(
+        default=None, description="vertex: region; null: GOOGLE_CLOUD_LOCATION."
+    )
+    batchPrefix: Annotated[str, Field(pattern=r"^gs://[a-z0-9][a-z0-9._-]+(/[A-Za-z0-9._=@-]+)*/?$", max_length=500)] | None = (
+        Field(default=None, description="vertex-batch: where requests and replies lie, gs://bucket/folder.")
+    )
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = Field(
+        default=0.0, description="0: the likeliest reply. null: not sent, for models that refuse it."
+    )
+    maxOutputTokens: int = Field(default=4096, ge=16, le=1_000_000, description="Longest reply in tokens, thinking included.")
+    thinkingBudget: int | None = Field(
+        default=None, ge=-1, le=1_000_000, description="vertex: tokens of thinking; 0: none, -1: the model decides."
+    )
+    requestsPerMinute: int | None = Field(default=None, ge=1, le=10_000_000, description="Calls a minute, at most.")
+    tokensPerMinute: int | None = Field(default=None, ge=1, le=10**12, description="Tokens a minute, in and out, at most.")
+    timeoutSeconds: float = Field(default=120, gt=0, le=86_400, description="Seconds after which a call is given up.")
     maxWords: int = Field(default=800, ge=50, le=20_000, description="Words of an article that the oracle sees.")
     instructions: Text | None = Field(default=None, description="Further instructions, placed after the rubric.")
 

@@ -47,6 +47,9 @@ ROWS: dict[str, tuple[str, str, list[str]]] = {
     "content type": ("A column without facts.", "A column.", ALL),
     "oracle": ("{model: recorded}", "{model: other}", ALL),
     "instructions": ("{model: recorded}", "{model: recorded, instructions: Be strict.}", ALL),
+    "oracle's place": ("{model: recorded}", "{model: recorded, baseUrl: 'http://a', apiKeyEnv: A, timeoutSeconds: 9}", []),
+    "replay's parameters": ("{model: recorded}", "{model: recorded, temperature: 0.5}", []),
+    "provider": ("{model: recorded}", "{model: recorded, provider: openai}", ALL),
     "words": ("{model: recorded}", "{model: recorded, maxWords: 500}", ALL),
 }  # fmt: skip
 
@@ -87,7 +90,9 @@ def full() -> dict[str, Any]:
     spec["student"]["headTail"] = 0.5
     spec["prefilter"]["requireAny"] = ["a"]
     spec["data"] = {"articles": "a", "labels": "b"}
-    spec["oracle"]["replies"] = "r.jsonl"
+    spec["oracle"] |= {"provider": "vertex", "replies": "r.jsonl", "baseUrl": "http://a", "apiKeyEnv": "KEY", "project": "p"}
+    spec["oracle"] |= {"location": "eu", "batchPrefix": "gs://bucket/a", "thinkingBudget": 0}
+    spec["oracle"] |= {"requestsPerMinute": 60, "tokensPerMinute": 1000}
     spec["gates"][0] |= {"tier": "high", "dimension": "agency", "baseline": "mean", "below": 1.0, "atLeast": 1.0}
     spec["gatekeepers"][0]["because"] = "because"
     spec["contentTypes"][0]["unless"] = "agency > 5"
@@ -102,6 +107,7 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
         at = at[step][0] if isinstance(at[step], list) else at[step]
     value = at[last]
     choices = {"loss": "mae", "precision": "bf16", "approval": "required", "by": "interval", "targets": ["q_proj"]}
+    choices |= {"provider": "openai", "apiKeyEnv": "OTHER"}
     if last in choices:
         at[last] = choices[last]
     elif isinstance(value, list):
@@ -116,7 +122,7 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
 
 
 def test_every_key_is_read_by_a_step_or_known_to_be_read_by_none() -> None:
-    fixed = {"apiVersion", "kind", "spec.oracle.provider"}  # one value only, so far
+    fixed = {"apiVersion", "kind"}  # one value only
     given = full()
     before = Filter.model_validate(given, context=UNCHECKED)
     unread = set()
@@ -144,6 +150,14 @@ def test_rubric_and_oracle_have_digests_of_their_own(text: str) -> None:
     assert rubric_digest(flt) != rubric_digest(other_scope)
     assert oracle_digest(flt) == oracle_digest(other_scope)
     assert len(rubric_digest(flt)) == 64
+
+
+def test_batch_and_online_are_one_oracle(text: str) -> None:
+    oracle = "model: recorded, provider: vertex, location: europe-west4, batchPrefix: 'gs://bucket/labels'"
+    online = load_filter_text(text.replace("model: recorded", oracle), "x")
+    batch = load_filter_text(text.replace("model: recorded", oracle.replace("vertex", "vertex-batch")), "x")
+    warmer = load_filter_text(text.replace("model: recorded", f"{oracle}, temperature: 0.5"), "x")
+    assert oracle_digest(online) == oracle_digest(batch) != oracle_digest(warmer)
 
 
 def test_diff_compares_by_name_and_tells_order(text: str) -> None:

@@ -16,7 +16,6 @@ UNREAD = {
     "Metadata.annotations",
     "Filter.apiVersion",
     "Filter.kind",
-    "Oracle.provider",
 }
 MODELS = [model for model in vars(spec).values() if isinstance(model, type) and issubclass(model, BaseModel)]
 

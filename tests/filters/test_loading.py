@@ -49,6 +49,11 @@ FAULTS = {
     "wrong kind": ("oracle: {model: recorded}", "oracle: recorded", "filter.yaml:27: spec.oracle: expects a mapping"),
     "cap of 11": ("cap: 2.9", "cap: 11", "filter.yaml:24: spec.gatekeepers[0].cap: must be at most 10, not 11"),
     "provider": ("{model: recorded}", "{model: recorded, provider: oracle9}", "spec.oracle.provider: expects 'replay'"),
+    "key for its variable": ("recorded}", "recorded, apiKeyEnv: sk-planted}", "apiKeyEnv: what is given is not a valid name"),
+    "password in address": ("recorded}", "recorded, baseUrl: 'http://a:pw@b'}", "baseUrl: what is given is not a valid name"),
+    "store's key": ("recorded}", "recorded, apiKeyEnv: AWS_SECRET_ACCESS_KEY}", "AWS_SECRET_ACCESS_KEY is the object store's"),
+    "batch without place": ("recorded}", "recorded, provider: vertex-batch}", "provider vertex-batch needs a batchPrefix"),
+    "thinking": ("recorded}", "recorded, provider: openai, thinkingBudget: 0}", "provider openai takes no thinkingBudget"),
     "name climbs": ("{name: demo}", "{name: ../../demo}", 'filter.yaml:3: metadata.name: the text "../../demo"'),
     "base climbs": ("tiny/base", "../../secret", "filter.yaml:28: spec.student.baseModel"),
     "revision climbs": ("tiny/base}", "tiny/base, revision: a/../b}", "spec.student.revision"),
@@ -106,6 +111,14 @@ def test_fault_is_named_with_line_path_and_mend(fault: str, changed: Change) -> 
         text = text.replace("weight: 0.5", "weight: 0")
         expected = "filter.yaml:10: spec.dimensions: all weights are 0"
     assert expected in refusal(text)
+
+
+@pytest.mark.parametrize("given", ["oracle.apiKeyEnv=sk-planted-0123456789", "oracle.baseUrl=https://planted:planted@host/v1"])
+def test_a_key_in_the_wrong_place_is_not_repeated(given: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_filter("uplifting", overrides=[given])
+    assert "planted" not in str(caught.value)
+    assert "oracle." in str(caught.value)
 
 
 def test_misspelt_key_comes_before_the_missing_one(changed: Change) -> None:

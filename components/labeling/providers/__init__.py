@@ -1,0 +1,1 @@
+"""Providers of oracles: one small file each; client libraries are imported only when one connects."""
