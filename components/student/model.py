@@ -154,13 +154,23 @@ class LoraLinear(torch.autograd.Function):
         return None if dx is None else dx.view(ctx.shape), dropped, None, None, da, db, None
 
 
+def dropout(x: Tensor, rate: float) -> Tensor:
+    """Inverted dropout. On a CPU one 64-bit draw decides eight elements (rate to the nearest 1/256), 8 times as fast."""
+    if x.device.type != "cpu":
+        return functional.dropout(x, rate)
+    level = max(1, round(rate * 256))
+    draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-2**63, None)
+    kept = draws.view(torch.uint8)[:x.numel()].view(x.shape) >= level
+    return x * kept.to(x.dtype).mul_(256 / (256 - level))
+
+
 def _fuse(layer: Any) -> None:
     apply: Any = LoraLinear.apply
     linear, a, b = layer.base_layer, layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
     scaling, rate = layer.scaling[ADAPTER], getattr(layer.lora_dropout[ADAPTER], "p", 0.0)
 
     def forward(x: Tensor, *_: Any, **__: Any) -> Tensor:
-        dropped = functional.dropout(x, rate) if rate and layer.training else None
+        dropped = dropout(x, rate) if rate and layer.training else None
         out: Tensor = apply(x, dropped, linear.weight, linear.bias, a.to(x.dtype), b.to(x.dtype), scaling)
         return out
 

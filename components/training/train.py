@@ -55,6 +55,7 @@ def _texts(frame: pl.DataFrame) -> list[tuple[str, str]]:
 def _work(store: Store, flt: Filter, split: str, base: Base, inputs: Digest, progress: Progress) -> Outcome:
     from components.articles import scores
     from components.datasets import load_split
+    from components.student.attention import attend_by_article
     from components.student.bundle import adapter_prefix, save_bundle
     from components.student.model import build, expected_trainable, merged
     from components.student.predict import raw_predictions
@@ -83,6 +84,8 @@ def _work(store: Store, flt: Filter, split: str, base: Base, inputs: Digest, pro
     progress.note(why)
     expected = expected_trainable(base.path, student.lora, dims)
     model = build(base, student.lora, dims, precision=precision, seed=training.seed).to(device)
+    if device == "cpu" and precision == "bf16":
+        attend_by_article(model.body)
     progress.note(f"{expected:,} trainable parameters, as the configuration says; {base.kind} {base.ref} on {device}")
 
     def predict(tensors: dict[str, torch.Tensor], part: Part) -> NDArray[np.float64]:

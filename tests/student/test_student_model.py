@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from components.student.attention import ArticleAttention, attend_by_article
 from components.student.base import resolve_base
 from components.student.model import (
     StudentModel,
     TrainableError,
     assert_trainable,
     build,
+    dropout,
     expected_trainable,
     merged,
     set_training,
@@ -80,6 +82,18 @@ def test_fused_lora_is_what_peft_computes(kind: str, request: pytest.FixtureRequ
     assert len(our_gradients) == len(trainable(model))
     for ours_one, theirs_one in zip(our_gradients, their_gradients, strict=True):
         torch.testing.assert_close(ours_one, theirs_one, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate: float) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(401, 333)
+    out = dropout(x, rate)
+    assert (out == 0).float().mean() == pytest.approx(rate, abs=0.004)
+    assert out.mean() == pytest.approx(1, abs=0.01)
+    assert (out == 0).float().mean(0).std() < 0.04
+    torch.manual_seed(0)
+    assert torch.equal(out, dropout(x, rate))
 
 
 def test_dropout_only_in_training(tiny_encoder: Path) -> None:
@@ -179,3 +193,30 @@ def test_precision_follows_the_probe(wanted: str, speed: Speed, precision: str) 
 
 def test_probe_measures_something() -> None:
     assert min(measure()) > 0
+
+
+def test_attention_by_article_is_attention(tiny_encoder: Path, tiny_decoder: Path) -> None:
+    model, ids_lengths = model_of(tiny_encoder), batch()
+
+    def gradients() -> list[torch.Tensor]:
+        model.zero_grad()
+        out = model(*ids_lengths)
+        out.square().sum().backward()
+        return [out.detach(), *(parameter.grad.clone() for parameter in trainable(model).values() if parameter.grad is not None)]
+
+    plain = gradients()
+    assert attend_by_article(model.body)
+    calls: list[list[int]] = []
+    forward = ArticleAttention.forward
+
+    def counted(ctx: object, *args: object) -> torch.Tensor:
+        calls.append(args[3])  # type: ignore[arg-type]
+        return forward(ctx, *args)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ArticleAttention, "forward", staticmethod(counted))
+        ours = gradients()
+    assert calls == [[9, 4, 7]] * 2
+    for one, other in zip(plain, ours, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    assert not attend_by_article(model_of(tiny_decoder).body)
