@@ -25,3 +25,16 @@ class InputError(ValueError):
         self.what, self.where, self.mend = what, where, mend
         text = f"{where}: {what}" if where else what
         super().__init__(f"{text}; {mend}" if mend else text)
+
+
+class Stopped(RuntimeError):
+    """A run that ended itself before its work was done: no credit, budget reached, replies not worth paying for.
+
+    The command line prints it as one line and exits with 1. What was done is kept; `mend` says how to go on, `facts` how far
+    it came.
+    """
+
+    def __init__(self, what: str, *, mend: str) -> None:
+        self.what, self.mend = one_line(what), one_line(mend)
+        self.facts: dict[str, object] = {}
+        super().__init__(f"{self.what}; {self.mend}")

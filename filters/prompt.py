@@ -13,7 +13,7 @@ from typing import Any
 from filters.digests import oracle_digest, rubric_digest
 from filters.spec import Dimension, Filter
 
-__all__ = ["oracle_digest", "render_prompt", "reply_schema", "rubric", "rubric_digest"]
+__all__ = ["article_part", "oracle_digest", "prompt_prefix", "render_prompt", "reply_schema", "rubric", "rubric_digest"]
 
 NO_TYPE = "none"
 TITLE_CHARACTERS = 500
@@ -27,11 +27,21 @@ _DELIMITER = re.compile(r"[<\uff1c\ufe64](?=[\s/\uff0f\\]*article)", re.IGNORECA
 
 def render_prompt(flt: Filter, title: str, content: str) -> str:
     """The rubric, then the article: cut, cleaned and unable to close its delimiter."""
+    return prompt_prefix(flt) + article_part(flt, title, content)
+
+
+def prompt_prefix(flt: Filter) -> str:
+    """The prompt up to the article, byte for byte the same for all: what an oracle can cache."""
+    return rubric(flt) + "\n"
+
+
+def article_part(flt: Filter, title: str, content: str) -> str:
+    """The prompt from the article on."""
     head = _harmless(title[: TITLE_CHARACTERS + 1].replace("\n", " ").replace("\r", " "))
     if len(title) > TITLE_CHARACTERS:
         head = head[:TITLE_CHARACTERS] + CUT
     body = _harmless(cut_words(content, flt.spec.oracle.maxWords))
-    return f"{rubric(flt)}\n<article>\nTitle: {head.strip()}\n\n{body}\n</article>\n"
+    return f"<article>\nTitle: {head.strip()}\n\n{body}\n</article>\n"
 
 
 def cut_words(text: str, words: int) -> str:

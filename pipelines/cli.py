@@ -11,8 +11,8 @@ import sys
 
 import typer
 
-from filters.errors import InputError
-from pipelines import cli_channel, cli_filters, cli_run, cli_steps
+from filters.errors import InputError, Stopped
+from pipelines import cli_channel, cli_filters, cli_label, cli_run, cli_steps
 
 app = typer.Typer(
     help="Distil an LLM's judgement of articles into a small student: label, train, benchmark, gate, promote, score.",
@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 cli_run.add_to(app)
+cli_label.add_to(app)
 cli_steps.add_to(app)
 cli_channel.add_to(app)
 app.add_typer(cli_filters.app, name="filters")
@@ -35,6 +36,9 @@ def main() -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Stopped as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -79,7 +79,6 @@ def _command(last: str, help: str) -> object:
 
 
 COMMANDS = {
-    "label": "Label articles with the filter's oracle; what is labelled already is not asked again.",
     "audit": "Label or import, then look for what makes labels unfit to learn from.",
     "split": "…, then split into train, validation and the frozen test part.",
     "train": "…, then train the student; a run that was killed goes on from its checkpoint.",

@@ -1,31 +1,39 @@
 """The label step: articles through the oracle, or labels that people have already, become one label set.
 
-The file is read three times: once to check it whole before anything is paid, once to ask, once to put texts and answers
-together. That costs some 30 s per 100,000 articles and keeps texts out of memory while the oracle is asked; the label set
-itself is one table and is held as a whole. Its digest depends on texts and scores, not on the order of the file.
+The file is read once, checked whole before anything is paid, and kept on disk beside the answers (`pool`, `journal`); texts and
+answers are put together in a stream, so memory does not grow with the articles. The label set's digest depends on texts and
+scores, not on the order of the file, nor on how often a run was stopped.
 """
 
 from __future__ import annotations
 
 import heapq
 import json
+import math
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from components.articles import Article, Label, Rejects, label_frame, read_articles, read_labels, write_frame
-from components.labeling.asking import WORKERS, Tally, ask_all, check_prompts, generic
+from components.labeling.asking import Tally, check_prompts, generic
+from components.labeling.budget import Budget, RunMark
+from components.labeling.engine import CONCURRENCY, Engine, run
+from components.labeling.injections import orders
 from components.labeling.journal import Journal
+from components.labeling.labelset import write_label_set
 from components.labeling.oracles import Oracle, open_oracle, oracle_identity
+from components.labeling.pool import Pool
+from components.labeling.prices import Prices, no_price, price_of, read_prices
 from components.ledger import Outcome, StepRecord, run_step
 from components.progress import Progress, quiet
 from components.sources import local_file
 from components.store import Digest, Store, canonical_json, digest_file, digest_json
 from filters.digests import rubric_digest
-from filters.errors import InputError
+from filters.errors import InputError, Stopped
 from filters.spec import Filter
 
-CODE: Final = 1
+CODE: Final = 2
 SAMPLE: Final = 64
 
 
@@ -42,13 +50,24 @@ def label_inputs(flt: Filter, articles: Digest | None, labels: Digest | None, *,
     return {**common, "articles": articles, "rubric": rubric_digest(flt), "oracle": identity}
 
 
+def open_journal(store: Store, flt: Filter, identity: Mapping[str, Any]) -> Journal:
+    """The journal of this filter's rubric and this oracle."""
+    return Journal(store, flt.name, rubric=Digest(rubric_digest(flt)), oracle=digest_json(dict(identity)),
+                   dimensions=flt.dimensions)
+
+
 def label(store: Store, flt: Filter, *, articles: str = "", labels: str = "", max_rejects: str = "0",
-          oracle: Oracle | None = None, workers: int = WORKERS, progress: Progress = quiet) -> StepRecord:
+          oracle: Oracle | None = None, concurrency: int = CONCURRENCY, budget: float | None = None,
+          prices: Prices | None = None, retry_dead: bool = False, without_calibration: str = "",
+          progress: Progress = quiet) -> StepRecord:
     """Labels the articles, or imports the labels, of a file (a path or s3://); exactly one of them is given.
 
-    oracle: asked instead of the one that the filter names. workers: calls at once. Outputs {"label_set": digest, "rows",
-    "dead", "rejected"}. InputError for a file that can't be used, for too many bad rows among labels, for a prompt that
-    crowds out the articles, and when most articles end dead; labels already paid for are kept.
+    oracle: asked instead of the one that the filter names. concurrency: calls at once, at most. budget: US dollars that all
+    labels of this rubric and oracle may cost, earlier runs included. retry_dead: dead letters are asked again.
+    without_calibration: why labels are paid for uncalibrated; recorded in the label set.
+    Outputs {"label_set": digest, "rows", "dead", "rejected"}; facts: what it took, in calls, tokens and dollars.
+    InputError for a file that can't be used, too many bad rows among labels, a prompt that crowds out the articles, a budget
+    without a price; Stopped when the run ends itself. Labels already paid for are kept.
     """
     if bool(articles) == bool(labels):
         raise InputError("give exactly one of articles and labels", where="--articles, --labels",
@@ -59,82 +78,166 @@ def label(store: Store, flt: Filter, *, articles: str = "", labels: str = "", ma
             return run_step(store, "label", inputs, lambda: _import(store, flt, path, max_rejects, progress))
     with local_file(articles, parameter="--articles") as path:
         digest = digest_file(path)
-        identity = oracle_identity(flt) if oracle is None else oracle.identity
+        identity = oracle_identity(flt) if oracle is None else dict(oracle.identity)
         inputs = label_inputs(flt, digest, None, oracle=identity)
-        return run_step(store, "label", inputs, lambda: _label(
-            store, flt, path, digest, oracle or open_oracle(flt), workers, progress))
+
+        def work() -> Outcome:
+            run = _Labeling(store, flt, path, digest, identity, progress)
+            return run.work(oracle, concurrency, budget, prices or read_prices(), retry_dead, without_calibration)
+
+        return run_step(store, "label", inputs, work, again=retry_dead)
 
 
 def _import(store: Store, flt: Filter, path: Path, max_rejects: str, progress: Progress) -> Outcome:
     rejects = Rejects()
     found = list(read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects))
     progress(len(found), len(found), "labels")
-    return _commit(store, flt, found, [], rejects, {"rubric": None, "oracle": None}, progress)
+    frame = label_frame(found, flt.dimensions).sort("article", "id")
+    files: dict[str, bytes | Path] = {"labels.parquet": write_frame(frame)}
+    return _commit(store, flt, files, frame.height, 0, rejects, {"rubric": None, "oracle": None}, progress)
 
 
-def _label(store: Store, flt: Filter, path: Path, digest: Digest, oracle: Oracle, workers: int,
-           progress: Progress) -> Outcome:
-    rubric, identity = Digest(rubric_digest(flt)), dict(oracle.identity)
-    journal = Journal(store, flt.name, rubric=rubric, oracle=digest_json(identity), dimensions=flt.dimensions)
-    if journal.damaged:
-        progress.note(f"{journal.damaged} damaged records of the journal are left out and asked again")
-    rejects = Rejects()
-    tally, sample = _survey(path, journal, rejects)
-    check_prompts(flt, sample)
-    cached = tally.answered
-    ask_all(flt, oracle, journal, read_articles(path, rejects=Rejects()), tally, workers=workers, progress=progress)
-    labels, dead = [], []
-    for article in read_articles(path, rejects=Rejects()):
-        if answer := journal.answers.get(article.digest):
-            scores = dict(zip(flt.dimensions, answer.scores, strict=True))
-            labels.append(Label(article, scores, answer.content_type))
-        elif letter := journal.dead.get(article.digest) or tally.unreachable.get(article.digest):
-            attempts = [{"attempt": number, "reason": attempt.reason, "reply": attempt.reply}
-                        for number, attempt in enumerate(letter.attempts, 1)]
-            dead.append({"article": article.digest, "id": article.id, "title": article.title, "attempts": attempts})
-    if digest_file(path) != digest:
-        raise InputError("was changed while it was read", where=str(path), mend="start again; labels so far are kept")
-    if not labels:
-        raise InputError(f"none of the {tally.total} articles got a label, most often because {tally.reason()}",
-                         where=f"oracle {flt.spec.oracle.model}", mend="mend oracle or rubric and start again")
-    facts = {"asked": tally.asked, "cached": cached, "calls": tally.calls, "repaired": tally.repaired}
-    return _commit(store, flt, labels, dead, rejects, {"rubric": rubric, "oracle": identity}, progress, facts)
+class _Labeling:
+    """One run over one file."""
+
+    def __init__(self, store: Store, flt: Filter, path: Path, digest: Digest, identity: dict[str, Any],
+                 progress: Progress) -> None:
+        self.store, self.flt, self.path, self.digest, self.identity = store, flt, path, digest, identity
+        self.progress, self.rejects, self.pool = progress, Rejects(), Pool()
+        self.journal = open_journal(store, flt, identity)
+        self.tally = Tally(total=0, answered=0, dead=0)
+
+    def work(self, oracle: Oracle | None, concurrency: int, limit: float | None, prices: Prices, retry_dead: bool,
+             without_calibration: str) -> Outcome:
+        if self.journal.damaged:
+            self.progress.note(f"{self.journal.damaged} damaged records of the journal are left out and asked again")
+        sample = self._survey(retry_dead)
+        if digest_file(self.path) != self.digest:
+            raise InputError("was changed while it was read", where=str(self.path), mend="start again")
+        check_prompts(self.flt, sample)
+        cached = self.tally.answered
+        self._ask(oracle, concurrency, limit, prices, sample)
+        tally = self.tally
+        if not tally.answered:
+            raise InputError(f"none of the {tally.total} articles got a label, most often because {tally.reason()}",
+                             where=f"oracle {self.flt.spec.oracle.model}", mend="mend oracle or rubric and start again")
+        return self._finish(cached, without_calibration)
+
+    def _survey(self, retry_dead: bool) -> list[Article]:
+        """Reads the whole file before anything is paid: what there is to do, and an even sample of distinct articles."""
+        tally, journal = self.tally, self.journal
+
+        def distinct() -> Iterator[tuple[Digest, Article]]:
+            for article in read_articles(self.path, rejects=self.rejects):
+                digest = article.digest
+                if not self.pool.add(article, digest):
+                    continue
+                tally.total += 1
+                tally.answered += journal.answer(digest) is not None
+                tally.suspicious += bool(orders(article))
+                if letter := journal.dead_letter(digest):
+                    if retry_dead:
+                        journal.forget_dead(digest)
+                    else:
+                        tally.dead += 1
+                        tally.reasons[generic(letter.attempts[-1].reason)] += 1
+                yield digest, article
+
+        return [article for _, article in heapq.nsmallest(SAMPLE, distinct(), key=lambda pair: pair[0])]
+
+    def _ask(self, given: Oracle | None, concurrency: int, limit: float | None, prices: Prices, sample: list[Article]) -> None:
+        flt, tally, journal, progress = self.flt, self.tally, self.journal, self.progress
+        found = price_of(flt, prices)
+        if limit is not None and found is None:
+            raise no_price(flt)
+        if tally.answered + tally.dead == tally.total:
+            return
+        mark = RunMark(self.store, journal.prefix)
+
+        async def ask() -> None:
+            oracle = given or open_oracle(flt)
+            budget = Budget(math.inf if limit is None else limit)
+            engine = Engine(flt, oracle, journal, tally, concurrency=concurrency, price=found[0] if found else None,
+                            budget=budget, progress=progress)
+            most = max(engine.most(engine.request(article, 1)) for article in sample)
+            lost, open_calls = mark.begin(concurrency, concurrency * most)
+            budget.spent = journal.usd + lost.usd
+            if open_calls:
+                progress.note(f"an earlier run was killed, or is still running: of its calls in flight, {open_calls} at most, "
+                              f"no reply was kept; they are asked again (${lost.usd:.4f} at most is in doubt)")
+            try:
+                await engine.run((article for digest, article in self.pool.distinct() if self._open(digest)))
+            finally:
+                if (close := getattr(oracle, "close", None)) and given is None:
+                    await close()
+            mark.end(tally.unknown, tally.unknown_usd)
+
+        if found is None:
+            progress.note(f"no price is known for {flt.spec.oracle.model}, so no money is counted (--prices FILE)")
+        try:
+            run(ask())
+        except Stopped as error:
+            mark.end(tally.unknown, tally.unknown_usd)
+            error.facts = self._facts(tally.answered)
+            raise
+        if tally.unknown:
+            progress.note(f"{tally.unknown} calls were given up without a reply; if they are billed all the same, "
+                          f"that is ${tally.unknown_usd:.4f} more at most")
+        if len(tally.versions) > 1:
+            progress.note("several versions of the model answered: "
+                          + ", ".join(f"{name} {n}" for name, n in tally.versions.most_common()))
+
+    def _open(self, digest: Digest) -> bool:
+        return self.journal.answer(digest) is None and self.journal.dead_letter(digest) is None
+
+    def _facts(self, cached: int) -> dict[str, Any]:
+        tally = self.tally
+        return {"asked": tally.asked, "cached": cached, "calls": tally.calls, "limited": tally.limited,
+                "unknown": tally.unknown, "repaired": tally.repaired, "usd": round(tally.usd, 6),
+                "usd_total": round(self.journal.usd, 6), "tokens": [tally.usage.input_tokens, tally.usage.cached_tokens,
+                                                                   tally.usage.output_tokens],
+                "versions": dict(sorted(tally.versions.items())), "labeled": tally.answered, "dead": tally.dead}
+
+    def _finish(self, cached: int, without_calibration: str) -> Outcome:
+        flt = self.flt
+        with tempfile.TemporaryDirectory(prefix="distillery-labels-") as folder:
+            table, letters = Path(folder) / "labels.parquet", Path(folder) / "dead.jsonl"
+            rows = write_label_set(table, self._labels(), flt.dimensions, references=self.pool.references)
+            with letters.open("wb") as out:
+                dead = sum(out.write(line) > 0 for line in self._dead())
+            files: dict[str, bytes | Path] = {"labels.parquet": table}
+            if dead:
+                files["dead.jsonl"] = letters
+            meta: dict[str, Any] = {"rubric": rubric_digest(flt), "oracle": self.identity, "suspicious": self.tally.suspicious}
+            if without_calibration:
+                meta["without_calibration"] = without_calibration
+            if self.tally.suspicious:
+                self.progress.note(f"{self.tally.suspicious} articles speak to the oracle instead of to a reader; a reply that "
+                                   "does what they say within the schema can't be told from an honest one")
+            return _commit(self.store, flt, files, rows, dead, self.rejects, meta, self.progress, self._facts(cached))
+
+    def _labels(self) -> Iterator[tuple[Digest, Label]]:
+        for digest, article in self.pool.rows():
+            if answer := self.journal.answer(digest):
+                scores = dict(zip(self.flt.dimensions, answer.scores, strict=True))
+                yield digest, Label(article, scores, answer.content_type)
+
+    def _dead(self) -> Iterator[bytes]:
+        for digest, article in self.pool.rows():
+            if self.journal.answer(digest) is None and (letter := self.journal.dead_letter(digest)):
+                attempts = [{"attempt": number, "reason": attempt.reason, "reply": attempt.reply}
+                            for number, attempt in enumerate(letter.attempts, 1)]
+                known = {"article": digest, "id": article.id, "title": article.title}
+                yield canonical_json({**known, "attempts": attempts}) + b"\n"
 
 
-def _survey(path: Path, journal: Journal, rejects: Rejects) -> tuple[Tally, list[Article]]:
-    """Reads the whole file before anything is paid: what there is to do, and an even sample of distinct articles."""
-    tally = Tally(total=0, answered=0, dead=0)
-    seen: set[Digest] = set()
-
-    def distinct() -> Iterator[tuple[Digest, Article]]:
-        for article in read_articles(path, rejects=rejects):
-            digest = article.digest
-            if digest in seen:
-                continue
-            seen.add(digest)
-            tally.total += 1
-            tally.answered += digest in journal.answers
-            if letter := journal.dead.get(digest):
-                tally.dead += 1
-                tally.reasons[generic(letter.attempts[-1].reason)] += 1
-            yield digest, article
-
-    sample = heapq.nsmallest(SAMPLE, distinct(), key=lambda pair: pair[0])
-    return tally, [article for _, article in sample]
-
-
-def _commit(store: Store, flt: Filter, labels: list[Label], dead: list[dict[str, Any]], rejects: Rejects,
+def _commit(store: Store, flt: Filter, files: dict[str, bytes | Path], rows: int, dead: int, rejects: Rejects,
             origin: dict[str, Any], progress: Progress, facts: dict[str, Any] | None = None) -> Outcome:
-    frame = label_frame(labels, flt.dimensions).sort("article", "id")
-    files = {"labels.parquet": write_frame(frame)}
-    if dead:
-        dead.sort(key=lambda letter: (letter["article"], letter["id"]))
-        files["dead.jsonl"] = b"".join(canonical_json(letter) + b"\n" for letter in dead)
     if rejects.count:
         # Without the file's name: moving or renaming it changes no digest.
         lines = [{"line": reject.line, "reason": reject.reason} for reject in rejects.first]
         files["rejects.jsonl"] = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
-    counts = {"rows": frame.height, "dead": len(dead), "rejected": rejects.count}
+    counts = {"rows": rows, "dead": dead, "rejected": rejects.count}
     meta = {"kind": "label set", "filter": flt.name, "dimensions": flt.dimensions, **origin, **counts}
     digest = store.commit("labelsets", files, meta)
     folder = f"labelsets/{digest}"
@@ -143,6 +246,6 @@ def _commit(store: Store, flt: Filter, labels: list[Label], dead: list[dict[str,
         progress.note(f"{rejects.count} bad rows left out (line {first.line}: {first.reason}): "
                       f"{store.uri}/{folder}/rejects.jsonl")
     if dead:
-        progress.note(f"{len(dead)} articles got no label, with raw replies: {store.uri}/{folder}/dead.jsonl")
+        progress.note(f"{dead} articles got no label, with raw replies: {store.uri}/{folder}/dead.jsonl")
     keys = [f"{folder}/{name}" for name in ("manifest.json", *files)]
     return Outcome({"label_set": digest, **counts}, keys, facts or {})

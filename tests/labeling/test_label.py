@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import pytest
 
 from components.articles import Article, read_frame
 from components.labeling import asking
+from components.labeling import label as step
 from components.labeling.asking import check_prompts
 from components.labeling.label import label, label_inputs
 from components.labeling.oracles import OracleError, RawReply, Request
 from components.progress import Progress
 from components.store import Digest, Store
-from filters.errors import InputError
+from filters.errors import InputError, Stopped
 from filters.spec import Filter
 
 Write = Callable[..., str]
@@ -83,7 +84,8 @@ def test_recorded_replies_become_a_label_set(store: Store, write: Write, replayi
     progress = Notes()
     record = label(store, replaying(replies), articles=articles, progress=progress)
     assert {key: record.outputs[key] for key in ("rows", "dead", "rejected")} == {"rows": 39, "dead": 2, "rejected": 1}
-    assert record.facts | {"seconds": 0} == {"seconds": 0, "asked": 40, "cached": 0, "calls": 45, "repaired": 0}
+    assert {key: record.facts[key] for key in ("asked", "cached", "calls", "repaired", "usd")} == {
+        "asked": 40, "cached": 0, "calls": 45, "repaired": 0, "usd": 0}
     assert progress.done[-1] == (40, 40)
 
     frame = frame_of(store, record.outputs)
@@ -110,7 +112,7 @@ def test_recorded_replies_become_a_label_set(store: Store, write: Write, replayi
 def test_the_label_set_does_not_depend_on_order_or_place(store: Store, write: Write, replaying: Replaying) -> None:
     flt = replaying(write("replies.jsonl", [recorded(number) for number in range(30)]))
     forward = label(store, flt, articles=write("one.jsonl", [row(number) for number in range(30)]))
-    back = label(store, flt, articles=write("two.jsonl", [row(number) for number in reversed(range(30))]), workers=3)
+    back = label(store, flt, articles=write("two.jsonl", [row(number) for number in reversed(range(30))]), concurrency=3)
     assert back.inputs_digest != forward.inputs_digest
     assert back.outputs == forward.outputs
     assert back.facts["asked"] == 0
@@ -165,14 +167,14 @@ def test_a_run_in_which_most_articles_end_dead_is_stopped_and_kept(store: Store,
 
     oracle = Counting(failing)
     articles = write("articles.jsonl", [row(number) for number in range(200, 600)])
-    with pytest.raises(InputError, match=r"of \d+ articles failed 3 attempts, most often because readiness is outside"):
-        label(store, flt, articles=articles, oracle=oracle, workers=4)
+    with pytest.raises(Stopped, match=r"of \d+ articles failed 3 attempts, most often because readiness is outside"):
+        label(store, flt, articles=articles, oracle=oracle, concurrency=4)
     assert len(oracle.asked) < 100
     assert not list(store.keys("labelsets"))
     asked = {request.article.id for request in oracle.asked}
     oracle.asked.clear()
-    with pytest.raises(InputError, match=r"the \d+ labels so far are kept"):
-        label(store, flt, articles=articles, oracle=oracle, workers=4)
+    with pytest.raises(Stopped, match=r"the \d+ labels so far are kept"):
+        label(store, flt, articles=articles, oracle=oracle, concurrency=4)
     assert not oracle.asked, "a second start paid for more of the same"
     kept = label(store, flt, articles=write("good.jsonl", [row(number) for number in range(201, 216, 3)]), oracle=oracle)
     assert kept.facts["cached"] == len(asked & {f"a{number}" for number in range(201, 216, 3)}) > 0
@@ -184,7 +186,7 @@ def test_bad_input_from_the_oracle_stops_the_run_at_once(store: Store, write: Wr
 
     oracle = Counting(refused)
     with pytest.raises(InputError, match="the key is refused"):
-        label(store, flt, articles=write("a.jsonl", [row(number) for number in range(50)]), oracle=oracle, workers=4)
+        label(store, flt, articles=write("a.jsonl", [row(number) for number in range(50)]), oracle=oracle, concurrency=4)
     assert len(oracle.asked) <= 4
 
 
@@ -228,17 +230,21 @@ def test_a_cut_file_is_refused_before_anything_is_asked(store: Store, tmp_path: 
     assert not oracle.asked
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(store: Store, write: Write, flt: Filter) -> None:
+def test_a_file_that_changes_while_it_is_read_is_refused_before_anything_is_asked(
+    store: Store, write: Write, flt: Filter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write("articles.jsonl", [row(number) for number in range(5)])
+    oracle, read = Counting(good), step.read_articles
 
-    def changing(request: Request) -> str:
+    def changing(*arguments: Any, **options: Any) -> Iterator[Article]:
+        yield from read(*arguments, **options)
         with open(path, "a") as file:
             file.write("\n")
-        return good(request)
 
+    monkeypatch.setattr(step, "read_articles", changing)
     with pytest.raises(InputError, match="was changed while it was read"):
-        label(store, flt, articles=path, oracle=Counting(changing))
-    assert not list(store.keys("labelsets"))
+        label(store, flt, articles=path, oracle=oracle)
+    assert not oracle.asked
 
 
 def test_works_inside_a_running_event_loop(store: Store, write: Write, flt: Filter) -> None:

@@ -55,7 +55,7 @@ def test_a_killed_run_ends_with_the_same_label_set(
         journal = Journal(open_store(str(tmp_path / "two")), flt.name, rubric=rubric_digest(flt),  # type: ignore[arg-type]
                           oracle=digest_json({"provider": "slow"}), dimensions=flt.dimensions)
         assert journal.damaged == 0
-        durable = {*journal.answers, *journal.dead}
+        durable = {record.article for record in (*journal.answers(), *journal.dead_letters())}
     assert 100 < len(durable) < ARTICLES
 
     before = len(asked("calls"))

@@ -1,0 +1,307 @@
+"""Articles to an oracle, answers to the journal: many calls at once on one event loop, three attempts each, none twice.
+
+An article keeps its place until its answer is in the store, so what a kill can lose is bounded by `concurrency`; the price is
+the few milliseconds of a shared put beside each call. All waiting is here: for a place, for the minute's share, for money,
+after a 429 and before another try. When something says stop, no further call begins, and those under way are awaited and kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from components.articles import Article, clean
+from components.labeling.asking import ATTEMPTS, KEPT_CHARACTERS, Tally, generic, read_reply
+from components.labeling.breaker import AGAIN, Breaker
+from components.labeling.budget import Budget, most_tokens
+from components.labeling.journal import Answer, Attempt, DeadLetter, Failure, Journal
+from components.labeling.limits import Clock, Rate, Slots
+from components.labeling.oracles import (
+    NOTHING,
+    Oracle,
+    OracleError,
+    OutOfCredit,
+    RateLimited,
+    RawReply,
+    Refused,
+    Request,
+    Unavailable,
+    Usage,
+)
+from components.labeling.prices import Price
+from components.labeling.replies import Reply
+from components.progress import Progress, quiet
+from components.store import canonical_json
+from filters.errors import Stopped
+from filters.prompt import article_part, prompt_prefix, reply_schema
+from filters.spec import Filter
+
+T = TypeVar("T")
+
+CONCURRENCY: Final = 64
+TRIES: Final = 5  # calls without a reply that make one failed attempt
+PAUSE: Final = 0.25  # seconds before the second try; doubles, up to LONGEST_PAUSE
+LONGEST_PAUSE: Final = 8.0
+LONGEST_LIMITED: Final = 120.0
+BYTES_PER_TOKEN: Final = 4  # on average, for the per-minute limit; a budget counts every byte
+EXTRA_BYTES: Final = 256  # roles and separators that a service adds to the prompt
+
+
+class _Halt(Exception):
+    """No further call may begin."""
+
+
+class Engine:
+    """One run. price: None where it is not known; then no money is counted.
+
+    concurrency: calls at once, at most, and so the most that a kill can lose.
+    """
+
+    def __init__(self, flt: Filter, oracle: Oracle, journal: Journal, tally: Tally, *, concurrency: int = CONCURRENCY,
+                 price: Price | None = None, budget: Budget | None = None, progress: Progress = quiet,
+                 clock: Clock = time.monotonic) -> None:
+        spec = flt.spec.oracle
+        self.flt, self.oracle, self.journal, self.tally, self.progress = flt, oracle, journal, tally, progress
+        self.price, self.budget = price, budget or Budget()
+        self.concurrency, self._clock = concurrency, clock
+        self.slots = Slots(concurrency, clock)
+        self._requests, self._tokens = Rate(spec.requestsPerMinute, clock), Rate(spec.tokensPerMinute, clock)
+        self._breaker = Breaker(spec.model, flt.dimensions, lambda: tally.answered, clock)
+        self._prefix = prompt_prefix(flt)
+        self._prefix_bytes = len(self._prefix.encode())
+        self._extra_bytes = EXTRA_BYTES + len(canonical_json(reply_schema(flt)))
+        self._output = spec.maxOutputTokens + max(0, spec.thinkingBudget or 0)
+        self._error: BaseException | None = None
+        self._stopping = asyncio.Event()
+        self._limited_in_a_row, self._resume_at = 0, float("-inf")
+
+    def request(self, article: Article, attempt: int) -> Request:
+        return Request(article, self._prefix, article_part(self.flt, article.title, article.content), attempt)
+
+    def most(self, request: Request) -> float:
+        """US dollars that this call can cost at most."""
+        if self.price is None:
+            return 0.0
+        return self.price.usd(most_tokens(self._prefix_bytes + len(request.part.encode()), self._extra_bytes, self._output))
+
+    async def run(self, articles: Iterable[Article]) -> None:
+        """Settles every article: answered, or dead. Raises what stopped it, after those under way are kept."""
+        if self.tally.collapsed:
+            raise self._collapsed()
+        feed = iter(articles)
+        tasks = [asyncio.create_task(self._work(feed)) for _ in range(self.concurrency)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.journal.settle()
+        if self._error is not None:
+            raise self._error
+
+    async def _work(self, feed: Iterator[Article]) -> None:
+        try:
+            for article in feed:
+                if self._stopping.is_set():
+                    return
+                await self._settle(article)
+        except _Halt:
+            return
+        except Exception as error:
+            self._stop(error)
+
+    def _stop(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self._stopping.set()
+        self.budget.stop()
+
+    async def _settle(self, article: Article) -> None:
+        """All attempts at one article; counted only when the outcome is durable."""
+        journal, tally, digest = self.journal, self.tally, article.digest
+        failed = journal.failures(digest)
+        costly = bool(failed)  # something was answered or paid, so that it is not to be done again at every start
+        while True:
+            request = self.request(article, len(failed) + 1)
+            outcome = await self._attempt(request)
+            if isinstance(outcome, Answer):
+                await journal.add(outcome)
+                tally.answered += 1
+                break
+            failed.append(outcome.attempt)
+            costly = costly or outcome.attempt.reply is not None or bool(outcome.usage)
+            if len(failed) >= ATTEMPTS:
+                letter = DeadLetter(digest, tuple(failed), outcome.usage, outcome.usd)
+                if costly:
+                    await journal.add(letter)
+                else:
+                    journal.hold(letter)
+                tally.dead += 1
+                tally.reasons[generic(outcome.attempt.reason)] += 1
+                break
+            if outcome.attempt.reply is not None or outcome.usage:
+                await journal.add(outcome)
+        tally.asked += 1
+        money = {"usd": round(tally.usd, 4)} if self.price else {}
+        self.progress(tally.answered + tally.dead, tally.total, "articles", dead=str(tally.dead), **money)
+        if tally.collapsed:
+            self._stop(self._collapsed())
+
+    async def _attempt(self, request: Request) -> Answer | Failure:
+        """One attempt: a reply, after as many calls as it takes to get one, or why there is none."""
+        digest = request.article.digest
+        began = self._clock()
+        try:
+            raw, usd, began = await self._reply(request)
+        except OracleError as error:
+            reason, usd = str(error), self.price.usd(error.usage) if self.price else 0.0
+            if isinstance(error, Refused):
+                self._tell(lambda: self._breaker.failed(reason, began, paid=True))
+            return Failure(digest, Attempt(clean(reason), None), error.usage, usd)
+        return self.judge(request, raw, usd, began)
+
+    def judge(self, request: Request, raw: RawReply, usd: float, began: float) -> Answer | Failure:
+        """A reply, believed or not; the breaker is told."""
+        tally, digest = self.tally, request.article.digest
+        if raw.version:
+            tally.versions[raw.version] += 1
+        try:
+            reply: Reply = read_reply(self.flt, request.article, raw)
+        except ValueError as error:
+            reason = str(error)
+            self._tell(lambda: self._breaker.failed(reason, began, paid=True))
+            return Failure(digest, Attempt(clean(reason), clean(raw.text)[:KEPT_CHARACTERS]), raw.usage, usd)
+        tally.repaired += bool(reply.repaired)
+        scores = tuple(reply.scores.values())
+        self._tell(lambda: self._breaker.labelled(scores))
+        return Answer(digest, scores, reply.content_type, raw.usage, usd, raw.version)
+
+    async def _reply(self, request: Request) -> tuple[RawReply, float, float]:
+        """Calls until there is a reply: its cost, and when its call began. OracleError when there is none for good."""
+        silent = limited = 0
+        while True:
+            try:
+                return await self._call(request)
+            except RateLimited as error:
+                self._tell(self._breaker.limited)
+                limited += 1
+                wait = min(LONGEST_LIMITED, error.retry_after if error.retry_after is not None else _backoff(limited))
+                await self._pause(wait * random.uniform(1.0, 1.1))
+            except Unavailable as error:
+                silent += 1
+                if silent >= TRIES or error.usage:
+                    raise
+                await self._pause(_backoff(silent))
+
+    async def _call(self, request: Request) -> tuple[RawReply, float, float]:
+        """One call within every limit; the money reserved for it is settled whatever happens."""
+        tally, slots, most = self.tally, self.slots, self.most(request)
+        tokens = (self._prefix_bytes + len(request.part.encode())) / BYTES_PER_TOKEN
+        await self._pause(self._resume_at - self._clock())
+        began = await slots.acquire()
+        try:
+            await self._pause(max(self._requests.wait(), self._tokens.wait(tokens)))
+            if not await self.budget.reserve(most):
+                self._stop(self._over_budget(most))
+                raise _Halt
+            if self._stopping.is_set():
+                self.budget.settle(most, 0.0)
+                raise _Halt
+            began, usage, unknown = self._clock(), NOTHING, True
+            tally.calls += 1
+            try:
+                async with asyncio.timeout(self.flt.spec.oracle.timeoutSeconds):
+                    raw = await self.oracle.ask(request)
+                usage, unknown = raw.usage, False
+            except TimeoutError:
+                raise Unavailable(f"no reply in {self.flt.spec.oracle.timeoutSeconds:g} s", unknown=True) from None
+            except OracleError as error:
+                usage, unknown = error.usage, error.unknown
+                raise
+            except Exception:
+                unknown = False
+                raise
+            finally:
+                usd = self._settled(most, usage, unknown)
+            slots.answered(began)
+            self._limited_in_a_row = 0
+            self._breaker.replied()
+            self._tokens.correct(usage.input_tokens + usage.output_tokens - tokens if usage else 0)
+            return raw, usd, began
+        except RateLimited as error:
+            tally.limited += 1
+            slots.limited(began)
+            self._limited_in_a_row += 1
+            if self._limited_in_a_row >= 8 and error.retry_after:  # not one call too many but a quota used up: all wait
+                self._resume_at = max(self._resume_at, self._clock() + min(LONGEST_LIMITED, error.retry_after))
+            raise
+        except Unavailable as error:
+            slots.limited(began)
+            reason = str(error)
+            self._tell(lambda: self._breaker.failed(reason, began, paid=False))
+            raise
+        except OutOfCredit as error:
+            reason = str(error)
+            self._tell(lambda: self._breaker.out_of_credit(reason))
+            raise _Halt from None
+        finally:
+            slots.release()
+
+    def _settled(self, most: float, usage: Usage, unknown: bool) -> float:
+        tally, usd = self.tally, self.price.usd(usage) if self.price else 0.0
+        unknown = unknown and not usage
+        self.budget.settle(most, usd, unknown=unknown)
+        tally.usage, tally.usd = tally.usage + usage, tally.usd + usd
+        if unknown:
+            tally.unknown, tally.unknown_usd = tally.unknown + 1, tally.unknown_usd + most
+        return usd
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        """Tells the breaker; where it trips, the run stops, and what is in hand is still kept."""
+        try:
+            what()
+        except Stopped as error:
+            self._stop(error)
+
+    async def _pause(self, seconds: float) -> None:
+        """Waits, but not beyond a stop."""
+        if seconds > 0 and not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                return
+        if self._stopping.is_set():
+            raise _Halt
+
+    def _collapsed(self) -> Stopped:
+        tally = self.tally
+        return Stopped(f"stopped: {tally.dead} of {tally.answered + tally.dead} articles failed {ATTEMPTS} attempts, most often "
+                       f"because {tally.reason()} (oracle {self.flt.spec.oracle.model})",
+                       mend=f"mend oracle or rubric and start again, with --retry-dead if the rubric is the same; the "
+                            f"{tally.answered} labels so far are kept")
+
+    def _over_budget(self, most: float) -> Stopped:
+        budget, tally = self.budget, self.tally
+        return Stopped(f"stopped: the next call may cost ${most:.4f} and of the budget of ${budget.limit:g} "
+                       f"${max(0.0, budget.limit - budget.spent - budget.unknown):.4f} are left; {tally.answered:,} of "
+                       f"{tally.total:,} articles have a label",
+                       mend=f"give a larger --budget (what is spent already counts) and {AGAIN}")
+
+
+def _backoff(number: int) -> float:
+    return min(LONGEST_PAUSE, PAUSE * 2.0 ** min(10, number - 1)) * random.uniform(0.5, 1.5)
+
+
+def run(work: Coroutine[None, None, T]) -> T:
+    """Runs to the end, also where an event loop is running already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

@@ -1,0 +1,69 @@
+"""Articles that speak to the oracle instead of to a reader.
+
+What an obeying reply does outside the schema (another key, a copied marker) is caught: in an article that gives orders, such a
+reply counts as failed. What it does inside (7 where 3 would be honest) nobody can see in the reply; so these articles are
+counted and shown. The patterns find orders to a model or about scoring, in English and Dutch; an article about prompt
+injection is found as well, which costs a look.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from components.articles import Article
+
+PATTERNS: Final = (
+    r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:\w+\s+){0,3}(?:instructions?|prompts?|rules|rubric|guidelines|above)\b",
+    r"\b(?:negeer|vergeet)\s+(?:\w+\s+){0,3}(?:instructies?|opdracht\w*|regels|prompt)\b",
+    r"\b(?:system|developer)\s+(?:prompt|message|instruction)s?\b|<\|?(?:im_start|im_end|system|endoftext)\|?>|\[/?INST\]",
+    r"\b(?:note|message|instructions?|attention|important)\s*(?:to|for|:)?\s*(?:the\s+|all\s+|any\s+)?(?:ai|llm|gpt|chatgpt|gemini|"
+    r"language models?|assessors?|evaluators?|raters?|graders?|scoring models?|assistants?)\b",
+    r"\byou are (?:now )?(?:an?|the) (?:\w+\s+){0,2}(?:ai|assistant|language model|assessor|chatbot|evaluator)\b",
+    r"\b(?:score|rate|grade|assign|give|beoordeel|geef)\s+(?:\w+\s+){0,5}(?:a\s+|an?\s+)?(?:10|ten|tien|maximum|highest|perfect|hoogste)"
+    r"(?:\s+(?:on|for|out|in|op|voor|score|points|punten)\b|\s*/\s*10\b)",
+    r"\b(?:set|make|put)\s+(?:all|every|each)\s+(?:\w+\s+){0,2}(?:scores?|dimensions?|values?)\b",
+    r"\b(?:reply|respond|answer|output|antwoord)\s+(?:only|just|exactly|solely|alleen|uitsluitend)?\s*(?:with|using|in|met)\s+"
+    r"(?:\w+\s+){0,3}(?:json|the (?:word|text|following|string)|exactly|format)",
+    r"\b(?:include|copy|repeat|append|insert|echo|print|neem|herhaal|kopieer)\s+(?:\w+\s+){0,5}(?:marker|code|token|phrase|string|"
+    r"word|password|text|woord)\b[^.\n]{0,80}\b(?:reply|response|answer|output|json|reasoning|antwoord)\b",
+    r"\b(?:in|to|into)\s+your\s+(?:reply|response|answer|output|json|reasoning)\b",
+    r"[\"'{]\s*(?:reasoning|scores?)\s*[\"']?\s*:\s*[\"{\d]",
+)
+ORDER: Final = re.compile("|".join(f"(?:{pattern})" for pattern in PATTERNS), re.IGNORECASE)
+MARKER: Final = re.compile(r"[\"'“‘«`]([^\"'”’»`\n]{5,80})[\"'”’»`]|\b([A-Z0-9]{2,}(?:[-_][A-Z0-9]+)+|[A-Z]+[0-9]+[A-Z0-9]*)\b")
+LOOKED_AT: Final = 40_000  # characters: more than the oracle is shown
+
+
+def orders(article: Article) -> list[str]:
+    """The places where the article gives orders; empty for one that does not."""
+    text = f"{article.title}\n{article.content[:LOOKED_AT]}"
+    return [" ".join(match[0].split())[:120] for match in ORDER.finditer(text)][:20]
+
+
+def markers(article: Article) -> set[str]:
+    """What stands in quotes or capitals in the sentences that give orders: what a reply that obeys might copy."""
+    text = f"{article.title}\n{article.content[:LOOKED_AT]}"
+    found = set()
+    for match in ORDER.finditer(text):
+        around = text[max(0, match.start() - 120) : match.end() + 160]
+        found |= {one[1] or one[2] for one in MARKER.finditer(around)}
+    return {marker for marker in found if len(marker) >= 5}
+
+
+def obeyed(article: Article, reply: str, allowed: set[str]) -> str | None:
+    """Why this reply to an article that gives orders looks as if it obeyed them; None where it does not.
+
+    allowed: the keys that the reply schema has.
+    """
+    for marker in sorted(markers(article)):
+        if marker in reply and marker not in allowed:
+            return f"it copies {marker[:40]!r}, which the article orders it to"
+    try:
+        root: Any = json.loads(reply)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(root, dict) and (extra := sorted(root.keys() - allowed)):
+        return f"it has {extra[0][:40]!r}, which the schema lacks, and the article gives orders"
+    return None

@@ -1,0 +1,101 @@
+"""How many calls at once and how many a minute: what the oracle can take, found out while asking.
+
+Additive increase, multiplicative decrease: one call more for every round that went well; 30% fewer when a 429 says so, 10%
+fewer when replies take twice as long as they did. Never below an eighth of what was allowed: a service that turns away calls
+at random would otherwise bring the run to one call at a time for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from statistics import median
+from typing import Final
+
+FLOOR: Final = 1 / 8
+CUT_LIMITED: Final = 0.7
+CUT_SLOW: Final = 0.9
+SLOW: Final = 2.0
+ROUND: Final = 16  # calls, at least, before their latency is judged
+
+Clock = Callable[[], float]
+
+
+class Slots:
+    """Places for calls in flight. `limit` moves between an eighth of `most` and `most`. One event loop."""
+
+    def __init__(self, most: int, clock: Clock = time.monotonic) -> None:
+        self.most, self.limit, self.used = most, float(most), 0
+        self._clock, self._waiting = clock, deque[asyncio.Future[None]]()
+        self._cut_at = float("-inf")
+        self._latencies: list[float] = []
+        self._usual = float("inf")
+
+    async def acquire(self) -> float:
+        """Returns when a place is free: the time at which the call begins."""
+        while self.used >= max(1, int(self.limit)):
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn in self._waiting:
+                    self._waiting.remove(turn)
+                else:
+                    self._wake()
+                raise
+        self.used += 1
+        return self._clock()
+
+    def release(self) -> None:
+        self.used -= 1
+        self._wake()
+
+    def answered(self, began: float) -> None:
+        """A reply came: room for a little more, unless replies have become slow."""
+        self.limit = min(self.most, self.limit + 1 / self.limit)
+        self._latencies.append(self._clock() - began)
+        if len(self._latencies) >= max(ROUND, self.limit):
+            now, self._latencies = median(self._latencies), []
+            self._usual = min(self._usual * 1.02, now)  # a service that has become slower for good is the new normal
+            if now > SLOW * self._usual:
+                self._cut(began, CUT_SLOW)
+        self._wake()
+
+    def limited(self, began: float) -> None:
+        """A 429 came, or no reply at all."""
+        self._cut(began, CUT_LIMITED)
+
+    def _cut(self, began: float, factor: float) -> None:
+        if began >= self._cut_at:  # those already under way when it was cut say nothing about the new limit
+            self.limit = max(1.0, self.most * FLOOR, self.limit * factor)
+            self._cut_at = self._clock()
+
+    def _wake(self) -> None:
+        free = max(1, int(self.limit)) - self.used
+        while self._waiting and free > 0:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                free -= 1
+
+
+class Rate:
+    """At most so much a minute, evenly spread: no minute, wherever it begins, holds more than its share and one call."""
+
+    def __init__(self, per_minute: float | None, clock: Clock = time.monotonic) -> None:
+        self._seconds = 60 / per_minute if per_minute else 0.0  # for one unit
+        self._clock, self._free_at = clock, float("-inf")
+
+    def wait(self, amount: float = 1) -> float:
+        """Takes `amount`; seconds to wait before it may be used."""
+        now = self._clock()
+        begins = max(now, self._free_at)
+        self._free_at = begins + amount * self._seconds
+        return begins - now
+
+    def correct(self, amount: float) -> None:
+        """What was taken turned out to be this much more, or less."""
+        self._free_at += amount * self._seconds
