@@ -120,7 +120,7 @@ def _judged(flt: Filter, student: Predictor, batch: list[Article]) -> pl.DataFra
     import numpy as np
     import polars as pl
 
-    from components.scoring.prefilter import refused
+    from components.prefilter import refused
     from filters.verdict import judge
 
     reasons = refused(flt.spec.prefilter, [a.title for a in batch], [a.content for a in batch])

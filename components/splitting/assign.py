@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WITHHELD = "withheld"  # near a test article but not one: neither learned from nor judged on
 MIN_PART = 3
 MAX_STRATA = 10
+MOST_OF_PLAIN = 0.5  # of a sample's plain random draw, at most this goes to the test part
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def assign(
     """Places every article of `frame` (one row per article) in a part.
 
     overall: (n,) what is stratified on. frozen_test: digests of the test articles, all present; None draws a new test
-    part. group: what `group_rows` returned for this frame, where the caller has it.
+    part, of articles that a plain random draw chose where the frame has a column `drawn_by`. group: what `group_rows` returned for this frame, where the caller has it.
     InputError: too few distinct articles, a constant overall score, a part that would be next to empty.
     """
     if frame["article"].n_unique() != frame.height or overall.shape != (frame.height,):
@@ -102,9 +103,13 @@ def assign(
 
     where = np.full(len(units), "train", dtype="<U10")
     if frozen_test is None:
-        chosen = _draw(np.arange(len(units)), level, sizes, names, policy.test, f"{policy.seed}:test")
+        plain = plainly_drawn(frame)
+        of_plain = np.bincount(unit, weights=plain, minlength=len(units)).astype(np.int64)
+        share = min(policy.test * frame.height / max(int(plain.sum()), 1), MOST_OF_PLAIN) if not plain.all() else policy.test
+        chosen = _draw(np.flatnonzero(of_plain), level, of_plain, names, share, f"{policy.seed}:test")
         where[chosen] = "test"
         part = where[unit]
+        part[(part == "test") & ~plain] = WITHHELD
     else:
         wanted = set(frozen_test)
         frozen = np.array([article in wanted for article in articles], dtype=bool)
@@ -123,6 +128,16 @@ def assign(
             raise InputError(f"the {name} part would have {count} of {frame.height} articles, not {MIN_PART}",
                              where="spec.split", mend="label more articles, or change the shares")
     return result
+
+
+def plainly_drawn(frame: pl.DataFrame) -> NDArray[np.bool_]:
+    """(n,) whether a test part may hold the row: one that was chosen for its stratum or its promise says too much.
+
+    Rows without a rule, as in labels that people brought, count as plain.
+    """
+    if "drawn_by" not in frame.columns:
+        return np.ones(frame.height, dtype=bool)
+    return np.array([rule in (None, "", "random") for rule in frame["drawn_by"].to_list()], dtype=bool)
 
 
 def strata_edges(overall: NDArray[np.float64], count: int) -> NDArray[np.float64]:

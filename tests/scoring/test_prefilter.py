@@ -7,7 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.scoring.prefilter import refused
+from components.prefilter import refused
 from filters.spec import Prefilter
 
 

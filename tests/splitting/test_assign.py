@@ -182,3 +182,29 @@ def test_the_leak_check_fires(make_labels: Makes, frame_of: Frames) -> None:
     assert (pair.right, pair.right_part) == (leaked.article.digest, "test")
     assert pair.jaccard > 0.9
     assert cross_part_pairs(train, validation, frame_of(labels[4:]), 0.7) == []
+
+
+def test_only_a_plain_random_draw_is_judged_on(make_labels: Makes, frame_of: Frames) -> None:
+    rules = ["random", "stratified", "enrich", "random", "random"]
+    frame = frame_of(make_labels(200)).with_columns(drawn_by=pl.Series([rules[at % 5] for at in range(200)]))
+    found = assign(frame, overall(frame), Split())
+    assert found.rows()["test"] == 20  # the whole policy's share, of the 120 plain rows
+    assert set(frame.filter(found.part == "test")["drawn_by"]) == {"random"}
+    assert set(frame.filter(found.part == "validation")["drawn_by"]) == {"random", "stratified", "enrich"}
+
+
+def test_what_was_chosen_and_resembles_a_test_article_is_withheld(make_labels: Makes, frame_of: Frames) -> None:
+    labels = make_labels(60)
+    chosen = [near(label) for label in labels]
+    frame = frame_of([*labels, *chosen])
+    enriched = {label.article.digest for label in chosen}
+    frame = frame.with_columns(drawn_by=pl.Series(["enrich" if a in enriched else "random" for a in frame["article"]]))
+    found = assign(frame, overall(frame), Split())
+    assert found.rows()["test"] == found.rows()[WITHHELD] == 12
+    assert not enriched & set(frame.filter(found.part == "test")["article"])
+
+
+def test_rows_of_no_rule_are_plain(make_labels: Makes, frame_of: Frames) -> None:
+    frame = frame_of(make_labels(200))
+    plain = frame.with_columns(drawn_by=pl.Series([None, "random"] * 100, dtype=pl.String))
+    assert parts(plain, Split()) == parts(frame, Split())

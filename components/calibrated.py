@@ -1,0 +1,92 @@
+"""What has been measured about a rubric with an oracle: its calibration, and the noise floor of its labels.
+
+Both lie under the two digests, so a word changed in the rubric or another model has neither. Labelling many articles is
+refused without a PASS; the price of asking is one small read. Documents hold what was tried before, changed by
+conditional put only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from components.store import Digest, Json, NotFound, Store, StoreError, as_digest, digest_json
+from filters.digests import rubric_digest
+from filters.errors import InputError
+from filters.spec import Filter
+
+SAMPLE: Final = 60  # articles of a calibration sample, and of the fresh one after it
+UNCALIBRATED: Final = 2 * SAMPLE  # as many as one calibration may be labelled without any
+PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
+
+
+def calibration_key(name: str, rubric: str, oracle: str) -> str:
+    return f"calibrations/{name}/{as_digest(rubric, 'rubric')}-{as_digest(oracle, 'oracle')}.json"
+
+
+def noise_key(name: str, rubric: str, oracle: str) -> str:
+    return f"noise/{name}/{as_digest(rubric, 'rubric')}-{as_digest(oracle, 'oracle')}.json"
+
+
+def read_calibration(store: Store, flt: Filter, oracle: Mapping[str, Any]) -> dict[str, Json] | None:
+    """The filter's calibration document with the oracle of this identity; None where there is none."""
+    return _read(store, calibration_key(flt.name, rubric_digest(flt), digest_json(dict(oracle))), flt, oracle)
+
+
+def read_noise(store: Store, flt: Filter, oracle: Mapping[str, Any]) -> dict[str, Json] | None:
+    """The noise floor measured for the filter's rubric and the oracle of this identity; None where there is none."""
+    return _read(store, noise_key(flt.name, rubric_digest(flt), digest_json(dict(oracle))), flt, oracle)
+
+
+def _read(store: Store, key: str, flt: Filter, oracle: Mapping[str, Any]) -> dict[str, Json] | None:
+    try:
+        document: dict[str, Json] = store.get_json(key)
+    except NotFound:
+        return None
+    wanted = {"filter": flt.name, "rubric": rubric_digest(flt), "oracle": digest_json(dict(oracle))}
+    if any(document.get(name) != value for name, value in wanted.items()):
+        raise StoreError("speaks of another rubric or oracle than its name", where=f"{store.uri}/{key}", mend="delete it")
+    return document
+
+
+def usable(document: Mapping[str, Any] | None) -> bool:
+    """Whether this calibration lets labelling go on: PASS, or REVIEW that a person accepted with a reason."""
+    if document is None:
+        return False
+    return document.get("verdict") == PASS or (document.get("verdict") == REVIEW and bool(document.get("accepted")))
+
+
+def require_calibration(
+    store: Store, flt: Filter, n_articles: int, waived: str | None = None, *, oracle: Mapping[str, Any]
+) -> dict[str, Json]:
+    """Refuses to label more than `UNCALIBRATED` articles with an uncalibrated oracle.
+
+    n_articles: distinct articles of the file, labelled ones included. waived: a person's reason to go on without.
+    oracle: its identity. Returns what the label set records: {"calibration": "PASS" | "REVIEW" | "FAIL" | null,
+    "accepted": the reason a REVIEW was accepted for, "waived": the reason given here}. InputError where refused.
+    """
+    document = read_calibration(store, flt, oracle)
+    verdict = document.get("verdict") if document else None
+    accepted = (document.get("accepted") or {}).get("reason") if document else None
+    found: dict[str, Json] = {"calibration": verdict, "accepted": accepted, "waived": None}
+    if n_articles <= UNCALIBRATED or usable(document):
+        return found
+    if waived and waived.strip():
+        return {**found, "waived": waived.strip()}
+    if document is None:
+        what = f"this rubric is not calibrated with {flt.spec.oracle.model}: no label was looked at by anybody"
+    else:
+        reasons = "; ".join(str(reason) for reason in document.get("reasons", [])[:2])
+        what = f"the calibration of this rubric with {flt.spec.oracle.model} says {verdict}: {reasons}"
+    accept = ' (or accept it: `--accept "reason"`)' if verdict == REVIEW else ""
+    raise InputError(
+        f"{n_articles:,} articles would be labelled, but {what}",
+        where=f"filter {flt.name}",
+        mend=f"run `distillery calibrate {flt.name} --articles FILE` first{accept}, label {UNCALIBRATED} articles at most, "
+        'or give --without-calibration "reason"',
+    )
+
+
+def oracle_digest(oracle: Mapping[str, Any]) -> Digest:
+    """The digest that both documents lie under, beside the rubric's."""
+    return digest_json(dict(oracle))

@@ -1,0 +1,291 @@
+"""Calibration: a sample is labelled, looked at by a person and judged; then a fresh one, which nobody tuned the rubric on.
+
+The first sample stays the same while a rubric is worked on, so its marks can be used again. The fresh one is drawn anew for
+each rubric, from articles that no earlier one was judged on; the price is some 60 further marks a rubric, the gain that "5
+of 6 on the sample I looked at" can't pass. Nothing is paid twice: labels of samples are in the journal.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from components.articles import Article, read_frame, scores
+from components.calibrated import (
+    FAIL,
+    PASS,
+    REVIEW,
+    SAMPLE,
+    UNCALIBRATED,
+    calibration_key,
+    oracle_digest,
+    read_calibration,
+    usable,
+)
+from components.calibration.judge import Judged, Reason, judge_redundancy, judge_sample, worse_than_chance, worst
+from components.calibration.marks import NOBODY, PREFILTER, REFERENCE, Marks, read_marks
+from components.calibration.review import Reviewed, review_page
+from components.labeling.label import label
+from components.labeling.oracles import Oracle, oracle_identity
+from components.ledger import StepRecord
+from components.progress import Progress, quiet
+from components.sampling.draw import RANDOM, STRATIFIED, Sample
+from components.sampling.select import FILE, jsonl, read_sample, select
+from components.sources import local_file
+from components.store import Conflict, Digest, Json, Store, canonical_json, digest_bytes, digest_json
+from filters.digests import rubric_digest
+from filters.errors import InputError
+from filters.spec import Filter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CODE: Final = 1
+SHARES: Final = {RANDOM: 0.5, STRATIFIED: 0.5}
+ATTEMPTS: Final = 5
+KEPT: Final = 50  # earlier judgements in the document
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A sample with the oracle's scores. rows: (m, D) for the m of its articles that got a label, `at` their places."""
+
+    sample: Sample
+    digest: Digest
+    label_set: str
+    at: list[int]
+    rows: NDArray[np.float64]
+    overall: NDArray[np.float64]
+
+    @property
+    def dead(self) -> int:
+        return len(self.sample.articles) - len(self.at)
+
+
+def calibrate(store: Store, flt: Filter, *, articles: str, marks: str = "", n: int = 0, accept: str = "",
+              waived: str = "", oracle: Oracle | None = None, progress: Progress = quiet) -> StepRecord:
+    """Calibrates the filter's rubric with its oracle; outputs {"verdict", "usable", "document", "review", …}.
+
+    marks: a JSON file of {digest or id: "on" | "off"}, "prefilter", "reference", or "" for none yet. n: articles of each
+    of the two samples; by default 60 where a person looks at them, and 120 where nobody has to. accept: a person's reason to go on with a REVIEW. waived: a reason not to calibrate at all, so
+    nothing is done. Without marks a calibration that is in the store stays. InputError for unusable marks, sizes, files.
+    """
+    n = n or (UNCALIBRATED if marks in (PREFILTER, REFERENCE) else SAMPLE)
+    if not 10 <= n <= UNCALIBRATED:
+        raise InputError(f"a sample of {n} articles is too {'small' if n < 10 else 'large'}", where="--n",
+                         mend=f"take 10 to {UNCALIBRATED}, such as {SAMPLE}")
+    identity = dict(oracle_identity(flt) if oracle is None else oracle.identity)
+    rubric, by = rubric_digest(flt), oracle_digest(identity)
+    key = calibration_key(flt.name, rubric, by)
+    inputs = {"code": CODE, "filter": flt.name, "rubric": rubric, "oracle": by, "n": n}
+    if waived:
+        return _record(inputs, {"verdict": "WAIVED", "usable": True, "reason": waived}, [], reused=True)
+    known = read_calibration(store, flt, identity)
+    if accept:
+        return _record(inputs, _outputs(_accept(store, key, flt, accept), key), [key])
+    if not marks and usable(known):
+        assert known is not None
+        return _record(inputs, _outputs(known, key), [key], reused=True)
+    given = read_marks(marks)
+    inputs["marks"] = digest_json([given.by, given.given])
+    with local_file(articles, parameter="--articles") as path:
+        document, page = _calibrate(store, flt, path, given, n, oracle, identity, progress)
+    review = f"calibrations/{flt.name}/reviews/{digest_bytes(page)}.html"
+    store.put(review, page)
+    if given.by == NOBODY and known is not None and known["marks"]["by"] != NOBODY:
+        document = known
+    else:
+        document = _write(store, key, document)
+    return _record(inputs, {**_outputs(document, key), "review": review}, [key, review])
+
+
+def _calibrate(store: Store, flt: Filter, path: Path, given: Marks, n: int, oracle: Oracle | None, identity: dict[str, Any],
+               progress: Progress) -> tuple[dict[str, Json], bytes]:
+    rubric, by = rubric_digest(flt), oracle_digest(identity)
+
+    def take(seed: str, without: Collection[str]) -> Labelled | None:
+        sample, digest = select(store, flt, path, n, SHARES, seed=seed, exclude=without, progress=progress)
+        return _labelled(store, flt, sample, digest, oracle, progress) if sample.articles else None
+
+    first = take("calibration", ())
+    if first is None:
+        raise InputError("has no article to calibrate on", where=str(path))
+    opinions = {"calibration": given.of(flt, first.sample)}
+    judged = {"calibration": _judge(flt, first, opinions["calibration"])}
+    parts: dict[str, Labelled] = {"calibration": first}
+    reasons = _named("calibration sample", judged["calibration"].reasons)
+    if given.by == NOBODY or judged["calibration"].verdict != FAIL:
+        fresh = take("fresh", _spent(store, flt, rubric, by, first))
+        if fresh is None:
+            reasons.append(Reason(REVIEW, "no fresh article is left to judge on: give more articles"))
+        else:
+            parts["fresh"] = fresh
+            _spend(store, flt, rubric, by, first, fresh)
+            opinions["fresh"] = given.of(flt, fresh.sample)
+            judged["fresh"] = _judge(flt, fresh, opinions["fresh"])
+            reasons += _named("fresh sample", judged["fresh"].reasons)
+            reasons += worse_than_chance(judged["calibration"], judged["fresh"])
+    import numpy as np
+
+    rows = np.concatenate([part.rows for part in parts.values()])
+    seen = [opinions[name][at] for name, part in parts.items() for at in part.at]
+    redundant, more = judge_redundancy(rows, seen, flt.dimensions)
+    reasons += more
+    applied = {article.digest: mark for name, part in parts.items()
+               for article, mark in zip(part.sample.articles, opinions[name], strict=True) if mark}
+    if given.by == NOBODY:
+        reasons = [Reason(REVIEW, f"nobody has marked the {len(seen)} articles yet: open the review page, save the marks, "
+                          "and give them with --marks")]
+    elif not applied:
+        raise InputError("none of its articles is in the samples", where="--marks", mend="mark the articles of the review page")
+    document: dict[str, Json] = {
+        "format": 1, "code": CODE, "filter": flt.name, "rubric": rubric, "oracle": by, "identity": identity,
+        "model": flt.spec.oracle.model, "verdict": worst(reason.level for reason in reasons),
+        "reasons": [f"{reason.level}: {reason.text}" for reason in sorted(reasons, key=lambda r: r.level)],
+        "marks": given.to_json(applied),
+        "samples": {name: {"sample": part.digest, "label_set": part.label_set} for name, part in parts.items()},
+        "figures": {**{name: one.to_json() for name, one in judged.items()}, "redundancy": redundant},
+        "accepted": None, "history": []}
+    for reason in document["reasons"]:
+        progress.note(reason)
+    return document, review_page(flt, [one for name, part in parts.items()
+                                       for one in _reviewed(flt, part, opinions[name], name == "fresh")]).encode()
+
+
+def _named(name: str, reasons: list[Reason]) -> list[Reason]:
+    return [Reason(reason.level, f"{name}: {reason.text}") for reason in reasons]
+
+
+def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle: Oracle | None, progress: Progress) -> Labelled:
+    from filters.verdict import judge
+
+    with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
+        path = Path(folder) / FILE
+        path.write_bytes(jsonl(sample.articles))
+        label_set = label(store, flt, articles=str(path), oracle=oracle, progress=progress).outputs["label_set"]
+    frame = read_frame(store.folder("labelsets", Digest(label_set)).read("labels.parquet"))
+    places = {article.digest: at for at, article in enumerate(sample.articles)}
+    rows = scores(frame, flt.dimensions)
+    return Labelled(sample, digest, label_set, [places[article] for article in frame["article"]], rows,
+                    judge(flt, rows, frame["content_type"].to_list()).overall)
+
+
+def _judge(flt: Filter, part: Labelled, marks: list[str | None]) -> Judged:
+    return judge_sample(part.rows, part.overall, [marks[at] for at in part.at], flt.dimensions, part.dead)
+
+
+def _reviewed(flt: Filter, part: Labelled, marks: list[str | None], fresh: bool) -> list[Reviewed]:
+    labelled = {at: row for row, at in enumerate(part.at)}
+
+    def one(at: int, article: Article) -> Reviewed:
+        row = labelled.get(at)
+        found = None if row is None else dict(zip(flt.dimensions, part.rows[row].tolist(), strict=True))
+        overall = None if row is None else float(part.overall[row])
+        return Reviewed(article, marks[at], part.sample.passes[article.digest], fresh, found, overall)
+
+    return [one(at, article) for at, article in enumerate(part.sample.articles)]
+
+
+def _attempts_key(flt: Filter) -> str:
+    return f"calibrations/{flt.name}/attempts.json"
+
+
+def _attempts(store: Store, flt: Filter) -> tuple[list[dict[str, Json]], str | None]:
+    if (current := store.current(_attempts_key(flt), max_bytes=64 * 2**20)) is None:
+        return [], None
+    from components.store import parse_json
+
+    return list(parse_json(current[0], _attempts_key(flt))["attempts"]), current[1]
+
+
+def _spent(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled) -> set[str]:
+    """Articles that a fresh sample must not hold: the calibration sample's, and those of earlier rubrics' samples."""
+    spent = {article.digest for article in first.sample.articles}
+    with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
+        for attempt in _attempts(store, flt)[0]:
+            if (attempt["rubric"], attempt["oracle"]) == (rubric, oracle):
+                break
+            for name in ("calibration", "fresh"):
+                spent |= {article.digest for article in read_sample(store, Digest(attempt[name]), Path(folder))}
+    return set(spent)
+
+
+def _spend(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled, fresh: Labelled) -> None:
+    """Writes down what this rubric is judged on; the first time only, so that a repetition draws the same again."""
+    for _ in range(ATTEMPTS):
+        attempts, etag = _attempts(store, flt)
+        if any((one["rubric"], one["oracle"]) == (rubric, oracle) for one in attempts):
+            return
+        attempts.append({"rubric": rubric, "oracle": oracle, "calibration": first.digest, "fresh": fresh.digest})
+        try:
+            store.put_if(_attempts_key(flt), canonical_json({"format": 1, "attempts": attempts}), etag=etag)
+        except Conflict:
+            continue
+        return
+    raise Conflict(f"{_attempts_key(flt)} changed {ATTEMPTS} times while it was read")
+
+
+def _write(store: Store, key: str, document: dict[str, Json]) -> dict[str, Json]:
+    """The document, what it replaces kept in its history; an acceptance stays with the very same judgement only."""
+    for _ in range(ATTEMPTS):
+        current = store.current(key)
+        if current is not None:
+            old = _parsed(current[0], key)
+            if _judgement(old) == _judgement(document):
+                return old
+            earlier = {**_judgement(old), "accepted": old.get("accepted")}
+            document = {**document, "history": [*old.get("history", []), earlier][-KEPT:]}
+        try:
+            store.put_if(key, canonical_json(document), etag=current[1] if current else None)
+        except Conflict:
+            continue
+        return document
+    raise Conflict(f"{key} changed {ATTEMPTS} times while it was written")
+
+
+def _parsed(data: bytes, key: str) -> dict[str, Json]:
+    from components.store import parse_json
+
+    found: dict[str, Json] = parse_json(data, key)
+    return found
+
+
+def _judgement(document: dict[str, Json]) -> dict[str, Json]:
+    return {name: document[name] for name in ("code", "verdict", "reasons", "marks", "samples", "figures")}
+
+
+def _accept(store: Store, key: str, flt: Filter, reason: str) -> dict[str, Json]:
+    for _ in range(ATTEMPTS):
+        current = store.current(key)
+        document = _parsed(current[0], key) if current else None
+        if current is None or document is None:
+            raise InputError("there is no calibration to accept", where=f"filter {flt.name}", mend="calibrate first")
+        if document["verdict"] != REVIEW or document["marks"]["by"] == NOBODY:
+            said = document["verdict"] if document["marks"]["by"] != NOBODY else "that nobody has looked yet"
+            raise InputError(f"only a REVIEW of marked articles can be accepted; this calibration says {said}",
+                             where=f"filter {flt.name}", mend="" if document["verdict"] == PASS else "mend the rubric, or mark")
+        accepted = {**document, "accepted": {"reason": reason.strip()}}
+        try:
+            store.put_if(key, canonical_json(accepted), etag=current[1])
+        except Conflict:
+            continue
+        return accepted
+    raise Conflict(f"{key} changed {ATTEMPTS} times while it was written")
+
+
+def _outputs(document: dict[str, Json], key: str) -> dict[str, Json]:
+    return {"verdict": document["verdict"], "usable": usable(document), "accepted": document["accepted"], "document": key,
+            "reasons": document["reasons"], "marks": document["marks"], "samples": document["samples"],
+            "figures": document["figures"]}
+
+
+def _record(inputs: dict[str, Json], outputs: dict[str, Json], keys: list[str], *, reused: bool = False) -> StepRecord:
+    """Not kept by the ledger: the document under rubric and oracle is the record, and a later judgement replaces it."""
+    return StepRecord("calibrate", inputs, digest_json({"step": "calibrate", "inputs": inputs}), outputs, keys, {}, reused)
+
+
+__all__ = ["NOBODY", "PREFILTER", "REFERENCE", "calibrate"]

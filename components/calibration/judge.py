@@ -1,0 +1,180 @@
+"""Marks of people against scores of the oracle: PASS, REVIEW or FAIL, each with its reasons. Pure arithmetic.
+
+A share counts as good only where its interval excludes a bad one, so a handful of marks never passes: 16 off-topic and 10
+on-topic ones are the least, without one mistake among them. The price is some 60 articles to look at instead of 10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.auditing.checks import distribution, redundancy
+from components.calibrated import FAIL, PASS, REVIEW
+from components.store import Json
+
+MIDDLE: Final = 5.0  # on-topic belongs at or above, off-topic below
+VARIANCE: Final = 1.0  # of each dimension, over all articles of a sample
+PC1: Final = 0.70
+CHANCE: Final = 0.025  # of calling a fresh sample worse that isn't, for each of the two shares
+DEAD_SHARE: Final = 0.05  # articles without a usable reply, above which a person should look
+ENOUGH: Final = 20  # articles that redundancy is judged on, at least
+ORDER = {PASS: 0, REVIEW: 1, FAIL: 2}
+
+
+class Limit(NamedTuple):
+    """below `good`: PASS; below `bad`: REVIEW; else FAIL. `least`: marks without which nothing passes."""
+
+    good: float
+    bad: float
+    least: int
+
+
+LIMITS: Final = {"off": Limit(0.10, 0.20, 16), "on": Limit(0.20, 0.30, 10)}
+WORDS: Final = {"off": f"off-topic articles scored {MIDDLE:g} or more", "on": f"on-topic articles scored below {MIDDLE:g}"}
+
+
+class Reason(NamedTuple):
+    level: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """`wrong` of n marks that the oracle contradicts, with the Wilson interval (95%); None without marks."""
+
+    wrong: int
+    n: int
+
+    @property
+    def value(self) -> float | None:
+        return self.wrong / self.n if self.n else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        if not self.n:
+            return 0.0, 1.0
+        from scipy.stats import binomtest
+
+        found = binomtest(self.wrong, self.n).proportion_ci(method="wilson")
+        return float(found.low), float(found.high)
+
+    def to_json(self) -> dict[str, Json]:
+        value = self.value
+        return {"wrong": self.wrong, "n": self.n, "share": None if value is None else round(value, 6),
+                "interval": [round(end, 6) for end in self.interval]}
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.wrong} of {self.n} (95%: {low:.0%}–{high:.0%})"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One sample. shares: off and on. reasons: what keeps it from PASS."""
+
+    n: int
+    dead: int
+    shares: dict[str, Share]
+    variance: dict[str, float]
+    constant: list[str]
+    reasons: list[Reason]
+
+    @property
+    def verdict(self) -> str:
+        return worst(reason.level for reason in self.reasons)
+
+    def to_json(self) -> dict[str, Json]:
+        return {"verdict": self.verdict, "n": self.n, "dead": self.dead,
+                "off_topic_high": self.shares["off"].to_json(), "on_topic_low": self.shares["on"].to_json(),
+                "variance": {name: round(value, 6) for name, value in self.variance.items()}, "dead_dimensions": self.constant,
+                "reasons": [reason._asdict() for reason in self.reasons]}
+
+
+def worst(levels: Iterable[str]) -> str:
+    return max([PASS, *levels], key=lambda level: ORDER[level])
+
+
+def judge_sample(scores: NDArray[np.float64], overall: NDArray[np.float64], marks: Sequence[str | None],
+                 dimensions: Sequence[str], dead: int = 0) -> Judged:
+    """scores (n, D) and overall (n,) of the oracle; marks: n times "on", "off" or None. dead: articles without a reply."""
+    opinions = np.array([mark or "" for mark in marks])
+    high = overall >= MIDDLE
+    shares = {"off": Share(int((high & (opinions == "off")).sum()), int((opinions == "off").sum())),
+              "on": Share(int((~high & (opinions == "on")).sum()), int((opinions == "on").sum()))}
+    reasons = [reason for kind, share in shares.items() if (reason := _of_share(kind, share))]
+    columns = {name: scores[:, at] for at, name in enumerate(dimensions)}
+    variance = {name: float(np.var(column)) if len(column) else 0.0 for name, column in columns.items()}
+    constant = [name for name, column in columns.items() if distribution(column)["dead"]]
+    reasons += [Reason(FAIL, f"{name} is a dead dimension: nearly every article has the same score") for name in constant]
+    flat = [name for name, value in variance.items() if value <= VARIANCE and name not in constant]
+    reasons += [Reason(REVIEW, f"{name} hardly varies (variance {variance[name]:.2f}, wanted above {VARIANCE:g})")
+                for name in flat]
+    if dead > DEAD_SHARE * (len(overall) + dead):
+        reasons.append(Reason(REVIEW, f"{dead} of {len(overall) + dead} articles got no usable reply"))
+    return Judged(len(overall), dead, shares, variance, constant, reasons)
+
+
+def _of_share(kind: str, share: Share) -> Reason | None:
+    """PASS: below the good limit, with an interval that excludes the bad one, from enough marks."""
+    limit, words = LIMITS[kind], WORDS[kind]
+    low, high = share.interval
+    if share.value is None:
+        return Reason(REVIEW, f"no article is marked {kind}-topic, so {words} can't be counted")
+    enough = share.n >= limit.least
+    if share.value >= limit.bad and (enough or low > limit.good):
+        return Reason(FAIL, f"{words}: {share}, at most {limit.good:.0%} would do")
+    if not enough:
+        return Reason(REVIEW, f"{words}: {share}; only {share.n} are marked, {limit.least} are the least")
+    if share.value >= limit.good:
+        return Reason(REVIEW, f"{words}: {share}, wanted below {limit.good:.0%}")
+    if high >= limit.bad:
+        return Reason(REVIEW, f"{words}: {share}; the interval still reaches {limit.bad:.0%}, mark more articles")
+    return None
+
+
+def worse_than_chance(first: Judged, fresh: Judged) -> list[Reason]:
+    """FAIL where the fresh sample contradicts its marks more often than the first, by Fisher's exact test, one-sided."""
+    from scipy.stats import fisher_exact
+
+    found = []
+    for kind, before in first.shares.items():
+        after = fresh.shares[kind]
+        if before.n and after.n:
+            table = [[after.wrong, after.n - after.wrong], [before.wrong, before.n - before.wrong]]
+            chance = float(fisher_exact(table, alternative="greater").pvalue)
+            if chance < CHANCE:
+                found.append(Reason(FAIL, f"{WORDS[kind]}: {before.wrong} of {before.n} on the calibration sample, but "
+                                    f"{after.wrong} of {after.n} on a fresh one (p = {chance:.4f}): the rubric fits the "
+                                    "articles it was written on"))
+    return found
+
+
+def judge_redundancy(scores: NDArray[np.float64], marks: Sequence[str | None],
+                     dimensions: Sequence[str]) -> tuple[dict[str, Json], list[Reason]]:
+    """Whether dimensions say the same, over the articles not marked off-topic. At worst REVIEW.
+
+    Off-topic articles are near zero on everything and would make any dimensions look alike. What remains may still go
+    together because it does so in the world, which no rubric mends; so a person decides.
+    """
+    rows = [at for at, mark in enumerate(marks) if mark != "off"]
+    over = "articles not marked off-topic"
+    if len(rows) < ENOUGH:
+        rows, over = list(range(len(marks))), "all articles"
+    found = redundancy(scores[rows], dimensions)
+    reasons = []
+    if found["pc1_share"] is not None and found["pc1_share"] >= PC1:
+        reasons.append(Reason(REVIEW, f"one component carries {found['pc1_share']:.0%} of the variance of all dimensions "
+                              f"(over {over}; below {PC1:.0%} is wanted)"))
+    reasons += [Reason(REVIEW, f"{pair['left']} and {pair['right']} say nearly the same (r = {pair['r']:.2f} over {over})")
+                for pair in found["pairs"]]
+    return {"n": len(rows), "over": over, "pc1_share": found["pc1_share"], "pairs": found["pairs"]}, reasons
+
+
+def summary(judged: Mapping[str, Judged]) -> str:
+    """One line per share, for people."""
+    return "; ".join(f"{name}: {WORDS[kind]} {share}" for name, one in judged.items() for kind, share in one.shares.items())

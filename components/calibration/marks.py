@@ -1,0 +1,90 @@
+"""Marks: which articles of a sample a person finds on-topic or off-topic.
+
+A file of marks goes by the article's digest, as the review page writes it, or by its id. Where nobody marked, the prefilter
+or known true scores may stand in, if asked for; which is recorded. A prefilter knows only what an article is not, so it marks
+nothing on-topic, and what it stands in for is REVIEW at best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.articles import Article
+from components.calibration.judge import MIDDLE
+from components.sampling.draw import Sample
+from components.store import Digest, digest_json, parse_json
+from filters.errors import InputError
+from filters.spec import Filter
+
+PREFILTER, REFERENCE, PERSON, NOBODY = "prefilter", "reference", "person", "nobody"
+NEAR = 0.5  # a true score this near the middle marks nothing, as a person would leave it
+MAX_BYTES = 16 * 2**20
+SHAPE = 'write {"<article id>": "on", "<another>": "off"}'
+
+
+@dataclass(frozen=True)
+class Marks:
+    """by: who marked. given: what a file says, by digest or id."""
+
+    by: str
+    given: dict[str, str]
+
+    def of(self, flt: Filter, sample: Sample) -> list[str | None]:
+        """"on", "off" or None for each article of the sample."""
+        if self.by == PREFILTER:
+            return [None if sample.passes[article.digest] else "off" for article in sample.articles]
+        if self.by == REFERENCE:
+            return by_reference(flt, sample.articles)
+        return [self.given.get(article.digest, self.given.get(article.id)) for article in sample.articles]
+
+    def to_json(self, applied: dict[Digest, str]) -> dict[str, Any]:
+        """applied: the marks of the articles that were judged."""
+        kinds = list(applied.values())
+        return {"by": self.by, "digest": digest_json(applied), "on": kinds.count("on"), "off": kinds.count("off")}
+
+
+def read_marks(marks: str) -> Marks:
+    """`marks`: "" (nobody's), "prefilter", "reference", or a JSON file. InputError for a file that is no marks."""
+    if marks in ("", PREFILTER, REFERENCE):
+        return Marks(marks or NOBODY, {})
+    from components.sources import local_file
+
+    with local_file(marks, parameter="--marks") as path:
+        return Marks(PERSON, _read(path, marks))
+
+
+def _read(path: Path, where: str) -> dict[str, str]:
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError("is too large for marks", where=where, mend=SHAPE)
+    document = parse_json(path.read_bytes(), where)
+    if not isinstance(document, dict):
+        raise InputError("is not a JSON object", where=where, mend=SHAPE)
+    found = {}
+    for name, mark in document.items():
+        if mark is None:
+            continue
+        if mark not in ("on", "off"):
+            raise InputError(f"marks {name[:60]!r} as {str(mark)[:40]!r}, neither on nor off", where=where, mend=SHAPE)
+        found[name] = mark
+    if not found:
+        raise InputError("marks no article", where=where, mend=SHAPE)
+    return found
+
+
+def by_reference(flt: Filter, articles: Sequence[Article]) -> list[str | None]:
+    """From true scores: on-topic where the true overall is 5.5 or more, off-topic where it is 4.5 or less."""
+    import numpy as np
+
+    from filters.verdict import judge
+
+    known = [at for at, article in enumerate(articles) if set(flt.dimensions) <= set(article.reference or {})]
+    if not known:
+        raise InputError("no article carries true scores", where="--marks reference", mend="give a file of marks")
+    truth = np.array([[(articles[at].reference or {})[name] for name in flt.dimensions] for at in known])
+    marks: list[str | None] = [None] * len(articles)
+    for at, overall in zip(known, judge(flt, truth).overall, strict=True):
+        marks[at] = "on" if overall >= MIDDLE + NEAR else "off" if overall <= MIDDLE - NEAR else None
+    return marks

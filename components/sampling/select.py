@@ -1,0 +1,65 @@
+"""A drawn sample as an artifact, samples/<digest>: the articles with the rule that drew each, the shares in the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from components.articles import Article, read_articles
+from components.progress import Progress, quiet
+from components.rejects import Rejects
+from components.sampling.draw import Affinity, Sample, draw
+from components.store import Digest, Store, digest_json
+from filters.spec import Filter
+
+CODE = 1
+FILE = "articles.jsonl"
+FIELDS = ("id", "title", "content", "source", "language", "url", "published", "reference", "drawn_by")
+
+
+def select(
+    store: Store,
+    flt: Filter,
+    path: Path,
+    n: int,
+    shares: Mapping[str, float],
+    *,
+    seed: str = "",
+    exclude: Collection[str] = (),
+    affinity: Affinity | None = None,
+    by: str = "",
+    progress: Progress = quiet,
+) -> tuple[Sample, Digest]:
+    """Draws a sample as `components.sampling.draw.draw` does and keeps it in the store.
+
+    by: what enrichment went by ("examples …", "adapter …"), for the manifest. InputError as `draw`.
+    """
+    sample = draw(path, flt.spec.prefilter, n, shares, seed=seed, exclude=exclude, affinity=affinity, progress=progress)
+    meta: dict[str, Any] = {
+        "kind": "sample",
+        "code": CODE,
+        "filter": flt.name,
+        "seed": seed,
+        "prefilter": digest_json(flt.spec.prefilter.model_dump(mode="json")),
+        "shares": {rule: float(share) for rule, share in shares.items()},
+        "drawn": sample.drawn(),
+        "enriched_by": by,
+        "corpus": sample.corpus,
+        "excluded": len(frozenset(exclude)),
+        "strata": sample.strata,
+    }
+    return sample, store.commit("samples", {FILE: jsonl(sample.articles)}, meta)
+
+
+def jsonl(articles: Collection[Article]) -> bytes:
+    """One row per article, with the rule that drew it; the file that `label` reads."""
+    rows = ({name: value for name in FIELDS if (value := getattr(article, name))} for article in articles)
+    return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+
+
+def read_sample(store: Store, digest: Digest, scratch: Path) -> Iterator[Article]:
+    """The articles of a stored sample, verified; `scratch` is a folder to unpack it in."""
+    store.folder("samples", digest).download(scratch, only=[FILE])
+    return read_articles(scratch / FILE, rejects=Rejects())
