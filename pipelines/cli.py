@@ -12,7 +12,7 @@ import sys
 import typer
 
 from filters.errors import InputError, Stopped
-from pipelines import cli_channel, cli_filters, cli_label, cli_run, cli_steps
+from pipelines import cli_calibrate, cli_channel, cli_filters, cli_label, cli_run, cli_steps
 
 app = typer.Typer(
     help="Distil an LLM's judgement of articles into a small student: label, train, benchmark, gate, promote, score.",
@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 cli_run.add_to(app)
+cli_calibrate.add_to(app)
 cli_label.add_to(app)
 cli_steps.add_to(app)
 cli_channel.add_to(app)

@@ -170,7 +170,9 @@ def noise(
     filter: FilterArg,
     articles: ArticlesOpt = "",
     repeat: Annotated[int, typer.Option("--repeat", min=1, max=20, help="labels of each article")] = 3,
-    second_oracle: Annotated[str, typer.Option("--second-oracle", metavar="PROVIDER:MODEL|path=value,…", help="compare with it")] = "",
+    second_oracle: Annotated[
+        str, typer.Option("--second-oracle", metavar="PROVIDER:MODEL|path=value,…", help="compare with it")
+    ] = "",
     n: Annotated[int, typer.Option("--n", min=10, max=120, help="articles")] = 50,
     store: StoreOpt = DEFAULT_STORE,
     profile: ProfileOpt = "",
@@ -196,7 +198,7 @@ def noise(
     floor = document["floor"]
     if floor:
         low, high = floor["interval"]
-        print(f"noise floor {floor['mae']:.3f} ({low:.3f}–{high:.3f}) over {floor['n']} articles, {floor['repeat']} labels each")
+        print(f"noise floor {floor['mae']:.3f} ({low:.3f}–{high:.3f}): {floor['n']} articles, {floor['repeat']} labels each")
     if found := document["second"]:
         print(f"{found['model']} differs by {found['mae']:.3f}, on average {found['bias']:+.3f}, over {found['n']} articles")
     print(f"{'dimension':<40}{'floor':>8}{'bias':>8}{'MAE':>8}")

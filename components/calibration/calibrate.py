@@ -70,9 +70,10 @@ def calibrate(store: Store, flt: Filter, *, articles: str, marks: str = "", n: i
               waived: str = "", oracle: Oracle | None = None, progress: Progress = quiet) -> StepRecord:
     """Calibrates the filter's rubric with its oracle; outputs {"verdict", "usable", "document", "review", …}.
 
-    marks: a JSON file of {digest or id: "on" | "off"}, "prefilter", "reference", or "" for none yet. n: articles of each
-    of the two samples; by default 60 where a person looks at them, and 120 where nobody has to. accept: a person's reason to go on with a REVIEW. waived: a reason not to calibrate at all, so
-    nothing is done. Without marks a calibration that is in the store stays. InputError for unusable marks, sizes, files.
+    marks: a JSON file of {digest or id: "on" | "off"}, "prefilter", "reference", or "" for none yet. n: articles of each of
+    the two samples; by default 60 where a person looks at them, 120 where nobody has to. accept: a person's reason to go on
+    with a REVIEW. waived: a reason not to calibrate at all, so nothing is done. Without marks a calibration that is in the
+    store stays. InputError for unusable marks, sizes, files.
     """
     n = n or (UNCALIBRATED if marks in (PREFILTER, REFERENCE) else SAMPLE)
     if not 10 <= n <= UNCALIBRATED:

@@ -8,7 +8,7 @@ usable reply within three. Fault rates are per article and drawn from the seed, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from random import Random
 from typing import Any
 
@@ -28,6 +28,7 @@ BAD_ESCAPE, TRAILING_COMMA, COMMENT = 0.03, 0.02, 0.005
 MISSING, OUT_OF_RANGE, TRUNCATED, REFUSED = 0.01, 0.005, 0.005, 0.004
 HOPELESS = 0.003  # three attempts, none usable
 ATTEMPTS = 3
+REPEATS = 3  # an oracle's noise is measured by asking the same again
 
 _BEFORE = (
     "Here is the assessment:\n\n",
@@ -58,13 +59,17 @@ _NOTHING = ("no sustainability technology", "content outside the scope", "nothin
 _OPENING = ("The article describes", "Overall the text shows", "The piece reports", "What remains after reading is")
 
 
-def record(articles: Iterable[DemoArticle], seed: int = 7) -> Iterator[dict[str, Any]]:
-    """Yield the recorded replies, `{"id", "reply", "attempt"}`, attempts of one article in order from 1."""
+def record(articles: Iterable[DemoArticle], seed: int = 7, again: Collection[str] = ()) -> Iterator[dict[str, Any]]:
+    """Yield the recorded replies, `{"id", "reply", "attempt"}`, attempts of one article in order from 1.
+
+    again: ids of the articles that the oracle was asked about anew, `REPEATS` times in all; those rows also have "repeat".
+    """
     for article in articles:
-        # A stream per article, so that one more article changes no other reply.
-        rng = Random(f"{seed} {article.id}")
-        for attempt, reply in enumerate(_attempts(rng, article), start=1):
-            yield {"id": article.id, "reply": reply, "attempt": attempt}
+        for repeat in range(1, REPEATS + 1 if article.id in again else 2):
+            # A stream per article, so that one more article changes no other reply.
+            rng = Random(f"{seed} {article.id}" if repeat == 1 else f"{seed} {article.id} {repeat}")
+            for attempt, reply in enumerate(_attempts(rng, article), start=1):
+                yield {"id": article.id, "reply": reply, "attempt": attempt, **({"repeat": repeat} if repeat > 1 else {})}
 
 
 def _attempts(rng: Random, article: DemoArticle) -> list[str]:

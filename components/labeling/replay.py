@@ -46,13 +46,15 @@ def identity(flt: Filter) -> dict[str, Any]:
         return {**oracle_part(flt), "replies": digest_file(path)}
 
 
-def connect(flt: Filter) -> Replay:
-    """The replay oracle over `oracle.replies`: JSONL (.gz) of {"id" or "article": digest, "reply", "attempt"?}.
+def connect(flt: Filter, repetition: int = 1) -> Replay:
+    """The replay oracle over `oracle.replies`: JSONL (.gz) of {"id" or "article": digest, "reply", "attempt"?, "repeat"?}.
 
+    repetition: which of several recordings of the same question answers, where noise is measured; its own identity.
     InputError for a file or row that can't be used.
     """
     with _recordings(flt) as path:
-        return Replay(identity(flt), _read(path))
+        known = identity(flt) if repetition == 1 else {**identity(flt), "repetition": repetition}
+        return Replay(known, _read(path, repetition))
 
 
 def _recordings(flt: Filter) -> AbstractContextManager[Path]:
@@ -62,15 +64,17 @@ def _recordings(flt: Filter) -> AbstractContextManager[Path]:
     return local_file(flt.spec.oracle.replies, parameter="oracle.replies")
 
 
-def _read(path: Path) -> dict[str, list[str]]:
+def _read(path: Path, repetition: int = 1) -> dict[str, list[str]]:
     found: defaultdict[str, dict[int, str]] = defaultdict(dict)
-    for line, row, fault in read_rows(path, frozenset({"id", "article", "reply", "attempt", "content"})):
+    for line, row, fault in read_rows(path, frozenset({"id", "article", "reply", "attempt", "repeat", "content"})):
         where = f"{path}:{line}"
         if row is None:
             raise InputError(fault, where=where, mend="mend or remove the line")
         key = row["article"] if isinstance(row.get("article"), str) else f"id {row['id']}" if "id" in row else None
         if key is None or not isinstance(row.get("reply"), str):
             raise InputError('is not a recorded reply', where=where, mend='write {"id": …, "reply": "the raw text"}')
+        if row.get("repeat", 1) != repetition:
+            continue
         attempt = row.get("attempt", len(found[key]) + 1)
         if isinstance(attempt, bool) or not isinstance(attempt, int) or attempt < 1 or attempt in found[key]:
             raise InputError(f"attempt {attempt!r} is not a new number from 1 on", where=where,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from components.articles import Article, read_articles
 from components.prefilter import refused
+from components.priority import priority
 from components.progress import Progress, quiet
 from components.rejects import Rejects
 from components.store import Digest
@@ -75,11 +76,6 @@ class Sample:
     def drawn(self) -> dict[str, int]:
         found = Counter(article.drawn_by for article in self.articles)
         return {rule: found[rule] for rule in self.wanted}
-
-
-def priority(seed: str, digest: str) -> bytes:
-    """Where an article stands in the order of this seed: 32 bytes, least first."""
-    return hashlib.sha256(f"{seed}:{digest}".encode()).digest()
 
 
 class Least:

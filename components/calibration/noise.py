@@ -1,0 +1,186 @@
+"""The noise floor: how far an oracle's labels are from themselves when it is asked again, and from another oracle's.
+
+No student can come nearer to labels than they come to their own mean, so its error is read beside this floor. Each
+repetition has a key of its own in the journal: durable, resumed, paid once. It costs n·(k - 1) calls: 100 for 50 articles
+three times, which tells the floor to about 10%.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.articles import read_frame, scores
+from components.calibrated import noise_key, oracle_digest
+from components.labeling.label import label
+from components.labeling.oracles import Oracle, RawReply, Request, open_oracle, oracle_identity
+from components.labeling.replay import connect
+from components.ledger import StepRecord
+from components.progress import Progress, quiet
+from components.sampling.draw import RANDOM
+from components.sampling.select import FILE, jsonl, select
+from components.sources import local_file
+from components.store import Conflict, Digest, Json, Store, canonical_json, digest_json, parse_json
+from filters.digests import rubric_digest
+from filters.errors import InputError
+from filters.spec import Filter
+
+Floats = NDArray[np.float64]
+Table = Mapping[str, tuple[Floats, float]]  # by article digest: the scores (D,) and the overall score
+
+CODE: Final = 1
+SEED: Final = "noise"
+RESAMPLES: Final = 2000
+FEWEST: Final = 10  # articles labelled every time, without which nothing is said
+ATTEMPTS: Final = 5
+
+
+class Again:
+    """The same oracle asked anew: only its identity differs, so the journal keeps its answers apart."""
+
+    def __init__(self, oracle: Oracle, repetition: int) -> None:
+        self._oracle = oracle
+        self.identity: Mapping[str, Any] = {**oracle.identity, "repetition": repetition}
+
+    async def ask(self, request: Request) -> RawReply:
+        return await self._oracle.ask(request)
+
+    async def close(self) -> None:
+        await self._oracle.close()
+
+
+def asked_again(flt: Filter, repetition: int) -> Oracle:
+    """The filter's oracle for one more label of each article; a recorded one gives what was recorded for it."""
+    provider = flt.spec.oracle.provider
+    if provider == "replay":
+        return connect(flt, repetition)
+    if provider == "vertex-batch":  # a job is named by its content and would be adopted, not asked again
+        oracle = flt.spec.oracle.model_copy(update={"provider": "vertex"})
+        flt = flt.model_copy(update={"spec": flt.spec.model_copy(update={"oracle": oracle})})
+    return Again(open_oracle(flt), repetition)
+
+
+def second(text: str) -> list[str]:
+    """Overrides for the other oracle: "provider:model", or "model=…,temperature=1" (below spec.oracle)."""
+    if "=" not in text:
+        provider, sign, model = text.partition(":")
+        if not (provider and sign and model):
+            raise InputError(f"{text!r} names no oracle", where="--second-oracle", mend="write provider:model or path=value,…")
+        return [f"oracle.provider={provider}", f"oracle.model={model}"]
+    parts = [part for part in text.split(",") if part]
+    return [part if part.startswith("oracle.") else f"oracle.{part}" for part in parts]
+
+
+def measure(store: Store, flt: Filter, *, articles: str, repeat: int = 3, second: Filter | None = None, n: int = 50,
+            oracle: Oracle | None = None, again: Sequence[Oracle] = (), progress: Progress = quiet) -> StepRecord:
+    """Labels n articles `repeat` times, and once by the oracle of `second`; outputs the document of noise/<name>/….json.
+
+    oracle, again: asked instead of the filter's, first and anew. What one of the two measured earlier stays where only the
+    other is measured now. InputError where too few articles get a label every time, or nothing is to be measured.
+    """
+    if repeat < 2 and second is None:
+        raise InputError("one label of each article says nothing of noise", where="--repeat", mend="give 2 or more")
+    identity = dict(oracle_identity(flt) if oracle is None else oracle.identity)
+    with local_file(articles, parameter="--articles") as path:
+        sample, digest = select(store, flt, path, n, {RANDOM: 1.0}, seed=SEED, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
+        file = Path(folder) / FILE
+        file.write_bytes(jsonl(sample.articles))
+
+        def ask(chosen: Filter, one: Oracle | None) -> str:
+            return str(label(store, chosen, articles=str(file), oracle=one, progress=progress).outputs["label_set"])
+
+        sets = [ask(flt, oracle)]
+        for repetition in range(2, repeat + 1):
+            progress.note(f"asking for label {repetition} of {repeat}")
+            sets.append(ask(flt, again[repetition - 2] if again else asked_again(flt, repetition)))
+        other = ask(second, None) if second is not None else None
+    document: dict[str, Json] = {
+        "format": 1, "code": CODE, "filter": flt.name, "rubric": rubric_digest(flt), "oracle": oracle_digest(identity),
+        "identity": identity, "model": flt.spec.oracle.model, "sample": digest,
+        "floor": floor(flt, [_labels(store, flt, one) for one in sets], digest) if repeat > 1 else None,
+        "second": None}
+    if second is not None and other is not None:
+        document["second"] = {"provider": second.spec.oracle.provider, "model": second.spec.oracle.model, "label_set": other,
+                              **compare(flt, _labels(store, flt, sets[0]), _labels(store, flt, other))}
+    key = noise_key(flt.name, document["rubric"], document["oracle"])
+    document = _write(store, key, document)
+    inputs = {"code": CODE, "filter": flt.name, "rubric": document["rubric"], "oracle": document["oracle"], "sample": digest,
+              "repeat": repeat, "second": other}
+    return StepRecord("noise", inputs, digest_json({"step": "noise", "inputs": inputs}), document, [key])
+
+
+def _labels(store: Store, flt: Filter, label_set: str) -> Table:
+    from filters.verdict import judge
+
+    frame = read_frame(store.folder("labelsets", Digest(label_set)).read("labels.parquet"))
+    rows = scores(frame, flt.dimensions)
+    overall = judge(flt, rows, frame["content_type"].to_list()).overall
+    return {article: (row, float(its)) for article, row, its in zip(frame["article"], rows, overall, strict=True)}
+
+
+def _shared(tables: Sequence[Table]) -> tuple[Floats, Floats]:
+    """(k, n, D) scores and (k, n) overall of the articles that every table has, in the order of their digests."""
+    common = sorted(set.intersection(*(set(table) for table in tables)))
+    if len(common) < FEWEST:
+        raise InputError(f"only {len(common)} articles got a label every time, {FEWEST} are the least",
+                         mend="draw more with --n, or look at the dead letters")
+    return (np.array([[table[article][0] for article in common] for table in tables]),
+            np.array([[table[article][1] for article in common] for table in tables]))
+
+
+def deviation(values: Floats) -> Floats:
+    """(k, …) repeated labels → (…) mean absolute distance to their own mean, as if that mean were exact.
+
+    Over k labels the mean lies nearer to each than the true one does, for Gaussian noise by sqrt((k - 1) / k).
+    """
+    k = len(values)
+    found: Floats = np.abs(values - values.mean(axis=0)).mean(axis=0) * np.sqrt(k / (k - 1))
+    return found
+
+
+def floor(flt: Filter, tables: Sequence[Table], seed: str) -> dict[str, Json]:
+    """The oracle's own noise from two or more tables: MAE that no student can go below, by dimension and overall."""
+    values, overall = _shared(tables)
+    each = deviation(values)
+    articles = each.mean(axis=1)
+    rng = np.random.default_rng(int(seed[:16], 16))
+    means = articles[rng.integers(0, len(articles), (RESAMPLES, len(articles)))].mean(axis=1)
+    return {"n": len(articles), "repeat": len(tables), "mae": _round(articles.mean()),
+            "interval": [_round(end) for end in np.quantile(means, [0.025, 0.975])],
+            "overall_mae": _round(deviation(overall).mean()),
+            "identical": _round((np.ptp(values, axis=0) == 0).all(axis=1).mean()),
+            "dimensions": {name: _round(each[:, at].mean()) for at, name in enumerate(flt.dimensions)}}
+
+
+def compare(flt: Filter, ours: Table, theirs: Table) -> dict[str, Json]:
+    """The other oracle minus ours: bias and MAE, by dimension and overall."""
+    values, overall = _shared([ours, theirs])
+    difference = values[1] - values[0]
+    return {"n": len(difference), "mae": _round(np.abs(difference).mean()), "bias": _round(difference.mean()),
+            "overall_mae": _round(np.abs(overall[1] - overall[0]).mean()),
+            "dimensions": {name: {"bias": _round(difference[:, at].mean()), "mae": _round(np.abs(difference[:, at]).mean())}
+                           for at, name in enumerate(flt.dimensions)}}
+
+
+def _round(value: np.floating | float) -> float:
+    return round(float(value), 6)
+
+
+def _write(store: Store, key: str, document: dict[str, Json]) -> dict[str, Json]:
+    for _ in range(ATTEMPTS):
+        current = store.current(key)
+        if current is not None:
+            old = parse_json(current[0], key)
+            document = {**document, **{part: document[part] or old[part] for part in ("floor", "second")}}
+        try:
+            store.put_if(key, canonical_json(document), etag=current[1] if current else None)
+        except Conflict:
+            continue
+        return document
+    raise Conflict(f"{key} changed {ATTEMPTS} times while it was written")
