@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.articles import Article, Label, Rejects, label_frame, read_articles, read_labels, write_frame
+from components.calibrated import require_calibration
 from components.labeling.asking import Tally, check_prompts, generic
 from components.labeling.budget import Budget, RunMark
 from components.labeling.engine import CONCURRENCY, Engine, run
@@ -64,7 +65,7 @@ def label(store: Store, flt: Filter, *, articles: str = "", labels: str = "", ma
 
     oracle: asked instead of the one that the filter names. concurrency: calls at once, at most. budget: US dollars that all
     labels of this rubric and oracle may cost, earlier runs included. retry_dead: dead letters are asked again.
-    without_calibration: why labels are paid for uncalibrated; recorded in the label set.
+    without_calibration: why many labels are paid for without a calibration that passed; recorded in the label set.
     Outputs {"label_set": digest, "rows", "dead", "rejected"}; facts: what it took, in calls, tokens and dollars.
     InputError for a file that can't be used, too many bad rows among labels, a prompt that crowds out the articles, a budget
     without a price; Stopped when the run ends itself. Labels already paid for are kept.
@@ -115,13 +116,14 @@ class _Labeling:
         if digest_file(self.path) != self.digest:
             raise InputError("was changed while it was read", where=str(self.path), mend="start again")
         check_prompts(self.flt, sample)
+        allowed = require_calibration(self.store, self.flt, self.tally.total, without_calibration, oracle=self.identity)
         cached = self.tally.answered
         self._ask(oracle, concurrency, limit, prices, sample)
         tally = self.tally
         if not tally.answered:
             raise InputError(f"none of the {tally.total} articles got a label, most often because {tally.reason()}",
                              where=f"oracle {self.flt.spec.oracle.model}", mend="mend oracle or rubric and start again")
-        return self._finish(cached, without_calibration)
+        return self._finish(cached, allowed["waived"])
 
     def _survey(self, retry_dead: bool) -> list[Article]:
         """Reads the whole file before anything is paid: what there is to do, and an even sample of distinct articles."""
@@ -198,19 +200,20 @@ class _Labeling:
                                                                    tally.usage.output_tokens],
                 "versions": dict(sorted(tally.versions.items())), "labeled": tally.answered, "dead": tally.dead}
 
-    def _finish(self, cached: int, without_calibration: str) -> Outcome:
+    def _finish(self, cached: int, waived: str | None) -> Outcome:
         flt = self.flt
         with tempfile.TemporaryDirectory(prefix="distillery-labels-") as folder:
             table, letters = Path(folder) / "labels.parquet", Path(folder) / "dead.jsonl"
-            rows = write_label_set(table, self._labels(), flt.dimensions, references=self.pool.references)
+            rows = write_label_set(table, self._labels(), flt.dimensions, references=self.pool.references,
+                                   drawn=self.pool.drawn)
             with letters.open("wb") as out:
                 dead = sum(out.write(line) > 0 for line in self._dead())
             files: dict[str, bytes | Path] = {"labels.parquet": table}
             if dead:
                 files["dead.jsonl"] = letters
             meta: dict[str, Any] = {"rubric": rubric_digest(flt), "oracle": self.identity, "suspicious": self.tally.suspicious}
-            if without_calibration:
-                meta["without_calibration"] = without_calibration
+            if waived:
+                meta["without_calibration"] = waived
             if self.tally.suspicious:
                 self.progress.note(f"{self.tally.suspicious} articles speak to the oracle instead of to a reader; a reply that "
                                    "does what they say within the schema can't be told from an honest one")

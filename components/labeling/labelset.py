@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from components.articles import TEXT_COLUMNS, Label
+from components.articles import DRAWN_BY, TEXT_COLUMNS, Label
 from components.store import Digest
 
 if TYPE_CHECKING:
@@ -19,22 +19,28 @@ if TYPE_CHECKING:
 ROWS: Final = 2_000
 
 
-def _schema(dimensions: Sequence[str], references: bool) -> pa.Schema:
+def _schema(dimensions: Sequence[str], references: bool, drawn: bool) -> pa.Schema:
     import pyarrow as pa
 
     columns = [(name, pa.large_string()) for name in TEXT_COLUMNS]
     columns += [(f"score.{name}", pa.float64()) for name in dimensions]
     if references:
         columns += [(f"reference.{name}", pa.float64()) for name in dimensions]
+    if drawn:
+        columns.append((DRAWN_BY, pa.large_string()))
     return pa.schema(columns)
 
 
-def write_label_set(path: Path, labels: Iterable[tuple[Digest, Label]], dimensions: Sequence[str], *, references: bool) -> int:
-    """Writes the labels in the order given, with each article's digest; returns how many there were."""
+def write_label_set(path: Path, labels: Iterable[tuple[Digest, Label]], dimensions: Sequence[str], *, references: bool,
+                    drawn: bool = False) -> int:
+    """Writes the labels in the order given, with each article's digest; returns how many there were.
+
+    references, drawn: whether any article has true scores, or was drawn by a rule, so that the table has columns for them.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema, rows = _schema(dimensions, references), 0
+    schema, rows = _schema(dimensions, references, drawn), 0
     feed = iter(labels)
     with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=False) as writer:
         while some := [_row(digest, label, dimensions, references) for digest, label in islice(feed, ROWS)]:
@@ -50,4 +56,4 @@ def _row(digest: Digest, label: Label, dimensions: Sequence[str], references: bo
     row |= {f"score.{name}": label.scores[name] for name in dimensions}
     if references:
         row |= {f"reference.{name}": (article.reference or {}).get(name) for name in dimensions}
-    return row
+    return {**row, DRAWN_BY: article.drawn_by}  # left out where the schema has no such column

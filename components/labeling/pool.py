@@ -14,7 +14,7 @@ from typing import Final
 from components.articles import Article
 from components.store import Digest
 
-FIELDS: Final = ("id", "title", "content", "source", "language", "url", "published")
+FIELDS: Final = ("id", "title", "content", "source", "language", "url", "published", "drawn_by")
 PAGE: Final = 200
 
 
@@ -23,7 +23,7 @@ class Pool:
 
     def __init__(self) -> None:
         self.texts = 0
-        self.references = False
+        self.references = self.drawn = False
         self._base = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -8000", "page_size = 16384"):
             self._base.execute(f"PRAGMA {pragma}")
@@ -38,6 +38,7 @@ class Pool:
         self._row += 1
         fields = [*(getattr(article, name) for name in FIELDS), article.reference]
         self.references = self.references or bool(article.reference)
+        self.drawn = self.drawn or bool(article.drawn_by)
         self._base.execute("INSERT INTO article VALUES (?, ?, ?, ?)",
                            (self._row, key, article.id, json.dumps(fields, ensure_ascii=False)))
         new = self._base.execute("INSERT OR IGNORE INTO text VALUES (?, ?)", (key, self._row)).rowcount == 1

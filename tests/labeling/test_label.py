@@ -168,13 +168,13 @@ def test_a_run_in_which_most_articles_end_dead_is_stopped_and_kept(store: Store,
     oracle = Counting(failing)
     articles = write("articles.jsonl", [row(number) for number in range(200, 600)])
     with pytest.raises(Stopped, match=r"of \d+ articles failed 3 attempts, most often because readiness is outside"):
-        label(store, flt, articles=articles, oracle=oracle, concurrency=4)
+        label(store, flt, articles=articles, oracle=oracle, concurrency=4, without_calibration="a test")
     assert len(oracle.asked) < 100
     assert not list(store.keys("labelsets"))
     asked = {request.article.id for request in oracle.asked}
     oracle.asked.clear()
     with pytest.raises(Stopped, match=r"the \d+ labels so far are kept"):
-        label(store, flt, articles=articles, oracle=oracle, concurrency=4)
+        label(store, flt, articles=articles, oracle=oracle, concurrency=4, without_calibration="a test")
     assert not oracle.asked, "a second start paid for more of the same"
     kept = label(store, flt, articles=write("good.jsonl", [row(number) for number in range(201, 216, 3)]), oracle=oracle)
     assert kept.facts["cached"] == len(asked & {f"a{number}" for number in range(201, 216, 3)}) > 0
@@ -322,3 +322,13 @@ def test_recordings_by_article_digest_go_before_those_by_id(store: Store, write:
     replies = write("replies.jsonl", [recorded(1), {"article": digest, "reply": '{"readiness": 9, "benefit": 8}'}])
     record = label(store, replaying(replies), articles=write("articles.jsonl", [row(1)]))
     assert frame_of(store, record.outputs).row(0, named=True)["score.readiness"] == 9.0
+
+
+def test_the_rule_that_drew_an_article_comes_with_its_label(store: Store, write: Write, flt: Filter) -> None:
+    rows = [{**row(number), "drawn_by": ("random", "enrich")[number % 2]} for number in range(20)]
+    done = label(store, flt, articles=write("a.jsonl", rows), oracle=Counting(good))
+    frame = read_frame(store.folder("labelsets", done.outputs["label_set"]).read("labels.parquet"))
+    assert dict(zip(frame["id"], frame["drawn_by"], strict=True)) == {each["id"]: each["drawn_by"] for each in rows}
+    plain = label(store, flt, articles=write("b.jsonl", [row(number) for number in range(5)]), oracle=Counting(good))
+    table = read_frame(store.folder("labelsets", plain.outputs["label_set"]).read("labels.parquet"))
+    assert "drawn_by" not in table.columns
