@@ -54,7 +54,10 @@ def connect(flt: Filter, repetition: int = 1) -> Replay:
     """
     with _recordings(flt) as path:
         known = identity(flt) if repetition == 1 else {**identity(flt), "repetition": repetition}
-        return Replay(known, _read(path, repetition))
+        replies = _read(path, repetition)
+        if repetition > 1 and not replies:
+            raise InputError(f'no reply is recorded with "repeat": {repetition}', where=str(path), mend="lower --repeat")
+        return Replay(known, replies)
 
 
 def _recordings(flt: Filter) -> AbstractContextManager[Path]:

@@ -60,7 +60,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Sample:
-    """articles: sorted by digest, each with `drawn_by`. corpus: distinct articles looked at.
+    """articles: sorted by digest, each with `drawn_by`. corpus: articles looked at, copies too.
 
     passes: digest → the prefilter's verdict, for the articles drawn. strata: per verdict and length, articles of the
     corpus and of the sample. wanted: articles asked for, by rule.
@@ -129,21 +129,14 @@ def draw(
     plain = Least(n, f"{seed}:{RANDOM}")
     pool = Least(POOL * wanted.get(ENRICH, 0), f"{seed}:pool")
     table: Counter[tuple[str, str]] = Counter()
-    texts, places = set[int](), set[int]()  # 64 bits: two of a million articles agree in one of 37 million corpora
     for seen in _seen(path, prefilter, rejects, progress):
         if seen.digest in left_out:
             continue
         plain.offer(seen)
         if seen.passes:
             pool.offer(seen)
-        verdict, length, bucket = seen.cell
-        text = int(seen.digest[:16], 16)
-        if text not in texts:
-            texts.add(text)
-            table[verdict, length] += 1
-        if (place := text * SOURCE_BUCKETS + bucket) not in places:  # copies in two sources count in both, in any order
-            places.add(place)
-            counts[seen.cell] += 1
+        counts[seen.cell] += 1  # copies as well: a stratum that holds fewer texts leaves its rest to the plain draw
+        table[seen.cell[0], seen.cell[1]] += 1
     ranked = plain.take()
     chosen = {seen.digest: (seen, RANDOM) for seen in ranked[: wanted.get(RANDOM, 0)]}
     if wanted.get(ENRICH) and affinity is not None:

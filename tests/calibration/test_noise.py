@@ -1,0 +1,97 @@
+"""The noise floor: what an oracle that repeats itself, wavers, or differs from another one measures."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.articles import Article
+from components.calibrated import read_noise
+from components.calibration.noise import Again, deviation, measure, second
+from components.store import Store
+from filters.errors import InputError
+from filters.loading import load_filter_text
+from filters.spec import Filter
+from tests.calibration.conftest import FILTER, Scripted, truth
+
+
+def wavering(deviation: float, seed: int) -> Callable[[Article], dict[str, float]]:
+    def scores(article: Article) -> dict[str, float]:
+        rng = random.Random(f"{seed} {article.id}")
+        return {"readiness": 5 + rng.gauss(0, deviation), "benefit": 5 + int(article.id[1:]) % 3}
+
+    return scores
+
+
+def test_the_floor_is_the_spread_around_the_oracles_own_mean(store: Store, flt: Filter, corpus: str) -> None:
+    oracles = [Scripted(wavering(0.5, seed)) for seed in range(3)]
+    again = [Again(oracle, at) for at, oracle in enumerate(oracles[1:], 2)]
+    document = measure(store, flt, articles=corpus, repeat=3, n=120, oracle=oracles[0], again=again).outputs
+    floor = document["floor"]
+    assert floor["dimensions"]["readiness"] == pytest.approx(0.5 * np.sqrt(2 / np.pi), rel=0.12)
+    assert floor["dimensions"]["benefit"] == 0
+    assert (floor["n"], floor["repeat"], [oracle.asked for oracle in oracles]) == (120, 3, [120, 120, 120])
+    assert floor["interval"][0] < floor["mae"] < floor["interval"][1]
+    assert read_noise(store, flt, oracles[0].identity) == document
+    measure(store, flt, articles=corpus, repeat=3, n=120, oracle=oracles[0], again=again)
+    assert [oracle.asked for oracle in oracles] == [120, 120, 120], "paid twice"
+
+
+def test_few_repetitions_measure_the_same_floor_as_many() -> None:
+    rng = np.random.default_rng(1)
+    found = [deviation(rng.normal(0, 1, (k, 20_000))).mean() for k in (2, 3, 10)]
+    assert found == pytest.approx([np.sqrt(2 / np.pi)] * 3, rel=0.02)
+
+
+def test_recorded_repetitions_are_replayed(store: Store, corpus: str, tmp_path: Any) -> None:
+    import json
+
+    lines = [{"id": f"a{at}", "repeat": repeat, "reply": json.dumps({"readiness": repeat, "benefit": at % 5})}
+             for at in range(400) for repeat in (1, 2, 3)]  # fmt: skip
+    replies = tmp_path / "replies.jsonl"
+    replies.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    flt = load_filter_text(FILTER.replace("recorded,", f"recorded, replies: '{replies}',"), "demo.yaml")
+    floor = measure(store, flt, articles=corpus, repeat=3, n=20).outputs["floor"]
+    assert floor["dimensions"]["readiness"] == pytest.approx(2 / 3 * np.sqrt(3 / 2), abs=1e-6)
+    assert (floor["dimensions"]["benefit"], floor["identical"]) == (0, 0)
+    with pytest.raises(InputError, match="repeat\": 4"):
+        measure(store, flt, articles=corpus, repeat=4, n=20)
+
+
+def test_a_second_oracle_is_compared(store: Store, corpus: str, tmp_path: Any) -> None:
+    import json
+
+    def filter_over(name: str, shift: float) -> Filter:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps({"id": f"a{at}", "reply": json.dumps(
+            {"readiness": 4 + shift, "benefit": 5 + (shift if at % 2 else -shift)})}) + "\n" for at in range(400)))
+        return load_filter_text(FILTER.replace("recorded,", f"{name}, replies: '{path}',"), "demo.yaml")
+
+    ours, theirs = filter_over("ours", 0), filter_over("theirs", 1.5)
+    document = measure(store, ours, articles=corpus, repeat=1, second=theirs, n=40).outputs
+    assert document["floor"] is None
+    assert document["second"]["dimensions"]["readiness"] == {"bias": 1.5, "mae": 1.5}
+    assert document["second"]["dimensions"]["benefit"]["mae"] == 1.5
+    assert abs(document["second"]["dimensions"]["benefit"]["bias"]) < 0.8
+    assert document["second"]["model"] == "theirs"
+
+
+def test_what_was_measured_before_stays(store: Store, flt: Filter, corpus: str) -> None:
+    oracle = Scripted(truth)
+    measure(store, flt, articles=corpus, repeat=2, n=20, oracle=oracle, again=[Again(Scripted(truth), 2)])
+    known = read_noise(store, flt, oracle.identity)
+    assert known is not None
+    assert known["floor"]["identical"] == 1.0
+    with pytest.raises(InputError, match="says nothing of noise"):
+        measure(store, flt, articles=corpus, repeat=1, oracle=oracle)
+
+
+def test_how_a_second_oracle_is_named() -> None:
+    assert second("openai:deepseek-chat") == ["oracle.provider=openai", "oracle.model=deepseek-chat"]
+    assert second("model=x,oracle.temperature=1") == ["oracle.model=x", "oracle.temperature=1"]
+    with pytest.raises(InputError, match="names no oracle"):
+        second("gpt")
