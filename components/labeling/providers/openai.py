@@ -28,6 +28,7 @@ from components.labeling.oracles import (
     Unavailable,
     Usage,
 )
+from components.labeling.providers.connections import one_each
 from components.labeling.providers.keys import NO_KEY, Key, needed_key, read_key
 from components.labeling.providers.schema import wire_schema
 from filters.digests import oracle_part
@@ -167,7 +168,7 @@ def connect(flt: Filter) -> OpenAIEndpoint:
     # The engine decides how many calls are under way; a pool with a limit of its own would only queue them out of sight.
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
     timeout = httpx2.Timeout(oracle.timeoutSeconds, connect=min(CONNECT_SECONDS, oracle.timeoutSeconds), pool=None)
-    http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, follow_redirects=False)
+    http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, transport=one_each(httpx2), follow_redirects=False)
     return OpenAIEndpoint(flt, openai.AsyncOpenAI(api_key=key.reveal() or "none", base_url=oracle.baseUrl, max_retries=0,
                                                   timeout=timeout, http_client=http), key)
 

@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from components.labeling.oracles import RawReply, Refused, Request, Unavailable, Usage
+from components.labeling.providers.connections import one_each
 from components.labeling.providers.gemini import (
     Account,
     account,
@@ -183,7 +184,7 @@ def connect(flt: Filter) -> Vertex:
     oracle, who = flt.spec.oracle, account(flt)
     timeout = httpx.Timeout(oracle.timeoutSeconds, connect=min(CONNECT_SECONDS, oracle.timeoutSeconds), pool=None)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
-    http = httpx.AsyncClient(limits=limits, timeout=timeout, follow_redirects=False)
+    http = httpx.AsyncClient(limits=limits, timeout=timeout, transport=one_each(httpx), follow_redirects=False)
     options = types.HttpOptions(
         base_url=oracle.baseUrl, api_version="v1", timeout=int(oracle.timeoutSeconds * 1000),
         retry_options=types.HttpRetryOptions(attempts=1), httpx_async_client=http)

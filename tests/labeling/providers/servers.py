@@ -262,7 +262,8 @@ OPENAI_ERRORS: dict[Fault, tuple[int, dict[str, Any], dict[str, str]]] = {
 class OpenAIServer(Server):
     """POST /v1/chat/completions. Faults: those of OPENAI_ERRORS, 401 (which quotes the key, as some gateways do), hang,
 
-    cut, garbage (no JSON), malformed (a torn reply), no_usage, length, blocked, refusal, empty (no choices).
+    cut, garbage (no JSON), malformed (a torn reply), echo (no scores, the key instead), no_usage, length, blocked,
+    refusal, empty (no choices).
     formats: what `response_format` types it knows, others are 400. token_key: the one limit it takes, None for both.
     """
 
@@ -305,6 +306,7 @@ class OpenAIServer(Server):
             return HttpResponse(body=b"<html>upstream says hello</html>", headers={"content-type": "text/html"})
         text = "" if fault == "blocked" else reply_text(prompt)
         text = text[: len(text) // 2] if fault in ("malformed", "length") else text
+        text = f"I was given {given}." if fault == "echo" else text
         input_tokens, output_tokens = tokens(prompt), tokens(text)
         cached = tokens(prompt.removesuffix(article_part(prompt))) if self.counters.paid else 0
         if fault == "no_usage":

@@ -61,7 +61,7 @@ def test_a_reply_with_its_bill(key: str, asking: Asking, request_for: Requesting
     config = body["generationConfig"]
     assert (config["temperature"], config["maxOutputTokens"], config["thinkingConfig"]) == (0.0, 500, {"thinking_budget": 0})
     schema = config["responseSchema"]
-    assert schema["propertyOrdering"] == schema["required"] == ["reasoning", "readiness", "benefit"]
+    assert schema["property_ordering"] == schema["required"] == ["reasoning", "readiness", "benefit"]
     assert schema["properties"]["readiness"] == {"type": "NUMBER", "minimum": 0, "maximum": 10}
 
 
