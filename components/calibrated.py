@@ -30,21 +30,30 @@ def noise_key(name: str, rubric: str, oracle: str) -> str:
 
 def read_calibration(store: Store, flt: Filter, oracle: Mapping[str, Any]) -> dict[str, Json] | None:
     """The filter's calibration document with the oracle of this identity; None where there is none."""
-    return _read(store, calibration_key(flt.name, rubric_digest(flt), digest_json(dict(oracle))), flt, oracle)
+    rubric, by = rubric_digest(flt), oracle_digest(oracle)
+    return _read(store, calibration_key(flt.name, rubric, by), flt.name, rubric, by)
 
 
-def read_noise(store: Store, flt: Filter, oracle: Mapping[str, Any]) -> dict[str, Json] | None:
-    """The noise floor measured for the filter's rubric and the oracle of this identity; None where there is none."""
-    return _read(store, noise_key(flt.name, rubric_digest(flt), digest_json(dict(oracle))), flt, oracle)
+def read_noise(store: Store, name: str, rubric: str, oracle: Mapping[str, Any]) -> dict[str, Json] | None:
+    """The noise measured for a rubric of filter `name` with the oracle of this identity; None where there is none."""
+    by = oracle_digest(oracle)
+    return _read(store, noise_key(name, rubric, by), name, rubric, by)
 
 
-def _read(store: Store, key: str, flt: Filter, oracle: Mapping[str, Any]) -> dict[str, Json] | None:
+def noise_of(store: Store, name: str, label_set: str) -> dict[str, Json] | None:
+    """The noise measured for those labels' rubric and oracle; None for labels that people brought, or where there is none."""
+    meta = store.folder("labelsets", as_digest(label_set)).meta
+    rubric, oracle = meta.get("rubric"), meta.get("oracle")
+    return read_noise(store, name, rubric, oracle) if isinstance(rubric, str) and isinstance(oracle, Mapping) else None
+
+
+def _read(store: Store, key: str, name: str, rubric: str, oracle: str) -> dict[str, Json] | None:
     try:
         document: dict[str, Json] = store.get_json(key)
     except NotFound:
         return None
-    wanted = {"filter": flt.name, "rubric": rubric_digest(flt), "oracle": digest_json(dict(oracle))}
-    if any(document.get(name) != value for name, value in wanted.items()):
+    wanted = {"filter": name, "rubric": rubric, "oracle": oracle}
+    if any(document.get(each) != value for each, value in wanted.items()):
         raise StoreError("speaks of another rubric or oracle than its name", where=f"{store.uri}/{key}", mend="delete it")
     return document
 

@@ -41,5 +41,6 @@ METRICS: dict[str, Metric] = {
     "dimension_spearman": Metric("rank correlation of one dimension; without one, the worst", "dimension", high=True),
     "skill": Metric("1 - MAE / MAE of a baseline; 0 is no better than it", "baseline", True, high=True),
     "mae_vs_incumbent": Metric("MAE minus the incumbent's on the same test set; negative is better"),
+    "mae_vs_noise_floor": Metric("MAE minus the oracle's own noise, as `distillery noise` measured it; near 0 is all there is"),
     "articles": Metric("number of test articles", high=True),
 }

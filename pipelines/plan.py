@@ -97,7 +97,7 @@ def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_reje
     from components.labeling.label import label_inputs
     from components.training.train import train_inputs
 
-    from components.benchmarking.benchmark import benchmark_inputs, current_incumbent
+    from components.benchmarking.benchmark import benchmark_inputs, current_incumbent, measured_noise
     from components.benchmarking.predict import predict_inputs
     from components.splitting.split import frozen_test, split_inputs
     from components.student.base import resolve_base
@@ -119,7 +119,8 @@ def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_reje
         adapter, test = trained.outputs["adapter"], parts.outputs["test"]
         predicted = planner.add("predict", predict_inputs(adapter, test))
         incumbent = current_incumbent(store, flt, adapter)
-        inputs = benchmark_inputs(flt, adapter, parts.outputs["split"], incumbent) if predicted else None
+        noise = measured_noise(store, flt, parts.outputs["split"])
+        inputs = benchmark_inputs(flt, adapter, parts.outputs["split"], incumbent, noise) if predicted else None
         judged = planner.add("benchmark", inputs)
         planner.add("gate", gate_inputs(flt, adapter, judged.outputs["benchmark"]) if judged else None)
     else:

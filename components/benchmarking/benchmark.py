@@ -28,11 +28,13 @@ from components.benchmarking.predict import (
     read_predictions,
     same_dimensions,
 )
+from components.calibrated import noise_of
 from components.datasets import Split, load_split
 from components.ledger import Outcome, StepRecord, run_step
 from components.progress import Progress, quiet
-from components.store import Digest, Store, digest_bytes
+from components.store import Digest, NotFound, Store, digest_bytes, digest_json
 from filters.digests import parts
+from filters.errors import InputError
 
 if TYPE_CHECKING:
     from filters.spec import Filter
@@ -43,9 +45,16 @@ CODE = 1
 BASELINES_CODE = 1
 
 
-def benchmark_inputs(flt: Filter, adapter: str, split: str, incumbent: str | None) -> dict[str, Any]:
-    """What a benchmark depends on: adapter, split (and so predictions), incumbent, the filter's way to a verdict."""
+def benchmark_inputs(
+    flt: Filter, adapter: str, split: str, incumbent: str | None, noise: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a benchmark depends on: adapter, split (and so predictions), incumbent, the filter's way to a verdict.
+
+    noise: what `measured_noise` found; None where the labels' noise was never measured.
+    """
+    measured = {"noise": digest_json(noise)} if noise is not None else {}
     return {
+        **measured,
         "filter": flt.name,
         "adapter": adapter,
         "split": split,
@@ -69,6 +78,7 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
     )
     predictions = record.outputs["predictions"]
     incumbent = current_incumbent(store, flt, adapter)
+    noise = measured_noise(store, flt, split)
 
     def work() -> Outcome:
         tables = load_split(store, split, expected_test=test)
@@ -82,6 +92,7 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
             baselines(store, flt, split, tables, progress),
             compare_with(store, flt, incumbent, test, tables.test, progress),
             [*reread_differs(found.reread), *trained_on(tables.train, tables.test)],
+            noise,
         )
         data = json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1).encode()
         digest = digest_bytes(data)
@@ -93,7 +104,17 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
         outputs = {"predictions": predictions, "benchmark": digest, "test": test, "key": key}
         return Outcome(outputs, [key, *record.keys], {"mae": result["mae"], "n": result["n"]})
 
-    return run_step(store, "benchmark", benchmark_inputs(flt, adapter, split, incumbent), work)
+    return run_step(store, "benchmark", benchmark_inputs(flt, adapter, split, incumbent, noise), work)
+
+
+def measured_noise(store: Store, flt: Filter, split: str) -> dict[str, Any] | None:
+    """The noise of the oracle that gave this split's labels, {"floor", "second"}; None where nobody measured it."""
+    label_set = store.folder("datasets", Digest(split)).meta.get("label_set")
+    try:
+        found = noise_of(store, flt.name, str(label_set))
+    except (NotFound, InputError):  # a label set that was cleaned away, or labels without one
+        return None
+    return {"floor": found["floor"], "second": found["second"]} if found else None
 
 
 def benchmark_key(adapter: str, test: str, digest: str) -> str:
@@ -146,4 +167,12 @@ def _best_baseline(result: Mapping[str, Any]) -> str:
     return f"best baseline {name} {result['baselines'][name]['mae']:.3f}"
 
 
-__all__ = ["benchmark", "benchmark_inputs", "current_incumbent", "predict_inputs", "read_benchmark", "scalars"]
+__all__ = [
+    "benchmark",
+    "benchmark_inputs",
+    "current_incumbent",
+    "measured_noise",
+    "predict_inputs",
+    "read_benchmark",
+    "scalars",
+]

@@ -63,11 +63,12 @@ def benchmark_document(
     baselines: Mapping[str, Floats],
     incumbent: Incumbent | None = None,
     alarms: Sequence[str] = (),
+    noise: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The benchmark (see README.md) of predictions (n, D), calibrated, 0-10, for the n labelled articles of `frame`.
 
-    test: digest of the labelled set, the seed of all intervals. baselines: (n, D) each. InputError if a prediction is
-    not a number or there are no articles.
+    test: digest of the labelled set, the seed of all intervals. baselines: (n, D) each. noise: {"floor", "second"} of the
+    labels' oracle, where measured. InputError if a prediction is not a number or there are no articles.
     """
     labels = scores(frame, flt.dimensions)
     check_predictions(frame, flt.dimensions, predictions, about.adapter)
@@ -102,7 +103,7 @@ def benchmark_document(
     for i, name in enumerate(ours.tiers):
         tiers[name]["labelled"] = int((ours.tier_labels == i).sum())
         tiers[name]["predicted"] = int((ours.tier_predictions == i).sum())
-    result = {
+    result: dict[str, Any] = {
         "filter": flt.name,
         "adapter": about.adapter,
         "test": test,
@@ -120,11 +121,24 @@ def benchmark_document(
             key: about.calibration.get(key) for key in ("kept", "validation_mae_raw", "validation_mae_calibrated")
         },
         "incumbent": _incumbent(flt, ours, incumbent, rival, point, ranges, types),
+        "noise": _noise(noise, point["mae"]),
         "reference": _reference(flt.dimensions, labels, predictions, references(frame, flt.dimensions)),
         "examples": _examples(frame, ours),
         "alarms": [*about.student.get("alarms", []), *alarms, *ignores_input(ours)],
     }
+    if result["noise"] and ranges["mae"] is not None:
+        (low, high), (least, most) = ranges["mae"], result["noise"]["interval"]
+        result["intervals"]["noise.difference"] = [low - most, high - least]  # two samples: never too narrow
     return tidy(result)  # type: ignore[no-any-return]
+
+
+def _noise(noise: Mapping[str, Any] | None, mae: float) -> dict[str, Any] | None:
+    """The oracle's own noise beside the student's error; None where it was not measured."""
+    if noise is None or not noise.get("floor"):
+        return None
+    floor = noise["floor"]
+    keys = ("mae", "interval", "overall_mae", "dimensions", "n", "repeat")
+    return {**{key: floor[key] for key in keys}, "difference": mae - floor["mae"], "second": noise.get("second")}
 
 
 def _gaps(student: Mapping[str, Any], mae: Floats) -> dict[str, Floats]:

@@ -17,6 +17,7 @@ from filters.spec import Gate
 
 Verdict = Literal["pass", "fail", "not applicable"]
 Span = tuple[float, float]
+UNMEASURED = {"mae_vs_noise_floor": "measure these labels' oracle with `distillery noise`"}
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _apply(benchmark: Mapping[str, Any], gate: Gate) -> RuleResult:
         if number is None:
             what = "value" if figure.value is None else "interval"
             reason = f"{_named(gate.metric, figure.name or argument)} has no {what}"
-            cause = _at(benchmark, "incumbent.reason") if gate.metric == "mae_vs_incumbent" else None
+            cause = _at(benchmark, "incumbent.reason") if gate.metric == "mae_vs_incumbent" else UNMEASURED.get(gate.metric)
             return result(figure, "fail", f"{reason}: {cause}" if cause else reason)
         if worst is None or (number > worst_number if below else number < worst_number):
             worst, worst_number = figure, number
@@ -143,6 +144,8 @@ def _figures(benchmark: Mapping[str, Any], metric: str, argument: str | None) ->
         return [Figure(value, _interval(benchmark, f"baselines.{argument}.skill"))]
     if metric == "mae_vs_incumbent":
         return [Figure(number(_at(benchmark, "incumbent.difference")), span(_at(benchmark, "incumbent.interval")))]
+    if metric == "mae_vs_noise_floor":
+        return [_figure(benchmark, "noise.difference")]
     if metric == "bias":
         figure = _figure(benchmark, "bias")
         ends = [abs(end) for end in figure.interval] if figure.interval else None

@@ -15,6 +15,7 @@ from components.benchmarking.benchmark import (
 )
 from components.benchmarking.evaluate import evaluate, evaluate_file
 from components.benchmarking.predict import read_predictions
+from components.calibrated import noise_key, oracle_digest
 from components.ledger import look_up
 from filters.errors import InputError
 
@@ -242,3 +243,23 @@ def test_a_file_of_labels(house, flt, readers, labelled, tmp_path):
     with pytest.raises(InputError, match=r"labels\.jsonl:41: score 11 of 'readiness'"):
         evaluate_file(house.store, flt, adapter, path)
     assert evaluate_file(house.store, flt, adapter, path, max_rejects="1")["mae"] == found["mae"]
+
+
+def test_the_oracles_own_noise_stands_beside_the_error(house, flt, readers):
+    origin = {"rubric": "a" * 64, "oracle": {"provider": "replay", "model": "m"}}
+    split = house.split(label_set=house.store.commit("labelsets", {"labels.parquet": b""}, origin))
+    adapter = house.adapter(readers.noisy(1.0), split)
+    before = benchmark(house.store, flt, adapter=adapter, split=split)
+    assert document(house, before)["noise"] is None
+    floor = {"n": 50, "repeat": 3, "mae": 0.4, "interval": [0.35, 0.45], "overall_mae": 0.3, "identical": 0.0,
+             "dimensions": dict.fromkeys(flt.dimensions, 0.4)}  # fmt: skip
+    by = oracle_digest(origin["oracle"])
+    measured = {"filter": flt.name, "rubric": origin["rubric"], "oracle": by, "floor": floor, "second": None}
+    house.store.put(noise_key(flt.name, origin["rubric"], by), json.dumps(measured).encode())
+    after = benchmark(house.store, flt, adapter=adapter, split=split)
+    assert not after.reused, "what was measured since is shown"
+    found = document(house, after)
+    assert found["noise"]["difference"] == pytest.approx(found["mae"] - 0.4)
+    low, high = found["intervals"]["noise.difference"]
+    assert (low, high) == pytest.approx((found["intervals"]["mae"][0] - 0.45, found["intervals"]["mae"][1] - 0.35))
+    assert benchmark(house.store, flt, adapter=adapter, split=split).reused

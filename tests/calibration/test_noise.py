@@ -13,6 +13,7 @@ from components.articles import Article
 from components.calibrated import read_noise
 from components.calibration.noise import Again, deviation, measure, second
 from components.store import Store
+from filters.digests import rubric_digest
 from filters.errors import InputError
 from filters.loading import load_filter_text
 from filters.spec import Filter
@@ -36,7 +37,7 @@ def test_the_floor_is_the_spread_around_the_oracles_own_mean(store: Store, flt: 
     assert floor["dimensions"]["benefit"] == 0
     assert (floor["n"], floor["repeat"], [oracle.asked for oracle in oracles]) == (120, 3, [120, 120, 120])
     assert floor["interval"][0] < floor["mae"] < floor["interval"][1]
-    assert read_noise(store, flt, oracles[0].identity) == document
+    assert read_noise(store, flt.name, rubric_digest(flt), oracles[0].identity) == document
     measure(store, flt, articles=corpus, repeat=3, n=120, oracle=oracles[0], again=again)
     assert [oracle.asked for oracle in oracles] == [120, 120, 120], "paid twice"
 
@@ -83,7 +84,7 @@ def test_a_second_oracle_is_compared(store: Store, corpus: str, tmp_path: Any) -
 def test_what_was_measured_before_stays(store: Store, flt: Filter, corpus: str) -> None:
     oracle = Scripted(truth)
     measure(store, flt, articles=corpus, repeat=2, n=20, oracle=oracle, again=[Again(Scripted(truth), 2)])
-    known = read_noise(store, flt, oracle.identity)
+    known = read_noise(store, flt.name, rubric_digest(flt), oracle.identity)
     assert known is not None
     assert known["floor"]["identical"] == 1.0
     with pytest.raises(InputError, match="says nothing of noise"):

@@ -166,6 +166,18 @@ def test_only_a_missing_incumbent_is_not_applicable() -> None:
     assert (result.verdict, result.reason) == ("fail", "mae_vs_incumbent has no value: a flipped byte")
 
 
+def test_the_noise_floor_is_judged_where_it_was_measured() -> None:
+    result = judge(metric="mae_vs_noise_floor", below=0.3)
+    assert (result.verdict, result.reason) == (
+        "fail",
+        "mae_vs_noise_floor has no value: measure these labels' oracle with `distillery noise`",
+    )
+    intervals = {**BENCHMARK["intervals"], "noise.difference": [0.1, 0.4]}
+    document = {**BENCHMARK, "noise": {"difference": 0.25}, "intervals": intervals}
+    assert judge(document, metric="mae_vs_noise_floor", below=0.3).verdict == "pass"
+    assert judge(document, metric="mae_vs_noise_floor", below=0.3, by="interval").verdict == "fail"
+
+
 def test_alarms_fail_by_a_rule_of_their_own() -> None:
     document = {**BENCHMARK, "alarms": ["predictor ignores its input", "leak"]}
     results = apply_gates(document, [Gate(metric="mae", below=0.8)])
