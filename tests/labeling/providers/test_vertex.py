@@ -59,9 +59,9 @@ def test_a_reply_with_its_bill(key: str, asking: Asking, request_for: Requesting
     assert body["contents"] == [{"role": "user", "parts": [{"text": request.part}]}]
     assert body["systemInstruction"]["parts"] == [{"text": request.prefix}]
     config = body["generationConfig"]
-    assert (config["temperature"], config["maxOutputTokens"], config["thinkingConfig"]) == (0.0, 500, {"thinking_budget": 0})
+    assert (config["temperature"], config["maxOutputTokens"], config["thinkingConfig"]) == (0.0, 500, {"thinkingBudget": 0})
     schema = config["responseSchema"]
-    assert schema["property_ordering"] == schema["required"] == ["reasoning", "readiness", "benefit"]
+    assert schema["propertyOrdering"] == schema["required"] == ["reasoning", "readiness", "benefit"]
     assert schema["properties"]["readiness"] == {"type": "NUMBER", "minimum": 0, "maximum": 10}
 
 
