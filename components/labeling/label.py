@@ -18,12 +18,13 @@ from typing import Any, Final
 from components.articles import Article, Label, Rejects, label_frame, read_articles, read_labels, write_frame
 from components.calibrated import require_calibration
 from components.labeling.asking import Tally, check_prompts, generic
+from components.labeling.batch import BatchEngine
 from components.labeling.budget import Budget, RunMark
 from components.labeling.engine import CONCURRENCY, Engine, run
 from components.labeling.injections import orders
 from components.labeling.journal import Journal
 from components.labeling.labelset import write_label_set
-from components.labeling.oracles import Oracle, open_oracle, oracle_identity
+from components.labeling.oracles import BatchOracle, Oracle, open_oracle, oracle_identity
 from components.labeling.pool import Pool
 from components.labeling.prices import Prices, no_price, price_of, read_prices
 from components.ledger import Outcome, StepRecord, run_step
@@ -159,10 +160,15 @@ class _Labeling:
         async def ask() -> None:
             oracle = given or open_oracle(flt)
             budget = Budget(math.inf if limit is None else limit)
-            engine = Engine(flt, oracle, journal, tally, concurrency=concurrency, price=found[0] if found else None,
-                            budget=budget, progress=progress)
+            price, at_risk = found[0] if found else None, concurrency
+            if isinstance(oracle, BatchOracle):  # jobs outlive a kill, and the next run takes in what they have done
+                engine: Engine = BatchEngine(flt, oracle, journal, tally, price=price, budget=budget, progress=progress)
+                at_risk = 0
+            else:
+                engine = Engine(flt, oracle, journal, tally, concurrency=concurrency, price=price, budget=budget,
+                                progress=progress)
             most = max(engine.most(engine.request(article, 1)) for article in sample)
-            lost, open_calls = mark.begin(concurrency, concurrency * most)
+            lost, open_calls = mark.begin(at_risk, at_risk * most)
             budget.spent = journal.usd + lost.usd
             if open_calls:
                 progress.note(f"an earlier run was killed, or is still running: of its calls in flight, {open_calls} at most, "

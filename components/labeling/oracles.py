@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from components.articles import Article
 from filters.errors import InputError
@@ -116,6 +116,7 @@ class Oracle(Protocol):
         """Lets go of connections."""
 
 
+@runtime_checkable
 class BatchOracle(Protocol):
     """Answers many requests by a job; replies come in any order, each once, matched by the article's digest."""
 

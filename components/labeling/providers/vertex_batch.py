@@ -57,6 +57,7 @@ TRIES: Final = 6  # of one call to the job service or the bucket
 SUBMISSIONS: Final = 50  # of one job: over an hour, while others fill the project's quota of jobs
 AT_ONCE: Final = 64  # replies handed over together, so that they share one write of the journal
 CALL_SECONDS: Final = 60.0
+POLL: Final = (5.0, 120.0)  # seconds until a job is looked at first, and at most between two looks
 ENDED: Final = {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"}
 CODES: Final = {3: 400, 5: 404, 7: 403, 8: 429, 9: 400, 16: 401}  # google.rpc.Code of a job's error as HTTP has it
 MOMENTARY: Final = re.compile(r"\b(429|499|5\d\d)\b|RESOURCE_EXHAUSTED|UNAVAILABLE|INTERNAL|DEADLINE|ABORTED|CANCELLED")
@@ -79,7 +80,7 @@ class VertexBatch:
     """One model in one project and region. poll: seconds until a job is looked at first, and at most between two looks."""
 
     def __init__(self, flt: Filter, client: JobServiceClient, blobs: Blobs, who: Account, *,
-                 poll: tuple[float, float] = (5.0, 120.0)) -> None:
+                 poll: tuple[float, float] = POLL) -> None:
         self.identity = identity(flt)
         self._client, self._blobs, self._who, self._poll = client, blobs, who, poll
         model = flt.spec.oracle.model
@@ -287,7 +288,7 @@ def identity(flt: Filter) -> dict[str, Any]:
     return oracle_part(flt)
 
 
-def connect(flt: Filter, *, poll: tuple[float, float] = (5.0, 120.0)) -> VertexBatch:
+def connect(flt: Filter, *, poll: tuple[float, float] | None = None) -> VertexBatch:
     """Gemini in oracle.project and oracle.location, with files below oracle.batchPrefix. InputError: no credentials."""
     try:
         from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
@@ -299,4 +300,4 @@ def connect(flt: Filter, *, poll: tuple[float, float] = (5.0, 120.0)) -> VertexB
     own = "aiplatform.googleapis.com" if who.location == "global" else f"{who.location}-aiplatform.googleapis.com"
     scheme, _, host = (oracle.baseUrl or f"https://{own}").partition("://")
     transport = JobServiceRestTransport(host=host.rstrip("/"), credentials=who.credentials, url_scheme=scheme)
-    return VertexBatch(flt, JobServiceClient(transport=transport), open_blobs(oracle.batchPrefix, who), who, poll=poll)
+    return VertexBatch(flt, JobServiceClient(transport=transport), open_blobs(oracle.batchPrefix, who), who, poll=poll or POLL)

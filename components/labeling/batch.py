@@ -1,0 +1,130 @@
+"""Articles to a batch oracle: all open ones in one go, up to three times over, each reply kept as it arrives.
+
+A job can't be unbought, so what stops a run (budget, breaker) stops the next job, never the taking in of replies that are paid.
+The price: a budget that is near its end is used up in several jobs one after the other, since each request takes its worst
+case until its reply is there.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+from components.articles import Article, clean
+from components.labeling.asking import ATTEMPTS
+from components.labeling.breaker import AGAIN
+from components.labeling.engine import Engine
+from components.labeling.journal import Answer, Attempt, DeadLetter, Failure
+from components.labeling.oracles import (
+    BatchOracle,
+    OracleError,
+    OutOfCredit,
+    RateLimited,
+    RawReply,
+    Refused,
+    Request,
+    Unavailable,
+)
+from components.labeling.prices import Price
+from components.store import Digest
+from filters.errors import Stopped
+from filters.spec import Filter
+
+
+class BatchEngine(Engine):
+    """An engine whose calls are rows of jobs; price: the online one."""
+
+    def __init__(self, flt: Filter, oracle: BatchOracle, *arguments: Any, price: Price | None = None, **options: Any) -> None:
+        super().__init__(flt, oracle, *arguments, price=price and batch_price(price), **options)  # type: ignore[arg-type]
+        self._batch = oracle
+        self._again: list[Article] = []  # failed, and not for the last time
+        self._unpaid: defaultdict[Digest, list[Attempt]] = defaultdict(list)  # failed attempts that no journal keeps
+        self._fed = 0
+        self._short = 0.0  # what the first request costs at most that the budget has no room for
+
+    async def run(self, articles: Iterable[Article]) -> None:
+        """Settles every article: answered, or dead. Raises what stopped it, after what is paid is kept."""
+        if self.tally.collapsed:
+            raise self._collapsed()
+        feed = iter(articles)
+        while True:
+            again, self._again, self._fed, self._short = self._again, [], 0, 0.0
+            feed = chain(again, feed)
+            try:
+                await self._batch.run(self._rows(feed), self._keep)
+            except OutOfCredit as error:
+                self._breaker.out_of_credit(str(error))
+            except (Unavailable, RateLimited) as error:
+                raise Stopped(f"stopped: the batch service can't be reached: {error}",
+                              mend=f"{AGAIN}; jobs that were submitted run on and are found again") from None
+            finally:
+                await self.journal.settle()
+            if self._error is not None:
+                raise self._error
+            if not self._fed:
+                break
+        if self._short:
+            raise self._over_budget(self._short)
+
+    async def _rows(self, feed: Iterator[Article]) -> AsyncIterator[Request]:
+        """As many as the budget has room for; the rest is for the next job, when these are settled."""
+        for article in feed:
+            request = self.request(article, len(self._failed(article.digest)) + 1)
+            most = self.most(request)
+            budget = self.budget
+            if budget.spent + budget.unknown + budget.reserved + most > budget.limit:
+                self._again.append(article)
+                self._short = most
+                break
+            await budget.reserve(most)
+            self.tally.calls += 1
+            self._fed += 1
+            yield request
+        if self._fed:
+            self.progress.note(f"{self._fed:,} requests go into batch jobs, which may take a day; stop whenever you like: "
+                               "the jobs run on, and the same command takes in what they have done")
+
+    def _failed(self, digest: Digest) -> list[Attempt]:
+        return [*self.journal.failures(digest), *self._unpaid[digest]]
+
+    async def _keep(self, request: Request, outcome: RawReply | OracleError) -> None:
+        """Makes one row's outcome durable, then counts it."""
+        journal, tally, digest = self.journal, self.tally, request.article.digest
+        usd = self._settled(self.most(request), outcome.usage, unknown=False)
+        record: Answer | Failure
+        if isinstance(outcome, RawReply):
+            record = self.judge(request, outcome, usd, self._clock())
+        else:
+            record = Failure(digest, Attempt(clean(str(outcome)), None), outcome.usage, usd)
+        if isinstance(record, Answer):
+            await journal.add(record)
+            tally.answered += 1
+        else:
+            failed = [*self._failed(digest), record.attempt]
+            paid = record.attempt.reply is not None or bool(record.usage)
+            if len(failed) < ATTEMPTS and isinstance(outcome, RawReply | Refused):
+                if paid:
+                    await journal.add(record)
+                else:
+                    self._unpaid[digest].append(record.attempt)
+                self._again.append(request.article)
+                return
+            letter = DeadLetter(digest, tuple(failed), record.usage, usd)
+            if paid or len(self._unpaid[digest]) + 1 < len(failed):
+                await journal.add(letter)
+            else:
+                journal.hold(letter)  # nothing was answered or paid: the next run asks again
+            tally.dead += 1
+            tally.reasons[record.attempt.reason] += 1
+        self._unpaid.pop(digest, None)
+        tally.asked += 1
+        money = {"usd": round(tally.usd, 4)} if self.price else {}
+        self.progress(tally.answered + tally.dead, tally.total, "articles", dead=str(tally.dead), **money)
+
+
+def batch_price(price: Price) -> Price:
+    """The price of the batch route as if it were the model's own; a cached prefix is no cheaper there."""
+    factor = price.batch or 1.0
+    return price.model_copy(update={"input": price.input * factor, "output": price.output * factor, "cached": None})
