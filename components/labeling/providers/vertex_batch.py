@@ -134,9 +134,7 @@ class VertexBatch:
 
     def _failed(self, job: Job) -> None:
         """Raises where another job would fail as well."""
-        error = mapped(CODES.get(job.code, 500), f"the batch job failed: {job.message}", {}, {}, self._who.key)
-        if isinstance(error, Refused):
-            error = InputError(str(error), where="spec.oracle", mend="check oracle.model, oracle.location and the bucket")
+        error = self._mapped(CODES.get(job.code, 500), f"the batch job failed: {job.message}", "")
         if not isinstance(error, Unavailable | RateLimited):
             raise error
 
@@ -270,11 +268,19 @@ class VertexBatch:
         try:
             return work()
         except GoogleAPICallError as error:
-            raise mapped(int(error.code or 500), error.message, str(error.details), {}, self._who.key) from None
+            raise self._mapped(int(error.code or 500), error.message, str(error.details)) from None
         except GoogleAuthError as error:
             raise failed_credentials(error, self._who.key) from None
         except OSError as error:  # of requests, too
             raise Unavailable(f"the service gave no answer: {type(error).__name__}", unknown=True) from None
+
+
+    def _mapped(self, code: int, message: object, details: str) -> Exception:
+        """As for a call, but what is refused is the job, not an article."""
+        error = mapped(code if code >= 400 else 500, message, details, {}, self._who.key)
+        if isinstance(error, Refused):
+            return InputError(str(error), where="spec.oracle", mend="check oracle.model, oracle.location and the bucket")
+        return error
 
 
 async def _all(handed: Iterable[Awaitable[None]]) -> None:

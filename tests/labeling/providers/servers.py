@@ -100,6 +100,11 @@ class Server:
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def url(self) -> str:
+        """What oracle.baseUrl is to be."""
+        return self.origin
+
     def __enter__(self) -> Self:
         self._thread.start()
         self.port = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
@@ -333,14 +338,20 @@ def _openai_error(status: int, error: dict[str, Any], headers: dict[str, str]) -
 
 
 def main() -> None:
-    """Serves until its standard input closes; prints its URL. GET /counters gives the bill."""
+    """Serves until its standard input closes; prints what oracle.baseUrl is to be. GET /counters gives the bill."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--storm", type=json.loads, default={})
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--service", choices=["openai", "vertex"], default="openai")
     options = parser.parse_args()
-    server = OpenAIServer(latency=options.latency, storm=options.storm, seed=options.seed)
+    kind: type[Server] = OpenAIServer
+    if options.service == "vertex":
+        from tests.labeling.providers.vertex_server import VertexServer
+
+        kind = VertexServer
+    server = kind(latency=options.latency, storm=options.storm, seed=options.seed)
     server.keep, server.port = 0, options.port
     with server:
         print(server.url, flush=True)

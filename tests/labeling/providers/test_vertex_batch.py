@@ -253,6 +253,17 @@ def test_the_token_is_refused(key: str, flt_for: Callable[..., Filter], request_
     assert key not in str(caught.value)
 
 
+def test_a_job_that_is_refused(flt_for: Callable[..., Filter], request_for: Requesting,
+                               monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.labeling.providers import vertex_server
+
+    with VertexServer() as server:
+        serve, refuse = server._job, vertex_server.error(400, "INVALID_ARGUMENT", "no batch for this model")
+        monkeypatch.setattr(server, "_job", lambda asked, *rest: refuse if asked.method == "POST" else serve(asked, *rest))
+        with pytest.raises(InputError, match=r"no batch for this model; check oracle\.model"):
+            run(flt := flt_for(server), [request_for(flt, "text")])
+
+
 def test_an_account_without_billing(flt_for: Callable[..., Filter], request_for: Requesting,
                                     monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.labeling.providers import vertex_server
@@ -283,3 +294,14 @@ def test_a_bucket_that_breaks_off_while_it_is_read(flt_for: Callable[..., Filter
         requests = [request_for(flt, f"text {n}") for n in range(6)]
         right(run(flt, requests), requests, flt)
     assert len(server.jobs) == 1
+
+
+def test_files_that_go_in_several_pieces(flt_for: Callable[..., Filter], request_for: Requesting,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("google.cloud.storage.blob._MAX_MULTIPART_SIZE", 1000)
+    monkeypatch.setattr("components.labeling.providers.blobs.CHUNK", 256 * 1024)
+    with VertexServer() as server:
+        flt = flt_for(server)
+        requests = [request_for(flt, f"text {n}") for n in range(300)]
+        right(run(flt, requests), requests, flt)
+        assert len([one for one in server.requests if one.method == "PUT"]) >= 3

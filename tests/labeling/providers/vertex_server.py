@@ -7,11 +7,14 @@ STORAGE_EMULATOR_HOST for the bucket (google-cloud-storage knows that variable).
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import google_crc32c
 
 from tests.labeling.providers.servers import (
     MODEL_VERSION,
@@ -253,8 +256,10 @@ class VertexServer(Server):
 
     def _meta(self, full: str) -> dict[str, Any]:
         bucket, _, name = full.removeprefix("gs://").partition("/")
-        return {"kind": "storage#object", "name": name, "bucket": bucket, "generation": "1",
-                "size": str(len(self.objects[full]))}
+        data = self.objects[full]
+        check = base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
+        return {"kind": "storage#object", "name": name, "bucket": bucket, "generation": "1", "size": str(len(data)),
+                "crc32c": check}
 
 
 def error(code: int, status: str, message: str, details: list[dict[str, Any]] | None = None) -> HttpResponse:
