@@ -16,8 +16,8 @@ install: .venv/.installed
 
 run: install
 	$(BIN)/distillery demo --out .demo
-	$(BIN)/distillery distill sustainability-technology --articles .demo/articles.jsonl --profile laptop \
-	  --set oracle.replies=.demo/replies.jsonl
+	$(BIN)/distillery distill sustainability-technology --articles .demo/articles.jsonl --marks reference \
+	  --profile laptop --set oracle.replies=.demo/replies.jsonl
 
 lint: install
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from filters.spec import Filter
 
 SAMPLE: Final = 60  # articles of a calibration sample, and of the fresh one after it
 UNCALIBRATED: Final = 2 * SAMPLE  # as many as one calibration may be labelled without any
+FREE: Final = "nothing is paid: recorded replies"
 PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
 
 
@@ -58,6 +59,11 @@ def _read(store: Store, key: str, name: str, rubric: str, oracle: str) -> dict[s
     return document
 
 
+def free(oracle: Mapping[str, Any]) -> bool:
+    """Whether its labels cost nothing, so that labelling before calibrating loses nothing."""
+    return oracle.get("provider") == "replay"
+
+
 def usable(document: Mapping[str, Any] | None) -> bool:
     """Whether this calibration lets labelling go on: PASS, or REVIEW that a person accepted with a reason."""
     if document is None:
@@ -71,7 +77,7 @@ def require_calibration(
     """Refuses to label more than `UNCALIBRATED` articles with an uncalibrated oracle.
 
     n_articles: distinct articles of the file, labelled ones included. waived: a person's reason to go on without.
-    oracle: its identity. Returns what the label set records: {"calibration": "PASS" | "REVIEW" | "FAIL" | null,
+    oracle: its identity; recorded replies are paid already, so only a calibration that failed stops them. Returns what the label set records: {"calibration": "PASS" | "REVIEW" | "FAIL" | null,
     "accepted": the reason a REVIEW was accepted for, "waived": the reason given here}. InputError where refused.
     """
     document = read_calibration(store, flt, oracle)
@@ -80,6 +86,8 @@ def require_calibration(
     found: dict[str, Json] = {"calibration": verdict, "accepted": accepted, "waived": None}
     if n_articles <= UNCALIBRATED or usable(document):
         return found
+    if document is None and free(oracle):
+        return {**found, "waived": FREE}
     if waived and waived.strip():
         return {**found, "waived": waived.strip()}
     if document is None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from components.ledger import StepRecord
     from components.store import Digest, Store
 
+FIELDS = ("id", "title", "content", "source", "language", "url", "published")
+
 OutOpt = Annotated[str, typer.Option("--out", metavar="FILE", help="write the labels here as JSON Lines, too")]
 ConcurrencyOpt = Annotated[int, typer.Option("--concurrency", metavar="N", min=1, max=10_000, help="calls at once, at most")]
 BudgetOpt = Annotated[
@@ -40,7 +42,7 @@ BudgetOpt = Annotated[
 ]
 QuoteOpt = Annotated[bool, typer.Option("--quote", help="say what it would cost, and ask nothing")]
 RetryOpt = Annotated[bool, typer.Option("--retry-dead", help="ask again for articles in dead letters")]
-PricesOpt = Annotated[str, typer.Option("--prices", metavar="FILE", help="prices that go before those that come with this version")]
+PricesOpt = Annotated[str, typer.Option("--prices", metavar="FILE", help="prices that go before those we ship")]
 UncalibratedOpt = Annotated[
     str, typer.Option("--without-calibration", metavar="REASON", help="label uncalibrated; the reason is recorded")
 ]
@@ -157,7 +159,7 @@ def _rows(table: Path, dimensions: list[str]) -> Iterator[dict[str, Any]]:
     with pq.ParquetFile(table) as file:
         for batch in file.iter_batches(1_000, use_threads=False):
             for row in batch.to_pylist():
-                kept = {key: row[key] for key in ("id", "title", "content", "source", "language", "url", "published") if row[key]}
+                kept = {key: row[key] for key in FIELDS if row[key]}
                 kind = {"content_type": row["content_type"]} if row["content_type"] else {}
                 yield {**kept, "scores": {name: row[f"score.{name}"] for name in dimensions}, **kind}
 

@@ -30,7 +30,14 @@ from pipelines.options import (
     store_uri,
 )
 
-STEPS = ("preflight", "label", "audit", "split", "train", "benchmark", "gate")
+MarksOpt = Annotated[
+    str, typer.Option("--marks", metavar="FILE|reference|prefilter", help="articles: what the rubric is calibrated by")
+]
+UncalibratedOpt = Annotated[
+    str, typer.Option("--without-calibration", metavar="REASON", help="label uncalibrated; the reason is recorded")
+]
+BudgetOpt = Annotated[float, typer.Option("--budget", metavar="USD", min=0, help="what the labels may cost; 0: no limit")]
+STEPS = ("preflight", "calibrate", "label", "audit", "split", "train", "benchmark", "gate")
 EXIT_CODES = {"promote": 0, "reject": 3, "approve": 4}
 
 
@@ -47,6 +54,9 @@ def distill(
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     max_rejects: RejectsOpt = "0",
+    marks: MarksOpt = "",
+    without_calibration: UncalibratedOpt = "",
+    budget: BudgetOpt = 0.0,
     as_json: JsonOpt = False,
 ) -> None:
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
@@ -65,6 +75,9 @@ def distill(
         "profile": profile,
         "overrides": overrides,
         "max_rejects": max_rejects,
+        "marks": marks if marks in ("reference", "prefilter") else absolute(marks),
+        "without_calibration": without_calibration,
+        "budget": budget,
     }
     # The same check as the first step's, so that a typo is answered in half a second.
     preflight(
@@ -85,7 +98,7 @@ def distill(
         raise
     outputs: dict[str, Any] = {}
     for view in watched.steps.values():
-        outputs |= view.record.get("outputs", {})
+        outputs |= {} if view.name == "calibrate" else view.record.get("outputs", {})
     if watched.failure or "decision" not in outputs:
         running = [view.name for view in watched.steps.values() if view.state == "started"]
         failure = watched.failure or {

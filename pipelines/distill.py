@@ -8,6 +8,7 @@ from kfp import dsl
 
 from components.auditing.component import audit
 from components.benchmarking.component import benchmark
+from components.calibration.component import calibrate
 from components.gating.component import gate
 from components.labeling.component import label
 from components.preflight.component import preflight
@@ -26,8 +27,11 @@ def distill(
     profile: str = "",
     overrides: list = [],  # noqa: B006 - KFP wants a literal default
     max_rejects: str = "0",
+    marks: str = "",
+    without_calibration: str = "",
+    budget: float = 0.0,
 ) -> None:
-    """Labels, audits, splits, trains, benchmarks, gates, and then promotes, holds or rejects.
+    """Calibrates and labels, audits, splits, trains, benchmarks, gates, and then promotes, holds or rejects.
 
     Args:
         filter: A filter's name, name/vN, or path.
@@ -37,6 +41,9 @@ def distill(
         profile: A named set of overrides, such as laptop.
         overrides: Settings for this run, each "path=value".
         max_rejects: How many bad rows of labels may be left out, "20" or "1%".
+        marks: What the calibration goes by: a JSON file of on-topic and off-topic articles, "prefilter" or "reference".
+        without_calibration: Why to label without a calibration that passed; recorded with the labels.
+        budget: US dollars that the labels may cost, earlier runs included; 0 for no limit.
     """
     run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     last = report(store=store, run=run)
@@ -51,16 +58,19 @@ def distill(
             run=run,
         )
         key = ready.outputs["filter_key"]
-        labelled = label(
-            store=store,
-            filter_key=key,
-            articles=ready.outputs["articles"],
-            labels=ready.outputs["labels"],
-            max_rejects=max_rejects,
-            run=run,
-        )
-        audited = audit(store=store, filter_key=key, label_set=labelled.output, run=run)
-        parts = split(store=store, filter_key=key, label_set=labelled.output, run=run).after(audited)
+        common = {"store": store, "filter_key": key, "max_rejects": max_rejects, "budget": budget, "run": run}
+        with dsl.If(ready.outputs["articles"] != "", name="from-articles"):
+            given = ready.outputs["articles"]
+            calibrated = calibrate(
+                store=store, filter_key=key, articles=given, marks=marks, waived=without_calibration, run=run
+            )
+            asked = label(articles=given, labels="", without_calibration=without_calibration, **common)
+            asked.after(calibrated)
+        with dsl.Else(name="from-labels"):
+            imported = label(articles="", labels=ready.outputs["labels"], without_calibration="", **common)
+        label_set = dsl.OneOf(asked.output, imported.output)
+        audited = audit(store=store, filter_key=key, label_set=label_set, run=run)
+        parts = split(store=store, filter_key=key, label_set=label_set, run=run).after(audited)
         student = train(store=store, filter_key=key, split=parts.output, run=run)
         judged = benchmark(store=store, filter_key=key, adapter=student.output, split=parts.output, run=run)
         gated = gate(

@@ -87,6 +87,18 @@ def last_records(store: Store, name: str) -> dict[str, dict[str, Any]]:
     return {record["step"]: record for record in summary["steps"]}
 
 
+def _calibration(store: Store, flt: Filter) -> Planned:
+    """Calibration comes before labelling, but no digest hangs off it: labels are the same with and without."""
+    from components.calibrated import read_calibration, usable
+    from components.labeling.oracles import oracle_identity
+
+    document = read_calibration(store, flt, oracle_identity(flt))
+    if usable(document):
+        return Planned("calibrate", "reuse")
+    why = f"says {document['verdict']}" if document else "this rubric is not calibrated with this oracle yet"
+    return Planned("calibrate", "run", [why])
+
+
 def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_rejects: str) -> list[Planned]:
     """Plans `distill`. Reads the store and the input file's digest; writes nothing.
 
@@ -105,6 +117,8 @@ def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_reje
     planner = Planner(store, last_records(store, flt.name))
     with local_file(articles or labels, parameter="--articles" if articles else "--labels") as path:
         digest = digest_file(path)
+    if articles:
+        planner.steps.append(_calibration(store, flt))
     given = {"articles": digest if articles else None, "labels": digest if labels else None}
     cost = "no paid call: recorded replies" if articles else "no oracle call: labels exist"
     labelled = planner.add("label", label_inputs(flt, **given, max_rejects=max_rejects), cost)

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 from components.articles import Article, read_frame, scores
 from components.calibrated import (
     FAIL,
+    FREE,
     PASS,
     REVIEW,
     SAMPLE,
     UNCALIBRATED,
     calibration_key,
+    free,
     oracle_digest,
     read_calibration,
     usable,
@@ -67,13 +69,13 @@ class Labelled:
 
 
 def calibrate(store: Store, flt: Filter, *, articles: str, marks: str = "", n: int = 0, accept: str = "",
-              waived: str = "", oracle: Oracle | None = None, progress: Progress = quiet) -> StepRecord:
+              waived: str = "", once: bool = False, oracle: Oracle | None = None, progress: Progress = quiet) -> StepRecord:
     """Calibrates the filter's rubric with its oracle; outputs {"verdict", "usable", "document", "review", …}.
 
     marks: a JSON file of {digest or id: "on" | "off"}, "prefilter", "reference", or "" for none yet. n: articles of each of
     the two samples; by default 60 where a person looks at them, 120 where nobody has to. accept: a person's reason to go on
-    with a REVIEW. waived: a reason not to calibrate at all, so nothing is done. Without marks a calibration that is in the
-    store stays. InputError for unusable marks, sizes, files.
+    with a REVIEW. waived: a reason not to calibrate at all, so nothing is done. Without marks, or with `once`, a
+    usable calibration that is in the store stays; with `once` recorded replies, which cost nothing, need no marks. InputError for unusable marks, sizes, files.
     """
     n = n or (UNCALIBRATED if marks in (PREFILTER, REFERENCE) else SAMPLE)
     if not 10 <= n <= UNCALIBRATED:
@@ -88,7 +90,9 @@ def calibrate(store: Store, flt: Filter, *, articles: str, marks: str = "", n: i
     known = read_calibration(store, flt, identity)
     if accept:
         return _record(inputs, _outputs(_accept(store, key, flt, accept), key), [key])
-    if not marks and usable(known):
+    if once and not marks and known is None and free(identity):
+        return _record(inputs, {"verdict": "WAIVED", "usable": True, "reason": FREE}, [], reused=True)
+    if (once or not marks) and usable(known):
         assert known is not None
         return _record(inputs, _outputs(known, key), [key], reused=True)
     given = read_marks(marks)

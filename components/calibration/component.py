@@ -24,5 +24,5 @@ def calibrate(store: str, filter_key: str, articles: str, marks: str, waived: st
     from components.step import step_context
 
     with step_context("calibrate", store, filter_key, run) as step:
-        record = work(step.store, step.filter, articles=articles, marks=marks, waived=waived, progress=step.progress)
+        record = work(step.store, step.filter, articles=articles, marks=marks, waived=waived, once=True, progress=step.progress)
         return str(step.keep(record).outputs["verdict"])

@@ -6,7 +6,16 @@ from components.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
-def label(store: str, filter_key: str, articles: str, labels: str, max_rejects: str, run: str) -> str:
+def label(
+    store: str,
+    filter_key: str,
+    articles: str,
+    labels: str,
+    max_rejects: str,
+    budget: float,
+    without_calibration: str,
+    run: str,
+) -> str:
     """Turns articles into labels with the filter's oracle, or imports labels that exist.
 
     Args:
@@ -15,6 +24,8 @@ def label(store: str, filter_key: str, articles: str, labels: str, max_rejects: 
         articles: Articles for the oracle to label; empty where labels are given.
         labels: Labels that exist already; empty where articles are given.
         max_rejects: How many bad rows of labels may be left out, "20" or "1%".
+        budget: US dollars that the labels may cost, earlier runs included; 0 for no limit.
+        without_calibration: Why labels are paid for without a calibration that passed; recorded with them.
         run: Name of this run.
 
     Returns:
@@ -30,6 +41,8 @@ def label(store: str, filter_key: str, articles: str, labels: str, max_rejects: 
             articles=articles,
             labels=labels,
             max_rejects=max_rejects,
+            budget=budget or None,
+            without_calibration=without_calibration,
             progress=step.progress,
         )
         return str(step.keep(record).outputs["label_set"])

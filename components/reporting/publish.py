@@ -12,7 +12,7 @@ from components.reporting.report import gather
 from components.step import read_filter, step_key
 from components.store import NotFound, Store, digest_json
 
-STEPS = ("preflight", "label", "audit", "split", "train", "benchmark", "gate", "promote", "hold", "reject")
+STEPS = ("preflight", "calibrate", "label", "audit", "split", "train", "benchmark", "gate", "promote", "hold", "reject")
 
 
 class Pages(NamedTuple):
@@ -34,7 +34,8 @@ def summarise(store: Store, run: str) -> dict[str, Any]:
     records = [record for step in STEPS if (record := _read(store, step_key(run, step)))]
     summary: dict[str, Any] = {"run": run, "steps": records, "failure": _read(store, step_key(run, "failure"))}
     for record in records:
-        summary |= record["outputs"]
+        # A calibration has a verdict of its own, which is not the gates'.
+        summary |= {"calibrated": record["outputs"]} if record["step"] == "calibrate" else record["outputs"]
     return summary
 
 
