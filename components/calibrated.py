@@ -77,7 +77,8 @@ def require_calibration(
     """Refuses to label more than `UNCALIBRATED` articles with an uncalibrated oracle.
 
     n_articles: distinct articles of the file, labelled ones included. waived: a person's reason to go on without.
-    oracle: its identity; recorded replies are paid already, so only a calibration that failed stops them. Returns what the label set records: {"calibration": "PASS" | "REVIEW" | "FAIL" | null,
+    oracle: its identity; recorded replies are paid already, so only a calibration that failed stops them.
+    Returns what the label set records: {"calibration": "PASS" | "REVIEW" | "FAIL" | null,
     "accepted": the reason a REVIEW was accepted for, "waived": the reason given here}. InputError where refused.
     """
     document = read_calibration(store, flt, oracle)

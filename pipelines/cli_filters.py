@@ -72,7 +72,6 @@ def diff(
     """Say what changed between two filters, and which steps that would redo."""
     from filters.diff import diff as compare
     from filters.diff import render_diff
-
     from filters.loading import load_filter
 
     changes = compare(load_filter(old), load_filter(new))

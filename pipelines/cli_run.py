@@ -135,9 +135,8 @@ def _explain_failure(failure: dict[str, str], uri: str, outputs: dict[str, Any],
 
 def _result(store: Any, uri: str, run: str, outputs: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
     """What `distill --json` prints."""
-    from components.gating.gate import read_verdict
-
     from components.benchmarking.benchmark import read_benchmark
+    from components.gating.gate import read_verdict
 
     verdict = read_verdict(store, outputs["name"], outputs["verdict"])
     benchmark = read_benchmark(store, outputs["adapter"], outputs["test"], outputs["benchmark"])

@@ -12,7 +12,7 @@ import typer
 from filters.errors import InputError
 
 FilterArg = Annotated[str, typer.Argument(metavar="FILTER", help="a filter's name, name/vN, or path of a filter.yaml")]
-SubjectArg = Annotated[str, typer.Argument(metavar="FILTER|ADAPTER", help="a filter, or an adapter's digest (12 characters do)")]
+SubjectArg = Annotated[str, typer.Argument(metavar="FILTER|ADAPTER", help="a filter, or an adapter's digest (8 digits do)")]
 StoreOpt = Annotated[str, typer.Option("--store", metavar="URI", help="object store: a folder, file:// or s3://")]
 ProfileOpt = Annotated[str, typer.Option("--profile", help="a named set of overrides: laptop")]
 SetOpt = Annotated[list[str], typer.Option("--set", metavar="path=value", help="overrides one key of the filter; repeatable")]

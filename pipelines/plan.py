@@ -105,14 +105,13 @@ def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_reje
     Raises InputError as the first step would.
     """
     from components.auditing.audit import audit_inputs
-    from components.gating.gate import gate_inputs
-    from components.labeling.label import label_inputs
-    from components.training.train import train_inputs
-
     from components.benchmarking.benchmark import benchmark_inputs, current_incumbent, measured_noise
     from components.benchmarking.predict import predict_inputs
+    from components.gating.gate import gate_inputs
+    from components.labeling.label import label_inputs
     from components.splitting.split import frozen_test, split_inputs
     from components.student.base import resolve_base
+    from components.training.train import train_inputs
 
     planner = Planner(store, last_records(store, flt.name))
     with local_file(articles or labels, parameter="--articles" if articles else "--labels") as path:

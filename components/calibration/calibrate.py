@@ -75,7 +75,8 @@ def calibrate(store: Store, flt: Filter, *, articles: str, marks: str = "", n: i
     marks: a JSON file of {digest or id: "on" | "off"}, "prefilter", "reference", or "" for none yet. n: articles of each of
     the two samples; by default 60 where a person looks at them, 120 where nobody has to. accept: a person's reason to go on
     with a REVIEW. waived: a reason not to calibrate at all, so nothing is done. Without marks, or with `once`, a
-    usable calibration that is in the store stays; with `once` recorded replies, which cost nothing, need no marks. InputError for unusable marks, sizes, files.
+    usable calibration that is in the store stays; with `once` recorded replies, which cost nothing, need no marks.
+    InputError for unusable marks, sizes, files.
     """
     n = n or (UNCALIBRATED if marks in (PREFILTER, REFERENCE) else SAMPLE)
     if not 10 <= n <= UNCALIBRATED:

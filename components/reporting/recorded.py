@@ -52,9 +52,10 @@ def _facts(context: Context) -> list[tuple[str, list[tuple[str, str]]]]:
     audit = context.audit or {}
     copies, walls, sources = (audit.get(key) or {} for key in ("duplicates", "boilerplate", "sources"))
     lengths, spoken = audit.get("lengths") or {}, audit.get("languages") or {}
-    oracle = (context.label_set or {}).get("oracle")
+    labels = context.label_set or {}
+    told = {key: labels[key] for key in ("without_calibration", "suspicious", "oracle") if labels.get(key)}
     groups: list[tuple[str, list[tuple[str, str]]]] = [
-        ("Labels", [*_counts(context.label_set), *flatten({"oracle": oracle} if oracle else {})]),
+        ("Labels", [*_counts(context.label_set), *flatten(told)]),
         ("Split", _counts((context.split or {}).get("rows"))),
     ]
     groups += [
