@@ -38,6 +38,7 @@ METRICS: dict[str, Metric] = {
     "dimension_spearman": Metric("Rank correlation of a dimension", "1: same order as the oracle; 0: no relation"),
     "skill": Metric("Skill over a baseline", "how much closer to the oracle than the baseline; 0: no better", True),
     "mae_vs_incumbent": Metric("Change against the adapter in use", "new mean error less the old; negative is better"),
+    "mae_vs_noise_floor": Metric("Above the oracle's own noise", "mean error less what the oracle differs from itself"),
     "alarms": Metric("No alarms", "signs that the benchmark itself can't be trusted"),
     "articles": Metric("Test articles", "articles the student is judged on"),
 }
