@@ -1,8 +1,11 @@
 """Articles to an oracle, answers to the journal: many calls at once on one event loop, three attempts each, none twice.
 
-An article keeps its place until its answer is in the store, so what a kill can lose is bounded by `concurrency`; the price is
-the few milliseconds of a shared put beside each call. All waiting is here: for a place, for the minute's share, for money,
-after a 429 and before another try. When something says stop, no further call begins, and those under way are awaited and kept.
+An article keeps its place until its answer is in the store, so what a kill can lose is bounded by `concurrency`. Where calls
+take 100 ms and more, an eighth as many articles are in hand besides, so that the oracle is kept busy during the shared put of
+5 to 10 ms (two fsyncs): up to 8 more answers at risk beside 64 calls, and 5% more labels a second.
+
+All waiting is here: for a place, for the minute's share, for money, after a 429 and before another try. When something says
+stop, no further call begins, and those under way are awaited and kept.
 """
 
 from __future__ import annotations
@@ -43,6 +46,8 @@ from filters.spec import Filter
 T = TypeVar("T")
 
 CONCURRENCY: Final = 64
+SPARE: Final = 8  # one more article in hand for so many calls, while answers are on their way to the store …
+WORTH_HIDING: Final = 0.1  # … where a call takes at least so many seconds
 TRIES: Final = 5  # calls without a reply that make one failed attempt
 PAUSE: Final = 0.25  # seconds before the second try; doubles, up to LONGEST_PAUSE
 LONGEST_PAUSE: Final = 8.0
@@ -76,6 +81,7 @@ class Engine:
         self._extra_bytes = EXTRA_BYTES + len(canonical_json(reply_schema(flt)))
         self._output = spec.maxOutputTokens + max(0, spec.thinkingBudget or 0)
         self._error: BaseException | None = None
+        self._done = False
         self._stopping = asyncio.Event()
         self._limited_in_a_row, self._resume_at = 0, float("-inf")
 
@@ -93,7 +99,9 @@ class Engine:
         if self.tally.collapsed:
             raise self._collapsed()
         feed = iter(articles)
+        spare = self.concurrency // SPARE
         tasks = [asyncio.create_task(self._work(feed)) for _ in range(self.concurrency)]
+        tasks += [asyncio.create_task(self._work_aside(feed)) for _ in range(spare)]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -105,15 +113,27 @@ class Engine:
             raise self._error
 
     async def _work(self, feed: Iterator[Article]) -> None:
+        while not self._stopping.is_set() and (article := next(feed, None)):
+            await self._kept(article)
+        self._done = True
+
+    async def _kept(self, article: Article) -> None:
         try:
-            for article in feed:
-                if self._stopping.is_set():
-                    return
-                await self._settle(article)
+            await self._settle(article)
         except _Halt:
             return
         except Exception as error:
             self._stop(error)
+
+    async def _work_aside(self, feed: Iterator[Article]) -> None:
+        """Makes a call while another worker waits for the store; only where a call takes so long that this is a share of it."""
+        while not self._done and not self._stopping.is_set():
+            if self.slots.usual < WORTH_HIDING:
+                await asyncio.sleep(WORTH_HIDING)
+            elif article := next(feed, None):
+                await self._kept(article)
+            else:
+                self._done = True
 
     def _stop(self, error: BaseException) -> None:
         self._error = self._error or error
@@ -280,8 +300,8 @@ class Engine:
 
     def _collapsed(self) -> Stopped:
         tally = self.tally
-        return Stopped(f"stopped: {tally.dead} of {tally.answered + tally.dead} articles failed {ATTEMPTS} attempts, most often "
-                       f"because {tally.reason()} (oracle {self.flt.spec.oracle.model})",
+        return Stopped(f"stopped: {tally.dead} of {tally.dead + tally.answered} articles failed {ATTEMPTS} attempts, most "
+                       f"often because {tally.reason()} (oracle {self.flt.spec.oracle.model})",
                        mend=f"mend oracle or rubric and start again, with --retry-dead if the rubric is the same; the "
                             f"{tally.answered} labels so far are kept")
 

@@ -10,43 +10,62 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from components.articles import Article
 
-PATTERNS: Final = (
-    r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:\w+\s+){0,3}(?:instructions?|prompts?|rules|rubric|guidelines|above)\b",
-    r"\b(?:negeer|vergeet)\s+(?:\w+\s+){0,3}(?:instructies?|opdracht\w*|regels|prompt)\b",
-    r"\b(?:system|developer)\s+(?:prompt|message|instruction)s?\b|<\|?(?:im_start|im_end|system|endoftext)\|?>|\[/?INST\]",
-    r"\b(?:note|message|instructions?|attention|important)\s*(?:to|for|:)?\s*(?:the\s+|all\s+|any\s+)?(?:ai|llm|gpt|chatgpt|gemini|"
-    r"language models?|assessors?|evaluators?|raters?|graders?|scoring models?|assistants?)\b",
-    r"\byou are (?:now )?(?:an?|the) (?:\w+\s+){0,2}(?:ai|assistant|language model|assessor|chatbot|evaluator)\b",
-    r"\b(?:score|rate|grade|assign|give|beoordeel|geef)\s+(?:\w+\s+){0,5}(?:a\s+|an?\s+)?(?:10|ten|tien|maximum|highest|perfect|hoogste)"
-    r"(?:\s+(?:on|for|out|in|op|voor|score|points|punten)\b|\s*/\s*10\b)",
-    r"\b(?:set|make|put)\s+(?:all|every|each)\s+(?:\w+\s+){0,2}(?:scores?|dimensions?|values?)\b",
-    r"\b(?:reply|respond|answer|output|antwoord)\s+(?:only|just|exactly|solely|alleen|uitsluitend)?\s*(?:with|using|in|met)\s+"
-    r"(?:\w+\s+){0,3}(?:json|the (?:word|text|following|string)|exactly|format)",
-    r"\b(?:include|copy|repeat|append|insert|echo|print|neem|herhaal|kopieer)\s+(?:\w+\s+){0,5}(?:marker|code|token|phrase|string|"
-    r"word|password|text|woord)\b[^.\n]{0,80}\b(?:reply|response|answer|output|json|reasoning|antwoord)\b",
-    r"\b(?:in|to|into)\s+your\s+(?:reply|response|answer|output|json|reasoning)\b",
-    r"[\"'{]\s*(?:reasoning|scores?)\s*[\"']?\s*:\s*[\"{\d]",
+MODELS = r"(?:ai|llm|gpt|chatgpt|gemini|language models?|assessors?|evaluators?|raters?|graders?|scoring models?|assistants?)"
+# Words one of which must occur, looked for first (20 times as fast), then the pattern.
+PATTERNS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
+    (("ignore", "disregard", "forget", "override", "bypass"),
+     r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:\w+\s+){0,3}(?:instructions?|prompts?|rules|rubric|guidelines|above)\b"),
+    (("negeer", "vergeet"), r"\b(?:negeer|vergeet)\s+(?:\w+\s+){0,3}(?:instructies?|opdracht\w*|regels|prompt)\b"),
+    (("system", "developer", "im_start", "im_end", "endoftext", "inst]"),
+     r"\b(?:system|developer)\s+(?:prompt|message|instruction)s?\b|<\|?(?:im_start|im_end|system|endoftext)\|?>|\[/?INST\]"),
+    (("note", "message", "instruction", "attention", "important"),
+     rf"\b(?:note|message|instructions?|attention|important)\s*(?:to|for|:)\s*(?:the\s+|all\s+|any\s+)?{MODELS}\b"),
+    (("you are",),
+     r"\byou are (?:now )?(?:an?|the) (?:\w+\s+){0,2}(?:ai|assistant|language model|assessor|chatbot|evaluator)\b"),
+    (("score", "rate", "grade", "assign", "give", "beoordeel", "geef"),
+     r"\b(?:score|rate|grade|assign|give|beoordeel|geef)\s+(?:\w+\s+){0,5}(?:10|ten|tien|maximum|highest|perfect|hoogste)"
+     r"(?:\s+(?:on|for|out|in|op|voor|score|points|punten)\b|\s*/\s*10\b)"),
+    (("score", "dimension", "value"),
+     r"\b(?:set|make|put)\s+(?:all|every|each)\s+(?:\w+\s+){0,2}(?:scores?|dimensions?|values?)\b"),
+    (("json", "exactly", "format", "the word", "the text", "following", "string"),
+     r"\b(?:reply|respond|answer|output|antwoord)\s+(?:(?:only|just|exactly|solely|alleen|uitsluitend)\s+)?(?:with|using|in|met)\s+"
+     r"(?:\w+\s+){0,3}(?:json|the (?:word|text|following|string)|exactly|format)"),
+    (("reply", "response", "answer", "output", "json", "reasoning", "antwoord"),
+     r"\b(?:include|copy|repeat|append|insert|echo|print|neem|herhaal|kopieer)\s+(?:\w+\s+){0,5}(?:marker|code|token|phrase|string|"
+     r"word|password|text|woord)\b[^.\n]{0,80}\b(?:reply|response|answer|output|json|reasoning|antwoord)\b"),
+    (("your reply", "your response", "your answer", "your output", "your json", "your reasoning"),
+     r"\b(?:in|to|into)\s+your\s+(?:reply|response|answer|output|json|reasoning)\b"),
+    (("reasoning", "score"), r"[\"'{]\s*(?:reasoning|scores?)\s*[\"']?\s*:\s*[\"{\d]"),
 )
-ORDER: Final = re.compile("|".join(f"(?:{pattern})" for pattern in PATTERNS), re.IGNORECASE)
+COMPILED: Final = [(words, re.compile(pattern, re.IGNORECASE)) for words, pattern in PATTERNS]
 MARKER: Final = re.compile(r"[\"'“‘«`]([^\"'”’»`\n]{5,80})[\"'”’»`]|\b([A-Z0-9]{2,}(?:[-_][A-Z0-9]+)+|[A-Z]+[0-9]+[A-Z0-9]*)\b")
 LOOKED_AT: Final = 40_000  # characters: more than the oracle is shown
 
 
+def _found(article: Article) -> Iterator[tuple[str, re.Match[str]]]:
+    text = f"{article.title}\n{article.content[:LOOKED_AT]}"
+    low = text.lower()
+    for words, pattern in COMPILED:
+        if any(word in low for word in words):
+            for match in pattern.finditer(text):
+                yield text, match
+
+
 def orders(article: Article) -> list[str]:
     """The places where the article gives orders; empty for one that does not."""
-    text = f"{article.title}\n{article.content[:LOOKED_AT]}"
-    return [" ".join(match[0].split())[:120] for match in ORDER.finditer(text)][:20]
+    return [" ".join(match[0].split())[:120] for _, match in islice(_found(article), 20)]
 
 
 def markers(article: Article) -> set[str]:
     """What stands in quotes or capitals in the sentences that give orders: what a reply that obeys might copy."""
-    text = f"{article.title}\n{article.content[:LOOKED_AT]}"
     found = set()
-    for match in ORDER.finditer(text):
+    for text, match in _found(article):
         around = text[max(0, match.start() - 120) : match.end() + 160]
         found |= {one[1] or one[2] for one in MARKER.finditer(around)}
     return {marker for marker in found if len(marker) >= 5}

@@ -31,7 +31,7 @@ class Slots:
         self._clock, self._waiting = clock, deque[asyncio.Future[None]]()
         self._cut_at = float("-inf")
         self._latencies: list[float] = []
-        self._usual = float("inf")
+        self.usual = 0.0
 
     async def acquire(self) -> float:
         """Returns when a place is free: the time at which the call begins."""
@@ -59,8 +59,9 @@ class Slots:
         self._latencies.append(self._clock() - began)
         if len(self._latencies) >= max(ROUND, self.limit):
             now, self._latencies = median(self._latencies), []
-            self._usual = min(self._usual * 1.02, now)  # a service that has become slower for good is the new normal
-            if now > SLOW * self._usual:
+            # Slowly upwards: a service that has become slower for good is the new normal.
+            self.usual = now if not self.usual else min(self.usual * 1.02, now)
+            if now > SLOW * self.usual:
                 self._cut(began, CUT_SLOW)
         self._wake()
 
