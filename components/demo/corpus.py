@@ -15,19 +15,19 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from components.demo.bank import DIMENSIONS, LEVELS, Bank, Outlet, bank, outlets
+from components.demo.bank import DIMENSIONS, Bank, Outlet, bank, outlets
 from components.demo.grammar import Slot, Template, capital, indefinite, pick, render
-from components.demo.latent import CENTRE, ECONOMICS, ENVIRONMENT, PERFORMANCE, READINESS, State, draw_state, fill
+from components.demo.latent import CENTRE, PERFORMANCE, READINESS, SIDE, SIDES, State, conclude, draw_state, nearest
 
 COPY_RATE, CONSENT_RATE, OFF_TOPIC_RATE, PROMO_RATE = 0.027, 0.04, 0.15, 0.05
 # How a level is put into words other than plainly: share, and the levels of the clause that is denied or claimed.
-DENIED = {1: (0.30, (7, 9)), 7: (0.22, (1, 3)), 3: (0.05, (7, 9)), 5: (0.0, ()), 9: (0.0, ())}
-CLAIMED = 0.25
-HALF_TRUE = 0.15
-TURN_DOWN, TURN_UP = 0.08, 0.08
-GIST = 0.85
-GIST_AT = {1: 1.5, 3: 3.0, 5: 4.4, 7: 5.8, 9: 7.2}
-WEIGHTS = (0.15, 0.15, 0.20, 0.30, 0.10, 0.10)
+DENIED = {1: (0.14, (7, 9)), 7: (0.10, (1, 3)), 3: (0.0, ()), 5: (0.0, ()), 9: (0.0, ())}
+CLAIMED = 0.20
+HALF_TRUE = 0.12
+TURN_DOWN, TURN_UP = 0.05, 0.05
+GIST, PAIRED = 0.96, 0.35
+# Shares of articles that tell of two, three, four or five dimensions; good work is described at more length.
+TOLD, STAR_TOLD = (0.22, 0.42, 0.26, 0.10), (0.0, 0.3, 0.45, 0.25)
 _DAY_ONE = date(2023, 1, 2)
 
 
@@ -147,13 +147,13 @@ def _fact(
         return writer.frame("before", writer.clause(dimension, level)), CENTRE[level]
     if chance < denied:
         text = writer.frame("deny", writer.clause(dimension, pick(rng, opposite), pronoun))
-        centre = 1.5 if level < 5 else 6.5
+        centre = 1.7 if level < 5 else 6.2
     elif level == 3 and chance < denied + CLAIMED:
         text = writer.frame("claim", writer.clause(dimension, pick(rng, (7, 9)), pronoun))
-        centre = 3.0
+        centre = 2.9
     elif level == 5 and chance < HALF_TRUE:
         text = writer.frame("mixed", writer.clause(dimension, pick(rng, (7, 9)), pronoun))
-        centre = 4.7
+        centre = 4.5
     else:
         text = writer.frame("affirm", writer.clause(dimension, level, pronoun))
         centre = CENTRE[level]
@@ -173,27 +173,27 @@ def _joined(writer: _Writer, text: str, score: float, before: float | None) -> s
     return f"{writer.frame('connective_turn' if turn else 'connective_same')} {text}"
 
 
-def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], dict[str, float]]:
+def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], dict[str, float], dict[str, float]]:
+    """Sentences, the score told by dimension, and where each side (works, world) stands in the end."""
     rng = writer.rng
-    # What works and what it does to the environment is told of nearly always, the rest as it comes.
-    told = [name for name in (READINESS, ENVIRONMENT) if rng.random() < 0.85]
-    rest = [name for name in DIMENSIONS if name not in told]
-    told += rng.sample(rest, rng.choices((1, 2, 3, 4), (0.22, 0.38, 0.28, 0.12))[0])
-    rng.shuffle(told)
+    told = rng.sample(DIMENSIONS, rng.choices((2, 3, 4, 5), STAR_TOLD if state.archetype == "star" else TOLD)[0])
     levels = {dimension: state.level(dimension) for dimension in told}
     turn = ""
+    sides = {side: sum(state.latent[name] for name in names) / len(names) for side, names in SIDES.items()}
     if not promo and READINESS in told:
         if levels[READINESS] >= 7 and rng.random() < TURN_DOWN:
             turn = "turn_down"
+            sides = {"works": 1.0, "world": 0.6 * sides["world"]}
         elif levels[READINESS] >= 5 and rng.random() < TURN_UP:
             turn = "turn_up"
+            sides["works"] = max(6.6, sides["works"])
             told.sort(key=lambda dimension: dimension not in (READINESS, PERFORMANCE))
             levels |= {name: pick(rng, (1, 3)) for name in (READINESS, PERFORMANCE) if name in levels}
     sentences: list[Sentence] = []
     scores: dict[str, float] = {}
     before: float | None = None
-    others = rng.choices((0, 1, 2), (0.74, 0.23, 0.03))[0] if not promo else 0
-    slots = set(rng.sample(range(1, len(told) + 1), others))
+    others = rng.choices((0, 1), (0.85, 0.15))[0] if not promo else 0
+    slots = set(rng.sample(range(1, len(told) + 1), min(others, len(told) - 1)))
     for position, dimension in enumerate(told):
         if turn == "turn_up" and dimension not in (READINESS, PERFORMANCE):
             _turn_up(writer, sentences, scores)
@@ -205,7 +205,7 @@ def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], 
             sentences.append(Sentence(writer.frame("other", writer.other_clause(about, far)), "other"))
             before = None
         if promo:
-            score = 3.0 if levels[dimension] >= 3 else 1.8
+            score = 2.8
             praise = writer.clause(dimension, pick(rng, (7, 9)))
             text = writer.frame("claim", praise) if rng.random() < 0.25 else f"{praise}."
         else:
@@ -217,17 +217,30 @@ def _facts(writer: _Writer, state: State, promo: bool) -> tuple[list[Sentence], 
     if turn == "turn_down":
         sentences.append(Sentence(writer.frame("turn_down"), "fact"))
         # Gone is gone: what it did well, it does no longer.
-        scores = {dimension: 0.6 * score for dimension, score in scores.items()}
-        scores[READINESS] = 1.6
-        for name in (PERFORMANCE, ECONOMICS):
-            if name in scores:
-                scores[name] = min(scores[name], 2.2)
-    return sentences, scores
+        scores = {name: min(1.6, score) if SIDE[name] == "works" else 0.6 * score for name, score in scores.items()}
+    return sentences, scores, sides
+
+
+def _gist(writer: _Writer, sides: dict[str, float]) -> tuple[list[Sentence], dict[str, float]]:
+    """One or two sentences that sum up both sides, and what a reader takes from them."""
+    rng = writer.rng
+    levels = {side: nearest(value) for side, value in sides.items()}
+    scores = {side: CENTRE[level] for side, level in levels.items()}
+    if rng.random() < PAIRED:
+        for side, level in levels.items():
+            phrase = writer.fill(pick(rng, writer.bank.frames[f"{side}_side"]))
+            writer.fixed[side] = writer.fill(pick(rng, writer.bank.frames[f"grade{level}"]))
+            writer.fixed[f"{side}_side"], writer.fixed[f"{side}_side_cap"] = phrase, capital(phrase)
+        texts = [writer.frame("pair")]
+    else:
+        texts = [writer.frame(f"{side}{level}") for side, level in levels.items()]
+        rng.shuffle(texts)
+    return [Sentence(capital(text), "gist") for text in texts], scores
 
 
 def _turn_up(writer: _Writer, sentences: list[Sentence], scores: dict[str, float]) -> None:
     sentences.append(Sentence(writer.frame("turn_up"), "fact"))
-    scores.update({name: 7.0 for name in (READINESS, PERFORMANCE) if name in scores})
+    scores.update({name: 6.6 for name in (READINESS, PERFORMANCE) if name in scores})
 
 
 def _length(writer: _Writer, sentences: list[Sentence]) -> None:
@@ -259,19 +272,16 @@ def _title(writer: _Writer, mean: float) -> str:
 
 def _news(writer: _Writer, promo: bool) -> tuple[str, list[Sentence], dict[str, float]]:
     state = draw_state(writer.rng, writer.outlet.tilt)
-    facts, scores = _facts(writer, state, promo)
-    reference = fill(scores)
-    lead = "promo" if promo else "lead"
-    sentences = [Sentence(capital(writer.frame(lead)), "lead"), *facts]
+    facts, told, sides = _facts(writer, state, promo)
+    gist, summary = _gist(writer, sides) if not promo and writer.rng.random() < GIST else ([], {})
+    reference = conclude(told, summary)
+    lead = Sentence(capital(writer.frame("promo" if promo else "lead")), "lead")
+    sentences = [lead, *gist, *facts] if writer.rng.random() < 0.7 else [lead, *facts, *gist]
     if promo:
+        reference = dict.fromkeys(DIMENSIONS, 2.8)
         sentences.append(Sentence(capital(writer.frame("promo_close")), "closing"))
         title = capital(writer.frame("title_up"))
     else:
-        mean = sum(weight * reference[name] for name, weight in zip(DIMENSIONS, WEIGHTS, strict=True))
-        if writer.rng.random() < GIST:
-            level = min(LEVELS, key=lambda level: abs(GIST_AT[level] - mean))
-            where = 1 if writer.rng.random() < 0.6 else len(sentences)
-            sentences.insert(where, Sentence(capital(writer.frame(f"gist{level}")), "gist"))
         _length(writer, sentences)
         title = _title(writer, sum(reference.values()) / len(reference))
     return title, sentences, reference
