@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
@@ -77,10 +77,8 @@ class _Writer:
         self.outlet = outlet
         self.bank: Bank = bank(outlet.language)
         self.used: set[int] = set()
-        stream = self.bank
-        topic = pick(rng, stream.topics)
-        firms = rng.sample(stream.firms, 2)
-        towns = rng.sample(stream.towns, 2)
+        topic = pick(rng, self.bank.topics)
+        firms, towns = rng.sample(self.bank.firms, 2), rng.sample(self.bank.towns, 2)
         self.fixed: dict[str, str] = {
             **topic["fixed"],
             **pick(rng, topic["variants"]),
@@ -94,7 +92,7 @@ class _Writer:
             "outlet": outlet.name,
         }
         if "serves" in topic["fixed"]:
-            self.fixed["serves"] = render(topic["fixed"]["serves"], rng, {}, stream.pools)
+            self.fixed["serves"] = render(topic["fixed"]["serves"], rng, {}, self.bank.pools)
 
     def fresh(self, options: tuple[Template, ...]) -> Template:
         """A template not yet used in this article, as long as there is one."""
@@ -391,7 +389,7 @@ def generate(n: int = 1500, seed: int = 7) -> Iterator[DemoArticle]:
         )
         if planted == "news":
             recent.append(_Draft(article, outlet, sentences, town))
-        yield replace(article)
+        yield article
 
 
 def _kind(chance: float) -> str:

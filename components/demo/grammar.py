@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 _PIECE = re.compile(r"\{(\w+)\}|\[([^\[\]]+)\]")
-_ARTICLE = re.compile(r"\b([Aa]) (?=[aeio](?!ne\b))")
+_ARTICLE = re.compile(r"\b([Aa]) (?=[aei]|o(?!ne\b)|u(?:tter|n[^i]))")
 
 
 class Slot(NamedTuple):
@@ -50,7 +50,7 @@ def slots(template: Template) -> set[str]:
     for part in template:
         if isinstance(part, Slot):
             names.add(part.name)
-        elif isinstance(part, tuple):
+        elif not isinstance(part, str):
             for option in part:
                 names |= slots(option)
     return names

@@ -14,7 +14,13 @@ from components.demo.corpus import DemoArticle, generate
 from components.demo.grammar import Slot, Template, capital, compile_template, indefinite, render, slots
 from components.demo.latent import CENTRE, conclude, draw_state, nearest
 
-REAL_NAMES = ["Tesla", "Siemens", "Shell", "Exxon", "Chevron", "Vestas", "Orsted", "Ørsted", "Vattenfall", "Enel", "Iberdrola", "Equinor", "TotalEnergies", "Philips", "ASML", "Google", "Microsoft", "Amazon", "Apple", "Samsung", "Nvidia", "OpenAI", "Anthropic", "Meta", "Huawei", "Sony", "Intel", "Guardian", "Reuters", "Bloomberg", "Times", "Telegraaf", "Volkskrant", "NRC", "Trouw", "Economist", "Spiegel", "Ajax", "Feyenoord", "Arsenal", "Bitcoin", "Ikea", "Unilever", "Climeworks", "Northvolt"]
+REAL_NAMES = [
+    "Tesla", "Siemens", "Shell", "Exxon", "Chevron", "Vestas", "Orsted", "Ørsted", "Vattenfall", "Enel",
+    "Iberdrola", "Equinor", "TotalEnergies", "Philips", "ASML", "Google", "Microsoft", "Amazon", "Apple",
+    "Samsung", "Nvidia", "OpenAI", "Anthropic", "Meta", "Huawei", "Sony", "Intel", "Guardian", "Reuters",
+    "Bloomberg", "Times", "Telegraaf", "Volkskrant", "NRC", "Trouw", "Economist", "Spiegel", "Ajax",
+    "Feyenoord", "Arsenal", "Bitcoin", "Ikea", "Unilever", "Climeworks", "Northvolt",
+]  # fmt: skip
 CONTEXT = {"S": "the plant", "c": "the plant works", "C": "The plant works", "A": "the inspector", "A_cap": "The inspector"}
 
 
@@ -268,6 +274,7 @@ def test_unknown_slot_is_an_error() -> None:
 
 def test_small_helpers() -> None:
     assert indefinite("a old mill, a one-off, A electrolyser") == "an old mill, a one-off, An electrolyser"
+    assert indefinite("a utter failure, a unit, a university") == "an utter failure, a unit, a university"
     assert capital('"quoted') == '"Quoted'
     assert capital("") == ""
 
