@@ -120,7 +120,7 @@ def _summary(record: StepRecord) -> dict[str, Any]:
     """Of a record that was there already nothing was asked or paid."""
     facts, outputs = record.facts, record.outputs
     ran = {"cached": outputs["rows"], "calls": 0, "usd": 0.0, "reused": True} if record.reused else {
-        key: facts.get(key, 0) for key in ("cached", "calls", "usd", "usd_total", "limited", "unknown", "tokens", "lost_calls")
+        key: facts.get(key, 0) for key in ("cached", "calls", "usd", "usd_total", "limited", "unknown", "tokens", "per_second")
     } | {"reused": False}
     return {"labeled": outputs["rows"], "dead": outputs["dead"], "rejected": outputs["rejected"], **ran,
             "label_set": outputs["label_set"]}

@@ -27,8 +27,8 @@ WORDS_THAT_COUNT: Final = 50
 class Tally:
     """What one run has done.
 
-    asked: articles settled in this run. dead: dead letters, those remembered included. calls: requests sent; of these, limited
-    were turned away (429) and unknown never answered, at a cost of `unknown_usd` at most. usage, usd: what was billed.
+    asked: articles settled in this run, in `seconds`. dead: dead letters, those remembered included. calls: requests sent; of
+    these, limited were turned away (429) and unknown never answered, at a cost of `unknown_usd` at most. usage, usd: as billed.
     """
 
     total: int
@@ -43,6 +43,7 @@ class Tally:
     usage: Usage = NOTHING
     usd: float = 0.0
     unknown_usd: float = 0.0
+    seconds: float = 0.0
     reasons: Counter[str] = field(default_factory=Counter)
     versions: Counter[str] = field(default_factory=Counter)
 

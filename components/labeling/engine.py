@@ -99,7 +99,7 @@ class Engine:
         if self.tally.collapsed:
             raise self._collapsed()
         feed = iter(articles)
-        spare = self.concurrency // SPARE
+        spare, began = self.concurrency // SPARE, self._clock()
         tasks = [asyncio.create_task(self._work(feed)) for _ in range(self.concurrency)]
         tasks += [asyncio.create_task(self._work_aside(feed)) for _ in range(spare)]
         try:
@@ -109,6 +109,7 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.journal.settle()
+            self.tally.seconds = self._clock() - began
         if self._error is not None:
             raise self._error
 

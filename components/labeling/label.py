@@ -204,6 +204,7 @@ class _Labeling:
                 "unknown": tally.unknown, "repaired": tally.repaired, "usd": round(tally.usd, 6),
                 "usd_total": round(self.journal.usd, 6), "tokens": [tally.usage.input_tokens, tally.usage.cached_tokens,
                                                                    tally.usage.output_tokens],
+                "per_second": round(tally.asked / tally.seconds, 2) if tally.seconds else 0.0,
                 "versions": dict(sorted(tally.versions.items())), "labeled": tally.answered, "dead": tally.dead}
 
     def _finish(self, cached: int, waived: str | None) -> Outcome:
