@@ -53,8 +53,8 @@ def by_examples(flt: Filter, examples: Sequence[Article], store: Store | None = 
     """How far an article lies from the pool's middle toward the examples', by the base model's mean over tokens.
 
     Similarity to the nearest example finds what is written alike, a cookie notice included; the direction from the pool's
-    middle to the examples' finds what they have in common: where a tier is 7% of the corpus, it made 24% of those drawn, nearness 11%
-    (README.md). InputError without examples.
+    middle to the examples' finds what they have in common: where a tier is 7% of the corpus, it made 24% of
+    those drawn, nearness 11% (README.md). InputError without examples.
     """
     if not examples:
         raise InputError("there are no examples", where="--examples", mend="give a file of three or more articles")

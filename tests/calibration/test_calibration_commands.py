@@ -53,10 +53,18 @@ def test_a_page_without_marks_waits(demo: Path, tmp_path: Path) -> None:
         distillery(demo, tmp_path, "calibrate", "--marks", str(tmp_path / "marks.json"))
 
 
-def test_labels_need_the_calibration(demo: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="900 articles would be labelled, but this rubric is not calibrated"):
+def test_a_calibration_that_failed_stops_even_recorded_replies(demo: Path, tmp_path: Path) -> None:
+    """Recorded replies cost nothing and need no calibration; one that says FAIL is heeded all the same."""
+    articles = [json.loads(line) for line in (demo / "articles.jsonl").read_text().splitlines()]
+    wrong = {row["id"]: "off" if sum(row["reference"].values()) > 30 else "on" for row in articles}
+    (tmp_path / "wrong.json").write_text(json.dumps(wrong))
+    marks = ("--marks", str(tmp_path / "wrong.json"), "--out", str(tmp_path / "review.html"))
+    failed = distillery(demo, tmp_path, "calibrate", *marks)
+    assert failed.exit_code == 3
+    assert "on-topic articles scored below 5" in failed.stdout
+    with pytest.raises(InputError, match="900 articles would be labelled, but the calibration .* says FAIL"):
         distillery(demo, tmp_path, "label")
-    assert distillery(demo, tmp_path, "calibrate", "--marks", "reference", "--out", str(tmp_path / "r.html")).exit_code == 0
+    assert distillery(demo, tmp_path, "calibrate", "--marks", "reference", *marks[2:]).exit_code == 0
     assert distillery(demo, tmp_path, "label").exit_code == 0
 
 
