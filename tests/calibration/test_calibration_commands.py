@@ -62,7 +62,7 @@ def test_a_calibration_that_failed_stops_even_recorded_replies(demo: Path, tmp_p
     failed = distillery(demo, tmp_path, "calibrate", *marks)
     assert failed.exit_code == 3
     assert "on-topic articles scored below 5" in failed.stdout
-    with pytest.raises(InputError, match="900 articles would be labelled, but the calibration .* says FAIL"):
+    with pytest.raises(InputError, match=r"900 articles would be labelled, but the calibration .* says FAIL"):
         distillery(demo, tmp_path, "label")
     assert distillery(demo, tmp_path, "calibrate", "--marks", "reference", *marks[2:]).exit_code == 0
     assert distillery(demo, tmp_path, "label").exit_code == 0
