@@ -129,6 +129,6 @@ def test_beside_distilabel(tmp_path: Path) -> None:
         theirs, their_memory, _ = measured([python, "-c", THEIRS, url, str(prompts), str(concurrency)], HOME=str(tmp_path))
         counters = json.load(urlopen(url.removesuffix("/v1") + "/counters"))
         assert counters["paid"] == n
-    print(f"\n{n:,} articles, {concurrency} at once: {seconds:.1f} s, {memory} MB; distilabel {theirs:.1f} s, {their_memory} MB")
+    print(f"\n{n:,} articles, {concurrency} at once: {seconds:.1f} s, {memory} MB; theirs {theirs:.1f} s, {their_memory} MB")
     assert seconds < theirs
     assert memory < their_memory

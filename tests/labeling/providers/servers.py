@@ -20,7 +20,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -205,7 +205,7 @@ class Server:
 
     async def respond(self, request: HttpRequest) -> HttpResponse:
         if request.path == "/counters":
-            return HttpResponse(body=asdict(self.counters))
+            return HttpResponse(body=vars(self.counters))
         return await self.answer(request)
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
