@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.progress import Progress, quiet
 from components.store import Digest, NotFound, Store, canonical_json, digest_bytes
-from components.student.base import Base, Kind, resolve_base
+from components.student.base import Base, resolve_base
 from components.student.calibration import Calibration
 from components.student.golden import GOLDEN
 from components.student.tokens import Preprocessing, Tokenizing
@@ -92,6 +92,21 @@ class _CalibrationFile(_Strict):
 class _GoldenFile(_Strict):
     texts: list[list[str]] = Field(min_length=1, max_length=64)
     raw: list[list[Finite]] = Field(min_length=1, max_length=64)
+
+
+class _Epoch(_Strict):
+    epoch: int
+    train_loss: Finite
+    validation_mae: Finite
+    validation_rmse: Finite
+    learning_rate: Finite
+    steps: int
+    tokens: int
+
+
+class _HistoryFile(_Strict):
+    epochs: list[_Epoch] = Field(max_length=1000)
+    best_epoch: int
 
 
 def adapter_config(facts: StudentFacts, suffixes: Sequence[str]) -> dict[str, Any]:
@@ -298,10 +313,11 @@ def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filt
     shapes = {len(text) for text in golden.texts}, {len(row) for row in golden.raw}
     if len(golden.texts) != len(golden.raw) or shapes != ({2}, {len(names)}):
         raise InputError("its texts and predictions don't match the dimensions", where=f"{where}/golden.json", mend=MEND)
-    history = _json(files["training_history.json"], f"{where}/training_history.json")
+    history: _HistoryFile = _parse(_HistoryFile, files["training_history.json"], f"{where}/training_history.json")
     calibration = Calibration(found.kept, knots, found.validation_mae_raw, found.validation_mae_calibrated)
     texts = [(title, content) for title, content in golden.texts]
-    return Student(facts, base, tensors, calibration, (texts, np.array(golden.raw, dtype=np.float64)), history, device)
+    return Student(facts, base, tensors, calibration, (texts, np.array(golden.raw, dtype=np.float64)),
+                   history.model_dump(), device)
 
 
 def check_dimensions(facts: StudentFacts, flt: Filter, where: str) -> None:
@@ -354,8 +370,3 @@ def _check_header(data: bytes, shapes: Mapping[str, tuple[int, int]], where: str
 def training_facts(training: Training, precision: str) -> dict[str, Any]:
     """The training section as it was resolved; `precision` is what "auto" came to."""
     return training.model_dump() | {"precision": precision}
-
-
-__all__ = [
-    "FILES", "Kind", "Student", "StudentFacts", "check_dimensions", "check_golden", "load_bundle", "open_bundle", "save_bundle",
-]

@@ -43,7 +43,8 @@ def make_student() -> Callable[[Path], Student]:
             training={"epochs": 1, "precision": "fp32"}, split="0" * 64, trainable_parameters=1, train_mae=0.5,
             validation_mae=0.6, label_variance=4.0, steps=1, tokens=1, alarms=[])
         curves = [([0.0, 5.0, 10.0], [1.0, 5.0, 9.0])] * 3
-        student = Student(facts, base, tensors, Calibration(True, curves, 0.6, 0.5), ([], np.zeros((0, 3))), {"epochs": []})
+        history = {"epochs": [], "best_epoch": 0}
+        student = Student(facts, base, tensors, Calibration(True, curves, 0.6, 0.5), ([], np.zeros((0, 3))), history)
         student.golden = (golden_texts(), student.predict(golden_texts()))
         return student
     return make

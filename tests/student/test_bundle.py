@@ -166,6 +166,7 @@ def changed(files: dict[str, bytes], name: str, change: Callable[[dict[str, Any]
     ("calibration.json", lambda c: c["dimensions"].pop("cost"), "one for each dimension"),
     ("calibration.json", lambda c: c["dimensions"]["cost"].update(x=[5.0, 0.0, 10.0]), "rising in x"),
     ("calibration.json", lambda c: c["dimensions"]["cost"].update(y=[5.0, 0.0, 11.0]), "less than or equal to 10"),
+    ("training_history.json", lambda c: c.update(note="x"), "note: Extra inputs"),
     ("golden.json", lambda c: c["raw"].pop(), "match the dimensions"),
 ])
 def test_altered_json_is_refused(files: dict[str, bytes], tmp_path: Path, name: str,

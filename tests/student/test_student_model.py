@@ -202,7 +202,8 @@ def test_attention_by_article_is_attention(tiny_encoder: Path, tiny_decoder: Pat
         model.zero_grad()
         out = model(*ids_lengths)
         out.square().sum().backward()
-        return [out.detach(), *(parameter.grad.clone() for parameter in trainable(model).values() if parameter.grad is not None)]
+        grads = [parameter.grad for parameter in trainable(model).values()]
+        return [out.detach(), *(grad.clone() for grad in grads if grad is not None)]
 
     plain = gradients()
     assert attend_by_article(model.body)
