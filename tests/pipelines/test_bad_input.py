@@ -149,7 +149,7 @@ def test_one_bad_row_may_be_left_out(command: Command, tmp_path: Path) -> None:
     assert "--max-rejects" in one_line(command("label", flt, "--labels", labels))
     done = command("label", flt, "--labels", labels, "--max-rejects", "5%", "--json")
     assert done.code == 0, done.err
-    assert json.loads(done.out)["label"]["rows"] == 39
+    assert json.loads(done.out)["labeled"] == 39
 
 
 def empty(path: Path) -> None:
