@@ -9,6 +9,7 @@ uses, so what is selected is what is served. Everything that decides the result 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -113,6 +114,7 @@ def fit_head(model: StudentModel, tokens: Tokens, labels: Tensor, budget: int, s
 @contextmanager
 def deterministic() -> Iterator[None]:
     """Deterministic kernels where torch has them, without the cost of filling fresh memory; warns where it has none."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the GPU library starts
     settings: Any = torch.utils.deterministic
     fills, before = settings.fill_uninitialized_memory, torch.are_deterministic_algorithms_enabled()
     settings.fill_uninitialized_memory = False
