@@ -58,9 +58,13 @@ def load_split(store: Store, digest: str, *, expected_test: str | None = None) -
     train, validation, test = (read_frame(folder.read(name)) for name in FILES.values())
     found = test_digest(test)
     if found != folder.meta.get("test") or digest_json(sorted(test["article"])) != folder.meta.get("frozen"):
-        raise StoreError(f"the test part ({found[:12]}…) is not the frozen one", where=folder.where,
-                         mend="redo the split from its label set")
+        raise StoreError(
+            f"the test part ({found[:12]}…) is not the frozen one", where=folder.where, mend="redo the split from its label set"
+        )
     if expected_test is not None and found != expected_test:
-        raise InputError(f"test set {found[:12]}… is other than the frozen one, {expected_test[:12]}…",
-                         where=folder.where, mend="judge on the split that the verdict or benchmark names")
+        raise InputError(
+            f"test set {found[:12]}… is other than the frozen one, {expected_test[:12]}…",
+            where=folder.where,
+            mend="judge on the split that the verdict or benchmark names",
+        )
     return Split(train, validation, test, dict(folder.meta))

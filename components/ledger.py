@@ -65,8 +65,9 @@ def look_up(store: Store, step: str, inputs: dict[str, Json]) -> StepRecord | No
     return StepRecord(step, inputs, inputs_digest, found["outputs"], found["keys"], found["facts"], reused=True)
 
 
-def run_step(store: Store, step: str, inputs: dict[str, Json], work: Callable[[], Outcome], *,
-             again: bool = False) -> StepRecord:
+def run_step(
+    store: Store, step: str, inputs: dict[str, Json], work: Callable[[], Outcome], *, again: bool = False
+) -> StepRecord:
     """Reuses the record for these inputs or does the work and records it; a second writer's record is the first's.
 
     again: do the work even where there is a record.

@@ -21,9 +21,7 @@ def run_through(
     """
     from components.labeling.label import label
 
-    labelled = label(
-        store, flt, articles=articles, labels=labels, max_rejects=max_rejects, progress=reporter("label")
-    )
+    labelled = label(store, flt, articles=articles, labels=labels, max_rejects=max_rejects, progress=reporter("label"))
     records = {"label": labelled}
     if last == "label":
         return records

@@ -70,8 +70,15 @@ def select(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(opened.folder("samples", digest).read(FILE))
-    found = {"sample": digest, "n": len(sample.articles), "corpus": sample.corpus, "drawn": sample.drawn(),
-             "strata": sample.strata, "rejected": sample.rejected, "out": str(out) if out else None}
+    found = {
+        "sample": digest,
+        "n": len(sample.articles),
+        "corpus": sample.corpus,
+        "drawn": sample.drawn(),
+        "strata": sample.strata,
+        "rejected": sample.rejected,
+        "out": str(out) if out else None,
+    }
     if as_json:
         print_json(found)
         return
@@ -135,8 +142,15 @@ def calibrate(
     from components.progress import reporter
 
     opened, flt, file = _opened(filter, articles if not accept else articles or "-", store, profile, set)
-    record = work(opened, flt, articles=file, marks=absolute(marks) if marks not in ("reference", "prefilter") else marks,
-                  n=n, accept=accept, progress=reporter("calibrate"))
+    record = work(
+        opened,
+        flt,
+        articles=file,
+        marks=absolute(marks) if marks not in ("reference", "prefilter") else marks,
+        n=n,
+        accept=accept,
+        progress=reporter("calibrate"),
+    )
     outputs = record.outputs
     page = None
     if "review" in outputs:
@@ -161,8 +175,10 @@ def _figures(figures: dict[str, Any]) -> str:
     for name, sample in figures.items():
         if "off_topic_high" in sample:
             off, on = sample["off_topic_high"], sample["on_topic_low"]
-            lines.append(f"{name:<12} {sample['n']} articles: off-topic scored high {off['wrong']} of {off['n']}, "
-                         f"on-topic scored low {on['wrong']} of {on['n']}")
+            lines.append(
+                f"{name:<12} {sample['n']} articles: off-topic scored high {off['wrong']} of {off['n']}, "
+                f"on-topic scored low {on['wrong']} of {on['n']}"
+            )
     return "\n".join(lines)
 
 

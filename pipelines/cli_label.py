@@ -111,19 +111,32 @@ def label(
     if as_json:
         print_json(summary)
         return
-    print(f"{summary['labeled']:,} labelled ({summary['cached']:,} of them before), {summary['dead']:,} in dead letters, "
-          f"{summary['rejected']:,} bad rows; {summary['calls']:,} calls, ${summary['usd']:.4f}")
+    print(
+        f"{summary['labeled']:,} labelled ({summary['cached']:,} of them before), {summary['dead']:,} in dead letters, "
+        f"{summary['rejected']:,} bad rows; {summary['calls']:,} calls, ${summary['usd']:.4f}"
+    )
     print(f"label set {digest[:12]}" + (f", written to {out}" if target else ""))
 
 
 def _summary(record: StepRecord) -> dict[str, Any]:
     """Of a record that was there already nothing was asked or paid."""
     facts, outputs = record.facts, record.outputs
-    ran = {"cached": outputs["rows"], "calls": 0, "usd": 0.0, "reused": True} if record.reused else {
-        key: facts.get(key, 0) for key in ("cached", "calls", "usd", "usd_total", "limited", "unknown", "tokens", "per_second")
-    } | {"reused": False}
-    return {"labeled": outputs["rows"], "dead": outputs["dead"], "rejected": outputs["rejected"], **ran,
-            "label_set": outputs["label_set"]}
+    ran = (
+        {"cached": outputs["rows"], "calls": 0, "usd": 0.0, "reused": True}
+        if record.reused
+        else {
+            key: facts.get(key, 0)
+            for key in ("cached", "calls", "usd", "usd_total", "limited", "unknown", "tokens", "per_second")
+        }
+        | {"reused": False}
+    )
+    return {
+        "labeled": outputs["rows"],
+        "dead": outputs["dead"],
+        "rejected": outputs["rejected"],
+        **ran,
+        "label_set": outputs["label_set"],
+    }
 
 
 def _target(out: str) -> Path | None:
@@ -147,8 +160,11 @@ def _write(path: Path, store: Store, digest: Digest, dimensions: list[str]) -> N
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
             part.replace(path)
         except OSError as error:
-            raise InputError(f"can't be written: {error.strerror}", where=f"--out {path}",
-                             mend="the labels are in the store; run the same command with another --out") from error
+            raise InputError(
+                f"can't be written: {error.strerror}",
+                where=f"--out {path}",
+                mend="the labels are in the store; run the same command with another --out",
+            ) from error
         finally:
             part.unlink(missing_ok=True)
 

@@ -181,9 +181,7 @@ def plan(
 
     flt = resolve(filter, profile=profile, overrides=absolute_overrides(set))
     data = flt.spec.data
-    articles, labels = given(
-        absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels
-    )
+    articles, labels = given(absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels)
     steps = make_plan(open_store(store_uri(store), write=False), flt, articles=articles, labels=labels, max_rejects=max_rejects)
     if as_json:
         print_json({"filter": flt.name, "steps": [step.to_json() for step in steps]})
@@ -207,5 +205,3 @@ def add_to(app: typer.Typer) -> None:
     app.command()(distill)
     app.command()(plan)
     app.command()(demo)
-
-

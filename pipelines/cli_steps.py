@@ -36,9 +36,7 @@ def _run(
 
     flt = resolve(filter, profile=profile, overrides=absolute_overrides(set))
     data = flt.spec.data
-    articles, labels = given(
-        absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels
-    )
+    articles, labels = given(absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels)
     records = run_through(
         last,  # type: ignore[arg-type]
         open_store(store_uri(store)),

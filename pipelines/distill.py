@@ -73,9 +73,7 @@ def distill(
         parts = split(store=store, filter_key=key, label_set=label_set, run=run).after(audited)
         student = train(store=store, filter_key=key, split=parts.output, run=run)
         judged = benchmark(store=store, filter_key=key, adapter=student.output, split=parts.output, run=run)
-        gated = gate(
-            store=store, filter_key=key, adapter=student.output, benchmark=judged.outputs["Output"], run=run
-        )
+        gated = gate(store=store, filter_key=key, adapter=student.output, benchmark=judged.outputs["Output"], run=run)
         verdict = gated.outputs["verdict"]
         with dsl.If(gated.outputs["decision"] == "promote", name="passed"):
             promote(store=store, filter_key=key, verdict=verdict, run=run)

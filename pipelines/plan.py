@@ -152,5 +152,3 @@ def render_plan(steps: list[Planned]) -> str:
     lines.append("")
     lines.append(f"would run: {', '.join(runs)}" if runs else "nothing to do: every step's result is in the store")
     return "\n".join(lines)
-
-

@@ -27,9 +27,7 @@ def print_summary(result: dict[str, Any], *, filter: str, store: str) -> None:
 
     console = Console()
     failed = [rule for rule in result["gates"] if rule["verdict"] == "fail"]
-    sentence = SENTENCES[result["verdict"]].format(
-        name=result["filter"], adapter=result["adapter"][:12], failed=_names(failed)
-    )
+    sentence = SENTENCES[result["verdict"]].format(name=result["filter"], adapter=result["adapter"][:12], failed=_names(failed))
     gates = Table(title=None, box=None, pad_edge=False, padding=(0, 2))
     for column in ("gate", "value", "bound", "verdict"):
         gates.add_column(column, justify="left" if column in {"gate", "verdict"} else "right")

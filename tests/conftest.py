@@ -20,18 +20,19 @@ WORDS = (
 def _tokenizer(folder: Path, *, encoder: bool) -> int:
     """Byte-level BPE: any text stays distinct, and no file is fetched. Returns the vocabulary's size."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
     special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"] if encoder else ["<|end|>"]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special, initial_alphabet=alphabet,
-                                  show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator([WORDS, WORDS.title()] * 20, trainer)
     if encoder:
         tokenizer.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]", special_tokens=[(word, tokenizer.token_to_id(word)) for word in ("[CLS]", "[SEP]")])
+            single="[CLS] $A [SEP]", special_tokens=[(word, tokenizer.token_to_id(word)) for word in ("[CLS]", "[SEP]")]
+        )
     tokenizer.save(str(folder / "tokenizer.json"))
     kind = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": special[0]}
     (folder / "tokenizer_config.json").write_text(json.dumps(kind | ({} if encoder else {"eos_token": special[0]})))
@@ -43,12 +44,21 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random BERT: 2 layers, hidden 32, 512 positions."""
     import torch
     from transformers import BertConfig, BertModel
+
     folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
     folder.mkdir()
     vocabulary = _tokenizer(folder, encoder=True)
     torch.manual_seed(7)
-    config = BertConfig(vocab_size=vocabulary, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-                        intermediate_size=64, max_position_embeddings=512, pad_token_id=0, initializer_range=0.3)
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=512,
+        pad_token_id=0,
+        initializer_range=0.3,
+    )
     BertModel(config).save_pretrained(folder)
     return folder
 
@@ -58,12 +68,24 @@ def tiny_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random Qwen2: 2 layers, hidden 32, its pad token is its end of text."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
+
     folder = tmp_path_factory.mktemp("models") / "tiny-decoder"
     folder.mkdir()
     vocabulary = _tokenizer(folder, encoder=False)
     torch.manual_seed(7)
-    config = Qwen2Config(vocab_size=vocabulary, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-                         num_key_value_heads=1, intermediate_size=64, max_position_embeddings=512, pad_token_id=0,
-                         eos_token_id=0, bos_token_id=None, tie_word_embeddings=True, initializer_range=0.3)
+    config = Qwen2Config(
+        vocab_size=vocabulary,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=64,
+        max_position_embeddings=512,
+        pad_token_id=0,
+        eos_token_id=0,
+        bos_token_id=None,
+        tie_word_embeddings=True,
+        initializer_range=0.3,
+    )
     Qwen2ForCausalLM(config).save_pretrained(folder)
     return folder

@@ -28,12 +28,22 @@ FILE = "audit.json"
 
 def audit_inputs(flt: Filter, label_set: str) -> dict[str, Json]:
     """What the audit depends on."""
-    return {"code": CODE, "label_set": label_set, "dimensions": flt.dimensions,
-            "duplicateJaccard": flt.spec.split.duplicateJaccard}
+    return {
+        "code": CODE,
+        "label_set": label_set,
+        "dimensions": flt.dimensions,
+        "duplicateJaccard": flt.spec.split.duplicateJaccard,
+    }
 
 
-def audit(store: Store, flt: Filter, *, label_set: str, progress: Progress = quiet,
-          keep: Callable[[StepRecord], object] = lambda record: None) -> StepRecord:
+def audit(
+    store: Store,
+    flt: Filter,
+    *,
+    label_set: str,
+    progress: Progress = quiet,
+    keep: Callable[[StepRecord], object] = lambda record: None,
+) -> StepRecord:
     """Audits a label set; outputs {"audit"}, the document as audits/<audit>/audit.json.
 
     keep: gets the record before a finding may stop the run, so that its report can show why.
@@ -43,9 +53,12 @@ def audit(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
     def work() -> Outcome:
         frame = load_labels(store, label_set)
         values = score_matrix(frame, flt.dimensions)
-        document = {"format": 1, "filter": flt.name, "label_set": label_set,
-                    **examine(frame, flt.dimensions, values.mean(axis=1),
-                              threshold=flt.spec.split.duplicateJaccard, progress=progress)}
+        document = {
+            "format": 1,
+            "filter": flt.name,
+            "label_set": label_set,
+            **examine(frame, flt.dimensions, values.mean(axis=1), threshold=flt.spec.split.duplicateJaccard, progress=progress),
+        }
         digest = store.commit("audits", {FILE: canonical_json(document)}, {"kind": "audit", "label_set": label_set})
         return Outcome({"audit": digest}, [f"audits/{digest}/{name}" for name in (MANIFEST, FILE)])
 
@@ -56,8 +69,11 @@ def audit(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
         if finding["level"] != "info" and not record.reused:
             progress.note(f"{finding['level']}: {finding['message']}")
     if stops := [finding for finding in findings if finding["level"] == "stop"]:
-        raise InputError(stops[0]["message"] + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
-                         where=f"label set {label_set[:12]}", mend=stops[0]["mend"])
+        raise InputError(
+            stops[0]["message"] + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
+            where=f"label set {label_set[:12]}",
+            mend=stops[0]["mend"],
+        )
     return record
 
 
@@ -74,13 +90,18 @@ def score_matrix(frame: pl.DataFrame, dimensions: list[str]) -> NDArray[np.float
     found = {column.removeprefix(SCORE) for column in frame.columns if column.startswith(SCORE)}
     if found != set(dimensions):
         odd = sorted(found ^ set(dimensions))
-        raise InputError(f"the labels and the filter differ in dimension {odd[0]!r}",
-                         mend="redo the labels with this filter")
+        raise InputError(f"the labels and the filter differ in dimension {odd[0]!r}", mend="redo the labels with this filter")
     return np.column_stack([frame[SCORE + name].cast(float).fill_null(math.nan).to_numpy() for name in dimensions])
 
 
-def examine(frame: pl.DataFrame, dimensions: list[str], overall: NDArray[np.float64], *, threshold: float = 0.7,
-            progress: Progress = quiet) -> dict[str, Json]:
+def examine(
+    frame: pl.DataFrame,
+    dimensions: list[str],
+    overall: NDArray[np.float64],
+    *,
+    threshold: float = 0.7,
+    progress: Progress = quiet,
+) -> dict[str, Json]:
     """Everything the audit says about a table of labels: counts, tables, and findings, the gravest first.
 
     overall: (n,) one score per row, NaN where a dimension is missing. threshold: Jaccard of near-duplicates.

@@ -56,8 +56,7 @@ def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
     """Rows that are a consent wall or paywall rather than an article: phrases weighed against length."""
     import polars as pl
 
-    heads = pl.Series([f"{title}\n{content[:HEAD]}" for title, content in zip(titles, contents, strict=True)],
-                      dtype=pl.String)
+    heads = pl.Series([f"{title}\n{content[:HEAD]}" for title, content in zip(titles, contents, strict=True)], dtype=pl.String)
     hits = sum((heads.str.contains(f"(?i){phrase}").cast(pl.Int64) for phrase in PHRASES), pl.zeros(len(heads), eager=True))
     found = []
     for at in (hits > 0).arg_true().to_list():
@@ -67,8 +66,9 @@ def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
     return found
 
 
-def boilerplate(titles: Sequence[str], contents: Sequence[str], ids: Sequence[str], sources: Sequence[str | None],
-                prints: Fingerprints) -> dict[str, Json]:
+def boilerplate(
+    titles: Sequence[str], contents: Sequence[str], ids: Sequence[str], sources: Sequence[str | None], prints: Fingerprints
+) -> dict[str, Json]:
     """Counts and examples of walls, of recurring sentences and openings, and of pages that hold little else.
 
     Exact copies count once when recurrence is counted, or every copied article would look like boilerplate.
@@ -76,8 +76,9 @@ def boilerplate(titles: Sequence[str], contents: Sequence[str], ids: Sequence[st
     count = len(ids)
     consent = walls(titles, contents)
     groups = exact_groups(prints).tolist()
-    split = [[(sentence, words(sentence)) for sentence in _SENTENCE_END.split(content) if sentence.strip()]
-             for content in contents]
+    split = [
+        [(sentence, words(sentence)) for sentence in _SENTENCE_END.split(content) if sentence.strip()] for content in contents
+    ]
     found: dict[int, set[int]] = defaultdict(set)
     openings: dict[int, set[int]] = defaultdict(set)
     shown: dict[int, str] = {}
@@ -101,15 +102,27 @@ def boilerplate(titles: Sequence[str], contents: Sequence[str], ids: Sequence[st
     pages = sorted({*consent, *dominated, *(at for where in same.values() for at in where)})
     by_source = Counter(sources[at] or "" for at in pages)
     return {
-        "pages": len(pages), "share": rounded(len(pages) / count) if count else None,
-        "walls": len(consent), "wall_ids": sorted(ids[at] for at in consent)[:EXAMPLES],
-        "dominated": len(dominated), "dominated_ids": sorted(ids[at] for at in dominated)[:EXAMPLES],
+        "pages": len(pages),
+        "share": rounded(len(pages) / count) if count else None,
+        "walls": len(consent),
+        "wall_ids": sorted(ids[at] for at in consent)[:EXAMPLES],
+        "dominated": len(dominated),
+        "dominated_ids": sorted(ids[at] for at in dominated)[:EXAMPLES],
         "recurs_in": least,
-        "sentences": [{"text": text.strip()[:160], "articles": articles} for articles, text in sorted(
-            ((len(found[key]), shown[key]) for key in recurring), key=lambda each: (-each[0], each[1]))[:10]],
-        "openings": [{"text": contents[rows[0]][:80], "articles": len(rows), "ids": names[:EXAMPLES]}
-                     for rows, names in sorted(((rows, sorted(ids[at] for at in rows)) for rows in same.values()),
-                                               key=lambda each: (-len(each[0]), each[1]))[:10]],
-        "sources": [{"source": source, "n": number}
-                    for source, number in sorted(by_source.items(), key=lambda item: (-item[1], item[0]))[:10]],
+        "sentences": [
+            {"text": text.strip()[:160], "articles": articles}
+            for articles, text in sorted(
+                ((len(found[key]), shown[key]) for key in recurring), key=lambda each: (-each[0], each[1])
+            )[:10]
+        ],
+        "openings": [
+            {"text": contents[rows[0]][:80], "articles": len(rows), "ids": names[:EXAMPLES]}
+            for rows, names in sorted(
+                ((rows, sorted(ids[at] for at in rows)) for rows in same.values()), key=lambda each: (-len(each[0]), each[1])
+            )[:10]
+        ],
+        "sources": [
+            {"source": source, "n": number}
+            for source, number in sorted(by_source.items(), key=lambda item: (-item[1], item[0]))[:10]
+        ],
     }

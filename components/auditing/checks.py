@@ -46,12 +46,16 @@ def distribution(values: Floats) -> dict[str, Json]:
     share = float(counts.max() / len(known))
     deviation = float(known.std())
     return {
-        "n": len(known), "missing": len(values) - len(known),
-        "min": rounded(known.min()), "max": rounded(known.max()),
-        "mean": rounded(known.mean()), "std": rounded(deviation),
+        "n": len(known),
+        "missing": len(values) - len(known),
+        "min": rounded(known.min()),
+        "max": rounded(known.max()),
+        "mean": rounded(known.mean()),
+        "std": rounded(deviation),
         "quantiles": quantiles(known),
         "histogram": np.bincount(np.floor(np.clip(known, 0, 10) + 0.5).astype(int), minlength=11).tolist(),
-        "mode": rounded(found[counts.argmax()]), "mode_share": rounded(share),
+        "mode": rounded(found[counts.argmax()]),
+        "mode_share": rounded(share),
         "dead": deviation < DEAD_STD or share >= DEAD_SHARE,
     }
 
@@ -67,12 +71,19 @@ def redundancy(values: Floats, dimensions: Sequence[str]) -> dict[str, Json]:
         return {"pc1_share": None, "pairs": [], "correlations": {}}
     matrix: Floats = np.atleast_2d(np.corrcoef(complete[:, vary], rowvar=False))
     names = [dimensions[at] for at in vary]
-    pairs: list[dict[str, Json]] = [{"left": names[a], "right": names[b], "r": rounded(matrix[a, b])}
-             for a in range(len(names)) for b in range(a + 1, len(names)) if abs(matrix[a, b]) > SAME_RANKING]
-    return {"pc1_share": rounded(np.linalg.eigvalsh(matrix)[-1] / len(names)),
-            "pairs": sorted(pairs, key=lambda pair: (-abs(pair["r"]), pair["left"], pair["right"])),
-            "correlations": {name: dict(zip(names, map(rounded, row), strict=True))
-                             for name, row in zip(names, matrix, strict=True)}}
+    pairs: list[dict[str, Json]] = [
+        {"left": names[a], "right": names[b], "r": rounded(matrix[a, b])}
+        for a in range(len(names))
+        for b in range(a + 1, len(names))
+        if abs(matrix[a, b]) > SAME_RANKING
+    ]
+    return {
+        "pc1_share": rounded(np.linalg.eigvalsh(matrix)[-1] / len(names)),
+        "pairs": sorted(pairs, key=lambda pair: (-abs(pair["r"]), pair["left"], pair["right"])),
+        "correlations": {
+            name: dict(zip(names, map(rounded, row), strict=True)) for name, row in zip(names, matrix, strict=True)
+        },
+    }
 
 
 def duplicates(prints: Fingerprints, values: Floats, ids: Sequence[str], threshold: float) -> dict[str, Json]:
@@ -90,12 +101,15 @@ def duplicates(prints: Fingerprints, values: Floats, ids: Sequence[str], thresho
     groups = sorted(_several(near), key=lambda group: (-len(group), [ids[at] for at in group.tolist()]))
     return {
         "threshold": threshold,
-        "distinct": len(np.unique(exact)), "distinct_near": len(np.unique(near)),
-        "exact_copies": len(ids) - len(np.unique(exact)), "near_copies": len(ids) - len(np.unique(near)),
-        "groups": len(groups), "largest": max(map(len, groups), default=1),
-        "examples": [{"size": len(group), "ids": [ids[at] for at in group[:EXAMPLES].tolist()]}
-                     for group in groups[:EXAMPLES]],
-        "conflicts": len(conflicts), "conflict_examples": conflicts[:EXAMPLES],
+        "distinct": len(np.unique(exact)),
+        "distinct_near": len(np.unique(near)),
+        "exact_copies": len(ids) - len(np.unique(exact)),
+        "near_copies": len(ids) - len(np.unique(near)),
+        "groups": len(groups),
+        "largest": max(map(len, groups), default=1),
+        "examples": [{"size": len(group), "ids": [ids[at] for at in group[:EXAMPLES].tolist()]} for group in groups[:EXAMPLES]],
+        "conflicts": len(conflicts),
+        "conflict_examples": conflicts[:EXAMPLES],
     }
 
 
@@ -113,8 +127,14 @@ def table(values: Sequence[str | None], overall: Floats) -> list[dict[str, Json]
     for name in sorted(set(names.tolist())):
         of = overall[names == name]
         known = of[np.isfinite(of)]
-        rows.append({"value": name, "n": len(of), "mean": rounded(known.mean()) if len(known) else None,
-                     "std": rounded(known.std()) if len(known) else None})
+        rows.append(
+            {
+                "value": name,
+                "n": len(of),
+                "mean": rounded(known.mean()) if len(known) else None,
+                "std": rounded(known.std()) if len(known) else None,
+            }
+        )
     return sorted(rows, key=lambda row: (-row["n"], row["value"]))
 
 
@@ -137,8 +157,13 @@ def sources(values: Sequence[str | None], overall: Floats) -> dict[str, Json]:
         explained = between / total
         beyond = max(0.0, (between - (len(names) - 1) * within) / (total + within))
     rows = table(values, overall)
-    return {"n": len(names), "eta2": rounded(explained), "omega2": rounded(beyond), "table": rows[:200],
-            "largest_share": rounded(max(row["n"] for row in rows) / len(values)) if rows else None}
+    return {
+        "n": len(names),
+        "eta2": rounded(explained),
+        "omega2": rounded(beyond),
+        "table": rows[:200],
+        "largest_share": rounded(max(row["n"] for row in rows) / len(values)) if rows else None,
+    }
 
 
 def lengths(contents: Sequence[str], overall: Floats) -> dict[str, Json]:
@@ -148,10 +173,18 @@ def lengths(contents: Sequence[str], overall: Floats) -> dict[str, Json]:
     words = np.array([len(content.split()) for content in contents], dtype=np.float64)
     known = np.isfinite(overall)
     varies = known.sum() > 2 and np.ptp(words[known]) > 0 and np.ptp(overall[known]) > 0
-    return {"min": rounded(words.min()), "max": rounded(words.max()), "mean": rounded(words.mean()),
-            "quantiles": quantiles(words), "short": int((words < SHORT_WORDS).sum()),
+    return (
+        {
+            "min": rounded(words.min()),
+            "max": rounded(words.max()),
+            "mean": rounded(words.mean()),
+            "quantiles": quantiles(words),
+            "short": int((words < SHORT_WORDS).sum()),
             "spearman_overall": rounded(spearmanr(words[known], overall[known]).statistic) if varies else None,
-            } if len(words) else {}
+        }
+        if len(words)
+        else {}
+    )
 
 
 def languages(frame: pl.DataFrame, overall: Floats) -> dict[str, Json]:
@@ -162,8 +195,10 @@ def languages(frame: pl.DataFrame, overall: Floats) -> dict[str, Json]:
     from py3langid import classify
 
     declared = [language.split("-")[0].split("_")[0].lower() for language in frame["language"].fill_null("").to_list()]
-    heads = [f"{title}\n{content[:LANGUAGE_CHARS]}"[:LANGUAGE_CHARS]
-             for title, content in zip(frame["title"].to_list(), frame["content"].to_list(), strict=True)]
+    heads = [
+        f"{title}\n{content[:LANGUAGE_CHARS]}"[:LANGUAGE_CHARS]
+        for title, content in zip(frame["title"].to_list(), frame["content"].to_list(), strict=True)
+    ]
     ids, articles = frame["id"].to_list(), frame["article"].to_list()
     detected: list[str] = [""] * len(ids)
     for at in sorted(range(len(ids)), key=lambda row: (articles[row], ids[row]))[:LANGUAGE_SAMPLE]:
@@ -176,7 +211,9 @@ def languages(frame: pl.DataFrame, overall: Floats) -> dict[str, Json]:
         "undeclared": sum(not language for language in declared),
         "compared": sum(bool(a and b) for a, b in zip(declared, detected, strict=True)),
         "disagree": len(odd),
-        "disagreements": [{"declared": ours, "detected": theirs, "n": count}
-                          for (ours, theirs), count in sorted(pairs.items(), key=lambda each: (-each[1], each[0]))[:10]],
+        "disagreements": [
+            {"declared": ours, "detected": theirs, "n": count}
+            for (ours, theirs), count in sorted(pairs.items(), key=lambda each: (-each[1], each[0]))[:10]
+        ],
         "examples": sorted(ids[at] for at in odd)[:EXAMPLES],
     }

@@ -30,7 +30,7 @@ class Finding(NamedTuple):
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """"1 copy", "1,200 copies"."""
+    """ "1 copy", "1,200 copies"."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
@@ -46,46 +46,82 @@ def _amount(document: dict[str, Json]) -> Iterator[Finding]:
     if rows > 1 and copies["distinct"] == 1:
         yield Finding("stop", "articles", f"all {rows:,} articles are one text", "check what was read as the content")
     elif distinct < MIN_ARTICLES:
-        yield Finding("stop", "articles", f"{counted(distinct, 'distinct article')} where a split needs at least "
-                      f"{MIN_ARTICLES}", "label more articles")
+        yield Finding(
+            "stop",
+            "articles",
+            f"{counted(distinct, 'distinct article')} where a split needs at least {MIN_ARTICLES}",
+            "label more articles",
+        )
     elif distinct < FEW_ARTICLES:
-        yield Finding("warn", "articles", f"{distinct:,} distinct articles make a test part of about {distinct // 10}; "
-                      "its intervals will be wide", f"label {FEW_ARTICLES:,} or more")
+        yield Finding(
+            "warn",
+            "articles",
+            f"{distinct:,} distinct articles make a test part of about {distinct // 10}; its intervals will be wide",
+            f"label {FEW_ARTICLES:,} or more",
+        )
 
 
 def _scores(document: dict[str, Json]) -> Iterator[Finding]:
     dimensions = document["dimensions"]
     if missing := {name: its["missing"] for name, its in dimensions.items() if its["missing"]}:
         name, count = next(iter(missing.items()))
-        yield Finding("stop", "missing", f"{count:,} of {document['rows']:,} rows lack {name}"
-                      + (f" (and {len(missing) - 1} other dimensions lack rows)" if len(missing) > 1 else ""),
-                      "label these articles again, or leave them out")
+        yield Finding(
+            "stop",
+            "missing",
+            f"{count:,} of {document['rows']:,} rows lack {name}"
+            + (f" (and {len(missing) - 1} other dimensions lack rows)" if len(missing) > 1 else ""),
+            "label these articles again, or leave them out",
+        )
     constant = [name for name, its in dimensions.items() if its["n"] and its["min"] == its["max"]]
     if len(constant) == len(dimensions):
-        yield Finding("stop", "constant", "the scores are constant in every dimension: there is nothing to learn",
-                      "check the labels, or what the oracle was shown")
+        yield Finding(
+            "stop",
+            "constant",
+            "the scores are constant in every dimension: there is nothing to learn",
+            "check the labels, or what the oracle was shown",
+        )
         return
     for name, its in dimensions.items():
         if its["dead"]:
-            yield Finding("warn", "dead dimension", f"{name} is nearly constant: {its.get('mode_share') or 1:.0%} of "
-                          f"its scores are {its.get('mode') or 0:g}", "sharpen its anchors, or give it weight 0")
+            yield Finding(
+                "warn",
+                "dead dimension",
+                f"{name} is nearly constant: {its.get('mode_share') or 1:.0%} of its scores are {its.get('mode') or 0:g}",
+                "sharpen its anchors, or give it weight 0",
+            )
         elif its["mode_share"] >= MODE_SHARE:
-            yield Finding("warn", "mode", f"{its['mode_share']:.0%} of the scores of {name} are {its['mode']:g}",
-                          "check that its anchors tell articles apart")
+            yield Finding(
+                "warn",
+                "mode",
+                f"{its['mode_share']:.0%} of the scores of {name} are {its['mode']:g}",
+                "check that its anchors tell articles apart",
+            )
     overall = document["overall"]
     if overall.get("max") is not None and overall["max"] < 6:
-        yield Finding("info", "range", f"no article has an overall mean above {overall['max']:.1f}: a student can't "
-                      "learn scores it never sees", "add articles that deserve more")
+        yield Finding(
+            "info",
+            "range",
+            f"no article has an overall mean above {overall['max']:.1f}: a student can't learn scores it never sees",
+            "add articles that deserve more",
+        )
 
 
 def _redundancy(document: dict[str, Json]) -> Iterator[Finding]:
     found = document["redundancy"]
     if found["pc1_share"] is not None and found["pc1_share"] >= PC1:
-        yield Finding("warn", "redundancy", f"one component carries {found['pc1_share']:.0%} of the variance of all "
-                      f"dimensions ({PC1:.0%} is much)", "the dimensions measure nearly one thing; merge or sharpen them")
+        yield Finding(
+            "warn",
+            "redundancy",
+            f"one component carries {found['pc1_share']:.0%} of the variance of all dimensions ({PC1:.0%} is much)",
+            "the dimensions measure nearly one thing; merge or sharpen them",
+        )
     for pair in found["pairs"]:
-        yield Finding("warn", "redundancy", f"{pair['left']} and {pair['right']} go together (r = {pair['r']:.2f})",
-                      "merge them, or say in their anchors how they differ")
+        yield Finding(
+            "warn",
+            "redundancy",
+            f"{pair['left']} and {pair['right']} go together (r = {pair['r']:.2f})",
+            "merge them, or say in their anchors how they differ",
+        )
 
 
 def _text(document: dict[str, Json]) -> Iterator[Finding]:
@@ -93,28 +129,41 @@ def _text(document: dict[str, Json]) -> Iterator[Finding]:
     walls = document["boilerplate"]
     if walls["pages"]:
         example = (walls["wall_ids"] or walls["dominated_ids"] or walls["openings"][0]["ids"])[0]
-        yield Finding("warn" if walls["share"] >= BOILERPLATE else "info", "boilerplate",
-                      f"{walls['pages']:,} of {rows:,} articles ({walls['share']:.1%}) look like consent walls, paywalls "
-                      f"or repeated boilerplate (first {example})",
-                      "leave them out; prefilter.exclude keeps them out of scoring")
+        yield Finding(
+            "warn" if walls["share"] >= BOILERPLATE else "info",
+            "boilerplate",
+            f"{walls['pages']:,} of {rows:,} articles ({walls['share']:.1%}) look like consent walls, paywalls "
+            f"or repeated boilerplate (first {example})",
+            "leave them out; prefilter.exclude keeps them out of scoring",
+        )
     copies = document["duplicates"]
     if copies["near_copies"]:
         much = copies["near_copies"] >= NEAR_COPIES * rows or copies["largest"] > max(3, LARGEST_GROUP * rows)
-        yield Finding("warn" if much else "info", "duplicates",
-                      f"{counted(copies['exact_copies'], 'copy', 'copies')} and "
-                      f"{counted(copies['near_copies'] - copies['exact_copies'], 'near-duplicate')} in "
-                      f"{counted(copies['groups'], 'group')}, the largest of {copies['largest']:,}",
-                      "look at the largest groups" if much else "nothing: the split keeps each group on one side")
+        yield Finding(
+            "warn" if much else "info",
+            "duplicates",
+            f"{counted(copies['exact_copies'], 'copy', 'copies')} and "
+            f"{counted(copies['near_copies'] - copies['exact_copies'], 'near-duplicate')} in "
+            f"{counted(copies['groups'], 'group')}, the largest of {copies['largest']:,}",
+            "look at the largest groups" if much else "nothing: the split keeps each group on one side",
+        )
     if copies["conflicts"]:
         worst = copies["conflict_examples"][0]
-        yield Finding("warn" if worst["difference"] >= CONFLICT else "info", "conflicts",
-                      f"{counted(copies['conflicts'], 'repeated text')} with labels that differ, by up to "
-                      f"{worst['difference']:.1f} ({', '.join(worst['ids'][:2])})",
-                      "the oracle's own noise is as large; a student can't do better")
+        yield Finding(
+            "warn" if worst["difference"] >= CONFLICT else "info",
+            "conflicts",
+            f"{counted(copies['conflicts'], 'repeated text')} with labels that differ, by up to "
+            f"{worst['difference']:.1f} ({', '.join(worst['ids'][:2])})",
+            "the oracle's own noise is as large; a student can't do better",
+        )
     lengths = document["lengths"]
     if lengths and lengths["short"] >= SHORT_SHARE * rows:
-        yield Finding("warn", "length", f"{lengths['short'] / rows:.0%} of the articles have fewer than 50 words",
-                      "check that whole articles were collected, not teasers")
+        yield Finding(
+            "warn",
+            "length",
+            f"{lengths['short'] / rows:.0%} of the articles have fewer than 50 words",
+            "check that whole articles were collected, not teasers",
+        )
 
 
 def _provenance(document: dict[str, Json]) -> Iterator[Finding]:
@@ -122,17 +171,33 @@ def _provenance(document: dict[str, Json]) -> Iterator[Finding]:
     spoken = document["languages"]
     if spoken["disagree"] and spoken["disagree"] >= DISAGREE * max(spoken["compared"], 1):
         most = spoken["disagreements"][0]
-        yield Finding("warn", "language", f"{spoken['disagree']:,} of {spoken['compared']:,} articles read like another "
-                      f"language than declared (mostly {most['detected']} declared {most['declared']})",
-                      "correct the language field")
+        yield Finding(
+            "warn",
+            "language",
+            f"{spoken['disagree']:,} of {spoken['compared']:,} articles read like another "
+            f"language than declared (mostly {most['detected']} declared {most['declared']})",
+            "correct the language field",
+        )
     if spoken["undeclared"]:
-        yield Finding("info", "language", f"{spoken['undeclared']:,} of {rows:,} articles declare no language; "
-                      "it was detected", "fill in language for exact slices")
+        yield Finding(
+            "info",
+            "language",
+            f"{spoken['undeclared']:,} of {rows:,} articles declare no language; it was detected",
+            "fill in language for exact slices",
+        )
     sources = document["sources"]
     if sources["omega2"] is not None and sources["omega2"] >= SOURCE_EXPLAINS:
-        yield Finding("warn", "source", f"the source alone explains {sources['omega2']:.0%} of the variance of the "
-                      "overall score", "see the source_median baseline; add articles that differ within sources")
+        yield Finding(
+            "warn",
+            "source",
+            f"the source alone explains {sources['omega2']:.0%} of the variance of the overall score",
+            "see the source_median baseline; add articles that differ within sources",
+        )
     if sources["n"] > 1 and sources["largest_share"] >= SOURCE_SHARE:
         first = sources["table"][0]
-        yield Finding("warn", "source", f"{first['value'] or 'an unnamed source'} gives {sources['largest_share']:.0%} "
-                      "of the articles", "add other sources")
+        yield Finding(
+            "warn",
+            "source",
+            f"{first['value'] or 'an unnamed source'} gives {sources['largest_share']:.0%} of the articles",
+            "add other sources",
+        )

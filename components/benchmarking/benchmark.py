@@ -157,8 +157,7 @@ def baselines(store: Store, flt: Filter, split: str, tables: Split, progress: Pr
     record = run_step(store, "baselines", inputs, work)
     table = read_frame(store.get(record.keys[0], digest=record.outputs["baselines"]))
     return {
-        name: np.column_stack([table[f"{name}.{d}"].to_numpy() for d in flt.dimensions])
-        for name in record.outputs["names"]
+        name: np.column_stack([table[f"{name}.{d}"].to_numpy() for d in flt.dimensions]) for name in record.outputs["names"]
     }
 
 

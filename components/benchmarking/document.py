@@ -117,9 +117,7 @@ def benchmark_document(
         "baselines": {name: _baseline(other, point[f"baselines.{name}.skill"]) for name, other in others.items()},
         "intervals": _intervals(ours, ranges),
         "slices": {group.by: _slices(group, point, ranges) for group in groups},
-        "calibration": {
-            key: about.calibration.get(key) for key in ("kept", "validation_mae_raw", "validation_mae_calibrated")
-        },
+        "calibration": {key: about.calibration.get(key) for key in ("kept", "validation_mae_raw", "validation_mae_calibrated")},
         "incumbent": _incumbent(flt, ours, incumbent, rival, point, ranges, types),
         "noise": _noise(noise, point["mae"]),
         "reference": _reference(flt.dimensions, labels, predictions, references(frame, flt.dimensions)),
@@ -200,9 +198,7 @@ def _slices(group: Slicing, point: Mapping[str, float], ranges: Mapping[str, Any
     return rows
 
 
-def _rival(
-    flt: Filter, labels: Floats, predictions: Floats, incumbent: Incumbent | None
-) -> tuple[Floats, Floats] | None:
+def _rival(flt: Filter, labels: Floats, predictions: Floats, incumbent: Incumbent | None) -> tuple[Floats, Floats] | None:
     """Mean absolute error per article, ours and the incumbent's, over the dimensions that both judge."""
     if incumbent is None or incumbent.predictions is None:
         return None
@@ -241,9 +237,7 @@ def _incumbent(
     return found
 
 
-def _reference(
-    dimensions: list[str], labels: Floats, predictions: Floats, truth: Floats | None
-) -> dict[str, Any] | None:
+def _reference(dimensions: list[str], labels: Floats, predictions: Floats, truth: Floats | None) -> dict[str, Any] | None:
     """How far student and labels are from the true scores, where somebody knows them."""
     if truth is None or np.isnan(truth).all():
         return None

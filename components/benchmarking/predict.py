@@ -112,9 +112,7 @@ def predict(
     return run_step(store, "predict", predict_inputs(adapter, test), work)
 
 
-def read(
-    student: Student, frame: pl.DataFrame, adapter: str, progress: Progress = quiet
-) -> tuple[Floats, Floats, float]:
+def read(student: Student, frame: pl.DataFrame, adapter: str, progress: Progress = quiet) -> tuple[Floats, Floats, float]:
     """Raw and final predictions (n, D) for the articles of `frame`, and how far a second reading of some was off.
 
     InputError if a prediction is not a number.

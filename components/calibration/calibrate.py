@@ -68,8 +68,19 @@ class Labelled:
         return len(self.sample.articles) - len(self.at)
 
 
-def calibrate(store: Store, flt: Filter, *, articles: str, marks: str = "", n: int = 0, accept: str = "",
-              waived: str = "", once: bool = False, oracle: Oracle | None = None, progress: Progress = quiet) -> StepRecord:
+def calibrate(
+    store: Store,
+    flt: Filter,
+    *,
+    articles: str,
+    marks: str = "",
+    n: int = 0,
+    accept: str = "",
+    waived: str = "",
+    once: bool = False,
+    oracle: Oracle | None = None,
+    progress: Progress = quiet,
+) -> StepRecord:
     """Calibrates the filter's rubric with its oracle; outputs {"verdict", "usable", "document", "review", …}.
 
     marks: a JSON file of {digest or id: "on" | "off"}, "prefilter", "reference", or "" for none yet. n: articles of each of
@@ -80,8 +91,11 @@ def calibrate(store: Store, flt: Filter, *, articles: str, marks: str = "", n: i
     """
     n = n or (UNCALIBRATED if marks in (PREFILTER, REFERENCE) else SAMPLE)
     if not 10 <= n <= UNCALIBRATED:
-        raise InputError(f"a sample of {n} articles is too {'small' if n < 10 else 'large'}", where="--n",
-                         mend=f"take 10 to {UNCALIBRATED}, such as {SAMPLE}")
+        raise InputError(
+            f"a sample of {n} articles is too {'small' if n < 10 else 'large'}",
+            where="--n",
+            mend=f"take 10 to {UNCALIBRATED}, such as {SAMPLE}",
+        )
     identity = dict(oracle_identity(flt) if oracle is None else oracle.identity)
     rubric, by = rubric_digest(flt), oracle_digest(identity)
     key = calibration_key(flt.name, rubric, by)
@@ -109,8 +123,16 @@ def calibrate(store: Store, flt: Filter, *, articles: str, marks: str = "", n: i
     return _record(inputs, {**_outputs(document, key), "review": review}, [key, review])
 
 
-def _calibrate(store: Store, flt: Filter, path: Path, given: Marks, n: int, oracle: Oracle | None, identity: dict[str, Any],
-               progress: Progress) -> tuple[dict[str, Json], bytes]:
+def _calibrate(
+    store: Store,
+    flt: Filter,
+    path: Path,
+    given: Marks,
+    n: int,
+    oracle: Oracle | None,
+    identity: dict[str, Any],
+    progress: Progress,
+) -> tuple[dict[str, Json], bytes]:
     rubric, by = rubric_digest(flt), oracle_digest(identity)
 
     def take(seed: str, without: Collection[str]) -> Labelled | None:
@@ -141,25 +163,43 @@ def _calibrate(store: Store, flt: Filter, path: Path, given: Marks, n: int, orac
     seen = [opinions[name][at] for name, part in parts.items() for at in part.at]
     redundant, more = judge_redundancy(rows, seen, flt.dimensions)
     reasons += more
-    applied = {article.digest: mark for name, part in parts.items()
-               for article, mark in zip(part.sample.articles, opinions[name], strict=True) if mark}
+    applied = {
+        article.digest: mark
+        for name, part in parts.items()
+        for article, mark in zip(part.sample.articles, opinions[name], strict=True)
+        if mark
+    }
     if given.by == NOBODY:
-        reasons = [Reason(REVIEW, f"nobody has marked the {len(seen)} articles yet: open the review page, save the marks, "
-                          "and give them with --marks")]
+        reasons = [
+            Reason(
+                REVIEW,
+                f"nobody has marked the {len(seen)} articles yet: open the review page, save the marks, "
+                "and give them with --marks",
+            )
+        ]
     elif not applied:
         raise InputError("none of its articles is in the samples", where="--marks", mend="mark the articles of the review page")
     document: dict[str, Json] = {
-        "format": 1, "code": CODE, "filter": flt.name, "rubric": rubric, "oracle": by, "identity": identity,
-        "model": flt.spec.oracle.model, "verdict": worst(reason.level for reason in reasons),
+        "format": 1,
+        "code": CODE,
+        "filter": flt.name,
+        "rubric": rubric,
+        "oracle": by,
+        "identity": identity,
+        "model": flt.spec.oracle.model,
+        "verdict": worst(reason.level for reason in reasons),
         "reasons": [f"{reason.level}: {reason.text}" for reason in sorted(reasons, key=lambda r: r.level)],
         "marks": given.to_json(applied),
         "samples": {name: {"sample": part.digest, "label_set": part.label_set} for name, part in parts.items()},
         "figures": {**{name: one.to_json() for name, one in judged.items()}, "redundancy": redundant},
-        "accepted": None, "history": []}
+        "accepted": None,
+        "history": [],
+    }
     for reason in document["reasons"]:
         progress.note(reason)
-    return document, review_page(flt, [one for name, part in parts.items()
-                                       for one in _reviewed(flt, part, opinions[name], name == "fresh")]).encode()
+    return document, review_page(
+        flt, [one for name, part in parts.items() for one in _reviewed(flt, part, opinions[name], name == "fresh")]
+    ).encode()
 
 
 def _named(name: str, reasons: list[Reason]) -> list[Reason]:
@@ -176,8 +216,14 @@ def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle:
     frame = read_frame(store.folder("labelsets", Digest(label_set)).read("labels.parquet"))
     places = {article.digest: at for at, article in enumerate(sample.articles)}
     rows = scores(frame, flt.dimensions)
-    return Labelled(sample, digest, label_set, [places[article] for article in frame["article"]], rows,
-                    judge(flt, rows, frame["content_type"].to_list()).overall)
+    return Labelled(
+        sample,
+        digest,
+        label_set,
+        [places[article] for article in frame["article"]],
+        rows,
+        judge(flt, rows, frame["content_type"].to_list()).overall,
+    )
 
 
 def _judge(flt: Filter, part: Labelled, marks: list[str | None]) -> Judged:
@@ -272,8 +318,11 @@ def _accept(store: Store, key: str, flt: Filter, reason: str) -> dict[str, Json]
             raise InputError("there is no calibration to accept", where=f"filter {flt.name}", mend="calibrate first")
         if document["verdict"] != REVIEW or document["marks"]["by"] == NOBODY:
             said = document["verdict"] if document["marks"]["by"] != NOBODY else "that nobody has looked yet"
-            raise InputError(f"only a REVIEW of marked articles can be accepted; this calibration says {said}",
-                             where=f"filter {flt.name}", mend="" if document["verdict"] == PASS else "mend the rubric, or mark")
+            raise InputError(
+                f"only a REVIEW of marked articles can be accepted; this calibration says {said}",
+                where=f"filter {flt.name}",
+                mend="" if document["verdict"] == PASS else "mend the rubric, or mark",
+            )
         accepted = {**document, "accepted": {"reason": reason.strip()}}
         try:
             store.put_if(key, canonical_json(accepted), etag=current[1])
@@ -284,9 +333,16 @@ def _accept(store: Store, key: str, flt: Filter, reason: str) -> dict[str, Json]
 
 
 def _outputs(document: dict[str, Json], key: str) -> dict[str, Json]:
-    return {"verdict": document["verdict"], "usable": usable(document), "accepted": document["accepted"], "document": key,
-            "reasons": document["reasons"], "marks": document["marks"], "samples": document["samples"],
-            "figures": document["figures"]}
+    return {
+        "verdict": document["verdict"],
+        "usable": usable(document),
+        "accepted": document["accepted"],
+        "document": key,
+        "reasons": document["reasons"],
+        "marks": document["marks"],
+        "samples": document["samples"],
+        "figures": document["figures"],
+    }
 
 
 def _record(inputs: dict[str, Json], outputs: dict[str, Json], keys: list[str], *, reused: bool = False) -> StepRecord:

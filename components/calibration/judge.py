@@ -65,8 +65,12 @@ class Share:
 
     def to_json(self) -> dict[str, Json]:
         value = self.value
-        return {"wrong": self.wrong, "n": self.n, "share": None if value is None else round(value, 6),
-                "interval": [round(end, 6) for end in self.interval]}
+        return {
+            "wrong": self.wrong,
+            "n": self.n,
+            "share": None if value is None else round(value, 6),
+            "interval": [round(end, 6) for end in self.interval],
+        }
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -89,31 +93,45 @@ class Judged:
         return worst(reason.level for reason in self.reasons)
 
     def to_json(self) -> dict[str, Json]:
-        return {"verdict": self.verdict, "n": self.n, "dead": self.dead,
-                "off_topic_high": self.shares["off"].to_json(), "on_topic_low": self.shares["on"].to_json(),
-                "variance": {name: round(value, 6) for name, value in self.variance.items()}, "dead_dimensions": self.constant,
-                "reasons": [reason._asdict() for reason in self.reasons]}
+        return {
+            "verdict": self.verdict,
+            "n": self.n,
+            "dead": self.dead,
+            "off_topic_high": self.shares["off"].to_json(),
+            "on_topic_low": self.shares["on"].to_json(),
+            "variance": {name: round(value, 6) for name, value in self.variance.items()},
+            "dead_dimensions": self.constant,
+            "reasons": [reason._asdict() for reason in self.reasons],
+        }
 
 
 def worst(levels: Iterable[str]) -> str:
     return max([PASS, *levels], key=lambda level: ORDER[level])
 
 
-def judge_sample(scores: NDArray[np.float64], overall: NDArray[np.float64], marks: Sequence[str | None],
-                 dimensions: Sequence[str], dead: int = 0) -> Judged:
+def judge_sample(
+    scores: NDArray[np.float64],
+    overall: NDArray[np.float64],
+    marks: Sequence[str | None],
+    dimensions: Sequence[str],
+    dead: int = 0,
+) -> Judged:
     """scores (n, D) and overall (n,) of the oracle; marks: n times "on", "off" or None. dead: articles without a reply."""
     opinions = np.array([mark or "" for mark in marks])
     high = overall >= MIDDLE
-    shares = {"off": Share(int((high & (opinions == "off")).sum()), int((opinions == "off").sum())),
-              "on": Share(int((~high & (opinions == "on")).sum()), int((opinions == "on").sum()))}
+    shares = {
+        "off": Share(int((high & (opinions == "off")).sum()), int((opinions == "off").sum())),
+        "on": Share(int((~high & (opinions == "on")).sum()), int((opinions == "on").sum())),
+    }
     reasons = [reason for kind, share in shares.items() if (reason := _of_share(kind, share))]
     columns = {name: scores[:, at] for at, name in enumerate(dimensions)}
     variance = {name: float(np.var(column)) if len(column) else 0.0 for name, column in columns.items()}
     constant = [name for name, column in columns.items() if distribution(column)["dead"]]
     reasons += [Reason(FAIL, f"{name} is a dead dimension: nearly every article has the same score") for name in constant]
     flat = [name for name, value in variance.items() if value <= VARIANCE and name not in constant]
-    reasons += [Reason(REVIEW, f"{name} hardly varies (variance {variance[name]:.2f}, wanted above {VARIANCE:g})")
-                for name in flat]
+    reasons += [
+        Reason(REVIEW, f"{name} hardly varies (variance {variance[name]:.2f}, wanted above {VARIANCE:g})") for name in flat
+    ]
     if dead > DEAD_SHARE * (len(overall) + dead):
         reasons.append(Reason(REVIEW, f"{dead} of {len(overall) + dead} articles got no usable reply"))
     return Judged(len(overall), dead, shares, variance, constant, reasons)
@@ -148,14 +166,20 @@ def worse_than_chance(first: Judged, fresh: Judged) -> list[Reason]:
             table = [[after.wrong, after.n - after.wrong], [before.wrong, before.n - before.wrong]]
             chance = float(fisher_exact(table, alternative="greater").pvalue)
             if chance < CHANCE:
-                found.append(Reason(FAIL, f"{WORDS[kind]}: {before.wrong} of {before.n} on the calibration sample, but "
-                                    f"{after.wrong} of {after.n} on a fresh one (p = {chance:.4f}): the rubric fits the "
-                                    "articles it was written on"))
+                found.append(
+                    Reason(
+                        FAIL,
+                        f"{WORDS[kind]}: {before.wrong} of {before.n} on the calibration sample, but "
+                        f"{after.wrong} of {after.n} on a fresh one (p = {chance:.4f}): the rubric fits the "
+                        "articles it was written on",
+                    )
+                )
     return found
 
 
-def judge_redundancy(scores: NDArray[np.float64], marks: Sequence[str | None],
-                     dimensions: Sequence[str]) -> tuple[dict[str, Json], list[Reason]]:
+def judge_redundancy(
+    scores: NDArray[np.float64], marks: Sequence[str | None], dimensions: Sequence[str]
+) -> tuple[dict[str, Json], list[Reason]]:
     """Whether dimensions say the same, over the articles not marked off-topic. At worst REVIEW.
 
     Off-topic articles are near zero on everything and would make any dimensions look alike. What remains may still go
@@ -168,10 +192,17 @@ def judge_redundancy(scores: NDArray[np.float64], marks: Sequence[str | None],
     found = redundancy(scores[rows], dimensions)
     reasons = []
     if found["pc1_share"] is not None and found["pc1_share"] >= PC1:
-        reasons.append(Reason(REVIEW, f"one component carries {found['pc1_share']:.0%} of the variance of all dimensions "
-                              f"(over {over}; below {PC1:.0%} is wanted)"))
-    reasons += [Reason(REVIEW, f"{pair['left']} and {pair['right']} say nearly the same (r = {pair['r']:.2f} over {over})")
-                for pair in found["pairs"]]
+        reasons.append(
+            Reason(
+                REVIEW,
+                f"one component carries {found['pc1_share']:.0%} of the variance of all dimensions "
+                f"(over {over}; below {PC1:.0%} is wanted)",
+            )
+        )
+    reasons += [
+        Reason(REVIEW, f"{pair['left']} and {pair['right']} say nearly the same (r = {pair['r']:.2f} over {over})")
+        for pair in found["pairs"]
+    ]
     return {"n": len(rows), "over": over, "pc1_share": found["pc1_share"], "pairs": found["pairs"]}, reasons
 
 

@@ -33,7 +33,7 @@ class Marks:
     given: dict[str, str]
 
     def of(self, flt: Filter, sample: Sample) -> list[str | None]:
-        """"on", "off" or None for each article of the sample."""
+        """ "on", "off" or None for each article of the sample."""
         if self.by == PREFILTER:
             return [None if sample.passes[article.digest] else "off" for article in sample.articles]
         if self.by == REFERENCE:

@@ -76,8 +76,18 @@ def second(text: str) -> list[str]:
     return [part if part.startswith("oracle.") else f"oracle.{part}" for part in parts]
 
 
-def measure(store: Store, flt: Filter, *, articles: str, repeat: int = 3, second: Filter | None = None, n: int = 50,
-            oracle: Oracle | None = None, again: Sequence[Oracle] = (), progress: Progress = quiet) -> StepRecord:
+def measure(
+    store: Store,
+    flt: Filter,
+    *,
+    articles: str,
+    repeat: int = 3,
+    second: Filter | None = None,
+    n: int = 50,
+    oracle: Oracle | None = None,
+    again: Sequence[Oracle] = (),
+    progress: Progress = quiet,
+) -> StepRecord:
     """Labels n articles `repeat` times, and once by the oracle of `second`; outputs the document of noise/<name>/….json.
 
     oracle, again: asked instead of the filter's, first and anew. What one of the two measured earlier stays where only the
@@ -101,17 +111,35 @@ def measure(store: Store, flt: Filter, *, articles: str, repeat: int = 3, second
             sets.append(ask(flt, again[repetition - 2] if again else asked_again(flt, repetition)))
         other = ask(second, None) if second is not None else None
     document: dict[str, Json] = {
-        "format": 1, "code": CODE, "filter": flt.name, "rubric": rubric_digest(flt), "oracle": oracle_digest(identity),
-        "identity": identity, "model": flt.spec.oracle.model, "sample": digest,
+        "format": 1,
+        "code": CODE,
+        "filter": flt.name,
+        "rubric": rubric_digest(flt),
+        "oracle": oracle_digest(identity),
+        "identity": identity,
+        "model": flt.spec.oracle.model,
+        "sample": digest,
         "floor": floor(flt, [_labels(store, flt, one) for one in sets], digest) if repeat > 1 else None,
-        "second": None}
+        "second": None,
+    }
     if second is not None and other is not None:
-        document["second"] = {"provider": second.spec.oracle.provider, "model": second.spec.oracle.model, "label_set": other,
-                              **compare(flt, _labels(store, flt, sets[0]), _labels(store, flt, other))}
+        document["second"] = {
+            "provider": second.spec.oracle.provider,
+            "model": second.spec.oracle.model,
+            "label_set": other,
+            **compare(flt, _labels(store, flt, sets[0]), _labels(store, flt, other)),
+        }
     key = noise_key(flt.name, document["rubric"], document["oracle"])
     document = _write(store, key, document)
-    inputs = {"code": CODE, "filter": flt.name, "rubric": document["rubric"], "oracle": document["oracle"], "sample": digest,
-              "repeat": repeat, "second": other}
+    inputs = {
+        "code": CODE,
+        "filter": flt.name,
+        "rubric": document["rubric"],
+        "oracle": document["oracle"],
+        "sample": digest,
+        "repeat": repeat,
+        "second": other,
+    }
     return StepRecord("noise", inputs, digest_json({"step": "noise", "inputs": inputs}), document, [key])
 
 
@@ -128,10 +156,14 @@ def _shared(tables: Sequence[Table]) -> tuple[Floats, Floats]:
     """(k, n, D) scores and (k, n) overall of the articles that every table has, in the order of their digests."""
     common = sorted(set.intersection(*(set(table) for table in tables)))
     if len(common) < FEWEST:
-        raise InputError(f"only {len(common)} articles got a label every time, {FEWEST} are the least",
-                         mend="draw more with --n, or look at the dead letters")
-    return (np.array([[table[article][0] for article in common] for table in tables]),
-            np.array([[table[article][1] for article in common] for table in tables]))
+        raise InputError(
+            f"only {len(common)} articles got a label every time, {FEWEST} are the least",
+            mend="draw more with --n, or look at the dead letters",
+        )
+    return (
+        np.array([[table[article][0] for article in common] for table in tables]),
+        np.array([[table[article][1] for article in common] for table in tables]),
+    )
 
 
 def deviation(values: Floats) -> Floats:
@@ -151,21 +183,31 @@ def floor(flt: Filter, tables: Sequence[Table], seed: str) -> dict[str, Json]:
     articles = each.mean(axis=1)
     rng = np.random.default_rng(int(seed[:16], 16))
     means = articles[rng.integers(0, len(articles), (RESAMPLES, len(articles)))].mean(axis=1)
-    return {"n": len(articles), "repeat": len(tables), "mae": _round(articles.mean()),
-            "interval": [_round(end) for end in np.quantile(means, [0.025, 0.975])],
-            "overall_mae": _round(deviation(overall).mean()),
-            "identical": _round((np.ptp(values, axis=0) == 0).all(axis=1).mean()),
-            "dimensions": {name: _round(each[:, at].mean()) for at, name in enumerate(flt.dimensions)}}
+    return {
+        "n": len(articles),
+        "repeat": len(tables),
+        "mae": _round(articles.mean()),
+        "interval": [_round(end) for end in np.quantile(means, [0.025, 0.975])],
+        "overall_mae": _round(deviation(overall).mean()),
+        "identical": _round((np.ptp(values, axis=0) == 0).all(axis=1).mean()),
+        "dimensions": {name: _round(each[:, at].mean()) for at, name in enumerate(flt.dimensions)},
+    }
 
 
 def compare(flt: Filter, ours: Table, theirs: Table) -> dict[str, Json]:
     """The other oracle minus ours: bias and MAE, by dimension and overall."""
     values, overall = _shared([ours, theirs])
     difference = values[1] - values[0]
-    return {"n": len(difference), "mae": _round(np.abs(difference).mean()), "bias": _round(difference.mean()),
-            "overall_mae": _round(np.abs(overall[1] - overall[0]).mean()),
-            "dimensions": {name: {"bias": _round(difference[:, at].mean()), "mae": _round(np.abs(difference[:, at]).mean())}
-                           for at, name in enumerate(flt.dimensions)}}
+    return {
+        "n": len(difference),
+        "mae": _round(np.abs(difference).mean()),
+        "bias": _round(difference.mean()),
+        "overall_mae": _round(np.abs(overall[1] - overall[0]).mean()),
+        "dimensions": {
+            name: {"bias": _round(difference[:, at].mean()), "mae": _round(np.abs(difference[:, at]).mean())}
+            for at, name in enumerate(flt.dimensions)
+        },
+    }
 
 
 def _round(value: np.floating | float) -> float:

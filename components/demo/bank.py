@@ -135,8 +135,7 @@ def bank(language: str) -> Bank:
         language=language,
         clauses=clauses,
         frames={
-            kind: _templates(block, lower=kind in _AFTER_CONNECTIVE)
-            for kind, block in _load(folder / "frames.yaml").items()
+            kind: _templates(block, lower=kind in _AFTER_CONNECTIVE) for kind, block in _load(folder / "frames.yaml").items()
         },
         consent={kind: _templates(block) for kind, block in _load(folder / "consent.yaml").items()},
         themes=themes,

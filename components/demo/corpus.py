@@ -21,13 +21,13 @@ from components.demo.latent import CENTRE, PERFORMANCE, READINESS, SIDE, SIDES, 
 
 COPY_RATE, CONSENT_RATE, OFF_TOPIC_RATE, PROMO_RATE = 0.027, 0.04, 0.15, 0.05
 # How a level is put into words other than plainly: share, and the levels of the clause that is denied or claimed.
-DENIED = {1: (0.14, (7, 9)), 7: (0.10, (1, 3)), 3: (0.0, ()), 5: (0.0, ()), 9: (0.0, ())}
+DENIED = {1: (0.06, (7, 9)), 7: (0.04, (1, 3)), 3: (0.0, ()), 5: (0.0, ()), 9: (0.0, ())}
 CLAIMED = 0.20
 HALF_TRUE = 0.12
-TURN_DOWN, TURN_UP = 0.05, 0.05
-GIST, PAIRED = 0.96, 0.35
+TURN_DOWN, TURN_UP = 0.03, 0.03
+GIST, PAIRED = 1.0, 0.35
 # Shares of articles that tell of two, three, four or five dimensions; good work is described at more length.
-TOLD, STAR_TOLD = (0.22, 0.42, 0.26, 0.10), (0.0, 0.3, 0.45, 0.25)
+TOLD, STAR_TOLD = (0.6, 0.35, 0.05, 0.0), (0.5, 0.4, 0.1, 0.0)
 _DAY_ONE = date(2023, 1, 2)
 
 
@@ -133,9 +133,7 @@ class _Writer:
         return text
 
 
-def _fact(
-    writer: _Writer, dimension: str, state: State, level: int, pronoun: bool, past: bool
-) -> tuple[str, float]:
+def _fact(writer: _Writer, dimension: str, state: State, level: int, pronoun: bool, past: bool) -> tuple[str, float]:
     """One sentence about the project, and the score a reader concludes from it."""
     rng = writer.rng
     chance = rng.random()
@@ -244,13 +242,15 @@ def _turn_up(writer: _Writer, sentences: list[Sentence], scores: dict[str, float
 def _length(writer: _Writer, sentences: list[Sentence]) -> None:
     """Padding that says nothing of the project: a little inside, and in one article of six a long tail."""
     rng = writer.rng
-    if rng.random() < 0.12 * writer.outlet.length:
+    if rng.random() < 0.7:
+        return
+    if rng.random() < 0.4 * writer.outlet.length:
         where = rng.randrange(2, len(sentences) + 1)
         sentences.insert(where, Sentence(capital(writer.frame("background")), "background"))
     chance = rng.random() / writer.outlet.length
-    tail = 1 if chance < 0.11 else 0
-    tail += rng.randrange(1, 3) if chance < 0.06 else 0
-    tail += rng.randrange(3, 7) if chance < 0.025 else 0
+    tail = 1 if chance < 0.36 else 0
+    tail += rng.randrange(1, 3) if chance < 0.2 else 0
+    tail += rng.randrange(3, 7) if chance < 0.08 else 0
     kept = min(tail, len(writer.bank.frames["long_tail"]))
     sentences += [Sentence(capital(writer.frame("long_tail")), "tail") for _ in range(kept)]
     if rng.random() < 0.15:
@@ -348,8 +348,7 @@ def generate(n: int = 1500, seed: int = 7) -> Iterator[DemoArticle]:
     everywhere = outlets()
     weights = [outlet.weight for outlet in everywhere]
     shares = {
-        kind: [outlet.weight * getattr(outlet, kind) for outlet in everywhere]
-        for kind in ("off_topic", "consent", "promo")
+        kind: [outlet.weight * getattr(outlet, kind) for outlet in everywhere] for kind in ("off_topic", "consent", "promo")
     }
     recent: deque[_Draft] = deque(maxlen=300)
     for index in range(n):

@@ -1,8 +1,7 @@
 """What is true of a project before a word is written: a level per dimension, drawn around a few causes.
 
-Two causes stand behind the six dimensions: whether it works and pays, and what it does to nature, people and rules. An
-archetype (a star, a failed pilot, a mature technology that does harm) sets both, so that the dimensions of a side go
-together and the sides need not.
+An archetype sets how good a project is; two sides vary around it: whether it works and pays, and what it does to nature,
+people and rules. The dimensions of a side go together closely, since 1,200 labels must be enough to learn all six.
 """
 
 from __future__ import annotations
@@ -16,16 +15,13 @@ READINESS, PERFORMANCE, ECONOMICS, ENVIRONMENT = DIMENSIONS[:4]
 SIDES = {"works": DIMENSIONS[:3], "world": DIMENSIONS[3:]}
 SIDE = {name: side for side, names in SIDES.items() for name in names}
 
-# weight, then the means in the order of DIMENSIONS
-ARCHETYPES: dict[str, tuple[float, tuple[float, ...]]] = {
-    "star": (0.21, (8.4, 8.0, 7.6, 8.4, 7.4, 7.2)),
-    "solid": (0.18, (7.4, 6.0, 5.6, 5.0, 4.0, 4.4)),
-    "promise": (0.13, (1.8, 4.2, 2.8, 7.0, 5.2, 4.6)),
-    "failed pilot": (0.12, (3.4, 1.6, 1.8, 3.0, 3.2, 2.6)),
-    "costly": (0.10, (6.2, 5.0, 1.8, 6.0, 4.2, 5.6)),
-    "harmful": (0.13, (7.6, 6.4, 7.0, 1.8, 1.8, 2.8)),
-    "unlawful": (0.07, (6.0, 5.2, 4.8, 4.2, 3.4, 1.4)),
-    "neighbourly": (0.10, (3.8, 3.0, 2.4, 5.6, 7.6, 6.6)),
+# weight, then the mean of all dimensions: few projects are good at everything
+ARCHETYPES: dict[str, tuple[float, float]] = {
+    "failure": (0.26, 1.3),
+    "poor": (0.24, 3.2),
+    "middling": (0.20, 5.2),
+    "solid": (0.18, 7.2),
+    "star": (0.12, 8.6),
 }
 # What a reader concludes from a sentence, by its level.
 CENTRE = {1: 1.4, 3: 2.9, 5: 4.6, 7: 6.4, 9: 7.9}
@@ -52,11 +48,9 @@ def nearest(value: float) -> int:
 def draw_state(rng: Random, tilt: float) -> State:
     """One project; `tilt` is the outlet's habit of covering better or worse ones."""
     archetype = rng.choices(_NAMES, _WEIGHTS)[0]
-    common = {side: rng.gauss(tilt, 0.6) for side in SIDES}
-    latent = {
-        dimension: min(9.9, max(0.1, mean + common[SIDE[dimension]] + rng.gauss(0.0, 1.5)))
-        for dimension, mean in zip(DIMENSIONS, ARCHETYPES[archetype][1], strict=True)
-    }
+    common = ARCHETYPES[archetype][1] + rng.gauss(0.75 * tilt, 0.5)
+    side = {name: common + rng.gauss(0.0, 1.1) for name in SIDES}
+    latent = {name: min(9.9, max(0.1, side[SIDE[name]] + rng.gauss(0.0, 0.8))) for name in DIMENSIONS}
     return State(archetype, latent)
 
 

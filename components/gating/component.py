@@ -8,9 +8,9 @@ from components.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
-def gate(
-    store: str, filter_key: str, adapter: str, benchmark: str, run: str
-) -> NamedTuple("Gated", [("verdict", str), ("decision", str)]):  # type: ignore[valid-type]
+def gate(store: str, filter_key: str, adapter: str, benchmark: str, run: str) -> NamedTuple(
+    "Gated", [("verdict", str), ("decision", str)]
+):  # type: ignore[valid-type]
     """Holds a benchmark against the filter's gates.
 
     Args:
@@ -26,7 +26,6 @@ def gate(
     from typing import NamedTuple
 
     from components.gating.gate import gate as work
-
     from components.step import step_context
 
     with step_context("gate", store, filter_key, run) as step:

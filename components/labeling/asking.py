@@ -68,11 +68,19 @@ def check_prompts(flt: Filter, sample: Sequence[Article]) -> None:
     share = median((len(prompt.split()) - bare) / max(1, words) for prompt, words in zip(prompts, wanted, strict=True))
     where, mend = "spec.oracle.maxWords", "raise oracle.maxWords, or strip what all articles begin with"
     if share < 0.5:
-        raise InputError(f"the prompt crowds out the article: half of them keep less than {max(0, share):.0%} of "
-                         f"their first {WORDS_THAT_COUNT} words", where=where, mend=mend)
+        raise InputError(
+            f"the prompt crowds out the article: half of them keep less than {max(0, share):.0%} of "
+            f"their first {WORDS_THAT_COUNT} words",
+            where=where,
+            mend=mend,
+        )
     if len(sample) > 1 and len(set(prompts)) * 2 <= len(sample):
-        raise InputError(f"{len(sample)} different articles give only {len(set(prompts))} different prompts: what tells "
-                         "them apart is cut off", where=where, mend=mend)
+        raise InputError(
+            f"{len(sample)} different articles give only {len(set(prompts))} different prompts: what tells "
+            "them apart is cut off",
+            where=where,
+            mend=mend,
+        )
 
 
 def read_reply(flt: Filter, article: Article, raw: RawReply) -> Reply:

@@ -57,8 +57,10 @@ class BatchEngine(Engine):
             except OutOfCredit as error:
                 self._breaker.out_of_credit(str(error))
             except (Unavailable, RateLimited) as error:
-                raise Stopped(f"stopped: the batch service can't be reached: {error}",
-                              mend=f"{AGAIN}; jobs that were submitted run on and are found again") from None
+                raise Stopped(
+                    f"stopped: the batch service can't be reached: {error}",
+                    mend=f"{AGAIN}; jobs that were submitted run on and are found again",
+                ) from None
             finally:
                 await self.journal.settle()
             if self._error is not None:
@@ -83,8 +85,10 @@ class BatchEngine(Engine):
             self._fed += 1
             yield request
         if self._fed:
-            self.progress.note(f"{self._fed:,} requests go into batch jobs, which may take a day; stop whenever you like: "
-                               "the jobs run on, and the same command takes in what they have done")
+            self.progress.note(
+                f"{self._fed:,} requests go into batch jobs, which may take a day; stop whenever you like: "
+                "the jobs run on, and the same command takes in what they have done"
+            )
 
     def _failed(self, digest: Digest) -> list[Attempt]:
         return [*self.journal.failures(digest), *self._unpaid[digest]]

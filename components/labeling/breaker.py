@@ -24,8 +24,9 @@ AGAIN: Final = "start again with the same command to go on"
 class Breaker:
     """Told of every call; raises Stopped where the run must end. `labels` says how many labels are kept."""
 
-    def __init__(self, oracle: str, dimensions: Sequence[str], labels: Callable[[], int],
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, oracle: str, dimensions: Sequence[str], labels: Callable[[], int], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._oracle, self._dimensions, self._labels, self._clock = oracle, tuple(dimensions), labels, clock
         self._failures = 0
         self._failing_since = self._limited_since = float("inf")
@@ -39,15 +40,19 @@ class Breaker:
         self._failing_since = min(self._failing_since, self._clock())
         self._failures += 1
         if self._failures >= FAILURES:
-            self.stop(f"{self._failures} calls in a row failed, the last because {reason}",
-                      f"look at the service, model and rubric, then {AGAIN}")
+            self.stop(
+                f"{self._failures} calls in a row failed, the last because {reason}",
+                f"look at the service, model and rubric, then {AGAIN}",
+            )
 
     def limited(self) -> None:
         """A 429: not a failure, unless nothing else comes."""
         self._limited_since = min(self._limited_since, self._clock())
         if self._clock() - self._limited_since > LIMITED_SECONDS:
-            self.stop(f"every call was turned away (429) for {LIMITED_SECONDS / 60:.0f} minutes",
-                      f"lower --concurrency or oracle.requestsPerMinute, or wait for the quota, then {AGAIN}")
+            self.stop(
+                f"every call was turned away (429) for {LIMITED_SECONDS / 60:.0f} minutes",
+                f"lower --concurrency or oracle.requestsPerMinute, or wait for the quota, then {AGAIN}",
+            )
 
     def replied(self) -> None:
         """Some reply came, usable or not."""

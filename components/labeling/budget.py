@@ -95,8 +95,9 @@ class RunMark:
             found = self._store.current(self._key, max_bytes=1 << 16)
             lost, _, _ = self._read(found[0] if found else b"{}")
             try:
-                self._write(Lost(lost.runs, lost.calls + unknown_calls, lost.usd + unknown_usd), 0, 0.0,
-                            found[1] if found else None)
+                self._write(
+                    Lost(lost.runs, lost.calls + unknown_calls, lost.usd + unknown_usd), 0, 0.0, found[1] if found else None
+                )
                 return
             except Conflict:
                 continue

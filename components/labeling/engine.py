@@ -66,9 +66,19 @@ class Engine:
     concurrency: calls at once, at most, and so the most that a kill can lose.
     """
 
-    def __init__(self, flt: Filter, oracle: Oracle, journal: Journal, tally: Tally, *, concurrency: int = CONCURRENCY,
-                 price: Price | None = None, budget: Budget | None = None, progress: Progress = quiet,
-                 clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        flt: Filter,
+        oracle: Oracle,
+        journal: Journal,
+        tally: Tally,
+        *,
+        concurrency: int = CONCURRENCY,
+        price: Price | None = None,
+        budget: Budget | None = None,
+        progress: Progress = quiet,
+        clock: Clock = time.monotonic,
+    ) -> None:
         spec = flt.spec.oracle
         self.flt, self.oracle, self.journal, self.tally, self.progress = flt, oracle, journal, tally, progress
         self.price, self.budget = price, budget or Budget()
@@ -301,17 +311,21 @@ class Engine:
 
     def _collapsed(self) -> Stopped:
         tally = self.tally
-        return Stopped(f"stopped: {tally.dead} of {tally.dead + tally.answered} articles failed {ATTEMPTS} attempts, most "
-                       f"often because {tally.reason()} (oracle {self.flt.spec.oracle.model})",
-                       mend=f"mend oracle or rubric and start again, with --retry-dead if the rubric is the same; the "
-                            f"{tally.answered} labels so far are kept")
+        return Stopped(
+            f"stopped: {tally.dead} of {tally.dead + tally.answered} articles failed {ATTEMPTS} attempts, most "
+            f"often because {tally.reason()} (oracle {self.flt.spec.oracle.model})",
+            mend=f"mend oracle or rubric and start again, with --retry-dead if the rubric is the same; the "
+            f"{tally.answered} labels so far are kept",
+        )
 
     def _over_budget(self, most: float) -> Stopped:
         budget, tally = self.budget, self.tally
-        return Stopped(f"stopped: the next call may cost ${most:.4f} and of the budget of ${budget.limit:g} "
-                       f"${max(0.0, budget.limit - budget.spent - budget.unknown):.4f} are left; {tally.answered:,} of "
-                       f"{tally.total:,} articles have a label",
-                       mend=f"give a larger --budget (what is spent already counts) and {AGAIN}")
+        return Stopped(
+            f"stopped: the next call may cost ${most:.4f} and of the budget of ${budget.limit:g} "
+            f"${max(0.0, budget.limit - budget.spent - budget.unknown):.4f} are left; {tally.answered:,} of "
+            f"{tally.total:,} articles have a label",
+            mend=f"give a larger --budget (what is spent already counts) and {AGAIN}",
+        )
 
 
 def _backoff(number: int) -> float:

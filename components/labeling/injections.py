@@ -19,28 +19,46 @@ from components.articles import Article
 MODELS = r"(?:ai|llm|gpt|chatgpt|gemini|language models?|assessors?|evaluators?|raters?|graders?|scoring models?|assistants?)"
 # Words one of which must occur, looked for first (20 times as fast), then the pattern.
 PATTERNS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
-    (("ignore", "disregard", "forget", "override", "bypass"),
-     r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:\w+\s+){0,3}(?:instructions?|prompts?|rules|rubric|guidelines|above)\b"),
+    (
+        ("ignore", "disregard", "forget", "override", "bypass"),
+        r"\b(?:ignore|disregard|forget|override|bypass)\s+(?:\w+\s+){0,3}(?:instructions?|prompts?|rules|rubric|guidelines|above)\b",
+    ),
     (("negeer", "vergeet"), r"\b(?:negeer|vergeet)\s+(?:\w+\s+){0,3}(?:instructies?|opdracht\w*|regels|prompt)\b"),
-    (("system", "developer", "im_start", "im_end", "endoftext", "inst]"),
-     r"\b(?:system|developer)\s+(?:prompt|message|instruction)s?\b|<\|?(?:im_start|im_end|system|endoftext)\|?>|\[/?INST\]"),
-    (("note", "message", "instruction", "attention", "important"),
-     rf"\b(?:note|message|instructions?|attention|important)\s*(?:to|for|:)\s*(?:the\s+|all\s+|any\s+)?{MODELS}\b"),
-    (("you are",),
-     r"\byou are (?:now )?(?:an?|the) (?:\w+\s+){0,2}(?:ai|assistant|language model|assessor|chatbot|evaluator)\b"),
-    (("score", "rate", "grade", "assign", "give", "beoordeel", "geef"),
-     r"\b(?:score|rate|grade|assign|give|beoordeel|geef)\s+(?:\w+\s+){0,5}(?:10|ten|tien|maximum|highest|perfect|hoogste)"
-     r"(?:\s+(?:on|for|out|in|op|voor|score|points|punten)\b|\s*/\s*10\b)"),
-    (("score", "dimension", "value"),
-     r"\b(?:set|make|put)\s+(?:all|every|each)\s+(?:\w+\s+){0,2}(?:scores?|dimensions?|values?)\b"),
-    (("json", "exactly", "format", "the word", "the text", "following", "string"),
-     r"\b(?:reply|respond|answer|output|antwoord)\s+(?:(?:only|just|exactly|solely|alleen|uitsluitend)\s+)?(?:with|using|in|met)\s+"
-     r"(?:\w+\s+){0,3}(?:json|the (?:word|text|following|string)|exactly|format)"),
-    (("reply", "response", "answer", "output", "json", "reasoning", "antwoord"),
-     r"\b(?:include|copy|repeat|append|insert|echo|print|neem|herhaal|kopieer)\s+(?:\w+\s+){0,5}(?:marker|code|token|phrase|string|"
-     r"word|password|text|woord)\b[^.\n]{0,80}\b(?:reply|response|answer|output|json|reasoning|antwoord)\b"),
-    (("your reply", "your response", "your answer", "your output", "your json", "your reasoning"),
-     r"\b(?:in|to|into)\s+your\s+(?:reply|response|answer|output|json|reasoning)\b"),
+    (
+        ("system", "developer", "im_start", "im_end", "endoftext", "inst]"),
+        r"\b(?:system|developer)\s+(?:prompt|message|instruction)s?\b|<\|?(?:im_start|im_end|system|endoftext)\|?>|\[/?INST\]",
+    ),
+    (
+        ("note", "message", "instruction", "attention", "important"),
+        rf"\b(?:note|message|instructions?|attention|important)\s*(?:to|for|:)\s*(?:the\s+|all\s+|any\s+)?{MODELS}\b",
+    ),
+    (
+        ("you are",),
+        r"\byou are (?:now )?(?:an?|the) (?:\w+\s+){0,2}(?:ai|assistant|language model|assessor|chatbot|evaluator)\b",
+    ),
+    (
+        ("score", "rate", "grade", "assign", "give", "beoordeel", "geef"),
+        r"\b(?:score|rate|grade|assign|give|beoordeel|geef)\s+(?:\w+\s+){0,5}(?:10|ten|tien|maximum|highest|perfect|hoogste)"
+        r"(?:\s+(?:on|for|out|in|op|voor|score|points|punten)\b|\s*/\s*10\b)",
+    ),
+    (
+        ("score", "dimension", "value"),
+        r"\b(?:set|make|put)\s+(?:all|every|each)\s+(?:\w+\s+){0,2}(?:scores?|dimensions?|values?)\b",
+    ),
+    (
+        ("json", "exactly", "format", "the word", "the text", "following", "string"),
+        r"\b(?:reply|respond|answer|output|antwoord)\s+(?:(?:only|just|exactly|solely|alleen|uitsluitend)\s+)?(?:with|using|in|met)\s+"
+        r"(?:\w+\s+){0,3}(?:json|the (?:word|text|following|string)|exactly|format)",
+    ),
+    (
+        ("reply", "response", "answer", "output", "json", "reasoning", "antwoord"),
+        r"\b(?:include|copy|repeat|append|insert|echo|print|neem|herhaal|kopieer)\s+(?:\w+\s+){0,5}(?:marker|code|token|phrase|string|"
+        r"word|password|text|woord)\b[^.\n]{0,80}\b(?:reply|response|answer|output|json|reasoning|antwoord)\b",
+    ),
+    (
+        ("your reply", "your response", "your answer", "your output", "your json", "your reasoning"),
+        r"\b(?:in|to|into)\s+your\s+(?:reply|response|answer|output|json|reasoning)\b",
+    ),
     (("reasoning", "score"), r"[\"'{]\s*(?:reasoning|scores?)\s*[\"']?\s*:\s*[\"{\d]"),
 )
 COMPILED: Final = [(words, re.compile(pattern, re.IGNORECASE)) for words, pattern in PATTERNS]

@@ -313,8 +313,9 @@ class _Index:
         after = b""
         while True:
             with self._lock:
-                rows = self._base.execute(f"SELECT article, line FROM {table} WHERE article > ? ORDER BY article LIMIT 500",
-                                          (after,)).fetchall()
+                rows = self._base.execute(
+                    f"SELECT article, line FROM {table} WHERE article > ? ORDER BY article LIMIT 500", (after,)
+                ).fetchall()
             if not rows:
                 return
             for article, line in rows:

@@ -39,8 +39,14 @@ CODE: Final = 2
 SAMPLE: Final = 64
 
 
-def label_inputs(flt: Filter, articles: Digest | None, labels: Digest | None, *, max_rejects: str = "0",
-                 oracle: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def label_inputs(
+    flt: Filter,
+    articles: Digest | None,
+    labels: Digest | None,
+    *,
+    max_rejects: str = "0",
+    oracle: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """What the label step's result depends on. articles, labels: digest of the file given; the other is None.
 
     oracle: an oracle's identity, where it is other than the filter's. InputError where the filter's can't be had.
@@ -54,14 +60,26 @@ def label_inputs(flt: Filter, articles: Digest | None, labels: Digest | None, *,
 
 def open_journal(store: Store, flt: Filter, identity: Mapping[str, Any]) -> Journal:
     """The journal of this filter's rubric and this oracle."""
-    return Journal(store, flt.name, rubric=Digest(rubric_digest(flt)), oracle=digest_json(dict(identity)),
-                   dimensions=flt.dimensions)
+    return Journal(
+        store, flt.name, rubric=Digest(rubric_digest(flt)), oracle=digest_json(dict(identity)), dimensions=flt.dimensions
+    )
 
 
-def label(store: Store, flt: Filter, *, articles: str = "", labels: str = "", max_rejects: str = "0",
-          oracle: Oracle | None = None, concurrency: int = CONCURRENCY, budget: float | None = None,
-          prices: Prices | None = None, retry_dead: bool = False, without_calibration: str = "",
-          progress: Progress = quiet) -> StepRecord:
+def label(
+    store: Store,
+    flt: Filter,
+    *,
+    articles: str = "",
+    labels: str = "",
+    max_rejects: str = "0",
+    oracle: Oracle | None = None,
+    concurrency: int = CONCURRENCY,
+    budget: float | None = None,
+    prices: Prices | None = None,
+    retry_dead: bool = False,
+    without_calibration: str = "",
+    progress: Progress = quiet,
+) -> StepRecord:
     """Labels the articles, or imports the labels, of a file (a path or s3://); exactly one of them is given.
 
     oracle: asked instead of the one that the filter names. concurrency: calls at once, at most. budget: US dollars that all
@@ -72,8 +90,11 @@ def label(store: Store, flt: Filter, *, articles: str = "", labels: str = "", ma
     without a price; Stopped when the run ends itself. Labels already paid for are kept.
     """
     if bool(articles) == bool(labels):
-        raise InputError("give exactly one of articles and labels", where="--articles, --labels",
-                         mend="--labels FILE where scores exist, --articles FILE to have the oracle label them")
+        raise InputError(
+            "give exactly one of articles and labels",
+            where="--articles, --labels",
+            mend="--labels FILE where scores exist, --articles FILE to have the oracle label them",
+        )
     if labels:
         with local_file(labels, parameter="--labels") as path:
             inputs = label_inputs(flt, None, digest_file(path), max_rejects=max_rejects)
@@ -102,15 +123,23 @@ def _import(store: Store, flt: Filter, path: Path, max_rejects: str, progress: P
 class _Labeling:
     """One run over one file."""
 
-    def __init__(self, store: Store, flt: Filter, path: Path, digest: Digest, identity: dict[str, Any],
-                 progress: Progress) -> None:
+    def __init__(
+        self, store: Store, flt: Filter, path: Path, digest: Digest, identity: dict[str, Any], progress: Progress
+    ) -> None:
         self.store, self.flt, self.path, self.digest, self.identity = store, flt, path, digest, identity
         self.progress, self.rejects, self.pool = progress, Rejects(), Pool()
         self.journal = open_journal(store, flt, identity)
         self.tally = Tally(total=0, answered=0, dead=0)
 
-    def work(self, oracle: Oracle | None, concurrency: int, limit: float | None, prices: Prices, retry_dead: bool,
-             without_calibration: str) -> Outcome:
+    def work(
+        self,
+        oracle: Oracle | None,
+        concurrency: int,
+        limit: float | None,
+        prices: Prices,
+        retry_dead: bool,
+        without_calibration: str,
+    ) -> Outcome:
         if self.journal.damaged:
             self.progress.note(f"{self.journal.damaged} damaged records of the journal are left out and asked again")
         sample = self._survey(retry_dead)
@@ -122,8 +151,11 @@ class _Labeling:
         self._ask(oracle, concurrency, limit, prices, sample)
         tally = self.tally
         if not tally.answered:
-            raise InputError(f"none of the {tally.total} articles got a label, most often because {tally.reason()}",
-                             where=f"oracle {self.flt.spec.oracle.model}", mend="mend oracle or rubric and start again")
+            raise InputError(
+                f"none of the {tally.total} articles got a label, most often because {tally.reason()}",
+                where=f"oracle {self.flt.spec.oracle.model}",
+                mend="mend oracle or rubric and start again",
+            )
         return self._finish(cached, allowed["waived"])
 
     def _survey(self, retry_dead: bool) -> list[Article]:
@@ -165,14 +197,17 @@ class _Labeling:
                 engine: Engine = BatchEngine(flt, oracle, journal, tally, price=price, budget=budget, progress=progress)
                 at_risk = 0
             else:
-                engine = Engine(flt, oracle, journal, tally, concurrency=concurrency, price=price, budget=budget,
-                                progress=progress)
+                engine = Engine(
+                    flt, oracle, journal, tally, concurrency=concurrency, price=price, budget=budget, progress=progress
+                )
             most = max(engine.most(engine.request(article, 1)) for article in sample)
             lost, open_calls = mark.begin(at_risk, at_risk * most)
             budget.spent = journal.usd + lost.usd
             if open_calls:
-                progress.note(f"an earlier run was killed, or is still running: of its calls in flight, {open_calls} at most, "
-                              f"no reply was kept; they are asked again (${lost.usd:.4f} at most is in doubt)")
+                progress.note(
+                    f"an earlier run was killed, or is still running: of its calls in flight, {open_calls} at most, "
+                    f"no reply was kept; they are asked again (${lost.usd:.4f} at most is in doubt)"
+                )
             try:
                 await engine.run((article for digest, article in self.pool.distinct() if self._open(digest)))
             finally:
@@ -189,30 +224,44 @@ class _Labeling:
             error.facts = self._facts(tally.answered)
             raise
         if tally.unknown:
-            progress.note(f"{tally.unknown} calls were given up without a reply; if they are billed all the same, "
-                          f"that is ${tally.unknown_usd:.4f} more at most")
+            progress.note(
+                f"{tally.unknown} calls were given up without a reply; if they are billed all the same, "
+                f"that is ${tally.unknown_usd:.4f} more at most"
+            )
         if len(tally.versions) > 1:
-            progress.note("several versions of the model answered: "
-                          + ", ".join(f"{name} {n}" for name, n in tally.versions.most_common()))
+            progress.note(
+                "several versions of the model answered: "
+                + ", ".join(f"{name} {n}" for name, n in tally.versions.most_common())
+            )
 
     def _open(self, digest: Digest) -> bool:
         return self.journal.answer(digest) is None and self.journal.dead_letter(digest) is None
 
     def _facts(self, cached: int) -> dict[str, Any]:
         tally = self.tally
-        return {"asked": tally.asked, "cached": cached, "calls": tally.calls, "limited": tally.limited,
-                "unknown": tally.unknown, "repaired": tally.repaired, "usd": round(tally.usd, 6),
-                "usd_total": round(self.journal.usd, 6), "tokens": [tally.usage.input_tokens, tally.usage.cached_tokens,
-                                                                   tally.usage.output_tokens],
-                "per_second": round(tally.asked / tally.seconds, 2) if tally.seconds else 0.0,
-                "versions": dict(sorted(tally.versions.items())), "labeled": tally.answered, "dead": tally.dead}
+        return {
+            "asked": tally.asked,
+            "cached": cached,
+            "calls": tally.calls,
+            "limited": tally.limited,
+            "unknown": tally.unknown,
+            "repaired": tally.repaired,
+            "usd": round(tally.usd, 6),
+            "usd_total": round(self.journal.usd, 6),
+            "tokens": [tally.usage.input_tokens, tally.usage.cached_tokens, tally.usage.output_tokens],
+            "per_second": round(tally.asked / tally.seconds, 2) if tally.seconds else 0.0,
+            "versions": dict(sorted(tally.versions.items())),
+            "labeled": tally.answered,
+            "dead": tally.dead,
+        }
 
     def _finish(self, cached: int, waived: str | None) -> Outcome:
         flt = self.flt
         with tempfile.TemporaryDirectory(prefix="distillery-labels-") as folder:
             table, letters = Path(folder) / "labels.parquet", Path(folder) / "dead.jsonl"
-            rows = write_label_set(table, self._labels(), flt.dimensions, references=self.pool.references,
-                                   drawn=self.pool.drawn)
+            rows = write_label_set(
+                table, self._labels(), flt.dimensions, references=self.pool.references, drawn=self.pool.drawn
+            )
             with letters.open("wb") as out:
                 dead = sum(out.write(line) > 0 for line in self._dead())
             files: dict[str, bytes | Path] = {"labels.parquet": table}
@@ -222,8 +271,10 @@ class _Labeling:
             if waived:
                 meta["without_calibration"] = waived
             if self.tally.suspicious:
-                self.progress.note(f"{self.tally.suspicious} articles speak to the oracle instead of to a reader; a reply that "
-                                   "does what they say within the schema can't be told from an honest one")
+                self.progress.note(
+                    f"{self.tally.suspicious} articles speak to the oracle instead of to a reader; a reply that "
+                    "does what they say within the schema can't be told from an honest one"
+                )
             return _commit(self.store, flt, files, rows, dead, self.rejects, meta, self.progress, self._facts(cached))
 
     def _labels(self) -> Iterator[tuple[Digest, Label]]:
@@ -235,14 +286,25 @@ class _Labeling:
     def _dead(self) -> Iterator[bytes]:
         for digest, article in self.pool.rows():
             if self.journal.answer(digest) is None and (letter := self.journal.dead_letter(digest)):
-                attempts = [{"attempt": number, "reason": attempt.reason, "reply": attempt.reply}
-                            for number, attempt in enumerate(letter.attempts, 1)]
+                attempts = [
+                    {"attempt": number, "reason": attempt.reason, "reply": attempt.reply}
+                    for number, attempt in enumerate(letter.attempts, 1)
+                ]
                 known = {"article": digest, "id": article.id, "title": article.title}
                 yield canonical_json({**known, "attempts": attempts}) + b"\n"
 
 
-def _commit(store: Store, flt: Filter, files: dict[str, bytes | Path], rows: int, dead: int, rejects: Rejects,
-            origin: dict[str, Any], progress: Progress, facts: dict[str, Any] | None = None) -> Outcome:
+def _commit(
+    store: Store,
+    flt: Filter,
+    files: dict[str, bytes | Path],
+    rows: int,
+    dead: int,
+    rejects: Rejects,
+    origin: dict[str, Any],
+    progress: Progress,
+    facts: dict[str, Any] | None = None,
+) -> Outcome:
     if rejects.count:
         # Without the file's name: moving or renaming it changes no digest.
         lines = [{"line": reject.line, "reason": reject.reason} for reject in rejects.first]
@@ -253,8 +315,9 @@ def _commit(store: Store, flt: Filter, files: dict[str, bytes | Path], rows: int
     folder = f"labelsets/{digest}"
     if rejects.count:
         first = rejects.first[0]
-        progress.note(f"{rejects.count} bad rows left out (line {first.line}: {first.reason}): "
-                      f"{store.uri}/{folder}/rejects.jsonl")
+        progress.note(
+            f"{rejects.count} bad rows left out (line {first.line}: {first.reason}): {store.uri}/{folder}/rejects.jsonl"
+        )
     if dead:
         progress.note(f"{dead} articles got no label, with raw replies: {store.uri}/{folder}/dead.jsonl")
     keys = [f"{folder}/{name}" for name in ("manifest.json", *files)]

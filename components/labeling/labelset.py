@@ -31,8 +31,9 @@ def _schema(dimensions: Sequence[str], references: bool, drawn: bool) -> pa.Sche
     return pa.schema(columns)
 
 
-def write_label_set(path: Path, labels: Iterable[tuple[Digest, Label]], dimensions: Sequence[str], *, references: bool,
-                    drawn: bool = False) -> int:
+def write_label_set(
+    path: Path, labels: Iterable[tuple[Digest, Label]], dimensions: Sequence[str], *, references: bool, drawn: bool = False
+) -> int:
     """Writes the labels in the order given, with each article's digest; returns how many there were.
 
     references, drawn: whether any article has true scores, or was drawn by a rule, so that the table has columns for them.

@@ -33,8 +33,11 @@ class Usage:
     output_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(self.input_tokens + other.input_tokens, self.cached_tokens + other.cached_tokens,
-                     self.output_tokens + other.output_tokens)
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.output_tokens + other.output_tokens,
+        )
 
     def __bool__(self) -> bool:
         return bool(self.input_tokens or self.output_tokens)
@@ -123,8 +126,11 @@ class BatchOracle(Protocol):
     @property
     def identity(self) -> Mapping[str, Any]: ...
 
-    async def run(self, requests: AsyncIterator[Request] | Iterable[Request],
-                  on_reply: Callable[[Request, RawReply | OracleError], Awaitable[None]]) -> None:
+    async def run(
+        self,
+        requests: AsyncIterator[Request] | Iterable[Request],
+        on_reply: Callable[[Request, RawReply | OracleError], Awaitable[None]],
+    ) -> None:
         """Returns when every request was given to `on_reply`, which makes the outcome durable."""
 
     async def close(self) -> None: ...
@@ -133,8 +139,9 @@ class BatchOracle(Protocol):
 def _provider(flt: Filter) -> Any:
     name = flt.spec.oracle.provider
     if name not in PROVIDERS:
-        raise InputError(f"{name!r} is not a provider", where="spec.oracle.provider",
-                         mend=f"choose one of {', '.join(PROVIDERS)}")
+        raise InputError(
+            f"{name!r} is not a provider", where="spec.oracle.provider", mend=f"choose one of {', '.join(PROVIDERS)}"
+        )
     return import_module(PROVIDERS[name])
 
 

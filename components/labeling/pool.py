@@ -39,8 +39,9 @@ class Pool:
         fields = [*(getattr(article, name) for name in FIELDS), article.reference]
         self.references = self.references or bool(article.reference)
         self.drawn = self.drawn or bool(article.drawn_by)
-        self._base.execute("INSERT INTO article VALUES (?, ?, ?, ?)",
-                           (self._row, key, article.id, json.dumps(fields, ensure_ascii=False)))
+        self._base.execute(
+            "INSERT INTO article VALUES (?, ?, ?, ?)", (self._row, key, article.id, json.dumps(fields, ensure_ascii=False))
+        )
         new = self._base.execute("INSERT OR IGNORE INTO text VALUES (?, ?)", (key, self._row)).rowcount == 1
         self.texts += new
         return new

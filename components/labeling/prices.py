@@ -70,9 +70,11 @@ def _read(path: Path) -> _File:
         raise InputError(f"can't be read: {str(error)[:200]}", where=f"--prices {path}") from error
     except ValidationError as error:
         first: Any = error.errors()[0]
-        raise InputError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=f"--prices {path}",
-                         mend="write models: {NAME: {input: 0.3, cached: 0.03, output: 2.5, batch: 0.5}}, "
-                              "in dollars per million tokens") from error
+        raise InputError(
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+            where=f"--prices {path}",
+            mend="write models: {NAME: {input: 0.3, cached: 0.03, output: 2.5, batch: 0.5}}, in dollars per million tokens",
+        ) from error
 
 
 def read_prices(path: str = "") -> Prices:
@@ -92,5 +94,8 @@ def price_of(flt: Filter, prices: Prices) -> tuple[Price, str] | None:
 
 def no_price(flt: Filter) -> InputError:
     model = flt.spec.oracle.model
-    return InputError(f"no price is known for {model}", where="spec.oracle.model",
-                      mend=f"add --prices FILE with models: {{{model}: {{input: …, output: …}}}}, per million tokens")
+    return InputError(
+        f"no price is known for {model}",
+        where="spec.oracle.model",
+        mend=f"add --prices FILE with models: {{{model}: {{input: …, output: …}}}}, per million tokens",
+    )

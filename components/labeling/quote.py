@@ -106,8 +106,22 @@ def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dea
     remaining = total - labeled - dead
     routes = _routes(flt, price, prefix, part, output, remaining)
     best = min((route for route in routes if not route.unavailable), key=lambda route: route.usd)
-    return Quote(flt.spec.oracle.model, total, labeled, dead, remaining, prefix, part, output, len(sample),
-                 n if n >= CALIBRATED_FROM else 0, date, journal.usd, routes, best.name)
+    return Quote(
+        flt.spec.oracle.model,
+        total,
+        labeled,
+        dead,
+        remaining,
+        prefix,
+        part,
+        output,
+        len(sample),
+        n if n >= CALIBRATED_FROM else 0,
+        date,
+        journal.usd,
+        routes,
+        best.name,
+    )
 
 
 def _billed(journal: Journal) -> tuple[Usage, int]:

@@ -62,8 +62,11 @@ def connect(flt: Filter, repetition: int = 1) -> Replay:
 
 def _recordings(flt: Filter) -> AbstractContextManager[Path]:
     if not flt.spec.oracle.replies:
-        raise InputError("the replay oracle has no recorded replies", where="spec.oracle.replies",
-                         mend="add --set oracle.replies=FILE with recorded replies, or give --labels")
+        raise InputError(
+            "the replay oracle has no recorded replies",
+            where="spec.oracle.replies",
+            mend="add --set oracle.replies=FILE with recorded replies, or give --labels",
+        )
     return local_file(flt.spec.oracle.replies, parameter="oracle.replies")
 
 
@@ -75,12 +78,15 @@ def _read(path: Path, repetition: int = 1) -> dict[str, list[str]]:
             raise InputError(fault, where=where, mend="mend or remove the line")
         key = row["article"] if isinstance(row.get("article"), str) else f"id {row['id']}" if "id" in row else None
         if key is None or not isinstance(row.get("reply"), str):
-            raise InputError('is not a recorded reply', where=where, mend='write {"id": …, "reply": "the raw text"}')
+            raise InputError("is not a recorded reply", where=where, mend='write {"id": …, "reply": "the raw text"}')
         if row.get("repeat", 1) != repetition:
             continue
         attempt = row.get("attempt", len(found[key]) + 1)
         if isinstance(attempt, bool) or not isinstance(attempt, int) or attempt < 1 or attempt in found[key]:
-            raise InputError(f"attempt {attempt!r} is not a new number from 1 on", where=where,
-                             mend="number the attempts at an article 1, 2, 3")
+            raise InputError(
+                f"attempt {attempt!r} is not a new number from 1 on",
+                where=where,
+                mend="number the attempts at an article 1, 2, 3",
+            )
         found[key][attempt] = row["reply"]
     return {key: [attempts[number] for number in sorted(attempts)] for key, attempts in found.items()}

@@ -8,9 +8,9 @@ from components.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
-def preflight(
-    filter: str, articles: str, labels: str, store: str, profile: str, overrides: list, run: str
-) -> NamedTuple("Ready", [("filter_key", str), ("articles", str), ("labels", str)]):  # type: ignore[valid-type]
+def preflight(filter: str, articles: str, labels: str, store: str, profile: str, overrides: list, run: str) -> NamedTuple(
+    "Ready", [("filter_key", str), ("articles", str), ("labels", str)]
+):  # type: ignore[valid-type]
     """Refuses in seconds what would fail later, and publishes the resolved filter.
 
     Args:
@@ -31,9 +31,7 @@ def preflight(
     from components.step import step_context
 
     with step_context("preflight", store, "", run) as step:
-        record = work(
-            step.store, ref=filter, articles=articles, labels=labels, profile=profile, overrides=overrides
-        )
+        record = work(step.store, ref=filter, articles=articles, labels=labels, profile=profile, overrides=overrides)
         outputs = step.keep(record).outputs
         ready = NamedTuple("Ready", [("filter_key", str), ("articles", str), ("labels", str)])
         return ready(outputs["filter_key"], outputs["articles"], outputs["labels"])

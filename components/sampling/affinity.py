@@ -37,8 +37,10 @@ class Scorer(Protocol):
 def by_student(flt: Filter, student: Scorer, progress: Progress = quiet) -> Affinity:
     """The overall score that a student gives, before caps. InputError where its dimensions are not the filter's."""
     if student.dimensions != flt.dimensions:
-        raise InputError(f"the student scores {', '.join(student.dimensions)}, not this filter's dimensions",
-                         mend="give --examples FILE instead")
+        raise InputError(
+            f"the student scores {', '.join(student.dimensions)}, not this filter's dimensions",
+            mend="give --examples FILE instead",
+        )
 
     def affinity(articles: Sequence[Article]) -> Floats:
         from filters.verdict import weighted_mean

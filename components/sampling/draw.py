@@ -160,8 +160,10 @@ def draw(
         passes={seen.digest: seen.passes for seen, _ in ordered},
         corpus=sum(table.values()),
         wanted=wanted,
-        strata=[{"prefilter": verdict, "length": length, "corpus": table[verdict, length], "sample": sampled[verdict, length]}
-                for verdict, length in sorted(table)],
+        strata=[
+            {"prefilter": verdict, "length": length, "corpus": table[verdict, length], "sample": sampled[verdict, length]}
+            for verdict, length in sorted(table)
+        ],
         rejected=rejects.count,
     )
 
@@ -174,11 +176,17 @@ def check_shares(shares: Mapping[str, float], affinity: Affinity | None) -> dict
         if not 0 <= share <= 1:
             raise InputError(f"the share of {rule} is {share:g}, not between 0 and 1", where="--rule", mend="write random=0.6")
     if abs(sum(shares.values()) - 1) > 1e-6:
-        raise InputError(f"the shares sum to {sum(shares.values()):g}, not 1", where="--rule",
-                         mend="write --rule random=0.6 --rule stratified=0.2 --rule enrich=0.2")
+        raise InputError(
+            f"the shares sum to {sum(shares.values()):g}, not 1",
+            where="--rule",
+            mend="write --rule random=0.6 --rule stratified=0.2 --rule enrich=0.2",
+        )
     if shares.get(ENRICH) and affinity is None:
-        raise InputError("enrichment has nothing to go by", where="--rule enrich",
-                         mend="give --examples FILE with a few articles of the kind, or promote a student first")
+        raise InputError(
+            "enrichment has nothing to go by",
+            where="--rule enrich",
+            mend="give --examples FILE with a few articles of the kind, or promote a student first",
+        )
     return {rule: shares[rule] for rule in RULES if shares.get(rule)}
 
 

@@ -83,14 +83,19 @@ def assign(
     if frame["article"].n_unique() != frame.height or overall.shape != (frame.height,):
         raise ValueError("assign takes one row and one overall score per article")
     if policy.validation + policy.test >= 1:
-        raise InputError(f"validation {policy.validation:g} and test {policy.test:g} leave nothing to train on",
-                         where="spec.split", mend="let them sum to less than 1, as in 0.1 and 0.1")
+        raise InputError(
+            f"validation {policy.validation:g} and test {policy.test:g} leave nothing to train on",
+            where="spec.split",
+            mend="let them sum to less than 1, as in 0.1 and 0.1",
+        )
     group = group_rows(frame, policy.duplicateJaccard) if group is None else group
     units, unit = np.unique(group, return_inverse=True)
     if len(units) < MIN_ARTICLES:
-        raise InputError(f"{len(units)} distinct articles where a split needs at least {MIN_ARTICLES}"
-                         + (f" ({frame.height - len(units)} more are copies)" if frame.height > len(units) else ""),
-                         mend="label more articles")
+        raise InputError(
+            f"{len(units)} distinct articles where a split needs at least {MIN_ARTICLES}"
+            + (f" ({frame.height - len(units)} more are copies)" if frame.height > len(units) else ""),
+            mend="label more articles",
+        )
     edges = strata_edges(overall, int(np.clip(frame.height // 20, 2, MAX_STRATA)))
     stratum = np.searchsorted(edges, overall, side="left").astype(np.int64)
 
@@ -125,8 +130,11 @@ def assign(
     result = Assignment(part, stratum, group, edges)
     for name in FILES:
         if (count := result.rows()[name]) < MIN_PART:
-            raise InputError(f"the {name} part would have {count} of {frame.height} articles, not {MIN_PART}",
-                             where="spec.split", mend="label more articles, or change the shares")
+            raise InputError(
+                f"the {name} part would have {count} of {frame.height} articles, not {MIN_PART}",
+                where="spec.split",
+                mend="label more articles, or change the shares",
+            )
     return result
 
 
@@ -149,8 +157,10 @@ def strata_edges(overall: NDArray[np.float64], count: int) -> NDArray[np.float64
     if not np.isfinite(values).all():
         raise ValueError("an overall score is missing")
     if len(values) < 2 or values[-1] - values[0] < 1e-9:
-        raise InputError(f"every article has the same overall score, {values[0]:g}: there is nothing to learn",
-                         mend="check the labels; the audit shows each dimension")
+        raise InputError(
+            f"every article has the same overall score, {values[0]:g}: there is nothing to learn",
+            mend="check the labels; the audit shows each dimension",
+        )
     inner = np.quantile(overall, np.arange(1, count) / count, method="inverted_cdf")
     edges = np.unique(inner[inner < values[-1]])
     return edges if len(edges) else values[-2:-1]
@@ -191,5 +201,10 @@ def _hash(salt: str, name: str) -> bytes:
 def counts_by_stratum(assignment: Assignment) -> list[dict[str, float | int | None]]:
     """Per stratum its highest overall score (None for the last) and how many articles of each part it holds."""
     limits: list[float | None] = [*map(float, assignment.edges), None]
-    return [{"upto": limit, **{part: int(((assignment.stratum == at) & (assignment.part == part)).sum())
-                               for part in (*FILES, WITHHELD)}} for at, limit in enumerate(limits)]
+    return [
+        {
+            "upto": limit,
+            **{part: int(((assignment.stratum == at) & (assignment.part == part)).sum()) for part in (*FILES, WITHHELD)},
+        }
+        for at, limit in enumerate(limits)
+    ]

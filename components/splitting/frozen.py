@@ -69,7 +69,8 @@ def applicable(frozen: Frozen, articles: Collection[str], seed: int) -> Lineage 
             raise InputError(
                 f"these labels lack {len(absent)} of the {len(lineage.test)} articles of the frozen test part"
                 f" (first {absent[0][:12]}…)",
-                mend=f"add them, or begin a new test part with --set split.seed={seed + 1}")
+                mend=f"add them, or begin a new test part with --set split.seed={seed + 1}",
+            )
     return None
 
 
@@ -77,7 +78,6 @@ def freeze(store: Store, flt: Filter, frozen: Frozen, test: Collection[str]) -> 
     """Adds a test part to the document as it was read. Conflict where another process changed it meanwhile."""
     articles = sorted(test)
     lineage = Lineage(articles, digest_json(articles))
-    document = {"format": 1, "lineages": [{"test": each.test, "digest": each.digest}
-                                          for each in (*frozen.lineages, lineage)]}
+    document = {"format": 1, "lineages": [{"test": each.test, "digest": each.digest} for each in (*frozen.lineages, lineage)]}
     store.put_if(frozen_key(flt), canonical_json(document), etag=frozen.etag)
     return lineage

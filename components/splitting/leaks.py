@@ -38,8 +38,10 @@ def cross_part_pairs(train: pl.DataFrame, validation: pl.DataFrame, test: pl.Dat
     frames = dict(zip(FILES, (train, validation, test), strict=True))
     articles = [article for frame in frames.values() for article in frame["article"].to_list()]
     parts = [part for part, frame in frames.items() for _ in range(frame.height)]
-    prints = fingerprint([title for frame in frames.values() for title in frame["title"].to_list()],
-                         [content for frame in frames.values() for content in frame["content"].to_list()])
+    prints = fingerprint(
+        [title for frame in frames.values() for title in frame["title"].to_list()],
+        [content for frame in frames.values() for content in frame["content"].to_list()],
+    )
     groups = near_groups(prints, threshold)
     pairs: list[Pair] = []
     for group in np.flatnonzero(np.bincount(groups, minlength=len(groups)) > 1):
@@ -59,6 +61,8 @@ def refuse_leaks(train: pl.DataFrame, validation: pl.DataFrame, test: pl.DataFra
     """Leak, naming the most alike pair, if any near-duplicate lies across the parts."""
     if pairs := cross_part_pairs(train, validation, test, threshold):
         worst = pairs[0]
-        raise Leak(f"{len(pairs)} pairs of near-duplicates lie across the split, the worst at Jaccard "
-                   f"{worst.jaccard:.2f}: {worst.left[:12]} in {worst.left_part}, "
-                   f"{worst.right[:12]} in {worst.right_part}")
+        raise Leak(
+            f"{len(pairs)} pairs of near-duplicates lie across the split, the worst at Jaccard "
+            f"{worst.jaccard:.2f}: {worst.left[:12]} in {worst.left_part}, "
+            f"{worst.right[:12]} in {worst.right_part}"
+        )

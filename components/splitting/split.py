@@ -30,8 +30,13 @@ SMALL_TEST = 0.5  # of the policy's share: a test part frozen from far fewer lab
 
 def split_inputs(flt: Filter, label_set: str, frozen: str | None) -> dict[str, Json]:
     """What the split depends on. frozen: digest of the test part used; None where one is still to be drawn."""
-    return {"code": CODE, "label_set": label_set, "dimensions": flt.dimensions,
-            "policy": flt.spec.split.model_dump(), "frozen": frozen}
+    return {
+        "code": CODE,
+        "label_set": label_set,
+        "dimensions": flt.dimensions,
+        "policy": flt.spec.split.model_dump(),
+        "frozen": frozen,
+    }
 
 
 def frozen_test(store: Store, flt: Filter, label_set: str) -> Digest | None:
@@ -67,8 +72,10 @@ def split(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
         raise Conflict(f"the frozen test part changed {ATTEMPTS} times while it was read")
     chosen, group = lineage, drawn.group if drawn else None
     if len(chosen.test) < SMALL_TEST * flt.spec.split.test * articles.height:
-        progress.note(f"the frozen test part holds {len(chosen.test):,} of {articles.height:,} articles; "
-                      f"begin a larger one with --set split.seed={flt.spec.split.seed + 1}")
+        progress.note(
+            f"the frozen test part holds {len(chosen.test):,} of {articles.height:,} articles; "
+            f"begin a larger one with --set split.seed={flt.spec.split.seed + 1}"
+        )
 
     def work() -> Outcome:
         assignment = assign(articles, overall, flt.spec.split, chosen.test, group=group)
@@ -85,8 +92,16 @@ def overall_scores(frame: pl.DataFrame, flt: Filter) -> NDArray[np.float64]:
     return mean
 
 
-def _commit(store: Store, flt: Filter, label_set: str, articles: pl.DataFrame, assignment: Assignment,
-            counts: dict[str, int], lineage: Lineage, progress: Progress) -> Outcome:
+def _commit(
+    store: Store,
+    flt: Filter,
+    label_set: str,
+    articles: pl.DataFrame,
+    assignment: Assignment,
+    counts: dict[str, int],
+    lineage: Lineage,
+    progress: Progress,
+) -> Outcome:
     from components.articles import write_frame
     from components.splitting.assign import WITHHELD, counts_by_stratum
     from components.splitting.leaks import refuse_leaks
@@ -101,12 +116,21 @@ def _commit(store: Store, flt: Filter, label_set: str, articles: pl.DataFrame, a
     test = test_digest(tables["test"])
     sizes = [int((assignment.group == group).sum()) for group in set(assignment.group.tolist())]
     meta: dict[str, Json] = {
-        "kind": "split", "label_set": label_set, "policy": flt.spec.split.model_dump(), "dimensions": flt.dimensions,
-        "rows": rows, "strata": counts_by_stratum(assignment), "frozen": lineage.digest, "test": test,
-        "groups": {"articles": len(sizes), "of_several": sum(size > 1 for size in sizes), "largest": max(sizes)}}
+        "kind": "split",
+        "label_set": label_set,
+        "policy": flt.spec.split.model_dump(),
+        "dimensions": flt.dimensions,
+        "rows": rows,
+        "strata": counts_by_stratum(assignment),
+        "frozen": lineage.digest,
+        "test": test,
+        "groups": {"articles": len(sizes), "of_several": sum(size > 1 for size in sizes), "largest": max(sizes)},
+    }
     digest = store.commit("datasets", {FILES[part]: write_frame(table) for part, table in tables.items()}, meta)
-    progress.note(", ".join(f"{rows[part]:,} {part}" for part in FILES)
-                  + (f", {rows[WITHHELD]:,} withheld as near-duplicates of test articles" if rows[WITHHELD] else "")
-                  + (f", {rows['copies']:,} copies left out" if rows["copies"] else ""))
+    progress.note(
+        ", ".join(f"{rows[part]:,} {part}" for part in FILES)
+        + (f", {rows[WITHHELD]:,} withheld as near-duplicates of test articles" if rows[WITHHELD] else "")
+        + (f", {rows['copies']:,} copies left out" if rows["copies"] else "")
+    )
     keys = [f"datasets/{digest}/{name}" for name in (MANIFEST, *FILES.values())]
     return Outcome({"split": digest, "test": test, "rows": rows}, keys)

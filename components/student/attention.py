@@ -44,8 +44,16 @@ class ArticleAttention(torch.autograd.Function):
         return dq * ctx.scaling, dk, dv, None, None
 
 
-def _attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float,
-            dropout: float = 0.0, **_: Any) -> tuple[Tensor, None]:
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, None]:
     """transformers' attention interface; attention_mask: (b, longest), or None where no row is padded."""
     lengths = [query.shape[2]] * len(query) if attention_mask is None else attention_mask.sum(1).tolist()
     apply: Any = ArticleAttention.apply
@@ -60,6 +68,7 @@ def _mask(*_: Any, attention_mask: Tensor | None = None, **__: Any) -> Tensor | 
 def attend_by_article(body: nn.Module) -> bool:
     """Switch the body to this attention; False where its architecture isn't one of `MODELS` and nothing was changed."""
     from transformers import AttentionInterface, AttentionMaskInterface
+
     config: Any = body.config
     if config.model_type not in MODELS:
         return False

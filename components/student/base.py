@@ -24,8 +24,9 @@ Kind = Literal["encoder", "decoder"]
 
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(("bert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta"), "encoder"),
-    **dict.fromkeys(("gemma", "gemma2", "gemma3_text", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"),
-                    "decoder"),
+    **dict.fromkeys(
+        ("gemma", "gemma2", "gemma3_text", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"), "decoder"
+    ),
 }
 CONFIG, TOKENIZER, WEIGHTS, INDEX = "config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json"
 SMALL = (CONFIG, TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")
@@ -89,8 +90,9 @@ def _in_package(module: str, ref: str) -> Path:
         for found in sorted(Path(root).rglob(CONFIG), key=lambda path: (len(path.parts), path)):
             if any(found.parent.glob("*.safetensors")):
                 return found.parent
-    raise InputError(f"the Python package {module!r} carries no {CONFIG} beside safetensors", where=f"student.baseModel {ref}",
-                     mend=MEND)
+    raise InputError(
+        f"the Python package {module!r} carries no {CONFIG} beside safetensors", where=f"student.baseModel {ref}", mend=MEND
+    )
 
 
 def cache_folder() -> Path:
@@ -128,13 +130,17 @@ def _fetch(source: Store, prefix: str, ref: str) -> Path:
 
 def _from_hub(ref: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
+
     try:
         wanted = [*SMALL, "*.safetensors", INDEX]
         return Path(snapshot_download(ref, revision=revision, allow_patterns=wanted, etag_timeout=10))
     except Exception as error:  # the hub client raises many kinds, also of its HTTP library; none tells the user more
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise InputError(f"can't fetch the base model {ref} from the model hub ({type(error).__name__}: {reason})",
-                         where="student.baseModel", mend=MEND) from error
+        raise InputError(
+            f"can't fetch the base model {ref} from the model hub ({type(error).__name__}: {reason})",
+            where="student.baseModel",
+            mend=MEND,
+        ) from error
 
 
 def _files(path: Path, ref: str) -> tuple[list[str], list[int]]:
@@ -143,8 +149,11 @@ def _files(path: Path, ref: str) -> tuple[list[str], list[int]]:
         if wanted not in names:
             raise InputError(f"the base model lacks {wanted}", where=f"student.baseModel {ref}", mend=MEND)
     if not any(name.endswith(".safetensors") for name in names):
-        raise InputError("the base model has no *.safetensors (other formats can run code and are refused)",
-                         where=f"student.baseModel {ref}", mend=MEND)
+        raise InputError(
+            "the base model has no *.safetensors (other formats can run code and are refused)",
+            where=f"student.baseModel {ref}",
+            mend=MEND,
+        )
     stats = [(path / name).stat() for name in names]
     return names, [hash((stat.st_size, stat.st_mtime_ns)) for stat in stats]
 

@@ -156,12 +156,14 @@ class Student:
         """The merged fp32 model, built when it is first needed."""
         if self._model is None:
             from components.student.model import merged
+
             self._model = merged(self.base, self.facts.lora, len(self.dimensions), self.tensors, self.device)
         return self._model
 
     def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
         """(title, content) pairs → (n, D) raw scores, in order; neither calibrated nor clamped."""
         from components.student.predict import raw_predictions
+
         return raw_predictions(self.model, Tokenizing(self.base, self.preprocessing)(texts), progress)
 
     def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -175,8 +177,11 @@ def check_golden(student: Student) -> float:
     difference = float(np.abs(student.predict(texts) - raw).max())
     # Written so that NaN fails.
     if not difference <= GOLDEN_TOLERANCE:
-        raise InputError(f"the loaded student doesn't reproduce its golden predictions (off by {difference:.3g} points)",
-                         where="golden.json", mend=MEND)
+        raise InputError(
+            f"the loaded student doesn't reproduce its golden predictions (off by {difference:.3g} points)",
+            where="golden.json",
+            mend=MEND,
+        )
     return difference
 
 
@@ -185,6 +190,7 @@ def bundle_files(student: Student) -> dict[str, bytes]:
     from safetensors.torch import save
 
     from components.student.model import skeleton, target_names, target_suffixes
+
     facts, calibration = student.facts, student.calibration
     suffixes = target_suffixes(target_names(skeleton(student.base.path), facts.lora.targets))
     curves = dict(zip(facts.dimensions, calibration.knots, strict=True)) if calibration.kept else {}
@@ -221,8 +227,11 @@ def adapter_prefix(name: str) -> str:
 def save_bundle(store: Store, name: str, student: Student) -> Digest:
     """Commit the bundle under adapters/<name>/<digest>/; the digest covers every byte."""
     facts = student.facts
-    return store.commit(adapter_prefix(name), bundle_files(student),
-                        {"kind": "adapter", "filter": facts.filter, "split": facts.split, "base": facts.base.digest})
+    return store.commit(
+        adapter_prefix(name),
+        bundle_files(student),
+        {"kind": "adapter", "filter": facts.filter, "split": facts.split, "base": facts.base.digest},
+    )
 
 
 def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = None, device: str = "cpu") -> Student:
@@ -296,12 +305,18 @@ def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filt
     pooling = {"encoder": "mean", "decoder": "last"}[facts.base.kind]
     preprocessing = Preprocessing(facts.maxLength, facts.headTail).facts()
     if facts.pooling != pooling or facts.preprocessing != preprocessing:
-        raise InputError("pooling or preprocessing is not what this version does", where=f"{where}/{STUDENT}",
-                         mend="train it again with this version")
+        raise InputError(
+            "pooling or preprocessing is not what this version does",
+            where=f"{where}/{STUDENT}",
+            mend="train it again with this version",
+        )
     base = resolve_base(facts.base.ref, facts.base.revision, store)
     if base.digest != facts.base.digest:
-        raise InputError(f"the base model {base.ref} here is {base.digest[:12]}…, the adapter was trained on "
-                         f"{facts.base.digest[:12]}…", where=f"{where}/{STUDENT}", mend="get that revision of the base model")
+        raise InputError(
+            f"the base model {base.ref} here is {base.digest[:12]}…, the adapter was trained on {facts.base.digest[:12]}…",
+            where=f"{where}/{STUDENT}",
+            mend="get that revision of the base model",
+        )
     tensors = _tensors(files, facts, base, where)
     found: _CalibrationFile = _parse(_CalibrationFile, files["calibration.json"], f"{where}/calibration.json")
     curves = found.dimensions
@@ -316,15 +331,19 @@ def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filt
     history: _HistoryFile = _parse(_HistoryFile, files["training_history.json"], f"{where}/training_history.json")
     calibration = Calibration(found.kept, knots, found.validation_mae_raw, found.validation_mae_calibrated)
     texts = [(title, content) for title, content in golden.texts]
-    return Student(facts, base, tensors, calibration, (texts, np.array(golden.raw, dtype=np.float64)),
-                   history.model_dump(), device)
+    return Student(
+        facts, base, tensors, calibration, (texts, np.array(golden.raw, dtype=np.float64)), history.model_dump(), device
+    )
 
 
 def check_dimensions(facts: StudentFacts, flt: Filter, where: str) -> None:
     """InputError unless the student's outputs are the filter's dimensions in the filter's order."""
     if facts.dimensions != flt.dimensions:
-        what = ("the dimensions are the filter's in another order" if sorted(facts.dimensions) == sorted(flt.dimensions)
-                else "the dimensions are not the filter's")
+        what = (
+            "the dimensions are the filter's in another order"
+            if sorted(facts.dimensions) == sorted(flt.dimensions)
+            else "the dimensions are not the filter's"
+        )
         raise InputError(f"{what} ({', '.join(facts.dimensions)})", where=where, mend="train the student of this filter")
 
 
@@ -332,6 +351,7 @@ def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where:
     from safetensors.torch import load
 
     from components.student.model import expected_shapes, skeleton, target_names, target_suffixes
+
     suffixes = target_suffixes(target_names(skeleton(base.path), facts.lora.targets))
     wanted, found = adapter_config(facts, suffixes), _json(files[CONFIG], f"{where}/{CONFIG}")
     if not isinstance(found, dict):
@@ -352,7 +372,7 @@ def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where:
 def _check_header(data: bytes, shapes: Mapping[str, tuple[int, int]], where: str) -> None:
     """The safetensors header must name exactly these fp32 tensors, and the file must end where they end."""
     size = int.from_bytes(data[:8], "little")
-    header = _json(data[8:8 + size], where) if len(data) >= 8 and size <= MAX_JSON else None
+    header = _json(data[8 : 8 + size], where) if len(data) >= 8 and size <= MAX_JSON else None
     if not isinstance(header, dict):
         raise InputError("is not a safetensors file", where=where, mend=MEND)
     if header.pop("__metadata__", {"format": "pt"}) != {"format": "pt"}:

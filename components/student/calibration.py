@@ -35,6 +35,7 @@ class Calibration:
 
 def _fit(raw: Floats, labels: Floats) -> tuple[list[float], list[float]]:
     from sklearn.isotonic import IsotonicRegression
+
     curve = IsotonicRegression(out_of_bounds="clip").fit(raw, labels)
     x, y = curve.X_thresholds_.tolist(), curve.y_thresholds_.tolist()
     return ([x[0], x[0] + 1.0], [y[0], y[0]]) if len(x) == 1 else (x, y)

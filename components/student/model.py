@@ -34,6 +34,7 @@ class TrainableError(RuntimeError):
 def _silent() -> Iterator[None]:
     """transformers without its progress bar and its table of unused weights (the pooler, the language-model head)."""
     from transformers.utils import logging as transformers_logging
+
     bars: Any = transformers_logging
     logger = logging.getLogger("transformers")
     level = logger.level
@@ -49,19 +50,28 @@ def _silent() -> Iterator[None]:
 def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
     """The base model's body (no language-model head, no pooler), in eval mode, every weight frozen."""
     from transformers import AutoModel
+
     with _silent():
         try:
-            body = AutoModel.from_pretrained(base.path, dtype=dtype, attn_implementation="sdpa", use_safetensors=True,
-                                             trust_remote_code=False, local_files_only=True)
+            body = AutoModel.from_pretrained(
+                base.path,
+                dtype=dtype,
+                attn_implementation="sdpa",
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+            )
         except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(f"the base model can't be loaded: {str(error).splitlines()[0][:200]}",
-                             where=f"student.baseModel {base.ref}") from error
+            raise InputError(
+                f"the base model can't be loaded: {str(error).splitlines()[0][:200]}", where=f"student.baseModel {base.ref}"
+            ) from error
     return _strip(body)
 
 
 def skeleton(config: Any) -> nn.Module:
     """The body on the meta device: names and shapes, no weights. config: a folder or a transformers configuration."""
     from transformers import AutoConfig, AutoModel, PretrainedConfig
+
     if not isinstance(config, PretrainedConfig):
         config = AutoConfig.from_pretrained(config, trust_remote_code=False, local_files_only=True)
     maker: Any = AutoModel
@@ -84,8 +94,11 @@ def target_names(body: nn.Module, targets: str | list[str]) -> list[str]:
         return linear
     ends = {target: [name for name in linear if name == target or name.endswith(f".{target}")] for target in targets}
     if missing := sorted(target for target, names in ends.items() if not names):
-        raise InputError(f"the base model has no linear layer {missing[0]!r}", where="student.lora.targets",
-                         mend="name ends of its layers' names, or all-linear")
+        raise InputError(
+            f"the base model has no linear layer {missing[0]!r}",
+            where="student.lora.targets",
+            mend="name ends of its layers' names, or all-linear",
+        )
     chosen = {name for names in ends.values() for name in names}
     return [name for name in linear if name in chosen]
 
@@ -128,8 +141,9 @@ class LoraLinear(torch.autograd.Function):
     """y = x Wᵀ + bias + s · x' Aᵀ Bᵀ as two accumulating products; x' is x after dropout. W is frozen."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dropped: Tensor | None, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor,
-                scaling: float) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, dropped: Tensor | None, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scaling: float
+    ) -> Tensor:
         flat = x.reshape(-1, x.shape[-1])
         seen = flat if dropped is None else dropped.reshape(flat.shape)
         low = seen @ a.t()
@@ -159,8 +173,8 @@ def dropout(x: Tensor, rate: float) -> Tensor:
     if x.device.type != "cpu":
         return functional.dropout(x, rate)
     level = max(1, round(rate * 256))
-    draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-2**63, None)
-    kept = draws.view(torch.uint8)[:x.numel()].view(x.shape) >= level
+    draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+    kept = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= level
     return x * kept.to(x.dtype).mul_(256 / (256 - level))
 
 
@@ -209,6 +223,7 @@ def build(base: Base, lora: Lora, dims: int, *, precision: Precision = "fp32", s
     Dropout is the LoRA layers' own; the frozen body runs in eval mode, as in serving.
     """
     from peft import LoraConfig, inject_adapter_in_model
+
     body = load_body(base, torch.bfloat16 if precision == "bf16" else torch.float32)
     names = target_names(body, lora.targets)
     with torch.random.fork_rng(devices=[]):

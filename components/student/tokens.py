@@ -36,8 +36,14 @@ class Preprocessing:
     headTail: float | None
 
     def facts(self) -> dict[str, Any]:
-        body = {"version": VERSION, "template": "title, blank line, content", "unicode": "NFC",
-                "charsPerToken": CHARS_PER_TOKEN, "maxLength": self.maxLength, "headTail": self.headTail}
+        body = {
+            "version": VERSION,
+            "template": "title, blank line, content",
+            "unicode": "NFC",
+            "charsPerToken": CHARS_PER_TOKEN,
+            "maxLength": self.maxLength,
+            "headTail": self.headTail,
+        }
         return {**body, "digest": digest_json(body)}
 
     @property
@@ -59,9 +65,9 @@ def article_text(title: str, content: str, preprocessing: Preprocessing) -> str:
     """The text that is tokenised: title, blank line, content, cut to what can possibly be kept."""
     most = preprocessing.maxLength * CHARS_PER_TOKEN
     if preprocessing.headTail is not None and len(content) > 4 * most:
-        content = f"{content[:2 * most]} {content[-2 * most:]}"
+        content = f"{content[: 2 * most]} {content[-2 * most :]}"
     elif preprocessing.headTail is None:
-        content = content[:2 * most]
+        content = content[: 2 * most]
     return f"{clean(title[:most])}\n\n{clean(content)}"
 
 
@@ -81,14 +87,14 @@ class Tokens:
         return np.diff(self.offsets)
 
     def __getitem__(self, index: int) -> NDArray[np.int32]:
-        return self.ids[self.offsets[index]:self.offsets[index + 1]]
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
     def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Padded on the right: (b, longest) int64 ids and (b,) int64 lengths."""
         lengths = self.lengths[rows]
         padded = np.full((len(rows), int(lengths.max())), self.pad, dtype=np.int64)
         for line, row in zip(padded, rows, strict=True):
-            line[:self.offsets[row + 1] - self.offsets[row]] = self[int(row)]
+            line[: self.offsets[row + 1] - self.offsets[row]] = self[int(row)]
         return padded, lengths
 
 
@@ -97,6 +103,7 @@ class Tokenizing:
 
     def __init__(self, base: Base, preprocessing: Preprocessing) -> None:
         from tokenizers import Tokenizer
+
         self.preprocessing = preprocessing
         try:
             self._tokenizer: Tokenizer = Tokenizer.from_file(str(base.path / TOKENIZER))
@@ -117,8 +124,11 @@ class Tokenizing:
         limit = int(config.get("max_position_embeddings", preprocessing.maxLength)) - offset
         room = preprocessing.maxLength - len(self._prefix) - len(self._suffix)
         if preprocessing.maxLength > limit:
-            raise InputError(f"maxLength {preprocessing.maxLength} is more than the {limit} tokens this base model can read",
-                             where="student.maxLength", mend=f"set it to {limit} or less")
+            raise InputError(
+                f"maxLength {preprocessing.maxLength} is more than the {limit} tokens this base model can read",
+                where="student.maxLength",
+                mend=f"set it to {limit} or less",
+            )
         if room < 1:
             raise InputError(f"maxLength {preprocessing.maxLength} leaves no room for the article", where="student.maxLength")
         self._room = room
@@ -136,20 +146,24 @@ class Tokenizing:
         lengths: list[int] = []
         pieces: list[NDArray[np.int32]] = []
         for start in range(0, len(texts), CHUNK):
-            chunk = [article_text(title, content, self.preprocessing) for title, content in texts[start:start + CHUNK]]
+            chunk = [article_text(title, content, self.preprocessing) for title, content in texts[start : start + CHUNK]]
             encodings = self._tokenizer.encode_batch(chunk, add_special_tokens=False)
             rows = [self._cut(encoding.ids) or [self.pad] for encoding in encodings]
             lengths += map(len, rows)
             pieces.append(np.fromiter((token for row in rows for token in row), dtype=np.int32))
         ids = np.concatenate(pieces) if pieces else np.empty(0, np.int32)
         if len(ids) and int(ids.max()) >= self._vocabulary:
-            raise InputError(f"the tokenizer knows token {int(ids.max())}, the base model only {self._vocabulary}",
-                             where="student.baseModel", mend="use the tokenizer that belongs to the model")
+            raise InputError(
+                f"the tokenizer knows token {int(ids.max())}, the base model only {self._vocabulary}",
+                where="student.baseModel",
+                mend="use the tokenizer that belongs to the model",
+            )
         return Tokens(ids, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64), self.pad)
 
 
 def _read_config(base: Base) -> dict[str, Any]:
     import json
+
     config: dict[str, Any] = json.loads((base.path / CONFIG).read_text("utf-8"))
     return config
 
@@ -169,11 +183,17 @@ def check_distinct(tokens: Tokens, articles: Sequence[tuple[str, str]]) -> float
     inputs = len({tokens[row].tobytes() for row in range(len(tokens))})
     share = inputs / max(distinct, 1)
     if distinct > 1 and inputs == 1:
-        raise InputError("every input is the same text after truncation", where="student.maxLength",
-                         mend="raise maxLength, or look at how the articles begin")
+        raise InputError(
+            "every input is the same text after truncation",
+            where="student.maxLength",
+            mend="raise maxLength, or look at how the articles begin",
+        )
     if distinct >= 20 and share < 0.5:
-        raise InputError(f"only {inputs} of {distinct} articles are still distinct after truncation", where="student.maxLength",
-                         mend="raise maxLength, or look at how the articles begin")
+        raise InputError(
+            f"only {inputs} of {distinct} articles are still distinct after truncation",
+            where="student.maxLength",
+            mend="raise maxLength, or look at how the articles begin",
+        )
     return share
 
 
@@ -183,7 +203,7 @@ def by_length(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.in
     start = 0
     while start < len(order):
         rows = max(1, budget // int(lengths[order[start]]))
-        yield order[start:start + rows]
+        yield order[start : start + rows]
         start += rows
 
 

@@ -51,27 +51,44 @@ def alarms(raw: Floats, labels: Floats) -> list[str]:
     return found
 
 
-def finish(flt: Filter, base: Base, split: str, precision: str, count: int, fitted: Fitted, train: Part, validation: Part,
-           device: str) -> Student:
+def finish(
+    flt: Filter, base: Base, split: str, precision: str, count: int, fitted: Fitted, train: Part, validation: Part, device: str
+) -> Student:
     """The student of the best epoch, complete. Its train MAE is taken on as many train articles as validation has."""
     student, training = flt.spec.student, flt.spec.training
     preprocessing = Preprocessing(student.maxLength, student.headTail)
     facts = StudentFacts(
-        format=1, filter=flt.name, dimensions=flt.dimensions, base=BaseFacts(**base.facts()), maxLength=student.maxLength,
-        headTail=student.headTail, pooling="mean" if base.kind == "encoder" else "last", preprocessing=preprocessing.facts(),
-        lora=student.lora, training=training_facts(training, precision), split=split, trainable_parameters=count,
-        train_mae=0.0, validation_mae=0.0, label_variance=float(train.labels.var(axis=0).mean()), steps=fitted.steps,
-        tokens=fitted.tokens, alarms=[])
+        format=1,
+        filter=flt.name,
+        dimensions=flt.dimensions,
+        base=BaseFacts(**base.facts()),
+        maxLength=student.maxLength,
+        headTail=student.headTail,
+        pooling="mean" if base.kind == "encoder" else "last",
+        preprocessing=preprocessing.facts(),
+        lora=student.lora,
+        training=training_facts(training, precision),
+        split=split,
+        trainable_parameters=count,
+        train_mae=0.0,
+        validation_mae=0.0,
+        label_variance=float(train.labels.var(axis=0).mean()),
+        steps=fitted.steps,
+        tokens=fitted.tokens,
+        alarms=[],
+    )
     empty = Calibration(False, [], 0.0, 0.0)
     out = Student(facts, base, fitted.best, empty, (golden_texts(), np.zeros((0, 0))), fitted.history, device)
-    rows = np.random.default_rng([training.seed, 1]).permutation(len(train.labels))[:len(validation.labels)]
+    rows = np.random.default_rng([training.seed, 1]).permutation(len(train.labels))[: len(validation.labels)]
     sample = train.take(rows.astype(np.int64))
     raw = raw_predictions(out.model, validation.tokens)
     out.calibration = calibrate(raw, validation.labels, training.seed)
     out.golden = (golden_texts(), out.predict(golden_texts()))
-    out.facts = facts.model_copy(update={
-        "train_mae": errors(raw_predictions(out.model, sample.tokens), sample.labels).mae,
-        "validation_mae": errors(raw, validation.labels).mae,
-        "alarms": alarms(raw, validation.labels),
-    })
+    out.facts = facts.model_copy(
+        update={
+            "train_mae": errors(raw_predictions(out.model, sample.tokens), sample.labels).mae,
+            "validation_mae": errors(raw, validation.labels).mae,
+            "alarms": alarms(raw, validation.labels),
+        }
+    )
     return out

@@ -87,8 +87,9 @@ def ridge(x: Tensor, y: Tensor) -> Tensor:
         if error < best:
             best, strength = error, share
     gram = x.t() @ x
-    solved: Tensor = torch.linalg.solve(gram + torch.eye(len(gram), dtype=x.dtype) * (strength * gram.diagonal().mean()),
-                                        x.t() @ y)
+    solved: Tensor = torch.linalg.solve(
+        gram + torch.eye(len(gram), dtype=x.dtype) * (strength * gram.diagonal().mean()), x.t() @ y
+    )
     return solved
 
 
@@ -129,9 +130,19 @@ def deterministic() -> Iterator[None]:
 class Loop:
     """One training. `validate` gets the trained tensors and returns MAE and RMSE on the validation part, in points."""
 
-    def __init__(self, model: StudentModel, tokens: Tokens, labels: NDArray[np.float64], training: Training, *,
-                 expected: int, validate: Callable[[dict[str, Tensor]], Validation], precision: str = "fp32",
-                 checkpoints: Checkpoints | None = None, progress: Progress = quiet) -> None:
+    def __init__(
+        self,
+        model: StudentModel,
+        tokens: Tokens,
+        labels: NDArray[np.float64],
+        training: Training,
+        *,
+        expected: int,
+        validate: Callable[[dict[str, Tensor]], Validation],
+        precision: str = "fp32",
+        checkpoints: Checkpoints | None = None,
+        progress: Progress = quiet,
+    ) -> None:
         self.model, self.tokens, self.training = model, tokens, training
         self.validate, self.progress, self.expected, self.precision = validate, progress, expected, precision
         self.checkpoints = checkpoints or NoCheckpoints()
@@ -151,8 +162,16 @@ class Loop:
         else:
             fit_head(self.model, self.tokens, self.labels, self.training.tokensPerBatch, self.training.seed, self.progress)
             torch.manual_seed(self.training.seed)
-            self.state = {"epoch": 0, "step": 0, "loss": 0.0, "tokens": 0, "best": {}, "best_mae": math.inf, "best_epoch": 0,
-                          "epochs": []}
+            self.state = {
+                "epoch": 0,
+                "step": 0,
+                "loss": 0.0,
+                "tokens": 0,
+                "best": {},
+                "best_mae": math.inf,
+                "best_epoch": 0,
+                "epochs": [],
+            }
         assert_trainable(self.model, self.expected)
         began, before = time.monotonic(), int(self.state["tokens"])
         while self.state["epoch"] < self.training.epochs and not self._waited_enough():
@@ -161,8 +180,14 @@ class Loop:
             self.checkpoints.save(self._snapshot())
         done = self.state
         history = {"epochs": done["epochs"], "best_epoch": done["best_epoch"]}
-        return Fitted(done["best"], history, sum(epoch["steps"] for epoch in done["epochs"]), done["tokens"],
-                      done["tokens"] - before, time.monotonic() - began)
+        return Fitted(
+            done["best"],
+            history,
+            sum(epoch["steps"] for epoch in done["epochs"]),
+            done["tokens"],
+            done["tokens"] - before,
+            time.monotonic() - began,
+        )
 
     def _waited_enough(self) -> bool:
         return bool(self.state["epoch"] - self.state["best_epoch"] >= self.training.patience and self.state["epochs"])
@@ -173,16 +198,21 @@ class Loop:
         set_training(self.model, True)
         while state["step"] < self.per_epoch:
             step = state["step"]
-            rows = order[step * size:(step + 1) * size]
+            rows = order[step * size : (step + 1) * size]
             loss = self._step(rows, rate_at(state["epoch"] * self.per_epoch + step, self.steps, self.training))
             state["loss"] += loss * len(rows)
             state["tokens"] += int(self.tokens.lengths[rows].sum())
             state["step"] += 1
             seen = state["epoch"] * len(self.tokens) + min(state["step"] * size, len(self.tokens))
             speed = (state["tokens"] - before) / max(time.monotonic() - began, 1e-9)
-            self.progress(seen, self.training.epochs * len(self.tokens), "articles",
-                          epoch=f"{state['epoch'] + 1}/{self.training.epochs}", tokens_per_s=round(speed),
-                          loss=state["loss"] / min(state["step"] * size, len(self.tokens)))
+            self.progress(
+                seen,
+                self.training.epochs * len(self.tokens),
+                "articles",
+                epoch=f"{state['epoch'] + 1}/{self.training.epochs}",
+                tokens_per_s=round(speed),
+                loss=state["loss"] / min(state["step"] * size, len(self.tokens)),
+            )
             if self.checkpoints.due():
                 self.checkpoints.save(self._snapshot())
 
@@ -202,8 +232,11 @@ class Loop:
         # Written so that NaN stops it, before the weights are touched.
         if not (math.isfinite(value := total.item()) and math.isfinite(norm.item())):
             place = f"epoch {self.state['epoch'] + 1}, step {self.state['step'] + 1}"
-            raise InputError(f"the loss is not a number any more ({place})", where="training",
-                             mend=f"lower learningRate (now {training.learningRate:g}) or set precision to fp32")
+            raise InputError(
+                f"the loss is not a number any more ({place})",
+                where="training",
+                mend=f"lower learningRate (now {training.learningRate:g}) or set precision to fp32",
+            )
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
@@ -215,15 +248,26 @@ class Loop:
         tensors = weights(self.model)
         found = self.validate(tensors)
         if not math.isfinite(found.mae):
-            raise InputError(f"the validation error of epoch {state['epoch'] + 1} is not a number", where="training",
-                             mend=f"lower learningRate (now {self.training.learningRate:g})")
-        state["epochs"].append({
-            "epoch": state["epoch"] + 1, "train_loss": state["loss"] / len(self.tokens), "validation_mae": found.mae,
-            "validation_rmse": found.rmse, "steps": state["step"], "tokens": int(self.tokens.lengths.sum()),
-            "learning_rate": rate_at((state["epoch"] + 1) * self.per_epoch - 1, self.steps, self.training),
-        })
-        self.progress.note(f"epoch {state['epoch'] + 1} of {self.training.epochs}: "
-                           f"loss {state['loss'] / len(self.tokens):.4f}, validation MAE {found.mae:.4f}")
+            raise InputError(
+                f"the validation error of epoch {state['epoch'] + 1} is not a number",
+                where="training",
+                mend=f"lower learningRate (now {self.training.learningRate:g})",
+            )
+        state["epochs"].append(
+            {
+                "epoch": state["epoch"] + 1,
+                "train_loss": state["loss"] / len(self.tokens),
+                "validation_mae": found.mae,
+                "validation_rmse": found.rmse,
+                "steps": state["step"],
+                "tokens": int(self.tokens.lengths.sum()),
+                "learning_rate": rate_at((state["epoch"] + 1) * self.per_epoch - 1, self.steps, self.training),
+            }
+        )
+        self.progress.note(
+            f"epoch {state['epoch'] + 1} of {self.training.epochs}: "
+            f"loss {state['loss'] / len(self.tokens):.4f}, validation MAE {found.mae:.4f}"
+        )
         state["epoch"] += 1
         if found.mae < state["best_mae"]:
             state |= {"best": tensors, "best_mae": found.mae, "best_epoch": state["epoch"]}
@@ -233,8 +277,13 @@ class Loop:
         generators = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             generators["cuda"] = torch.cuda.get_rng_state(self.device)
-        return {"weights": weights(self.model), "optimizer": self.optimizer.state_dict(), "generators": generators,
-                "precision": self.precision, "loop": self.state}
+        return {
+            "weights": weights(self.model),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": generators,
+            "precision": self.precision,
+            "loop": self.state,
+        }
 
     def _restore(self, state: dict[str, Any]) -> None:
         set_weights(self.model, state["weights"])

@@ -72,8 +72,10 @@ def _work(store: Store, flt: Filter, split: str, base: Base, inputs: Digest, pro
     train_part = Part(tokenizing(texts), scores(parts.train, flt.dimensions))
     validation = Part(tokenizing(_texts(parts.validation)), scores(parts.validation, flt.dimensions))
     share = check_distinct(train_part.tokens, texts)
-    progress.note(f"{len(texts):,} articles, {train_part.tokens.lengths.mean():.0f} tokens on average, "
-                  f"{share:.0%} still distinct after truncation")
+    progress.note(
+        f"{len(texts):,} articles, {train_part.tokens.lengths.mean():.0f} tokens on average, "
+        f"{share:.0%} still distinct after truncation"
+    )
 
     device = choose_device()
     checkpoints = StoreCheckpoints(store, inputs, progress)
@@ -91,9 +93,17 @@ def _work(store: Store, flt: Filter, split: str, base: Base, inputs: Digest, pro
     def predict(tensors: dict[str, torch.Tensor], part: Part) -> NDArray[np.float64]:
         return raw_predictions(merged(base, student.lora, dims, tensors, device), part.tokens)
 
-    loop = Loop(model, train_part.tokens, train_part.labels, training, expected=expected, precision=precision,
-                validate=lambda tensors: errors(predict(tensors, validation), validation.labels),
-                checkpoints=checkpoints, progress=progress)
+    loop = Loop(
+        model,
+        train_part.tokens,
+        train_part.labels,
+        training,
+        expected=expected,
+        precision=precision,
+        validate=lambda tensors: errors(predict(tensors, validation), validation.labels),
+        checkpoints=checkpoints,
+        progress=progress,
+    )
     with deterministic():
         fitted = loop.run(state)
     del model, loop
@@ -104,9 +114,14 @@ def _work(store: Store, flt: Filter, split: str, base: Base, inputs: Digest, pro
         progress.note(f"alarm: {alarm}")
     speed = fitted.tokens_here / max(fitted.seconds, 1e-9)
     facts: dict[str, Json] = {
-        "articles": len(texts), "tokens_per_second": round(speed, 1), "training_seconds": round(fitted.seconds, 1),
-        "peak_memory_mb": _peak_memory(), "device": device, "precision": precision,
-        "validation_mae": bundle.facts.validation_mae, "alarms": bundle.facts.alarms,
+        "articles": len(texts),
+        "tokens_per_second": round(speed, 1),
+        "training_seconds": round(fitted.seconds, 1),
+        "peak_memory_mb": _peak_memory(),
+        "device": device,
+        "precision": precision,
+        "validation_mae": bundle.facts.validation_mae,
+        "alarms": bundle.facts.alarms,
     }
     if device == "cuda":
         facts |= _gpu_facts(base, speed)
@@ -124,6 +139,7 @@ def _gpu_facts(base: Base, tokens_per_second: float) -> dict[str, Json]:
     import torch
 
     from components.student.model import skeleton
+
     name = torch.cuda.get_device_name()
     body = skeleton(base.path)
     count = sum(module.weight.numel() for module in body.modules() if isinstance(module, torch.nn.Linear))

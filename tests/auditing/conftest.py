@@ -12,23 +12,43 @@ from components.articles import Article, Label, label_frame
 from filters.spec import Filter
 
 DIMENSIONS = ["clarity", "depth", "reach"]
-NOUNS = ["river", "bridge", "council", "harvest", "engine", "museum", "winter", "signal", "border", "garden", "teacher",
-         "railway"]
+NOUNS = [
+    "river",
+    "bridge",
+    "council",
+    "harvest",
+    "engine",
+    "museum",
+    "winter",
+    "signal",
+    "border",
+    "garden",
+    "teacher",
+    "railway",
+]
 VERBS = ["crosses", "repairs", "opens", "measures", "defends", "studies", "funds", "paints", "leaves", "joins", "follows"]
 PLACES = ["the old harbour", "a northern town", "the valley", "two villages", "the capital", "an empty quarry", "the coast"]
 
 
 def english(rng: random.Random, sentences: int) -> str:
-    return " ".join(f"The {rng.choice(NOUNS)} {rng.choice(VERBS)} the {rng.choice(NOUNS)} near {rng.choice(PLACES)} in "
-                    f"{rng.randint(1900, 2020)} with {rng.randint(2, 900)} people." for _ in range(sentences))
+    return " ".join(
+        f"The {rng.choice(NOUNS)} {rng.choice(VERBS)} the {rng.choice(NOUNS)} near {rng.choice(PLACES)} in "
+        f"{rng.randint(1900, 2020)} with {rng.randint(2, 900)} people."
+        for _ in range(sentences)
+    )
 
 
 def make(count: int, seed: int = 0) -> list[Label]:
     labels = []
     for at in range(count):
         rng = random.Random(f"{seed}:{at}")
-        article = Article(id=f"id{seed}-{at:04}", title=f"Report {at}: {english(rng, 1)}", content=english(rng, 8),
-                          source=f"paper{at % 5}", language="en")
+        article = Article(
+            id=f"id{seed}-{at:04}",
+            title=f"Report {at}: {english(rng, 1)}",
+            content=english(rng, 8),
+            source=f"paper{at % 5}",
+            language="en",
+        )
         labels.append(Label(article, {name: rng.randint(0, 20) / 2 for name in DIMENSIONS}))
     return labels
 
@@ -45,9 +65,20 @@ def frame_of() -> Callable[[Sequence[Label]], pl.DataFrame]:
 
 @pytest.fixture
 def flt() -> Filter:
-    return Filter.model_validate({
-        "apiVersion": "llm-distillery.io/v1alpha1", "kind": "Filter", "metadata": {"name": "made-up"},
-        "spec": {"version": 1, "description": "made up", "scope": {"judge": "articles"},
-                 "dimensions": [{"name": name, "weight": 0.3, "description": name} for name in DIMENSIONS],
-                 "tiers": [{"name": "all"}], "oracle": {"model": "none"}, "student": {"baseModel": "none"},
-                 "gates": [{"metric": "mae", "below": 1.0}]}})
+    return Filter.model_validate(
+        {
+            "apiVersion": "llm-distillery.io/v1alpha1",
+            "kind": "Filter",
+            "metadata": {"name": "made-up"},
+            "spec": {
+                "version": 1,
+                "description": "made up",
+                "scope": {"judge": "articles"},
+                "dimensions": [{"name": name, "weight": 0.3, "description": name} for name in DIMENSIONS],
+                "tiers": [{"name": "all"}],
+                "oracle": {"model": "none"},
+                "student": {"baseModel": "none"},
+                "gates": [{"metric": "mae", "below": 1.0}],
+            },
+        }
+    )

@@ -63,7 +63,8 @@ def test_weights_tiers_and_gates_are_not_read(flt: Filter) -> None:
 
 
 def test_a_stop_keeps_the_document_and_stops_every_time(
-        store: Store, flt: Filter, make_labels: Makes, frame_of: Frames) -> None:
+    store: Store, flt: Filter, make_labels: Makes, frame_of: Frames
+) -> None:
     labels = keep(store, frame_of(make_labels(20)))
     for _ in range(2):
         with pytest.raises(InputError, match="20 distinct articles where a split needs at least 30; label more articles"):
@@ -73,7 +74,8 @@ def test_a_stop_keeps_the_document_and_stops_every_time(
 
 
 def test_the_digest_is_the_same_for_the_same_labels_elsewhere(
-        tmp_path: Path, store: Store, flt: Filter, make_labels: Makes, frame_of: Frames) -> None:
+    tmp_path: Path, store: Store, flt: Filter, make_labels: Makes, frame_of: Frames
+) -> None:
     frame = frame_of(make_labels(60))
     other = open_store(str(tmp_path / "other"))
     one = audit(store, flt, label_set=keep(store, frame))
@@ -82,20 +84,37 @@ def test_the_digest_is_the_same_for_the_same_labels_elsewhere(
 
 
 def test_the_digest_does_not_depend_on_the_process(
-        tmp_path: Path, store: Store, flt: Filter, make_labels: Makes, frame_of: Frames) -> None:
+    tmp_path: Path, store: Store, flt: Filter, make_labels: Makes, frame_of: Frames
+) -> None:
     labels = make_labels(60)
-    labels += [Label(replace(label.article, id=f"{label.article.id}-b", content=f"{label.article.content} Read our "
-                             "terms, our privacy policy and our colophon."), label.scores) for label in labels[:9]]
+    labels += [
+        Label(
+            replace(
+                label.article,
+                id=f"{label.article.id}-b",
+                content=f"{label.article.content} Read our terms, our privacy policy and our colophon.",
+            ),
+            label.scores,
+        )
+        for label in labels[:9]
+    ]
     frame = frame_of(labels)
     expected = audit(store, flt, label_set=keep(store, frame)).outputs
-    code = ("import sys; from components.auditing.audit import audit; from components.store import open_store; "
-            "from filters.spec import Filter; flt = Filter.model_validate_json(sys.argv[2]); "
-            "print(audit(open_store(sys.argv[1]), flt, label_set=sys.argv[3]).outputs['audit'])")
+    code = (
+        "import sys; from components.auditing.audit import audit; from components.store import open_store; "
+        "from filters.spec import Filter; flt = Filter.model_validate_json(sys.argv[2]); "
+        "print(audit(open_store(sys.argv[1]), flt, label_set=sys.argv[3]).outputs['audit'])"
+    )
     for seed in ("1", "2"):
         other = open_store(str(tmp_path / seed))
-        done = subprocess.run([sys.executable, "-c", code, other.uri, flt.model_dump_json(), keep(other, frame)],
-                              capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
-                              env={**os.environ, "PYTHONHASHSEED": seed})
+        done = subprocess.run(
+            [sys.executable, "-c", code, other.uri, flt.model_dump_json(), keep(other, frame)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
         assert done.stdout.strip() == expected["audit"]
 
 
@@ -106,8 +125,16 @@ def test_real_labels_hold_no_consent_page_and_say_what_is_known_of_them() -> Non
     path = root / "sustainability" / "labeled.jsonl.gz"
     if not path.exists():
         pytest.skip("real labels are not at hand")
-    dimensions = ["climate_impact_potential", "technical_credibility", "economic_viability", "deployment_readiness",
-                  "systemic_impact", "justice_equity", "innovation_quality", "evidence_strength"]
+    dimensions = [
+        "climate_impact_potential",
+        "technical_credibility",
+        "economic_viability",
+        "deployment_readiness",
+        "systemic_impact",
+        "justice_equity",
+        "innovation_quality",
+        "evidence_strength",
+    ]
     frame = label_frame(read_labels(path, dimensions, rejects=Rejects()), dimensions)
     document = examine(frame, dimensions, score_matrix(frame, dimensions).mean(axis=1))
     assert document["rows"] == 5324

@@ -39,8 +39,15 @@ def with_scores(label: Label, **scores: float) -> Label:
 def with_text(label: Label, at: int, title: str | None = None, content: str | None = None, **fields: str) -> Label:
     article = label.article
     changed = {"source": article.source, "language": article.language, **fields}
-    return Label(Article(id=f"x{at:04}", title=article.title if title is None else title,
-                         content=article.content if content is None else content, **changed), label.scores)
+    return Label(
+        Article(
+            id=f"x{at:04}",
+            title=article.title if title is None else title,
+            content=article.content if content is None else content,
+            **changed,
+        ),
+        label.scores,
+    )
 
 
 def test_sound_labels_give_no_warning(make_labels: Makes, frame_of: Frames) -> None:
@@ -65,8 +72,9 @@ def test_a_distribution_is_counted_by_hand() -> None:
 
 
 def test_a_dead_dimension_and_a_crowded_one_are_named(make_labels: Makes, frame_of: Frames) -> None:
-    labels = [with_scores(label, depth=3.0 if at else 4.0, reach=2.0 if at % 3 else 7.0)
-              for at, label in enumerate(make_labels(310))]
+    labels = [
+        with_scores(label, depth=3.0 if at else 4.0, reach=2.0 if at % 3 else 7.0) for at, label in enumerate(make_labels(310))
+    ]
     document = look(frame_of(labels))
     assert document["dimensions"]["depth"]["dead"]
     messages = {finding["check"]: finding["message"] for finding in document["findings"]}
@@ -75,8 +83,10 @@ def test_a_dead_dimension_and_a_crowded_one_are_named(make_labels: Makes, frame_
 
 
 def test_dimensions_that_say_the_same_are_found(make_labels: Makes, frame_of: Frames) -> None:
-    labels = [with_scores(label, depth=label.scores["clarity"], reach=min(10, label.scores["clarity"] * 0.9 + at % 2))
-              for at, label in enumerate(make_labels(310))]
+    labels = [
+        with_scores(label, depth=label.scores["clarity"], reach=min(10, label.scores["clarity"] * 0.9 + at % 2))
+        for at, label in enumerate(make_labels(310))
+    ]
     document = look(frame_of(labels))
     assert [finding["check"] for finding in document["findings"]].count("redundancy") == 4
     assert document["redundancy"]["pc1_share"] > 0.95
@@ -90,8 +100,9 @@ def test_independent_dimensions_share_no_component() -> None:
 
 
 def test_missing_scores_stop(make_labels: Makes, frame_of: Frames) -> None:
-    frame = frame_of(make_labels(40)).with_columns(pl.when(pl.int_range(pl.len()) < 3).then(None)
-                                                   .otherwise("score.depth").alias("score.depth"))
+    frame = frame_of(make_labels(40)).with_columns(
+        pl.when(pl.int_range(pl.len()) < 3).then(None).otherwise("score.depth").alias("score.depth")
+    )
     document = look(frame)
     assert document["findings"][0]["message"] == "3 of 40 rows lack depth"
     assert document["findings"][0]["level"] == "stop"
@@ -142,8 +153,11 @@ def test_many_copies_warn(make_labels: Makes, frame_of: Frames) -> None:
 
 
 WALLS = [
-    ("Before you continue", "We and our partners use cookies to store and access information on your device. Accept all "
-                            "cookies or manage your privacy settings to go on."),
+    (
+        "Before you continue",
+        "We and our partners use cookies to store and access information on your device. Accept all "
+        "cookies or manage your privacy settings to go on.",
+    ),
     ("De krant", "Wij gebruiken cookies. Accepteer alle cookies of wijzig uw cookie-instellingen om verder te gaan."),
     ("Story", "This article is for subscribers. Already a subscriber? Log in to continue reading."),
     ("Verhaal", "Dit artikel is alleen voor abonnees. Al abonnee? Log in om verder te lezen."),
@@ -151,12 +165,22 @@ WALLS = [
     ("Die Zeitung", "Wir verwenden Cookies. Alle Cookies akzeptieren oder ablehnen."),
 ]
 ARTICLES = [
-    ("Regulator fines firm over cookies", "The regulator fined a firm for the way its site asks for consent to cookies. Its "
-     "design, the ruling says, made refusing harder than agreeing, and the choice was not free. " * 6),
-    ("Abonnementen worden duurder", "Wie een abonnement op een krant heeft, betaalt volgend jaar meer. De uitgever zegt dat "
-     "papier en bezorging duurder zijn geworden en dat lezers blijven. " * 6),
-    ("Newsletter", "The town newsletter turns fifty. " + "Volunteers print it in the cellar of the library every month. " * 9
-     + "Subscribe to continue reading."),
+    (
+        "Regulator fines firm over cookies",
+        "The regulator fined a firm for the way its site asks for consent to cookies. Its "
+        "design, the ruling says, made refusing harder than agreeing, and the choice was not free. " * 6,
+    ),
+    (
+        "Abonnementen worden duurder",
+        "Wie een abonnement op een krant heeft, betaalt volgend jaar meer. De uitgever zegt dat "
+        "papier en bezorging duurder zijn geworden en dat lezers blijven. " * 6,
+    ),
+    (
+        "Newsletter",
+        "The town newsletter turns fifty. "
+        + "Volunteers print it in the cellar of the library every month. " * 9
+        + "Subscribe to continue reading.",
+    ),
 ]
 
 
@@ -199,13 +223,18 @@ def test_a_shared_opening_is_found(make_labels: Makes, frame_of: Frames) -> None
 
 
 def test_languages_are_detected_where_undeclared_and_doubted_where_wrong(make_labels: Makes, frame_of: Frames) -> None:
-    dutch = ("De gemeente wil dat bewoners hun huizen beter isoleren en geeft daarvoor volgend jaar meer subsidie. Volgens de "
-             "wethouder is dat goedkoper dan een nieuw warmtenet.")
+    dutch = (
+        "De gemeente wil dat bewoners hun huizen beter isoleren en geeft daarvoor volgend jaar meer subsidie. Volgens de "
+        "wethouder is dat goedkoper dan een nieuw warmtenet."
+    )
     labels = make_labels(310)
-    undeclared = [with_text(labels[at], at, content=f"{dutch} Wijk {at}.", title="Wonen in de stad", language="")
-                  for at in range(20)]
-    wrong = [with_text(labels[at], at, content=f"{dutch} Straat {at}.", title="Nieuws uit de buurt", language="en-GB")
-             for at in range(20, 60)]
+    undeclared = [
+        with_text(labels[at], at, content=f"{dutch} Wijk {at}.", title="Wonen in de stad", language="") for at in range(20)
+    ]
+    wrong = [
+        with_text(labels[at], at, content=f"{dutch} Straat {at}.", title="Nieuws uit de buurt", language="en-GB")
+        for at in range(20, 60)
+    ]
     document = look(frame_of([*labels, *undeclared, *wrong]))
     spoken = document["languages"]
     assert spoken["undeclared"] == 20
@@ -216,8 +245,10 @@ def test_languages_are_detected_where_undeclared_and_doubted_where_wrong(make_la
 
 def test_a_source_that_gives_the_score_away_warns(make_labels: Makes, frame_of: Frames) -> None:
     rng = random.Random(1)
-    labels = [with_scores(label, **{name: 2.0 * (at % 5) + rng.random() for name in DIMENSIONS})
-              for at, label in enumerate(make_labels(310))]
+    labels = [
+        with_scores(label, **{name: 2.0 * (at % 5) + rng.random() for name in DIMENSIONS})
+        for at, label in enumerate(make_labels(310))
+    ]
     document = look(frame_of(labels))
     assert ("warn", "source") in found(document)
     assert document["sources"]["omega2"] > 0.95

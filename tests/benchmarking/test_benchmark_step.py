@@ -227,8 +227,13 @@ def test_a_file_of_labels(house, flt, readers, labelled, tmp_path):
     split = house.split()
     adapter = house.adapter(readers.noisy(1.0), split)
     rows = [
-        {"id": row["id"], "title": row["title"], "content": row["content"], "source": row["source"],
-         "scores": {name: row[f"score.{name}"] for name in flt.dimensions}}
+        {
+            "id": row["id"],
+            "title": row["title"],
+            "content": row["content"],
+            "source": row["source"],
+            "scores": {name: row[f"score.{name}"] for name in flt.dimensions},
+        }
         for row in labelled(40, seed=9).iter_rows(named=True)
     ]
     path = tmp_path / "labels.jsonl"

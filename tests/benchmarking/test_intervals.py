@@ -33,7 +33,11 @@ def test_agrees_with_scipy(path):
         return measure(case, weights)[path][0]
 
     theirs = stats.bootstrap(
-        (np.arange(case.n),), statistic, method="percentile", n_resamples=2000, vectorized=False,
+        (np.arange(case.n),),
+        statistic,
+        method="percentile",
+        n_resamples=2000,
+        vectorized=False,
         rng=np.random.default_rng(5),
     ).confidence_interval
     low, high = intervals(lambda w: measure(case, w), case.n, SEED, 4000)[path]

@@ -27,8 +27,10 @@ ROOT = Path(__file__).parents[2]
 LATENCY = 0.3
 FILTER_TEXT = FILTER.replace("model: recorded, maxWords: 60", "provider: openai, model: gpt-4o-mini, maxWords: 200")
 # Runs a command, then prints its peak memory as the system saw it.
-MEASURED = "import resource, subprocess, sys, time; t = time.monotonic(); r = subprocess.run(sys.argv[1:]); " \
+MEASURED = (
+    "import resource, subprocess, sys, time; t = time.monotonic(); r = subprocess.run(sys.argv[1:]); "
     "print(time.monotonic() - t, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024); sys.exit(r.returncode)"
+)
 THEIRS = """
 import json, sys
 from distilabel.models import OpenAILLM
@@ -71,8 +73,13 @@ def articles(path: Path, n: int) -> Path:
 
 def measured(command: list[str], **environment: str) -> tuple[float, int, str]:
     """Seconds, peak memory in MB, standard output."""
-    ran = subprocess.run([sys.executable, "-c", MEASURED, *command], capture_output=True, text=True, cwd=ROOT,
-                         env=os.environ | {"OPENAI_API_KEY": "sk-test", "OMP_NUM_THREADS": "1"} | environment)
+    ran = subprocess.run(
+        [sys.executable, "-c", MEASURED, *command],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"OPENAI_API_KEY": "sk-test", "OMP_NUM_THREADS": "1"} | environment,
+    )
     assert ran.returncode == 0, ran.stderr[-2_000:]
     *out, last = ran.stdout.splitlines()
     seconds, memory = last.split()
@@ -96,8 +103,10 @@ def test_share_of_what_the_latency_allows(tmp_path: Path, concurrency: int) -> N
     with served(LATENCY) as url:
         seconds, memory, out = ours(tmp_path, url, file, concurrency)
     share = out["per_second"] / (concurrency / LATENCY)
-    print(f"\nconcurrency {concurrency}: {out['per_second']:.1f}/s, {share:.1%} of what the latency allows; "
-          f"{seconds:.1f} s in all, {memory} MB")
+    print(
+        f"\nconcurrency {concurrency}: {out['per_second']:.1f}/s, {share:.1%} of what the latency allows; "
+        f"{seconds:.1f} s in all, {memory} MB"
+    )
     assert out["labeled"] == n
     assert share >= 0.95
 

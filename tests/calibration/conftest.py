@@ -64,8 +64,12 @@ def rows(count: int) -> list[dict[str, Any]]:
         rng = random.Random(at)
         words = " ".join(rng.choice(("river", "bridge", "council", "harvest", "engine", "winter")) for _ in range(40))
         topic = "solar heat" if at % 2 else "football" if at % 10 == 0 else "the museum"
-        row = {"id": f"a{at}", "title": f"Report {at}", "content": f"{topic} number {at}: {words * (1 + at % 3)}",
-               "source": f"paper-{at % 7}"}
+        row = {
+            "id": f"a{at}",
+            "title": f"Report {at}",
+            "content": f"{topic} number {at}: {words * (1 + at % 3)}",
+            "source": f"paper-{at % 7}",
+        }
         level = 9.0 if at % 2 else 1.0
         found.append({**row, "reference": {"readiness": level, "benefit": level}})
     return found

@@ -194,7 +194,8 @@ def test_waived_is_written_and_nothing_asked(store: Store, flt: Filter, corpus: 
 def test_a_document_of_another_rubric_is_refused(store: Store, flt: Filter, oracle: Oracles) -> None:
     identity = oracle().identity
     key = calibration_key(flt.name, rubric_digest(flt), oracle_digest(identity))
-    store.put(key, json.dumps({"filter": flt.name, "rubric": "0" * 64, "oracle": oracle_digest(identity),
-                               "verdict": "PASS"}).encode())
+    store.put(
+        key, json.dumps({"filter": flt.name, "rubric": "0" * 64, "oracle": oracle_digest(identity), "verdict": "PASS"}).encode()
+    )
     with pytest.raises(InputError, match="another rubric or oracle"):
         require_calibration(store, flt, 1_000, oracle=identity)

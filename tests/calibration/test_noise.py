@@ -59,7 +59,7 @@ def test_recorded_repetitions_are_replayed(store: Store, corpus: str, tmp_path: 
     floor = measure(store, flt, articles=corpus, repeat=3, n=20).outputs["floor"]
     assert floor["dimensions"]["readiness"] == pytest.approx(2 / 3 * np.sqrt(3 / 2), abs=1e-6)
     assert (floor["dimensions"]["benefit"], floor["identical"]) == (0, 0)
-    with pytest.raises(InputError, match="repeat\": 4"):
+    with pytest.raises(InputError, match='repeat": 4'):
         measure(store, flt, articles=corpus, repeat=4, n=20)
 
 
@@ -68,8 +68,18 @@ def test_a_second_oracle_is_compared(store: Store, corpus: str, tmp_path: Any) -
 
     def filter_over(name: str, shift: float) -> Filter:
         path = tmp_path / name
-        path.write_text("".join(json.dumps({"id": f"a{at}", "reply": json.dumps(
-            {"readiness": 4 + shift, "benefit": 5 + (shift if at % 2 else -shift)})}) + "\n" for at in range(400)))
+        path.write_text(
+            "".join(
+                json.dumps(
+                    {
+                        "id": f"a{at}",
+                        "reply": json.dumps({"readiness": 4 + shift, "benefit": 5 + (shift if at % 2 else -shift)}),
+                    }
+                )
+                + "\n"
+                for at in range(400)
+            )
+        )
         return load_filter_text(FILTER.replace("recorded,", f"{name}, replies: '{path}',"), "demo.yaml")
 
     ours, theirs = filter_over("ours", 0), filter_over("theirs", 1.5)

@@ -39,6 +39,12 @@ class Slow:
 
 if __name__ == "__main__":
     folder, articles, calls, seconds, text = sys.argv[1:]
-    record = label(open_store(folder), load_filter_text(text, "demo.yaml"), articles=articles,
-                   oracle=Slow(calls, float(seconds)), concurrency=WORKERS, without_calibration="a test")
+    record = label(
+        open_store(folder),
+        load_filter_text(text, "demo.yaml"),
+        articles=articles,
+        oracle=Slow(calls, float(seconds)),
+        concurrency=WORKERS,
+        without_calibration="a test",
+    )
     print(json.dumps(record.outputs))

@@ -49,9 +49,7 @@ def test_what_was_added_is_there_after_a_restart(opened: Callable[[], Journal], 
     assert len(segments(store, journal)) == 201 // SEGMENT_LINES + 1
 
 
-def test_one_by_one_takes_no_more_objects_and_leaves_sealed_segments_alone(
-    opened: Callable[[], Journal], store: Store
-) -> None:
+def test_one_by_one_takes_no_more_objects_and_leaves_sealed_segments_alone(opened: Callable[[], Journal], store: Store) -> None:
     journal = opened()
     journal.append([answer(number) for number in range(SEGMENT_LINES)])
     first = segments(store, journal)[0]
@@ -75,7 +73,8 @@ def test_the_first_answer_stays_and_replaces_a_dead_letter(opened: Callable[[], 
 def test_another_rubric_or_oracle_has_another_journal(store: Store) -> None:
     prefixes = {
         Journal(store, "demo", rubric=digest_json(rubric), oracle=digest_json(oracle), dimensions=DIMENSIONS).prefix
-        for rubric in (1, 2) for oracle in (3, 4)
+        for rubric in (1, 2)
+        for oracle in (3, 4)
     }
     assert len(prefixes) == 4
 

@@ -72,20 +72,33 @@ def frame_of(store: Store, outputs: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def test_recorded_replies_become_a_label_set(store: Store, write: Write, replaying: Replaying) -> None:
-    articles = write("articles.jsonl", [row(number, reference={"readiness": 1, "benefit": 2}) for number in range(40)]
-                     + [{"id": "bad"}, row(3, id="copy")])
-    replies = write("replies.jsonl", [
-        *(recorded(number) for number in range(40) if number not in (5, 6, 7)),
-        recorded(5, "no JSON"), recorded(5),  # good at the second attempt
-        recorded(6, '{"readiness": 11, "benefit": 3}', attempt=2), recorded(6, "a", attempt=1), recorded(6, "{}", attempt=3),
-        recorded(6, attempt=4),  # three attempts are all it gets
-        recorded(7, '{"readiness": 7}'),
-    ])
+    articles = write(
+        "articles.jsonl",
+        [row(number, reference={"readiness": 1, "benefit": 2}) for number in range(40)] + [{"id": "bad"}, row(3, id="copy")],
+    )
+    replies = write(
+        "replies.jsonl",
+        [
+            *(recorded(number) for number in range(40) if number not in (5, 6, 7)),
+            recorded(5, "no JSON"),
+            recorded(5),  # good at the second attempt
+            recorded(6, '{"readiness": 11, "benefit": 3}', attempt=2),
+            recorded(6, "a", attempt=1),
+            recorded(6, "{}", attempt=3),
+            recorded(6, attempt=4),  # three attempts are all it gets
+            recorded(7, '{"readiness": 7}'),
+        ],
+    )
     progress = Notes()
     record = label(store, replaying(replies), articles=articles, progress=progress)
     assert {key: record.outputs[key] for key in ("rows", "dead", "rejected")} == {"rows": 39, "dead": 2, "rejected": 1}
     assert {key: record.facts[key] for key in ("asked", "cached", "calls", "repaired", "usd")} == {
-        "asked": 40, "cached": 0, "calls": 45, "repaired": 0, "usd": 0}
+        "asked": 40,
+        "cached": 0,
+        "calls": 45,
+        "repaired": 0,
+        "usd": 0,
+    }
     assert progress.done[-1] == (40, 40)
 
     frame = frame_of(store, record.outputs)
@@ -100,7 +113,9 @@ def test_recorded_replies_become_a_label_set(store: Store, write: Write, replayi
     dead = {letter["id"]: letter for letter in map(json.loads, folder.read("dead.jsonl").splitlines())}
     assert [one["reply"] for one in dead["a6"]["attempts"]] == ["a", '{"readiness": 11, "benefit": 3}', "{}"]
     assert [one["reason"] for one in dead["a7"]["attempts"]] == [
-        "benefit is missing", *["no further reply is recorded for this article"] * 2]
+        "benefit is missing",
+        *["no further reply is recorded for this article"] * 2,
+    ]
     (reject,) = map(json.loads, folder.read("rejects.jsonl").splitlines())
     assert reject["line"] == 41
     assert folder.meta["dimensions"] == ["readiness", "benefit"]
@@ -133,8 +148,10 @@ def test_a_copy_is_asked_for_once_and_no_prompt_shows_what_is_not_the_articles_t
     store: Store, write: Write, flt: Filter
 ) -> None:
     oracle = Counting(lambda request: '{"readiness": 1, "benefit": 2}')
-    rows = [row(number % 4, id=f"a{number}", url="https://example.org/x", reference={"readiness": 8.125, "benefit": 9.375})
-            for number in range(12)]
+    rows = [
+        row(number % 4, id=f"a{number}", url="https://example.org/x", reference={"readiness": 8.125, "benefit": 9.375})
+        for number in range(12)
+    ]
     record = label(store, flt, articles=write("articles.jsonl", rows), oracle=oracle)
     assert len(oracle.asked) == 4
     assert record.outputs["rows"] == 12

@@ -66,7 +66,11 @@ def test_every_article_is_labelled_once_with_what_the_server_said(run: Callable[
         ran = run(server, 60, "--out", str(tmp_path / "labels.jsonl"))
         assert ran.code == 0
         assert {key: ran.out[key] for key in ("labeled", "dead", "cached", "calls")} == {
-            "labeled": 60, "dead": 0, "cached": 0, "calls": 60}
+            "labeled": 60,
+            "dead": 0,
+            "cached": 0,
+            "calls": 60,
+        }
         assert ran.out["usd"] == pytest.approx(bill(server), abs=1e-6)
         again = run(server, 60)
         assert (again.out["labeled"], again.out["cached"], again.out["calls"], again.out["usd"]) == (60, 60, 0, 0)

@@ -25,15 +25,27 @@ ARTICLES, WORKERS = 300, 8
 def test_a_killed_run_ends_with_the_same_label_set(
     tmp_path: Path, flt: Filter, filter_text: str, write: Callable[..., str]
 ) -> None:
-    articles = write("articles.jsonl", [
-        {"id": f"a{number}", "title": f"Pump {number}", "content": f"Pump {number} heats {number * 7} homes."}
-        for number in range(ARTICLES)])
+    articles = write(
+        "articles.jsonl",
+        [
+            {"id": f"a{number}", "title": f"Pump {number}", "content": f"Pump {number} heats {number * 7} homes."}
+            for number in range(ARTICLES)
+        ],
+    )
 
     def start(store: str, calls: str, seconds: float) -> subprocess.Popen[str]:
-        command = [sys.executable, str(SCRIPT), str(tmp_path / store), articles, str(tmp_path / calls), str(seconds),
-                   filter_text]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-                                env=os.environ | {"PYTHONPATH": str(ROOT)})
+        command = [
+            sys.executable,
+            str(SCRIPT),
+            str(tmp_path / store),
+            articles,
+            str(tmp_path / calls),
+            str(seconds),
+            filter_text,
+        ]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        )
 
     def asked(calls: str) -> list[str]:
         path = tmp_path / calls
@@ -52,8 +64,13 @@ def test_a_killed_run_ends_with_the_same_label_set(
         run.wait()
         again = [line.split()[0] for line in asked("calls")[before:]]
         assert not durable & set(again), "what was durable at an earlier kill was asked for again"
-        journal = Journal(open_store(str(tmp_path / "two")), flt.name, rubric=rubric_digest(flt),  # type: ignore[arg-type]
-                          oracle=digest_json({"provider": "slow"}), dimensions=flt.dimensions)
+        journal = Journal(
+            open_store(str(tmp_path / "two")),
+            flt.name,
+            rubric=rubric_digest(flt),  # type: ignore[arg-type]
+            oracle=digest_json({"provider": "slow"}),
+            dimensions=flt.dimensions,
+        )
         assert journal.damaged == 0
         durable = {record.article for record in (*journal.answers(), *journal.dead_letters())}
     assert 100 < len(durable) < ARTICLES

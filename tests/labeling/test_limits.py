@@ -168,8 +168,11 @@ def test_a_connection_lost_under_many_calls_is_one_failure() -> None:
 
 @pytest.mark.parametrize(
     ("scores", "what"),
-    [(lambda n: (3.0, 3.0), "all alike"), (lambda n: (n % 11 / 1.0, 0.0), "benefit is 0 in each of the last 200"),
-     (lambda n: (n % 2 * 0.1, 5.0), "all alike")],
+    [
+        (lambda n: (3.0, 3.0), "all alike"),
+        (lambda n: (n % 11 / 1.0, 0.0), "benefit is 0 in each of the last 200"),
+        (lambda n: (n % 2 * 0.1, 5.0), "all alike"),
+    ],
 )
 def test_labels_that_say_nothing_stop(scores: Callable[[int], tuple[float, ...]], what: str) -> None:
     told = breaker()

@@ -45,9 +45,9 @@ RECOVERED = {
     "strings": PLAIN.replace("7", '"7"').replace("6.5", '" 6.5/10 "'),
     "out of ten": PLAIN.replace("7,", "7/10,").replace("6.5", "6.5 / 10"),
     "objects": '{"readiness": {"score": 7, "reason": "sold"}, "benefit": {"reason": "clean", "score": "6.5"}, '
-               '"evidence": {"score": 3}}',
+    '"evidence": {"score": 3}}',
     "objects with trailing commas": '{"readiness": {"score": 7, "reason": "sold",}, "benefit": {"score": 6.5,}, '
-                                    '"evidence": {"score": 3},}',
+    '"evidence": {"score": 3},}',
     "under scores": '{"content_type": "none", "scores": {"readiness": 7, "benefit": 6.5, "evidence": 3}}',
     "under dimensions, trailing comma": '{"dimensions": {"readiness": 7, "benefit": 6.5, "evidence": 3,}}',
     "in a wrapper": '{"assessment": {"scores": {"readiness": 7, "benefit": 6.5, "evidence": 3}}}',
@@ -156,7 +156,7 @@ def test_a_damaged_reply_never_gives_a_score_it_does_not_state() -> None:
         text = chance.choice([PLAIN, RECOVERED["Python"], RECOVERED["objects"], RECOVERED["line comments"]])
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(text))
-            text = text[:at] + chance.choice(["", "", *'{}[],:"\'\\ \n.-_/15e~']) + text[at + chance.randint(0, 2) :]
+            text = text[:at] + chance.choice(["", "", *"{}[],:\"'\\ \n.-_/15e~"]) + text[at + chance.randint(0, 2) :]
         try:
             scores = parse_reply(text, DIMENSIONS)
         except ValueError:
@@ -207,8 +207,16 @@ REAL_FILE = REAL / "oracle_responses" / "malformed.jsonl.gz"
 
 @pytest.mark.skipif(not REAL_FILE.is_file(), reason="the real replies are not here (DISTILLERY_DATA)")
 def test_real_failures_are_recovered_as_stated() -> None:
-    dimensions = ["climate_impact_potential", "technical_credibility", "economic_viability", "deployment_readiness",
-                  "systemic_impact", "justice_equity", "innovation_quality", "evidence_strength"]
+    dimensions = [
+        "climate_impact_potential",
+        "technical_credibility",
+        "economic_viability",
+        "deployment_readiness",
+        "systemic_impact",
+        "justice_equity",
+        "innovation_quality",
+        "evidence_strength",
+    ]
     with gzip.open(REAL_FILE, "rt", encoding="utf-8") as lines:
         texts = [json.loads(line)["response"] for line in lines]
     recovered = 0

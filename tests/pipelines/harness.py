@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-
-GOOD = "solar wind farm village people saves cheap clean opens works".split()
-BAD = "dirty fails closes stops cuts old claims cost price tax".split()
-FILLER = "the of and to in for with on by from year city company report study public road house".split()
+GOOD = ["solar", "wind", "farm", "village", "people", "saves", "cheap", "clean", "opens", "works"]
+BAD = ["dirty", "fails", "closes", "stops", "cuts", "old", "claims", "cost", "price", "tax"]
+FILLER = ["the", "of", "and", "to", "in", "for", "with", "on", "by", "from", "year", "city", "company", "report", "study", "public", "road", "house"]
 
 
 class Ran(NamedTuple):
@@ -77,7 +76,9 @@ def label_rows(n: int, seed: int = 1) -> list[dict[str, Any]]:
     rows = []
     for i in range(n):
         share = rng.random()
-        words = [rng.choice(FILLER) if rng.random() < 0.5 else rng.choice(GOOD if rng.random() < share else BAD) for _ in range(40)]
+        words = [
+            rng.choice(FILLER) if rng.random() < 0.5 else rng.choice(GOOD if rng.random() < share else BAD) for _ in range(40)
+        ]
         benefit, evidence = round(10 * share, 1), round(10 * share * rng.uniform(0.7, 1), 1)
         rows.append(
             {

@@ -97,7 +97,9 @@ def climbing(spec: dict[str, Any]) -> None:
         (climbing, "baseModel"),
     ],
 )
-def test_a_bad_filter_is_refused_with_file_and_line(edit: Callable[[dict[str, Any]], None], said: str, command: Command, tmp_path: Path) -> None:
+def test_a_bad_filter_is_refused_with_file_and_line(
+    edit: Callable[[dict[str, Any]], None], said: str, command: Command, tmp_path: Path
+) -> None:
     flt = make_filter(tmp_path / "filter.yaml", edit)
     labels = write_rows(tmp_path / "labels.jsonl", label_rows(40))
     for name in ("distill", "label", "plan"):
@@ -131,7 +133,9 @@ def same_id(rows: list[dict[str, Any]]) -> None:
     ("edit", "said"),
     [(lacks_dimension, "evidence"), (one_too_many, "evidnce"), (eleven, "11"), (not_a_number, "benefit"), (same_id, "a2")],
 )
-def test_bad_labels_are_refused_with_their_line(edit: Callable[[list[dict[str, Any]]], None], said: str, command: Command, tmp_path: Path) -> None:
+def test_bad_labels_are_refused_with_their_line(
+    edit: Callable[[list[dict[str, Any]]], None], said: str, command: Command, tmp_path: Path
+) -> None:
     rows = label_rows(40)
     edit(rows)
     labels = write_rows(tmp_path / "labels.jsonl", rows)
@@ -186,7 +190,9 @@ def test_a_file_that_cannot_be_read_is_refused(make: Callable[[Path], None], com
         ([{**row, "scores": {"benefit": 5, "evidence": 5}} for row in label_rows(80)], "constant"),
     ],
 )
-def test_labels_unfit_to_learn_from_are_refused(rows: list[dict[str, Any]], said: str, command: Command, tmp_path: Path) -> None:
+def test_labels_unfit_to_learn_from_are_refused(
+    rows: list[dict[str, Any]], said: str, command: Command, tmp_path: Path
+) -> None:
     labels = write_rows(tmp_path / "labels.jsonl", rows)
     refused = command("split", make_filter(tmp_path / "filter.yaml"), "--labels", labels)
     assert said in one_line(refused)
@@ -208,7 +214,9 @@ def test_a_store_that_cannot_be_written_is_refused(command: Command, tmp_path: P
     blocked = tmp_path / "file-not-folder"
     blocked.write_text("in the way")
     labels = write_rows(tmp_path / "labels.jsonl", label_rows(40))
-    error = one_line(command("distill", make_filter(tmp_path / "filter.yaml"), "--labels", labels, "--store", blocked / "store"))
+    error = one_line(
+        command("distill", make_filter(tmp_path / "filter.yaml"), "--labels", labels, "--store", blocked / "store")
+    )
     assert "file-not-folder" in error
 
 

@@ -65,7 +65,9 @@ def test_second_run_redoes_nothing_and_plan_said_so(promoted: Promoted) -> None:
 def test_a_tier_redoes_arithmetic_only_and_a_training_setting_redoes_train(promoted: Promoted, tmp_path: Path) -> None:
     tiers = [{"name": "top", "when": "overall >= 7"}, {"name": "high", "when": "overall >= 5"}, {"name": "low"}]
     changed = write_filter(tmp_path / "tiers.yaml", promoted.base, tiers=tiers)
-    plan = {step["step"]: step["action"] for step in promoted("plan", changed, "--labels", promoted.labels, "--json").json["steps"]}
+    plan = {
+        step["step"]: step["action"] for step in promoted("plan", changed, "--labels", promoted.labels, "--json").json["steps"]
+    }
     assert {step for step, action in plan.items() if action == "run"} == {"benchmark", "gate"}
     result = promoted.distill(changed)
     assert result.code == 0, result.err
@@ -78,7 +80,9 @@ def test_a_tier_redoes_arithmetic_only_and_a_training_setting_redoes_train(promo
 
 
 def test_score_benchmark_and_report_of_what_was_promoted(promoted: Promoted, tmp_path: Path) -> None:
-    articles = write_rows(tmp_path / "articles.jsonl", [{k: v for k, v in row.items() if k != "scores"} for row in label_rows(30, 9)])
+    articles = write_rows(
+        tmp_path / "articles.jsonl", [{k: v for k, v in row.items() if k != "scores"} for row in label_rows(30, 9)]
+    )
     scored = promoted("score", promoted.filter, articles, "--out", tmp_path / "scores", "--format", "jsonl", "--json")
     assert scored.code == 0, scored.err
     assert scored.json["scored"] == 30
@@ -99,7 +103,9 @@ def test_score_benchmark_and_report_of_what_was_promoted(promoted: Promoted, tmp
     assert promoted("report", promoted.filter, "--md", "--out", tmp_path / "report.md").code == 0
 
 
-def test_gates_that_cannot_be_met_reject_and_promote_nothing(distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path, labels_file: Path) -> None:
+def test_gates_that_cannot_be_met_reject_and_promote_nothing(
+    distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path, labels_file: Path
+) -> None:
     hard = write_filter(tmp_path / "filter.yaml", tiny_encoder, gates=[{"metric": "mae", "below": 0.001}])
     rejected = distillery("distill", hard, "--labels", labels_file, "--json")
     assert rejected.code == 3, rejected.err
@@ -110,7 +116,9 @@ def test_gates_that_cannot_be_met_reject_and_promote_nothing(distillery: Callabl
     assert not (tmp_path / ".distillery" / "channels").exists()
 
 
-def test_approval_waits_without_a_process_and_approve_promotes(distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path, labels_file: Path) -> None:
+def test_approval_waits_without_a_process_and_approve_promotes(
+    distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path, labels_file: Path
+) -> None:
     careful = write_filter(tmp_path / "filter.yaml", tiny_encoder, promotion={"channel": "production", "approval": "required"})
     held = distillery("distill", careful, "--labels", labels_file, "--json")
     assert held.code == 4, held.err
@@ -122,7 +130,9 @@ def test_approval_waits_without_a_process_and_approve_promotes(distillery: Calla
     assert [e["adapter"] for e in distillery("history", careful, "--json").json["history"]] == [held.json["adapter"]]
 
 
-def test_a_step_that_refuses_ends_with_2_and_still_a_report(distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path) -> None:
+def test_a_step_that_refuses_ends_with_2_and_still_a_report(
+    distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path
+) -> None:
     rows = [{**row, "scores": {"benefit": 5, "evidence": 5}} for row in label_rows(120)]
     same = write_rows(tmp_path / "same.jsonl", rows)
     flt = write_filter(tmp_path / "filter.yaml", tiny_encoder)
@@ -138,12 +148,23 @@ STEPS_TO_KILL = ["label", "train", "benchmark", "promote"]
 
 @pytest.mark.parametrize("step", STEPS_TO_KILL)
 def test_killed_and_started_again_ends_with_the_same_digests(step: str, promoted: Promoted, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pipelines.cli", "distill", str(promoted.filter), "--labels", str(promoted.labels), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.cli",
+        "distill",
+        str(promoted.filter),
+        "--labels",
+        str(promoted.labels),
+        "--json",
+    ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        events = [json.loads(row) for path in tmp_path.glob("distillery-*/events.jsonl") for row in path.read_text().splitlines()]
+        events = [
+            json.loads(row) for path in tmp_path.glob("distillery-*/events.jsonl") for row in path.read_text().splitlines()
+        ]
         if any(event["step"] == step and event["kind"] in {"started", "progress"} for event in events):
             break
         time.sleep(0.02)

@@ -38,19 +38,35 @@ def test_every_command_of_the_readme(tmp_path: Path) -> None:
     rows = [
         {
             **row,
-            "scores": {"substance": row["scores"]["benefit"], "effect": row["scores"]["evidence"], "evidence": row["scores"]["benefit"]},
+            "scores": {
+                "substance": row["scores"]["benefit"],
+                "effect": row["scores"]["evidence"],
+                "evidence": row["scores"]["benefit"],
+            },
         }
         for row in label_rows(90)
     ]
     write_rows(tmp_path / "labels.jsonl", rows)
     write_rows(tmp_path / "others.jsonl", rows[:20])
-    write_rows(tmp_path / "articles.jsonl", [{key: value for key, value in row.items() if key != "scores"} for row in rows[:20]])
+    write_rows(
+        tmp_path / "articles.jsonl", [{key: value for key, value in row.items() if key != "scores"} for row in rows[:20]]
+    )
     typed = commands((ROOT / "README.md").read_text(encoding="utf-8"))
     assert {"distill", "plan", "score", "benchmark", "report", "history", "rollback", "filters"} <= {line[0] for line in typed}
     for line in typed:
         more = QUICK if line[0] in {"distill", "plan"} else []
         if line[0] == "rollback":
-            again = ["distill", "my-filter", "--labels", "labels.jsonl", "--profile", "laptop", *QUICK, "--set", "training.seed=7"]
+            again = [
+                "distill",
+                "my-filter",
+                "--labels",
+                "labels.jsonl",
+                "--profile",
+                "laptop",
+                *QUICK,
+                "--set",
+                "training.seed=7",
+            ]
             assert run_distillery(*again, cwd=tmp_path).code == 0
         ran = run_distillery(*line, *more, cwd=tmp_path)
         assert ran.code == 0, f"distillery {shlex.join(line)}\n{ran.out}\n{ran.err}"

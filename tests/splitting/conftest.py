@@ -17,10 +17,38 @@ from filters.spec import Filter
 DIMENSIONS = ["clarity", "depth"]
 Labels = list[Label]
 WORDS = [
-    "river", "bridge", "council", "harvest", "engine", "museum", "winter", "signal", "border", "garden",
-    "copper", "teacher", "railway", "orchid", "ledger", "harbour", "pension", "granite", "ferry", "lantern",
-    "senate", "turbine", "violin", "market", "plaster", "quarry", "satellite", "tunnel", "vaccine", "weaver",
-    "yacht", "zebra",
+    "river",
+    "bridge",
+    "council",
+    "harvest",
+    "engine",
+    "museum",
+    "winter",
+    "signal",
+    "border",
+    "garden",
+    "copper",
+    "teacher",
+    "railway",
+    "orchid",
+    "ledger",
+    "harbour",
+    "pension",
+    "granite",
+    "ferry",
+    "lantern",
+    "senate",
+    "turbine",
+    "violin",
+    "market",
+    "plaster",
+    "quarry",
+    "satellite",
+    "tunnel",
+    "vaccine",
+    "weaver",
+    "yacht",
+    "zebra",
 ]
 
 
@@ -34,12 +62,24 @@ def flt() -> Filter:
 
 
 def make_filter(**split: Any) -> Filter:
-    return Filter.model_validate({
-        "apiVersion": "llm-distillery.io/v1alpha1", "kind": "Filter", "metadata": {"name": "made-up"},
-        "spec": {"version": 1, "description": "made up", "scope": {"judge": "articles"},
-                 "dimensions": [{"name": name, "weight": 0.5, "description": name} for name in DIMENSIONS],
-                 "tiers": [{"name": "all"}], "oracle": {"model": "none"}, "student": {"baseModel": "none"},
-                 "split": split, "gates": [{"metric": "mae", "below": 1.0}]}})
+    return Filter.model_validate(
+        {
+            "apiVersion": "llm-distillery.io/v1alpha1",
+            "kind": "Filter",
+            "metadata": {"name": "made-up"},
+            "spec": {
+                "version": 1,
+                "description": "made up",
+                "scope": {"judge": "articles"},
+                "dimensions": [{"name": name, "weight": 0.5, "description": name} for name in DIMENSIONS],
+                "tiers": [{"name": "all"}],
+                "oracle": {"model": "none"},
+                "student": {"baseModel": "none"},
+                "split": split,
+                "gates": [{"metric": "mae", "below": 1.0}],
+            },
+        }
+    )
 
 
 @pytest.fixture
@@ -76,4 +116,5 @@ def store(tmp_path: Path) -> Store:
 def keep(store: Store) -> Callable[[Labels], str]:
     """Stores labels as a label set and returns its digest."""
     return lambda labels: store.commit(
-        "labelsets", {"labels.parquet": write_frame(label_frame(labels, DIMENSIONS))}, {"kind": "labels"})
+        "labelsets", {"labels.parquet": write_frame(label_frame(labels, DIMENSIONS))}, {"kind": "labels"}
+    )

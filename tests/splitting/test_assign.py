@@ -66,8 +66,14 @@ def test_row_order_does_not_matter_and_groups_stay_whole(seed: int) -> None:
     for _ in range(rng.randrange(25)):
         contents.append(rng.choice(contents) + f" more{rng.randrange(9)}")
     contents = sorted(set(contents))
-    frame = pl.DataFrame({"article": [article_digest("", each) for each in contents], "title": "", "content": contents,
-                          "score.d": [float(rng.randrange(11)) for _ in contents]})
+    frame = pl.DataFrame(
+        {
+            "article": [article_digest("", each) for each in contents],
+            "title": "",
+            "content": contents,
+            "score.d": [float(rng.randrange(11)) for _ in contents],
+        }
+    )
     policy = Split(seed=seed)
     found = assign(frame, overall(frame), policy)
     for group in set(found.group.tolist()):
@@ -86,8 +92,14 @@ def test_new_labels_never_move_an_article_into_or_out_of_the_test_part(added: in
         return [(" ".join(f"w{w}" for w in rng.integers(0, 500, 25)), float(rng.integers(0, 11))) for _ in range(count)]
 
     def table(pairs: list[tuple[str, float]]) -> pl.DataFrame:
-        return pl.DataFrame({"article": [article_digest("", text) for text, _ in pairs], "title": "",
-                             "content": [text for text, _ in pairs], "score.d": [score for _, score in pairs]})
+        return pl.DataFrame(
+            {
+                "article": [article_digest("", text) for text, _ in pairs],
+                "title": "",
+                "content": [text for text, _ in pairs],
+                "score.d": [score for _, score in pairs],
+            }
+        )
 
     old = rows(80, 0)
     before = parts(table(old), Split())
@@ -108,7 +120,8 @@ def test_most_validation_articles_stay_when_labels_arrive(make_labels: Makes, fr
 
 
 def test_a_near_duplicate_of_a_test_article_is_withheld_and_of_others_follows_its_group(
-        make_labels: Makes, frame_of: Frames) -> None:
+    make_labels: Makes, frame_of: Frames
+) -> None:
     labels = make_labels(60)
     before = parts(frame_of(labels), Split())
     copies = [near(label) for label in labels]
@@ -128,8 +141,9 @@ def test_a_large_group_is_never_the_test_or_validation_part(make_labels: Makes, 
 
 def test_copies_appear_once_with_the_scores_of_the_first_id(make_labels: Makes, frame_of: Frames) -> None:
     labels = make_labels(3)
-    twin = Label(Article(id="a-first", title=labels[0].article.title, content=labels[0].article.content),
-                 {"clarity": 9.5, "depth": 9.5})
+    twin = Label(
+        Article(id="a-first", title=labels[0].article.title, content=labels[0].article.content), {"clarity": 9.5, "depth": 9.5}
+    )
     second = labels[1].article
     again = Label(Article(id="z-last", title=second.title, content=second.content), labels[1].scores)
     frame, counts = distinct(frame_of([*labels, again, twin]))

@@ -20,7 +20,7 @@ def by_every_pair(titles: list[str], contents: list[str], threshold: float) -> l
     sets = []
     for title, content in zip(titles, contents, strict=True):
         found = words(f"{title}\n{content}")
-        sets.append({tuple(found[at:at + 3]) for at in range(max(len(found) - 2, min(len(found), 1)))})
+        sets.append({tuple(found[at : at + 3]) for at in range(max(len(found) - 2, min(len(found), 1)))})
     group = list(range(len(sets)))
     for left, right in combinations(range(len(sets)), 2):
         union = len(sets[left] | sets[right])
@@ -73,13 +73,16 @@ def test_exact_copies_differ_in_case_punctuation_and_invisible_marks_only() -> N
     assert exact_groups(fingerprint(titles, contents)).tolist() == [0, 0, 2, 3, 4]
 
 
-@pytest.mark.parametrize("sample", [
-    "يعتمد المشروع على الطاقة الشمسية لتشغيل مضخات المياه في القرى النائية",
-    "הפרויקט משתמש באנרגיה סולארית להפעלת משאבות מים בכפרים מרוחקים",
-    "这个项目利用太阳能为偏远村庄的水泵供电并培训当地的技术人员",
-    "โครงการนี้ใช้พลังงานแสงอาทิตย์เพื่อเดินเครื่องสูบน้ำในหมู่บ้านห่างไกล",
-    "Überlandleitungen für Bürgerstrom: Straße für Straße, Gemeinde für Gemeinde, Jahr für Jahr",
-])
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "يعتمد المشروع على الطاقة الشمسية لتشغيل مضخات المياه في القرى النائية",
+        "הפרויקט משתמש באנרגיה סולארית להפעלת משאבות מים בכפרים מרוחקים",
+        "这个项目利用太阳能为偏远村庄的水泵供电并培训当地的技术人员",
+        "โครงการนี้ใช้พลังงานแสงอาทิตย์เพื่อเดินเครื่องสูบน้ำในหมู่บ้านห่างไกล",
+        "Überlandleitungen für Bürgerstrom: Straße für Straße, Gemeinde für Gemeinde, Jahr für Jahr",
+    ],
+)
 def test_a_small_change_is_near_in_any_script(sample: str) -> None:
     longer = sample + " " + sample[::-1]
     changed = longer + " x"

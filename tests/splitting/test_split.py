@@ -42,8 +42,7 @@ class Notes(Progress):
 def test_a_split_is_kept_and_reused(store: Store, flt: Filter, make_labels: Makes, keep: Keeps) -> None:
     labels = keep(make_labels(100))
     first = split(store, flt, label_set=labels)
-    assert first.outputs["rows"] == {"train": 80, "validation": 10, "test": 10, "withheld": 0, "copies": 0,
-                                     "conflicting": 0}
+    assert first.outputs["rows"] == {"train": 80, "validation": 10, "test": 10, "withheld": 0, "copies": 0, "conflicting": 0}
     second = split(store, flt, label_set=labels)
     assert second.reused
     assert second.outputs == first.outputs
@@ -66,7 +65,8 @@ def test_new_labels_leave_the_test_part_as_it_is(store: Store, flt: Filter, make
 
 
 def test_labels_that_lack_some_of_the_test_part_are_refused(
-        store: Store, flt: Filter, make_labels: Makes, keep: Keeps, with_policy: Callable[..., Filter]) -> None:
+    store: Store, flt: Filter, make_labels: Makes, keep: Keeps, with_policy: Callable[..., Filter]
+) -> None:
     labels = make_labels(200)
     first = load_split(store, split(store, flt, label_set=keep(labels)).outputs["split"])
     gone = set(first.test["article"].to_list()[:7])
@@ -80,7 +80,8 @@ def test_labels_that_lack_some_of_the_test_part_are_refused(
 
 
 def test_other_labels_begin_a_test_part_of_their_own_and_both_stay(
-        store: Store, flt: Filter, make_labels: Makes, keep: Keeps) -> None:
+    store: Store, flt: Filter, make_labels: Makes, keep: Keeps
+) -> None:
     first = split(store, flt, label_set=keep(make_labels(60)))
     second = split(store, flt, label_set=keep(make_labels(60, seed=1)))
     assert len(read_frozen(store, flt).lineages) == 2
@@ -89,8 +90,7 @@ def test_other_labels_begin_a_test_part_of_their_own_and_both_stay(
     assert second.outputs["test"] != first.outputs["test"]
 
 
-def test_a_test_part_frozen_from_few_labels_is_remarked_on(
-        store: Store, flt: Filter, make_labels: Makes, keep: Keeps) -> None:
+def test_a_test_part_frozen_from_few_labels_is_remarked_on(store: Store, flt: Filter, make_labels: Makes, keep: Keeps) -> None:
     notes = Notes()
     split(store, flt, label_set=keep(make_labels(40)), progress=notes)
     assert not any("larger" in line for line in notes.lines)
@@ -99,7 +99,8 @@ def test_a_test_part_frozen_from_few_labels_is_remarked_on(
 
 
 def test_row_order_and_policy_of_the_label_set_do_not_reach_the_tables(
-        store: Store, flt: Filter, make_labels: Makes, keep: Keeps) -> None:
+    store: Store, flt: Filter, make_labels: Makes, keep: Keeps
+) -> None:
     labels = make_labels(50)
     one = split(store, flt, label_set=keep(labels))
     two = split(store, flt, label_set=keep(labels[::-1]))
@@ -109,8 +110,8 @@ def test_row_order_and_policy_of_the_label_set_do_not_reach_the_tables(
 
 
 def test_killed_between_freezing_and_committing_it_ends_the_same(
-        tmp_path: Path, store: Store, flt: Filter, make_labels: Makes, keep: Keeps,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, store: Store, flt: Filter, make_labels: Makes, keep: Keeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from components.store import open_store
 
     labels = make_labels(90)
@@ -131,7 +132,8 @@ def test_killed_between_freezing_and_committing_it_ends_the_same(
 
 
 def test_two_splits_at_once_freeze_one_test_part(
-        store: Store, flt: Filter, make_labels: Makes, keep: Keeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, flt: Filter, make_labels: Makes, keep: Keeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
     labels = keep(make_labels(60))
     original = freeze
     rivals: list[str] = []
@@ -148,7 +150,8 @@ def test_two_splits_at_once_freeze_one_test_part(
 
 
 def test_a_document_that_never_holds_still_is_a_conflict_not_an_endless_loop(
-        store: Store, flt: Filter, make_labels: Makes, keep: Keeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, flt: Filter, make_labels: Makes, keep: Keeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def lost(*_):  # type: ignore[no-untyped-def]
         raise Conflict("changed")
 
@@ -171,10 +174,16 @@ def test_an_altered_frozen_document_is_refused(store: Store, flt: Filter, make_l
 
 
 def test_a_placing_that_leaks_stops_the_step(
-        store: Store, flt: Filter, make_labels: Makes, keep: Keeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, flt: Filter, make_labels: Makes, keep: Keeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
     labels = make_labels(60)
-    labels += [Label(Article(id=f"{label.article.id}-b", title=label.article.title,
-                             content=label.article.content + " extra"), label.scores) for label in labels]
+    labels += [
+        Label(
+            Article(id=f"{label.article.id}-b", title=label.article.title, content=label.article.content + " extra"),
+            label.scores,
+        )
+        for label in labels
+    ]
     monkeypatch.setattr(assigning, "group_rows", lambda frame, _: np.arange(frame.height))
     with pytest.raises(Leak, match="near-duplicates lie across the split"):
         split(store, flt, label_set=keep(labels))
@@ -182,7 +191,8 @@ def test_a_placing_that_leaks_stops_the_step(
 
 
 def test_a_single_stratum_stops_the_step(
-        store: Store, flt: Filter, make_labels: Makes, keep: Keeps, monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, flt: Filter, make_labels: Makes, keep: Keeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
     labels = keep(make_labels(60))
     monkeypatch.setattr(assigning, "strata_edges", lambda *_: np.array([99.0]))
     with pytest.raises(RuntimeError, match="one stratum"):
@@ -196,8 +206,7 @@ def test_too_few_labels_freeze_nothing(store: Store, flt: Filter, make_labels: M
     assert store.etag(frozen_key(flt)) is None
 
 
-def test_labels_of_other_dimensions_freeze_nothing(
-        store: Store, flt: Filter, make_labels: Makes, frame_of: Frames) -> None:
+def test_labels_of_other_dimensions_freeze_nothing(store: Store, flt: Filter, make_labels: Makes, frame_of: Frames) -> None:
     frame = frame_of(make_labels(40)).rename({"score.depth": "score.width"})
     labels = store.commit("labelsets", {"labels.parquet": write_frame(frame)}, {})
     with pytest.raises(InputError, match="lacks dimension 'depth'"):
@@ -217,16 +226,14 @@ def test_the_test_digest_goes_by_articles_and_scores_alone(make_labels: Makes, f
         test_digest(frame.select("article"))
 
 
-def test_a_test_set_other_than_the_frozen_one_is_refused(
-        store: Store, flt: Filter, make_labels: Makes, keep: Keeps) -> None:
+def test_a_test_set_other_than_the_frozen_one_is_refused(store: Store, flt: Filter, make_labels: Makes, keep: Keeps) -> None:
     first = split(store, flt, label_set=keep(make_labels(60)))
     other = split(store, flt, label_set=keep(make_labels(60, seed=1)))
     with pytest.raises(InputError, match="other than the frozen one"):
         load_split(store, first.outputs["split"], expected_test=other.outputs["test"])
 
 
-def test_a_split_whose_test_table_was_swapped_is_refused(
-        store: Store, flt: Filter, make_labels: Makes, keep: Keeps) -> None:
+def test_a_split_whose_test_table_was_swapped_is_refused(store: Store, flt: Filter, make_labels: Makes, keep: Keeps) -> None:
     record = split(store, flt, label_set=keep(make_labels(60)))
     found = load_split(store, record.outputs["split"])
     tables = {"train.parquet": found.test, "val.parquet": found.validation, "test.parquet": found.train}
@@ -238,12 +245,26 @@ def test_a_split_whose_test_table_was_swapped_is_refused(
         load_split(store, record.outputs["split"])
 
 
-@pytest.mark.parametrize("package", ["components.splitting", "components.auditing", "components.splitting.split",
-                                     "components.auditing.audit", "components.datasets"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "components.splitting",
+        "components.auditing",
+        "components.splitting.split",
+        "components.auditing.audit",
+        "components.datasets",
+    ],
+)
 def test_importing_a_step_loads_no_heavy_library(package: str) -> None:
     heavy = {"torch", "kfp", "polars", "transformers", "scipy", "sklearn", "pyarrow", "boto3", "numpy"}
     code = f"import {package}, sys; print(*sorted({heavy!r} & set(sys.modules)))"
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root,
-                          env={**os.environ, "PYTHONPATH": str(root)})
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
     assert done.stdout.strip() == ""

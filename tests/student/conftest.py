@@ -19,6 +19,7 @@ NAMES = ["reach", "proof", "cost"]
 def one_thread() -> Iterator[None]:
     """Tiny matrices gain nothing from a second thread, and lose much where another process wants it."""
     import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -33,18 +34,35 @@ def make_student() -> Callable[[Path], Student]:
         from components.student.base import resolve_base
         from components.student.model import expected_shapes
         from components.student.tokens import Preprocessing
+
         base, lora, preprocessing = resolve_base(str(folder)), Lora(r=4, alpha=8), Preprocessing(48, None)
         generator = torch.Generator().manual_seed(11)
         shapes = expected_shapes(base, lora, len(NAMES))
         tensors = {name: torch.randn(shape, generator=generator) * 0.1 for name, shape in shapes.items()}
         facts = StudentFacts(
-            format=1, filter="tiny", dimensions=NAMES, base=BaseFacts(**base.facts()), maxLength=48, headTail=None,
-            pooling="mean" if base.kind == "encoder" else "last", preprocessing=preprocessing.facts(), lora=lora,
-            training={"epochs": 1, "precision": "fp32"}, split="0" * 64, trainable_parameters=1, train_mae=0.5,
-            validation_mae=0.6, label_variance=4.0, steps=1, tokens=1, alarms=[])
+            format=1,
+            filter="tiny",
+            dimensions=NAMES,
+            base=BaseFacts(**base.facts()),
+            maxLength=48,
+            headTail=None,
+            pooling="mean" if base.kind == "encoder" else "last",
+            preprocessing=preprocessing.facts(),
+            lora=lora,
+            training={"epochs": 1, "precision": "fp32"},
+            split="0" * 64,
+            trainable_parameters=1,
+            train_mae=0.5,
+            validation_mae=0.6,
+            label_variance=4.0,
+            steps=1,
+            tokens=1,
+            alarms=[],
+        )
         curves = [([0.0, 5.0, 10.0], [1.0, 5.0, 9.0])] * 3
         history = {"epochs": [], "best_epoch": 0}
         student = Student(facts, base, tensors, Calibration(True, curves, 0.6, 0.5), ([], np.zeros((0, 3))), history)
         student.golden = (golden_texts(), student.predict(golden_texts()))
         return student
+
     return make

@@ -71,6 +71,7 @@ def padded(student: Student) -> dict[str, torch.Tensor]:
 def test_plain_peft_and_transformers_load_a_decoder(tiny_decoder: Path, make_student: Make, tmp_path: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForSequenceClassification
+
     student = make_student(tiny_decoder)
     folder = write(bundle_files(student), tmp_path / "bundle")
     plain = AutoModelForSequenceClassification.from_pretrained(tiny_decoder, num_labels=3)
@@ -83,6 +84,7 @@ def test_plain_peft_and_transformers_load_a_decoder(tiny_decoder: Path, make_stu
 def test_plain_peft_and_transformers_load_an_encoder(tiny_encoder: Path, make_student: Make, tmp_path: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModel
+
     student = make_student(tiny_encoder)
     folder = write(bundle_files(student), tmp_path / "bundle")
     model = PeftModel.from_pretrained(AutoModel.from_pretrained(tiny_encoder), folder).eval()
@@ -96,8 +98,14 @@ def test_plain_peft_and_transformers_load_an_encoder(tiny_encoder: Path, make_st
 
 def test_a_random_head_doesnt_pass_for_the_trained_one(student: Student) -> None:
     name = next(name for name in student.tensors if "head" in name or "score" in name)
-    other = Student(student.facts, student.base, {**student.tensors, name: torch.randn(3, 32)}, student.calibration,
-                    student.golden, student.history)
+    other = Student(
+        student.facts,
+        student.base,
+        {**student.tensors, name: torch.randn(3, 32)},
+        student.calibration,
+        student.golden,
+        student.history,
+    )
     with pytest.raises(InputError, match="golden predictions"):
         check_golden(other)
 
@@ -150,53 +158,71 @@ def changed(files: dict[str, bytes], name: str, change: Callable[[dict[str, Any]
     return {**files, name: json.dumps(value).encode()}
 
 
-@pytest.mark.parametrize(("name", "change", "says"), [
-    ("adapter_config.json", lambda c: c.update(auto_mapping={"parent_library": "os"}), "'auto_mapping' is a key nobody needs"),
-    ("adapter_config.json", lambda c: c.update(r=8), "'r' is not what student.json says"),
-    ("adapter_config.json", lambda c: c.pop("peft_type"), "'peft_type' is not"),
-    ("adapter_config.json", lambda c: c["target_modules"].append("pooler.dense"), "'target_modules' is not"),
-    ("student.json", lambda c: c.update(trust_remote_code=True), "trust_remote_code"),
-    ("student.json", lambda c: c.update(dimensions=["reach", "reach", "cost"]), "two dimensions"),
-    ("student.json", lambda c: c["preprocessing"].update(unicode="NFD"), "preprocessing"),
-    ("student.json", lambda c: c.update(headTail=0.5), "preprocessing"),
-    ("student.json", lambda c: c["base"].update(digest="0" * 64), "the adapter was trained on 000000000000"),
-    ("student.json", lambda c: c["base"].update(kind="decoder"), "pooling"),
-    ("student.json", lambda c: c["lora"].update(r=8), "not what student.json says"),
-    ("student.json", lambda c: c.update(dimensions=["reach", "proof"]), "not a float32 tensor"),
-    ("calibration.json", lambda c: c["dimensions"].pop("cost"), "one for each dimension"),
-    ("calibration.json", lambda c: c["dimensions"]["cost"].update(x=[5.0, 0.0, 10.0]), "rising in x"),
-    ("calibration.json", lambda c: c["dimensions"]["cost"].update(y=[5.0, 0.0, 11.0]), "less than or equal to 10"),
-    ("training_history.json", lambda c: c.update(note="x"), "note: Extra inputs"),
-    ("golden.json", lambda c: c["raw"].pop(), "match the dimensions"),
-])
-def test_altered_json_is_refused(files: dict[str, bytes], tmp_path: Path, name: str,
-                                 change: Callable[[dict[str, Any]], object], says: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        (
+            "adapter_config.json",
+            lambda c: c.update(auto_mapping={"parent_library": "os"}),
+            "'auto_mapping' is a key nobody needs",
+        ),
+        ("adapter_config.json", lambda c: c.update(r=8), "'r' is not what student.json says"),
+        ("adapter_config.json", lambda c: c.pop("peft_type"), "'peft_type' is not"),
+        ("adapter_config.json", lambda c: c["target_modules"].append("pooler.dense"), "'target_modules' is not"),
+        ("student.json", lambda c: c.update(trust_remote_code=True), "trust_remote_code"),
+        ("student.json", lambda c: c.update(dimensions=["reach", "reach", "cost"]), "two dimensions"),
+        ("student.json", lambda c: c["preprocessing"].update(unicode="NFD"), "preprocessing"),
+        ("student.json", lambda c: c.update(headTail=0.5), "preprocessing"),
+        ("student.json", lambda c: c["base"].update(digest="0" * 64), "the adapter was trained on 000000000000"),
+        ("student.json", lambda c: c["base"].update(kind="decoder"), "pooling"),
+        ("student.json", lambda c: c["lora"].update(r=8), "not what student.json says"),
+        ("student.json", lambda c: c.update(dimensions=["reach", "proof"]), "not a float32 tensor"),
+        ("calibration.json", lambda c: c["dimensions"].pop("cost"), "one for each dimension"),
+        ("calibration.json", lambda c: c["dimensions"]["cost"].update(x=[5.0, 0.0, 10.0]), "rising in x"),
+        ("calibration.json", lambda c: c["dimensions"]["cost"].update(y=[5.0, 0.0, 11.0]), "less than or equal to 10"),
+        ("training_history.json", lambda c: c.update(note="x"), "note: Extra inputs"),
+        ("golden.json", lambda c: c["raw"].pop(), "match the dimensions"),
+    ],
+)
+def test_altered_json_is_refused(
+    files: dict[str, bytes], tmp_path: Path, name: str, change: Callable[[dict[str, Any]], object], says: str
+) -> None:
     with pytest.raises(InputError, match=says):
         load_bundle(write(changed(files, name, change), tmp_path / "bundle"))
 
 
-@pytest.mark.parametrize(("change", "says"), [
-    (lambda t: t.update({"head.weight": torch.zeros(3, 31)}), "head.weight is not a float32 tensor of shape"),
-    (lambda t: t.update({"head.weight": t["head.weight"].half()}), "head.weight is not a float32"),
-    (lambda t: t.update({"head.weight": t["head.weight"] * float("nan")}), "not finite"),
-    (lambda t: t.pop("head.weight"), "head.weight is missing"),
-    (lambda t: t.update({"extra": torch.zeros(1)}), "extra is unknown"),
-    (lambda t: t.update({"a.lora_A.default.weight": t.pop(next(k for k in t if "lora_A" in k))}), "is unknown"),
-])
-def test_altered_tensors_are_refused(files: dict[str, bytes], tmp_path: Path,
-                                     change: Callable[[dict[str, torch.Tensor]], object], says: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t.update({"head.weight": torch.zeros(3, 31)}), "head.weight is not a float32 tensor of shape"),
+        (lambda t: t.update({"head.weight": t["head.weight"].half()}), "head.weight is not a float32"),
+        (lambda t: t.update({"head.weight": t["head.weight"] * float("nan")}), "not finite"),
+        (lambda t: t.pop("head.weight"), "head.weight is missing"),
+        (lambda t: t.update({"extra": torch.zeros(1)}), "extra is unknown"),
+        (lambda t: t.update({"a.lora_A.default.weight": t.pop(next(k for k in t if "lora_A" in k))}), "is unknown"),
+    ],
+)
+def test_altered_tensors_are_refused(
+    files: dict[str, bytes], tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], object], says: str
+) -> None:
     tensors = load(files["adapter_model.safetensors"])
     change(tensors)
     with pytest.raises(InputError, match=says):
         load_bundle(write({**files, "adapter_model.safetensors": save(tensors)}, tmp_path / "bundle"))
 
 
-@pytest.mark.parametrize(("data", "says"), [
-    (lambda d: d[:-4], "cut short"), (lambda d: d + b"more", "holds more"), (lambda d: b"PK\x03\x04", "not a safetensors"),
-    (lambda d: (2**60).to_bytes(8, "little") + d[8:], "not a safetensors"),
-])
-def test_files_that_are_no_safetensors(files: dict[str, bytes], tmp_path: Path, data: Callable[[bytes], bytes],
-                                       says: str) -> None:
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (lambda d: d[:-4], "cut short"),
+        (lambda d: d + b"more", "holds more"),
+        (lambda d: b"PK\x03\x04", "not a safetensors"),
+        (lambda d: (2**60).to_bytes(8, "little") + d[8:], "not a safetensors"),
+    ],
+)
+def test_files_that_are_no_safetensors(
+    files: dict[str, bytes], tmp_path: Path, data: Callable[[bytes], bytes], says: str
+) -> None:
     name = "adapter_model.safetensors"
     with pytest.raises(InputError, match=says):
         load_bundle(write({**files, name: data(files[name])}, tmp_path / "bundle"))

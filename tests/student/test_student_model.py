@@ -50,8 +50,16 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize(("dims", "count"), [(6, 18_473_984), (8, 18_477_056)])
 def test_parameter_count_of_qwen2_5_1_5b(dims: int, count: int) -> None:
     from transformers import Qwen2Config
-    config = Qwen2Config(hidden_size=1536, num_hidden_layers=28, num_attention_heads=12, num_key_value_heads=2,
-                         intermediate_size=8960, vocab_size=151_936, tie_word_embeddings=True)
+
+    config = Qwen2Config(
+        hidden_size=1536,
+        num_hidden_layers=28,
+        num_attention_heads=12,
+        num_key_value_heads=2,
+        intermediate_size=8960,
+        vocab_size=151_936,
+        tie_word_embeddings=True,
+    )
     assert expected_trainable(config, Lora(r=16, alpha=32), dims) == count
 
 
@@ -120,8 +128,8 @@ def test_padding_changes_nothing(kind: str, request: pytest.FixtureRequest) -> N
     ids, lengths = batch()
     together = model(ids, lengths)
     for row, length in enumerate(lengths.tolist()):
-        alone = model(ids[row:row + 1, :length], lengths[row:row + 1], full=True)
-        torch.testing.assert_close(together[row:row + 1], alone, atol=1e-5, rtol=1e-5)
+        alone = model(ids[row : row + 1, :length], lengths[row : row + 1], full=True)
+        torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["tiny_encoder", "tiny_decoder"])
@@ -183,10 +191,16 @@ def test_targets_by_name(tiny_decoder: Path) -> None:
         target_names(model.body, ["query"])
 
 
-@pytest.mark.parametrize(("wanted", "speed", "precision"), [
-    ("auto", Speed(200, 800), "bf16"), ("auto", Speed(200, 250), "fp32"), ("auto", Speed(200, 50), "fp32"),
-    ("fp32", Speed(200, 800), "fp32"), ("bf16", Speed(200, 50), "bf16"),
-])
+@pytest.mark.parametrize(
+    ("wanted", "speed", "precision"),
+    [
+        ("auto", Speed(200, 800), "bf16"),
+        ("auto", Speed(200, 250), "fp32"),
+        ("auto", Speed(200, 50), "fp32"),
+        ("fp32", Speed(200, 800), "fp32"),
+        ("bf16", Speed(200, 50), "bf16"),
+    ],
+)
 def test_precision_follows_the_probe(wanted: str, speed: Speed, precision: str) -> None:
     assert choose_precision(wanted, "cpu", speed)[0] == precision  # type: ignore[arg-type]
 

@@ -18,17 +18,24 @@ FILLER = ["the", "farm", "opens", "with", "wind", "and", "a", "school", "near", 
 
 
 def filter_of(folder: Path, **training: Any) -> Filter:
-    return Filter.model_validate({
-        "apiVersion": "llm-distillery.io/v1alpha1", "kind": "Filter", "metadata": {"name": "tiny"},
-        "spec": {
-            "version": 1, "description": "for tests", "scope": {"judge": "articles"},
-            "dimensions": [{"name": name, "weight": 0.5, "description": name} for name in NAMES],
-            "tiers": [{"name": "all"}], "oracle": {"provider": "replay", "model": "none"},
-            "gates": [{"metric": "mae", "below": 1.0}],
-            "student": {"baseModel": str(folder), "maxLength": 64, "lora": {"r": 4, "alpha": 8, "dropout": 0.1}},
-            "training": {"epochs": 3, "batchSize": 8, "learningRate": 5e-3, "precision": "fp32", **training},
-        },
-    })
+    return Filter.model_validate(
+        {
+            "apiVersion": "llm-distillery.io/v1alpha1",
+            "kind": "Filter",
+            "metadata": {"name": "tiny"},
+            "spec": {
+                "version": 1,
+                "description": "for tests",
+                "scope": {"judge": "articles"},
+                "dimensions": [{"name": name, "weight": 0.5, "description": name} for name in NAMES],
+                "tiers": [{"name": "all"}],
+                "oracle": {"provider": "replay", "model": "none"},
+                "gates": [{"metric": "mae", "below": 1.0}],
+                "student": {"baseModel": str(folder), "maxLength": 64, "lora": {"r": 4, "alpha": 8, "dropout": 0.1}},
+                "training": {"epochs": 3, "batchSize": 8, "learningRate": 5e-3, "precision": "fp32", **training},
+            },
+        }
+    )
 
 
 def articles(count: int, seed: int) -> tuple[list[tuple[str, str]], np.ndarray[Any, np.dtype[np.float64]]]:
@@ -50,12 +57,17 @@ def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed:
     from components.articles import Article, Label, label_frame, write_frame
     from components.datasets import FILES, test_digest
     from components.store import digest_json
+
     frames = []
     for part, count in enumerate(counts):
         texts, scores = articles(count, seed * 10 + part)
-        labels = [Label(Article(f"{part}-{row}", title, content if text is None else text),
-                        dict(zip(NAMES, map(float, values), strict=True)))
-                  for row, ((title, content), values) in enumerate(zip(texts, scores, strict=True))]
+        labels = [
+            Label(
+                Article(f"{part}-{row}", title, content if text is None else text),
+                dict(zip(NAMES, map(float, values), strict=True)),
+            )
+            for row, ((title, content), values) in enumerate(zip(texts, scores, strict=True))
+        ]
         frames.append(label_frame(labels, NAMES))
     files = {name: write_frame(frame) for name, frame in zip(FILES.values(), frames, strict=True)}
     meta = {"kind": "split", "test": test_digest(frames[2]), "frozen": digest_json(sorted(frames[2]["article"]))}
@@ -66,6 +78,7 @@ def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed:
 def one_thread() -> Iterator[None]:
     """Tiny matrices gain nothing from a second thread, and lose much where another process wants it."""
     import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

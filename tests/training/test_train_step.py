@@ -151,20 +151,26 @@ def test_inputs_all_the_same_train_nothing(store: Store, tmp_path: Path, tiny_en
     from components.articles import read_frame, write_frame
     from components.datasets import FILES, test_digest
     from components.store import Digest, digest_json
+
     folder = store.folder("datasets", Digest(split))
     import polars as pl
+
     frames = {name: read_frame(folder.read(name)) for name in FILES.values()}
     frames = {name: frame.with_columns(title=pl.lit("prompt " * 90) + frame["title"]) for name, frame in frames.items()}
     test = frames["test.parquet"]
-    same = store.commit("datasets", {name: write_frame(frame) for name, frame in frames.items()},
-                        {"test": test_digest(test), "frozen": digest_json(sorted(test["article"]))})
+    same = store.commit(
+        "datasets",
+        {name: write_frame(frame) for name, frame in frames.items()},
+        {"test": test_digest(test), "frozen": digest_json(sorted(test["article"]))},
+    )
     with pytest.raises(InputError, match="every input is the same text after truncation"):
         train(store, flt, split=same)
     assert not list(store.keys("adapters"))
 
 
-def test_a_training_that_explodes_leaves_no_bundle(store: Store, split: str, tiny_filter: Make,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_explodes_leaves_no_bundle(
+    store: Store, split: str, tiny_filter: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(LOSSES, "mse", lambda predicted, labels: (predicted - labels).sum() * float("inf"))
     with pytest.raises(InputError, match="not a number"):
         train(store, tiny_filter(), split=split)

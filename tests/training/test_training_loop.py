@@ -35,8 +35,14 @@ class Case:
         model = model or build(self.base, lora, 2, seed=3)
         settings = Training(**{"epochs": 2, "batchSize": 8, "learningRate": 5e-3, "precision": "fp32"} | training)
         maes = iter(self.maes)
-        return Loop(model, self.tokens, self.labels, settings, expected=expected_trainable(self.base.path, lora, 2),
-                    validate=lambda _: Validation(next(maes, 1.0), 1.0))
+        return Loop(
+            model,
+            self.tokens,
+            self.labels,
+            settings,
+            expected=expected_trainable(self.base.path, lora, 2),
+            validate=lambda _: Validation(next(maes, 1.0), 1.0),
+        )
 
 
 @pytest.fixture(params=["tiny_encoder", "tiny_decoder"])
@@ -125,6 +131,7 @@ class StopAfter:
 
     def save(self, state: dict[str, Any]) -> None:
         import io
+
         buffer = io.BytesIO()
         torch.save(state, buffer)
         self.state = torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
@@ -142,7 +149,7 @@ def test_resumed_is_uninterrupted(case: Case, steps: int) -> None:
     loop.checkpoints = checkpoints = StopAfter(steps)
     with pytest.raises(Stop):
         loop.run()
-    case.maes = [1.0, 0.9][len(checkpoints.state["loop"]["epochs"]):]
+    case.maes = [1.0, 0.9][len(checkpoints.state["loop"]["epochs"]) :]
     torch.manual_seed(999)
     resumed = case.loop().run(checkpoints.state)
     assert same(whole.best, resumed.best)
@@ -173,12 +180,16 @@ def test_a_checkpoint_of_another_model_is_refused(encoder: Case) -> None:
         encoder.loop().run(checkpoints.state)
 
 
-@pytest.mark.parametrize("break_it", [
-    lambda loop: loop.labels.fill_(math.nan),
-    lambda loop: loop.labels.fill_(3e38),
-])
-def test_a_loss_that_is_no_number_stops_the_training(encoder: Case, break_it: Callable[[Loop], object],
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda loop: loop.labels.fill_(math.nan),
+        lambda loop: loop.labels.fill_(3e38),
+    ],
+)
+def test_a_loss_that_is_no_number_stops_the_training(
+    encoder: Case, break_it: Callable[[Loop], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("components.training.loop.fit_head", lambda *_: None)
     loop = encoder.loop(loss="mse")
     break_it(loop)

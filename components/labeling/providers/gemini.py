@@ -56,9 +56,12 @@ def account(flt: Filter) -> Account:
         try:
             credentials, found = google.auth.default(scopes=SCOPES)
         except (GoogleAuthError, ValueError, OSError) as error:
-            raise InputError(f"no credentials for Vertex AI: {type(error).__name__}", where="spec.oracle.provider",
-                             mend="run `gcloud auth application-default login`, mount a service account and set "
-                             "GOOGLE_APPLICATION_CREDENTIALS, or set oracle.apiKeyEnv") from None
+            raise InputError(
+                f"no credentials for Vertex AI: {type(error).__name__}",
+                where="spec.oracle.provider",
+                mend="run `gcloud auth application-default login`, mount a service account and set "
+                "GOOGLE_APPLICATION_CREDENTIALS, or set oracle.apiKeyEnv",
+            ) from None
     project = oracle.project or os.environ.get("GOOGLE_CLOUD_PROJECT") or found
     if not project:
         raise InputError("is not set", where="spec.oracle.project", mend="set it, or export GOOGLE_CLOUD_PROJECT=…")
@@ -68,13 +71,19 @@ def account(flt: Filter) -> Account:
 def generation_config(flt: Filter) -> dict[str, Any]:
     """The service's generationConfig: a JSON reply in the filter's schema, and the oracle's parameters."""
     oracle, schema = flt.spec.oracle, wire_schema(flt)
-    properties = {name: {key: value.upper() if key == "type" else value for key, value in rule.items()}
-                  for name, rule in schema["properties"].items()}
+    properties = {
+        name: {key: value.upper() if key == "type" else value for key, value in rule.items()}
+        for name, rule in schema["properties"].items()
+    }
     config: dict[str, Any] = {
         "maxOutputTokens": oracle.maxOutputTokens,
         "responseMimeType": "application/json",
-        "responseSchema": {"type": "OBJECT", "properties": properties, "required": schema["required"],
-                           "propertyOrdering": list(properties)},
+        "responseSchema": {
+            "type": "OBJECT",
+            "properties": properties,
+            "required": schema["required"],
+            "propertyOrdering": list(properties),
+        },
     }
     if oracle.temperature is not None:
         config["temperature"] = oracle.temperature
@@ -100,8 +109,9 @@ def read_response(response: object, key: Key) -> RawReply:
     candidate = candidates[0] if isinstance(candidates, list) and candidates and isinstance(candidates[0], dict) else None
     if candidate is None:
         blocked = (response.get("promptFeedback") or {}).get("blockReason")
-        raise Refused(key.message(f"the prompt is blocked: {blocked}" if blocked else "the service's answer holds no reply"),
-                      usage=usage)
+        raise Refused(
+            key.message(f"the prompt is blocked: {blocked}" if blocked else "the service's answer holds no reply"), usage=usage
+        )
     parts = (candidate.get("content") or {}).get("parts") or []
     text = "".join(part.get("text") or "" for part in parts if isinstance(part, dict) and not part.get("thought"))
     finish = FINISH.get(str(candidate.get("finishReason")), "other")
@@ -130,11 +140,17 @@ def mapped(code: int, message: object, details: object, headers: Mapping[str, st
         return Unavailable(text, unknown=code in (408, 504))
     if code in (401, 403):
         where = key.where if key is not NO_KEY else "application default credentials"
-        return InputError(f"Vertex AI refuses them: {text}", where=where,
-                          mend="check that they are valid, and that they may use Vertex AI in this project")
+        return InputError(
+            f"Vertex AI refuses them: {text}",
+            where=where,
+            mend="check that they are valid, and that they may use Vertex AI in this project",
+        )
     if code == 404:
-        return InputError(f"Vertex AI has no such model here: {text}", where="spec.oracle",
-                          mend="check oracle.model, oracle.project and oracle.location")
+        return InputError(
+            f"Vertex AI has no such model here: {text}",
+            where="spec.oracle",
+            mend="check oracle.model, oracle.project and oracle.location",
+        )
     return Refused(text)
 
 
@@ -143,14 +159,17 @@ def failed_credentials(error: Exception, key: Key) -> Exception:
     if getattr(error, "retryable", False) or "Transport" in type(error).__name__:
         return Unavailable(f"no access token: {type(error).__name__}")
     where = key.where if key is not NO_KEY else "application default credentials"
-    return InputError(f"no access token can be had: {type(error).__name__}", where=where,
-                      mend="an access token lives an hour; for longer runs use a service account")
+    return InputError(
+        f"no access token can be had: {type(error).__name__}",
+        where=where,
+        mend="an access token lives an hour; for longer runs use a service account",
+    )
 
 
 def _retry_delay(details: object) -> float | None:
     """RetryInfo among the details of a Google error: {"error": {"details": [{"retryDelay": "7s"}]}}."""
     error = details.get("error") if isinstance(details, dict) else None
-    for detail in (error.get("details") or [] if isinstance(error, dict) else []):
+    for detail in error.get("details") or [] if isinstance(error, dict) else []:
         delay = detail.get("retryDelay") if isinstance(detail, dict) else None
         if isinstance(delay, str) and delay.endswith("s"):
             return retry_after({"retry-after": delay[:-1]})

@@ -58,21 +58,30 @@ def read_key(variable: str) -> Key | None:
         try:
             value = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"its file can't be read: {type(error).__name__}", where=where,
-                             mend="mount the secret, or name the file that holds the key") from None
+            raise InputError(
+                f"its file can't be read: {type(error).__name__}",
+                where=where,
+                mend="mount the secret, or name the file that holds the key",
+            ) from None
         if not value:
             raise InputError("its file is empty", where=where, mend="write the key into it")
     if not value:
         return None
     if not _PRINTABLE.fullmatch(value):
-        raise InputError("does not hold a key: it has spaces, line breaks or characters that no key has", where=where,
-                         mend="set it to the key alone")
+        raise InputError(
+            "does not hold a key: it has spaces, line breaks or characters that no key has",
+            where=where,
+            mend="set it to the key alone",
+        )
     return Key(value, where)
 
 
 def needed_key(variable: str) -> Key:
     """As `read_key`; InputError where neither variable nor file is set."""
     if (key := read_key(variable)) is None:
-        raise InputError("is not set", where=f"environment variable {variable}",
-                         mend=f"export {variable}=…, or {variable}_FILE=path of a mounted secret")
+        raise InputError(
+            "is not set",
+            where=f"environment variable {variable}",
+            mend=f"export {variable}=…, or {variable}_FILE=path of a mounted secret",
+        )
     return key

@@ -131,14 +131,23 @@ class OpenAIEndpoint:
         if status in (408, 409, 425) or status >= 500:
             return Unavailable(message, unknown=status in (408, 504, 524))
         if status in (401, 403):
-            return InputError(f"the endpoint refuses the key: {message}", where=self._key.where,
-                              mend="check the key, and that oracle.baseUrl is the address it is for")
+            return InputError(
+                f"the endpoint refuses the key: {message}",
+                where=self._key.where,
+                mend="check the key, and that oracle.baseUrl is the address it is for",
+            )
         if status == 404 or status < 400:
-            return InputError(f"the endpoint has no such model or address: {message}", where="spec.oracle",
-                              mend="check oracle.model and oracle.baseUrl, which often ends in /v1")
+            return InputError(
+                f"the endpoint has no such model or address: {message}",
+                where="spec.oracle",
+                mend="check oracle.model and oracle.baseUrl, which often ends in /v1",
+            )
         if body.get("param") == "temperature" or "'temperature'" in words:
-            return InputError(f"the model does not take this temperature: {message}", where="spec.oracle.temperature",
-                              mend="set oracle.temperature to null")
+            return InputError(
+                f"the model does not take this temperature: {message}",
+                where="spec.oracle.temperature",
+                mend="set oracle.temperature to null",
+            )
         return (Refused if any(word in words for word in THIS_REQUEST) else _Unaccepted)(message)
 
 
@@ -156,8 +165,9 @@ def connect(flt: Filter) -> OpenAIEndpoint:
         import httpx2
         import openai
     except ImportError:
-        raise InputError("the openai client is not installed", where="spec.oracle.provider",
-                         mend="pip install 'llm-distillery[oracle]'") from None
+        raise InputError(
+            "the openai client is not installed", where="spec.oracle.provider", mend="pip install 'llm-distillery[oracle]'"
+        ) from None
     oracle = flt.spec.oracle
     if oracle.apiKeyEnv:
         key = needed_key(oracle.apiKeyEnv)
@@ -169,8 +179,13 @@ def connect(flt: Filter) -> OpenAIEndpoint:
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
     timeout = httpx2.Timeout(oracle.timeoutSeconds, connect=min(CONNECT_SECONDS, oracle.timeoutSeconds), pool=None)
     http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, transport=one_each(httpx2), follow_redirects=False)
-    return OpenAIEndpoint(flt, openai.AsyncOpenAI(api_key=key.reveal() or "none", base_url=oracle.baseUrl, max_retries=0,
-                                                  timeout=timeout, http_client=http), key)
+    return OpenAIEndpoint(
+        flt,
+        openai.AsyncOpenAI(
+            api_key=key.reveal() or "none", base_url=oracle.baseUrl, max_retries=0, timeout=timeout, http_client=http
+        ),
+        key,
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -11,6 +11,7 @@ from filters.spec import Filter
 def wire_schema(flt: Filter) -> dict[str, Any]:
     """JSON Schema of the reply without what some service refuses (maxLength); what it says is checked afterwards anyway."""
     schema = reply_schema(flt)
-    properties = {name: {key: value for key, value in rule.items() if key != "maxLength"}
-                  for name, rule in schema["properties"].items()}
+    properties = {
+        name: {key: value for key, value in rule.items() if key != "maxLength"} for name, rule in schema["properties"].items()
+    }
     return {**schema, "properties": properties}

@@ -79,15 +79,19 @@ class Vertex:
 
         given = {"cachedContent": cache} if cache else {"systemInstruction": system_instruction(request)}
         # The body is ours, as in a batch row: building it from the client's models takes as long as the rest of a call.
-        config = {"http_options": {"extra_body": {**self._body, **given}}, "should_return_http_response": True,
-                  "automatic_continuation": False, "automatic_function_calling": {"disable": True}}
+        config = {
+            "http_options": {"extra_body": {**self._body, **given}},
+            "should_return_http_response": True,
+            "automatic_continuation": False,
+            "automatic_function_calling": {"disable": True},
+        }
         try:
-            response = await self._client.models.generate_content(
-                model=self._model, contents=contents(request), config=config)  # type: ignore[arg-type]
+            response = await self._client.models.generate_content(model=self._model, contents=contents(request), config=config)  # type: ignore[arg-type]
             answer = json.loads(response.sdk_http_response.body)  # type: ignore[union-attr, arg-type]
         except errors.APIError as error:
-            raise mapped(error.code, error.message, error.details, dict(getattr(error.response, "headers", None) or {}),
-                         self._key) from None
+            raise mapped(
+                error.code, error.message, error.details, dict(getattr(error.response, "headers", None) or {}), self._key
+            ) from None
         except httpx.HTTPError as error:  # deadlines, refused and dropped connections
             sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
             raise Unavailable(f"the service gave no answer: {type(error).__name__}", unknown=sent) from None
@@ -182,15 +186,23 @@ def connect(flt: Filter) -> Vertex:
         from google import genai
         from google.genai import types
     except ImportError:
-        raise InputError("the google-genai client is not installed", where="spec.oracle.provider",
-                         mend="pip install 'llm-distillery[oracle]'") from None
+        raise InputError(
+            "the google-genai client is not installed",
+            where="spec.oracle.provider",
+            mend="pip install 'llm-distillery[oracle]'",
+        ) from None
     oracle, who = flt.spec.oracle, account(flt)
     timeout = httpx.Timeout(oracle.timeoutSeconds, connect=min(CONNECT_SECONDS, oracle.timeoutSeconds), pool=None)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
     http = httpx.AsyncClient(limits=limits, timeout=timeout, transport=one_each(httpx), follow_redirects=False)
     options = types.HttpOptions(
-        base_url=oracle.baseUrl, api_version="v1", timeout=int(oracle.timeoutSeconds * 1000),
-        retry_options=types.HttpRetryOptions(attempts=1), httpx_async_client=http)
-    client = genai.Client(vertexai=True, credentials=who.credentials, project=who.project, location=who.location,
-                          http_options=options)
+        base_url=oracle.baseUrl,
+        api_version="v1",
+        timeout=int(oracle.timeoutSeconds * 1000),
+        retry_options=types.HttpRetryOptions(attempts=1),
+        httpx_async_client=http,
+    )
+    client = genai.Client(
+        vertexai=True, credentials=who.credentials, project=who.project, location=who.location, http_options=options
+    )
     return Vertex(flt, client.aio, http, who)

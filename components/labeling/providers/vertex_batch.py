@@ -79,8 +79,9 @@ class Job:
 class VertexBatch:
     """One model in one project and region. poll: seconds until a job is looked at first, and at most between two looks."""
 
-    def __init__(self, flt: Filter, client: JobServiceClient, blobs: Blobs, who: Account, *,
-                 poll: tuple[float, float] = POLL) -> None:
+    def __init__(
+        self, flt: Filter, client: JobServiceClient, blobs: Blobs, who: Account, *, poll: tuple[float, float] = POLL
+    ) -> None:
         self.identity = identity(flt)
         self._client, self._blobs, self._who, self._poll = client, blobs, who, poll
         model = flt.spec.oracle.model
@@ -110,8 +111,11 @@ class VertexBatch:
         await asyncio.to_thread(self._client.transport.close)
 
     def _row(self, request: Request) -> dict[str, Any]:
-        return {"contents": contents(request), "systemInstruction": system_instruction(request),
-                "generationConfig": self._config}
+        return {
+            "contents": contents(request),
+            "systemInstruction": system_instruction(request),
+            "generationConfig": self._config,
+        }
 
     async def _settle(self, wave: Wave, known: list[Job], on_reply: OnReply) -> None:
         open_ids = wave.ids
@@ -143,8 +147,9 @@ class VertexBatch:
         names = sorted(open_ids)
         stem = f"distillery-{self._scope}-{digest_json(names)[:24]}"
         found = {job.label: job for job in await self._list(stem, wildcard=True)}
-        label = next(label for number in range(1, 10_000) if (label := f"{stem}-{number}") not in found
-                     or not found[label].ended)
+        label = next(
+            label for number in range(1, 10_000) if (label := f"{stem}-{number}") not in found or not found[label].ended
+        )
         if label in found:
             return found[label]
         with tempfile.TemporaryDirectory() as folder:
@@ -180,8 +185,9 @@ class VertexBatch:
     async def _list(self, label: str, *, wildcard: bool) -> list[Job]:
         """Jobs whose display name is, or begins with, the label; newest first as the service lists them."""
         given = {"parent": self._parent, "filter": f'display_name:"{label}*"' if wildcard else f'display_name="{label}"'}
-        return await self._call(lambda: [
-            Job(job) for job in self._client.list_batch_prediction_jobs(given, retry=None, timeout=CALL_SECONDS)])
+        return await self._call(
+            lambda: [Job(job) for job in self._client.list_batch_prediction_jobs(given, retry=None, timeout=CALL_SECONDS)]
+        )
 
     async def _ended(self, job: Job) -> Job:
         """Waits for the job's end, looking ever less often."""
@@ -274,7 +280,6 @@ class VertexBatch:
         except OSError as error:  # of requests, too
             raise Unavailable(f"the service gave no answer: {type(error).__name__}", unknown=True) from None
 
-
     def _mapped(self, code: int, message: object, details: str) -> Exception:
         """As for a call, but what is refused is the job, not an article."""
         error = mapped(code if code >= 400 else 500, message, details, {}, self._who.key)
@@ -300,8 +305,11 @@ def connect(flt: Filter, *, poll: tuple[float, float] | None = None) -> VertexBa
         from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
         from google.cloud.aiplatform_v1.services.job_service.transports.rest import JobServiceRestTransport
     except ImportError:
-        raise InputError("the google-cloud-aiplatform client is not installed", where="spec.oracle.provider",
-                         mend="pip install 'llm-distillery[oracle]'") from None
+        raise InputError(
+            "the google-cloud-aiplatform client is not installed",
+            where="spec.oracle.provider",
+            mend="pip install 'llm-distillery[oracle]'",
+        ) from None
     oracle, who = flt.spec.oracle, account(flt)
     own = "aiplatform.googleapis.com" if who.location == "global" else f"{who.location}-aiplatform.googleapis.com"
     scheme, _, host = (oracle.baseUrl or f"https://{own}").partition("://")

@@ -17,8 +17,17 @@ PLANTED = "sk-planted-0123456789abcdef"
 @pytest.fixture
 def key(monkeypatch: pytest.MonkeyPatch) -> str:
     """The planted key, in the environment; nothing else of the services' is."""
-    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY_FILE", "ORACLE_API_KEY_FILE", "GOOGLE_CLOUD_PROJECT",
-                 "GOOGLE_CLOUD_LOCATION", "GOOGLE_APPLICATION_CREDENTIALS", "HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+    for name in (
+        "OPENAI_BASE_URL",
+        "OPENAI_API_KEY_FILE",
+        "ORACLE_API_KEY_FILE",
+        "GOOGLE_CLOUD_PROJECT",
+        "GOOGLE_CLOUD_LOCATION",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("OPENAI_API_KEY", "ORACLE_API_KEY"):
         monkeypatch.setenv(name, PLANTED)

@@ -80,8 +80,15 @@ class Server:
 
     keep = 1000
 
-    def __init__(self, *, latency: float = 0.0, storm: Mapping[Fault, float] | None = None, seed: int = 0,
-                 script: list[Fault] | None = None, fault: Callable[[str, int], Fault | None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        latency: float = 0.0,
+        storm: Mapping[Fault, float] | None = None,
+        seed: int = 0,
+        script: list[Fault] | None = None,
+        fault: Callable[[str, int], Fault | None] | None = None,
+    ) -> None:
         """latency: seconds for each answer. storm: share of calls by fault. script: faults of the first calls, "" for none.
 
         fault: decides by article part's digest and how often it was asked before, instead of storm and script.
@@ -272,8 +279,14 @@ class OpenAIServer(Server):
     formats: what `response_format` types it knows, others are 400. token_key: the one limit it takes, None for both.
     """
 
-    def __init__(self, *, formats: frozenset[str] = frozenset({"json_schema", "json_object"}), token_key: str | None = None,
-                 key: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        formats: frozenset[str] = frozenset({"json_schema", "json_object"}),
+        token_key: str | None = None,
+        key: str | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.formats, self.token_key, self.key = formats, token_key, key
 

@@ -100,8 +100,15 @@ def test_vertex(fault: str, key: str, asking: Asking, request_for: Requesting, e
 
 
 @pytest.mark.parametrize(("token", "jobs"), [("another", []), (None, ["denied"]), (None, ["lost", "cancelled"])])
-def test_vertex_batch(token: str | None, jobs: list[str], key: str, asking: Asking, request_for: Requesting,
-                      everything_logged: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vertex_batch(
+    token: str | None,
+    jobs: list[str],
+    key: str,
+    asking: Asking,
+    request_for: Requesting,
+    everything_logged: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: list[str] = []
 
     async def on_reply(request: Request, outcome: RawReply | OracleError) -> None:
@@ -124,11 +131,18 @@ def test_vertex_batch(token: str | None, jobs: list[str], key: str, asking: Aski
     assert key.encode() not in b"".join(server.objects.values())
 
 
-def test_nothing_that_labelling_writes(key: str, asking: Asking, tmp_path: Path, everything_logged: io.StringIO,
-                                       write: Callable[[str, Iterable[Mapping[str, object]]], str]) -> None:
+def test_nothing_that_labelling_writes(
+    key: str,
+    asking: Asking,
+    tmp_path: Path,
+    everything_logged: io.StringIO,
+    write: Callable[[str, Iterable[Mapping[str, object]]], str],
+) -> None:
     faults = dict(enumerate(["echo", "400", "500", "429-after-ms", "malformed", "empty"]))
-    articles = write("articles.jsonl", [
-        {"id": f"{n}", "title": f"Article {n}", "content": f"Solar roof number {n} works well. " * 5} for n in range(24)])
+    articles = write(
+        "articles.jsonl",
+        [{"id": f"{n}", "title": f"Article {n}", "content": f"Solar roof number {n} works well. " * 5} for n in range(24)],
+    )
     asked: dict[str, int] = {}
 
     def fault(article: str, again: int) -> str | None:
@@ -149,15 +163,20 @@ def test_nothing_that_labelling_writes(key: str, asking: Asking, tmp_path: Path,
 
 
 @pytest.mark.parametrize("fault", ["401", ""])
-def test_the_command(fault: str, key: str, asking: Asking, tmp_path: Path,
-                     write: Callable[[str, Iterable[Mapping[str, object]]], str]) -> None:
-    articles = write("articles.jsonl", [
-        {"id": f"{n}", "title": f"Article {n}", "content": f"Solar roof number {n} works well. " * 5} for n in range(4)])
+def test_the_command(
+    fault: str, key: str, asking: Asking, tmp_path: Path, write: Callable[[str, Iterable[Mapping[str, object]]], str]
+) -> None:
+    articles = write(
+        "articles.jsonl",
+        [{"id": f"{n}", "title": f"Article {n}", "content": f"Solar roof number {n} works well. " * 5} for n in range(4)],
+    )
     document = asking(provider="openai", apiKeyEnv="ORACLE_API_KEY").model_dump(mode="json")
     filter_file = tmp_path / "filter.yaml"
     filter_file.write_text(json.dumps(document), encoding="utf-8")
-    code = ("import logging, sys; logging.basicConfig(level=1); from pipelines.cli import main; "
-            "sys.argv = ['distillery', *sys.argv[1:]]; main()")
+    code = (
+        "import logging, sys; logging.basicConfig(level=1); from pipelines.cli import main; "
+        "sys.argv = ['distillery', *sys.argv[1:]]; main()"
+    )
     with OpenAIServer(fault=lambda article, asked: fault) as server:
         done = subprocess.run(
             [sys.executable, "-c", code, "label", str(filter_file), "--articles", articles, "--store", str(tmp_path / "store"),

@@ -34,8 +34,14 @@ def articles(write: Write) -> str:
 def flt_for(key: str, asking: Callable[..., Filter], monkeypatch: pytest.MonkeyPatch) -> Callable[[VertexServer], Filter]:
     def made(server: VertexServer) -> Filter:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.origin)
-        return asking(provider="vertex-batch", baseUrl=server.origin, apiKeyEnv="ORACLE_API_KEY", project="news",
-                      maxOutputTokens=200, batchPrefix="gs://bucket/labels")
+        return asking(
+            provider="vertex-batch",
+            baseUrl=server.origin,
+            apiKeyEnv="ORACLE_API_KEY",
+            project="news",
+            maxOutputTokens=200,
+            batchPrefix="gs://bucket/labels",
+        )
 
     return made
 
@@ -49,8 +55,7 @@ def billed(server: VertexServer) -> float:
     return (server.counters.input_tokens + 10 * server.counters.output_tokens) * 0.5 / 1e6
 
 
-def test_all_are_labelled_and_the_bill_is_the_services(
-        store: Store, articles: str, flt_for: Callable[..., Filter]) -> None:
+def test_all_are_labelled_and_the_bill_is_the_services(store: Store, articles: str, flt_for: Callable[..., Filter]) -> None:
     with VertexServer() as server:
         record = label(store, flt_for(server), articles=articles, prices=PRICES)
     assert (record.outputs["rows"], record.outputs["dead"]) == (30, 0)
@@ -59,7 +64,8 @@ def test_all_are_labelled_and_the_bill_is_the_services(
 
 
 def test_replies_that_are_no_use_are_asked_for_again_in_another_job(
-        store: Store, articles: str, flt_for: Callable[..., Filter]) -> None:
+    store: Store, articles: str, flt_for: Callable[..., Filter]
+) -> None:
     def fault(article: str, asked: int) -> str:
         kind = int(article, 16) % 5
         return "malformed" if kind == 0 or (kind == 1 and not asked) else "400" if kind == 2 and not asked else ""
@@ -77,7 +83,8 @@ def test_replies_that_are_no_use_are_asked_for_again_in_another_job(
 
 
 def test_a_killed_run_pays_for_nothing_twice(
-        store: Store, articles: str, flt_for: Callable[..., Filter], monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, articles: str, flt_for: Callable[..., Filter], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from components.labeling.batch import BatchEngine
 
     keep, kept = BatchEngine._keep, []
@@ -128,8 +135,7 @@ def test_what_stops_it(store: Store, articles: str, flt_for: Callable[..., Filte
         label(store, flt, articles=articles, prices=PRICES)
 
 
-def test_labels_made_online_are_not_bought_again_by_batch(
-        store: Store, articles: str, flt_for: Callable[..., Filter]) -> None:
+def test_labels_made_online_are_not_bought_again_by_batch(store: Store, articles: str, flt_for: Callable[..., Filter]) -> None:
     with VertexServer() as server:
         batch = flt_for(server)
         oracle = batch.spec.oracle.model_copy(update={"provider": "vertex"})

@@ -62,7 +62,10 @@ def test_a_reply_with_its_bill(key: str, asking: Asking, request_for: Requesting
     billed = first.usage + second.usage
     counters = server.counters
     assert (billed.input_tokens, billed.cached_tokens, billed.output_tokens) == (
-        counters.input_tokens, counters.cached_tokens, counters.output_tokens)
+        counters.input_tokens,
+        counters.cached_tokens,
+        counters.output_tokens,
+    )
     assert 0 < billed.cached_tokens < billed.input_tokens
     assert counters.by_article == {article_key(request.prompt): 2}
     sent = server.requests[0]
@@ -86,15 +89,18 @@ def test_content_types_are_in_the_schema(key: str, asking: Asking, request_for: 
     assert schema["properties"]["content_type"]["enum"] == ["opinion", "none"]
 
 
-@pytest.mark.parametrize(("formats", "token_key", "kept", "limit"), [
-    ({"json_object"}, None, "json_object", "max_tokens"),
-    (set(), None, "text", "max_tokens"),
-    ({"json_schema"}, "max_completion_tokens", "json_schema", "max_completion_tokens"),
-    ({"json_object"}, "max_completion_tokens", "json_object", "max_completion_tokens"),
-])
+@pytest.mark.parametrize(
+    ("formats", "token_key", "kept", "limit"),
+    [
+        ({"json_object"}, None, "json_object", "max_tokens"),
+        (set(), None, "text", "max_tokens"),
+        ({"json_schema"}, "max_completion_tokens", "json_schema", "max_completion_tokens"),
+        ({"json_object"}, "max_completion_tokens", "json_object", "max_completion_tokens"),
+    ],
+)
 def test_an_endpoint_that_takes_less_is_asked_otherwise_once(
-        key: str, asking: Asking, request_for: Requesting, formats: set[str], token_key: str | None, kept: str,
-        limit: str) -> None:
+    key: str, asking: Asking, request_for: Requesting, formats: set[str], token_key: str | None, kept: str, limit: str
+) -> None:
     with OpenAIServer(formats=frozenset(formats), token_key=token_key, latency=0.02) as server:
         flt = asking(provider="openai", baseUrl=server.url)
 
@@ -169,7 +175,8 @@ def test_what_was_billed_without_a_reply_is_known(key: str, asking: Asking, requ
     ("no_usage", "stop", True),
 ])  # fmt: skip
 def test_replies_that_are_not_as_they_should_be(
-        key: str, asking: Asking, request_for: Requesting, fault: str, finish: str, usable: bool) -> None:
+    key: str, asking: Asking, request_for: Requesting, fault: str, finish: str, usable: bool
+) -> None:
     with OpenAIServer(script=[fault]) as server:
         reply = one(flt := asking(provider="openai", baseUrl=server.url), request_for(flt))
     assert reply.finish == finish
@@ -181,8 +188,7 @@ def test_replies_that_are_not_as_they_should_be(
             parse_reply(reply.text, flt.dimensions)
 
 
-def test_a_call_that_hangs_is_given_up_and_its_connection_with_it(
-        key: str, asking: Asking, request_for: Requesting) -> None:
+def test_a_call_that_hangs_is_given_up_and_its_connection_with_it(key: str, asking: Asking, request_for: Requesting) -> None:
     with OpenAIServer(script=["hang", "hang"]) as server:
         flt = asking(provider="openai", baseUrl=server.url, timeoutSeconds=0.2)
         [found] = ask(flt, request_for(flt))
@@ -232,7 +238,8 @@ def test_retry_after_in_every_form(key: str, asking: Asking, request_for: Reques
 
 
 def test_a_key_from_a_mounted_file(
-        key: str, asking: Asking, request_for: Requesting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key: str, asking: Asking, request_for: Requesting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "key").write_text("sk-mounted\n", encoding="utf-8")
     monkeypatch.delenv("ORACLE_API_KEY")
     monkeypatch.setenv("ORACLE_API_KEY_FILE", str(tmp_path / "key"))
@@ -273,8 +280,11 @@ def test_a_secret_that_is_not_mounted(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_identity_is_what_answers_depend_on(key: str, asking: Asking) -> None:
     plain = oracle_identity(asking(provider="openai"))
-    assert plain == oracle_identity(asking(provider="openai", baseUrl="http://elsewhere/v1", apiKeyEnv="ORACLE_API_KEY",
-                                           requestsPerMinute=5, timeoutSeconds=7))
+    assert plain == oracle_identity(
+        asking(
+            provider="openai", baseUrl="http://elsewhere/v1", apiKeyEnv="ORACLE_API_KEY", requestsPerMinute=5, timeoutSeconds=7
+        )
+    )
     for other in ({"temperature": 0.5}, {"maxOutputTokens": 100}, {"model": "other"}):
         assert oracle_identity(asking(provider="openai", **other)) != plain
     assert key not in str(plain)

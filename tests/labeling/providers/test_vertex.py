@@ -89,7 +89,8 @@ def test_faults(key: str, asking: Asking, request_for: Requesting, fault: str, k
 
 @pytest.mark.parametrize(("fault", "finish"), [("length", "length"), ("malformed", "stop"), ("no_usage", "stop")])
 def test_replies_that_are_not_as_they_should_be(
-        key: str, asking: Asking, request_for: Requesting, fault: str, finish: str) -> None:
+    key: str, asking: Asking, request_for: Requesting, fault: str, finish: str
+) -> None:
     with VertexServer(script=[fault]) as server:
         flt = asking(baseUrl=server.origin, **WHERE)
         [reply] = ask(flt, request_for(flt))
@@ -134,8 +135,7 @@ def test_a_long_rubric_is_cached_once_and_deleted(key: str, long_rubric: Asking,
     with VertexServer(token=key) as server:
         flt = long_rubric(baseUrl=server.origin)
         replies = ask(flt, *(request_for(flt, f"text {n}") for n in range(12)))
-        made = [request for request in server.requests if request.path.endswith("/cachedContents")
-                and request.method == "POST"]
+        made = [request for request in server.requests if request.path.endswith("/cachedContents") and request.method == "POST"]
         assert server.caches == {}  # its own, so deleted at the end
     assert all(isinstance(reply, RawReply) for reply in replies), replies
     billed = sum((reply.usage for reply in replies if isinstance(reply, RawReply)), Usage())
@@ -184,7 +184,8 @@ def test_a_lost_cache_costs_no_reply(key: str, long_rubric: Asking, request_for:
 
 
 def test_a_cache_near_its_end_is_renewed(
-        key: str, long_rubric: Asking, request_for: Requesting, monkeypatch: pytest.MonkeyPatch) -> None:
+    key: str, long_rubric: Asking, request_for: Requesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from components.labeling.providers import vertex
 
     with VertexServer() as server:

@@ -32,8 +32,14 @@ def flt_for(key: str, asking: Callable[..., Filter], monkeypatch: pytest.MonkeyP
 
     def made(server: VertexServer) -> Filter:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.origin)
-        return asking(provider="vertex-batch", baseUrl=server.origin, apiKeyEnv="ORACLE_API_KEY", project="news",
-                      location="europe-west4", batchPrefix="gs://bucket/labels")
+        return asking(
+            provider="vertex-batch",
+            baseUrl=server.origin,
+            apiKeyEnv="ORACLE_API_KEY",
+            project="news",
+            location="europe-west4",
+            batchPrefix="gs://bucket/labels",
+        )
 
     return made
 
@@ -71,7 +77,8 @@ def right(found: Outcomes, requests: list[Request], flt: Filter) -> None:
 
 
 def test_replies_out_of_order_reach_their_own_articles(
-        key: str, flt_for: Callable[..., Filter], request_for: Requesting) -> None:
+    key: str, flt_for: Callable[..., Filter], request_for: Requesting
+) -> None:
     with VertexServer(token=key) as server:
         flt = flt_for(server)
         requests = [request_for(flt, f"text {n}") for n in range(9)]
@@ -96,12 +103,16 @@ def test_open_oracle_gives_it(key: str, flt_for: Callable[..., Filter]) -> None:
         assert oracle.identity["provider"] == "vertex"
 
 
-def test_without_labels_the_text_tells(flt_for: Callable[..., Filter], request_for: Requesting,
-                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_labels_the_text_tells(
+    flt_for: Callable[..., Filter], request_for: Requesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with VertexServer() as server:
         answer = server._row
-        monkeypatch.setattr(server, "_row", lambda row: answer(
-            {"request": {name: value for name, value in row["request"].items() if name != "labels"}}))
+        monkeypatch.setattr(
+            server,
+            "_row",
+            lambda row: answer({"request": {name: value for name, value in row["request"].items() if name != "labels"}}),
+        )
         flt = flt_for(server)
         requests = [request_for(flt, f"text {n}", attempt=n) for n in range(1, 4)]
         right(run(flt, requests), requests, flt)
@@ -186,8 +197,9 @@ def test_another_attempt_is_another_request(flt_for: Callable[..., Filter], requ
     assert server.counters.paid == 2
 
 
-def test_jobs_are_split_at_the_services_limits(flt_for: Callable[..., Filter], request_for: Requesting,
-                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_are_split_at_the_services_limits(
+    flt_for: Callable[..., Filter], request_for: Requesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert (wave.MAX_REQUESTS, wave.MAX_BYTES) == (200_000, 1_000_000_000)
     monkeypatch.setattr(wave, "MAX_REQUESTS", 4)
     with VertexServer() as server:
@@ -223,12 +235,16 @@ def test_requests_that_arrive_one_by_one(flt_for: Callable[..., Filter], request
     assert sorted(request.article.id for request, _ in found) == ["text 1", "text 2", "text 3"]
 
 
-@pytest.mark.parametrize(("fates", "kind", "words"), [
-    (["denied"], InputError, "the service agent may not read the bucket"),
-    (["failed"], None, ""),
-])
-def test_a_failed_job(fates: list[str], kind: type[Exception] | None, words: str, flt_for: Callable[..., Filter],
-                      request_for: Requesting) -> None:
+@pytest.mark.parametrize(
+    ("fates", "kind", "words"),
+    [
+        (["denied"], InputError, "the service agent may not read the bucket"),
+        (["failed"], None, ""),
+    ],
+)
+def test_a_failed_job(
+    fates: list[str], kind: type[Exception] | None, words: str, flt_for: Callable[..., Filter], request_for: Requesting
+) -> None:
     with VertexServer(jobs=fates) as server:
         flt = flt_for(server)
         requests = [request_for(flt, "text")]
@@ -253,8 +269,9 @@ def test_the_token_is_refused(key: str, flt_for: Callable[..., Filter], request_
     assert key not in str(caught.value)
 
 
-def test_a_job_that_is_refused(flt_for: Callable[..., Filter], request_for: Requesting,
-                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_is_refused(
+    flt_for: Callable[..., Filter], request_for: Requesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.labeling.providers import vertex_server
 
     with VertexServer() as server:
@@ -264,8 +281,9 @@ def test_a_job_that_is_refused(flt_for: Callable[..., Filter], request_for: Requ
             run(flt := flt_for(server), [request_for(flt, "text")])
 
 
-def test_an_account_without_billing(flt_for: Callable[..., Filter], request_for: Requesting,
-                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_account_without_billing(
+    flt_for: Callable[..., Filter], request_for: Requesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.labeling.providers import vertex_server
 
     with VertexServer() as server:
@@ -275,8 +293,9 @@ def test_an_account_without_billing(flt_for: Callable[..., Filter], request_for:
             run(flt := flt_for(server), [request_for(flt, "text")])
 
 
-def test_a_bucket_that_breaks_off_while_it_is_read(flt_for: Callable[..., Filter], request_for: Requesting,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_that_breaks_off_while_it_is_read(
+    flt_for: Callable[..., Filter], request_for: Requesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read = vertex_batch.lines
     broken = iter([True])
 
@@ -296,8 +315,9 @@ def test_a_bucket_that_breaks_off_while_it_is_read(flt_for: Callable[..., Filter
     assert len(server.jobs) == 1
 
 
-def test_files_that_go_in_several_pieces(flt_for: Callable[..., Filter], request_for: Requesting,
-                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_go_in_several_pieces(
+    flt_for: Callable[..., Filter], request_for: Requesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("google.cloud.storage.blob._MAX_MULTIPART_SIZE", 1000)
     monkeypatch.setattr("components.labeling.providers.blobs.CHUNK", 256 * 1024)
     with VertexServer() as server:

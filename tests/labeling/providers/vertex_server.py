@@ -52,8 +52,15 @@ class VertexServer(Server):
     cache_minimum: tokens of the shortest prefix that can be cached.
     """
 
-    def __init__(self, *, token: str | None = None, jobs: list[str] | None = None, cache_minimum: int = 1024,
-                 polls: int = 2, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        token: str | None = None,
+        jobs: list[str] | None = None,
+        cache_minimum: int = 1024,
+        polls: int = 2,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.token, self.fates, self.cache_minimum, self.polls = token, list(jobs or []), cache_minimum, polls
         self.caches: dict[str, dict[str, Any]] = {}
@@ -96,8 +103,9 @@ class VertexServer(Server):
             return error(*VERTEX_ERRORS[fault])
         if fault == "garbage":
             return HttpResponse(body=b"<html>upstream says hello</html>", headers={"content-type": "text/html"})
-        return HttpResponse(body=self._complete(prompt, fault, tokens(prefix) if cache else 0),
-                            cut=40 if fault == "cut" else None)
+        return HttpResponse(
+            body=self._complete(prompt, fault, tokens(prefix) if cache else 0), cut=40 if fault == "cut" else None
+        )
 
     def _complete(self, prompt: str, fault: Fault, cached: int) -> dict[str, Any]:
         """A GenerateContentResponse, billed."""
@@ -109,8 +117,13 @@ class VertexServer(Server):
         if fault == "no_usage":
             given = cached = output = thoughts = 0
         self.counters.bill(article_key(prompt), given, cached, output + thoughts)
-        usage = {"promptTokenCount": given, "candidatesTokenCount": output, "thoughtsTokenCount": thoughts,
-                 "cachedContentTokenCount": cached, "totalTokenCount": given + output + thoughts}
+        usage = {
+            "promptTokenCount": given,
+            "candidatesTokenCount": output,
+            "thoughtsTokenCount": thoughts,
+            "cachedContentTokenCount": cached,
+            "totalTokenCount": given + output + thoughts,
+        }
         parts = [{"text": "Let me think.", "thought": True}, {"text": text}]
         finish = {"length": "MAX_TOKENS", "safety": "SAFETY"}.get(fault, "STOP")
         candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "finishReason": finish, "index": 0}
@@ -133,8 +146,11 @@ class VertexServer(Server):
             body = request.json()
             size = tokens(body["systemInstruction"]["parts"][0]["text"])
             if size < self.cache_minimum:
-                return error(400, "INVALID_ARGUMENT",
-                             f"The cached content is of {size} tokens. The minimum token count is {self.cache_minimum}.")
+                return error(
+                    400,
+                    "INVALID_ARGUMENT",
+                    f"The cached content is of {size} tokens. The minimum token count is {self.cache_minimum}.",
+                )
             self._made += 1
             self.counters.input_tokens += size
             full = f"{parent}/cachedContents/{self._made}"
@@ -159,8 +175,11 @@ class VertexServer(Server):
         if name is None:
             wanted = re.fullmatch(r'display_name[:=]"(.*?)(\*?)"', query.get("filter", ""))
             assert wanted, query
-            jobs = [job for job in self.jobs.values() if job["displayName"].startswith(wanted[1])
-                    and (wanted[2] or job["displayName"] == wanted[1])]
+            jobs = [
+                job
+                for job in self.jobs.values()
+                if job["displayName"].startswith(wanted[1]) and (wanted[2] or job["displayName"] == wanted[1])
+            ]
             page = int(query.get("pageToken", "0"))  # one job a page, so that clients must turn them
             more = {"nextPageToken": str(page + 1)} if page + 1 < len(jobs) else {}
             return HttpResponse(body={"batchPredictionJobs": [_shown(job) for job in jobs[page : page + 1]], **more})
@@ -179,8 +198,11 @@ class VertexServer(Server):
         fate = job["fate"]
         if fate in ("failed", "denied"):
             job["state"] = "JOB_STATE_FAILED"
-            job["error"] = {"code": 7, "message": "the service agent may not read the bucket"} if fate == "denied" else {
-                "code": 13, "message": "Internal error"}
+            job["error"] = (
+                {"code": 7, "message": "the service agent may not read the bucket"}
+                if fate == "denied"
+                else {"code": 13, "message": "Internal error"}
+            )
             return
         job["state"] = {"cancelled": "JOB_STATE_CANCELLED", "expired": "JOB_STATE_EXPIRED"}.get(fate, "JOB_STATE_SUCCEEDED")
         [source] = job["inputConfig"]["gcsSource"]["uris"]
@@ -258,8 +280,14 @@ class VertexServer(Server):
         bucket, _, name = full.removeprefix("gs://").partition("/")
         data = self.objects[full]
         check = base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
-        return {"kind": "storage#object", "name": name, "bucket": bucket, "generation": "1", "size": str(len(data)),
-                "crc32c": check}
+        return {
+            "kind": "storage#object",
+            "name": name,
+            "bucket": bucket,
+            "generation": "1",
+            "size": str(len(data)),
+            "crc32c": check,
+        }
 
 
 def error(code: int, status: str, message: str, details: list[dict[str, Any]] | None = None) -> HttpResponse:
