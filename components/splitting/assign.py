@@ -77,7 +77,8 @@ def assign(
     """Places every article of `frame` (one row per article) in a part.
 
     overall: (n,) what is stratified on. frozen_test: digests of the test articles, all present; None draws a new test
-    part, of articles that a plain random draw chose where the frame has a column `drawn_by`. group: what `group_rows` returned for this frame, where the caller has it.
+    part, of articles that a plain random draw chose where the frame has a column `drawn_by`.
+    group: what `group_rows` returned for this frame, where the caller has it.
     InputError: too few distinct articles, a constant overall score, a part that would be next to empty.
     """
     if frame["article"].n_unique() != frame.height or overall.shape != (frame.height,):

@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 
 GOOD = ["solar", "wind", "farm", "village", "people", "saves", "cheap", "clean", "opens", "works"]
 BAD = ["dirty", "fails", "closes", "stops", "cuts", "old", "claims", "cost", "price", "tax"]
-FILLER = ["the", "of", "and", "to", "in", "for", "with", "on", "by", "from", "year", "city", "company", "report", "study", "public", "road", "house"]
+FILLER = [
+    *["the", "of", "and", "to", "in", "for", "with", "on", "by", "from", "year", "city"],
+    "company",
+    "report",
+    "study",
+    "public",
+    "road",
+    "house",
+]
 
 
 class Ran(NamedTuple):
