@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from components.ledger import StepRecord
 from components.progress import Reporter, reporter
 from components.store import Store, digest_bytes, open_store
-from filters.errors import InputError
+from filters.errors import InputError, Stopped
 from filters.loading import dump_filter, load_filter_text
 from filters.spec import Filter
 
@@ -66,7 +66,8 @@ class Step:
 
 @contextmanager
 def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[Step]:
-    """Opens a step. Bad input ends the process with exit code 2 and one line, anything else with its traceback.
+    """Opens a step. Bad input ends the process with exit code 2 and one line, a step that stopped itself with 1,
+    anything else with its traceback.
 
     store: store URI. filter_key: key of the published filter, "" before there is one. run: the run's name.
     """
@@ -78,16 +79,16 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
         step = Step(name, open_store(store), run, progress, filter_key)
         yield step
     except Exception as error:
-        bad_input = isinstance(error, InputError)
-        message = str(error) if bad_input else f"{type(error).__name__}: {error}"
+        cause = "input" if isinstance(error, InputError) else "stopped" if isinstance(error, Stopped) else "fault"
+        message = f"{type(error).__name__}: {error}" if cause == "fault" else str(error)
         try:
             if step is None:
-                progress.event("failed", cause="input" if bad_input else "fault", message=message)
+                progress.event("failed", cause=cause, message=message)
             else:
-                step.fail("input" if bad_input else "fault", message)
+                step.fail(cause, message)
         except Exception as second:  # the store may be what failed
-            progress.event("failed", cause="input" if bad_input else "fault", message=message, second=str(second))
-        if bad_input:
+            progress.event("failed", cause=cause, message=message, second=str(second))
+        if cause != "fault":
             print(f"error: {message}", flush=True)
-            raise SystemExit(2) from None
+            raise SystemExit(2 if cause == "input" else 1) from None
         raise

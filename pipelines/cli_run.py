@@ -107,10 +107,9 @@ def distill(
             "message": "its process ended without a word (killed, or out of memory)",
         }
         _explain_failure(failure, uri, outputs, log)
-        if failure["cause"] != "input":
-            raise typer.Exit(1)
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise typer.Exit(2)
+        if failure["cause"] != "fault":
+            shutil.rmtree(scratch, ignore_errors=True)
+        raise typer.Exit(2 if failure["cause"] == "input" else 1)
     shutil.rmtree(scratch, ignore_errors=True)
     result = _result(opened, uri, run, outputs, {name: view.record for name, view in watched.steps.items()})
     if as_json:
@@ -125,7 +124,7 @@ def distill(
 def _explain_failure(failure: dict[str, str], uri: str, outputs: dict[str, Any], log: Path) -> None:
     where = f"{uri}/{outputs['report']}" if "report" in outputs else ""
     print(f"error: {failure['step']}: {failure['message']}", file=sys.stderr)
-    if failure["cause"] != "input":
+    if failure["cause"] == "fault":
         tail = log.read_text(errors="replace").splitlines()[-25:] if log.exists() else []
         print("\n".join(["", *tail, "", f"whole log: {log}"]), file=sys.stderr)
     if where:
