@@ -118,9 +118,9 @@ def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_reje
         digest = digest_file(path)
     if articles:
         planner.steps.append(_calibration(store, flt))
-    given = {"articles": digest if articles else None, "labels": digest if labels else None}
+    given = (digest, None) if articles else (None, digest)
     cost = "no paid call: recorded replies" if articles else "no oracle call: labels exist"
-    labelled = planner.add("label", label_inputs(flt, **given, max_rejects=max_rejects), cost)
+    labelled = planner.add("label", label_inputs(flt, *given, max_rejects=max_rejects), cost)
     label_set = labelled.outputs["label_set"] if labelled else None
 
     planner.add("audit", audit_inputs(flt, label_set) if label_set else None)

@@ -10,7 +10,7 @@ from components.images import LIGHT
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
 def gate(store: str, filter_key: str, adapter: str, benchmark: str, run: str) -> NamedTuple(
     "Gated", [("verdict", str), ("decision", str)]
-):  # type: ignore[valid-type]
+):
     """Holds a benchmark against the filter's gates.
 
     Args:

@@ -10,7 +10,7 @@ from components.images import LIGHT
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
 def preflight(filter: str, articles: str, labels: str, store: str, profile: str, overrides: list, run: str) -> NamedTuple(
     "Ready", [("filter_key", str), ("articles", str), ("labels", str)]
-):  # type: ignore[valid-type]
+):
     """Refuses in seconds what would fail later, and publishes the resolved filter.
 
     Args:
