@@ -18,7 +18,7 @@ run: install
 	$(BIN)/distillery demo --out .demo
 	$(BIN)/distillery distill sustainability-technology --articles .demo/articles.jsonl --marks reference \
 	  --profile laptop --set oracle.replies=.demo/replies.jsonl \
-	  --set training.epochs=3 --set training.learningRate=0.002
+	  --set training.learningRate=0.002
 
 lint: install
 	$(BIN)/ruff check .

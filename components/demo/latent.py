@@ -50,7 +50,7 @@ def draw_state(rng: Random, tilt: float) -> State:
     archetype = rng.choices(_NAMES, _WEIGHTS)[0]
     common = ARCHETYPES[archetype][1] + rng.gauss(0.75 * tilt, 0.5)
     side = {name: common + rng.gauss(0.0, 1.1) for name in SIDES}
-    latent = {name: min(9.9, max(0.1, side[SIDE[name]] + rng.gauss(0.0, 0.8))) for name in DIMENSIONS}
+    latent = {name: min(9.9, max(0.1, side[SIDE[name]] + rng.gauss(0.0, 0.55))) for name in DIMENSIONS}
     return State(archetype, latent)
 
 
