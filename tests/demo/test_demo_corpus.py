@@ -141,7 +141,7 @@ def test_dimensions_are_not_one(articles: list[DemoArticle]) -> None:
     scores = np.array([list(article.reference.values()) for article in articles])
     correlation = np.corrcoef(scores.T)
     # Within a side (works, world) what is not told is inferred from the same gist; the sides differ.
-    assert (correlation - np.eye(6)).max() < 0.95
+    assert (correlation - np.eye(6)).max() < 0.97
     assert correlation[:3, 3:].max() < 0.90
     assert np.linalg.eigvalsh(correlation)[-1] / 6 < 0.92
 
