@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 def _subject(store: Store, subject: str) -> tuple[Filter, str, dict[str, object]]:
     """A filter's promoted adapter, or the adapter with this digest: (filter, adapter digest, its run's summary)."""
     from components.promotion.promote import current
-
     from components.step import read_filter
     from filters.loading import load_filter
 
@@ -57,12 +56,11 @@ def score(
     as_json: JsonOpt = False,
 ) -> None:
     """Score a corpus with a promoted adapter: prefilter, student, tiers."""
-    from components.scoring.score import score as work
-    from components.student.bundle import open_bundle
-
     from components.progress import clock, reporter
+    from components.scoring.score import score as work
     from components.sources import local_file
     from components.store import open_store
+    from components.student.bundle import open_bundle
 
     opened = open_store(store_uri(store))
     flt, adapter, _ = _subject(opened, subject)
@@ -111,10 +109,9 @@ def report(
     """Write the report of a filter's last run, or of the run that made an adapter."""
     import json
 
+    from components.reporting.publish import last_key
     from components.reporting.render import render_html, render_markdown
     from components.reporting.report import gather
-
-    from components.reporting.publish import last_key
     from components.step import read_filter
     from components.store import NotFound, open_store
     from filters.loading import load_filter
@@ -138,7 +135,6 @@ def report(
 def history(filter: FilterArg, store: StoreOpt = DEFAULT_STORE, as_json: JsonOpt = False) -> None:
     """List what the filter's channel pointed at, newest first."""
     from components.promotion.promote import history as read
-
     from components.store import open_store
     from filters.loading import load_filter
 
@@ -161,7 +157,6 @@ def rollback(
 ) -> None:
     """Point the filter's channel back at an earlier adapter, after verifying its stored bytes."""
     from components.promotion.promote import rollback as work
-
     from components.store import open_store
     from filters.loading import load_filter
 
@@ -177,9 +172,8 @@ def approve(
     set: SetOpt = [],  # noqa: B006 - typer reads the default
 ) -> None:
     """Promote the candidate that passed its gates and waits for approval."""
-    from components.promotion.promote import approve as work
-
     from components.progress import reporter
+    from components.promotion.promote import approve as work
     from components.store import open_store
     from filters.loading import load_filter
 
