@@ -26,6 +26,8 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config pyproject.toml
 
+# Two tests at a time on two cores: a thread each.
+test: export OMP_NUM_THREADS = 1
 test: lint
 	$(BIN)/pytest -n auto -m "not slow and not cluster"
 
