@@ -1,4 +1,4 @@
-"""Where input files are: a path on this machine, or an object that is fetched once and kept by its digest."""
+"""Where input files are: a path on this machine, or an object fetched to a temporary file."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def preflight(
     profile: str,
     overrides: Sequence[str],
 ) -> StepRecord:
-    """Checks the filter, the inputs and the student's base; outputs {"name", "filter_key", "articles", "labels"}.
+    """Checks the filter and the inputs; outputs {"name", "filter_key", "articles", "labels"}.
 
     Raises InputError, naming the parameter, for whatever is wrong.
     """
@@ -40,9 +40,12 @@ def preflight(
     articles, labels = given(articles, labels, filter_articles=data.articles, filter_labels=data.labels)
     with local_file(articles or labels, parameter="--articles" if articles else "--labels"):
         pass
-    if articles and flt.spec.oracle.replies is None:
-        mend = "add --set oracle.replies=FILE with recorded replies, or give --labels"
-        raise InputError("the replay oracle has no recorded replies", where="spec.oracle.replies", mend=mend)
+    if articles and flt.spec.oracle.provider == "replay":
+        if flt.spec.oracle.replies is None:
+            mend = "add --set oracle.replies=FILE with recorded replies, name another oracle.provider, or give --labels"
+            raise InputError("the replay oracle has no recorded replies", where="spec.oracle.replies", mend=mend)
+        with local_file(flt.spec.oracle.replies, parameter="spec.oracle.replies"):
+            pass
     key = publish_filter(store, flt)
     outputs = {"name": flt.name, "filter_key": key, "articles": articles, "labels": labels}
     return StepRecord("preflight", {"filter": key}, digest_json(outputs), outputs, [key])
