@@ -40,6 +40,8 @@ ORACLE_FREE = frozenset(
         "timeoutSeconds",
     }
 )
+# By how many workers and how a student is fitted. They change rounding and the draws of dropout, as threads and devices do.
+TRAINING_FREE = frozenset({"strategy", "nodes"})
 PARAMETERS = frozenset({"temperature", "maxOutputTokens", "thinkingBudget"})  # nothing to a recording
 
 # Read by people, by Kubernetes or for finding the data, never by what one of these steps computes. The prefilter decides
@@ -54,6 +56,7 @@ STEP_FREE = frozenset(
         "spec.data",
         "spec.prefilter",
         *(f"spec.oracle.{key}" for key in ORACLE_FREE),
+        *(f"spec.training.{key}" for key in TRAINING_FREE),
     }
 )
 
@@ -72,7 +75,7 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
         return {
             "dimensions": names,
             "student": spec.student.model_dump(mode="json"),
-            "training": spec.training.model_dump(mode="json"),
+            "training": training_part(flt),
         }
     if step == "benchmark":
         return {
@@ -105,6 +108,11 @@ def oracle_part(flt: Filter) -> dict[str, Any]:
     oracle = flt.spec.oracle
     part = oracle.model_dump(mode="json", exclude=set(ORACLE_FREE | (PARAMETERS if oracle.provider == "replay" else set())))
     return {**part, "provider": oracle.provider.removesuffix("-batch")}
+
+
+def training_part(flt: Filter) -> dict[str, Any]:
+    """What a student is fitted by: none of who does the work."""
+    return flt.spec.training.model_dump(mode="json", exclude=set(TRAINING_FREE))
 
 
 def rubric_digest(flt: Filter) -> str:

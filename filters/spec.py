@@ -194,6 +194,11 @@ class Training(Strict):
     patience: int = Field(default=2, ge=1, le=100, description="Epochs without a better validation MAE before stopping.")
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto measures the machine, then chooses.")
     seed: Seed = Field(default=42, description="Seed of initialisation, order and dropout.")
+    strategy: Literal["ddp", "zero2", "zero3"] = Field(
+        default="ddp",
+        description="Several workers: ddp, a copy each; zero2, zero3: DeepSpeed shares out the optimizer, and the base model.",
+    )
+    nodes: int = Field(default=1, ge=1, le=1024, description="trainer=trainjob: pods that share each step's articles.")
 
 
 class Split(Strict):

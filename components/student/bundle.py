@@ -24,6 +24,7 @@ from components.student.base import Base, resolve_base
 from components.student.calibration import Calibration
 from components.student.golden import GOLDEN
 from components.student.tokens import Preprocessing, Tokenizing
+from filters.digests import TRAINING_FREE
 from filters.errors import InputError
 from filters.spec import Filter, Lora, Training
 
@@ -388,5 +389,5 @@ def _check_header(data: bytes, shapes: Mapping[str, tuple[int, int]], where: str
 
 
 def training_facts(training: Training, precision: str) -> dict[str, Any]:
-    """The training section as it was resolved; `precision` is what "auto" came to."""
-    return training.model_dump() | {"precision": precision}
+    """The training section as it was resolved, none of who did the work; `precision` is what "auto" came to."""
+    return training.model_dump(exclude=set(TRAINING_FREE)) | {"precision": precision}

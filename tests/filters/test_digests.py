@@ -107,7 +107,7 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
         at = at[step][0] if isinstance(at[step], list) else at[step]
     value = at[last]
     choices = {"loss": "mae", "precision": "bf16", "approval": "required", "by": "interval", "targets": ["q_proj"]}
-    choices |= {"provider": "openai", "apiKeyEnv": "OTHER"}
+    choices |= {"provider": "openai", "apiKeyEnv": "OTHER", "strategy": "zero2"}
     if last in choices:
         at[last] = choices[last]
     elif isinstance(value, list):
