@@ -1,22 +1,28 @@
 """Progress of a step: counted where the work is, shown where a person looks.
 
 A step calls `progress(done, total, unit, loss=…)` as often as it likes. Whoever watches gets at most four events a second
-through the file named by DISTILLERY_EVENTS (one JSON object a line, appended by one process at a time); without a watcher
-one plain line every 15 s goes to standard error. Events are for eyes only: nothing is decided by them.
+through the file named by DISTILLERY_EVENTS (one JSON object a line, appended by one process at a time); without that file
+one plain line every 15 s goes to standard error, and a run's step keeps the same events in one small object of the store
+(at most one put every 3 s, from a thread of its own, so that a store that is away costs the work nothing). Events are for
+eyes only: nothing is decided by them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO
 
 EVENTS = "DISTILLERY_EVENTS"
 EVENT_SECONDS = 0.25
 LINE_SECONDS = 15.0
+FEED_SECONDS = 3.0
+FEED_EVENTS = 200
 
 
 def clock(seconds: float) -> str:
@@ -53,39 +59,97 @@ class Progress:
 quiet = Progress()
 
 
+class Feed:
+    """The events of one step as one object, JSON lines, rewritten as a whole; each carries its number "n".
+
+    Only the newest of consecutive progress events is kept, and at most 200 events: an object of some 40 kB. What `put`
+    raises is dropped, since nobody's work may fail over its progress bar.
+    """
+
+    def __init__(self, put: Callable[[bytes], object], *, seconds: float = FEED_SECONDS) -> None:
+        self._put, self._seconds = put, seconds
+        self._rows: list[dict[str, object]] = []
+        self._count = 0
+        self._changed = threading.Condition()
+        self._ended = self._stale = False
+        self._thread = threading.Thread(target=self._work, name="progress", daemon=True)
+
+    def take(self, event: dict[str, object]) -> None:
+        with self._changed:
+            self._count += 1
+            if self._rows and self._rows[-1]["kind"] == event["kind"] == "progress":
+                self._rows.pop()
+            self._rows = [*self._rows[-FEED_EVENTS + 1 :], {"n": self._count, **event}]
+            self._stale = True
+            self._changed.notify()
+            if self._thread.ident is None:
+                self._thread.start()
+
+    def close(self, seconds: float = 10.0) -> None:
+        """Writes what is left; waits `seconds` for it at most."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stale or self._ended)
+                if not self._stale:
+                    return
+                data = "".join(json.dumps(row, default=str) + "\n" for row in self._rows).encode()
+                self._stale = False
+            with contextlib.suppress(Exception):
+                self._put(data)
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended, timeout=self._seconds)
+
+
 class Reporter(Progress):
-    """Writes events to a file, or plain lines to a stream."""
+    """Writes events to a file, or plain lines to a stream, and events to a feed where there is one."""
 
     def __init__(self, step: str, events: str | None, stream: IO[str]) -> None:
         self.step, self.events, self.stream = step, events, stream
+        self.feed: Feed | None = None
         self._began: tuple[float, int] | None = None
-        self._said = 0.0
+        self._said = self._fed = 0.0
+
+    def share(self, put: Callable[[bytes], object]) -> None:
+        """From here on the step's events are kept by `put` too, unless a local file has them already."""
+        if not self.events:
+            self.feed = Feed(put)
+
+    def close(self) -> None:
+        if self.feed:
+            self.feed.close()
 
     def event(self, kind: str, **fields: object) -> None:
+        record = {"at": time.time(), "step": self.step, "kind": kind, **fields}
         if self.events:
-            record = json.dumps({"at": time.time(), "step": self.step, "kind": kind, **fields}, default=str)
             with open(self.events, "a", encoding="utf-8") as file:
-                file.write(record + "\n")
+                file.write(json.dumps(record, default=str) + "\n")
+        elif self.feed:
+            self.feed.take(record)
 
     def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
         now = time.monotonic()
         if self._began is None or done < self._began[1]:
             self._began = (now, done)
         last = total is not None and done >= total
-        if now - self._said < (EVENT_SECONDS if self.events else LINE_SECONDS) and not last:
-            return
-        self._said = now
         elapsed, first = now - self._began[0], self._began[1]
         rate = (done - first) / elapsed if elapsed > 0 else 0.0
-        if self.events:
+        if now - self._fed >= EVENT_SECONDS or last:
+            self._fed = now
             self.event("progress", done=done, total=total, unit=unit, rate=rate, facts=facts)
-        else:
+        if not self.events and (now - self._said >= LINE_SECONDS or last):
+            self._said = now
             print(line(self.step, done, total, unit, rate, facts), file=self.stream, flush=True)
 
     def note(self, text: str) -> None:
-        if self.events:
-            self.event("note", text=text)
-        else:
+        self.event("note", text=text)
+        if not self.events:
             print(f"{self.step}: {text}", file=self.stream, flush=True)
 
 

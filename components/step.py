@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from components.ledger import StepRecord
 from components.progress import Reporter, reporter
@@ -20,6 +21,8 @@ from filters.loading import dump_filter, load_filter_text
 from filters.spec import Filter
 
 RUN = "DISTILLERY_RUN"
+STORE = "DISTILLERY_STORE"
+LAST_WORDS = Path("/dev/termination-log")  # what a pod writes here, Kubernetes and Kubeflow's UI show as the task's error
 
 
 def publish_filter(store: Store, flt: Filter) -> str:
@@ -34,6 +37,24 @@ def read_filter(store: Store, key: str) -> Filter:
     """The published filter, verified against the digest in its key."""
     digest = key.rsplit("/", 1)[-1].removesuffix(".yaml")
     return load_filter_text(store.get(key, digest=digest, max_bytes=1 << 20).decode(), where=key)  # type: ignore[arg-type]
+
+
+def store_of_step(uri: str) -> Store:
+    """The store of a step: `uri`, or where that is empty the one DISTILLERY_STORE names. InputError says "store"."""
+    where = uri or os.environ.get(STORE, "")
+    if not where:
+        raise InputError("is empty, and this cluster names no default", where="store", mend="write s3://bucket/prefix")
+    try:
+        return open_store(where)
+    except InputError as error:
+        raise InputError(error.what, where=f"store {error.where or where}", mend=error.mend) from None
+
+
+def say_last(message: str) -> None:
+    """Leaves `message` where a pod's last words are read; elsewhere does nothing."""
+    with suppress(OSError):
+        if os.environ.get("KUBERNETES_SERVICE_HOST") and LAST_WORDS.is_file():
+            LAST_WORDS.write_text(message[:2000], encoding="utf-8")
 
 
 def step_key(run: str, step: str) -> str:
@@ -69,14 +90,16 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
     """Opens a step. Bad input ends the process with exit code 2 and one line, a step that stopped itself with 1,
     anything else with its traceback.
 
-    store: store URI. filter_key: key of the published filter, "" before there is one. run: the run's name.
+    store: store URI, empty for DISTILLERY_STORE. filter_key: key of the published filter, "" before there is one. run: the run's name.
     """
     run = os.environ.get(RUN) or run
     progress = reporter(name)
-    progress.event("started")
     step: Step | None = None
     try:
-        step = Step(name, open_store(store), run, progress, filter_key)
+        opened = store_of_step(store)
+        progress.share(lambda data: opened.put(f"runs/{run}/events/{name}.jsonl", data))
+        progress.event("started")
+        step = Step(name, opened, run, progress, filter_key)
         yield step
     except Exception as error:
         cause = "input" if isinstance(error, InputError) else "stopped" if isinstance(error, Stopped) else "fault"
@@ -88,7 +111,10 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
                 step.fail(cause, message)
         except Exception as second:  # the store may be what failed
             progress.event("failed", cause=cause, message=message, second=str(second))
+        say_last(f"{name}: {message}")
         if cause != "fault":
             print(f"error: {message}", flush=True)
             raise SystemExit(2 if cause == "input" else 1) from None
         raise
+    finally:
+        progress.close()

@@ -62,7 +62,7 @@ def distill(
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
     from components.preflight.preflight import preflight
     from components.store import open_store
-    from pipelines.live import watch
+    from pipelines.live import LocalRun, Tail, watch
     from pipelines.local import start
 
     overrides, uri = absolute_overrides(set), store_uri(store)
@@ -92,7 +92,7 @@ def distill(
     events, log = scratch / "events.jsonl", scratch / "run.log"
     process = start(arguments, run=run, events=events, log=log)
     try:
-        watched = watch(process, events, STEPS)
+        watched = watch(LocalRun(process, Tail(events)), STEPS)
     except BaseException:
         os.killpg(process.pid, signal.SIGTERM)
         raise
@@ -111,7 +111,7 @@ def distill(
             shutil.rmtree(scratch, ignore_errors=True)
         raise typer.Exit(2 if failure["cause"] == "input" else 1)
     shutil.rmtree(scratch, ignore_errors=True)
-    result = _result(opened, uri, run, outputs, {name: view.record for name, view in watched.steps.items()})
+    result = result_of(opened, uri, run, outputs, {name: view.record for name, view in watched.steps.items()})
     if as_json:
         print_json(result)
     else:
@@ -132,7 +132,7 @@ def _explain_failure(failure: dict[str, str], uri: str, outputs: dict[str, Any],
     print("nothing is lost: the same command goes on from the last finished step", file=sys.stderr)
 
 
-def _result(store: Any, uri: str, run: str, outputs: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
+def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
     """What `distill --json` prints."""
     from components.benchmarking.benchmark import read_benchmark
     from components.gating.gate import read_verdict

@@ -1,7 +1,7 @@
 """Shows a running pipeline: a live table on a terminal, one plain line every 15 s elsewhere.
 
-Reads the events that steps append to one file. Everything goes to standard error, so that standard output is free for
-results.
+One view for a run on this machine (events from a file, 0.1 s old) and one on a cluster (from the store, some 5 s old).
+Everything goes to standard error, so that standard output is free for results.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from components.progress import LINE_SECONDS, clock, line
 
@@ -90,35 +90,58 @@ class Tail:
             yield json.loads(raw)
 
 
-def watch(process: subprocess.Popen[bytes], events: Path, steps: Iterable[str]) -> Watched:
+class Source(Protocol):
+    """Where a run's events come from."""
+
+    def events(self) -> Iterable[dict[str, Any]]:
+        """What has happened since the last call."""
+
+    def ended(self) -> bool: ...
+
+
+@dataclass
+class LocalRun:
+    """A run in a process of this machine, its events in a file."""
+
+    process: subprocess.Popen[bytes]
+    tail: Tail
+
+    def events(self) -> Iterable[dict[str, Any]]:
+        return self.tail
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+
+def watch(source: Source, steps: Iterable[str]) -> Watched:
     """Follows a run to its end."""
     watched = Watched({name: StepView(name) for name in steps})
-    tail = Tail(events)
     follow = _live if sys.stderr.isatty() else _plain
-    follow(process, tail, watched)
-    for event in tail:
-        if (text := watched.take(event)) and follow is _plain:
-            print(text, file=sys.stderr, flush=True)
+    follow(source, watched)
     return watched
 
 
-def _plain(process: subprocess.Popen[bytes], tail: Tail, watched: Watched) -> None:
-    said = time.monotonic()
-    while process.poll() is None:
-        for event in tail:
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _plain(source: Source, watched: Watched) -> None:
+    said, ended = time.monotonic(), False
+    while not ended:
+        ended = source.ended()  # asked first, so that what a run says last is read after its end
+        for event in source.events():
             if text := watched.take(event):
-                print(text, file=sys.stderr, flush=True)
+                say(text)
                 said = time.monotonic()
-        if time.monotonic() - said >= LINE_SECONDS:
+        if not ended and time.monotonic() - said >= LINE_SECONDS:
             said = time.monotonic()
             for view in watched.steps.values():
                 if view.state == "started":
-                    so_far = clock(time.time() - view.began)
-                    print(f"{view.name}: {view.detail() or 'working'}, {so_far} so far", file=sys.stderr, flush=True)
-        time.sleep(POLL_SECONDS)
+                    say(f"{view.name}: {view.detail() or 'working'}, {clock(time.time() - view.began)} so far")
+        time.sleep(0 if ended else POLL_SECONDS)
 
 
-def _live(process: subprocess.Popen[bytes], tail: Tail, watched: Watched) -> None:
+def _live(source: Source, watched: Watched) -> None:
     from rich.console import Console
     from rich.live import Live
     from rich.table import Table
@@ -132,12 +155,11 @@ def _live(process: subprocess.Popen[bytes], tail: Tail, watched: Watched) -> Non
             grid.add_row(MARKS[view.state], view.name, shown, view.detail(), style=style)
         return grid
 
-    with Live(table(), console=Console(stderr=True), refresh_per_second=4) as live:
-        while process.poll() is None:
-            for event in tail:
+    # Drawn by a thread of its own: clocks go on while a far store is asked.
+    with Live(get_renderable=table, console=Console(stderr=True), refresh_per_second=4):
+        ended = False
+        while not ended:
+            ended = source.ended()
+            for event in source.events():
                 watched.take(event)
-            live.update(table())
-            time.sleep(POLL_SECONDS)
-        for event in tail:
-            watched.take(event)
-        live.update(table())
+            time.sleep(0 if ended else POLL_SECONDS)

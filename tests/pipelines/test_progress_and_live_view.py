@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.progress import Reporter, clock, line
+from components.progress import FEED_EVENTS, Feed, Reporter, clock, line
 from pipelines.live import Tail, Watched
 
 
@@ -57,3 +59,53 @@ def test_watched_keeps_the_first_failure_and_the_records() -> None:
     watched.take({"kind": "failed", "step": "report", "at": 14.0, "cause": "fault", "message": "later"})
     assert watched.steps["split"].record["outputs"] == {"split": "abc"}
     assert watched.failure == {"step": "train", "cause": "input", "message": "NaN loss"}
+
+
+def test_a_feed_keeps_the_newest_progress_and_puts_seldom() -> None:
+    puts: list[list[dict[str, Any]]] = []
+    report = Reporter("train", None, io.StringIO())
+    report.share(lambda data: puts.append([json.loads(row) for row in data.splitlines()]))
+    assert report.feed is not None
+    report.event("started")
+    for done in range(1, 400):
+        report.event("progress", done=done, total=400, unit="steps", rate=1.0, facts={})
+    report.event("done", record={"reused": False})
+    report.close()
+    kinds = [row["kind"] for row in puts[-1]]
+    assert kinds == ["started", "progress", "done"]
+    assert puts[-1][1]["done"] == 399
+    assert [row["n"] for row in puts[-1]] == [1, 400, 401]
+    assert len(puts) <= 2, "at most one put every three seconds, and one at the end"
+
+
+def test_a_feed_is_bounded() -> None:
+    puts: list[bytes] = []
+    feed = Feed(puts.append)
+    for i in range(1000):
+        feed.take({"kind": "note", "text": str(i)})
+    feed.close()
+    assert len(puts[-1].splitlines()) == FEED_EVENTS
+
+
+def test_a_store_that_is_away_neither_fails_nor_holds_up_the_step() -> None:
+    def away(data: bytes) -> None:
+        time.sleep(0.2)
+        raise OSError("no route to host")
+
+    feed = Feed(away)
+    began = time.monotonic()
+    feed.take({"kind": "started"})
+    feed.take({"kind": "note", "text": "on"})
+    assert time.monotonic() - began < 0.1
+    feed.close()
+    hung = Feed(lambda data: time.sleep(30))
+    hung.take({"kind": "started"})
+    hung.close(seconds=0.1)
+    assert time.monotonic() - began < 5
+
+
+def test_a_local_events_file_needs_no_feed(tmp_path: Path) -> None:
+    report = Reporter("label", str(tmp_path / "events.jsonl"), io.StringIO())
+    report.share(lambda data: pytest.fail("put"))
+    report.event("started")
+    assert report.feed is None
