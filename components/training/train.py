@@ -10,6 +10,7 @@ from components.ledger import Outcome, StepRecord, run_step
 from components.progress import Progress, quiet
 from components.store import Digest, Json, Store, digest_json
 from components.student.base import Base, resolve_base
+from filters.digests import training_part
 from filters.spec import Filter
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-CODE = 1  # bump when the same inputs would give another adapter
+CODE = 2  # bump when the same inputs would give another adapter
 # Dense bf16 peak, operations a second, by what the GPU calls itself.
 PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "4090": 165e12}
 
@@ -29,7 +30,7 @@ def train_inputs(flt: Filter, split: str, base: str) -> dict[str, Json]:
         "filter": flt.name,
         "dimensions": flt.dimensions,
         "student": flt.spec.student.model_dump(),
-        "training": flt.spec.training.model_dump(),
+        "training": training_part(flt),
         "split": split,
         "base": base,
         "code": CODE,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
+from components.student.calibration import _fit as curve
 from components.student.calibration import calibrate
 
 
@@ -40,3 +43,18 @@ def test_a_dimension_of_one_value() -> None:
     found = calibrate(raw, labels, seed=1)
     assert found.kept
     assert np.allclose(found.apply(raw)[:, 0], 3.0)
+
+
+def test_a_curve_goes_through_medians_and_is_the_best_rising_one() -> None:
+    raw = np.arange(6, dtype=np.float64)
+    x, y = curve(raw, np.array([1.0, 0.0, 0.0, 5.0, 9.0, 4.0]))
+    assert np.interp(raw, x, y).tolist() == [0, 0, 0, 5, 6.5, 6.5]
+    labels = np.random.default_rng(3).integers(0, 4, 7).astype(float)
+    found = np.abs(np.interp(np.arange(7.0), *curve(np.arange(7.0), labels)) - labels).sum()
+    rising = (levels for levels in product(range(4), repeat=7) if list(levels) == sorted(levels))
+    assert found == min(np.abs(np.array(levels) - labels).sum() for levels in rising)
+
+
+def test_equal_raw_scores_get_one_value() -> None:
+    x, y = curve(np.array([2.0, 1.0, 2.0, 2.0]), np.array([3.0, 1.0, 9.0, 4.0]))
+    assert (x, y) == ([1.0, 2.0], [1.0, 4.0])
