@@ -61,7 +61,9 @@ def distill(
 ) -> None:
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
     from components.preflight.preflight import preflight
+    from components.step import read_filter
     from components.store import open_store
+    from components.student.base import resolve_base
     from pipelines.live import LocalRun, Tail, watch
     from pipelines.local import start
 
@@ -80,14 +82,20 @@ def distill(
         "budget": budget,
     }
     # The same check as the first step's, so that a typo is answered in half a second.
-    preflight(
+    ready = preflight(
         opened,
         ref=arguments["filter"],
         articles=arguments["articles"],
         labels=arguments["labels"],
         profile=profile,
         overrides=overrides,
+        max_rejects=max_rejects,
+        marks=arguments["marks"],
+        budget=budget,
     )
+    # Before an oracle is paid: the base model that training needs can be had.
+    student = read_filter(opened, ready.outputs["filter_key"]).spec.student
+    resolve_base(student.baseModel, student.revision, opened)
     run, scratch = new_run(), Path(tempfile.mkdtemp(prefix="distillery-"))
     events, log = scratch / "events.jsonl", scratch / "run.log"
     process = start(arguments, run=run, events=events, log=log)

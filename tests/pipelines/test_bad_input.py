@@ -210,6 +210,17 @@ def test_usage_errors_exit_with_2(command: Command, tmp_path: Path) -> None:
     assert command("distil", flt).code == 2
 
 
+def test_a_run_without_its_base_model_or_its_marks_is_never_started(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.local.start", lambda *_, **__: pytest.fail("a run was started"))
+    flt = make_filter(tmp_path / "filter.yaml")
+    labels = write_rows(tmp_path / "labels.jsonl", label_rows(40))
+    refused = command("distill", flt, "--labels", labels, "--set", "student.baseModel=package://no_such_model")
+    assert "no_such_model" in one_line(refused)
+    assert "marks" in one_line(command("distill", flt, "--labels", labels, "--marks", "nobody.json"))
+
+
 def test_a_store_that_cannot_be_written_is_refused(command: Command, tmp_path: Path) -> None:
     blocked = tmp_path / "file-not-folder"
     blocked.write_text("in the way")
