@@ -73,6 +73,10 @@ class S3Objects:
             except (BotoCoreError, HTTPError) as error:
                 raise self._explained(error, key) from error
 
+    def download(self, key: str, path: Path) -> None:
+        """The object to a file, in parts that are fetched again where one breaks off."""
+        self._call(lambda: self._client.download_file(self._bucket, self._prefix + key, str(path)), key)
+
     def versioned(self, key: str, max_bytes: int | None) -> tuple[bytes, str]:
         for attempt in range(ATTEMPTS):  # botocore retries a request, but not a reply that breaks off midway
             response = self._call(lambda: self._client.get_object(**self._at(key)), key)

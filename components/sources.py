@@ -1,4 +1,8 @@
-"""Where input files are: a path on this machine, or an object fetched to a temporary file."""
+"""Where input files are: a path on this machine, or an object fetched to a temporary file.
+
+An object costs its size in temporary disk and no memory; reading it where it lies would save the disk, but every step reads its
+input twice (digest, then rows), and a download is the one place where a broken transfer is begun again.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from components.store import NotFound, open_store
+from components.store import NotFound, StoreError
 from filters.errors import InputError
+
+if TYPE_CHECKING:
+    from components.objects_s3 import S3Objects
 
 
 @contextmanager
@@ -18,20 +26,48 @@ def local_file(uri: str, *, parameter: str) -> Iterator[Path]:
     parameter: what the user called it ("--labels"), for the error. Raises InputError where nothing is there.
     """
     if not uri.startswith("s3://"):
-        path = Path(uri.removeprefix("file://")).expanduser()
-        if not path.is_file():
-            mend = "give the path of a JSONL, JSONL.gz or Parquet file"
-            raise InputError("no such file" if not path.exists() else "not a file", where=f"{parameter} {uri}", mend=mend)
-        yield path
+        yield _on_disk(uri, parameter)
         return
-    prefix, _, name = uri.rpartition("/")
     with tempfile.TemporaryDirectory(prefix="distillery-input-") as folder:
-        path = Path(folder) / name
-        try:
-            path.write_bytes(open_store(prefix).get(name))
-        except NotFound:
-            raise InputError("no such object", where=f"{parameter} {uri}", mend="check bucket and key") from None
+        path = Path(folder) / uri.rpartition("/")[2]
+        with _object(uri, parameter) as (objects, key):
+            objects.download(key, path)
         yield path
+
+
+def require_file(uri: str, *, parameter: str) -> None:
+    """Refuses what `local_file` would, at the price of one request: an object is not fetched."""
+    if not uri.startswith("s3://"):
+        _on_disk(uri, parameter)
+        return
+    with _object(uri, parameter) as (objects, key):
+        if not objects.exists(key):
+            raise NotFound(key)
+
+
+def _on_disk(uri: str, parameter: str) -> Path:
+    path = Path(uri.removeprefix("file://")).expanduser()
+    if not path.is_file():
+        mend = "give the path of a JSONL, JSONL.gz or Parquet file, or its s3:// address"
+        raise InputError("no such file" if not path.exists() else "not a file", where=f"{parameter} {uri}", mend=mend)
+    return path
+
+
+@contextmanager
+def _object(uri: str, parameter: str) -> Iterator[tuple[S3Objects, str]]:
+    """The bucket of `uri`, to be read only, and the key in it; what goes wrong there names the parameter."""
+    from components.objects_s3 import S3Objects
+
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    where = f"{parameter} {uri}"
+    if not bucket or not key or key.endswith("/"):
+        raise InputError("names no object", where=where, mend="write s3://bucket/path/file.jsonl")
+    try:
+        yield S3Objects(bucket, "", write=False), key
+    except NotFound:
+        raise InputError("no such object", where=where, mend="check bucket and key") from None
+    except StoreError as error:
+        raise InputError(error.what, where=where, mend=error.mend) from None
 
 
 def given(articles: str, labels: str, *, filter_articles: str | None, filter_labels: str | None) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.ledger import StepRecord
 from components.progress import Reporter, reporter
@@ -79,6 +80,16 @@ class Step:
         self.progress.event("done", record=record.to_json())
         return record
 
+    def describe(self, artifact: Any, record: StepRecord, digest: str, key: str = "") -> None:
+        """Makes a KFP output artifact of what the step yields: the record as its content, digest and address as its metadata.
+
+        The bytes stay in the store. key: where they are there, by default the first that the record names.
+        """
+        address = f"{self.store.uri}/{key or record.keys[0]}"
+        Path(artifact.path).write_text(json.dumps({"address": address, **record.to_json()}, indent=1), encoding="utf-8")
+        plain = {name: value for name, value in record.outputs.items() if isinstance(value, (str, int, float))}
+        artifact.metadata.update({**plain, "digest": digest, "store": self.store.uri, "address": address, "step": record.step})
+
     def fail(self, kind: str, message: str) -> None:
         self.progress.event("failed", cause=kind, message=message)
         failure = {"step": self.name, "kind": kind, "message": message}
@@ -90,7 +101,8 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
     """Opens a step. Bad input ends the process with exit code 2 and one line, a step that stopped itself with 1,
     anything else with its traceback.
 
-    store: store URI, empty for DISTILLERY_STORE. filter_key: key of the published filter, "" before there is one. run: the run's name.
+    store: store URI, empty for DISTILLERY_STORE. filter_key: key of the published filter, "" before there is one.
+    run: the run's name.
     """
     run = os.environ.get(RUN) or run
     progress = reporter(name)

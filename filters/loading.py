@@ -34,14 +34,7 @@ def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None 
     """
     path, named = find_filter(ref)
     where = shown_path(path)
-    document = read_document(read_text(path, where), where)
-    if not isinstance(document.value, dict):
-        raise InputError("not a filter", where=where, mend="a filter starts with apiVersion, kind, metadata, spec")
-    if profile is not None:
-        _apply_profile(document, profile)
-    for override in overrides:
-        _apply_override(document, override)
-    flt = _validated(document)
+    flt = load_filter_text(read_text(path, where), where, overrides=overrides, profile=profile)
     if named is not None and (flt.name, flt.spec.version) != named:
         raise InputError(
             f"this is {flt.name}/v{flt.spec.version}, but its folder says {named[0]}/v{named[1]}",
@@ -51,11 +44,15 @@ def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None 
     return flt
 
 
-def load_filter_text(text: str, where: str) -> Filter:
-    """The filter in `text`; `where` names it in errors."""
+def load_filter_text(text: str, where: str, *, overrides: Sequence[str] = (), profile: str | None = None) -> Filter:
+    """The filter in `text`, changed as by `load_filter`; `where` names it in errors."""
     document = read_document(text, where)
     if not isinstance(document.value, dict):
         raise InputError("not a filter", where=where, mend="a filter starts with apiVersion, kind, metadata, spec")
+    if profile is not None:
+        _apply_profile(document, profile)
+    for override in overrides:
+        _apply_override(document, override)
     return _validated(document)
 
 

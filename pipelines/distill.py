@@ -1,7 +1,8 @@
 """The distill pipeline: from articles or labels to a promoted adapter, or to the reasons why not.
 
-One graph for a laptop (kfp.local), the Kubeflow backend and the operator. Steps exchange digests as strings; bulk data
-stay in the store. Reuse is the store's: each step finds its own record by the digest of its inputs, so KFP's cache is off.
+One graph for a laptop (kfp.local), the Kubeflow backend and the operator. Bulk data stay in the store; steps exchange digests, where
+they can as small artifacts, so that the UI shows the way from labels to adapter. Reuse is the store's: each step finds its
+own record by the digest of its inputs.
 """
 
 from kfp import dsl
@@ -16,12 +17,13 @@ from components.promotion.component import hold, promote, reject
 from components.reporting.component import report
 from components.splitting.component import split
 from components.training.component import train
+from pipelines.placement import ORACLE, TABLE, place, place_torch
 
 
 @dsl.pipeline(name="distill", description="Distil an LLM's judgement of articles into a small student, gated and promoted")
 def distill(
     filter: str,
-    store: str,
+    store: str = "",
     articles: str = "",
     labels: str = "",
     profile: str = "",
@@ -30,54 +32,66 @@ def distill(
     marks: str = "",
     without_calibration: str = "",
     budget: float = 0.0,
+    trainer: str = "pod",
+    gpus: int = 0,
 ) -> None:
     """Calibrates and labels, audits, splits, trains, benchmarks, gates, and then promotes, holds or rejects.
 
     Args:
-        filter: A filter's name, name/vN, or path.
-        store: URI of the object store, file:// or s3://.
-        articles: Articles for the oracle to label; leave empty where labels are given.
-        labels: Labels that exist already; leave empty where articles are given.
-        profile: A named set of overrides, such as laptop.
-        overrides: Settings for this run, each "path=value".
+        filter: A filter's name, name/vN, s3:// address, or the text of a filter.yaml.
+        store: Object store, s3://bucket/prefix; empty for the cluster's own.
+        articles: s3:// address of articles for the oracle to label; leave empty where labels are given.
+        labels: s3:// address of labels that exist already; leave empty where articles are given.
+        profile: A named set of overrides, such as laptop; empty for none.
+        overrides: Settings for this run, a JSON list of "path=value".
         max_rejects: How many bad rows of labels may be left out, "20" or "1%".
-        marks: What the calibration goes by: a JSON file of on-topic and off-topic articles, "prefilter" or "reference".
+        marks: What the calibration goes by: s3:// address of a JSON file of on-topic and off-topic articles, "prefilter" or "reference".
         without_calibration: Why to label without a calibration that passed; recorded with the labels.
         budget: US dollars that the labels may cost, earlier runs included; 0 for no limit.
+        trainer: pod trains in one pod, trainjob in a Kubeflow TrainJob over several nodes.
+        gpus: GPUs of the training pod, or of each node of a TrainJob; 0 trains on the CPU.
     """
     run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    last = report(store=store, run=run)
+    last = place(report(store=store, run=run))
     with dsl.ExitHandler(last, name="distill-steps"):
-        ready = preflight(
-            filter=filter,
-            articles=articles,
-            labels=labels,
-            store=store,
-            profile=profile,
-            overrides=overrides,
-            run=run,
-        )
-        key = ready.outputs["filter_key"]
-        common = {"store": store, "filter_key": key, "max_rejects": max_rejects, "budget": budget, "run": run}
-        with dsl.If(ready.outputs["articles"] != "", name="from-articles"):
-            given = ready.outputs["articles"]
-            calibrated = calibrate(
-                store=store, filter_key=key, articles=given, marks=marks, waived=without_calibration, run=run
+        ready = place(
+            preflight(
+                filter=filter,
+                articles=articles,
+                labels=labels,
+                store=store,
+                profile=profile,
+                overrides=overrides,
+                max_rejects=max_rejects,
+                marks=marks,
+                budget=budget,
+                trainer=trainer,
+                gpus=gpus,
+                run=run,
             )
-            asked = label(articles=given, labels="", without_calibration=without_calibration, **common)
-            asked.after(calibrated)
+        ).outputs
+        common = {"store": store, "filter_key": ready["filter_key"], "run": run}
+        limits = {"max_rejects": max_rejects, "budget": budget}
+        with dsl.If(ready["articles"] != "", name="from-articles"):
+            given = ready["articles"]
+            calibrated = place(calibrate(articles=given, marks=marks, waived=without_calibration, **common), ORACLE)
+            asked = label(articles=given, labels="", without_calibration=without_calibration, **limits, **common)
+            place(asked, ORACLE).after(calibrated)
         with dsl.Else(name="from-labels"):
-            imported = label(articles="", labels=ready.outputs["labels"], without_calibration="", **common)
+            imported = label(articles="", labels=ready["labels"], without_calibration="", **limits, **common)
+            place(imported, TABLE)
         label_set = dsl.OneOf(asked.output, imported.output)
-        audited = audit(store=store, filter_key=key, label_set=label_set, run=run)
-        parts = split(store=store, filter_key=key, label_set=label_set, run=run).after(audited)
-        student = train(store=store, filter_key=key, split=parts.output, run=run)
-        judged = benchmark(store=store, filter_key=key, adapter=student.output, split=parts.output, run=run)
-        gated = gate(store=store, filter_key=key, adapter=student.output, benchmark=judged.outputs["Output"], run=run)
+        labelled = place(audit(label_set=label_set, **common), TABLE).outputs["labels"]
+        parts = place(split(labels=labelled, **common), TABLE).outputs["parts"]
+        student = train(split=parts, trainer=trainer, gpus=gpus, **common)
+        adapter = place_torch(student, ready, gpus="train_gpus").outputs["adapter"]
+        judged = benchmark(adapter=adapter, split=parts, **common)
+        figures = place_torch(judged, ready, gpus="benchmark_gpus").outputs["judged"]
+        gated = place(gate(adapter=adapter, benchmark=figures, **common))
         verdict = gated.outputs["verdict"]
         with dsl.If(gated.outputs["decision"] == "promote", name="passed"):
-            promote(store=store, filter_key=key, verdict=verdict, run=run)
+            place_torch(promote(verdict=verdict, **common), ready, gpus="benchmark_gpus")
         with dsl.Elif(gated.outputs["decision"] == "approve", name="passed-awaits-approval"):
-            hold(store=store, filter_key=key, verdict=verdict, run=run)
+            place(hold(verdict=verdict, **common))
         with dsl.Else(name="rejected"):
-            reject(store=store, filter_key=key, verdict=verdict, run=run)
+            place(reject(verdict=verdict, **common))

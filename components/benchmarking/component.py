@@ -6,16 +6,25 @@ from components.images import TORCH
 
 
 @dsl.component(base_image=TORCH, install_kfp_package=False)
-def benchmark(store: str, filter_key: str, adapter: str, split: str, run: str, metrics: dsl.Output[dsl.Metrics]) -> str:
+def benchmark(
+    store: str,
+    filter_key: str,
+    adapter: dsl.Input[dsl.Model],
+    split: dsl.Input[dsl.Dataset],
+    run: str,
+    metrics: dsl.Output[dsl.Metrics],
+    judged: dsl.Output[dsl.Artifact],
+) -> str:
     """Judges an adapter on the frozen test part, beside baselines and the incumbent.
 
     Args:
-        store: URI of the object store, file:// or s3://.
+        store: URI of the object store, file:// or s3://; empty for the cluster's own.
         filter_key: Key of the published filter.
-        adapter: Digest of the adapter bundle.
-        split: Digest of the split.
+        adapter: The adapter bundle.
+        split: The split.
         run: Name of this run.
         metrics: Scalar metrics, so that runs compare in the UI.
+        judged: The benchmark, by digest.
 
     Returns:
         Digest of the benchmark.
@@ -25,7 +34,9 @@ def benchmark(store: str, filter_key: str, adapter: str, split: str, run: str, m
     from components.step import step_context
 
     with step_context("benchmark", store, filter_key, run) as step:
-        record = work(step.store, step.filter, adapter=adapter, split=split, progress=step.progress)
+        given = {"adapter": adapter.metadata["digest"], "split": split.metadata["digest"]}
+        record = work(step.store, step.filter, **given, progress=step.progress)
         for name, value in scalars(step.store, record).items():
             metrics.log_metric(name, value)
+        step.describe(judged, record, record.outputs["benchmark"])
         return str(step.keep(record).outputs["benchmark"])

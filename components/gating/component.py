@@ -8,17 +8,23 @@ from components.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
-def gate(store: str, filter_key: str, adapter: str, benchmark: str, run: str) -> NamedTuple(
-    "Gated", [("verdict", str), ("decision", str)]
-):
+def gate(
+    store: str,
+    filter_key: str,
+    adapter: dsl.Input[dsl.Model],
+    benchmark: dsl.Input[dsl.Artifact],
+    run: str,
+    judged: dsl.Output[dsl.Artifact],
+) -> NamedTuple("Gated", [("verdict", str), ("decision", str)]):
     """Holds a benchmark against the filter's gates.
 
     Args:
-        store: URI of the object store, file:// or s3://.
+        store: URI of the object store, file:// or s3://; empty for the cluster's own.
         filter_key: Key of the published filter.
-        adapter: Digest of the adapter bundle.
-        benchmark: Digest of the benchmark.
+        adapter: The adapter bundle.
+        benchmark: Its benchmark.
         run: Name of this run.
+        judged: The verdict, by digest.
 
     Returns:
         verdict: Digest of the verdict. decision: promote, approve or reject.
@@ -29,7 +35,9 @@ def gate(store: str, filter_key: str, adapter: str, benchmark: str, run: str) ->
     from components.step import step_context
 
     with step_context("gate", store, filter_key, run) as step:
-        record = work(step.store, step.filter, adapter=adapter, benchmark=benchmark, progress=step.progress)
+        found = {"adapter": adapter.metadata["digest"], "benchmark": benchmark.metadata["digest"]}
+        record = work(step.store, step.filter, **found, progress=step.progress)
+        step.describe(judged, record, record.outputs["verdict"])
         outputs = step.keep(record).outputs
         gated = NamedTuple("Gated", [("verdict", str), ("decision", str)])
         return gated(outputs["verdict"], outputs["decision"])

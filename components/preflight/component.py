@@ -8,30 +8,51 @@ from components.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
-def preflight(filter: str, articles: str, labels: str, store: str, profile: str, overrides: list, run: str) -> NamedTuple(
-    "Ready", [("filter_key", str), ("articles", str), ("labels", str)]
+def preflight(
+    filter: str,
+    articles: str,
+    labels: str,
+    store: str,
+    profile: str,
+    overrides: list,
+    max_rejects: str,
+    marks: str,
+    budget: float,
+    trainer: str,
+    gpus: int,
+    run: str,
+) -> NamedTuple(
+    "Ready",
+    [
+        ("filter_key", str),
+        ("articles", str),
+        ("labels", str),
+        ("cpu_request", str),
+        ("cpu_limit", str),
+        ("memory_request", str),
+        ("memory_limit", str),
+        ("train_gpus", str),
+        ("benchmark_gpus", str),
+        ("nodes", dict),
+    ],
 ):
-    """Refuses in seconds what would fail later, and publishes the resolved filter.
-
-    Args:
-        filter: A filter's name, name/vN, path or YAML text.
-        articles: Articles for the oracle to label; empty where labels are given.
-        labels: Labels that exist already; empty where articles are given.
-        store: URI of the object store, file:// or s3://.
-        profile: A named set of overrides, such as laptop; may be empty.
-        overrides: Settings for this run, each "path=value".
-        run: Name of this run.
+    """Refuses in seconds what would fail later, naming the field; publishes the resolved filter. Parameters as the pipeline's.
 
     Returns:
         filter_key: Key of the published filter. articles, labels: What the run starts from, one of them empty.
+        The rest: what this cluster gives to the tasks that load the student.
     """
-    from typing import NamedTuple
+    from collections import namedtuple
 
+    from components.preflight.cluster import cluster
     from components.preflight.preflight import preflight as work
     from components.step import step_context
 
+    settings = {"max_rejects": max_rejects, "marks": marks, "budget": budget, "trainer": trainer, "gpus": gpus}
+    given = {"ref": filter, "articles": articles, "labels": labels, "profile": profile, "overrides": overrides}
     with step_context("preflight", store, "", run) as step:
-        record = work(step.store, ref=filter, articles=articles, labels=labels, profile=profile, overrides=overrides)
+        record = work(step.store, **given, **settings, flags=False)
+        found = cluster(trainer=trainer, gpus=gpus)
         outputs = step.keep(record).outputs
-        ready = NamedTuple("Ready", [("filter_key", str), ("articles", str), ("labels", str)])
-        return ready(outputs["filter_key"], outputs["articles"], outputs["labels"])
+        ready = namedtuple("Ready", ["filter_key", "articles", "labels", *found._fields])
+        return ready(outputs["filter_key"], outputs["articles"], outputs["labels"], *found)

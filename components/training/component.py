@@ -6,14 +6,25 @@ from components.images import TORCH
 
 
 @dsl.component(base_image=TORCH, install_kfp_package=False)
-def train(store: str, filter_key: str, split: str, run: str) -> str:
+def train(
+    store: str,
+    filter_key: str,
+    split: dsl.Input[dsl.Dataset],
+    run: str,
+    trainer: str,
+    gpus: int,
+    adapter: dsl.Output[dsl.Model],
+) -> str:
     """Trains the student on a split and keeps the best adapter on validation.
 
     Args:
-        store: URI of the object store, file:// or s3://.
+        store: URI of the object store, file:// or s3://; empty for the cluster's own.
         filter_key: Key of the published filter.
-        split: Digest of the split.
+        split: The split.
         run: Name of this run.
+        trainer: pod, or trainjob for several nodes.
+        gpus: GPUs of the pod, or of each node.
+        adapter: The adapter bundle, by digest.
 
     Returns:
         Digest of the adapter bundle.
@@ -22,5 +33,6 @@ def train(store: str, filter_key: str, split: str, run: str) -> str:
     from components.training.train import train as work
 
     with step_context("train", store, filter_key, run) as step:
-        record = work(step.store, step.filter, split=split, progress=step.progress)
+        record = work(step.store, step.filter, split=split.metadata["digest"], progress=step.progress)
+        step.describe(adapter, record, record.outputs["adapter"])
         return str(step.keep(record).outputs["adapter"])

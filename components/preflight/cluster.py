@@ -1,0 +1,70 @@
+"""What this cluster gives to training: two JSON settings in the notation of a pod, read by the first step of a run.
+
+DISTILLERY_TORCH_RESOURCES: {"requests": {"cpu": "4", "memory": "16Gi"}, "limits": {"cpu": "8", "memory": "32Gi"}}
+DISTILLERY_TORCH_NODES: {"cloud.google.com/gke-nodepool": "gpu"}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any, Final, NamedTuple
+
+from filters.errors import InputError
+
+RESOURCES: Final = "DISTILLERY_TORCH_RESOURCES"
+NODES: Final = "DISTILLERY_TORCH_NODES"
+DEFAULTS: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+
+
+class Cluster(NamedTuple):
+    """As strings, since Kubeflow puts no number that a step returns into a pod's resources."""
+
+    cpu_request: str
+    cpu_limit: str
+    memory_request: str
+    memory_limit: str
+    train_gpus: str
+    benchmark_gpus: str
+    nodes: dict[str, str]
+
+
+def cluster(*, trainer: str, gpus: int) -> Cluster:
+    """Resources and nodes of the tasks that load the student. InputError, naming the setting, where it can't be read.
+
+    A TrainJob's pods have GPUs of their own: the task that waits for it asks for none, and the benchmark for one at most.
+    """
+    given = _mapping(RESOURCES)
+    found = {kind: {**DEFAULTS[kind], **given.get(kind, {})} for kind in DEFAULTS}
+    for kind, amounts in found.items():
+        for name, amount in amounts.items():
+            if name not in DEFAULTS[kind] or not isinstance(amount, str) or not _QUANTITY.fullmatch(amount):
+                raise InputError(f"{kind}.{name} is {amount!r}", where=RESOURCES, mend='write "cpu": "4", "memory": "16Gi"')
+    if unknown := given.keys() - DEFAULTS:
+        raise InputError(f"has {', '.join(sorted(unknown))}", where=RESOURCES, mend="write requests and limits")
+    nodes = _mapping(NODES)
+    if not all(isinstance(value, str) for value in nodes.values()):
+        raise InputError("a label's value is not a string", where=NODES, mend='write {"pool": "gpu"}')
+    requests, limits = found["requests"], found["limits"]
+    return Cluster(
+        requests["cpu"],
+        limits["cpu"],
+        requests["memory"],
+        limits["memory"],
+        str(gpus if trainer == "pod" else 0),
+        str(min(gpus, 1)),
+        nodes,
+    )
+
+
+def _mapping(setting: str) -> dict[str, Any]:
+    text = os.environ.get(setting, "").strip()
+    try:
+        found = json.loads(text or "{}")
+    except ValueError as error:
+        raise InputError(f"is not JSON: {error}", where=setting) from None
+    if not isinstance(found, dict) or (setting == RESOURCES and not all(isinstance(v, dict) for v in found.values())):
+        raise InputError("is not a JSON object", where=setting)
+    return found
