@@ -1,0 +1,191 @@
+"""Every object of every overlay is one that Kubernetes knows, and every pod in it is bounded and never root. No cluster needed."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.manifests.checks import (
+    MANIFESTS,
+    OVERLAYS,
+    SETTINGS,
+    Object,
+    copy_of_manifests,
+    crd_as_rendered,
+    kustomizer,
+    name,
+    pods,
+    render,
+    wrong,
+)
+
+needs_kustomize = pytest.mark.skipif(not kustomizer(), reason="neither kubectl nor kustomize on this machine")
+FIELDS = {"apiVersion", "kind", "metadata", "namespace", "resources", "components", "generatorOptions", "configMapGenerator",
+          "secretGenerator", "labels", "patches", "replacements"}  # fmt: skip
+PIPELINE = {"kind": "ServiceAccount", "name": "distillery-pipeline", "namespace": "kubeflow"}
+
+
+@pytest.fixture(scope="module")
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_of_manifests(tmp_path_factory.mktemp("manifests"))
+
+
+@pytest.fixture(scope="module")
+def overlays(manifests: Path) -> dict[str, list[Object]]:
+    return {overlay: render(manifests / "overlays" / overlay) for overlay in OVERLAYS}
+
+
+def documents() -> dict[str, list[Object]]:
+    found = {}
+    for path in sorted(MANIFESTS.rglob("*.yaml")):
+        found[path.relative_to(MANIFESTS).as_posix()] = [one for one in yaml.safe_load_all(path.read_text("utf-8")) if one]
+    return found
+
+
+@pytest.mark.parametrize(("path", "objects"), documents().items(), ids=lambda value: value if isinstance(value, str) else "")
+def test_files(path: str, objects: list[Object]) -> None:
+    if path.endswith("kustomization.yaml"):
+        (kustomization,) = objects
+        assert kustomization.keys() <= FIELDS
+        for entry in kustomization.get("resources", []) + kustomization.get("components", []):
+            assert (MANIFESTS / path).parent.joinpath(entry).exists(), entry
+    else:
+        assert wrong(objects) == []
+
+
+@needs_kustomize
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_overlays(overlays: dict[str, list[Object]], overlay: str) -> None:
+    objects = overlays[overlay]
+    assert wrong(objects) == []
+    assert crd_as_rendered() in objects
+    assert {one["metadata"]["labels"]["app.kubernetes.io/part-of"] for one in objects} == {"llm-distillery"}
+    assert [name(one) for one in objects if one["kind"] == "Namespace"] == ["distillery"]  # so `delete -k` never deletes KFP's
+    settings = {one["metadata"]["namespace"]: one["data"] for one in objects if one["kind"] == "ConfigMap"}
+    assert settings["distillery"] == settings["kubeflow"]
+    assert settings["distillery"].keys() >= set(SETTINGS)
+    assert settings["distillery"]["DISTILLERY_QUEUE"] == ("distillery" if overlay == "kueue" else "")
+
+
+@needs_kustomize
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_rights_are_minimal(overlays: dict[str, list[Object]], overlay: str) -> None:
+    """Only KFP's account may do anything, in a Role that names each resource and verb; ours have no token."""
+    objects = overlays[overlay]
+    assert not [name(one) for one in objects if one["kind"].startswith("ClusterRole")]
+    for role in (one for one in objects if one["kind"] == "Role"):
+        for rule in role["rules"]:
+            assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
+            assert "secrets" not in rule["resources"] or rule["resourceNames"]
+    for binding in (one for one in objects if one["kind"] == "RoleBinding"):
+        runner = {**PIPELINE, "name": "pipeline-runner"} if overlay in ("testbed", "kueue") else PIPELINE
+        assert all(subject in (PIPELINE, runner) for subject in binding["subjects"])
+    accounts = {name(one): one for one in objects if one["kind"] == "ServiceAccount"}
+    assert accounts.keys() == {"distillery-pipeline", "distillery-scoring", "distillery-training"}
+    assert [accounts[one]["automountServiceAccountToken"] for one in ("distillery-scoring", "distillery-training")] == [
+        False,
+        False,
+    ]
+
+
+@needs_kustomize
+def test_keys_lie_in_the_testbed_alone(overlays: dict[str, list[Object]]) -> None:
+    secrets = {overlay: [one for one in objects if one["kind"] == "Secret"] for overlay, objects in overlays.items()}
+    assert {overlay for overlay, found in secrets.items() if found} == {"testbed", "kueue"}
+    (account,) = [one for one in overlays["vertex"] if one["kind"] == "ServiceAccount" and name(one) == "distillery-pipeline"]
+    assert account["metadata"]["annotations"].keys() == {"iam.gke.io/gcp-service-account"}
+
+
+@needs_kustomize
+def test_network_is_closed_first(overlays: dict[str, list[Object]]) -> None:
+    for objects in overlays.values():
+        policies = {name(one): one["spec"] for one in objects if one["kind"] == "NetworkPolicy"}
+        assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+        assert all(rule.get("ports") or rule["to"] for spec in policies.values() for rule in spec.get("egress", []))
+
+
+# Each change to the training runtime, and the word that its fault must hold.
+def unknown_field(pod: Object) -> None:
+    pod["hostnames"] = "x"
+
+
+def no_limits(pod: Object) -> None:
+    del pod["containers"][0]["resources"]["limits"]
+
+
+def half_requests(pod: Object) -> None:
+    del pod["containers"][0]["resources"]["requests"]["cpu"]
+
+
+def may_be_root(pod: Object) -> None:
+    del pod["securityContext"]["runAsNonRoot"]
+
+
+def root(pod: Object) -> None:
+    pod["containers"][0]["securityContext"]["runAsUser"] = 0
+
+
+def writable(pod: Object) -> None:
+    del pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
+
+
+def capable(pod: Object) -> None:
+    pod["containers"][0]["securityContext"]["capabilities"]["add"] = ["NET_ADMIN"]
+
+
+def unbounded_init(pod: Object) -> None:
+    pod["initContainers"] = [{"name": "first", "image": "x"}]
+
+
+def wrong_type(pod: Object) -> None:
+    pod["containers"][0]["env"] = {"A": "b"}
+
+
+CHANGES = [
+    (unknown_field, "'hostnames' was unexpected"),
+    (no_limits, "no limits"),
+    (half_requests, "no requests"),
+    (may_be_root, "may be root"),
+    (root, "may be root"),
+    (writable, "readOnlyRootFilesystem"),
+    (capable, "capabilities"),
+    (unbounded_init, "first: no limits"),
+    (wrong_type, "is not of type 'array'"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGES, ids=[change.__name__ for change, _ in CHANGES])
+def test_checks_fire(change: Callable[[Object], None], said: str) -> None:
+    (runtime,) = copy.deepcopy(documents()["components/trainer/runtime.yaml"])
+    (pod,) = pods(runtime)
+    change(pod)
+    assert any(said in fault for fault in wrong([runtime])), wrong([runtime])
+
+
+def test_unknown_kind_is_a_fault() -> None:
+    assert "no schema" in wrong([{"apiVersion": "v1", "kind": "Sercet", "metadata": {"name": "x"}}])[0]
+
+
+@needs_kustomize
+def test_readme_kustomizations_render(manifests: Path) -> None:
+    """Every kustomization that the README tells a platform engineer to write."""
+    told = re.findall(r"```yaml\n(# kustomization\.yaml.*?)```", (MANIFESTS / "README.md").read_text("utf-8"), re.S)
+    assert len(told) >= 2
+    for count, text in enumerate(told):
+        own = manifests.parent / f"own{count}"
+        own.mkdir()
+        (own / "kustomization.yaml").write_text(text.replace("distillery/manifests/", "../manifests/"), "utf-8")
+        (own / "settings.env").write_text("DISTILLERY_STORE=s3://mine/main\n", "utf-8")
+        objects = render(own)
+        assert wrong(objects) == []
+        settings = [one["data"] for one in objects if one["kind"] == "ConfigMap"]
+        assert [one["DISTILLERY_STORE"] for one in settings] == ["s3://mine/main"] * 2
+        if "team-a" in text:  # a profile's namespace
+            assert not [name(one) for one in objects if one["metadata"].get("namespace") == "kubeflow"]
+            subjects = [subject for one in objects if one["kind"] == "RoleBinding" for subject in one["subjects"]]
+            assert {subject["namespace"] for subject in subjects} == {"team-a"}
