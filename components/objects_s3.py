@@ -1,30 +1,33 @@
 """Objects in an S3 bucket, or in a stand-in that speaks S3 (AWS_ENDPOINT_URL), with conditional writes.
 
 Some stand-ins take If-None-Match and ignore it, so that two promotions both "win". The first conditional put of a
-process tests the server with three requests to one small key, and refuses there if it ignores the condition.
+process tests the server with three requests to one small key, and refuses there if it ignores the condition. Every request
+outlasts an outage of three minutes; before the server has answered once, and outside a pod, of ten seconds: there an address
+is more often wrong than a server away.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, NoCredentialsError
 from urllib3.exceptions import HTTPError
 
+from components.outage import PATIENCE, is_outage, outlast
 from components.store import Conflict, NotFound, StoreError
 
-ATTEMPTS = 6
+FIRST_CONTACT = 10.0
+WINDOW = 8 * 2**20
 PROBE_KEY = "probe/conditional-write"
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
-_UNKNOWN = (HTTPClientError, HTTPError, ConnectionError, TimeoutError)
 T = TypeVar("T")
 
 
@@ -33,7 +36,7 @@ def make_client() -> Any:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     # Checksums only where S3 requires them: stand-ins refuse the trailing ones, and every reader here verifies sha256.
     config = Config(
-        retries={"max_attempts": 5, "mode": "standard"},
+        retries={"max_attempts": 3, "mode": "standard"},
         connect_timeout=5,
         read_timeout=60,
         request_checksum_calculation="when_required",
@@ -51,6 +54,7 @@ class S3Objects:
         self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
         self._lock, self._conditional = threading.Lock(), False
+        self._patience = PATIENCE if os.environ.get("KUBERNETES_SERVICE_HOST") else min(FIRST_CONTACT, PATIENCE)
         try:
             self._client = client or make_client()
         except (BotoCoreError, ValueError) as error:
@@ -66,37 +70,60 @@ class S3Objects:
 
     @contextlib.contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
-        response = self._call(lambda: self._client.get_object(**self._at(key)), key)
-        with contextlib.closing(response["Body"]) as body:
-            try:
-                yield cast("BinaryIO", body)
-            except (BotoCoreError, HTTPError) as error:
-                raise self._explained(error, key) from error
+        with io.BufferedReader(self.file(key), 2**20) as stream:
+            yield cast("BinaryIO", stream)
+
+    def file(self, key: str, *, etag: str | None = None, window: int = WINDOW) -> S3File:
+        """The object as a seekable file, its bytes fetched `window` at a time.
+
+        NotFound if absent; StoreError where its version is not `etag`, now or later while it is read.
+        """
+        size, found = self.stat(key)
+        if etag not in (None, found):
+            raise self._changed(key)
+        return S3File(lambda start, end: self._range(key, start, end, found), size, window)
+
+    def stat(self, key: str) -> tuple[int, str]:
+        """Size in bytes and etag of the current version. NotFound if absent."""
+        head = self._call(lambda: self._client.head_object(**self._at(key)), key)
+        return int(head["ContentLength"]), str(head["ETag"])
+
+    def _range(self, key: str, start: int, end: int, etag: str) -> bytes:
+        def get() -> bytes:
+            response = self._client.get_object(**self._at(key), Range=f"bytes={start}-{end - 1}")
+            with contextlib.closing(response["Body"]) as body:
+                if response["ETag"] != etag:
+                    raise self._changed(key)
+                data: bytes = body.read()
+            if len(data) != end - start:
+                raise IncompleteReadError(actual_bytes=len(data), expected_bytes=end - start)
+            return data
+
+        return self._call(get, key)
+
+    def _changed(self, key: str) -> StoreError:
+        return StoreError("was changed while it was read", where=f"{self.uri}/{key}", mend="run again on what is there now")
 
     def download(self, key: str, path: Path) -> None:
         """The object to a file, in parts that are fetched again where one breaks off."""
         self._call(lambda: self._client.download_file(self._bucket, self._prefix + key, str(path)), key)
 
     def versioned(self, key: str, max_bytes: int | None) -> tuple[bytes, str]:
-        for attempt in range(ATTEMPTS):  # botocore retries a request, but not a reply that breaks off midway
-            response = self._call(lambda: self._client.get_object(**self._at(key)), key)
+        def get() -> tuple[bytes, str]:
+            response = self._client.get_object(**self._at(key))
             with contextlib.closing(response["Body"]) as body:
                 if max_bytes is not None and response["ContentLength"] > max_bytes:
                     raise StoreError(f"is larger than the {max_bytes:,} bytes expected", where=f"{self.uri}/{key}")
-                try:
-                    return body.read(), response["ETag"]
-                except (BotoCoreError, HTTPError) as error:
-                    if attempt == ATTEMPTS - 1:
-                        raise self._explained(error, key) from error
-                    _wait(attempt)
-        raise AssertionError("unreachable")
+                return body.read(), response["ETag"]
+
+        return self._call(get, key)  # as a whole: botocore retries a request, but not a reply that breaks off midway
 
     def exists(self, key: str) -> bool:
         return self.etag(key) is not None
 
     def etag(self, key: str) -> str | None:
         try:
-            return str(self._call(lambda: self._client.head_object(**self._at(key)), key)["ETag"])
+            return self.stat(key)[1]
         except NotFound:
             return None
 
@@ -109,41 +136,45 @@ class S3Objects:
     def put_if(self, key: str, data: bytes, etag: str | None) -> None:
         self._require_conditions()
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        for attempt in range(ATTEMPTS):
+
+        def attempt() -> None:
             try:
                 self._put(key, data, **condition)
                 return
-            except ClientError as error:
-                status = _status(error)
-                if status not in (404, 409, 412) and status < 500:
-                    raise self._explained(error, key) from error
-                lost = status in (404, 412)
-            except _UNKNOWN:
-                lost = False
+            except Exception as error:
+                status = _status(error) if isinstance(error, ClientError) else 0
+                if status not in (404, 412) and not is_outage(error):
+                    raise
+                cause = error
             # The reply may have been lost after our bytes were stored, or be about the SDK's second try: read back.
-            try:
+            with contextlib.suppress(NotFound):
                 if self.versioned(key, None)[0] == data:
                     return
-            except NotFound:
-                pass
-            if lost:
+            if status in (404, 412):
                 raise Conflict(f"{key} was changed by another process")
-            _wait(attempt)
-        raise StoreError(
-            "doesn't answer; whether the write took place is unknown",
-            where=f"{self.uri}/{key}",
-            mend="run again: a finished write is recognised",
-        )
+            raise _Unknown from cause
+
+        try:
+            self._call(attempt, key)
+        except _Unknown as error:
+            raise StoreError(
+                "doesn't answer; whether the write took place is unknown",
+                where=f"{self.uri}/{key}",
+                mend="run again: a finished write is recognised",
+            ) from error
 
     def keys(self, prefix: str) -> Iterator[str]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix + (f"{prefix}/" if prefix else "")
-        )
-        for page in pages:
+        more: dict[str, str] = {}
+        within = self._prefix + (f"{prefix}/" if prefix else "")
+        while True:
+            page = self._call(lambda: self._client.list_objects_v2(Bucket=self._bucket, Prefix=within, **more))  # noqa: B023
             for entry in page.get("Contents", []):
                 key = entry["Key"][len(self._prefix) :]
                 if not key.startswith("probe/"):
                     yield key
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _require_conditions(self) -> None:
         """StoreError unless the server refuses a put whose condition doesn't hold."""
@@ -167,14 +198,18 @@ class S3Objects:
 
     def _call(self, request: Callable[[], T], key: str = "") -> T:
         try:
-            return request()
+            result = outlast(self.uri, request, seconds=self._patience)
+            self._patience = PATIENCE
+            return result
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in _ABSENT and key:
                 raise NotFound(key) from error
             if _status(error) == 412:
                 raise _Refused from error
             raise self._explained(error, key) from error
-        except (BotoCoreError, boto3.exceptions.Boto3Error, HTTPError) as error:
+        except _Unknown:
+            raise
+        except (BotoCoreError, boto3.exceptions.Boto3Error, HTTPError, ConnectionError, TimeoutError) as error:
             raise self._explained(error, key) from error
 
     def _explained(self, error: Exception, key: str = "") -> StoreError:
@@ -192,13 +227,49 @@ class S3Objects:
         return StoreError(f"can't be reached ({type(error).__name__})", where=where, mend="check AWS_ENDPOINT_URL")
 
 
+class S3File(io.RawIOBase):
+    """A seekable file of ranged reads, all of one version; a read that breaks off is done again.
+
+    fetch: (start, end) → bytes. It holds one window, so memory is flat, and 3 GB at 8 MB a window are some 400 requests.
+    """
+
+    def __init__(self, fetch: Callable[[int, int], bytes], size: int, window: int) -> None:
+        self._fetch, self.size, self._window = fetch, size, window
+        self._at = self._from = 0
+        self._block = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + (0, self._at, self.size)[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        if self._at >= self.size:
+            return 0
+        if not self._from <= self._at < self._from + len(self._block):
+            self._block = self._fetch(self._at, min(self.size, self._at + max(self._window, len(buffer))))
+            self._from = self._at
+        piece = self._block[self._at - self._from : self._at - self._from + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+
 class _Refused(Exception):
     """412: the condition of a put didn't hold."""
 
 
+class _Unknown(ConnectionError):
+    """Whether a conditional put took place can't be told yet."""
+
+
 def _status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _wait(attempt: int) -> None:
-    time.sleep(min(2.0, 0.05 * 2**attempt))

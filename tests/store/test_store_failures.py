@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
+from components import objects_s3
 from components.objects_s3 import S3Objects, make_client
 from components.store import Conflict, Store, StoreError, open_store
 
@@ -192,6 +193,7 @@ def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         def put_object(self, **_: Any) -> None:
             raise EndpointConnectionError(endpoint_url="http://user:secret@127.0.0.1:1")
 
+    monkeypatch.setattr(objects_s3, "FIRST_CONTACT", 0.3)
     with pytest.raises(StoreError, match="can't be reached") as caught:
         S3Objects("bucket", "x", write=True, client=Gone())
     assert "secret" not in str(caught.value)

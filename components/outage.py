@@ -1,0 +1,64 @@
+"""Outlasting an outage of what is far away: the object store, the cluster's API.
+
+Only what time can mend is tried again (no connection, a reply that breaks off, 429, 5xx, "slow down"): for three minutes at
+most, with pauses that grow to 10 s and differ by chance, so that a thousand workers don't come back in one second. A refusal
+is raised at once: bad input gains nothing from patience.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+PATIENCE = 180.0
+PAUSES = (0.1, 10.0)
+TELL_AFTER = 5.0
+_BUSY = {"ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
+T = TypeVar("T")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the same request may succeed later."""
+    from botocore import exceptions as boto
+    from urllib3.exceptions import HTTPError
+
+    response = getattr(error, "response", None)  # botocore's ClientError
+    if isinstance(error, boto.ClientError) and isinstance(response, dict):
+        status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return status == 429 or status >= 500 or response.get("Error", {}).get("Code") in _BUSY
+    status = getattr(error, "status", None)  # kubernetes' ApiException
+    if isinstance(status, int):
+        return status in (0, 429) or status >= 500
+    if isinstance(error, (boto.SSLError, boto.ProxyConnectionError)):  # a wrong setting, not an outage
+        return False
+    if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError)):
+        return True
+    if isinstance(error, (ConnectionError, TimeoutError)):
+        return True
+    cause = error.__cause__ or error.__context__  # boto3 wraps what an upload in parts met
+    return type(error).__module__.startswith("boto3.") and cause is not None and is_outage(cause)
+
+
+def outlast(what: str, request: Callable[[], T], *, seconds: float = PATIENCE) -> T:
+    """`request()`, tried again through an outage of `what` that lasts no longer than `seconds`; then its own error."""
+    began, pause, told = 0.0, PAUSES[0], False
+    while True:
+        try:
+            result = request()
+        except Exception as error:
+            now = time.monotonic()
+            began = began or now
+            if not is_outage(error) or now - began + pause > seconds:
+                raise
+            if now - began > TELL_AFTER and not told:
+                told = True
+                print(f"{what} can't be reached ({type(error).__name__}), trying again", file=sys.stderr, flush=True)
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, PAUSES[1])
+        else:
+            if told:
+                print(f"{what} answers again after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            return result
