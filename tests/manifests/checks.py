@@ -22,14 +22,14 @@ ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "manifests"
 OVERLAYS = ("testbed", "s3", "vertex", "kueue")
 RESTRICTED = "distillery"  # the namespace whose pods are ours to specify
-SETTINGS = (
+SETTINGS = {
     "DISTILLERY_STORE",
     "AWS_REGION",
     "DISTILLERY_NAMESPACE",
     "DISTILLERY_QUEUE",
     "DISTILLERY_IMAGE_LIGHT",
     "DISTILLERY_IMAGE_TORCH",
-)
+}
 
 
 @cache
@@ -69,7 +69,7 @@ def pods(node: Any) -> Iterator[Object]:
 
 
 def pod_faults(pod: Object, restricted: bool) -> list[str]:
-    """Containers without a bound, or that may be root; where restricted, what that level and a read-only root ask for besides."""
+    """Containers without a bound, or that may be root; restricted: what that level and a read-only root ask for besides."""
     shared, found = pod.get("securityContext", {}), []
     for container in pod.get("initContainers", []) + pod["containers"]:
         own = {**shared, **container.get("securityContext", {})}

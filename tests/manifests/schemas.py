@@ -1,8 +1,8 @@
-"""JSON schemas of the Kubernetes kinds that manifests/ uses, trimmed from a cluster's own OpenAPI: `python -m tests.manifests.schemas`.
+"""JSON schemas of the Kubernetes kinds that manifests/ uses, trimmed from a cluster: `python -m tests.manifests.schemas`.
 
-A package with every kind of every release is 72 MB in 17,000 files; what we use, with a PodSpec told once and no descriptions, is
-well under 0.1 MB, and covers custom resources (Kueue, Trainer, Kubeflow Pipelines) the same way. Strict: a field that the schema does not know
-is an error. Run it against a cluster that has those kinds, when a kind is added or a release moves.
+A package with every kind of every release is 72 MB in 17,000 files; what we use, without descriptions and with a PodSpec told
+once, is 0.1 MB, and covers custom resources (Kueue, Trainer, Kubeflow Pipelines) the same way. Strict: a field that the schema
+does not know is an error. Run it against a cluster that has those kinds, when a kind is added or a release moves.
 """
 
 from __future__ import annotations

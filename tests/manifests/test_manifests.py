@@ -1,4 +1,4 @@
-"""Every object of every overlay is one that Kubernetes knows, and every pod in it is bounded and never root. No cluster needed."""
+"""Every object of every overlay is one that Kubernetes knows; every pod in it is bounded and never root. Needs no cluster."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_overlays(overlays: dict[str, list[Object]], overlay: str) -> None:
     assert [name(one) for one in objects if one["kind"] == "Namespace"] == ["distillery"]  # so `delete -k` never deletes KFP's
     settings = {one["metadata"]["namespace"]: one["data"] for one in objects if one["kind"] == "ConfigMap"}
     assert settings["distillery"] == settings["kubeflow"]
-    assert settings["distillery"].keys() >= set(SETTINGS)
+    assert settings["distillery"].keys() >= SETTINGS
     assert settings["distillery"]["DISTILLERY_QUEUE"] == ("distillery" if overlay == "kueue" else "")
 
 
