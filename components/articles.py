@@ -34,6 +34,7 @@ __all__ = [
     "Reject",
     "Rejects",
     "article_digest",
+    "as_article",
     "clean",
     "frame_labels",
     "label_frame",
@@ -51,7 +52,7 @@ MAX_FRAME = 4 * 2**30
 TEXT_COLUMNS = ("article", "id", "title", "content", "source", "language", "url", "published", "content_type")
 DRAWN_BY = "drawn_by"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_COLUMNS = frozenset(
+COLUMNS = frozenset(
     {
         "id",
         "title",
@@ -118,13 +119,13 @@ def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
     from components.tables import read_rows
 
     path, seen, good = Path(path), dict[int, int](), 0
-    for line, row, fault in read_rows(path, _COLUMNS, ("reference.",)):
+    for line, row, fault in read_rows(path, COLUMNS, ("reference.",)):
         rejects.rows += 1
         if row is None:
             rejects.add(path, line, fault)
             continue
         try:
-            article = _article(row)
+            article = as_article(row)
         except ValueError as error:
             rejects.add(path, line, str(error))
             continue
@@ -151,7 +152,7 @@ def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects
 
     allowed = parse_max_rejects(max_rejects)
     path, seen, dims = Path(path), dict[str, tuple[int, Digest, Label]](), list(dimensions)
-    for line, row, fault in read_rows(path, _COLUMNS, ("score.", "reference.")):
+    for line, row, fault in read_rows(path, COLUMNS, ("score.", "reference.")):
         rejects.rows += 1
         if row is None:
             rejects.add(path, line, fault)
@@ -206,7 +207,8 @@ def _stopped(path: Path, rejects: Rejects, what: str, mend: str = "") -> InputEr
     return InputError(f"{what}: {first}" if first else what, where=str(path), mend=mend)
 
 
-def _article(row: dict[str, Any]) -> Article:
+def as_article(row: dict[str, Any]) -> Article:
+    """A row of a table as an article; ValueError says what is wrong with it."""
     title, content = _text(row, "title"), _text(row, "content")
     if not content.strip():
         raise ValueError("has no content" if row.get("content") is None else "its content is empty")
@@ -268,7 +270,7 @@ def _reference(row: dict[str, Any]) -> dict[str, float] | None:
 
 
 def _label(row: dict[str, Any], dimensions: list[str]) -> Label:
-    article, found = _article(row), _flat(row, "scores", "score.")
+    article, found = as_article(row), _flat(row, "scores", "score.")
     if found is None:
         raise ValueError("has no scores")
     _match(found, dimensions)

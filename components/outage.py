@@ -29,9 +29,9 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, boto.ClientError) and isinstance(response, dict):
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         return status == 429 or status >= 500 or response.get("Error", {}).get("Code") in _BUSY
-    status = getattr(error, "status", None)  # kubernetes' ApiException
-    if isinstance(status, int):
-        return status in (0, 429) or status >= 500
+    code = getattr(error, "status", None)  # kubernetes' ApiException
+    if isinstance(code, int):
+        return code in (0, 429) or code >= 500
     if isinstance(error, (boto.SSLError, boto.ProxyConnectionError)):  # a wrong setting, not an outage
         return False
     if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError)):

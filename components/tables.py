@@ -12,7 +12,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from filters.errors import InputError
 
@@ -23,6 +23,9 @@ MAX_LINE = 8 * 2**20  # a longer line is a bad row: 1,000,000 characters fit eve
 HUGE_LINE = 64 * 2**20  # and one longer than this is no table of articles at all
 FREE_BYTES = 256 * 2**20
 MAX_RATIO = 100
+
+
+Kind: TypeAlias = Literal["jsonl", "gzip", "parquet"]
 
 
 class Row(NamedTuple):
@@ -50,17 +53,27 @@ def read_rows(path: Path, columns: frozenset[str], prefixes: tuple[str, ...] = (
         raise InputError(f"can't be read: {error.strerror}", where=str(path)) from error
     if not size:
         raise InputError("is empty", where=str(path), mend="give a file with one article a line")
-    if head == b"PAR1":
+    kind = file_kind(head, str(path))
+    if kind == "parquet":
         yield from _parquet_rows(path, size, columns, prefixes)
-    elif head[:2] == b"\x1f\x8b":
+    elif kind == "gzip":
         yield from _gzip_rows(path, size)
-    elif head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError("is UTF-16", where=str(path), mend="save it as UTF-8")
-    elif head in (b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"\xfd7zX") or head[:3] == b"BZh":
-        raise InputError("is an archive or a compression other than gzip", where=str(path), mend="unpack it first")
     else:
         with path.open("rb") as stream:
             yield from _json_rows(path, stream, size)
+
+
+def file_kind(head: bytes, where: str) -> Kind:
+    """What a file is, by its first four bytes; InputError for what is none of the three."""
+    if head == b"PAR1":
+        return "parquet"
+    if head[:2] == b"\x1f\x8b":
+        return "gzip"
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError("is UTF-16", where=where, mend="save it as UTF-8")
+    if head in (b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"\xfd7zX") or head[:3] == b"BZh":
+        raise InputError("is an archive or a compression other than gzip", where=where, mend="unpack it first")
+    return "jsonl"
 
 
 def _gzip_rows(path: Path, size: int) -> Iterator[Row]:
@@ -92,15 +105,15 @@ def _json_rows(path: Path, stream: IO[bytes], size: int) -> Iterator[Row]:
                 f"is longer than {HUGE_LINE // 2**20} MB", where=f"{path}:{number}", mend="give JSON Lines: one article a line"
             )
         total += length
-        _refuse_bomb(path, total, number, size)
+        refuse_bomb(path, total, number, size)
         if number == 1:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if length > MAX_LINE:
             found += 1
-            yield _too_long(number, length, "line")
+            yield too_long(number, length, "line")
         elif text := line.strip():
             found += 1
-            row = _json_row(number, text)
+            row = json_row(number, text)
             if found == 1 and text[:1] == b"[" and not row.value:
                 raise InputError("is a JSON list, not JSON Lines", where=str(path), mend=f"convert it: jq -c '.[]' {path.name}")
             yield row
@@ -108,11 +121,13 @@ def _json_rows(path: Path, stream: IO[bytes], size: int) -> Iterator[Row]:
         raise InputError("has no rows", where=str(path), mend="give a file with one article a line")
 
 
-def _too_long(number: int, length: int, what: str) -> Row:
+def too_long(number: int, length: int, what: str) -> Row:
+    """The fault of a line or row of `length` bytes."""
     return Row(number, None, f"the {what} is {length / 2**20:.0f} MB long, more than {MAX_LINE // 2**20}")
 
 
-def _json_row(number: int, line: bytes) -> Row:
+def json_row(number: int, line: bytes) -> Row:
+    """One line of JSON as a row; it has a fault where it isn't an object."""
     try:
         value = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -126,11 +141,12 @@ def _json_row(number: int, line: bytes) -> Row:
     return Row(number, value)
 
 
-def _refuse_bomb(path: Path, decoded: int, rows: int, size: int) -> None:
+def refuse_bomb(where: Path | str, decoded: int, rows: int, size: int) -> None:
+    """InputError where a file of `size` bytes has unpacked to more than honest data do."""
     if (decoded > FREE_BYTES and decoded > MAX_RATIO * size) or rows > size + 1_000:
         raise InputError(
             f"unpacks to more than {MAX_RATIO} times its size, as only a bomb does",
-            where=str(path),
+            where=str(where),
             mend="look at what made this file",
         )
 
@@ -142,10 +158,10 @@ def _parquet_rows(path: Path, size: int, columns: frozenset[str], prefixes: tupl
         # Page by page and row by row (10 µs each): neither a large row group nor a long text that a dictionary tells a
         # million times is ever unpacked as a whole. Reading as dictionaries instead keeps every text of a row group.
         with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
-            names = _wanted(path, file, size, columns, prefixes)
+            names = wanted_columns(path, file, size, columns, prefixes)
             for number, batch in enumerate(file.iter_batches(1, columns=names, use_threads=False), 1):
                 if batch.nbytes > MAX_LINE:
-                    yield _too_long(number, batch.nbytes, "row")
+                    yield too_long(number, batch.nbytes, "row")
                     continue
                 try:
                     yield Row(number, batch.to_pylist()[0])
@@ -158,10 +174,13 @@ def _parquet_rows(path: Path, size: int, columns: frozenset[str], prefixes: tupl
         raise InputError(f"is a damaged Parquet file: {reason}", where=str(path), mend="write it again") from error
 
 
-def _wanted(path: Path, file: pq.ParquetFile, size: int, columns: frozenset[str], prefixes: tuple[str, ...]) -> list[str]:
+def wanted_columns(
+    path: Path | str, file: pq.ParquetFile, size: int, columns: frozenset[str], prefixes: tuple[str, ...]
+) -> list[str]:
+    """The columns of a table of articles that are read. InputError for a bomb, no rows, no text column `content`."""
     metadata = file.metadata
     decoded = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
-    _refuse_bomb(path, decoded, metadata.num_rows, size)
+    refuse_bomb(path, decoded, metadata.num_rows, size)
     if not metadata.num_rows:
         raise InputError("has no rows", where=str(path), mend="give a file with one article a row")
     schema = file.schema_arrow
