@@ -1,0 +1,159 @@
+"""The few things a run needs of Kubeflow Pipelines: start it under a name of its own, find it, look at it, end it.
+
+Each call outlasts an outage of three minutes (the first, 20 s: there an address may be wrong), and `get` any outage where a
+run is followed. The generated client would wait for ever for one reply, so every request has 30 s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from components.outage import PATIENCE, is_outage, outlast
+from filters.errors import InputError, Stopped
+
+FIRST_CONTACT = 20.0
+REQUEST_TIMEOUT = (5, 30)  # to connect, to reply
+ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A version of a pipeline that Kubeflow has."""
+
+    pipeline: str
+    version: str
+    name: str
+
+
+class Kubeflow:
+    """endpoint: URL of the API. namespace: on an installation for several users, theirs; empty elsewhere."""
+
+    def __init__(self, endpoint: str, namespace: str = "") -> None:
+        if not endpoint:
+            raise InputError("which Kubeflow?", mend="give --endpoint URL or set KFP_ENDPOINT")
+        self.endpoint, self.namespace = endpoint, namespace or None
+        self.client = self._call(lambda: connect(endpoint, namespace), seconds=FIRST_CONTACT)
+
+    def _call(self, request: Callable[[], T], *, seconds: float = PATIENCE) -> T:
+        try:
+            return outlast("Kubeflow", request, seconds=seconds)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            # Only the kind of error: messages of HTTP clients carry addresses that may carry keys.
+            what = f"Kubeflow at {self.endpoint} can't be reached ({type(error).__name__})"
+            raise Stopped(what, mend="check --endpoint; the same command goes on") from error
+
+    def published(self, pipeline: str, *, light: str = "", torch: str = "") -> Published:
+        """The version compiled here for these images, published where it is not there yet; without images, the newest one.
+
+        Raises InputError where no images are given and nothing is published.
+        """
+
+        def once() -> Published:
+            name = ""
+            if light or torch:
+                from pipelines.versions import compile_pipeline, publish
+
+                version = compile_pipeline(pipeline, light=light, torch=torch)
+                publish(version, self.client)
+                name = version.name
+            found = self.client.get_pipeline_id(pipeline)
+            pages = self.client.list_pipeline_versions(found, page_size=100, sort_by="created_at desc") if found else None
+            versions = [each for each in (pages and pages.pipeline_versions) or [] if name in ("", each.display_name)]
+            if not versions:
+                mend = "publish it: `distillery pipelines publish --light-image … --torch-image …`"
+                raise InputError(f"no version of pipeline {pipeline} is published", where=self.endpoint, mend=mend)
+            newest = max(versions, key=lambda each: each.created_at)
+            return Published(str(found), str(newest.pipeline_version_id), str(newest.display_name))
+
+        return self._call(once)
+
+    def start(
+        self, version: Published, name: str, arguments: Mapping[str, Any], *, experiment: str, service_account: str = ""
+    ) -> str:
+        """Starts a run under a name that is this run's alone; returns the run's id."""
+
+        def once() -> str:
+            if found := self._find(name):  # an earlier try whose reply was lost
+                return found
+            with contextlib.redirect_stdout(io.StringIO()):
+                home = self.client.create_experiment(experiment, namespace=self.namespace)
+                run = self.client.run_pipeline(
+                    home.experiment_id,
+                    name,
+                    pipeline_id=version.pipeline,
+                    version_id=version.version,
+                    params=dict(arguments),
+                    service_account=service_account or None,
+                )
+            return str(run.run_id)
+
+        return self._call(once)
+
+    def find(self, name: str) -> str | None:
+        return self._call(lambda: self._find(name))
+
+    def _find(self, name: str) -> str | None:
+        predicate = {"predicates": [{"operation": "EQUALS", "key": "name", "stringValue": name}]}
+        runs = self.client.list_runs(filter=json.dumps(predicate), namespace=self.namespace).runs
+        return str(runs[0].run_id) if runs else None
+
+    def get(self, run: str, *, seconds: float = PATIENCE) -> Any:
+        """Kubeflow's own record of a run. InputError where there is none; seconds: how long an outage may last."""
+        try:
+            return self._call(lambda: self.client.get_run(run), seconds=seconds)
+        except Exception as error:
+            if getattr(error, "status", None) in (400, 404):
+                raise InputError(f"no run {run}", where=self.endpoint, mend="give the id that `submit` printed") from None
+            raise
+
+    def active(self, run: str) -> bool:
+        """Whether the run is there and unfinished."""
+        try:
+            return self.get(run).state not in ENDED
+        except InputError:
+            return False
+
+    def cancel(self, run: str) -> None:
+        self._call(lambda: self.client.terminate_run(run))
+
+    def page(self, run: str) -> str:
+        """Address of the run in the UI, where KF_PIPELINES_UI_ENDPOINT tells it; empty elsewhere."""
+        return f"{self.client._uihost.rstrip('/')}/#/runs/details/{run}" if self.client._uihost else ""
+
+
+def cancelled(run: Any) -> bool:
+    """Whether somebody ended this run; Kubeflow calls it FAILED in the end."""
+    return any(status.state in ("CANCELING", "CANCELED") for status in run.state_history or [])
+
+
+def tasks(run: Any) -> dict[str, str]:
+    """State by task, under the names of the graph. Drivers, executors and the graph itself are left out."""
+    details = (run.run_details.task_details if run.run_details else None) or []
+    return {task.display_name: task.state for task in details if task.display_name not in ("root", "executor")}
+
+
+def connect(endpoint: str, namespace: str) -> Any:
+    """A kfp.Client whose requests end."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import kfp
+
+        client = kfp.Client(host=endpoint, namespace=namespace or "kubeflow")
+    rest = client._run_api.api_client.rest_client
+    request = rest.request
+
+    def bounded(*args: Any, **more: Any) -> Any:
+        return request(*args, **{**more, "_request_timeout": more.get("_request_timeout") or REQUEST_TIMEOUT})
+
+    rest.request = bounded
+    rest.pool_manager.connection_pool_kw["retries"] = 0  # trying again is `outlast`'s, which says so
+    return client

@@ -1,0 +1,105 @@
+"""Kubeflow Pipelines' API as far as `distillery submit` uses it, over real HTTP, with faults on demand."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+@dataclass
+class FakeKubeflow:
+    """runs: what was created, by id, in the API's own words. down: every request ends without a reply. busy: they get 503.
+
+    lose_replies: so many runs are created without a word to who asked.
+    """
+
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    down: bool = False
+    busy: bool = False
+    lose_replies: int = 0
+    versions: list[dict[str, Any]] = field(default_factory=list)
+    on_create: Callable[[str], None] = lambda run: None
+    refused: int = 0
+
+    def __enter__(self) -> FakeKubeflow:
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                fake.answer(self, None)
+
+            def do_POST(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                fake.answer(self, self.rfile.read(length))
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def publish(self, name: str) -> None:
+        at = f"2026-01-01T00:00:{len(self.versions):02d}Z"
+        self.versions.append({"pipeline_version_id": f"id-of-{name}", "display_name": name, "created_at": at})
+
+    def answer(self, handler: BaseHTTPRequestHandler, body: bytes | None) -> None:
+        if self.down or self.busy:
+            self.refused += 1
+            return None if self.down else self._reply(handler, {"message": "busy"}, 503)
+        url = urlsplit(handler.path)
+        parts = url.path.removeprefix("/apis/v2beta1/").split("/")
+        match parts, body:
+            case ["healthz"], None:
+                self._reply(handler, {"multi_user": False})
+            case ["pipelines"], None:
+                self._reply(handler, {"pipelines": [{"pipeline_id": "p1", "display_name": "distill"}]})
+            case ["pipelines", "p1", "versions"], None:
+                self._reply(handler, {"pipeline_versions": self.versions})
+            case ["pipelines", "upload_version"], _:
+                self.publish(parse_qs(url.query)["name"][0])
+                self._reply(handler, self.versions[-1])
+            case ["experiments"], None:
+                self._reply(handler, {})
+            case ["experiments"], _:
+                self._reply(handler, {"experiment_id": "e1", **json.loads(body or b"{}")})
+            case ["runs"], None:
+                wanted = json.loads(parse_qs(url.query)["filter"][0])["predicates"][0]["stringValue"]
+                self._reply(handler, {"runs": [run for run in self.runs.values() if run["display_name"] == wanted]})
+            case ["runs"], _:
+                run = {**json.loads(body or b"{}"), "run_id": str(uuid.uuid4()), "state": "RUNNING", "state_history": []}
+                self.runs[run["run_id"]] = run
+                self.on_create(run["run_id"])
+                if self.lose_replies:
+                    self.lose_replies -= 1
+                    return
+                self._reply(handler, run)
+            case ["runs", run], None:
+                found = self.runs.get(run)
+                self._reply(handler, found or {"code": 5, "message": "not found"}, 200 if found else 404)
+            case ["runs", action], _ if action.endswith(":terminate"):
+                found = self.runs[action.removesuffix(":terminate")]
+                found["state"] = "FAILED"  # as the real one says in the end
+                found["state_history"] = [{"state": "CANCELING"}, {"state": "FAILED"}]
+                self._reply(handler, {})
+            case _:
+                self._reply(handler, {"message": f"no {handler.path}"}, 404)
+
+    def _reply(self, handler: BaseHTTPRequestHandler, value: Any, status: int = 200) -> None:
+        data = json.dumps(value).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
