@@ -1,8 +1,9 @@
 """The CustomResourceDefinition and the editors' JSON Schema, both generated from the model: `python -m filters.crd`.
 
-A CRD wants a structural schema: every node typed, no references, no unions with null. What that can't say (exactly one bound
-per gate, names that exist) the model still checks, in the operator as on a laptop. Defaults stay out of it, so that an object
-in a cluster says what its author wrote.
+A CRD wants a structural schema: every node typed, no references, no unions with null. What one field says about another is
+there as far as seven rules of CEL go, so that the API server refuses a bad commit; the rest (names that exist, rules that
+parse) the model still checks, in the operator as on a laptop. Defaults stay out of it, so that an object in a cluster says
+what its author wrote.
 """
 
 from __future__ import annotations
@@ -26,6 +27,19 @@ _COLUMNS = [
     {"name": "Digest", "type": "string", "jsonPath": ".status.digest"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 ]
+
+_ONCE = ("self.all(a, self.exists_one(b, b.name == a.name))", "each name once")
+# By field of spec ("[]": each of its items). Every list and string they walk is bounded, or the API server refuses their cost.
+_RULES = {
+    "dimensions": [_ONCE, ("self.exists(d, d.weight > 0.0)", "one dimension needs a weight above 0")],
+    "tiers": [
+        _ONCE,
+        ("self.all(t, has(t.when) || t == self[size(self) - 1])", "every tier but the last needs a rule in when"),
+        ("!has(self[size(self) - 1].when)", "the last tier takes what is left: no when"),
+    ],
+    "contentTypes": [_ONCE],
+    "gates[]": [("has(self.below) != has(self.atLeast)", "exactly one of below and atLeast")],
+}
 
 
 def structural(node: Schema, defs: dict[str, Schema]) -> Schema:
@@ -63,6 +77,10 @@ def crd() -> Schema:
     """The CustomResourceDefinition as plain values."""
     schema = Filter.model_json_schema()
     spec = structural(schema["properties"]["spec"], schema["$defs"])
+    for field, rules in _RULES.items():
+        node = spec["properties"][field.removesuffix("[]")]
+        node = node["items"] if field.endswith("[]") else node
+        node["x-kubernetes-validations"] = [{"rule": rule, "message": message} for rule, message in rules]
     name = structural(schema["$defs"]["Metadata"]["properties"]["name"], {})
     root = {
         "type": "object",

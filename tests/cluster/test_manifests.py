@@ -173,6 +173,13 @@ def test_filters_are_admitted(kubectl: Kubectl, applied: str, path: Path) -> Non
     admitted(kubectl, path.read_text("utf-8"))
 
 
+def test_null_is_absent(kubectl: Kubectl, applied: str) -> None:
+    found = yaml.safe_load(FILTERS[0].read_text("utf-8"))
+    found["spec"]["gates"][0].update(below=0.8, atLeast=None)
+    found["spec"]["tiers"][-1]["when"] = None
+    admitted(kubectl, yaml.safe_dump(found))
+
+
 def unknown_field(spec: Any) -> None:
     spec["dimension"] = []
 
@@ -205,7 +212,38 @@ def version_is_text(spec: Any) -> None:
     spec["version"] = "two"
 
 
+def name_twice(spec: Any) -> None:
+    spec["dimensions"][1]["name"] = spec["dimensions"][0]["name"]
+
+
+def no_weight(spec: Any) -> None:
+    for dimension in spec["dimensions"]:
+        dimension["weight"] = 0
+
+
+def tier_without_rule(spec: Any) -> None:
+    del spec["tiers"][0]["when"]
+
+
+def last_tier_with_rule(spec: Any) -> None:
+    spec["tiers"][-1]["when"] = "overall >= 1"
+
+
+def two_bounds(spec: Any) -> None:
+    spec["gates"][0].update(below=0.8, atLeast=0.1)
+
+
+def no_bound(spec: Any) -> None:
+    spec["gates"][0].update(below=None, atLeast=None)
+
+
 BAD = [
+    (name_twice, 'spec.dimensions: Invalid value: "array": each name once'),
+    (no_weight, "one dimension needs a weight above 0"),
+    (tier_without_rule, "every tier but the last needs a rule"),
+    (last_tier_with_rule, "the last tier takes what is left"),
+    (two_bounds, 'spec.gates[0]: Invalid value: "object": exactly one of below and atLeast'),
+    (no_bound, "exactly one of below and atLeast"),
     (unknown_field, 'unknown field "spec.dimension"'),
     (misspelt_nested, 'unknown field "spec.student.lora.rank"'),
     (no_dimensions, "spec.dimensions in body should have at least 1 items"),
