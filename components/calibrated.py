@@ -8,7 +8,7 @@ conditional put only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from components.store import Digest, Json, NotFound, Store, StoreError, as_digest, digest_json
 from filters.digests import rubric_digest
@@ -19,6 +19,19 @@ SAMPLE: Final = 60  # articles of a calibration sample, and of the fresh one aft
 UNCALIBRATED: Final = 2 * SAMPLE  # as many as one calibration may be labelled without any
 FREE: Final = "nothing is paid: recorded replies"
 PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
+MIDDLE: Final = 5.0  # on-topic belongs at or above, off-topic below
+
+
+class Limit(NamedTuple):
+    """below `good`: PASS; below `bad`: REVIEW; else FAIL. `least`: marks without which nothing passes."""
+
+    good: float
+    bad: float
+    least: int
+
+
+LIMITS: Final = {"off": Limit(0.10, 0.20, 16), "on": Limit(0.20, 0.30, 10)}
+WORDS: Final = {"off": f"off-topic articles scored {MIDDLE:g} or more", "on": f"on-topic articles scored below {MIDDLE:g}"}
 
 
 def calibration_key(name: str, rubric: str, oracle: str) -> str:

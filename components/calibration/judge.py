@@ -14,28 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.auditing.checks import distribution, redundancy
-from components.calibrated import FAIL, PASS, REVIEW
+from components.calibrated import FAIL, LIMITS, MIDDLE, PASS, REVIEW, WORDS
 from components.store import Json
 
-MIDDLE: Final = 5.0  # on-topic belongs at or above, off-topic below
 VARIANCE: Final = 1.0  # of each dimension, over all articles of a sample
 PC1: Final = 0.70
 CHANCE: Final = 0.025  # of calling a fresh sample worse that isn't, for each of the two shares
 DEAD_SHARE: Final = 0.05  # articles without a usable reply, above which a person should look
 ENOUGH: Final = 20  # articles that redundancy is judged on, at least
 ORDER = {PASS: 0, REVIEW: 1, FAIL: 2}
-
-
-class Limit(NamedTuple):
-    """below `good`: PASS; below `bad`: REVIEW; else FAIL. `least`: marks without which nothing passes."""
-
-    good: float
-    bad: float
-    least: int
-
-
-LIMITS: Final = {"off": Limit(0.10, 0.20, 16), "on": Limit(0.20, 0.30, 10)}
-WORDS: Final = {"off": f"off-topic articles scored {MIDDLE:g} or more", "on": f"on-topic articles scored below {MIDDLE:g}"}
 
 
 class Reason(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components.articles import Article
-from components.calibration.judge import MIDDLE
+from components.calibrated import MIDDLE
 from components.sampling.draw import Sample
 from components.store import Digest, digest_json, parse_json
 from filters.errors import InputError

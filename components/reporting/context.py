@@ -24,6 +24,7 @@ class Context:
 
     filter: None where the run stopped before it was read. label_set, split: manifest metadata.
     audit, benchmark, verdict, student, history, calibration: the JSON documents.
+    calibrated: what the calibrate step found of the oracle: verdict, reasons, marks, figures.
     predictions: {dimension: (labels, predictions)}, two equally long sequences of scores 0-10, over the test part.
     promoted: {"channel", "adapter", "previous"}. steps: [{"step", "reused", "seconds", "facts"}], in order.
     failure: {"step", "message"} of the step at which the run stopped. digests: {name: digest}.
@@ -32,6 +33,7 @@ class Context:
     """
 
     filter: Filter | None
+    calibrated: Document | None = None
     label_set: Document | None = None
     audit: Document | None = None
     split: Document | None = None

@@ -1,4 +1,4 @@
-"""The sections about the student: gates, errors, tiers, baselines, truth, learning, calibration, articles, slices.
+"""The sections about the student: gates, errors, tiers, baselines, truth, learning, calibration.
 
 Each function takes the context and returns what its template shows, or None where the run left nothing to show.
 """
@@ -25,19 +25,18 @@ from components.reporting.words import (
 )
 
 View = dict[str, Any]
-ROWS = 20
-"""A table of slices shows this many rows and counts the rest."""
+ALARMS = 20
 
 
-def _bench(context: Context) -> Mapping[str, Any]:
+def bench(context: Context) -> Mapping[str, Any]:
     return context.benchmark or {}
 
 
 def _intervals(context: Context) -> Mapping[str, Any]:
-    return _bench(context).get("intervals") or {}
+    return bench(context).get("intervals") or {}
 
 
-def _top(rows: Sequence[tuple[object, object]], *more: object) -> float:
+def top_of(rows: Sequence[tuple[object, object]], *more: object) -> float:
     """The end of a shared axis: the largest value or interval end, with some room."""
     ends = [high for _, interval in rows if (found := interval_of(interval)) for high in found]
     known = [x for x in (*(value for value, _ in rows), *ends, *more) if value_of(x) is not None]
@@ -76,11 +75,11 @@ def gates(context: Context) -> View | None:
             }
         )
     failing = sum(row["state"] == "fail" for row in rows)
-    return {"rows": rows, "failing": failing, "total": len(rows), "alarms": (_bench(context).get("alarms") or [])[:ROWS]}
+    return {"rows": rows, "failing": failing, "total": len(rows), "alarms": (bench(context).get("alarms") or [])[:ALARMS]}
 
 
 def errors(context: Context) -> View | None:
-    found = _bench(context).get("dimensions")
+    found = bench(context).get("dimensions")
     if not found:
         return None
     intervals = _intervals(context)
@@ -88,23 +87,27 @@ def errors(context: Context) -> View | None:
     spec = {dimension.name: dimension for dimension in context.flt.spec.dimensions}
     names = [name for name in spec if name in found] + [name for name in found if name not in spec]
     ends = [((found[name] or {}).get("mae"), intervals.get(f"dimensions.{name}.mae")) for name in names]
-    top = _top(ends, gate)
+    floor = (bench(context).get("noise") or {}).get("dimensions") or {}
+    top = top_of(ends, gate, *floor.values())
     rows = []
     for name, (mae, interval) in zip(names, ends, strict=True):
-        row = found[name] or {}
+        row, noise = found[name] or {}, floor.get(name)
+        told = f", oracle against itself {number(noise)}" if value_of(noise) is not None else ""
         rows.append(
             {
                 "name": words(name),
                 "weight": spec[name].weight if name in spec else None,
                 "description": spec[name].description if name in spec else "",
                 "interval": interval,
+                "noise": noise,
                 **row,
                 "figure": figures.dot(
                     mae,
                     top=top,
                     interval=interval,
                     bound=gate,
-                    title=f"{words(name)}: mean error {number(mae)}, 95% interval {span(interval)}",
+                    other=noise,
+                    title=f"{words(name)}: mean error {number(mae)}, 95% interval {span(interval)}{told}",
                 ),
             }
         )
@@ -112,7 +115,8 @@ def errors(context: Context) -> View | None:
         "rows": rows,
         "axis": figures.axis(top),
         "gate": gate,
-        "n": _bench(context).get("n"),
+        "noise": bench(context).get("noise"),
+        "n": bench(context).get("n"),
         "scatters": _scatters(context),
         "dense": _dense(context),
     }
@@ -135,7 +139,7 @@ def _dense(context: Context) -> bool:
 
 
 def tiers(context: Context) -> View | None:
-    found, confusion = _bench(context).get("tiers"), _bench(context).get("confusion") or {}
+    found, confusion = bench(context).get("tiers"), bench(context).get("confusion") or {}
     if not found and not confusion:
         return None
     intervals = _intervals(context)
@@ -171,7 +175,7 @@ def tiers(context: Context) -> View | None:
         "names": names,
         "heat": list(zip(names, heat, strict=False)),
         "axis": figures.axis(1.0),
-        "agreement": _bench(context).get("tier_agreement"),
+        "agreement": bench(context).get("tier_agreement"),
         "interval": intervals.get("tier_agreement"),
     }
 
@@ -183,13 +187,13 @@ def _share(n: object, row: Sequence[object]) -> float | None:
 
 
 def baselines(context: Context) -> View | None:
-    found, incumbent = _bench(context).get("baselines") or {}, _bench(context).get("incumbent")
-    ours = _bench(context).get("mae")
+    found, incumbent = bench(context).get("baselines") or {}, bench(context).get("incumbent")
+    ours = bench(context).get("mae")
     if not found or value_of(ours) is None:
         return None
     intervals = _intervals(context)
     entries: list[tuple[str, str, Mapping[str, Any], object, object]] = [
-        ("This student", "student", _bench(context), intervals.get("mae"), None)
+        ("This student", "student", bench(context), intervals.get("mae"), None)
     ]
     if incumbent and value_of(incumbent.get("mae")) is not None:
         entries.append(("Adapter in use", "incumbent", incumbent, intervals.get("incumbent.mae"), None))
@@ -201,9 +205,9 @@ def baselines(context: Context) -> View | None:
             intervals.get(f"baselines.{name}.mae"),
             intervals.get(f"baselines.{name}.skill"),
         )
-        for name, row in sorted_baselines(_bench(context))
+        for name, row in sorted_baselines(bench(context))
     ]
-    top = _top([(row.get("mae"), interval) for _, _, row, interval, _ in entries])
+    top = top_of([(row.get("mae"), interval) for _, _, row, interval, _ in entries])
     rows = [
         {
             "name": name,
@@ -247,12 +251,12 @@ def _incumbent(incumbent: Mapping[str, Any] | None) -> View | None:
 
 
 def truth(context: Context) -> View | None:
-    found = _bench(context).get("reference")
+    found = bench(context).get("reference")
     if not found:
         return None
     dimensions = found.get("dimensions") or {}
     both = [(row.get("student_mae"), None) for row in dimensions.values()]
-    top = _top(both, *(row.get("label_mae") for row in dimensions.values()))
+    top = top_of(both, *(row.get("label_mae") for row in dimensions.values()))
     rows = [
         {
             "name": words(name),
@@ -290,20 +294,20 @@ def learning(context: Context) -> View | None:
             best=best,
         ),
         "parts": [
-            (name, _bench(context).get(key, (context.student or {}).get(key)), note)
+            (name, bench(context).get(key, (context.student or {}).get(key)), note)
             for name, key, note in (
                 ("Training", "train_mae", "articles it learned from"),
                 ("Validation", "validation_mae", "articles that chose the epoch"),
                 ("Test", "mae", "frozen, never seen"),
             )
         ],
-        "train_val_gap": _bench(context).get("train_val_gap"),
-        "val_test_gap": _bench(context).get("val_test_gap"),
+        "train_val_gap": bench(context).get("train_val_gap"),
+        "val_test_gap": bench(context).get("val_test_gap"),
     }
 
 
 def calibration(context: Context) -> View | None:
-    curves, told = (context.calibration or {}).get("dimensions") or {}, _bench(context).get("calibration") or {}
+    curves, told = (context.calibration or {}).get("dimensions") or {}, bench(context).get("calibration") or {}
     merged = {**told, **{k: v for k, v in (context.calibration or {}).items() if k != "dimensions"}}
     if not curves and not merged:
         return None
@@ -323,74 +327,12 @@ def calibration(context: Context) -> View | None:
     }
 
 
-def articles(context: Context) -> View | None:
-    examples = _bench(context).get("examples") or {}
-    groups = []
-    for kind, title in (("worst", "Furthest from the oracle"), ("best", "Closest to the oracle")):
-        cards = [_card(example) for example in (examples.get(kind) or [])[:8]]
-        if cards:
-            groups.append({"title": title, "kind": kind, "cards": cards})
-    return {"groups": groups} if groups else None
-
-
-def _card(example: Mapping[str, Any]) -> View:
-    labels, predictions = example.get("label") or {}, example.get("prediction") or {}
-    rows = [
-        {
-            "name": words(name),
-            "label": label,
-            "prediction": predictions.get(name),
-            "figure": figures.pair(
-                label,
-                predictions.get(name),
-                f"{words(name)}: oracle {number(label, 1)}, student {number(predictions.get(name), 1)}",
-            ),
-        }
-        for name, label in labels.items()
-    ]
-    return {**example, "rows": rows}
-
-
-def slices(context: Context) -> View | None:
-    found = _bench(context).get("slices") or {}
-    groups = []
-    for kind, rows in found.items():
-        if not rows:
-            continue
-        shown = rows[:ROWS]
-        top = _top([(row.get("mae"), row.get("interval")) for row in shown], _bench(context).get("mae"))
-        groups.append(
-            {
-                "kind": words(kind),
-                "more": len(rows) - len(shown),
-                "axis": figures.axis(top),
-                "rows": [
-                    {
-                        **row,
-                        "figure": figures.dot(
-                            row.get("mae"),
-                            top=top,
-                            interval=row.get("interval"),
-                            bound=_bench(context).get("mae"),
-                            title=f"{row.get('value') or 'unknown'}: mean error {number(row.get('mae'))}, "
-                            f"95% interval {span(row.get('interval'))}, {number(row.get('n'), 0)} articles",
-                        ),
-                    }
-                    for row in shown
-                ],
-            }
-        )
-    return {"groups": groups, "mae": _bench(context).get("mae")} if groups else None
-
-
 SECTIONS: list[tuple[str, str, Callable[[Context], View | None]]] = [
     ("gates", "Gates", gates),
     ("errors", "Error by dimension", errors),
     ("tiers", "Tiers", tiers),
     ("baselines", "Beside simple baselines", baselines),
     ("truth", "Against the true scores", truth),
-    ("articles", "Articles", articles),
-    ("slices", "Where it does better and worse", slices),
     ("learning", "Learning", learning),
-    ("calibration", "Calibration", calibration),
+    ("calibration", "Correction of the student", calibration),
 ]

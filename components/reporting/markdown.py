@@ -80,6 +80,7 @@ def render_markdown(context: Context) -> str:
         ("Beside simple baselines", _baselines(context)),
         ("Dimensions, worst first", _dimensions(context)),
         ("Tiers", _tiers(context)),
+        ("The oracle", _oracle(context)),
         ("Findings of the data audit", _findings(context)),
         ("Digests", _digests(context)),
     ):
@@ -124,15 +125,17 @@ def _baselines(context: Context) -> str:
 def _dimensions(context: Context) -> str:
     bench = context.benchmark or {}
     intervals = bench.get("intervals") or {}
+    floor = (bench.get("noise") or {}).get("dimensions") or {}
     rows = sorted((bench.get("dimensions") or {}).items(), key=lambda item: -(value_of((item[1] or {}).get("mae")) or 0.0))
     return (
         table(
-            ["Dimension", "Mean error", "95%", "Bias", "Rank corr.", "Spread kept"],
+            ["Dimension", "Mean error", "95%", *(["Oracle's noise"] if floor else []), "Bias", "Rank corr.", "Spread kept"],
             [
                 [
                     plain(words(name)),
                     number(row.get("mae")),
                     span(intervals.get(f"dimensions.{name}.mae")),
+                    *([number(floor.get(name))] if floor else []),
                     number(row.get("bias"), signed=True),
                     number(row.get("spearman")),
                     number(row.get("compression")),
@@ -164,6 +167,47 @@ def _tiers(context: Context) -> str:
         if rows
         else ""
     )
+
+
+def _oracle(context: Context) -> str:
+    """Calibration, noise floor, and what was waived."""
+    from components.reporting.oracle import BY, cautions, shares
+
+    found, noise = context.calibrated or {}, (context.benchmark or {}).get("noise") or {}
+    parts = ["\n".join(f"- ⚠️ {plain(caution)}" for caution in cautions(context))]
+    if found.get("verdict"):
+        marks = found.get("marks") or {}
+        accepted = (found.get("accepted") or {}).get("reason")
+        told = f"Calibration: **{plain(found['verdict'])}**" + (f", accepted: {plain(accepted)}" if accepted else "")
+        if marks:
+            told += f"; {count(marks.get('on'))} articles marked on-topic, {count(marks.get('off'))} off-topic, "
+            told += plain(BY.get(str(marks.get("by")), marks.get("by")))
+        parts.append(f"{told}.")
+    rows = [
+        [
+            f"{plain(row['what'])}, {row['sample']}",
+            f"{count(row.get('wrong'))} of {count(row.get('n'))}",
+            number(row.get("share"), 3, percent=True),
+            span(row.get("interval"), 3, percent=True),
+            f"below {number(row['limit'].good, percent=True)}",
+        ]
+        for row in shares(found)
+    ]
+    parts.append(table(["Oracle against marks", "Articles", "Share", "95% (Wilson)", "Passes"], rows) if rows else "")
+    parts.append("\n".join(f"- {plain(reason)}" for reason in (found.get("reasons") or [])[:10]))
+    if value_of(noise.get("mae")) is not None:
+        parts.append(
+            f"Noise floor: the oracle lies {number(noise['mae'], 3)} ({span(noise.get('interval'), 3)}) from its own mean, "
+            f"asked {count(noise.get('repeat'))} times about {count(noise.get('n'))} articles; the student lies "
+            f"{number(noise.get('difference'), 3, signed=True)} above it."
+        )
+    second = noise.get("second") or {}
+    if value_of(second.get("mae")) is not None:
+        parts.append(
+            f"Another oracle ({plain(second.get('model') or NONE)}) differs by {number(second['mae'])} on average, "
+            f"bias {number(second.get('bias'), signed=True)}, over {count(second.get('n'))} articles."
+        )
+    return "\n\n".join(part for part in parts if part)
 
 
 def _findings(context: Context) -> str:

@@ -53,7 +53,7 @@ def _facts(context: Context) -> list[tuple[str, list[tuple[str, str]]]]:
     copies, walls, sources = (audit.get(key) or {} for key in ("duplicates", "boilerplate", "sources"))
     lengths, spoken = audit.get("lengths") or {}, audit.get("languages") or {}
     labels = context.label_set or {}
-    told = {key: labels[key] for key in ("without_calibration", "suspicious", "oracle") if labels.get(key)}
+    told = {"oracle": labels["oracle"]} if labels.get("oracle") else {}
     groups: list[tuple[str, list[tuple[str, str]]]] = [
         ("Labels", [*_counts(context.label_set), *flatten(told)]),
         ("Split", _counts((context.split or {}).get("rows"))),

@@ -49,11 +49,12 @@ def render_html(context: Context) -> str:
 
 
 def _page(context: Context, clip: int) -> str:
-    from components.reporting import judged, recorded
+    from components.reporting import examples, judged, oracle, recorded
 
     env = _environment(clip)
     drawn, absent = [], []
-    for key, title, build in (*judged.SECTIONS, *recorded.SECTIONS):
+    scores, lessons = judged.SECTIONS[:-2], judged.SECTIONS[-2:]
+    for key, title, build in (*scores, *examples.SECTIONS, *lessons, *oracle.SECTIONS, *recorded.SECTIONS):
         if context.filter is None and key != "run":
             continue
         body = _draw(env, key, build, context)
@@ -80,7 +81,7 @@ def _page(context: Context, clip: int) -> str:
     )
 
 
-OPTIONAL = ("Against the true scores", "The run")
+OPTIONAL = ("Against the true scores", "The oracle", "The run")
 """Left out without a word where a run has none."""
 
 

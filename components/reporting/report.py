@@ -25,8 +25,9 @@ MAX_DOCUMENT, MAX_TABLE = 64 * 2**20, 256 * 2**20
 def gather(store: Store, flt: Filter | None, summary: Mapping[str, Any]) -> Context:
     """The context of one run.
 
-    summary: digests by name (label_set, audit, split, test, adapter, predictions, benchmark, verdict), `promoted`
-    (a digest or {"channel", "adapter", "previous"}), `steps`, `failure`; each may be missing.
+    summary: digests by name (label_set, audit, split, test, adapter, predictions, benchmark, verdict), `calibrated`
+    (what the calibrate step put out), `promoted` (a digest or {"channel", "adapter", "previous"}), `steps`, `failure`;
+    each may be missing.
     """
     problems: list[str] = []
     digests = {name: found for name in NAMED if (found := _digest(summary.get(name)))}
@@ -56,6 +57,7 @@ def gather(store: Store, flt: Filter | None, summary: Mapping[str, Any]) -> Cont
     dimensions = flt.dimensions if flt else []
     return Context(
         filter=flt,
+        calibrated=summary["calibrated"] if isinstance(summary.get("calibrated"), Mapping) else None,
         label_set=read("label_set", lambda digest: store.folder("labelsets", digest).meta),
         audit=read("audit", lambda digest: _audit(store, digest)),
         split=read("split", lambda digest: store.folder("datasets", digest).meta),

@@ -1,0 +1,125 @@
+"""The oracle in the report: its calibration with Wilson intervals, its noise beside the student's error, what was waived."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.calibration.judge import Share
+from components.reporting.context import Context
+from components.reporting.markdown import render_markdown
+from components.reporting.oracle import cautions, oracle, shares
+from components.reporting.render import render_html
+from components.reporting.report import gather
+from components.store import open_store
+from filters.spec import Filter
+from tests.reporting.documents import calibrated
+
+
+def section(page: str, key: str) -> str:
+    start = page.index(f'<section id="report-{key}"')
+    return page[start : page.index("</section>", start)]
+
+
+def without(context: Context, **changes: Any) -> Context:
+    return dataclasses.replace(context, **changes)
+
+
+def test_each_share_stands_with_its_interval_and_limit(rejected: Context) -> None:
+    text = section(render_html(rejected), "oracle")
+    assert '<span class="chip good">PASS</span>' in text
+    assert "172</data> off-topic, by a person" in text or "172 off-topic, by a person" in text
+    assert text.count("<svg") == 1 + 4  # the axis, then two shares of two samples
+    assert "off-topic articles scored 5 or more, first sample: 2 of 85, 95% interval 1% to 8%, below 10% passes" in text
+    assert "on-topic articles scored below 5, fresh sample: 0 of 18, 95% interval 0% to 18%, below 20% passes" in text
+    assert "58%" in text
+
+
+def test_the_made_up_intervals_are_wilsons() -> None:
+    for row in shares(calibrated()):
+        assert row["interval"] == pytest.approx(Share(row["wrong"], row["n"]).interval, abs=2e-3)
+
+
+def test_a_failed_calibration_is_drawn_as_one(rejected: Context) -> None:
+    found = calibrated()
+    bad = {"wrong": 30, "n": 85, "share": 30 / 85, "interval": [0.26, 0.46]}
+    found["figures"]["calibration"]["off_topic_high"] = bad
+    found |= {"verdict": "FAIL", "reasons": ["FAIL: calibration sample: off-topic articles scored 5 or more: 30 of 85"]}
+    text = section(render_html(without(rejected, calibrated=found)), "oracle")
+    assert '<span class="chip bad">FAIL</span>' in text
+    assert text.count('class="mark bad"') == 1
+    assert "30 of 85" in render_markdown(without(rejected, calibrated=found))
+
+
+def test_noise_stands_beside_the_error_of_each_dimension(rejected: Context) -> None:
+    page = render_html(rejected)
+    errors, plain = section(page, "errors"), section(render_html(_without_noise(rejected)), "errors")
+    assert errors.count('class="mark ring"') == 6
+    assert "Oracle's noise" in errors
+    assert ", oracle against itself 0.27" in errors
+    assert 'class="mark ring"' not in plain
+    assert "Oracle's noise" not in plain
+    text = section(page, "oracle")
+    assert "0.310" in text
+    assert "another-model" in text
+    assert "+0.22" in text
+
+
+def _without_noise(context: Context) -> Context:
+    return without(context, benchmark={**(context.benchmark or {}), "noise": None})
+
+
+def test_markdown_has_the_same_figures(rejected: Context) -> None:
+    text = render_markdown(rejected)
+    assert "| Dimension | Mean error | 95% | Oracle's noise | Bias |" in text
+    assert "Calibration: **PASS**; 42 articles marked on-topic, 172 off-topic, by a person." in text
+    assert "| off-topic articles scored 5 or more, first sample | 2 of 85 | 2.4% | 0.7% to 8.2% | below 10% |" in text
+    assert "Noise floor: the oracle lies 0.310 (0.274 to 0.349) from its own mean" in text
+    assert "Another oracle (another-model) differs by 0.61 on average, bias +0.22, over 50 articles." in text
+    assert "3 articles speak to the oracle" in text
+    assert "Oracle's noise" not in render_markdown(_without_noise(rejected))
+
+
+def test_what_was_waived_is_said_in_both(rejected: Context) -> None:
+    labels = {**(rejected.label_set or {}), "without_calibration": "a <b>hurry</b>", "suspicious": 1}
+    context = without(rejected, label_set=labels, calibrated={"verdict": "WAIVED", "usable": True, "reason": "a <b>hurry</b>"})
+    assert list(cautions(context)) == [
+        "labelled without a calibration that passed: a <b>hurry</b>",
+        "1 article speaks to the oracle instead of to a reader (possible injections): look at their labels",
+    ]
+    text = section(render_html(context), "oracle")
+    assert "a &lt;b&gt;hurry&lt;/b&gt;" in text
+    assert "<b>hurry" not in text
+    assert "without a calibration that passed: a &lt;b&gt;hurry" in render_markdown(context)
+
+
+def test_an_accepted_review_gives_its_reason(rejected: Context) -> None:
+    found = {**calibrated(), "verdict": "REVIEW", "accepted": {"reason": "read all of them"}}
+    text = section(render_html(without(rejected, calibrated=found)), "oracle")
+    assert '<span class="chip warn">REVIEW</span>, accepted by a person' in text
+    assert "read all of them" in text
+    assert "Calibration: **REVIEW**, accepted: read all of them" in render_markdown(without(rejected, calibrated=found))
+
+
+def test_labels_that_people_brought_have_no_such_section(rejected: Context) -> None:
+    bare = without(_without_noise(rejected), calibrated=None, label_set={"rows": 10})
+    assert oracle(bare) is None
+    assert 'id="report-oracle"' not in render_html(bare)
+    assert "### The oracle" not in render_markdown(bare)
+
+
+@pytest.mark.parametrize("odd", [{}, {"verdict": None}, {"figures": None, "verdict": "PASS"}, {"figures": {"fresh": {}}}])
+def test_odd_documents_draw_what_they_have(rejected: Context, odd: dict[str, Any]) -> None:
+    context = without(rejected, calibrated=odd)
+    assert "could not be drawn" not in render_html(context)
+    render_markdown(context)
+
+
+def test_gathered_from_the_summary_of_the_run(tmp_path: Path, flt: Filter) -> None:
+    store = open_store(str(tmp_path))
+    assert gather(store, flt, {"calibrated": calibrated()}).calibrated == calibrated()
+    assert gather(store, flt, {"calibrated": "PASS"}).calibrated is None
+    assert gather(store, flt, {}).calibrated is None
