@@ -51,7 +51,7 @@ class S3Objects:
     def __init__(self, bucket: str, prefix: str, *, write: bool, client: Any | None = None) -> None:
         if not bucket:
             raise StoreError("names no bucket", where="s3://", mend="write s3://bucket/prefix")
-        self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
+        self.bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
         self._lock, self._conditional = threading.Lock(), False
         self._patience = PATIENCE if os.environ.get("KUBERNETES_SERVICE_HOST") else min(FIRST_CONTACT, PATIENCE)
@@ -63,7 +63,7 @@ class S3Objects:
             self._call(lambda: self._put("probe/write", b""))
 
     def _at(self, key: str) -> dict[str, Any]:
-        return {"Bucket": self._bucket, "Key": self._prefix + key}
+        return {"Bucket": self.bucket, "Key": self._prefix + key}
 
     def _put(self, key: str, data: bytes, **condition: str) -> str:
         return str(self._client.put_object(**self._at(key), Body=data, **condition)["ETag"])
@@ -106,7 +106,7 @@ class S3Objects:
 
     def download(self, key: str, path: Path) -> None:
         """The object to a file, in parts that are fetched again where one breaks off."""
-        self._call(lambda: self._client.download_file(self._bucket, self._prefix + key, str(path)), key)
+        self._call(lambda: self._client.download_file(self.bucket, self._prefix + key, str(path)), key)
 
     def versioned(self, key: str, max_bytes: int | None) -> tuple[bytes, str]:
         def get() -> tuple[bytes, str]:
@@ -129,7 +129,7 @@ class S3Objects:
 
     def put(self, key: str, data: bytes | Path) -> None:
         if isinstance(data, Path):
-            self._call(lambda: self._client.upload_file(str(data), self._bucket, self._prefix + key), key)
+            self._call(lambda: self._client.upload_file(str(data), self.bucket, self._prefix + key), key)
         else:
             self._call(lambda: self._put(key, data), key)
 
@@ -167,7 +167,7 @@ class S3Objects:
         more: dict[str, str] = {}
         within = self._prefix + (f"{prefix}/" if prefix else "")
         while True:
-            page = self._call(lambda: self._client.list_objects_v2(Bucket=self._bucket, Prefix=within, **more))  # noqa: B023
+            page = self._call(lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=within, **more))  # noqa: B023
             for entry in page.get("Contents", []):
                 key = entry["Key"][len(self._prefix) :]
                 if not key.startswith("probe/"):

@@ -1,0 +1,189 @@
+"""A corpus, and its cut into parts: which bytes of which files are part i of n, known without reading them.
+
+All files lie end to end on one axis of bytes, and part i owns an equal stretch of it: the lines (or Parquet rows) that begin
+there. So the cut is deterministic, every row is in exactly one part for any n, and nobody reads the corpus to plan it. What it
+costs: one HEAD and one read of 4 bytes a file; then an index reads of
+  JSONL    its stretch, and at most one line more at either end;
+  Parquet  the footers, and its rows' row groups from their start: 10 µs for a row skipped, so 5 s in a group of a million;
+  gzip     the file from its start to the end of the stretch, since gzip has no way in: some 200 MB/s unpacked, so the
+           last of many parts of a file that unpacks to 10 GB waits 50 s. Many files, or Parquet, cost nothing of this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from components.store import Digest, Json, NotFound, StoreError, digest_file, digest_json
+from components.tables import Kind, file_kind
+from filters.errors import InputError
+
+if TYPE_CHECKING:
+    from components.objects_s3 import S3Objects
+
+MAX_FILES = 200_000
+PARQUET_WINDOW = 2**20
+
+
+@dataclass(frozen=True)
+class CorpusFile:
+    """name: below the corpus's folder. etag: of the version planned for; a local file's sha256."""
+
+    name: str
+    size: int
+    etag: str
+    kind: Kind
+
+
+class Piece(NamedTuple):
+    """Bytes [start, end) of file number `file`."""
+
+    file: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """where: the folder, "s3://bucket/prefix" or a path; no part of the digest, since the etags say what is read."""
+
+    where: str
+    files: list[CorpusFile]
+
+    @property
+    def digest(self) -> Digest:
+        return digest_json([asdict(file) for file in self.files])
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+    def to_json(self) -> Json:
+        return {"where": self.where, "files": [[file.name, file.size, file.etag, file.kind] for file in self.files]}
+
+    @staticmethod
+    def from_json(value: Json) -> Corpus:
+        return Corpus(value["where"], [CorpusFile(*fields) for fields in value["files"]])
+
+    def address(self, file: int) -> str:
+        return f"{self.where}/{self.files[file].name}"
+
+    @contextlib.contextmanager
+    def open(self, file: int) -> Iterator[BinaryIO | io.BufferedReader]:
+        """The file, seekable; StoreError where it isn't the version that was planned for."""
+        entry = self.files[file]
+        if not self.where.startswith("s3://"):
+            with Path(self.address(file)).open("rb") as stream:
+                yield stream
+            return
+        from components.objects_s3 import WINDOW
+
+        objects, prefix = _bucket(self.where)
+        window = PARQUET_WINDOW if entry.kind == "parquet" else WINDOW
+        try:
+            with io.BufferedReader(objects.file(f"{prefix}{entry.name}", etag=entry.etag, window=window), 2**20) as remote:
+                yield remote
+        except NotFound:
+            raise InputError("is there no more", where=self.address(file), mend="restore it, or score what is left") from None
+
+
+def cut(corpus: Corpus, shards: int, index: int) -> list[Piece]:
+    """What part `index` of `shards` reads, in the order of the files."""
+    total, at, pieces = corpus.size, 0, list[Piece]()
+    low, high = index * total // shards, (index + 1) * total // shards
+    for number, file in enumerate(corpus.files):
+        start, end = max(low, at) - at, min(high, at + file.size) - at
+        if start < end:
+            pieces.append(Piece(number, start, end))
+        at += file.size
+    return pieces
+
+
+def find_corpus(uri: str, *, parameter: str = "ARTICLES") -> Corpus:
+    """The corpus at `uri`: one file, or all files below a folder or prefix (none that begins with "_" or ".").
+
+    uri: a path, file:// or s3://. InputError, naming `parameter`, where nothing is there or a file is no table of articles.
+    """
+    where = f"{parameter} {uri}"
+    corpus = _remote(uri, where) if uri.startswith("s3://") else _local(uri.removeprefix("file://"), where)
+    if not corpus.files:
+        raise InputError("has no files", where=where, mend="give a JSONL, JSONL.gz or Parquet file, or a folder of them")
+    return corpus
+
+
+def _local(path: str, where: str) -> Corpus:
+    given = Path(path).expanduser().absolute()
+    if not given.exists():
+        raise InputError("there is no such file", where=where, mend="check the path")
+    folder = given if given.is_dir() else given.parent
+    names = _wanted(found.relative_to(folder).as_posix() for found in sorted(given.rglob("*")) if found.is_file())
+    files = []
+    for name in names if given.is_dir() else [given.name]:
+        file = folder / name
+        if size := _size(file.stat().st_size, where, single=not given.is_dir()):
+            with file.open("rb") as stream:
+                kind = file_kind(stream.read(4), str(file))
+            files.append(CorpusFile(name, size, digest_file(file), kind))
+    return Corpus(str(folder), files)
+
+
+def _remote(uri: str, where: str) -> Corpus:
+    objects, prefix = _bucket(uri)
+    key = prefix.rstrip("/")
+    if not key:
+        raise InputError("names no object", where=where, mend="write s3://bucket/path/file.jsonl, or a prefix in the bucket")
+    try:
+        single = not uri.endswith("/") and objects.exists(key)
+        folder, _, name = key.rpartition("/") if single else (key, "", "")
+        names = [name] if single else _wanted(found.removeprefix(f"{key}/") for found in objects.keys(key))
+
+        def look(name: str) -> CorpusFile | None:
+            address = f"{folder}/{name}" if folder else name
+            size, etag = objects.stat(address)
+            if not _size(size, where, single=single):
+                return None
+            head = objects.file(address, etag=etag, window=4).read(4)
+            return CorpusFile(name, size, etag, file_kind(head or b"", f"s3://{objects.bucket}/{address}"))
+
+        with ThreadPoolExecutor(16) as pool:
+            files = [file for file in pool.map(look, names) if file]
+    except NotFound:
+        raise InputError("is there no more", where=where) from None
+    except StoreError as error:
+        raise InputError(error.what, where=where, mend=error.mend) from error.__cause__
+    if not single and not names:
+        raise InputError("no such object, and no objects below it", where=where, mend="check bucket and key")
+    return Corpus(f"s3://{objects.bucket}/{folder}".rstrip("/"), files)
+
+
+def _size(size: int, where: str, *, single: bool) -> int:
+    """`size`; an empty file is a fault only where it is the whole corpus."""
+    if single and not size:
+        raise InputError("is empty", where=where, mend="give a file with one article a line")
+    return size
+
+
+def _wanted(names: Iterator[str]) -> list[str]:
+    found = sorted(name for name in names if not any(part.startswith(("_", ".")) for part in name.split("/")))
+    if len(found) > MAX_FILES:
+        raise InputError(f"has {len(found):,} files, more than {MAX_FILES:,}", mend="give a prefix at a time, or larger files")
+    return found
+
+
+def _bucket(uri: str) -> tuple[S3Objects, str]:
+    """The bucket, to be read only, and the prefix in it, with a slash at its end."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return _objects(bucket), f"{key}/" if key else ""
+
+
+@lru_cache(maxsize=8)
+def _objects(bucket: str) -> S3Objects:
+    from components.objects_s3 import S3Objects
+
+    return S3Objects(bucket, "", write=False)  # a client costs 0.1 s
