@@ -1,0 +1,261 @@
+"""`distillery submit distill` on a real Kubeflow: promoted, rejected, refused, killed, interrupted, cut off.
+
+The runs share one store and mostly one set of inputs, so that the student is trained twice in all: once undisturbed, once with
+its pod deleted. Figures of the demo corpus with 300 articles; a run of eleven tasks spends most of its time starting pods.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.store import Store, open_store
+from tests.cluster.conftest import BASE_MODEL, KFP_NAMESPACE, ROOT, Cluster, environment, run_distillery, wait_for
+from tests.cluster.proxy import Link
+from tests.pipelines.harness import Ran
+
+FILTER = "sustainability-technology"
+LENIENT = "gates=[{metric: articles, atLeast: 10}, {metric: mae, below: 4.0}]"
+HOPELESS = "gates=[{metric: mae, below: 0.01}]"
+QUICK = {"training.epochs": "2", "training.learningRate": "0.002", "training.precision": "fp32"}
+pytestmark = pytest.mark.timeout(1800)
+
+
+def flags(demo: Path, gates: str = LENIENT) -> list[str]:
+    """The same for `distill` here and `submit distill` there."""
+    settings = [f"oracle.replies={demo / 'replies.jsonl'}", *(f"{key}={value}" for key, value in QUICK.items()), gates]
+    given = [FILTER, "--articles", str(demo / "articles.jsonl"), "--marks", "reference", "--profile", "laptop"]
+    return given + [word for setting in settings for word in ("--set", setting)]
+
+
+class Submitted:
+    """`distillery submit …` in the background, its words read as they come."""
+
+    def __init__(self, cluster: Cluster, *arguments: str, **changed: str) -> None:
+        command = [sys.executable, "-m", "pipelines.cli", "submit", *arguments]
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(cluster) | changed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stderr
+        os.set_blocking(self.process.stderr.fileno(), False)
+
+    @property
+    def said(self) -> str:
+        assert self.process.stderr
+        self.lines.append(self.process.stderr.read() or "")
+        return "".join(self.lines)
+
+    def wait_for(self, text: str, seconds: float = 300) -> str:
+        return str(wait_for(f'"{text}" in what submit says', lambda: text in self.said and self.said, seconds, 0.5))
+
+    @property
+    def run(self) -> str:
+        return self.wait_for("run ").split("run ", 1)[1].split()[0]
+
+    def end(self, seconds: float = 1200) -> int:
+        code = self.process.wait(seconds)
+        print(self.said)
+        return code
+
+
+@pytest.fixture(scope="module")
+def promoted(distillery: Callable[..., Ran], store: Store, demo: Path) -> Ran:
+    """The undisturbed run that others are compared with."""
+    return distillery("submit", "distill", *flags(demo), "--store", store.uri, "--watch", "--json")
+
+
+def channel(store: Store) -> Any:
+    return store.get_json(f"channels/{FILTER}/production.json")
+
+
+@pytest.mark.smoke
+def test_a_run_is_promoted_and_its_adapter_lies_in_object_storage(
+    promoted: Ran, store: Store, kfp: Any, distillery: Callable[..., Ran]
+) -> None:
+    print(promoted.err)
+    assert promoted.code == 0, promoted.err
+    result = promoted.json
+    assert kfp.get(result["run"]).state == "SUCCEEDED"
+    assert result["verdict"] == "promote"
+    assert channel(store)["current"]["adapter"] == result["adapter"]
+    bundle = store.folder(f"adapters/{FILTER}", result["adapter"])
+    bundle.verify()
+    assert "adapter_model.safetensors" in bundle.files
+    assert store.exists(result["report"].removeprefix(f"{store.uri}/"))
+    assert "train: " in promoted.err, "the view follows the steps"
+
+
+@pytest.mark.smoke
+def test_gates_that_cant_be_met_reject_and_promote_nothing(
+    promoted: Ran, cluster: Cluster, store: Store, demo: Path, kfp: Any, distillery: Callable[..., Ran]
+) -> None:
+    """The run succeeds and takes the reject branch; Ctrl-C on the way leaves it going, and the exit code is 3 in the end."""
+    before = channel(store)
+    submitted = Submitted(cluster, "distill", *flags(demo, HOPELESS), "--store", store.uri, "--watch")
+    run = submitted.run
+    submitted.wait_for("preflight: started")
+    submitted.process.send_signal(signal.SIGINT)
+    assert submitted.end(60) == 130
+    assert f"distillery submit --follow {run}" in submitted.said
+    assert kfp.active(run), "Ctrl-C leaves the run going"
+    followed = distillery("submit", "--follow", run, "--json")
+    print(followed.err)
+    assert followed.code == 3, followed.err
+    assert kfp.get(run).state == "SUCCEEDED"
+    result = followed.json
+    assert (result["verdict"], result["promoted"]) == ("reject", None)
+    assert result["adapter"] == promoted.json["adapter"]
+    assert result["steps"]["train"]["reused"], "only the gates are new"
+    assert store.exists(f"runs/{run}/reject.json")
+    assert not store.exists(f"runs/{run}/promote.json")
+    assert channel(store) == before
+
+
+def test_the_laptop_comes_to_the_same_verdict(promoted: Ran, store: Store, demo: Path, tmp_path: Path) -> None:
+    import polars as pl
+
+    here = run_distillery("distill", *flags(demo), "--store", tmp_path / "store", "--json")
+    assert here.code == 0, here.err
+    there, ours = promoted.json, here.json
+    assert ours["verdict"] == there["verdict"] == "promote"
+    for key in ("label_set", "split", "test"):
+        assert ours["digests"][key] == there["digests"][key], key
+    assert [rule["verdict"] for rule in ours["gates"]] == [rule["verdict"] for rule in there["gates"]]
+
+    def predictions(where: Store, result: Any) -> pl.DataFrame:
+        key = f"judgements/{result['adapter']}/{result['digests']['test']}/predictions.parquet"
+        (found,) = [key for key in where.keys(f"judgements/{result['adapter']}") if key.endswith("predictions.parquet")] or [
+            key
+        ]
+        return pl.read_parquet(where.get(found)).sort("id")
+
+    one, other = predictions(open_store(str(tmp_path / "store")), ours), predictions(store, there)
+    assert one["id"].to_list() == other["id"].to_list()
+    numbers = [name for name, kind in one.schema.items() if kind.is_float()]
+    assert numbers
+    largest = max(float((one[name] - other[name]).abs().max()) for name in numbers)  # type: ignore[arg-type]
+    print(f"largest difference of {len(one)} × {len(numbers)} predictions: {largest:.2e}")
+    assert largest <= 1e-3
+
+
+def test_a_wrong_parameter_fails_the_first_step_with_its_name(
+    cluster: Cluster, kfp: Any, distillery: Callable[..., Ran]
+) -> None:
+    """As from the form in the UI, where no command line has checked anything; `store` is left empty."""
+    images = {key: cluster.settings[f"DISTILLERY_IMAGE_{key.upper()}"] for key in ("light", "torch")}
+    version = kfp.published("distill", **images)
+    labels = f"{cluster.settings['DISTILLERY_STORE']}/inputs/labels.jsonl"
+    wrong = {"filter": FILTER, "labels": labels, "profile": "labtop"}
+    run = kfp.start(version, f"wrong-{time.time():.0f}", wrong, experiment="tests")
+    ran = distillery("submit", "--follow", run, "--store", cluster.settings["DISTILLERY_STORE"], timeout=400)
+    assert ran.code == 2, ran.err
+    assert "error: preflight: " in ran.err
+    assert "profile" in ran.err
+    assert "labtop" in ran.err
+    found = kfp.get(run)
+    assert found.state == "FAILED"
+    started = {task.display_name for task in found.run_details.task_details} & {
+        "calibrate",
+        "label",
+        "label-2",
+        "audit",
+        "train",
+    }
+    assert not started
+    (preflight,) = [pod for pod in cluster.pods(run) if "preflight" in json.dumps(pod["spec"]["containers"]) and _ran(pod)]
+    main = _ran(preflight)
+    assert main["exitCode"] != 0
+    seconds = _at(main["finishedAt"]) - _at(main["startedAt"])
+    print(f"the first step refused after {seconds:.0f} s")
+    assert seconds < 40
+
+
+def _ran(pod: dict[str, Any]) -> Any:
+    for status in pod["status"].get("containerStatuses", []):
+        if status["name"] == "main" and "terminated" in status["state"] and "launcher" in json.dumps(pod["spec"]):
+            return status["state"]["terminated"]
+    return None
+
+
+def _at(text: str) -> float:
+    import datetime
+
+    return datetime.datetime.fromisoformat(text).timestamp()
+
+
+@pytest.fixture
+def links(cluster: Cluster) -> Iterator[tuple[Link, Link]]:
+    """A cuttable connection to Kubeflow and one to object storage."""
+    both = Link(os.environ["KFP_ENDPOINT"]), Link(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ["AWS_ENDPOINT_URL"])
+    yield both
+    for link in both:
+        link.close()
+
+
+def test_a_deleted_training_pod_costs_no_digest(
+    promoted: Ran, cluster: Cluster, store: Store, demo: Path, links: tuple[Link, Link]
+) -> None:
+    """The same inputs in another store, so that all is done again; the pod dies after the first checkpoint. The same submission
+    again goes on from there, and its follower loses its connection on the way."""
+    other = open_store(f"{store.uri}-killed")
+    run_distillery("models", "push", BASE_MODEL, "--store", other.uri, check=True)
+    arguments = ("distill", *flags(demo), "--store", other.uri, "--watch", "--json")
+    first = Submitted(cluster, *arguments)
+    first.wait_for("train: started", 900)
+    wait_for("a checkpoint in the store", lambda: list(other.keys("checkpoints")), 300, 0.5)
+    torch = cluster.settings["DISTILLERY_IMAGE_TORCH"]
+    (training,) = [
+        pod["metadata"]["name"]
+        for pod in cluster.pods(first.run)
+        if pod["status"]["phase"] == "Running" and any(torch == one["image"] for one in pod["spec"]["containers"])
+    ]
+    cluster.kubectl("delete", "pod", training, "-n", KFP_NAMESPACE, "--grace-period=0", "--force")
+    assert first.end() == 1
+    assert "error: train: " in first.said
+    assert "goes on from the last finished step" in first.said
+
+    api, objects = links
+    again = Submitted(cluster, *arguments, KFP_ENDPOINT=api.url, AWS_ENDPOINT_URL_S3=objects.url)
+    again.wait_for("preflight: started")
+    for link in links:
+        link.cut()
+    wait_for("attempts through the cut", lambda: api.refused + objects.refused > 2, 60)
+    time.sleep(10)
+    for link in links:
+        link.mend()
+    code = again.end()
+    assert code == 0, again.said
+    assert "can't be reached" in again.said
+    assert "answers again after" in again.said
+    assert again.process.stdout
+    result = json.loads(again.process.stdout.read())
+    assert result["adapter"] == promoted.json["adapter"]
+    notes = [json.loads(row) for row in other.get(f"runs/{result['run']}/events/train.jsonl").splitlines()]
+    assert any("checkpoint" in note.get("text", "") for note in notes), notes
+
+
+def test_cancel_ends_a_run(cluster: Cluster, store: Store, demo: Path, kfp: Any, distillery: Callable[..., Ran]) -> None:
+    """And a second submission of the same inputs, while the first runs, starts nothing."""
+    given = ("submit", "distill", *flags(demo), "--set", "training.seed=5", "--store", store.uri, "--json")
+    first = distillery(*given)
+    assert first.code == 0, first.err
+    run = first.json["run"]
+    second = distillery(*given)
+    assert (second.json["run"], second.json["started"]) == (run, False)
+    ended = distillery("submit", "--cancel", run, timeout=200)
+    assert (ended.code, "cancelled" in ended.out) == (0, True), ended.err
+    assert not kfp.active(run)
+    followed = distillery("submit", "--follow", run, timeout=200)
+    assert followed.code == 1
+    assert "was cancelled" in followed.err
+    wait_for("its pods to end", lambda: all(pod["status"]["phase"] != "Running" for pod in cluster.pods(run)), 90)
