@@ -38,6 +38,7 @@ def make_client() -> Any:
     config = Config(
         retries={"max_attempts": 3, "mode": "standard"},
         connect_timeout=5,
+        max_pool_connections=32,
         read_timeout=60,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

@@ -16,7 +16,7 @@ import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -56,7 +56,7 @@ class Corpus:
     where: str
     files: list[CorpusFile]
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         return digest_json([asdict(file) for file in self.files])
 

@@ -13,13 +13,15 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-import components.scoring.score as scoring
-from components.articles import Rejects, article_digest, read_labels
+from components.articles import Rejects, article_digest, read_frame, read_labels
 from components.progress import Progress, quiet
 from components.scoring.score import score
-from components.store import StoreError, digest_file
+from components.store import StoreError, digest_file, open_store
 from filters.errors import InputError
 from filters.loading import load_filter_text
+from tests.store.conftest import s3_server, s3_uri
+
+__all__ = ["s3_server", "s3_uri"]
 
 FILTER = load_filter_text(
     """\
@@ -67,6 +69,18 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
+ADAPTER = "a" * 64
+
+
+def run(student: Reader, articles: Path, out: Path, **more: Any) -> dict[str, Any]:
+    return score(FILTER, student, articles, out, adapter=ADAPTER, **more)
+
+
+def listed(out: Path) -> list[str]:
+    """What a person sees there."""
+    return sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+
+
 def corpus(path: Path, rows: list[Any]) -> Path:
     path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
     return path
@@ -77,8 +91,8 @@ def corpus(path: Path, rows: list[Any]) -> Path:
 def test_rows_in_rows_out(tmp_path: Path, fmt: Any, chunk: int) -> None:
     student, out = Reader(), tmp_path / "out"
     articles = corpus(tmp_path / "a.jsonl", [*ROWS, "{bad"])
-    counts = score(FILTER, student, articles, out, fmt=fmt, chunk=chunk)
-    assert sorted(path.name for path in out.iterdir()) == ["_SUCCESS", f"part-00000.{fmt}", "rejects.jsonl"]
+    counts = run(student, articles, out, fmt=fmt, chunk=chunk)
+    assert listed(out) == ["_SUCCESS", "_job", f"part-00000.{fmt}", "rejects.jsonl"]
     part = out / f"part-00000.{fmt}"
     frame = pl.read_parquet(part) if fmt == "parquet" else pl.read_ndjson(part)
     assert frame["id"].to_list() == [row["id"] for row in ROWS]
@@ -101,77 +115,128 @@ def test_rows_in_rows_out(tmp_path: Path, fmt: Any, chunk: int) -> None:
     success = json.loads((out / "_SUCCESS").read_text())
     assert success["parts"] == [{"name": part.name, "rows": 5, "sha256": digest_file(part)}]
     assert (success["filter"], success["version"], success["scored"]) == ("demo", 3, 3)
-    assert success["source"] == digest_file(articles)
+    assert success["files"] == [["a.jsonl", articles.stat().st_size, digest_file(articles)]]
+    assert (success["adapter"], success["articles"]) == (ADAPTER, 5)
     assert json.loads((out / "rejects.jsonl").read_text())["line"] == 6
 
 
-def test_many_rows_make_several_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "ROWS_PER_PART", 20)
+def test_many_rows_make_several_parts(tmp_path: Path) -> None:
     rows = [{"id": f"a{n}", "content": f"{n % 10} 5 text {n}"} for n in range(50)]
-    counts = score(FILTER, Reader(), corpus(tmp_path / "a", rows), tmp_path / "out", chunk=8)
+    counts = run(Reader(), corpus(tmp_path / "a", rows), tmp_path / "out", chunk=8, shards=3)
     assert counts["parts"] == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
     frame = pl.read_parquet(tmp_path / "out" / "part-*.parquet")
     assert frame["id"].to_list() == [row["id"] for row in rows]
-    again = score(FILTER, Reader(), tmp_path / "a", tmp_path / "again", chunk=3)
+    again = run(Reader(), tmp_path / "a", tmp_path / "again", chunk=3, shards=7)
     assert again["tiers"] == counts["tiers"]
+    assert pl.read_parquet(tmp_path / "again" / "part-*.parquet").equals(frame)
+
+
+def test_rejects_of_all_parts_in_one_file_with_their_lines(tmp_path: Path) -> None:
+    rows = [json.dumps({"id": f"a{n}", "content": f"{n % 10} 5 text"}) if n % 7 else "{bad" for n in range(60)]
+    counts = run(Reader(), corpus(tmp_path / "a", rows), tmp_path / "out", shards=5)
+    rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
+    assert [reject["line"] for reject in rejects] == [n + 1 for n in range(0, 60, 7)]
+    assert {reject["file"] for reject in rejects} == {"a"}
+    assert (counts["articles"], counts["rejected"]) == (51, 9)
 
 
 def test_a_corpus_that_is_all_prefiltered(tmp_path: Path) -> None:
     student = Reader()
-    counts = score(FILTER, student, corpus(tmp_path / "a", [ROWS[1]]), tmp_path / "out")
+    counts = run(student, corpus(tmp_path / "a", [ROWS[1]]), tmp_path / "out")
     assert (counts["scored"], counts["prefiltered"], counts["tiers"]) == (0, 1, {"high": 0, "low": 0})
     assert student.seen == []
 
 
 def test_scores_can_be_read_back_as_labels(tmp_path: Path) -> None:
-    score(FILTER, Reader(), corpus(tmp_path / "a", [ROWS[0]]), tmp_path / "out", fmt="jsonl")
+    run(Reader(), corpus(tmp_path / "a", [ROWS[0]]), tmp_path / "out", fmt="jsonl")
     row = json.loads((tmp_path / "out" / "part-00000.jsonl").read_text()) | {"content": "7 8 text"}
     (label,) = read_labels(corpus(tmp_path / "l", [row]), FILTER.dimensions, rejects=Rejects())
     assert label.scores == {"readiness": 7.0, "benefit": 8.0}
 
 
-def test_finished_scores_are_not_overwritten(tmp_path: Path) -> None:
+def test_finished_scores_are_not_made_again_nor_overwritten(tmp_path: Path) -> None:
     articles, out = corpus(tmp_path / "a", ROWS), tmp_path / "out"
-    score(FILTER, Reader(), articles, out)
+    first = run(Reader(), articles, out)
     before = (out / "part-00000.parquet").read_bytes()
-    with pytest.raises(InputError, match="holds scores already"):
-        score(FILTER, Reader(), articles, out)
+    student = Reader()
+    again = run(student, articles, out)
+    assert (first["reused"], again["reused"], student.seen) == (False, True, [])
+    assert again["tiers"] == first["tiers"]
+    corpus(articles, ROWS[:2])
+    with pytest.raises(InputError, match="holds scores of other articles"):
+        run(Reader(), articles, out)
     assert (out / "part-00000.parquet").read_bytes() == before
+    (out / "_job" / "plan.json").unlink()  # as an earlier version left it
+    with pytest.raises(InputError, match="holds scores already"):
+        run(Reader(), articles, out)
 
 
-def test_a_killed_run_is_done_again(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    (out / "unfinished").mkdir(parents=True)
-    for stale in ("unfinished/part-00000.parquet", "unfinished/rejects.jsonl", "part-00007.parquet", "part-of-mine.parquet"):
-        (out / stale).write_bytes(b"stale")
-    score(FILTER, Reader(), corpus(tmp_path / "a", ROWS), out)
-    assert sorted(path.name for path in out.iterdir()) == ["_SUCCESS", "part-00000.parquet", "part-of-mine.parquet"]
-    assert pl.read_parquet(out / "part-00000.parquet").height == len(ROWS)
+class Stop(Exception):
+    pass
 
 
-def test_a_corpus_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "ROWS_PER_PART", 10)
+class Mortal(Reader):
+    """Dies once it has been shown an article."""
+
+    def __init__(self, last: str) -> None:
+        super().__init__()
+        self.last = last
+
+    def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
+        if any(self.last in content for _, content in texts):
+            raise Stop
+        return super().predict(texts, progress)
+
+
+def test_a_stopped_run_goes_on_with_the_parts_that_are_left(tmp_path: Path) -> None:
+    articles = corpus(tmp_path / "a", [{"id": f"a{n}", "content": f"5 {n % 10} number {n};"} for n in range(100)])
+    whole = run(Reader(), articles, tmp_path / "whole", shards=10)
+    with pytest.raises(Stop):
+        run(Mortal("number 47;"), articles, tmp_path / "out", shards=10)
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+    student = Reader()
+    counts = run(student, articles, tmp_path / "out", shards=10)
+    assert 50 <= len(student.seen) < 70
+    assert not counts["reused"]
+    for name in counts["parts"]:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert counts["articles"] == whole["articles"] == 100
+
+
+def test_a_corpus_that_breaks_off_is_no_result(tmp_path: Path) -> None:
     data = "".join(json.dumps({"id": f"a{n}", "content": f"5 {n % 10} {hash(n)} text"}) + "\n" for n in range(3000)).encode()
     (tmp_path / "a.gz").write_bytes(gzip.compress(data)[:-200])
     with pytest.raises(InputError, match="is cut short"):
-        score(FILTER, Reader(), tmp_path / "a.gz", tmp_path / "out", chunk=10)
-    assert not (tmp_path / "out").exists()
+        run(Reader(), tmp_path / "a.gz", tmp_path / "out", chunk=10)
+    assert listed(tmp_path / "out") == ["_job"]
 
 
-def test_a_corpus_without_an_article_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    for rows in (["{bad"], []):
-        with pytest.raises(InputError):
-            score(FILTER, Reader(), corpus(tmp_path / "a", rows), tmp_path / "out")
-    with pytest.raises(InputError, match="no such file"):
-        score(FILTER, Reader(), tmp_path / "none", tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+def test_a_corpus_without_an_article_is_no_result(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no row is an article: a:1: is not JSON"):
+        run(Reader(), corpus(tmp_path / "a", ["{bad"]), tmp_path / "out")
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+    for name in ("empty", "none"):
+        if name == "empty":
+            corpus(tmp_path / name, [])
+        with pytest.raises(InputError, match=r"is empty|no such file"):
+            run(Reader(), tmp_path / name, tmp_path / "fresh")
+    assert not (tmp_path / "fresh").exists()
+
+
+def test_into_a_store_on_s3(tmp_path: Path, s3_uri: str) -> None:
+    articles = corpus(tmp_path / "a", ROWS)
+    counts = run(Reader(), articles, f"{s3_uri}/scores/x", shards=2)  # type: ignore[arg-type]
+    assert counts["out"] == f"{s3_uri}/scores/x"
+    store = open_store(f"{s3_uri}/scores/x")
+    ids = [id for name in counts["parts"] for id in read_frame(store.get(name))["id"].to_list()]
+    assert ids == [row["id"] for row in ROWS]
+    assert run(Reader(), articles, f"{s3_uri}/scores/x", shards=2)["reused"]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dimensions", [["benefit", "readiness"], ["readiness"], ["readiness", "benefit", "x"]])
 def test_a_student_of_other_dimensions_is_refused(tmp_path: Path, dimensions: list[str]) -> None:
     with pytest.raises(InputError, match="not the filter's dimensions in their order"):
-        score(FILTER, Reader(dimensions), corpus(tmp_path / "a", ROWS), tmp_path / "out")
+        run(Reader(dimensions), corpus(tmp_path / "a", ROWS), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -180,12 +245,12 @@ def test_a_student_without_numbers_is_refused(tmp_path: Path, raw: list[list[flo
     student = Reader()
     student.scores = lambda _: np.array(raw)  # type: ignore[method-assign]
     with pytest.raises(InputError, match="are not finite numbers"):
-        score(FILTER, student, corpus(tmp_path / "a", ROWS[:1]), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        run(student, corpus(tmp_path / "a", ROWS[:1]), tmp_path / "out")
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
 
 
 def test_an_out_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(StoreError, match="can't be written"):
-        score(FILTER, Reader(), corpus(tmp_path / "a", ROWS), tmp_path / "out")
+        run(Reader(), corpus(tmp_path / "a", ROWS), tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"

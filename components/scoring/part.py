@@ -1,0 +1,224 @@
+"""One part of a corpus: read, prefilter, score, commit; as often as it likes, with the rows counted once.
+
+A part is held as a table until its one conditional put (some 400 bytes an article without its text, so 20 MB for 50,000); the
+texts pass through in chunks. Where two score the same part, the first put stands, and the other takes over what it wrote after
+comparing it with the corpus article by article; so machines whose last decimals differ don't mix.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
+
+from components.articles import Article, as_article, read_frame, write_frame
+from components.progress import Progress, quiet
+from components.scoring.corpus import cut
+from components.scoring.plan import Facts, Plan, facts_key, facts_of, rejects_key
+from components.scoring.rows import Rows
+from components.store import Conflict, Store, StoreError, digest_bytes
+from filters.errors import InputError
+from filters.spec import Filter
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+CHUNK = 2048
+DECIMALS = 6  # beyond them, scores depend on which articles shared a batch
+ABOUT = ("id", "title", "source", "language", "url", "published")
+
+
+class Predictor(Protocol):
+    """What a student does here; `components.student.bundle.Student` is one."""
+
+    @property
+    def dimensions(self) -> list[str]: ...
+    def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = ...) -> NDArray[np.float64]: ...
+    def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]: ...
+
+
+class _Articles:
+    """Iterates over the articles of a part; keeps its rejects and the lines of each file."""
+
+    def __init__(self, plan: Plan, index: int) -> None:
+        self.plan, self.index = plan, index
+        self.rejects: list[tuple[int, int, str]] = []
+        self.lines: list[tuple[int, int]] = []
+
+    def __iter__(self) -> Iterator[Article]:
+        for piece in cut(self.plan.corpus, self.plan.shards, self.index):
+            rows = Rows(self.plan.corpus, piece)
+            for line, value, fault in rows:
+                try:
+                    if value is None:
+                        raise ValueError(fault)
+                    article = as_article(value)
+                except ValueError as error:
+                    self.rejects.append((piece.file, line, str(error)))
+                    continue
+                yield article
+            self.lines.append((piece.file, rows.lines))
+
+
+def score_part(
+    out: Store,
+    plan: Plan,
+    index: int,
+    flt: Filter,
+    student: Callable[[], Predictor],
+    *,
+    chunk: int = CHUNK,
+    progress: Progress = quiet,
+) -> Facts:
+    """Commits part `index` of the plan, or finds it committed; what it holds either way.
+
+    student: opened only where something must be scored. InputError for a corpus that can't be read, a student of other
+    dimensions or without numbers; StoreError where the part that is there was made of other articles.
+    """
+    if found := facts_of(out, index):
+        return found
+    name, articles = plan.part(index), _Articles(plan, index)
+    if out.exists(name):  # whoever wrote it was stopped before it wrote the facts
+        data = _theirs(out, plan, index, [article.digest for article in articles])
+    else:
+        frame = _scored(flt, student(), articles, chunk, progress)
+        data = write_frame(frame) if plan.fmt == "parquet" else frame.write_ndjson().encode()
+        if articles.rejects:
+            _put_rejects(out, index, articles)
+        try:
+            out.put_if(name, data, etag=None)
+        except Conflict:
+            data = _theirs(out, plan, index, frame["article"].to_list())
+    if articles.rejects:
+        _put_rejects(out, index, articles)
+    facts = _facts(plan, index, flt, data, articles)
+    out.put(facts_key(index), json.dumps(asdict(facts)).encode())
+    return facts
+
+
+def _put_rejects(out: Store, index: int, articles: _Articles) -> None:
+    lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects)
+    out.put(rejects_key(index), "".join(lines).encode())
+
+
+def _theirs(out: Store, plan: Plan, index: int, articles: list[str]) -> bytes:
+    """The bytes of a part that another process committed; StoreError unless it is of the same articles."""
+    name = plan.part(index)
+    data, where = out.get(name), f"{out.uri}/{name}"
+    mend = "delete it, and score again"
+    try:
+        frame = _read(plan, data)
+        same = frame["article"].to_list() == articles if articles else not frame.height
+    except Exception as error:  # whatever a reader makes of foreign bytes
+        raise StoreError(f"is not a part of scores ({type(error).__name__})", where=where, mend=mend) from error
+    if not same:
+        raise StoreError("holds the scores of other articles", where=where, mend=mend)
+    return data
+
+
+def _read(plan: Plan, data: bytes) -> pl.DataFrame:
+    import polars as pl
+
+    if plan.fmt == "parquet":
+        return read_frame(data)
+    schema = _schema(plan.dimensions)
+    return pl.read_ndjson(io.BytesIO(data), schema=schema) if data else pl.DataFrame(schema=schema)
+
+
+def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles) -> Facts:
+    frame = _read(plan, data)
+    tiers = Counter({tier.name: 0 for tier in flt.spec.tiers})
+    tiers.update(frame["tier"].drop_nulls())
+    return Facts(
+        index=index,
+        sha256=digest_bytes(data),
+        articles=frame.height,
+        prefiltered=frame.height - frame["prefiltered"].null_count(),
+        rejected=len(articles.rejects),
+        tiers=dict(tiers),
+        lines=articles.lines,
+    )
+
+
+def check_student(flt: Filter, student: Predictor) -> None:
+    """InputError unless the student's dimensions are the filter's, in their order."""
+    if student.dimensions != flt.dimensions:
+        raise InputError(
+            f"the student scores {', '.join(student.dimensions)}, not the filter's dimensions in their order",
+            mend=f"train one for {', '.join(flt.dimensions)}",
+        )
+
+
+def _scored(flt: Filter, student: Predictor, articles: _Articles, chunk: int, progress: Progress) -> pl.DataFrame:
+    import polars as pl
+
+    check_student(flt, student)
+    frames, done, left_out, batch = [pl.DataFrame(schema=_schema(flt.dimensions))], 0, 0, list[Article]()
+
+    def judge_batch() -> None:
+        nonlocal done, left_out
+        frame = _judged(flt, student, batch)
+        frames.append(frame)
+        done += frame.height
+        left_out += frame.height - frame["prefiltered"].null_count()
+        progress(done, None, "articles", prefiltered=float(left_out))
+        batch.clear()
+
+    for article in articles:
+        batch.append(article)
+        if len(batch) == chunk:
+            judge_batch()
+    if batch:
+        judge_batch()
+    return pl.concat(frames)
+
+
+def _schema(dimensions: Sequence[str]) -> dict[str, Any]:
+    import polars as pl
+
+    text = dict.fromkeys((*ABOUT, "article", "prefiltered"), pl.String)
+    return {
+        **text,
+        "overall": pl.Float64,
+        "tier": pl.String,
+        "reason": pl.String,
+        **{f"score.{name}": pl.Float64 for name in dimensions},
+    }
+
+
+def _judged(flt: Filter, student: Predictor, batch: list[Article]) -> pl.DataFrame:
+    import numpy as np
+    import polars as pl
+
+    from components.prefilter import refused
+    from filters.verdict import judge
+
+    reasons = refused(flt.spec.prefilter, [a.title for a in batch], [a.content for a in batch])
+    kept = [row for row, reason in enumerate(reasons) if reason is None]
+    columns: dict[str, Any] = {name: [getattr(a, name) for a in batch] for name in ABOUT}
+    columns |= {"article": [a.digest for a in batch], "prefiltered": reasons}
+    scores = np.empty((0, len(flt.dimensions)))
+    if kept:
+        scores = np.round(student.scores(student.predict([(batch[row].title, batch[row].content) for row in kept])), DECIMALS)
+    if scores.shape != (len(kept), len(flt.dimensions)) or not np.isfinite(scores).all():
+        raise InputError(
+            "the student's scores are not finite numbers, one per article and dimension",
+            mend="train again with a lower learningRate or precision fp32",
+        )
+    verdicts = judge(flt, scores)
+    results = {
+        "overall": verdicts.overall.tolist(),
+        "tier": verdicts.tier.tolist(),
+        "reason": [reason or None for reason in verdicts.reason],
+        **{f"score.{name}": scores[:, i].tolist() for i, name in enumerate(flt.dimensions)},
+    }
+    for name, values in results.items():
+        columns[name] = [None] * len(batch)
+        for row, value in zip(kept, values, strict=True):
+            columns[name][row] = value
+    return pl.DataFrame(columns, schema=_schema(flt.dimensions))

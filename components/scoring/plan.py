@@ -1,0 +1,258 @@
+"""What is scored, with what, into how many parts; and what has become of it, decided by keys and never by a listing.
+
+    <out>/part-00000.parquet …   committed by one conditional put each: a second writer's rows never join the first's
+          rejects.jsonl          bad rows of all parts, with file and line, where there are any
+          _SUCCESS               counts and the digest of every part; only when all are there
+          _job/plan.json         what this page describes; the job is its digest, so other inputs are another job
+          _job/part-00000.json   facts of a part (rows, sha256, lines, tiers), written after the part itself
+          _job/rejects-00000.jsonl
+Whoever finishes reads one small object a part (16 at a time: some 5,000 in 10 s), never the parts.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Literal
+
+from components.scoring.corpus import Corpus
+from components.store import Conflict, Digest, Json, NotFound, Store, StoreError, canonical_json, digest_bytes, digest_json
+from filters.errors import InputError
+from filters.loading import dump_filter
+from filters.spec import Filter
+
+SUCCESS = "_SUCCESS"
+PLAN = "_job/plan.json"
+REJECTS = "rejects.jsonl"
+MAX_SHARDS = 100_000  # what Kubernetes lets an Indexed Job have
+Format = Literal["parquet", "jsonl"]
+# What decides a score, besides what the plan names.
+CODE = ("articles.py", "calibrated.py", "prefilter.py", "tables.py", "scoring/*.py", "student/*.py", "../filters/*.py")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a part holds. lines: [file number, lines read of it], so that a reject's line can be told in its file."""
+
+    index: int
+    sha256: str
+    articles: int
+    prefiltered: int
+    rejected: int
+    tiers: dict[str, int]
+    lines: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """filter_key: where the store has the filter, by digest. code: the image, or a digest of this program's own source."""
+
+    filter: str
+    version: int
+    filter_key: str
+    dimensions: list[str]
+    adapter: str
+    corpus: Corpus
+    shards: int
+    fmt: Format
+    code: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shards <= MAX_SHARDS:
+            raise InputError(f"{self.shards:,} is not in 1 to {MAX_SHARDS:,}", where="--shards", mend="a part may be large")
+
+    @cached_property
+    def job(self) -> Digest:
+        """The digest of everything that decides the rows."""
+        return digest_json({"format": 1, **asdict(self), "corpus": self.corpus.digest})
+
+    def part(self, index: int) -> str:
+        return f"part-{index:05}.{self.fmt}"
+
+    def to_bytes(self) -> bytes:
+        return canonical_json({"job": self.job, **asdict(self), "corpus": self.corpus.to_json()})
+
+
+def plan_for(
+    flt: Filter, adapter: str, corpus: Corpus, shards: int = 0, *, part_bytes: int, fmt: Format = "parquet", code: str = ""
+) -> Plan:
+    """The plan of scoring `corpus`. shards: 0 for as many as make parts of some `part_bytes` of corpus."""
+    digest = digest_bytes(dump_filter(flt).encode())
+    key = f"filters/{flt.name}/v{flt.spec.version}/{digest}.yaml"
+    shards = shards or min(MAX_SHARDS, -(-corpus.size // part_bytes))
+    return Plan(flt.name, flt.spec.version, key, flt.dimensions, adapter, corpus, shards, fmt, code or own_code())
+
+
+@cache
+def own_code() -> str:
+    """A digest of the source that turns articles into scores."""
+    here = Path(__file__).resolve().parent.parent
+    files = sorted(path for pattern in CODE for path in here.glob(pattern))
+    return digest_json([[path.name, digest_bytes(path.read_bytes())] for path in files])
+
+
+def begin(out: Store, plan: Plan) -> None:
+    """Writes the plan, or finds it there. InputError where `out` holds scores of something else."""
+    mend = "give another place, or delete this one"
+    held = out.current(PLAN)
+    if held is None:
+        if out.exists(SUCCESS):
+            raise InputError("holds scores already", where=out.uri, mend=mend)
+        try:
+            out.put_if(PLAN, plan.to_bytes(), etag=None)
+            return
+        except Conflict:
+            held = out.current(PLAN)
+    if held is None or json.loads(held[0]).get("job") != plan.job:
+        raise InputError("holds scores of other articles, another adapter or another program", where=out.uri, mend=mend)
+
+
+def read_plan(out: Store, job: str) -> Plan:
+    """The plan of `out`; StoreError unless it is the one that `job` names."""
+    where = f"{out.uri}/{PLAN}"
+    try:
+        value = out.get_json(PLAN)
+        value.pop("job")
+        plan = Plan(**value | {"corpus": Corpus.from_json(value["corpus"])})
+    except NotFound:
+        raise InputError("is not there", where=where, mend="submit the corpus again") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(f"is not a plan: {error}", where=where) from error
+    if plan.job != job:
+        raise StoreError(f"is of job {plan.job[:12]}, not {job[:12]}", where=where, mend="submit the corpus again")
+    return plan
+
+
+def facts_key(index: int) -> str:
+    return f"_job/part-{index:05}.json"
+
+
+def rejects_key(index: int) -> str:
+    return f"_job/rejects-{index:05}.jsonl"
+
+
+def facts_of(out: Store, index: int) -> Facts | None:
+    """None where the part isn't done."""
+    try:
+        value = out.get_json(facts_key(index))
+        return Facts(**value | {"lines": [tuple(each) for each in value["lines"]]})
+    except NotFound:
+        return None
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"is not the facts of a part: {error}", where=f"{out.uri}/{facts_key(index)}") from error
+
+
+def all_facts(out: Store, indexes: Iterable[int]) -> Iterator[tuple[int, Facts | None]]:
+    """The facts of many parts, in order, 16 at a time."""
+    with ThreadPoolExecutor(16) as pool:
+        wanted = list(indexes)
+        yield from zip(wanted, pool.map(lambda index: facts_of(out, index), wanted), strict=True)
+
+
+def missing(out: Store, plan: Plan) -> list[int]:
+    """Indexes whose part is not committed."""
+    if out.exists(SUCCESS):
+        return []
+    return [index for index, facts in all_facts(out, range(plan.shards)) if facts is None]
+
+
+def success(out: Store) -> Json | None:
+    """What _SUCCESS says, None before it is written."""
+    try:
+        return out.get_json(SUCCESS)
+    except NotFound:
+        return None
+
+
+def finish(out: Store, plan: Plan) -> Json:
+    """Writes rejects.jsonl and _SUCCESS once every part is there; returns what _SUCCESS says. Idempotent.
+
+    InputError where a part is missing, or where no row of the corpus was an article.
+    """
+    if done := success(out):
+        return done
+    parts, facts = list[Json](), list[Facts]()
+    with ThreadPoolExecutor(16) as pool:
+        there = pool.map(lambda index: out.exists(plan.part(index)), range(plan.shards))
+        for (index, found), present in zip(all_facts(out, range(plan.shards)), there, strict=True):
+            if found is None or not present:
+                raise InputError(f"part {index} is missing", where=out.uri, mend="score again: the parts that are there stay")
+            facts.append(found)
+            parts.append({"name": plan.part(index), "rows": found.articles, "sha256": found.sha256})
+    articles = sum(each.articles for each in facts)
+    rejected = sum(each.rejected for each in facts)
+    first = _gather_rejects(out, plan, facts) if rejected else ""
+    if not articles:
+        raise InputError(f"no row is an article{first}", where=plan.corpus.where)
+    tiers = Counter[str]()
+    for each in facts:
+        tiers.update(each.tiers)
+    prefiltered = sum(each.prefiltered for each in facts)
+    document = {
+        "format": 2,
+        "job": plan.job,
+        "filter": plan.filter,
+        "version": plan.version,
+        "filter_key": plan.filter_key,
+        "dimensions": plan.dimensions,
+        "adapter": plan.adapter,
+        "corpus": plan.corpus.digest,
+        "files": [[file.name, file.size, file.etag] for file in plan.corpus.files],
+        "code": plan.code,
+        "articles": articles,
+        "scored": articles - prefiltered,
+        "prefiltered": prefiltered,
+        "rejected": rejected,
+        "tiers": {name: tiers[name] for name in facts[0].tiers},
+        "parts": parts,
+    }
+    # The same facts give the same bytes, so of several finishers each succeeds.
+    out.put_if(SUCCESS, json.dumps(document, indent=1).encode(), etag=None)
+    return document
+
+
+def _gather_rejects(out: Store, plan: Plan, facts: list[Facts]) -> str:
+    """One file of all rejects, each with its line in its file; returns the first as words."""
+    before, first = Counter[int](), ""
+    with tempfile.NamedTemporaryFile(prefix="rejects-") as gathered:
+        for each in facts:
+            if each.rejected:
+                for text in out.get(rejects_key(each.index)).splitlines():
+                    number, line, reason = json.loads(text)
+                    reject = {"file": plan.corpus.files[number].name, "line": before[number] + line, "reason": reason}
+                    first = first or f": {reject['file']}:{reject['line']}: {reason}"
+                    gathered.write((json.dumps(reject, ensure_ascii=False) + "\n").encode())
+            for number, lines in each.lines:
+                before[number] += lines
+        gathered.flush()
+        out.put(REJECTS, Path(gathered.name))
+    return first
+
+
+def put_todo(out: Store, indexes: list[int]) -> Digest:
+    """Keeps the list of parts that are left, under its digest, as ranges; a Job's index is a place in it."""
+    ranges = list[list[int]]()
+    for index in indexes:
+        if ranges and ranges[-1][1] == index - 1:
+            ranges[-1][1] = index
+        else:
+            ranges.append([index, index])
+    data = canonical_json(ranges)
+    digest = digest_bytes(data)
+    out.put(f"_job/todo-{digest}.json", data)
+    return digest
+
+
+def todo_at(out: Store, digest: str, place: int) -> int:
+    """The part at a place of the list."""
+    for first, last in out.get_json(f"_job/todo-{digest}.json", digest=Digest(digest)):
+        if place <= last - first:
+            return int(first + place)
+        place -= last - first + 1
+    raise InputError(f"has no place {place}", where=f"todo {digest[:12]}")

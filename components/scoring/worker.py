@@ -1,0 +1,77 @@
+"""`python -m components.scoring.worker --out URI --store URI --job DIGEST`: one index of a scoring Job.
+
+JOB_COMPLETION_INDEX says which. Everything else is in the plan beside the scores, so a pod's description is small and carries
+no data. Exit codes are what the Job's podFailurePolicy goes by: 0 done (also where the part is there already, known
+before torch is loaded), 2 bad input (the index fails, once), 1 anything else and a store that stays away (tried again).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+from components.outage import is_outage
+from components.progress import clock, reporter
+from components.scoring.part import Predictor, score_part
+from components.scoring.plan import facts_of, read_plan, todo_at
+from components.step import read_filter, say_last
+from components.store import Store, open_store
+from filters.errors import InputError
+
+INDEX = "JOB_COMPLETION_INDEX"
+
+
+def work(out: Store, store: str, job: str, index: int) -> str:
+    """Scores part `index` where it isn't there; returns what was done, in a line."""
+    if facts_of(out, index):
+        return f"part {index} is there already"
+    plan, loading = read_plan(out, job), [0.0]
+    opened = open_store(store)
+    flt = read_filter(opened, plan.filter_key)
+
+    def student() -> Predictor:
+        from components.student.bundle import open_bundle
+
+        began = time.monotonic()
+        found = open_bundle(opened, plan.filter, plan.adapter, flt=flt)
+        found.predict([("", "a")])  # builds the model, so that the rate below is the student's own
+        loading[0] = time.monotonic() - began
+        return found
+
+    began = time.monotonic()
+    facts = score_part(out, plan, index, flt, student, progress=reporter(f"part {index}"))
+    seconds = time.monotonic() - began - loading[0]
+    scored = facts.articles - facts.prefiltered
+    rate = f"{scored / seconds:.1f}/s on {os.environ.get('OMP_NUM_THREADS', 'all')} threads"
+    return f"part {index}: {facts.articles:,} articles in {clock(seconds)} ({rate}), student loaded in {loading[0]:.1f} s"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="worker", description="One part of a scoring job.")
+    for name in ("out", "store", "job"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--todo", default="", help="digest of the list of parts that are left; default: all")
+    args = parser.parse_args(argv)
+    # The first process of a container ignores SIGTERM unless it says otherwise, and would be waited for.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+    try:
+        out, index = open_store(args.out), int(os.environ[INDEX])
+        print(work(out, args.store, args.job, todo_at(out, args.todo, index) if args.todo else index), flush=True)
+    except InputError as error:
+        # A store that stays away is no fault of the input: the index is tried again.
+        away = error.__cause__ is not None and is_outage(error.__cause__)
+        say_last(str(error))
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1 if away else 2
+    except Exception as error:
+        say_last(f"{type(error).__name__}: {error}")
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
