@@ -15,7 +15,7 @@ import torch
 from components.progress import Progress, quiet
 from components.store import Digest, NotFound, Store
 
-EVERY_SECONDS = 60.0
+EVERY_SECONDS = 30.0
 COST = 20  # a save may take one part in this of the time between saves
 
 
@@ -23,6 +23,7 @@ class Checkpoints(Protocol):
     def load(self) -> dict[str, Any] | None: ...
     def due(self) -> bool: ...
     def save(self, state: dict[str, Any]) -> None: ...
+    def clear(self) -> None: ...
 
 
 class StoreCheckpoints:
@@ -54,7 +55,7 @@ class StoreCheckpoints:
         torch.save(state, buffer)
         self._store.put(self._key, buffer.getvalue())
         self._saved = time.monotonic()
-        self._every = max(self._every, COST * (self._saved - began))
+        self._every = max(EVERY_SECONDS, COST * (self._saved - began))
 
     def clear(self) -> None:
         """The bundle is committed: an empty state takes the place of the last one (a store deletes nothing)."""
@@ -64,7 +65,7 @@ class StoreCheckpoints:
 
 
 class NoCheckpoints:
-    """For tests and notebooks."""
+    """For tests, notebooks, and the workers that don't write."""
 
     def load(self) -> dict[str, Any] | None:
         return None
@@ -73,4 +74,7 @@ class NoCheckpoints:
         return False
 
     def save(self, state: dict[str, Any]) -> None:
+        pass
+
+    def clear(self) -> None:
         pass

@@ -39,16 +39,18 @@ class Workers:
         """Whether this worker is the one that writes: checkpoints, the bundle, the record, the log."""
         return self.rank == 0
 
-    def deal(self, rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """This worker's part of `rows`: all parts together are `rows`, and each has about as many tokens.
+    def deal(self, rows: NDArray[np.int64], lengths: NDArray[np.int64], rank: int | None = None) -> NDArray[np.int64]:
+        """This worker's part of `rows` (or that of `rank`): together they are `rows`, and each has about as many tokens.
 
         Dealt longest first, there and back, so that parts differ by one article at most. lengths: tokens of every article.
         """
+        rank = self.rank if rank is None else rank
         if self.world == 1:
             return rows
         order = rows[np.argsort(-lengths[rows], kind="stable")]
         lap, place = np.divmod(np.arange(len(order)), self.world)
-        return order[np.where(lap % 2 == 0, place, self.world - 1 - place) == self.rank]
+        mine: NDArray[np.int64] = order[np.where(lap % 2 == 0, place, self.world - 1 - place) == rank]
+        return mine
 
     def sum(self, tensor: Tensor) -> Tensor:
         """`tensor`, summed over all workers in place."""
@@ -84,9 +86,7 @@ class Group(Workers):
             yield
         except RuntimeError as error:  # gloo and NCCL raise its subclasses for a closed connection and for a time limit
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise Stopped(
-                f"worker {self.rank} of {self.world} lost the others during {what} ({reason})", mend=AGAIN
-            ) from error
+            raise Stopped(f"worker {self.rank} of {self.world} lost the others during {what} ({reason})", mend=AGAIN) from error
 
     def sum(self, tensor: Tensor) -> Tensor:
         with self._together("a sum"):
@@ -108,7 +108,7 @@ class Group(Workers):
         flat = torch.cat([total.detach().float().reshape(1), *(grad.reshape(-1) for grad in grads)])
         with self._together("the sum of gradients"):
             dist.all_reduce(flat)
-        for grad, summed in zip(grads, flat[1:].split([grad.numel() for grad in grads]), strict=True):
+        for grad, summed in zip(grads, torch.split(flat[1:], [grad.numel() for grad in grads]), strict=True):
             grad.copy_(summed.view_as(grad))
         return flat[0]
 

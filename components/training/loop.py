@@ -23,9 +23,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from components.progress import Progress, quiet
-from components.student.model import StudentModel, assert_trainable, set_training, set_weights, trainable, weights
-from components.student.tokens import Tokens, by_length, epoch_order, micro_batches
+from components.student.model import StudentModel, assert_trainable, set_training, set_weights
+from components.student.tokens import Tokens, by_length, epoch_order
 from components.training.checkpoints import Checkpoints, NoCheckpoints
+from components.training.descent import descent
+from components.training.distributed import ALONE, Workers
 from filters.errors import InputError
 from filters.spec import Training
 
@@ -93,7 +95,15 @@ def ridge(x: Tensor, y: Tensor) -> Tensor:
     return solved
 
 
-def fit_head(model: StudentModel, tokens: Tokens, labels: Tensor, budget: int, seed: int, progress: Progress = quiet) -> None:
+def fit_head(
+    model: StudentModel,
+    tokens: Tokens,
+    labels: Tensor,
+    budget: int,
+    seed: int,
+    progress: Progress = quiet,
+    workers: Workers = ALONE,
+) -> None:
     """Set the bias-free head by ridge regression of labels on the base model's pooled vectors.
 
     labels: (n, D) fp32. At most 2,048 articles, drawn by seed. Costs one forward pass over them.
@@ -104,11 +114,12 @@ def fit_head(model: StudentModel, tokens: Tokens, labels: Tensor, budget: int, s
     done = 0
     set_training(model, False)
     with torch.no_grad():
-        for batch in by_length(tokens.lengths[rows], budget):
+        for batch in list(by_length(tokens.lengths[rows], budget))[workers.rank :: workers.world]:
             ids, lengths, full = on_device(tokens, rows[batch], device)
             vectors[torch.from_numpy(batch)] = model.pooled(ids, lengths, full=full).double().cpu()
             done += len(batch)
-            progress(done, len(rows), "articles read")
+            progress(min(done * workers.world, len(rows)), len(rows), "articles read")
+        workers.sum(vectors)
         model.head.weight.copy_(ridge(vectors, labels[torch.from_numpy(rows).to(device)].double().cpu()).t())
 
 
@@ -142,6 +153,7 @@ class Loop:
         precision: str = "fp32",
         checkpoints: Checkpoints | None = None,
         progress: Progress = quiet,
+        workers: Workers = ALONE,
     ) -> None:
         self.model, self.tokens, self.training = model, tokens, training
         self.validate, self.progress, self.expected, self.precision = validate, progress, expected, precision
@@ -150,8 +162,7 @@ class Loop:
         self.labels = torch.from_numpy(labels).float().to(self.device)
         self.per_epoch = math.ceil(len(tokens) / training.batchSize)
         self.steps = self.per_epoch * training.epochs
-        self.parameters = list(trainable(model).values())
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=training.learningRate, weight_decay=training.weightDecay)
+        self.workers, self.descent = workers, descent(model, training, workers)
         self.state: dict[str, Any] = {}
 
     def run(self, state: dict[str, Any] | None = None) -> Fitted:
@@ -160,8 +171,8 @@ class Loop:
         if state:
             self._restore(state)
         else:
-            fit_head(self.model, self.tokens, self.labels, self.training.tokensPerBatch, self.training.seed, self.progress)
-            torch.manual_seed(self.training.seed)
+            budget, seed = self.training.tokensPerBatch, self.training.seed
+            fit_head(self.model, self.tokens, self.labels, budget, seed, self.progress, self.workers)
             self.state = {
                 "epoch": 0,
                 "step": 0,
@@ -173,6 +184,7 @@ class Loop:
                 "epochs": [],
             }
         assert_trainable(self.model, self.expected)
+        self.descent.begin(state["optimizer"] if state else None)
         began, before = time.monotonic(), int(self.state["tokens"])
         while self.state["epoch"] < self.training.epochs and not self._waited_enough():
             self._epoch(began, before)
@@ -213,8 +225,13 @@ class Loop:
                 tokens_per_s=round(speed),
                 loss=state["loss"] / min(state["step"] * size, len(self.tokens)),
             )
-            if self.checkpoints.due():
+            if self._due():
                 self.checkpoints.save(self._snapshot())
+
+    def _due(self) -> bool:
+        """Decided once where the state is shared out, since all must then give their part."""
+        due = self.checkpoints.due()
+        return self.workers.agree(due) if self.descent.shared else due
 
     def _step(self, rows: NDArray[np.int64], rate: float) -> float:
         """One optimizer step; the mean loss over its articles and dimensions."""
@@ -222,31 +239,36 @@ class Loop:
         scale = 1.0 / (len(rows) * self.labels.shape[1])
         total = torch.zeros((), device=self.device)
         spare = SPARE.get(self.device.type, 1024)
-        for micro in micro_batches(rows, self.tokens.lengths, training.tokensPerBatch, spare):
+        # Dropout is drawn from the place in the training, so a checkpoint needs no generator and fits any number of workers.
+        torch.manual_seed(self._seed())
+        passes = self.descent.passes(rows, self.tokens.lengths, spare)
+        for number, (micro, share) in enumerate(passes, start=1):
             ids, lengths, full = on_device(self.tokens, micro, self.device)
             labels = self.labels[torch.from_numpy(micro).to(self.device)]
-            loss = loss_of(self.model(ids, lengths, full=full), labels) * scale
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = loss_of(self.model(ids, lengths, full=full), labels) * (scale * share)
+            self.descent.backward(loss, last=number == len(passes))
             total += loss.detach()
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, training.maxGradNorm)
+        value, norm = self.descent.measure(total)
         # Written so that NaN stops it, before the weights are touched.
-        if not (math.isfinite(value := total.item()) and math.isfinite(norm.item())):
+        if not (math.isfinite(value) and math.isfinite(norm)):
             place = f"epoch {self.state['epoch'] + 1}, step {self.state['step'] + 1}"
             raise InputError(
                 f"the loss is not a number any more ({place})",
                 where="training",
                 mend=f"lower learningRate (now {training.learningRate:g}) or set precision to fp32",
             )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.descent.step(rate)
         return value
+
+    def _seed(self) -> int:
+        place = self.state["epoch"] * self.per_epoch + self.state["step"]
+        return int(np.random.SeedSequence([self.training.seed, place, self.workers.rank]).generate_state(1)[0])
 
     def _close_epoch(self) -> None:
         state = self.state
-        tensors = weights(self.model)
-        found = self.validate(tensors)
+        self.descent.keep_together()
+        tensors = self.descent.weights(self.expected)
+        found = self.workers.agree(self.validate(tensors))
         if not math.isfinite(found.mae):
             raise InputError(
                 f"the validation error of epoch {state['epoch'] + 1} is not a number",
@@ -274,22 +296,14 @@ class Loop:
         state |= {"step": 0, "loss": 0.0}
 
     def _snapshot(self) -> dict[str, Any]:
-        generators = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            generators["cuda"] = torch.cuda.get_rng_state(self.device)
         return {
-            "weights": weights(self.model),
-            "optimizer": self.optimizer.state_dict(),
-            "generators": generators,
+            "weights": self.descent.weights(self.expected),
+            "optimizer": self.descent.state(),
             "precision": self.precision,
             "loop": self.state,
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
         set_weights(self.model, state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["generators"]["cpu"])
-        if "cuda" in state["generators"] and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["generators"]["cuda"], self.device)
         self.state = state["loop"]
         self.progress.note(f"resumed in epoch {self.state['epoch'] + 1} after {self.state['step']} of {self.per_epoch} steps")

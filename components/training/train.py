@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import resource
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
-from components.ledger import Outcome, StepRecord, run_step
+from components.ledger import Outcome, StepRecord, look_up, run_step
 from components.progress import Progress, quiet
 from components.store import Digest, Json, Store, digest_json
 from components.student.base import Base, resolve_base
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import polars as pl
     import torch
     from numpy.typing import NDArray
+
+    from components.training.distributed import Workers
 
 CODE = 2  # bump when the same inputs would give another adapter
 # Dense bf16 peak, operations a second, by what the GPU calls itself.
@@ -37,35 +40,52 @@ def train_inputs(flt: Filter, split: str, base: str) -> dict[str, Json]:
     }
 
 
-def train(store: Store, flt: Filter, *, split: str, progress: Progress = quiet) -> StepRecord:
+def train(store: Store, flt: Filter, *, split: str, progress: Progress = quiet, workers: Workers | None = None) -> StepRecord:
     """Train the filter's student on a split, or find it trained; outputs {"adapter": digest}.
 
+    workers: those of this training (`distributed.join`); only the first writes, and only its record has outputs.
     A killed training goes on from its checkpoint and ends with the same digest. InputError for a base model that can't be
     had, inputs that truncation made the same, or a loss that stops being a number.
     """
     base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, store)
     inputs = train_inputs(flt, split, base.digest)
     inputs_digest = digest_json({"step": "train", "inputs": inputs})
-    return run_step(store, "train", inputs, lambda: _work(store, flt, split, base, inputs_digest, progress))
+    if workers is None or workers.world == 1:
+        return run_step(store, "train", inputs, lambda: _work(store, flt, split, base, inputs_digest, progress))
+    found = workers.agree(look_up(store, "train", inputs) if workers.first else None)
+    if found:
+        return found
+    work = partial(_work, store, flt, split, base, inputs_digest, progress, workers)
+    if workers.first:
+        return run_step(store, "train", inputs, work, again=True)
+    work()
+    return StepRecord("train", inputs, inputs_digest, {})
 
 
 def _texts(frame: pl.DataFrame) -> list[tuple[str, str]]:
     return list(zip(frame["title"].to_list(), frame["content"].to_list(), strict=True))
 
 
-def _work(store: Store, flt: Filter, split: str, base: Base, inputs: Digest, progress: Progress) -> Outcome:
-    from components.articles import scores
+def _work(
+    store: Store, flt: Filter, split: str, base: Base, inputs: Digest, progress: Progress, workers: Workers | None = None
+) -> Outcome:
+    import numpy as np
+    import torch
+
     from components.datasets import load_split
+    from components.frames import scores
     from components.student.attention import attend_by_article
     from components.student.bundle import adapter_prefix, save_bundle
     from components.student.model import build, expected_trainable, merged
     from components.student.predict import raw_predictions
     from components.student.probe import choose_device, choose_precision
     from components.student.tokens import Preprocessing, Tokenizing, check_distinct
-    from components.training.checkpoints import StoreCheckpoints
+    from components.training.checkpoints import Checkpoints, NoCheckpoints, StoreCheckpoints
+    from components.training.distributed import ALONE
     from components.training.finish import Part, errors, finish
     from components.training.loop import Loop, deterministic
 
+    workers = workers or ALONE
     student, training, dims = flt.spec.student, flt.spec.training, len(flt.dimensions)
     parts = load_split(store, split)
     tokenizing = Tokenizing(base, Preprocessing(student.maxLength, student.headTail))
@@ -79,9 +99,9 @@ def _work(store: Store, flt: Filter, split: str, base: Base, inputs: Digest, pro
     )
 
     device = choose_device()
-    checkpoints = StoreCheckpoints(store, inputs, progress)
-    state = checkpoints.load()
-    precision, why = choose_precision(training.precision, device)
+    checkpoints: Checkpoints = StoreCheckpoints(store, inputs, progress) if workers.first else NoCheckpoints()
+    state = workers.agree(checkpoints.load())
+    precision, why = workers.agree(choose_precision(training.precision, device))
     if state:
         precision, why = state["precision"], f"precision {state['precision']}: as in the checkpoint"
     progress.note(why)
@@ -92,7 +112,13 @@ def _work(store: Store, flt: Filter, split: str, base: Base, inputs: Digest, pro
     progress.note(f"{expected:,} trainable parameters, as the configuration says; {base.kind} {base.ref} on {device}")
 
     def predict(tensors: dict[str, torch.Tensor], part: Part) -> NDArray[np.float64]:
-        return raw_predictions(merged(base, student.lora, dims, tensors, device), part.tokens)
+        """(n, D) on every worker; each predicts its share."""
+        out = torch.zeros(part.labels.shape, dtype=torch.float64)
+        mine = workers.deal(np.arange(len(out)), part.tokens.lengths)
+        if len(mine):
+            served = merged(base, student.lora, dims, tensors, device)
+            out[torch.from_numpy(mine)] = torch.from_numpy(raw_predictions(served, part.take(mine).tokens))
+        return workers.sum(out).numpy()
 
     loop = Loop(
         model,
@@ -104,10 +130,13 @@ def _work(store: Store, flt: Filter, split: str, base: Base, inputs: Digest, pro
         validate=lambda tensors: errors(predict(tensors, validation), validation.labels),
         checkpoints=checkpoints,
         progress=progress,
+        workers=workers,
     )
     with deterministic():
         fitted = loop.run(state)
     del model, loop
+    if not workers.first:
+        return Outcome({}, [])
     bundle = finish(flt, base, split, precision, expected, fitted, train_part, validation, device)
     adapter = save_bundle(store, flt.name, bundle)
     checkpoints.clear()
@@ -120,12 +149,13 @@ def _work(store: Store, flt: Filter, split: str, base: Base, inputs: Digest, pro
         "training_seconds": round(fitted.seconds, 1),
         "peak_memory_mb": _peak_memory(),
         "device": device,
+        "workers": workers.world,
         "precision": precision,
         "validation_mae": bundle.facts.validation_mae,
         "alarms": bundle.facts.alarms,
     }
     if device == "cuda":
-        facts |= _gpu_facts(base, speed)
+        facts |= _gpu_facts(base, speed / workers.world)
     return Outcome({"adapter": adapter}, [f"{adapter_prefix(flt.name)}/{adapter}/manifest.json"], facts)
 
 
@@ -136,7 +166,10 @@ def _peak_memory() -> int:
 
 
 def _gpu_facts(base: Base, tokens_per_second: float) -> dict[str, Json]:
-    """GPU, its peak memory in MB, and MFU: 4 operations a body weight and token (forward, and backward to activations)."""
+    """GPU, its peak memory in MB, and MFU: 4 operations a body weight and token (forward, and backward to activations).
+
+    tokens_per_second: of one worker.
+    """
     import torch
 
     from components.student.model import skeleton
