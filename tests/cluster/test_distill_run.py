@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,59 +17,12 @@ from typing import Any
 import pytest
 
 from components.store import Store, open_store
-from tests.cluster.conftest import BASE_MODEL, KFP_NAMESPACE, ROOT, Cluster, environment, run_distillery, wait_for
+from tests.cluster.harness import BASE_MODEL, KFP_NAMESPACE, Cluster, run_distillery, wait_for
 from tests.cluster.proxy import Link
+from tests.cluster.runs import FILTER, HOPELESS, Submitted, flags
 from tests.pipelines.harness import Ran
 
-FILTER = "sustainability-technology"
-LENIENT = "gates=[{metric: articles, atLeast: 10}, {metric: mae, below: 4.0}]"
-HOPELESS = "gates=[{metric: mae, below: 0.01}]"
-QUICK = {"training.epochs": "2", "training.learningRate": "0.002", "training.precision": "fp32"}
 pytestmark = pytest.mark.timeout(1800)
-
-
-def flags(demo: Path, gates: str = LENIENT) -> list[str]:
-    """The same for `distill` here and `submit distill` there."""
-    settings = [f"oracle.replies={demo / 'replies.jsonl'}", *(f"{key}={value}" for key, value in QUICK.items()), gates]
-    given = [FILTER, "--articles", str(demo / "articles.jsonl"), "--marks", "reference", "--profile", "laptop"]
-    return given + [word for setting in settings for word in ("--set", setting)]
-
-
-class Submitted:
-    """`distillery submit …` in the background, its words read as they come."""
-
-    def __init__(self, cluster: Cluster, *arguments: str, **changed: str) -> None:
-        command = [sys.executable, "-m", "pipelines.cli", "submit", *arguments]
-        self.lines: list[str] = []
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(cluster) | changed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stderr
-        os.set_blocking(self.process.stderr.fileno(), False)
-
-    @property
-    def said(self) -> str:
-        assert self.process.stderr
-        self.lines.append(self.process.stderr.read() or "")
-        return "".join(self.lines)
-
-    def wait_for(self, text: str, seconds: float = 300) -> str:
-        return str(wait_for(f'"{text}" in what submit says', lambda: text in self.said and self.said, seconds, 0.5))
-
-    @property
-    def run(self) -> str:
-        return self.wait_for("run ").split("run ", 1)[1].split()[0]
-
-    def end(self, seconds: float = 1200) -> int:
-        code = self.process.wait(seconds)
-        print(self.said)
-        return code
-
-
-@pytest.fixture(scope="module")
-def promoted(distillery: Callable[..., Ran], store: Store, demo: Path) -> Ran:
-    """The undisturbed run that others are compared with."""
-    return distillery("submit", "distill", *flags(demo), "--store", store.uri, "--watch", "--json")
 
 
 def channel(store: Store) -> Any:

@@ -1,0 +1,53 @@
+"""Runs that the tests share: what is submitted, and `distillery submit` as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cluster.harness import ROOT, Cluster, environment, wait_for
+
+FILTER = "sustainability-technology"
+LENIENT = "gates=[{metric: articles, atLeast: 10}, {metric: mae, below: 4.0}]"
+HOPELESS = "gates=[{metric: mae, below: 0.01}]"
+QUICK = {"training.epochs": "2", "training.learningRate": "0.002", "training.precision": "fp32"}
+
+
+def flags(demo: Path, gates: str = LENIENT) -> list[str]:
+    """The same for `distill` here and `submit distill` there."""
+    settings = [f"oracle.replies={demo / 'replies.jsonl'}", *(f"{key}={value}" for key, value in QUICK.items()), gates]
+    given = [FILTER, "--articles", str(demo / "articles.jsonl"), "--marks", "reference", "--profile", "laptop"]
+    return given + [word for setting in settings for word in ("--set", setting)]
+
+
+class Submitted:
+    """`distillery submit …` in the background, its words read as they come."""
+
+    def __init__(self, cluster: Cluster, *arguments: str, **changed: str) -> None:
+        command = [sys.executable, "-m", "pipelines.cli", "submit", *arguments]
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(cluster) | changed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stderr
+        os.set_blocking(self.process.stderr.fileno(), False)
+
+    @property
+    def said(self) -> str:
+        assert self.process.stderr
+        self.lines.append(self.process.stderr.read() or "")
+        return "".join(self.lines)
+
+    def wait_for(self, text: str, seconds: float = 300) -> str:
+        return str(wait_for(f'"{text}" in what submit says', lambda: text in self.said and self.said, seconds, 0.5))
+
+    @property
+    def run(self) -> str:
+        return self.wait_for("run ").split("run ", 1)[1].split()[0]
+
+    def end(self, seconds: float = 1200) -> int:
+        code = self.process.wait(seconds)
+        print(self.said)
+        return code

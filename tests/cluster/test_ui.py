@@ -1,0 +1,127 @@
+"""The same run from Kubeflow's own UI in a real browser: found, its form filled in, started, green, its report read there.
+
+KFP_UI is the UI's address. With DISTILLERY_SHOTS=docs/screenshots the pictures of the docs are taken anew on the way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.store import Store
+from pipelines.submit import upload
+from tests.cluster.harness import ROOT, Cluster, wait_for
+from tests.cluster.runs import FILTER, LENIENT, QUICK
+from tests.pipelines.harness import Ran
+
+pytestmark = pytest.mark.timeout(1800)
+WIDTH, HEIGHT = 1280, 860
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: install the dev extra")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("no browser: install chromium")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Any, cluster: Cluster) -> Any:
+    if not os.environ.get("KFP_UI"):
+        pytest.skip("KFP_UI is not set: where is Kubeflow's UI?")
+    found = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    found.set_default_timeout(30_000)
+    return found
+
+
+def shot(page: Any, name: str) -> None:
+    """A picture for the docs, where they are asked for: PNG of at most 128 colours."""
+    folder = os.environ.get("DISTILLERY_SHOTS")
+    if not folder:
+        return
+    from PIL import Image
+
+    page.wait_for_timeout(1500)  # the UI moves its drawers slowly
+    path = ROOT / folder / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=path)
+    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+    assert path.stat().st_size <= 200_000
+
+
+def fill_form(page: Any, fields: dict[str, str]) -> None:
+    for name, value in fields.items():
+        field = page.locator(f"input[id='{name}'], textarea[id='{name}']")
+        field.fill(value)
+        field.blur()
+
+
+def test_a_colleague_starts_a_run_in_the_browser_and_reads_its_report(
+    page: Any,
+    cluster: Cluster,
+    store: Store,
+    demo: Path,
+    kfp: Any,
+    promoted: Ran,
+) -> None:
+    assert promoted.code == 0, promoted.err
+    before = {run.run_id for run in kfp.client.list_runs(page_size=100).runs or []}
+    page.goto(os.environ["KFP_UI"])
+    page.get_by_role("link", name="distill", exact=True).click()
+    page.get_by_text("distill-steps").first.wait_for()  # before that, the form would know no version
+    page.get_by_role("button", name="Create run").click()
+    page.locator("input[id='filter']").wait_for()
+    articles = upload(store, str(demo / "articles.jsonl"), parameter="articles")
+    replies = upload(store, str(demo / "replies.jsonl"), parameter="replies")
+    overrides = [f"oracle.replies={replies}", *(f"{key}={value}" for key, value in QUICK.items()), LENIENT]
+    page.get_by_role("button", name="Choose").nth(2).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(FILTER, exact=True).first.click()
+    dialog.get_by_role("button", name="Use this experiment").click()
+    fill_form(
+        page,
+        {
+            "filter": FILTER,
+            "articles": articles,
+            "marks": "reference",
+            "profile": "laptop",
+            "overrides": json.dumps(overrides),
+            "store": store.uri,
+        },
+    )
+    page.locator("input[id='articles']").scroll_into_view_if_needed()
+    shot(page, "1-form")
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url(re.compile("runs/(details|$|new$)|/runs$"), timeout=60_000)
+
+    def new() -> str | None:
+        found = {run.run_id for run in kfp.client.list_runs(page_size=100).runs or []} - before
+        return found.pop() if found else None
+
+    run = wait_for("a run that the form started", new, 60)
+    wait_for("the run's end", lambda: not kfp.active(run), 1200, 3)
+    assert kfp.get(run).state == "SUCCEEDED"
+    record = store.get_json(f"runs/{run}/train.json")
+    assert record["reused"], "the same inputs as from the command line: nothing is trained again"
+    assert record["outputs"]["adapter"] == promoted.json["adapter"]
+
+    page.goto(f"{os.environ['KFP_UI']}/#/runs/details/{run}")
+    page.get_by_text("report", exact=True).first.wait_for()
+    shot(page, "2-graph")
+    page.get_by_text("html", exact=True).first.click()
+    page.get_by_text("Visualization", exact=False).first.click()
+    frame = page.frame_locator("iframe").first
+    frame.get_by_text("MAE").first.wait_for(timeout=60_000)
+    shot(page, "3-report")
