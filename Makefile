@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install run test lint test-all bench clean
+.PHONY: install run test lint test-all bench golden clean
 
 install: .venv/.installed
 
@@ -33,6 +33,10 @@ test: lint
 
 bench: install
 	$(BIN)/pytest -m slow tests/benchmarks
+
+# The compiled pipelines under manifests/pipelines, which `make test` holds against the code.
+golden: install
+	DISTILLERY_IMAGE_LIGHT= DISTILLERY_IMAGE_TORCH= $(BIN)/distillery pipelines compile --manifests --out manifests/pipelines
 
 clean:
 	rm -rf .venv .distillery .demo

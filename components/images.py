@@ -1,8 +1,16 @@
-"""Names of the images that components run in; a laptop's subprocess runner never pulls them."""
+"""Names of the images that components run in; a laptop's subprocess runner never pulls them.
+
+Plain names with the project's version, since a compiled pipeline is committed and its images lie in another registry everywhere:
+`distillery pipelines compile --light-image … --torch-image …`, or a kustomize overlay, puts in where.
+"""
 
 from __future__ import annotations
 
-import os
+from importlib.metadata import version
+from typing import Final
 
-LIGHT = os.environ.get("DISTILLERY_IMAGE_LIGHT", "localhost/distillery-light-python:dev")
-TORCH = os.environ.get("DISTILLERY_IMAGE_TORCH", "localhost/distillery-torch-python:dev")
+VERSION: Final = version("llm-distillery")
+LIGHT: Final = f"distillery-light:{VERSION}"
+TORCH: Final = f"distillery-torch:{VERSION}"
+LIGHT_VARIABLE: Final = "DISTILLERY_IMAGE_LIGHT"
+TORCH_VARIABLE: Final = "DISTILLERY_IMAGE_TORCH"

@@ -16,6 +16,7 @@ from typing import Any
 
 from components.ledger import StepRecord
 from components.progress import Reporter, reporter
+from components.settings import load_settings
 from components.store import Store, digest_bytes, open_store
 from filters.errors import InputError, Stopped
 from filters.loading import dump_filter, load_filter_text
@@ -45,16 +46,22 @@ def store_of_step(uri: str) -> Store:
     where = uri or os.environ.get(STORE, "")
     if not where:
         raise InputError("is empty, and this cluster names no default", where="store", mend="write s3://bucket/prefix")
+    if in_a_pod() and not where.startswith("s3://"):
+        raise InputError("lies in the pod and is gone with it", where=f"store {where}", mend="write s3://bucket/prefix")
     try:
         return open_store(where)
     except InputError as error:
         raise InputError(error.what, where=f"store {error.where or where}", mend=error.mend) from None
 
 
+def in_a_pod() -> bool:
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+
+
 def say_last(message: str) -> None:
     """Leaves `message` where a pod's last words are read; elsewhere does nothing."""
     with suppress(OSError):
-        if os.environ.get("KUBERNETES_SERVICE_HOST") and LAST_WORDS.is_file():
+        if in_a_pod() and LAST_WORDS.is_file():
             LAST_WORDS.write_text(message[:2000], encoding="utf-8")
 
 
@@ -104,6 +111,7 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
     store: store URI, empty for DISTILLERY_STORE. filter_key: key of the published filter, "" before there is one.
     run: the run's name.
     """
+    load_settings()
     run = os.environ.get(RUN) or run
     progress = reporter(name)
     step: Step | None = None

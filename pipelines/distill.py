@@ -1,8 +1,8 @@
 """The distill pipeline: from articles or labels to a promoted adapter, or to the reasons why not.
 
-One graph for a laptop (kfp.local), the Kubeflow backend and the operator. Bulk data stay in the store; steps exchange digests, where
-they can as small artifacts, so that the UI shows the way from labels to adapter. Reuse is the store's: each step finds its
-own record by the digest of its inputs.
+One graph for a laptop (kfp.local), the Kubeflow backend and the operator. Bulk data stay in the store; steps exchange digests,
+where they can as small artifacts, so that the UI shows the way from labels to adapter. Reuse is the store's: each step finds
+its own record by the digest of its inputs.
 """
 
 from kfp import dsl
@@ -45,7 +45,7 @@ def distill(
         profile: A named set of overrides, such as laptop; empty for none.
         overrides: Settings for this run, a JSON list of "path=value".
         max_rejects: How many bad rows of labels may be left out, "20" or "1%".
-        marks: What the calibration goes by: s3:// address of a JSON file of on-topic and off-topic articles, "prefilter" or "reference".
+        marks: What the calibration goes by: s3:// address of a JSON file of marks, "prefilter" or "reference"; may be empty.
         without_calibration: Why to label without a calibration that passed; recorded with the labels.
         budget: US dollars that the labels may cost, earlier runs included; 0 for no limit.
         trainer: pod trains in one pod, trainjob in a Kubeflow TrainJob over several nodes.

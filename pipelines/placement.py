@@ -1,8 +1,8 @@
-"""Where and how a task runs on Kubernetes: resources, environment, secrets, time limit, shared memory, GPUs, nodes.
+"""Where and how a task runs on Kubernetes: resources, settings, secrets, time limit, shared memory, GPUs, nodes.
 
 What is a property of the step is fixed here; what is a property of the cluster comes from the ConfigMap `distillery` while the
-run runs, by way of the first step (`components.preflight.cluster`). So one compiled pipeline, with one name, serves a test cluster of two
-cores and one with GPUs, and nobody compiles to change a node pool. A laptop's runner ignores all of it.
+run runs, by way of the first step (`components.preflight.cluster`). So one compiled pipeline, with one name, serves a test
+cluster of two cores and one with GPUs, and nobody compiles to change a node pool. A laptop's runner ignores all of it.
 """
 
 from __future__ import annotations
@@ -12,26 +12,11 @@ from typing import Any, Final
 
 from kfp import kubernetes
 
+from components.settings import FOLDER
+
 SETTINGS: Final = "distillery"  # ConfigMap
 STORE_SECRET: Final = "distillery-store"
 ORACLE_SECRET: Final = "distillery-oracle"
-SETTING_KEYS: Final = (
-    "DISTILLERY_STORE",
-    "DISTILLERY_NAMESPACE",
-    "DISTILLERY_IMAGE_LIGHT",
-    "DISTILLERY_IMAGE_TORCH",
-    "DISTILLERY_QUEUE",
-    "DISTILLERY_MODELS",
-    "DISTILLERY_TORCH_RESOURCES",
-    "DISTILLERY_TORCH_NODES",
-    "AWS_ENDPOINT_URL",
-    "AWS_REGION",
-    "GOOGLE_CLOUD_PROJECT",
-    "GOOGLE_CLOUD_LOCATION",
-    "OPENAI_BASE_URL",
-)
-STORE_KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-ORACLE_KEYS: Final = ("OPENAI_API_KEY", "DEEPSEEK_API_KEY", "ORACLE_API_KEY")
 RESOURCES: Final = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 HOUR: Final = 3600
 
@@ -56,14 +41,14 @@ def place(task: Any, weight: Weight = LIGHT) -> Any:
     task.set_cpu_request(weight.cpu[0]).set_cpu_limit(weight.cpu[1])
     task.set_memory_request(weight.memory[0]).set_memory_limit(weight.memory[1])
     if weight is ORACLE:
-        kubernetes.use_secret_as_env(task, ORACLE_SECRET, _same(ORACLE_KEYS), optional=True)
+        kubernetes.use_secret_as_volume(task, ORACLE_SECRET, f"{FOLDER}/oracle", optional=True)
     return _common(task, weight.hours)
 
 
 def place_torch(task: Any, cluster: Any, *, gpus: str) -> Any:
     """Settles a task that loads the student; returns it.
 
-    cluster: the outputs of preflight, which name this cluster's resources and nodes. gpus: which of them holds the number of GPUs.
+    cluster: the outputs of preflight, with this cluster's resources and nodes. gpus: which of them is the number of GPUs.
     """
     # kfp 2.17 hands these down into a dsl.If only where it is told that the task reads them.
     task.register_pipeline_channels([cluster[name] for name in (*RESOURCES, gpus)])
@@ -77,13 +62,10 @@ def place_torch(task: Any, cluster: Any, *, gpus: str) -> Any:
 
 
 def _common(task: Any, hours: int) -> Any:
-    kubernetes.use_config_map_as_env(task, SETTINGS, _same(SETTING_KEYS), optional=True)
-    kubernetes.use_secret_as_env(task, STORE_SECRET, _same(STORE_KEYS), optional=True)
+    kubernetes.use_config_map_as_volume(task, SETTINGS, f"{FOLDER}/settings", optional=True)
+    kubernetes.use_secret_as_volume(task, STORE_SECRET, f"{FOLDER}/store", optional=True)
     kubernetes.set_timeout(task, hours * HOUR)
     # Reuse is the store's: KFP's cache would not notice that an object is gone.
     task.set_caching_options(False)
     return task
 
-
-def _same(keys: tuple[str, ...]) -> dict[str, str]:
-    return {key: key for key in keys}

@@ -43,16 +43,18 @@ def preflight(
         The rest: what this cluster gives to the tasks that load the student.
     """
     from collections import namedtuple
+    from typing import Any
 
     from components.preflight.cluster import cluster
     from components.preflight.preflight import preflight as work
     from components.step import step_context
 
-    settings = {"max_rejects": max_rejects, "marks": marks, "budget": budget, "trainer": trainer, "gpus": gpus}
-    given = {"ref": filter, "articles": articles, "labels": labels, "profile": profile, "overrides": overrides}
+    inputs: dict[str, Any] = {"ref": filter, "articles": articles, "labels": labels, "marks": marks}
+    settings: dict[str, Any] = {"profile": profile, "overrides": overrides, "max_rejects": max_rejects, "budget": budget}
     with step_context("preflight", store, "", run) as step:
-        record = work(step.store, **given, **settings, flags=False)
-        found = cluster(trainer=trainer, gpus=gpus)
+        record = work(step.store, **inputs, **settings, trainer=trainer, gpus=gpus, flags=False)
+        given = cluster(trainer=trainer, gpus=gpus)
         outputs = step.keep(record).outputs
-        ready = namedtuple("Ready", ["filter_key", "articles", "labels", *found._fields])
-        return ready(outputs["filter_key"], outputs["articles"], outputs["labels"], *found)
+        values = {"filter_key": outputs["filter_key"], "articles": outputs["articles"], "labels": outputs["labels"]}
+        values |= given._asdict()
+        return namedtuple("Ready", list(values))(**values)  # type: ignore[misc]

@@ -46,10 +46,7 @@ def check_settings(*, overrides: Sequence[Any], max_rejects: str, marks: str, bu
             raise InputError(
                 f"{str(override)[:80]!r} is not path=value", where="overrides", mend='for example ["training.epochs=4"]'
             )
-    try:
-        parse_max_rejects(max_rejects)
-    except InputError as error:
-        raise InputError(error.what, where="max_rejects", mend=error.mend) from None
+    parse_max_rejects(max_rejects)
     if not (math.isfinite(budget) and budget >= 0):
         raise InputError(f"must be US dollars, 0 or more, not {budget}", where="budget", mend="0 is no limit")
     if trainer not in TRAINERS:
@@ -104,7 +101,14 @@ def _inputs(flt: Filter, articles: str, labels: str) -> tuple[str, str]:
     return articles, labels
 
 
-FIELDS: Final = {"--set": "overrides", "--profile": "profile", "--articles": "articles", "--labels": "labels"}
+FIELDS: Final = {
+    "--set": "overrides",
+    "--profile": "profile",
+    "--articles": "articles",
+    "--labels": "labels",
+    "--max-rejects": "max_rejects",
+    "--marks": "marks",
+}
 _FLAG = re.compile("|".join(rf"{flag}\b" for flag in FIELDS))
 _FIELD = re.compile(r"(overrides|max_rejects|marks|budget|trainer|gpus|profile|articles|labels|filter)\b")
 

@@ -1,12 +1,15 @@
-"""Preflight refuses what a run would fail of later, and lets every oracle through that needs no recorded replies."""
+"""Preflight refuses what a run would fail of later, naming the field, and lets through what needs nothing more."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components.preflight.cluster import cluster
 from components.preflight.preflight import preflight
 from components.step import read_filter
 from components.store import Store, open_store
@@ -51,3 +54,83 @@ def test_replay_without_its_recordings_is_refused(store: Store, tmp_path: Path, 
 
 def test_labels_need_no_oracle(store: Store, tmp_path: Path, articles: str) -> None:
     assert check(store, tmp_path, {"provider": "replay", "model": "recorded"}, labels=articles)["labels"] == articles
+
+
+FAULTS = [
+    ({"trainer": "pods"}, r"^trainer: must be pod or trainjob"),
+    ({"gpus": -1}, r"^gpus: must be 0 to 64"),
+    ({"budget": float("nan")}, r"^budget: must be US dollars"),
+    ({"budget": -0.5}, r"^budget: must be US dollars"),
+    ({"max_rejects": "many"}, r"^max_rejects: 'many' is neither a count nor a percentage"),
+    ({"overrides": ["training.epochs"]}, r"^overrides: .*is not path=value"),
+    ({"overrides": [3]}, r"^overrides: '3' is not path=value"),
+    ({"overrides": ["training.epoch=3"]}, r"^overrides .*epoch"),
+    ({"profile": "lap-top"}, r"^profile: unknown profile"),
+    ({"marks": "missing.json"}, r"^marks missing.json: no such file"),
+    ({"labels": ""}, r"^filter: neither articles nor labels are given|^articles"),
+    ({"labels": "missing.jsonl"}, r"^labels missing.jsonl: no such file"),
+    ({"labels": "s3://bucket"}, r"^labels s3://bucket: names no object"),
+    ({"articles": "a.jsonl"}, r"^articles and labels are both given"),
+    ({"ref": "no-such-filter"}, r"^filter: .*no-such-filter"),
+    ({"ref": "kind: Filter\nspec: 3\n"}, r"^filter text"),
+]
+
+
+@pytest.mark.parametrize(("given", "says"), FAULTS, ids=[str(given) for given, _ in FAULTS])
+def test_an_error_begins_with_the_field_of_the_form(
+    store: Store, tmp_path: Path, articles: str, given: dict[str, Any], says: str
+) -> None:
+    path = tmp_path / "filter.yaml"
+    path.write_text(json.dumps(filter_document(tmp_path)), encoding="utf-8")
+    fields = {"ref": str(path), "articles": "", "labels": articles, "profile": "", "overrides": [], **given}
+    with pytest.raises(InputError) as fault:
+        preflight(store, **fields, flags=False)
+    assert re.search(says, str(fault.value)), fault.value
+    assert "--" not in str(fault.value)
+    assert not list(store.keys())
+
+
+def test_the_same_fault_at_the_command_line_names_the_flag(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "filter.yaml"
+    path.write_text(json.dumps(filter_document(tmp_path)), encoding="utf-8")
+    with pytest.raises(InputError, match=r"^--labels missing.jsonl"):
+        preflight(store, ref=str(path), articles="", labels="missing.jsonl", profile="", overrides=[])
+
+
+def test_the_text_of_a_filter_takes_profile_and_overrides(store: Store, tmp_path: Path, articles: str) -> None:
+    text = json.dumps(filter_document(tmp_path), indent=1)
+    outputs = preflight(
+        store, ref=text, articles="", labels=articles, profile="laptop", overrides=["training.epochs=3"], flags=False
+    ).outputs
+    spec = read_filter(store, outputs["filter_key"]).spec
+    assert (spec.training.epochs, spec.training.loss) == (3, "huber")
+
+
+def test_what_the_cluster_gives_to_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = cluster(trainer="pod", gpus=4)
+    assert (given.train_gpus, given.benchmark_gpus, given.nodes, given.cpu_limit) == ("4", "1", {}, "2")
+    assert cluster(trainer="trainjob", gpus=4).train_gpus == "0"
+    monkeypatch.setenv("DISTILLERY_TORCH_RESOURCES", '{"requests": {"cpu": "4"}, "limits": {"cpu": "8", "memory": "64Gi"}}')
+    monkeypatch.setenv("DISTILLERY_TORCH_NODES", '{"pool": "gpu"}')
+    given = cluster(trainer="pod", gpus=0)
+    assert (given.cpu_request, given.memory_request, given.cpu_limit, given.memory_limit) == ("4", "1Gi", "8", "64Gi")
+    assert given.nodes == {"pool": "gpu"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("DISTILLERY_TORCH_RESOURCES", "4 cores"),
+        ("DISTILLERY_TORCH_RESOURCES", '{"limits": {"cpu": 4}}'),
+        ("DISTILLERY_TORCH_RESOURCES", '{"limits": {"cpus": "4"}}'),
+        ("DISTILLERY_TORCH_RESOURCES", '{"limit": {"cpu": "4"}}'),
+        ("DISTILLERY_TORCH_NODES", '["gpu"]'),
+        ("DISTILLERY_TORCH_NODES", '{"gpu": true}'),
+    ],
+)
+def test_a_setting_of_the_cluster_that_no_pod_could_have_is_refused(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str
+) -> None:
+    monkeypatch.setenv(setting, value)
+    with pytest.raises(InputError, match=f"^{setting}"):
+        cluster(trainer="pod", gpus=0)

@@ -1,0 +1,192 @@
+"""Every pipeline of the project as a version that is named by its content: compiled, written as objects, published.
+
+A name is the pipeline's and 12 hexadecimal digits of what was compiled, images included, so publishing twice makes one version,
+an operator can tell by name whether a cluster has what Git has, and both ways in (the API, `kubectl apply`) make the same
+object. Compiling takes 1.5 s, nearly all of it importing kfp.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from components.images import LIGHT, TORCH
+from components.store import digest_json
+
+# Name in Kubeflow → where the decorated function is.
+PIPELINES: Final = {"distill": "pipelines.distill:distill"}
+API_VERSION: Final = "pipelines.kubeflow.org/v2beta1"
+PIPELINES_FOLDER, VERSIONS_FOLDER, IMAGES_FOLDER = "pipelines", "versions", "images"
+GENERATED: Final = "# Written by `make golden`; do not edit.\n"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One compiled pipeline. spec, platform: KFP's PipelineSpec and PlatformSpec as JSON values."""
+
+    pipeline: str
+    name: str
+    description: str
+    about: str
+    spec: dict[str, Any]
+    platform: dict[str, Any]
+
+    def package(self) -> str:
+        """What KFP takes for an upload: two YAML documents."""
+        return _dump_all([self.spec, self.platform])
+
+
+def compile_pipeline(name: str, *, light: str = "", torch: str = "") -> Version:
+    """Compiles the pipeline of this name. light, torch: its images; empty for the plain names that an overlay replaces."""
+    from google.protobuf import json_format
+
+    module, _, function = PIPELINES[name].partition(":")
+    pipeline = getattr(import_module(module), function)
+    spec: dict[str, Any] = json_format.MessageToDict(pipeline.pipeline_spec)
+    platform: dict[str, Any] = json_format.MessageToDict(pipeline.platform_spec)
+    light, torch = light or LIGHT, torch or TORCH
+    for executor in spec["deploymentSpec"]["executors"].values():
+        executor["container"]["image"] = {LIGHT: light, TORCH: torch}[executor["container"]["image"]]
+    digest = digest_json({"spec": spec, "platform": platform})
+    return Version(
+        name, f"{name}-{digest[:12]}", spec["pipelineInfo"]["description"], f"images {light} and {torch}", spec, platform
+    )
+
+
+def compile_all(*, light: str = "", torch: str = "") -> list[Version]:
+    return [compile_pipeline(name, light=light, torch=torch) for name in PIPELINES]
+
+
+def pipeline_object(version: Version) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Pipeline",
+        "metadata": _metadata(version.pipeline),
+        "spec": {"displayName": version.pipeline, "description": version.description},
+    }
+
+
+def version_object(version: Version) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "PipelineVersion",
+        "metadata": _metadata(version.name),
+        "spec": {
+            "pipelineName": version.pipeline,
+            "displayName": version.name,
+            "description": version.about,
+            "pipelineSpec": version.spec,
+            "platformSpec": version.platform,
+        },
+    }
+
+
+def _metadata(name: str) -> dict[str, Any]:
+    return {"name": name, "namespace": "kubeflow", "labels": {"llm-distillery.io/namespace": "pipelines"}}
+
+
+def manifests(versions: Iterable[Version]) -> dict[str, str]:
+    """The files under manifests/pipelines: Pipelines in one kustomization, their versions in a second, images in a component.
+
+    Two, since the webhook refuses a version whose Pipeline is not there yet, and Flux checks a whole kustomization first.
+    """
+    files, found = {}, list(versions)
+    for version in found:
+        files[f"{PIPELINES_FOLDER}/{version.pipeline}.yaml"] = GENERATED + _dump_all([pipeline_object(version)])
+        files[f"{VERSIONS_FOLDER}/{version.pipeline}.yaml"] = GENERATED + _dump_all([version_object(version)])
+    for folder in (PIPELINES_FOLDER, VERSIONS_FOLDER):
+        resources = [f"{version.pipeline}.yaml" for version in found]
+        kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": resources}
+        files[f"{folder}/kustomization.yaml"] = GENERATED + _dump_all([kustomization])
+    files[f"{IMAGES_FOLDER}/kustomization.yaml"] = GENERATED + _dump_all([_image_replacements(found)])
+    return files
+
+
+def _image_replacements(versions: list[Version]) -> dict[str, Any]:
+    """A kustomize component that puts the images of a ConfigMap "distillery-images" (keys light, torch) into every executor."""
+    replacements = []
+    for key, image in (("light", LIGHT), ("torch", TORCH)):
+        targets = []
+        for version in versions:
+            executors = version.spec["deploymentSpec"]["executors"]
+            paths = [
+                f"spec.pipelineSpec.deploymentSpec.executors.{name}.container.image"
+                for name, executor in sorted(executors.items())
+                if executor["container"]["image"] == image
+            ]
+            targets.append({"select": {"kind": "PipelineVersion", "name": version.name}, "fieldPaths": paths})
+        source = {"kind": "ConfigMap", "name": "distillery-images", "fieldPath": f"data.{key}"}
+        replacements.append({"source": source, "targets": [target for target in targets if target["fieldPaths"]]})
+    return {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component", "replacements": replacements}
+
+
+def outdated(folder: Path, versions: Iterable[Version]) -> list[Path]:
+    """Files below `folder`, relative to it, that are missing, differ from `manifests`, or belong to no pipeline of these."""
+    files = {Path(name): text for name, text in manifests(versions).items()}
+    stale = [
+        name for name, text in files.items() if not (folder / name).is_file() or (folder / name).read_text("utf-8") != text
+    ]
+    there = {path.relative_to(folder) for path in folder.glob("*/*.yaml")}
+    return sorted({*stale, *(there - files.keys())})
+
+
+def write_manifests(folder: Path, versions: Iterable[Version]) -> list[Path]:
+    """Brings the files below `folder` up to date, those of pipelines that are gone included; returns which changed."""
+    found = list(versions)
+    files, changed = manifests(found), outdated(folder, found)
+    for path in changed:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        if text := files.get(path.as_posix()):
+            (folder / path).write_text(text, encoding="utf-8")
+        else:
+            (folder / path).unlink()
+    return changed
+
+
+def publish(version: Version, client: Any) -> bool:
+    """Makes the version known to Kubeflow Pipelines, and its pipeline where that is new; False where it was there already.
+
+    client: a kfp.Client. Two that publish at once make one version: the name is taken, and the second finds it so.
+    """
+    from kfp_server_api import ApiException, V2beta1Pipeline
+
+    pipeline = client.get_pipeline_id(version.pipeline)
+    if pipeline is None:
+        body = V2beta1Pipeline(name=version.pipeline, display_name=version.pipeline, description=version.description)
+        pipeline = client._pipelines_api.pipeline_service_create_pipeline(body).pipeline_id
+    if _published(version, client, pipeline):
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / f"{version.name}.yaml"
+        package.write_text(version.package(), encoding="utf-8")
+        try:
+            client._upload_api.upload_pipeline_version(
+                str(package), name=version.name, pipelineid=pipeline, description=version.about
+            )
+        except ApiException:
+            if _published(version, client, pipeline):
+                return False
+            raise
+    return True
+
+
+def _published(version: Version, client: Any, pipeline: str) -> bool:
+    token = ""
+    while True:
+        page = client.list_pipeline_versions(pipeline, page_token=token, page_size=100)
+        if any(found.display_name == version.name for found in page.pipeline_versions or []):
+            return True
+        token = page.next_page_token or ""
+        if not token:
+            return False
+
+
+def _dump_all(documents: list[dict[str, Any]]) -> str:
+    dumped: str = yaml.dump_all(documents, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=True, width=120)
+    return dumped

@@ -1,0 +1,66 @@
+"""What a step finds in a pod: settings as files, the cluster's store, and a place for its last words."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from components import settings, step
+from components.step import step_context, store_of_step
+from filters.errors import InputError
+
+
+@pytest.fixture
+def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file for last words, as Kubernetes mounts one."""
+    words = tmp_path / "termination-log"
+    words.touch()
+    monkeypatch.setattr(step, "LAST_WORDS", words)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.delenv("DISTILLERY_STORE", raising=False)
+    return words
+
+
+def test_mounted_files_become_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, name, text in [
+        ("settings", "DISTILLERY_STORE", "s3://a/b\n"),
+        ("settings", "DISTILLERY_QUEUE", ""),
+        ("settings", "..data", "no setting"),
+        ("store", "AWS_REGION", "eu-west-1"),
+    ]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text(text, encoding="utf-8")
+    for name in ("DISTILLERY_STORE", "DISTILLERY_QUEUE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    settings.load_settings(tmp_path)
+    assert os.environ["DISTILLERY_STORE"] == "s3://a/b"
+    assert os.environ["AWS_REGION"] == "us-east-1"
+    assert "DISTILLERY_QUEUE" not in os.environ
+    monkeypatch.delenv("DISTILLERY_STORE")
+    settings.load_settings(tmp_path / "not mounted")
+
+
+def test_an_empty_store_is_the_clusters_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTILLERY_STORE", f"file://{tmp_path}/store")
+    assert store_of_step("").uri == f"file://{tmp_path}/store"
+    monkeypatch.delenv("DISTILLERY_STORE")
+    with pytest.raises(InputError, match=r"^store: is empty"):
+        store_of_step("")
+    with pytest.raises(InputError, match=r"^store ftp://x: "):
+        store_of_step("ftp://x")
+
+
+def test_a_store_in_the_pod_itself_is_refused(pod: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lies in the pod"):
+        store_of_step(str(tmp_path))
+
+
+def test_bad_input_ends_with_2_and_one_line_where_kubernetes_looks(pod: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop, step_context("preflight", "", "", "run-1"):
+        pass
+    assert stop.value.code == 2
+    assert capsys.readouterr().out.startswith("error: store: is empty")
+    assert pod.read_text(encoding="utf-8").startswith("preflight: store: is empty")
