@@ -304,6 +304,18 @@ def test_queue_admits_a_job(kubectl: Kubectl, applied: str) -> None:
     kubectl("wait", "--for=jsonpath={.spec.suspend}=false", "job/try", "-n", OURS, "--timeout=60s")
 
 
+def test_trainjob_becomes_a_jobset(kubectl: Kubectl, applied: str) -> None:
+    """The webhooks of Trainer and JobSet take what the runtime says; it stays, as the Job above does."""
+    if applied != "kueue":
+        pytest.skip("no Trainer on this cluster")
+    runtime = {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": f"{OURS}-torch"}
+    spec = {"runtimeRef": runtime, "trainer": {"image": "localhost/none", "command": ["true"], "numNodes": 2}}
+    metadata = {"name": "try", "namespace": OURS}
+    job = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metadata": metadata, "spec": spec}
+    kubectl("create", "-f", "-", stdin=yaml.safe_dump(job))
+    kubectl("wait", "--for=create", "jobset/try", "-n", OURS, "--timeout=30s")
+
+
 def test_deleted_without_a_trace(kubectl: Kubectl, tried: dict[str, Path], applied: str) -> None:
     """Last in this file. KFP's namespace stays; nothing of ours does, in it or anywhere."""
     kubectl("delete", "-k", str(tried[applied]), "--timeout=120s")
