@@ -12,7 +12,7 @@ import sys
 import typer
 
 from filters.errors import InputError, Stopped
-from pipelines import cli_calibrate, cli_channel, cli_filters, cli_label, cli_run, cli_steps
+from pipelines import cli_calibrate, cli_channel, cli_filters, cli_label, cli_models, cli_pipelines, cli_run, cli_steps, cli_submit
 
 app = typer.Typer(
     help="Distil an LLM's judgement of articles into a small student: label, train, benchmark, gate, promote, score.",
@@ -27,7 +27,10 @@ cli_label.add_to(app)
 cli_steps.add_to(app)
 cli_channel.add_to(app)
 app.add_typer(cli_filters.app, name="filters")
+app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_pipelines.app, name="pipelines")
 app.add_typer(cli_steps.labels, name="labels")
+app.add_typer(cli_submit.app, name="submit")
 
 
 def main() -> None:

@@ -12,12 +12,14 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from components.store import Digest, NotFound, Store, digest_file, digest_json, open_store
+from components.student.mirror import Mirrored, download, find
 from filters.errors import InputError
 
 Kind = Literal["encoder", "decoder"]
@@ -30,6 +32,7 @@ KINDS: dict[str, Kind] = {
 }
 CONFIG, TOKENIZER, WEIGHTS, INDEX = "config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json"
 SMALL = (CONFIG, TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")
+MODELS_VARIABLE = "DISTILLERY_MODELS"
 MEND = "use --profile laptop, a folder with config.json, tokenizer.json and safetensors, or an s3:// prefix with those files"
 
 
@@ -44,48 +47,87 @@ class Base:
     ref: str
     revision: str | None
 
+    def files(self) -> list[Path]:
+        """What a copy of it needs: configuration, tokenizer, safetensors and, of a split model, their index."""
+        index = [self.path / INDEX] if (self.path / INDEX).is_file() else []
+        return [self.path / name for name in _files(self.path, self.ref)[0]] + index
+
     def facts(self) -> dict[str, Any]:
         """What student.json keeps: nothing about this machine."""
         return {"ref": self.ref, "revision": self.revision, "digest": self.digest, "kind": self.kind, "hidden": self.hidden}
 
 
-def resolve_base(ref: str, revision: str | None = None, store: Store | None = None) -> Base:
+def resolve_base(ref: str, revision: str | None = None, store: Store | None = None, *, mirrors: bool = True) -> Base:
     """The base model `ref` names, on this machine and digested.
 
     ref: `package://<module>` (weights inside an installed package, which is never imported), a folder, an `s3://` prefix,
-    or an id on the model hub (at `revision`; a mirror under models/<id>@<revision>/ in `store` goes first).
-    InputError if it can't be had, or isn't safetensors with a known architecture and no code of its own.
+    an id on the model hub (at `revision`), or the name of a mirrored model. A mirror, in the store that DISTILLERY_MODELS
+    names or in `store`, goes before the hub and stands in for a package that is not installed: the digest is the same.
+    `mirrors=False` asks none. InputError if it can't be had, or isn't safetensors with a known architecture and no code of
+    its own.
     """
-    path = _locate(ref, revision, store)
+    path = _locate(ref, revision, _mirrors(store) if mirrors else [])
     names, sizes = _files(path, ref)
     digest, config = _digest(path, tuple(names), tuple(sizes))
     kind, hidden = _kind(config, ref)
     return Base(path, digest, kind, hidden, ref, revision)
 
 
-def _locate(ref: str, revision: str | None, store: Store | None) -> Path:
+def _mirrors(store: Store | None) -> list[Store]:
+    elsewhere = os.environ.get(MODELS_VARIABLE)
+    return [*([open_store(elsewhere, write=False)] if elsewhere else []), *([store] if store is not None else [])]
+
+
+def _locate(ref: str, revision: str | None, mirrors: list[Store]) -> Path:
     scheme, separator, rest = ref.partition("://")
-    if separator and scheme == "package":
-        return _in_package(rest, ref)
     if separator and scheme in ("s3", "file"):
         return _fetch(open_store(ref, write=False), "", ref)
-    if separator:
+    if separator and scheme != "package":
         raise InputError(f"{scheme}:// is no kind of base model", where="student.baseModel", mend=MEND)
+    if separator and (inside := _in_package(rest, ref)) is not None:
+        return inside
     folder = Path(ref).expanduser()
-    if folder.is_dir():
+    if not separator and folder.is_dir():
         return folder.resolve()
+    for store in mirrors:
+        if (found := find(store, ref, revision)) is not None:
+            return _mirrored(store, found)
+    if separator:
+        raise InputError(
+            f"the Python package {rest!r} is not installed{_not_in(mirrors)}",
+            where=f"student.baseModel {ref}",
+            mend=f"distillery models push {ref} --store STORE, from a machine that has it; or {MEND}",
+        )
     if ref.startswith(("/", ".", "~")) or ref.count("/") != 1:
-        raise InputError(f"no folder {ref}", where="student.baseModel", mend=MEND)
-    mirror = f"models/{ref}@{revision}"
-    if store is not None and revision and store.exists(f"{mirror}/{CONFIG}"):
-        return _fetch(store, f"{mirror}/", f"{store.uri}/{mirror}")
+        raise InputError(f"no folder {ref}{_not_in(mirrors)}", where="student.baseModel", mend=MEND)
     return _from_hub(ref, revision)
 
 
-def _in_package(module: str, ref: str) -> Path:
+def _not_in(mirrors: list[Store]) -> str:
+    return f", and no such model in {' or '.join(store.uri for store in mirrors)}" if mirrors else ""
+
+
+def _mirrored(store: Store, found: Mirrored) -> Path:
+    """Download once per content; the folder's name is the base's digest."""
+    target = cache_folder() / found.base
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            part = Path(scratch) / "part"
+            download(store, found, part)
+            where = f"{store.uri}/{found.prefix}"
+            names, sizes = _files(part, where)
+            if _digest(part, tuple(names), tuple(sizes))[0] != found.base:
+                raise InputError("the mirrored files are not the base model that model.json names", where=where, mend=MEND)
+            with suppress(OSError):  # another process was first, with the same bytes
+                part.rename(target)
+    return target
+
+
+def _in_package(module: str, ref: str) -> Path | None:
     # find_spec of a top-level name reads the import system's tables and runs none of the package.
     if not module.isidentifier() or (spec := importlib.util.find_spec(module)) is None:
-        raise InputError(f"the Python package {module!r} is not installed", where=f"student.baseModel {ref}", mend=MEND)
+        return None
     for root in spec.submodule_search_locations or ():
         for found in sorted(Path(root).rglob(CONFIG), key=lambda path: (len(path.parts), path)):
             if any(found.parent.glob("*.safetensors")):
@@ -139,7 +181,7 @@ def _from_hub(ref: str, revision: str | None) -> Path:
         raise InputError(
             f"can't fetch the base model {ref} from the model hub ({type(error).__name__}: {reason})",
             where="student.baseModel",
-            mend=MEND,
+            mend=f"distillery models push {ref} --store STORE, from a machine that reaches the hub; or {MEND}",
         ) from error
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from components.store import open_store
 from components.student.base import resolve_base
+from components.student.mirror import push
 from filters.errors import InputError
 
 
@@ -91,8 +92,7 @@ def test_weights_that_could_run_code_are_not_weights(tiny_encoder: Path, tmp_pat
 def test_mirror_in_the_store_goes_before_the_hub(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISTILLERY_CACHE", str(tmp_path / "cache"))
     store = open_store(str(tmp_path / "store"))
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
-        store.put(f"models/some/model@v1/{name}", tiny_encoder / name)
+    push(store, resolve_base(str(tiny_encoder)), "some/model", "v1")
     base = resolve_base("some/model", "v1", store)
     assert base.digest == resolve_base(str(tiny_encoder)).digest
     assert base.path.is_relative_to(tmp_path / "cache")
