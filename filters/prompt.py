@@ -7,7 +7,6 @@ paid for it once. The article is untrusted: delimited, unable to write the delim
 from __future__ import annotations
 
 import re
-from itertools import islice
 from typing import Any
 
 from filters.digests import oracle_digest, rubric_digest
@@ -47,8 +46,8 @@ def article_part(flt: Filter, title: str, content: str) -> str:
 def cut_words(text: str, words: int) -> str:
     """The first `words` words (and 20 characters for each, at most), line breaks kept; a cut is marked with [...]."""
     window = text[: words * CHARACTERS_PER_WORD].strip()
-    ends = [match.end() for match in islice(re.finditer(r"\S+", window), words)]
-    kept = window[: ends[-1]] if ends else ""
+    parts = window.split(None, words)
+    kept = window[: len(window) - len(parts[words])].rstrip() if len(parts) > words else window
     rest = window[len(kept) :] or text[words * CHARACTERS_PER_WORD :]
     return kept + (CUT if rest.strip() else "")
 

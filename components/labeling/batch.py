@@ -39,12 +39,12 @@ class BatchEngine(Engine):
     def __init__(self, flt: Filter, oracle: BatchOracle, *arguments: Any, price: Price | None = None, **options: Any) -> None:
         super().__init__(flt, oracle, *arguments, price=price and batch_price(price), **options)  # type: ignore[arg-type]
         self._batch = oracle
-        self._again: list[Article] = []  # failed, and not for the last time
+        self._again: list[tuple[Digest, Article]] = []  # failed, and not for the last time
         self._unpaid: defaultdict[Digest, list[Attempt]] = defaultdict(list)  # failed attempts that no journal keeps
         self._fed = 0
         self._short = 0.0  # what the first request costs at most that the budget has no room for
 
-    async def run(self, articles: Iterable[Article]) -> None:
+    async def run(self, articles: Iterable[tuple[Digest, Article]]) -> None:
         """Settles every article: answered, or dead. Raises what stopped it, after what is paid is kept."""
         if self.tally.collapsed:
             raise self._collapsed()
@@ -70,14 +70,14 @@ class BatchEngine(Engine):
         if self._short:
             raise self._over_budget(self._short)
 
-    async def _rows(self, feed: Iterator[Article]) -> AsyncIterator[Request]:
+    async def _rows(self, feed: Iterator[tuple[Digest, Article]]) -> AsyncIterator[Request]:
         """As many as the budget has room for; the rest is for the next job, when these are settled."""
-        for article in feed:
-            request = self.request(article, len(self._failed(article.digest)) + 1)
+        for digest, article in feed:
+            request = self.request(article, len(self._failed(digest)) + 1)
             most = self.most(request)
             budget = self.budget
             if budget.spent + budget.unknown + budget.reserved + most > budget.limit:
-                self._again.append(article)
+                self._again.append((digest, article))
                 self._short = most
                 break
             await budget.reserve(most)
@@ -99,7 +99,7 @@ class BatchEngine(Engine):
         usd = self._settled(self.most(request), outcome.usage, unknown=False)
         record: Answer | Failure
         if isinstance(outcome, RawReply):
-            record = self.judge(request, outcome, usd, self._clock())
+            record = self.judge(digest, request, outcome, usd, self._clock())
         else:
             record = Failure(digest, Attempt(clean(str(outcome)), None), outcome.usage, usd)
         if isinstance(record, Answer):
@@ -113,7 +113,7 @@ class BatchEngine(Engine):
                     await journal.add(record)
                 else:
                     self._unpaid[digest].append(record.attempt)
-                self._again.append(request.article)
+                self._again.append((digest, request.article))
                 return
             letter = DeadLetter(digest, tuple(failed), record.usage, usd)
             if paid or len(self._unpaid[digest]) + 1 < len(failed):

@@ -38,7 +38,7 @@ from components.labeling.oracles import (
 from components.labeling.prices import Price
 from components.labeling.replies import Reply
 from components.progress import Progress, quiet
-from components.store import canonical_json
+from components.store import Digest, canonical_json
 from filters.errors import Stopped
 from filters.prompt import article_part, prompt_prefix, reply_schema
 from filters.spec import Filter
@@ -104,8 +104,8 @@ class Engine:
             return 0.0
         return self.price.usd(most_tokens(self._prefix_bytes + len(request.part.encode()), self._extra_bytes, self._output))
 
-    async def run(self, articles: Iterable[Article]) -> None:
-        """Settles every article: answered, or dead. Raises what stopped it, after those under way are kept."""
+    async def run(self, articles: Iterable[tuple[Digest, Article]]) -> None:
+        """Settles every article, given with its digest: answered, or dead. Raises what stopped it, after what is under way."""
         if self.tally.collapsed:
             raise self._collapsed()
         feed = iter(articles)
@@ -123,26 +123,26 @@ class Engine:
         if self._error is not None:
             raise self._error
 
-    async def _work(self, feed: Iterator[Article]) -> None:
+    async def _work(self, feed: Iterator[tuple[Digest, Article]]) -> None:
         while not self._stopping.is_set() and (article := next(feed, None)):
-            await self._kept(article)
+            await self._kept(*article)
         self._done = True
 
-    async def _kept(self, article: Article) -> None:
+    async def _kept(self, digest: Digest, article: Article) -> None:
         try:
-            await self._settle(article)
+            await self._settle(digest, article)
         except _Halt:
             return
         except Exception as error:
             self._stop(error)
 
-    async def _work_aside(self, feed: Iterator[Article]) -> None:
+    async def _work_aside(self, feed: Iterator[tuple[Digest, Article]]) -> None:
         """Makes a call while another worker waits for the store; only where a call takes so long that this is a share of it."""
         while not self._done and not self._stopping.is_set():
             if self.slots.usual < WORTH_HIDING:
                 await asyncio.sleep(WORTH_HIDING)
             elif article := next(feed, None):
-                await self._kept(article)
+                await self._kept(*article)
             else:
                 self._done = True
 
@@ -151,14 +151,14 @@ class Engine:
         self._stopping.set()
         self.budget.stop()
 
-    async def _settle(self, article: Article) -> None:
+    async def _settle(self, digest: Digest, article: Article) -> None:
         """All attempts at one article; counted only when the outcome is durable."""
-        journal, tally, digest = self.journal, self.tally, article.digest
+        journal, tally = self.journal, self.tally
         failed = journal.failures(digest)
         costly = bool(failed)  # something was answered or paid, so that it is not to be done again at every start
         while True:
             request = self.request(article, len(failed) + 1)
-            outcome = await self._attempt(request)
+            outcome = await self._attempt(digest, request)
             if isinstance(outcome, Answer):
                 await journal.add(outcome)
                 tally.answered += 1
@@ -182,9 +182,8 @@ class Engine:
         if tally.collapsed:
             self._stop(self._collapsed())
 
-    async def _attempt(self, request: Request) -> Answer | Failure:
+    async def _attempt(self, digest: Digest, request: Request) -> Answer | Failure:
         """One attempt: a reply, after as many calls as it takes to get one, or why there is none."""
-        digest = request.article.digest
         began = self._clock()
         try:
             raw, usd, began = await self._reply(request)
@@ -193,11 +192,11 @@ class Engine:
             if isinstance(error, Refused):
                 self._tell(lambda: self._breaker.failed(reason, began, paid=True))
             return Failure(digest, Attempt(clean(reason), None), error.usage, usd)
-        return self.judge(request, raw, usd, began)
+        return self.judge(digest, request, raw, usd, began)
 
-    def judge(self, request: Request, raw: RawReply, usd: float, began: float) -> Answer | Failure:
+    def judge(self, digest: Digest, request: Request, raw: RawReply, usd: float, began: float) -> Answer | Failure:
         """A reply, believed or not; the breaker is told."""
-        tally, digest = self.tally, request.article.digest
+        tally = self.tally
         if raw.version:
             tally.versions[raw.version] += 1
         try:

@@ -70,9 +70,11 @@ def _found(article: Article) -> Iterator[tuple[str, re.Match[str]]]:
     text = f"{article.title}\n{article.content[:LOOKED_AT]}"
     low = text.lower()
     for words, pattern in COMPILED:
-        if any(word in low for word in words):
-            for match in pattern.finditer(text):
-                yield text, match
+        for word in words:  # no any(…): this is asked of every article, and its generator takes longer than the search
+            if word in low:
+                for match in pattern.finditer(text):
+                    yield text, match
+                break
 
 
 def orders(article: Article) -> list[str]:

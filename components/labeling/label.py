@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from components.articles import Article, Label, Rejects, label_frame, read_articles, read_labels, write_frame
+from components.articles import Article, Label, Rejects, read_articles, read_labels
 from components.calibrated import require_calibration
+from components.frames import label_frame, write_frame
 from components.labeling.asking import Tally, check_prompts, generic
 from components.labeling.batch import BatchEngine
 from components.labeling.budget import Budget, RunMark
@@ -209,7 +210,7 @@ class _Labeling:
                     f"no reply was kept; they are asked again (${lost.usd:.4f} at most is in doubt)"
                 )
             try:
-                await engine.run((article for digest, article in self.pool.distinct() if self._open(digest)))
+                await engine.run(pair for pair in self.pool.distinct() if self._open(pair[0]))
             finally:
                 if (close := getattr(oracle, "close", None)) and given is None:
                     await close()

@@ -25,7 +25,7 @@ class Pool:
         self.texts = 0
         self.references = self.drawn = False
         self._base = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -8000", "page_size = 16384"):
+        for pragma in ("page_size = 16384", "journal_mode = OFF", "synchronous = OFF", "cache_size = -4000"):
             self._base.execute(f"PRAGMA {pragma}")
         self._base.execute("CREATE TABLE text (article BLOB PRIMARY KEY, row INTEGER) WITHOUT ROWID")
         self._base.execute("CREATE TABLE article (row INTEGER PRIMARY KEY, article BLOB, id TEXT, fields TEXT)")

@@ -12,7 +12,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components.articles import Article, read_frame
+from components.articles import Article
+from components.frames import read_frame
 from components.labeling import asking
 from components.labeling import label as step
 from components.labeling.asking import check_prompts

@@ -86,7 +86,7 @@ def test_every_article_is_labelled_once_with_what_the_server_said(run: Callable[
 
 def test_a_storm_leaves_every_article_labelled_or_dead_none_twice_and_spend_is_the_servers_own(run: Callable[..., Ran]) -> None:
     with OpenAIServer(latency=0.004, storm=STORM, seed=3) as server:
-        ran = run(server, 300, "--concurrency", "48", seconds=0.4)
+        ran = run(server, 300, "--concurrency", "48", seconds=1.5)
         counted = server.counters
         assert all(counted.faults[fault] > 5 for fault in STORM), counted.faults
         assert ran.code == 0, ran.err

@@ -1,40 +1,121 @@
-"""A connection for each call under way, instead of one pool that looks through all of them at every call.
+"""HTTP/1.1 for oracles: a connection for each call under way, h11 for the protocol, one write for a request.
 
-The pool of httpx asks every idle connection whether it still lives, at each request and each reply: with 64 of them that is
-half of a call's processor time, and grows with their number. Here a call takes the connection that was let go of last.
+The pool of httpx asks every idle connection whether it still lives, at each request and each reply, and sends head and body
+apart, each through three layers: at 64 calls that is more processor time than everything else in a call. Here a call takes
+the connection that was let go of last. The price is these lines; what they can't do (a proxy) goes through httpx's pool.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+import ssl
+from typing import Any, Final
 from urllib.request import getproxies
+
+IDLE_SECONDS: Final = 30.0  # then a connection is not used again: services close theirs after 60 and more
+PIECE: Final = 2**16
+MAX_REPLY: Final = 64 * 2**20
+
+Place = tuple[str, str, int]  # scheme, host, port
+
+
+class Connection:
+    """One connection; errors are those of asyncio and h11. Not for use after one."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        import h11
+
+        self._reader, self._writer = reader, writer
+        self._h11, self._state = h11, h11.Connection(h11.CLIENT)
+        self._until = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may go out; the service may still close it at that very moment."""
+        return asyncio.get_running_loop().time() < self._until and not self._reader.at_eof() and not self._writer.is_closing()
+
+    async def exchange(self, request: Any) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Status, headers and body of the reply to an httpx request. The body is read whole."""
+        h11, state = self._h11, self._state
+        head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+        parts = [state.send(head), state.send(h11.Data(await request.aread())), state.send(h11.EndOfMessage())]
+        self._writer.write(b"".join(parts))
+        await self._writer.drain()
+        status, headers, body = 0, [], bytearray()
+        while not isinstance(event := state.next_event(), h11.EndOfMessage):
+            if event is h11.NEED_DATA:
+                state.receive_data(await self._reader.read(PIECE))
+            elif isinstance(event, h11.Response):
+                status, headers = event.status_code, list(event.headers)
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > MAX_REPLY:
+                    raise h11.RemoteProtocolError(f"the reply is longer than {MAX_REPLY // 2**20} MB")
+            elif isinstance(event, h11.ConnectionClosed):
+                raise h11.RemoteProtocolError("the connection was closed before the reply")
+        if state.our_state is not h11.DONE or state.their_state is not h11.DONE or state.trailing_data[0]:
+            self.close()  # the service says so, or has sent what nobody asked for
+        else:
+            state.start_next_cycle()
+            self._until = asyncio.get_running_loop().time() + IDLE_SECONDS
+        return status, headers, bytes(body)
+
+    def close(self) -> None:
+        self._until = 0.0
+        self._writer.close()
 
 
 class OneEach:
-    """A transport for httpx.AsyncClient. make: gives a transport for one connection. Replies are read whole."""
+    """A transport for httpx.AsyncClient; `httpx`: its module, whose errors are raised. Replies are read whole."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self._free: list[Any] = []
-        self._all: list[Any] = []
+    def __init__(self, httpx: Any) -> None:
+        self._httpx = httpx
+        self._free: dict[Place, list[Connection]] = {}
+        self._trust: ssl.SSLContext | None = None
 
     async def handle_async_request(self, request: Any) -> Any:
-        if self._free:
-            transport = self._free.pop()
-        else:
-            transport = self._make()
-            self._all.append(transport)
+        import h11
+
+        httpx, limits = self._httpx, request.extensions.get("timeout", {})
+        connection = await self._connection(request.url, limits.get("connect"))
         try:
-            response = await transport.handle_async_request(request)
-            await response.aread()
-            return response
-        finally:
-            self._free.append(transport)
+            async with asyncio.timeout(limits.get("read")):
+                status, headers, body = await connection.exchange(request)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, TimeoutError):
+                raise httpx.ReadTimeout("no reply in time", request=request) from None
+            if isinstance(error, OSError | h11.ProtocolError):
+                raise httpx.RemoteProtocolError(str(error), request=request) from None
+            raise
+        if connection.usable:
+            self._free[_place(request.url)].append(connection)
+        return httpx.Response(status, headers=headers, content=body, request=request)
+
+    async def _connection(self, url: Any, seconds: float | None) -> Connection:
+        place = _place(url)
+        free = self._free.setdefault(place, [])
+        while free:
+            if (connection := free.pop()).usable:
+                return connection
+            connection.close()
+        scheme, host, port = place
+        if scheme == "https" and self._trust is None:
+            self._trust = self._httpx.create_ssl_context()  # read once: 20 ms
+        try:
+            async with asyncio.timeout(seconds):
+                streams = await asyncio.open_connection(host, port, ssl=self._trust if scheme == "https" else None)
+        except TimeoutError:
+            raise self._httpx.ConnectTimeout("no connection in time") from None
+        except OSError as error:  # of TLS, too
+            raise self._httpx.ConnectError(str(error)) from None
+        return Connection(*streams)
 
     async def aclose(self) -> None:
-        for transport in self._all:
-            await transport.aclose()
+        for connections in self._free.values():
+            for connection in connections:
+                connection.close()
+        self._free.clear()
 
     async def __aenter__(self) -> OneEach:
         return self
@@ -43,10 +124,10 @@ class OneEach:
         await self.aclose()
 
 
+def _place(url: Any) -> Place:
+    return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
+
+
 def one_each(httpx: Any) -> Any:
     """A OneEach for this version of httpx; None, which means its pool, where calls go through a proxy."""
-    if any(name in getproxies() for name in ("http", "https", "all")):
-        return None
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
-    trust = httpx.create_ssl_context()  # read once: 20 ms
-    return OneEach(lambda: httpx.AsyncHTTPTransport(verify=trust, limits=limits))
+    return None if any(name in getproxies() for name in ("http", "https", "all")) else OneEach(httpx)

@@ -85,7 +85,7 @@ def test_openai(fault: str, key: str, asking: Asking, request_for: Requesting, e
     assert key not in seen
     assert seen
     assert key not in everything_logged.getvalue()
-    assert "httpcore2" in everything_logged.getvalue()
+    assert fault in ("cut", "hang") or "httpx2" in everything_logged.getvalue()
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "echo"])
@@ -96,7 +96,7 @@ def test_vertex(fault: str, key: str, asking: Asking, request_for: Requesting, e
     assert sent(server, key)
     assert key not in seen
     assert key not in everything_logged.getvalue()
-    assert "httpcore" in everything_logged.getvalue()
+    assert fault in ("cut", "hang") or "httpx" in everything_logged.getvalue()
 
 
 @pytest.mark.parametrize(("token", "jobs"), [("another", []), (None, ["denied"]), (None, ["lost", "cancelled"])])
@@ -185,7 +185,7 @@ def test_the_command(
         )  # fmt: skip
     assert done.returncode == (2 if fault else 0), done.stderr[-2000:]
     assert sent(server, key)
-    assert "DEBUG:httpcore2" in done.stderr
+    assert "INFO:httpx2" in done.stderr
     assert key not in done.stdout + done.stderr
     assert not [name for name, data in written(tmp_path) if key.encode() in data]
 
