@@ -40,7 +40,7 @@ test_digest.__test__ = False  # type: ignore[attr-defined]  # pytest would colle
 
 def load_labels(store: Store, label_set: str) -> pl.DataFrame:
     """The rows of a label set, verified. InputError where there is no such label set."""
-    from components.articles import read_frame
+    from components.frames import read_frame
 
     return read_frame(store.folder("labelsets", Digest(label_set)).read("labels.parquet"))
 
@@ -51,7 +51,7 @@ def load_split(store: Store, digest: str, *, expected_test: str | None = None) -
     expected_test: the test digest the caller goes by (an earlier benchmark, a verdict). InputError where the split's
     test part is another one; StoreError where the stored test part is not the one the split recorded.
     """
-    from components.articles import read_frame
+    from components.frames import read_frame
 
     folder = store.folder("datasets", Digest(digest))
     folder.require(FILES.values())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from components.articles import scores
+from components.frames import scores
 
 if TYPE_CHECKING:
     import polars as pl

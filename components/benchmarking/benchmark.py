@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.articles import read_frame, write_frame
 from components.benchmarking.alarms import reread_differs, trained_on
 from components.benchmarking.baselines import fit_baselines
 from components.benchmarking.document import benchmark_document
@@ -30,6 +29,7 @@ from components.benchmarking.predict import (
 )
 from components.calibrated import noise_of
 from components.datasets import Split, load_split
+from components.frames import read_frame, write_frame
 from components.ledger import Outcome, StepRecord, run_step
 from components.progress import Progress, quiet
 from components.store import Digest, NotFound, Store, digest_bytes, digest_json

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.articles import references, scores
 from components.benchmarking.alarms import check_predictions, ignores_input
 from components.benchmarking.incumbent import Incumbent
 from components.benchmarking.intervals import intervals, widened
 from components.benchmarking.metrics import Judged, confusion, measure
 from components.benchmarking.predict import About
 from components.benchmarking.slices import Slicing, slice_measures, slicings
+from components.frames import references, scores
 from filters.verdict import judge, tier_names
 
 if TYPE_CHECKING:

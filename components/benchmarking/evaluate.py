@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.articles import Rejects, label_frame, read_labels
+from components.articles import Rejects, read_labels
 from components.benchmarking.alarms import reread_differs, trained_on
 from components.benchmarking.baselines import fit_baselines
 from components.benchmarking.document import benchmark_document
 from components.benchmarking.predict import About, read, same_dimensions
 from components.datasets import load_split, test_digest
+from components.frames import label_frame
 from components.progress import Progress, quiet
 from components.store import NotFound, Store
 from filters.errors import InputError

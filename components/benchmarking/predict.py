@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from components.articles import read_frame, scores, write_frame
 from components.benchmarking.alarms import check_predictions
+from components.frames import read_frame, scores, write_frame
 from components.ledger import Outcome, StepRecord, run_step
 from components.progress import Progress, quiet
 from components.store import Digest, NotFound, Store, digest_bytes

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from components.articles import Article, read_frame, scores
+from components.articles import Article
 from components.calibrated import (
     FAIL,
     FREE,
@@ -30,6 +30,7 @@ from components.calibrated import (
 from components.calibration.judge import Judged, Reason, judge_redundancy, judge_sample, worse_than_chance, worst
 from components.calibration.marks import NOBODY, PREFILTER, REFERENCE, Marks, read_marks
 from components.calibration.review import Reviewed, review_page
+from components.frames import read_frame, scores
 from components.labeling.label import label
 from components.labeling.oracles import Oracle, oracle_identity
 from components.ledger import StepRecord

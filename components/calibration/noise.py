@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from components.articles import read_frame, scores
 from components.calibrated import noise_key, oracle_digest
+from components.frames import read_frame, scores
 from components.labeling.label import label
 from components.labeling.oracles import Oracle, RawReply, Request, open_oracle, oracle_identity
 from components.labeling.replay import connect

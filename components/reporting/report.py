@@ -105,7 +105,7 @@ def _audit(store: Store, digest: Digest) -> Mapping[str, Any]:
 
 def _predictions(store: Store, digests: Mapping[str, Digest], digest: Digest, dimensions: Sequence[str]) -> Columns | None:
     """Labels and calibrated predictions by dimension, for the scatter plots."""
-    from components.articles import read_frame
+    from components.frames import read_frame
 
     if "adapter" not in digests or "test" not in digests:
         return None

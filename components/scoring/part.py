@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
-from components.articles import Article, as_article, read_frame, write_frame
+from components.articles import Article, as_article
+from components.frames import read_frame, write_frame
 from components.progress import Progress, quiet
 from components.scoring.corpus import cut
 from components.scoring.plan import Facts, Plan, facts_key, facts_of, rejects_key

@@ -86,7 +86,7 @@ def split(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
 
 def overall_scores(frame: pl.DataFrame, flt: Filter) -> NDArray[np.float64]:
     """(n,) the unweighted mean of the dimensions: what is stratified on, so that new weights don't redo the split."""
-    from components.articles import scores
+    from components.frames import scores
 
     mean: NDArray[np.float64] = scores(frame, flt.dimensions).mean(axis=1)
     return mean
@@ -102,7 +102,7 @@ def _commit(
     lineage: Lineage,
     progress: Progress,
 ) -> Outcome:
-    from components.articles import write_frame
+    from components.frames import write_frame
     from components.splitting.assign import WITHHELD, counts_by_stratum
     from components.splitting.leaks import refuse_leaks
 

@@ -15,20 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import tables
-from components.articles import (
-    Article,
-    Label,
-    Rejects,
-    article_digest,
-    frame_labels,
-    label_frame,
-    parse_max_rejects,
-    read_frame,
-    read_labels,
-    references,
-    scores,
-    write_frame,
-)
+from components.articles import Article, Label, Rejects, article_digest, parse_max_rejects, read_labels
+from components.frames import frame_labels, label_frame, read_frame, references, scores, write_frame
 from filters.errors import InputError
 
 DIMENSIONS = ["readiness", "impact"]

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import polars as pl
 import pytest
 
-from components.articles import Article, Label, label_frame
+from components.articles import Article, Label
+from components.frames import label_frame
 from filters.spec import Filter
 
 DIMENSIONS = ["clarity", "depth", "reach"]

@@ -12,8 +12,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from components.articles import Label, Rejects, label_frame, read_labels, write_frame
+from components.articles import Label, Rejects, read_labels
 from components.auditing.audit import audit, audit_inputs, load_audit
+from components.frames import label_frame, write_frame
 from components.progress import Progress
 from components.store import Store, open_store
 from filters.errors import InputError

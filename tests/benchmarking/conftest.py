@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.articles import Article, Label, label_frame, write_frame
+from components.articles import Article, Label
 from components.datasets import FILES, test_digest
+from components.frames import label_frame, write_frame
 from components.store import Store, digest_json, open_store
 from filters.loading import load_filter_text
 from filters.spec import Filter

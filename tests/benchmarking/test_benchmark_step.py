@@ -195,7 +195,7 @@ def test_predictions_follow_the_article_not_the_row(house, flt, readers):
     adapter = house.adapter(readers.noisy(1.0), split)
     record = benchmark(house.store, flt, adapter=adapter, split=split)
     folder = house.store.folder("datasets", split)
-    from components.articles import read_frame, write_frame
+    from components.frames import read_frame, write_frame
 
     files = {name: folder.read(name) for name in folder.files}
     files["test.parquet"] = write_frame(read_frame(files["test.parquet"]).reverse())

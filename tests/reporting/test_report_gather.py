@@ -29,7 +29,7 @@ def summary(store: Store, rejected: Context, flt: Filter) -> dict[str, Any]:
     """A whole run as its steps leave it in the store, and the summary that names its digests."""
     import polars as pl
 
-    from components.articles import write_frame
+    from components.frames import write_frame
 
     labels = {f"score.{name}": columns[0] for name, columns in (rejected.predictions or {}).items()}
     found = {f"prediction.{name}": columns[1] for name, columns in (rejected.predictions or {}).items()}

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from components.articles import Rejects, article_digest, read_frame, read_labels
+from components.articles import Rejects, article_digest, read_labels
+from components.frames import read_frame
 from components.progress import Progress, quiet
 from components.scoring.score import score
 from components.store import StoreError, digest_file, open_store

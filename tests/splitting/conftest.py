@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from components.articles import Article, Label, label_frame, write_frame
+from components.articles import Article, Label
+from components.frames import label_frame, write_frame
 from components.store import Store, open_store
 from filters.spec import Filter
 

@@ -14,8 +14,9 @@ import polars as pl
 import pytest
 
 import components.splitting.split as module
-from components.articles import Article, Label, scores, write_frame
+from components.articles import Article, Label
 from components.datasets import FILES, load_split, test_digest
+from components.frames import scores, write_frame
 from components.progress import Progress
 from components.splitting import assign as assigning
 from components.splitting.frozen import freeze, frozen_key, read_frozen

@@ -54,8 +54,9 @@ def articles(count: int, seed: int) -> tuple[list[tuple[str, str]], np.ndarray[A
 
 
 def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed: int = 0, text: str | None = None) -> str:
-    from components.articles import Article, Label, label_frame, write_frame
+    from components.articles import Article, Label
     from components.datasets import FILES, test_digest
+    from components.frames import label_frame, write_frame
     from components.store import digest_json
 
     frames = []

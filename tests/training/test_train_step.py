@@ -148,8 +148,8 @@ def test_inputs_all_the_same_train_nothing(store: Store, tmp_path: Path, tiny_en
     document = filter_of(tiny_encoder).model_dump()
     document["spec"]["student"]["maxLength"] = 16
     flt = Filter.model_validate(document)
-    from components.articles import read_frame, write_frame
     from components.datasets import FILES, test_digest
+    from components.frames import read_frame, write_frame
     from components.store import Digest, digest_json
 
     folder = store.folder("datasets", Digest(split))

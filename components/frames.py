@@ -1,0 +1,128 @@
+"""Labels as a table: a Polars frame in memory, Parquet in the store.
+
+Equal labels make equal bytes under one version of Polars, which is what digests rest on. Scores are matched to dimensions
+by column name, never by place.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from components.articles import Article, Label, match
+from filters.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+MAX_FRAME = 4 * 2**30
+TEXT_COLUMNS = ("article", "id", "title", "content", "source", "language", "url", "published", "content_type")
+DRAWN_BY = "drawn_by"
+
+
+def label_frame(labels: Iterable[Label], dimensions: Sequence[str]) -> pl.DataFrame:
+    """One row per label: TEXT_COLUMNS, `score.<dimension>` Float64; `reference.<dimension>` and `drawn_by` if any has one."""
+    import polars as pl
+
+    rows = list(labels)
+    columns: dict[str, Any] = {name: [] for name in TEXT_COLUMNS}
+    for label in rows:
+        article = label.article
+        match(label.scores, dimensions)
+        for name in TEXT_COLUMNS[1:8]:
+            columns[name].append(getattr(article, name))
+        columns["article"].append(article.digest)
+        columns["content_type"].append(label.content_type)
+    schema: dict[str, Any] = dict.fromkeys(TEXT_COLUMNS, pl.String)
+    for name in dimensions:
+        columns[f"score.{name}"] = [label.scores[name] for label in rows]
+        schema[f"score.{name}"] = pl.Float64
+    if any(label.article.reference for label in rows):
+        for name in dimensions:
+            columns[f"reference.{name}"] = [(label.article.reference or {}).get(name) for label in rows]
+            schema[f"reference.{name}"] = pl.Float64
+    if any(label.article.drawn_by for label in rows):
+        columns[DRAWN_BY] = [label.article.drawn_by for label in rows]
+        schema[DRAWN_BY] = pl.String
+    return pl.DataFrame(columns, schema=schema)
+
+
+def frame_labels(frame: pl.DataFrame, dimensions: Sequence[str]) -> list[Label]:
+    """The inverse of `label_frame`."""
+    scores(frame, dimensions)
+    found = []
+    for row in frame.iter_rows(named=True):
+        true = {d: row[f"reference.{d}"] for d in dimensions if row.get(f"reference.{d}") is not None}
+        texts = {name: row[name] or "" for name in TEXT_COLUMNS[1:8]}
+        article = Article(**texts, reference=true or None, drawn_by=row.get(DRAWN_BY) or "")
+        found.append(Label(article, {d: row[f"score.{d}"] for d in dimensions}, row["content_type"]))
+    return found
+
+
+def scores(frame: pl.DataFrame, dimensions: Sequence[str]) -> NDArray[np.float64]:
+    """(n, D) scores in the order of `dimensions`, taken by name; InputError if one is missing, null or too many."""
+    return _matrix(frame, "score.", dimensions)
+
+
+def references(frame: pl.DataFrame, dimensions: Sequence[str]) -> NDArray[np.float64] | None:
+    """(n, D) true scores, NaN where a row has none; None if the table has no such columns."""
+    if not any(name.startswith("reference.") for name in frame.columns):
+        return None
+    return _matrix(frame, "reference.", dimensions, nulls=True)
+
+
+def _matrix(frame: pl.DataFrame, prefix: str, dimensions: Sequence[str], *, nulls: bool = False) -> NDArray[np.float64]:
+    import numpy as np
+
+    try:
+        match([name.removeprefix(prefix) for name in frame.columns if name.startswith(prefix)], dimensions)
+    except ValueError as error:
+        raise InputError(f"the table {error}", mend="redo the labels with this filter") from error
+    columns = [np.asarray(frame[f"{prefix}{name}"].to_numpy(), dtype=np.float64) for name in dimensions]
+    matrix = np.column_stack(columns) if columns else np.empty((frame.height, 0))
+    if not nulls and not np.isfinite(matrix).all():
+        raise InputError("the table has a score that is missing or not finite", mend="redo the labels with this filter")
+    return matrix
+
+
+def write_frame(frame: pl.DataFrame) -> bytes:
+    """Parquet (zstd); equal frames give equal bytes under one version of Polars."""
+    out = io.BytesIO()
+    frame.write_parquet(out, compression="zstd", statistics=False, row_group_size=50_000)
+    return out.getvalue()
+
+
+def read_frame(data: bytes) -> pl.DataFrame:
+    """Parquet bytes as a frame; InputError if they aren't Parquet or would unpack beyond 4 GB or 100:1.
+
+    Read through pyarrow, which answers damaged bytes with an error where Polars aborts the process.
+    """
+    import polars as pl
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from components.tables import FREE_BYTES, MAX_RATIO
+
+    limit, batches, unpacked = min(MAX_FRAME, max(FREE_BYTES, MAX_RATIO * len(data))), [], 0
+    bomb = InputError(f"the table would unpack from {len(data):,} bytes to {limit:,}", mend="look at what made it")
+    try:
+        with pq.ParquetFile(io.BytesIO(data)) as file:
+            about = file.metadata
+            declared = sum(about.row_group(index).total_byte_size for index in range(about.num_row_groups))
+            if declared > limit or about.num_rows > len(data) + 100_000:
+                raise bomb
+            rows = min(1024, max(1, FREE_BYTES // max(declared, 1)))  # a dictionary may repeat a long text in every row
+            for batch in file.iter_batches(rows, use_threads=False):
+                batches.append(batch)
+                if (unpacked := unpacked + batch.nbytes) > limit:
+                    raise bomb
+            frame = pl.from_arrow(pa.Table.from_batches(batches, file.schema_arrow))
+    except InputError:
+        raise
+    except Exception as error:  # whatever damaged bytes make the decoder say
+        raise InputError(f"is not a readable Parquet table: {str(error)[:200]}") from error
+    assert isinstance(frame, pl.DataFrame)
+    return frame
