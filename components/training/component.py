@@ -30,9 +30,10 @@ def train(
         Digest of the adapter bundle.
     """
     from components.step import step_context
-    from components.training.train import train as work
+    from components.training.trainer import train_by
 
     with step_context("train", store, filter_key, run) as step:
-        record = work(step.store, step.filter, split=split.metadata["digest"], progress=step.progress)
+        parts, key = split.metadata["digest"], step.filter_key
+        record = train_by(trainer, step.store, step.filter, key, split=parts, gpus=gpus, progress=step.progress)
         step.describe(adapter, record, record.outputs["adapter"])
         return str(step.keep(record).outputs["adapter"])

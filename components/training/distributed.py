@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch import distributed as dist
 
+from components.training.relay import AGAIN
 from filters.errors import Stopped
 
 T = TypeVar("T")
 PEER_SECONDS = "DISTILLERY_PEER_SECONDS"
 DEFAULT_SECONDS = 300.0  # longer than a checkpoint's upload, the longest that one worker waits for another
 DRIFT = 1e-3  # weights that differ by more were not summed from the same gradients
-AGAIN = "start the training again: it goes on from its last checkpoint"
 
 
 class Workers:

@@ -15,35 +15,19 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
-from components.progress import Progress, reporter
+from components.outage import is_outage
+from components.progress import Progress
 from components.step import read_filter
 from components.store import open_store
-from components.training.distributed import AGAIN
+from components.training.relay import AGAIN, Lines
 from filters.errors import InputError, Stopped
 
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # where torchrun looks for a worker's last words
 NODES = "PET_NNODES"
 MODULE = "components.training.worker"
-
-
-class LogLines(Progress):
-    """Progress as JSON lines on standard output, at most one every two seconds, for the step that follows a pod's log."""
-
-    SECONDS = 2.0
-
-    def __init__(self) -> None:
-        self._said = 0.0
-
-    def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
-        if time.monotonic() - self._said >= self.SECONDS or done == total:
-            self._said = time.monotonic()
-            print(json.dumps({"progress": [done, total, unit], "facts": facts}), flush=True)
-
-    def note(self, text: str) -> None:
-        print(json.dumps({"note": text}), flush=True)
 
 
 def launch(arguments: Sequence[str], processes: int | None = None) -> None:
@@ -83,10 +67,9 @@ def _work(args: argparse.Namespace) -> None:
     from components.training.distributed import join
     from components.training.train import train
 
-    progress: Progress = LogLines() if os.environ.get(NODES) else reporter("train")
-    with join() as workers:
-        if not workers.first:
-            progress = Progress()
+    with join() as workers, ExitStack() as open_files:
+        stream = open_files.enter_context(open(args.progress, "a", encoding="utf-8")) if args.progress else None
+        progress = Lines(stream) if workers.first else Progress()
         store = open_store(args.store)
         train(store, read_filter(store, args.filter_key), split=args.split, progress=progress, workers=workers)
 
@@ -105,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="worker", description="One training by several processes.")
     for name in ("store", "filter-key", "split"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--progress", default="", help="file for progress lines; empty: standard output")
     given = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(given)
     worker = "RANK" in os.environ
@@ -115,10 +99,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             launch(given)
     except (InputError, Stopped) as error:
         _last_words(error)
+        # A store that can't be reached is no bad input: time may mend it.
+        refused = isinstance(error, InputError) and not is_outage(error.__cause__ or error)
         if not worker:
             fields = {"what": error.what, "where": getattr(error, "where", ""), "mend": error.mend}
-            print(json.dumps({"error": fields, "input": isinstance(error, InputError)}), flush=True)
-        return 2 if isinstance(error, InputError) else 1
+            print(json.dumps({"error": fields, "input": refused}), flush=True)
+        return 2 if refused else 1
     except Exception as error:
         _last_words(error)
         raise

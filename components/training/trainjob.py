@@ -1,0 +1,294 @@
+"""A training by several pods: a Kubeflow TrainJob, named by what it computes, followed by the step that asked for it.
+
+The name holds the digest of the training's inputs, so a step that starts again finds the TrainJob it left and goes on
+following. The runtime (manifests/components/trainer) restarts all pods when one is lost, from the checkpoint in the store,
+and never after bad input. However it ends, the TrainJob is deleted: on success, on failure, and when the step is cancelled.
+One whose step was killed without notice works on to its end, and is swept up by the next training an hour later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from components.progress import Progress
+from components.store import Digest
+from components.training.relay import AGAIN, relay
+from filters.errors import InputError, Stopped
+from filters.spec import Filter
+
+GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
+RUNTIME: Final = "distillery-torch"
+OURS: Final = {"app.kubernetes.io/part-of": "llm-distillery", "app.kubernetes.io/component": "training"}
+QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+POLL_SECONDS = 2.0
+SWEEP_AFTER = timedelta(hours=1)
+DEFAULT_RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}
+
+
+def job_name(flt: Filter, inputs: Digest) -> str:
+    """train-<filter>-<digest>: short enough for the names that pods get from it."""
+    return f"train-{flt.name[:28].rstrip('-')}-{inputs[:12]}"
+
+
+def train_job(flt: Filter, inputs: Digest, arguments: Sequence[str], *, gpus: int, namespace: str) -> dict[str, Any]:
+    """The TrainJob, as a Kubernetes object.
+
+    arguments: of components.training.worker. gpus: of each node, 0 for the CPU. The image, the queue, and the nodes'
+    resources and labels are the cluster's settings: DISTILLERY_IMAGE_TORCH, DISTILLERY_QUEUE, DISTILLERY_TORCH_RESOURCES,
+    DISTILLERY_TORCH_NODES.
+    """
+    image = os.environ.get("DISTILLERY_IMAGE_TORCH")
+    if not image:
+        raise InputError("a TrainJob needs to know its image", where="trainer", mend="set DISTILLERY_IMAGE_TORCH")
+    given = json.loads(os.environ.get("DISTILLERY_TORCH_RESOURCES") or "{}")
+    labels = {**OURS, "llm-distillery.io/filter": flt.name}
+    if queue := os.environ.get("DISTILLERY_QUEUE"):
+        labels[QUEUE_LABEL] = queue
+    trainer: dict[str, Any] = {
+        "image": image,
+        "command": ["python", "-m", "components.training.worker"],
+        "args": list(arguments),
+        "numNodes": flt.spec.training.nodes,
+        "numProcPerNode": max(1, gpus),
+    }
+    if gpus or given:
+        resources = {kind: {**amounts, **given.get(kind, {})} for kind, amounts in DEFAULT_RESOURCES.items()}
+        if gpus:
+            resources["limits"]["nvidia.com/gpu"] = str(gpus)
+        trainer["resourcesPerNode"] = resources
+    spec: dict[str, Any] = {
+        "runtimeRef": {"apiGroup": GROUP, "kind": "TrainingRuntime", "name": RUNTIME},
+        "trainer": trainer,
+        "labels": labels,  # the JobSet's, where Kueue looks
+    }
+    if nodes := json.loads(os.environ.get("DISTILLERY_TORCH_NODES") or "{}"):
+        spec["podSpecOverrides"] = [{"targetJobs": [{"name": "node"}], "nodeSelector": nodes}]
+    metadata = {
+        "name": job_name(flt, inputs),
+        "namespace": namespace,
+        "labels": labels,
+        "annotations": {"llm-distillery.io/inputs": inputs},
+    }
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": "TrainJob", "metadata": metadata, "spec": spec}
+
+
+class Api:
+    """TrainJobs and their pods in one namespace. Each call outlasts an outage of three minutes."""
+
+    def __init__(self, namespace: str) -> None:
+        from components import kube
+
+        self.namespace, self._kube = namespace, kube
+        self._jobs, self._core = kube.custom(), kube.core()
+        self._where = (GROUP, VERSION, namespace, PLURAL)
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        with suppress(KeyError):
+            found: dict[str, Any] = self._kube.ask(self._jobs.get_namespaced_custom_object, *self._where, name)
+            return found
+        return None
+
+    def create(self, body: dict[str, Any]) -> None:
+        """One that is there already is as good."""
+        try:
+            self._kube.ask(self._jobs.create_namespaced_custom_object, *self._where, body)
+        except FileExistsError:
+            pass
+        except KeyError as error:
+            raise InputError(
+                f"this cluster has no TrainJobs or no namespace {self.namespace}",
+                where="trainer",
+                mend="install Kubeflow Trainer 2 and manifests/components/trainer, or use trainer=pod",
+            ) from error
+
+    def delete(self, name: str) -> None:
+        with suppress(KeyError):
+            self._kube.ask(
+                self._jobs.delete_namespaced_custom_object, *self._where, name, body={"propagationPolicy": "Foreground"}
+            )
+
+    def ours(self) -> list[dict[str, Any]]:
+        selector = ",".join(f"{key}={value}" for key, value in OURS.items())
+        found = self._kube.ask(self._jobs.list_namespaced_custom_object, *self._where, label_selector=selector)
+        return list(found["items"])
+
+    def pods(self, name: str) -> list[dict[str, Any]]:
+        """Pods of a TrainJob, as plain JSON."""
+        selector = f"jobset.sigs.k8s.io/jobset-name={name}"
+        found = self._kube.ask(self._core.list_namespaced_pod, self.namespace, label_selector=selector)
+        return [self._core.api_client.sanitize_for_serialization(pod) for pod in found.items]
+
+    def log(self, pod: str, seconds: int) -> list[str]:
+        """Lines of the last `seconds`, each with its time in front; none where the pod has no log (any more)."""
+        try:
+            text = self._kube.ask(
+                self._core.read_namespaced_pod_log, pod, self.namespace, timestamps=True, since_seconds=seconds
+            )
+        except (KeyError, InputError):  # 404: gone; 400: not started
+            return []
+        return str(text).splitlines()
+
+
+def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    """The condition of a kind, where it holds."""
+    found = job.get("status", {}).get("conditions", [])
+    return next((one for one in found if one["type"] == kind and one["status"] == "True"), None)
+
+
+def ended(job: dict[str, Any]) -> dict[str, Any] | None:
+    return condition(job, "Complete") or condition(job, "Failed")
+
+
+class Cancelled(BaseException):
+    """The step was told to end."""
+
+
+@contextmanager
+def told_to_end() -> Iterator[None]:
+    """SIGTERM becomes `Cancelled` meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def cancelled(*_: object) -> None:
+        raise Cancelled
+
+    before = signal.signal(signal.SIGTERM, cancelled)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def sweep(api: Api, keep: str) -> None:
+    """Deletes trainings of ours that ended more than an hour ago: what a step that was killed left behind."""
+    now = datetime.now(UTC)
+    for job in api.ours():
+        name, last = job["metadata"]["name"], ended(job)
+        if last and name != keep and now - datetime.fromisoformat(last["lastTransitionTime"]) > SWEEP_AFTER:
+            api.delete(name)
+
+
+class Follower:
+    """What is said of a TrainJob while it works: its first worker's log, restarts, what it waits for."""
+
+    def __init__(self, api: Api, name: str, progress: Progress) -> None:
+        self.api, self.name, self.progress = api, name, progress
+        self.error: dict[str, Any] = {}
+        self._read: dict[str, str] = {}
+        self._restarts, self._waiting, self._looked = 0, "", time.monotonic()
+
+    def look(self, job: dict[str, Any]) -> None:
+        pods = self.api.pods(self.name)
+        seconds = int(time.monotonic() - self._looked) + 10
+        self._looked = time.monotonic()
+        restarts = max((int(_label(pod, "jobset.sigs.k8s.io/restart-attempt") or 0) for pod in pods), default=0)
+        if restarts > self._restarts:
+            self._restarts = restarts
+            self.progress.note(f"a worker was lost; restart {restarts}, from the last checkpoint")
+        waiting = _waits_for(job, pods)
+        if waiting and waiting != self._waiting:
+            self.progress.note(f"TrainJob {self.name} waits: {waiting}")
+        self._waiting = waiting
+        for pod in pods:
+            self._log(pod, seconds)
+
+    def _log(self, pod: dict[str, Any], seconds: int) -> None:
+        """Relays the first worker's lines; of the others only an error counts."""
+        name, first = pod["metadata"]["name"], _label(pod, "batch.kubernetes.io/job-completion-index") == "0"
+        phase = pod.get("status", {}).get("phase")
+        if phase == "Pending" or not (first or phase == "Failed"):
+            return
+        key = pod["metadata"]["uid"]
+        for line in self.api.log(name, seconds if key in self._read else 86_400):
+            moment, _, text = line.partition(" ")
+            if moment > self._read.get(key, ""):
+                self._read[key] = moment
+                row = relay(text, self.progress if first else Progress())
+                if "error" in row and (first or not self.error):
+                    self.error = row
+        self._read.setdefault(key, "")
+
+
+def _label(pod: dict[str, Any], key: str) -> str:
+    return str(pod["metadata"].get("labels", {}).get(key, ""))
+
+
+def _waits_for(job: dict[str, Any], pods: list[dict[str, Any]]) -> str:
+    """Why no worker works yet: a queue, a node, an image; empty where they do."""
+    if condition(job, "Suspended"):
+        return "for its queue"
+    for pod in pods:
+        status = pod.get("status", {})
+        for container in status.get("containerStatuses", []):
+            reason = str(container.get("state", {}).get("waiting", {}).get("reason", ""))
+            if reason not in ("", "ContainerCreating", "PodInitializing"):
+                return reason
+        for one in status.get("conditions", []):
+            if one["type"] == "PodScheduled" and one["status"] == "False":
+                return str(one.get("message", one.get("reason", "")))[:200]
+    return ""
+
+
+def work_off(api: Api, body: dict[str, Any], progress: Progress, *, done: Any = lambda: False) -> None:
+    """Starts or adopts the TrainJob, follows it to its end, and deletes it.
+
+    done: whether what it computes is there, asked where the TrainJob has vanished (another run that followed it was first).
+    InputError where a worker found bad input; Stopped for any other end but a good one.
+    """
+    name = body["metadata"]["name"]
+    with told_to_end():
+        try:
+            sweep(api, name)
+            _start(api, body, progress)
+            _follow(api, name, progress, done)
+        except (Cancelled, KeyboardInterrupt):
+            api.delete(name)
+            progress.note(f"cancelled: TrainJob {name} deleted")
+            raise SystemExit(143) from None
+        except (InputError, Stopped):
+            api.delete(name)
+            raise
+        api.delete(name)
+
+
+def _start(api: Api, body: dict[str, Any], progress: Progress) -> None:
+    name = body["metadata"]["name"]
+    while found := api.get(name):
+        if not ended(found) and not found["metadata"].get("deletionTimestamp"):
+            progress.note(f"goes on following TrainJob {name}, which was there already")
+            return
+        api.delete(name)  # one that ended won't start again
+        time.sleep(POLL_SECONDS)
+    api.create(body)
+    count = body["spec"]["trainer"]["numNodes"]
+    progress.note(f"TrainJob {name} of {count} node{'s' if count > 1 else ''} created")
+
+
+def _follow(api: Api, name: str, progress: Progress, done: Any) -> None:
+    follower = Follower(api, name, progress)
+    while True:
+        job = api.get(name)
+        if job is None:
+            if done():
+                return
+            raise Stopped(f"TrainJob {name} was deleted, by a run that was cancelled or by hand", mend=AGAIN)
+        last = ended(job)
+        follower.look(job)
+        if last and last["type"] == "Complete":
+            return
+        if last:
+            words = follower.error.get("error", {})
+            if follower.error.get("input"):
+                raise InputError(words.get("what", ""), where=words.get("where", ""), mend=words.get("mend", ""))
+            what = words.get("what") or last.get("message", "")
+            raise Stopped(f"TrainJob {name} failed: {what}", mend=words.get("mend") or AGAIN)
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,362 @@
+"""A TrainJob as the API server would see it: what it asks for, when it is adopted, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.progress import Progress
+from components.store import Digest
+from components.training import trainjob
+from components.training.relay import Lines, following, relay
+from components.training.trainer import train_by
+from components.training.trainjob import job_name, train_job, work_off
+from filters.errors import InputError, Stopped
+from filters.spec import Filter
+from tests.manifests.checks import wrong
+from tests.training.conftest import filter_of
+
+INPUTS = Digest("0123456789abcdef" * 4)
+ARGUMENTS = ["--store", "s3://distillery/main", "--filter-key", "filters/tiny/v1/f.yaml", "--split", "5" * 64]
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainjob, "POLL_SECONDS", 0.01)
+    for name in ("QUEUE", "TORCH_RESOURCES", "TORCH_NODES"):
+        monkeypatch.delenv(f"DISTILLERY_{name}", raising=False)
+    monkeypatch.setenv("DISTILLERY_IMAGE_TORCH", "localhost/distillery-torch:0123")
+
+
+@pytest.fixture
+def flt() -> Filter:
+    return filter_of(Path("/models/tiny"), nodes=2)
+
+
+class Notes(Progress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.calls: list[tuple[object, ...]] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
+        self.calls.append((done, total, unit, facts))
+
+
+def test_the_trainjob_is_what_the_runtime_wants(flt: Filter) -> None:
+    body = train_job(flt, INPUTS, ARGUMENTS, gpus=0, namespace="distillery")
+    labels = {
+        "app.kubernetes.io/part-of": "llm-distillery",
+        "app.kubernetes.io/component": "training",
+        "llm-distillery.io/filter": "tiny",
+    }
+    assert body == {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": {
+            "name": "train-tiny-0123456789ab",
+            "namespace": "distillery",
+            "labels": labels,
+            "annotations": {"llm-distillery.io/inputs": INPUTS},
+        },
+        "spec": {
+            "runtimeRef": {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": "distillery-torch"},
+            "labels": labels,
+            "trainer": {
+                "image": "localhost/distillery-torch:0123",
+                "command": ["python", "-m", "components.training.worker"],
+                "args": ARGUMENTS,
+                "numNodes": 2,
+                "numProcPerNode": 1,
+            },
+        },
+    }
+    assert wrong([body]) == []
+
+
+def test_gpus_nodes_and_queue_are_the_clusters(flt: Filter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTILLERY_QUEUE", "distillery")
+    monkeypatch.setenv("DISTILLERY_TORCH_NODES", '{"pool": "gpu"}')
+    monkeypatch.setenv("DISTILLERY_TORCH_RESOURCES", '{"limits": {"memory": "64Gi"}}')
+    body = train_job(flt, INPUTS, ARGUMENTS, gpus=4, namespace="distillery")
+    assert body["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "distillery"
+    assert body["spec"]["labels"]["kueue.x-k8s.io/queue-name"] == "distillery"
+    assert body["spec"]["trainer"]["numProcPerNode"] == 4
+    assert body["spec"]["trainer"]["resourcesPerNode"] == {
+        "requests": {"cpu": "200m", "memory": "1Gi"},
+        "limits": {"cpu": "2", "memory": "64Gi", "nvidia.com/gpu": "4"},
+    }
+    assert body["spec"]["podSpecOverrides"] == [{"targetJobs": [{"name": "node"}], "nodeSelector": {"pool": "gpu"}}]
+    assert wrong([body]) == []
+
+
+def test_its_name_fits_whatever_the_filter_is_called(flt: Filter) -> None:
+    name = "a" * 27 + "-" + "b" * 30
+    long = flt.model_copy(update={"metadata": flt.metadata.model_copy(update={"name": name})})
+    assert job_name(long, INPUTS) == f"train-{'a' * 27}-0123456789ab"
+    assert len(f"{job_name(long, INPUTS)}-node-0-1023") <= 63
+
+
+def test_no_image_no_trainjob(flt: Filter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISTILLERY_IMAGE_TORCH")
+    with pytest.raises(InputError, match="DISTILLERY_IMAGE_TORCH"):
+        train_job(flt, INPUTS, ARGUMENTS, gpus=0, namespace="distillery")
+
+
+def when(kind: str, message: str = "", ago: float = 0.0) -> dict[str, Any]:
+    moment = (datetime.now(UTC) - timedelta(hours=ago)).isoformat().replace("+00:00", "Z")
+    return {"type": kind, "status": "True", "message": message, "lastTransitionTime": moment}
+
+
+class FakeApi:
+    """One namespace. `script` are what the next looks at the job find; a callable is called instead."""
+
+    def __init__(self, *script: Any) -> None:
+        self.script = list(script)
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.made: list[str] = []
+        self.deleted: list[str] = []
+        self.podlist: list[dict[str, Any]] = []
+        self.logs: dict[str, list[str]] = {}
+
+    def add(self, name: str, *conditions: dict[str, Any], **metadata: Any) -> None:
+        self.jobs[name] = {"metadata": {"name": name, **metadata}, "status": {"conditions": list(conditions)}}
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        if name in self.jobs and self.made and self.script:
+            step = self.script.pop(0)
+            if callable(step):
+                step(self, name)
+            else:
+                self.jobs[name]["status"]["conditions"] = [step]
+        return self.jobs.get(name)
+
+    def create(self, body: dict[str, Any]) -> None:
+        self.made.append(body["metadata"]["name"])
+        self.add(body["metadata"]["name"])
+
+    def delete(self, name: str) -> None:
+        self.deleted.append(name)
+        self.jobs.pop(name, None)
+
+    def ours(self) -> list[dict[str, Any]]:
+        return list(self.jobs.values())
+
+    def pods(self, name: str) -> list[dict[str, Any]]:
+        return self.podlist
+
+    def log(self, pod: str, seconds: int) -> list[str]:
+        return self.logs.get(pod, [])
+
+
+def pod(name: str, index: int, phase: str = "Running", restart: int = 0, **status: Any) -> dict[str, Any]:
+    labels = {"batch.kubernetes.io/job-completion-index": str(index), "jobset.sigs.k8s.io/restart-attempt": str(restart)}
+    return {"metadata": {"name": name, "uid": name, "labels": labels}, "status": {"phase": phase, **status}}
+
+
+def at(second: int, row: dict[str, Any] | str) -> str:
+    return f"2026-01-01T00:00:{second:02d}.000000000Z {row if isinstance(row, str) else json.dumps(row)}"
+
+
+@pytest.fixture
+def body(flt: Filter) -> dict[str, Any]:
+    return train_job(flt, INPUTS, ARGUMENTS, gpus=0, namespace="distillery")
+
+
+def test_it_is_made_followed_and_deleted(body: dict[str, Any]) -> None:
+    def working(api: FakeApi, name: str) -> None:
+        api.podlist = [pod("a", 0), pod("b", 1)]
+        api.logs = {
+            "a": [
+                at(1, "some warning"),
+                at(2, {"note": "precision fp32"}),
+                at(3, {"progress": [5, 10, "articles"], "facts": {}}),
+            ],
+            "b": [at(1, {"note": "never said: not the first worker"})],
+        }
+
+    api, said = FakeApi(working, lambda *_: None, when("Complete")), Notes()
+    work_off(api, body, said)
+    name = body["metadata"]["name"]
+    assert (api.made, api.deleted, api.jobs) == ([name], [name], {})
+    assert said.notes == [f"TrainJob {name} of 2 nodes created", "precision fp32"]
+    assert said.calls == [(5, 10, "articles", {})]
+
+
+def test_one_that_works_already_is_adopted(body: dict[str, Any]) -> None:
+    name = body["metadata"]["name"]
+    api, said = FakeApi(), Notes()
+    api.add(name)
+    looks = iter(range(3))
+    plain = api.get
+
+    def get(asked: str) -> dict[str, Any] | None:
+        if next(looks, None) is None:
+            api.add(name, when("Complete"))
+        return plain(asked)
+
+    api.get = get  # type: ignore[method-assign]
+    work_off(api, body, said)
+    assert api.made == []
+    assert api.deleted == [name]
+    assert any("which was there already" in note for note in said.notes)
+
+
+@pytest.mark.parametrize("kind", ["Complete", "Failed"])
+def test_one_that_ended_is_replaced(kind: str, body: dict[str, Any]) -> None:
+    name = body["metadata"]["name"]
+    api = FakeApi(when("Complete"))
+    api.add(name, when(kind))
+    work_off(api, body, Notes())
+    assert api.made == [name]
+    assert api.deleted == [name, name]
+
+
+def test_a_lost_worker_is_told(body: dict[str, Any]) -> None:
+    def lost(api: FakeApi, name: str) -> None:
+        api.podlist = [pod("a2", 0, restart=1), pod("b2", 1, restart=1)]
+
+    api, said = FakeApi(lost, when("Complete")), Notes()
+    work_off(api, body, said)
+    assert "a worker was lost; restart 1, from the last checkpoint" in said.notes
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes: too little memory"}]},
+            "too little",
+        ),
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}, "ImagePullBackOff"),
+    ],
+)
+def test_what_it_waits_for_is_told_once(found: dict[str, Any], said: str, body: dict[str, Any]) -> None:
+    def waiting(api: FakeApi, name: str) -> None:
+        api.podlist = [pod("a", 0, "Pending", **found)]
+
+    api, notes = FakeApi(waiting, waiting, waiting, when("Complete")), Notes()
+    work_off(api, body, notes)
+    assert len([note for note in notes.notes if said in note]) == 1
+
+
+def test_a_queue_is_told(body: dict[str, Any]) -> None:
+    api, notes = FakeApi(when("Suspended"), when("Complete")), Notes()
+    work_off(api, body, notes)
+    assert any("waits: for its queue" in note for note in notes.notes)
+
+
+def failing(row: dict[str, Any], index: int = 0) -> Callable[[FakeApi, str], None]:
+    def fail(api: FakeApi, name: str) -> None:
+        api.podlist = [pod("a", index, "Failed")]
+        api.logs = {"a": [at(1, row)]}
+        api.add(name, when("Failed", "reached max restarts"))
+
+    return fail
+
+
+def test_bad_input_is_the_steps_own(body: dict[str, Any]) -> None:
+    words = {"what": "no folder /x", "where": "student.baseModel", "mend": "push it"}
+    api = FakeApi(failing({"error": words, "input": True}))
+    with pytest.raises(InputError, match=r"student.baseModel: no folder /x; push it"):
+        work_off(api, body, Notes())
+    assert api.jobs == {}
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_failure_names_what_to_do_and_leaves_nothing(index: int, body: dict[str, Any]) -> None:
+    words = {"what": "worker 1 failed: killed by SIGKILL", "where": "", "mend": ""}
+    api = FakeApi(failing({"error": words, "input": False}, index))
+    with pytest.raises(Stopped, match=r"failed: worker 1 failed: killed by SIGKILL; start the training again"):
+        work_off(api, body, Notes())
+    assert api.jobs == {}
+
+
+def test_a_failure_without_words_gives_the_clusters(body: dict[str, Any]) -> None:
+    api = FakeApi(when("Failed", "jobset failed due to reaching max number of restarts"))
+    with pytest.raises(Stopped, match="max number of restarts"):
+        work_off(api, body, Notes())
+
+
+def test_deleted_by_another_run_it_is_done_or_it_stops(body: dict[str, Any]) -> None:
+    def vanish(api: FakeApi, name: str) -> None:
+        api.jobs.pop(name)
+
+    work_off(FakeApi(vanish), body, Notes(), done=lambda: True)
+    with pytest.raises(Stopped, match="was deleted, by a run that was cancelled or by hand"):
+        work_off(FakeApi(vanish), body, Notes(), done=lambda: False)
+
+
+def test_cancelled_it_is_deleted(body: dict[str, Any]) -> None:
+    def told(api: FakeApi, name: str) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+
+    api, before = FakeApi(told), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        work_off(api, body, Notes())
+    assert ended.value.code == 143
+    assert api.jobs == {}
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_in_a_thread_no_signal_is_caught(body: dict[str, Any]) -> None:
+    api = FakeApi(when("Complete"))
+    thread = threading.Thread(target=work_off, args=(api, body, Notes()))
+    thread.start()
+    thread.join(5)
+    assert api.jobs == {}
+
+
+def test_what_killed_steps_left_is_swept_up(body: dict[str, Any]) -> None:
+    api = FakeApi(when("Complete"))
+    api.add("old", when("Failed", ago=2))
+    api.add("recent", when("Complete", ago=0.5))
+    api.add("working")
+    work_off(api, body, Notes())
+    assert set(api.jobs) == {"recent", "working"}
+
+
+def test_no_such_trainer(flt: Filter, tmp_path: Path) -> None:
+    from components.store import open_store
+
+    with pytest.raises(InputError, match=r"trainer: 'spark' is no trainer; one of pod, trainjob"):
+        train_by("spark", open_store(str(tmp_path)), flt, "k", split="s")
+
+
+def test_more_gpus_than_are_here(flt: Filter, tmp_path: Path) -> None:
+    from components.store import open_store
+
+    with pytest.raises(InputError, match=r"gpus: 64 GPUs were asked for, \d are here"):
+        train_by("pod", open_store(str(tmp_path)), flt, "k", split="s", gpus=64)
+
+
+def test_progress_goes_through_a_file(tmp_path: Path) -> None:
+    said = Notes()
+    with following(tmp_path / "lines", said), open(tmp_path / "lines", "a") as file:
+        lines = Lines(file)
+        lines(1, 2, "articles", loss=0.5)
+        lines(1, 2, "articles", loss=0.4)
+        lines.note("epoch 1")
+        print("not ours", file=file, flush=True)
+        lines(2, 2, "articles")
+    assert said.calls == [(1, 2, "articles", {"loss": 0.5}), (2, 2, "articles", {})]
+    assert said.notes == ["epoch 1"]
+
+
+@pytest.mark.parametrize("line", ["", "text", "[1]", "1", '{"progress": 3}', "{"])
+def test_other_lines_say_nothing(line: str) -> None:
+    said = Notes()
+    relay(line, said)
+    assert (said.notes, said.calls) == ([], [])
