@@ -12,7 +12,7 @@ import sys
 import typer
 
 from filters.errors import InputError, Stopped
-from pipelines import cli_calibrate, cli_channel, cli_filters, cli_label, cli_models, cli_pipelines, cli_run, cli_steps, cli_submit
+from pipelines import cli_calibrate, cli_channel, cli_filters, cli_label, cli_models, cli_pipelines, cli_run, cli_score, cli_steps, cli_submit
 
 app = typer.Typer(
     help="Distil an LLM's judgement of articles into a small student: label, train, benchmark, gate, promote, score.",
@@ -25,6 +25,7 @@ cli_run.add_to(app)
 cli_calibrate.add_to(app)
 cli_label.add_to(app)
 cli_steps.add_to(app)
+cli_score.add_to(app)
 cli_channel.add_to(app)
 app.add_typer(cli_filters.app, name="filters")
 app.add_typer(cli_models.app, name="models")

@@ -1,9 +1,9 @@
-"""What is done with an adapter: score, benchmark, report, history, rollback, approve."""
+"""What is done with an adapter: benchmark, report, history, rollback, approve."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -45,34 +45,6 @@ def _subject(store: Store, subject: str) -> tuple[Filter, str, dict[str, object]
             mend=f"run `distillery distill {subject} …` first, or give an adapter's digest",
         )
     return flt, pointer.adapter, adapter_summary(store, pointer.adapter)
-
-
-def score(
-    subject: SubjectArg,
-    articles: Annotated[str, typer.Argument(metavar="ARTICLES", help="articles: JSONL, JSONL.gz or Parquet")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="folder for the scores")],
-    store: StoreOpt = DEFAULT_STORE,
-    format: Annotated[Literal["parquet", "jsonl"], typer.Option("--format")] = "parquet",
-    as_json: JsonOpt = False,
-) -> None:
-    """Score a corpus with a promoted adapter: prefilter, student, tiers."""
-    from components.progress import clock, reporter
-    from components.scoring.score import score as work
-    from components.sources import local_file
-    from components.store import open_store
-    from components.student.bundle import open_bundle
-
-    opened = open_store(store_uri(store))
-    flt, adapter, _ = _subject(opened, subject)
-    with local_file(absolute(articles), parameter="ARTICLES") as path:
-        student = open_bundle(opened, flt.name, adapter)
-        counts = work(flt, student, str(path), out, fmt=format, progress=reporter("score"))
-    if as_json:
-        print_json({"filter": flt.name, "adapter": adapter, "out": str(out), **counts})
-        return
-    tiers = ", ".join(f"{name} {n:,}" for name, n in counts["tiers"].items())
-    print(f"{counts['scored']:,} articles scored in {clock(counts['seconds'])}: {tiers}")
-    print(f"{counts['prefiltered']:,} refused by the prefilter, {counts['rejected']:,} bad rows\nscores: {out}")
 
 
 def benchmark(
@@ -183,5 +155,5 @@ def approve(
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (score, benchmark, report, history, rollback, approve):
+    for command in (benchmark, report, history, rollback, approve):
         app.command()(command)

@@ -249,10 +249,7 @@ def put_todo(out: Store, indexes: list[int]) -> Digest:
     return digest
 
 
-def todo_at(out: Store, digest: str, place: int) -> int:
-    """The part at a place of the list."""
-    for first, last in out.get_json(f"_job/todo-{digest}.json", digest=Digest(digest)):
-        if place <= last - first:
-            return int(first + place)
-        place -= last - first + 1
-    raise InputError(f"has no place {place}", where=f"todo {digest[:12]}")
+def todo_list(out: Store, digest: str) -> list[int]:
+    """The parts of a list that `put_todo` kept."""
+    ranges = out.get_json(f"_job/todo-{digest}.json", digest=Digest(digest))
+    return [index for first, last in ranges for index in range(first, last + 1)]

@@ -43,7 +43,7 @@ def score(
     chunk: int = CHUNK,
     progress: Progress = quiet,
 ) -> dict[str, Any]:
-    """Scores a corpus into `out` (a folder, file:// or s3://); parts that are there already are not scored again.
+    """Scores a corpus into `out` (a folder, file:// or s3://; scores/<job>/ of a Store); parts that are there stay.
 
     student: or what opens one, called only where something is left to do. adapter: its digest. shards: 0 for parts of 16 MB.
     A row has id, title, source, language, url, published, article (digest), prefiltered (why it was left out, or null),
@@ -57,7 +57,7 @@ def score(
     opened: list[Predictor] = [] if callable(student) else [student]
     for each in opened:
         check_student(flt, each)
-    store = out if isinstance(out, Store) else open_store(str(out))
+    store = open_store(f"{out.uri}/scores/{plan.job}" if isinstance(out, Store) else str(out))
     begin(store, plan)
 
     def ready() -> Predictor:

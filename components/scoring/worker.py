@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from components.outage import is_outage
 from components.progress import clock, reporter
 from components.scoring.part import Predictor, score_part
-from components.scoring.plan import facts_of, read_plan, todo_at
+from components.scoring.plan import facts_of, read_plan, todo_list
 from components.step import read_filter, say_last
 from components.store import Store, open_store
 from filters.errors import InputError
@@ -60,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     try:
         out, index = open_store(args.out), int(os.environ[INDEX])
-        print(work(out, args.store, args.job, todo_at(out, args.todo, index) if args.todo else index), flush=True)
+        if args.todo:
+            index = todo_list(out, args.todo)[index]
+        print(work(out, args.store, args.job, index), flush=True)
     except InputError as error:
         # A store that stays away is no fault of the input: the index is tried again.
         away = error.__cause__ is not None and is_outage(error.__cause__)

@@ -1,0 +1,71 @@
+"""The score step of a run: a scoring Job on the step's own cluster, and its record.
+
+The step waits in a small pod (256 MB, no torch) while the Job's pods work. Ended from outside, it deletes the Job: a run that
+was cancelled must not go on spending. What is committed stays, so the next run of the same inputs does what is left.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+from components.ledger import StepRecord
+from components.progress import Progress, quiet
+from components.scoring.cluster import cancel, follow, plan_on_cluster, submit
+from components.scoring.manifest import find_place
+from components.scoring.plan import SUCCESS
+from components.scoring.subject import Subject, served, trained
+from components.store import Store, digest_json
+from filters.errors import InputError, Stopped
+
+
+def find_subject(store: Store, adapter: str, channel: str) -> Subject:
+    """The adapter of a digest, or what the channel of the filter of this name points at. InputError says "adapter"."""
+    if not adapter:
+        raise InputError("is empty", where="adapter", mend="give a filter's name, or an adapter's digest")
+    if len(adapter) == 64 and set(adapter) <= set("0123456789abcdef"):
+        return trained(store, adapter)
+    return served(store, adapter, channel or "production")
+
+
+def score_on_cluster(
+    store: Store,
+    adapter: str,
+    articles: str,
+    *,
+    channel: str = "production",
+    shards: int = 0,
+    parallelism: int = 0,
+    out: str = "",
+    progress: Progress = quiet,
+) -> StepRecord:
+    """Scores a corpus with an adapter by a Job; waits for it.
+
+    Outputs {"job", "scores", "articles", "scored", "prefiltered", "rejected", "shards", "adapter", "filter", "tiers"}.
+    """
+    if not articles.startswith("s3://"):
+        raise InputError("must be an s3:// address", where="articles", mend="a file, or a prefix of files")
+    if shards < 0 or parallelism < 0:
+        raise InputError("must be 0 or more", where="shards" if shards < 0 else "parallelism", mend="0 chooses")
+    subject, place = find_subject(store, adapter, channel), find_place()
+    plan = plan_on_cluster(store, subject.filter, subject.adapter, articles, place, shards=shards)
+    job = submit(store, plan, place, out=out, parallelism=parallelism)
+    progress.note(
+        f"{len(job.left):,} of {plan.shards:,} parts to do: {job.name or 'nothing'}{', adopted' if job.adopted else ''}"
+    )
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        cancel(plan, place)
+        raise Stopped("ended from outside; its Job was deleted", mend="the same run again does the parts that are left")
+
+    before = signal.signal(signal.SIGTERM, ended)
+    try:
+        found = follow(job, progress)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    counts = {name: found[name] for name in ("articles", "scored", "prefiltered", "rejected", "tiers", "adapter", "filter")}
+    outputs = {"job": plan.job, "scores": job.out.uri, "shards": plan.shards, **counts}
+    inputs = {"job": plan.job, "out": job.out.uri}
+    digest = digest_json({"step": "score", "inputs": inputs})
+    keys = [f"scores/{plan.job}/{SUCCESS}"]
+    return StepRecord("score", inputs, digest, outputs, keys, {"parts_done": len(job.left)}, reused=not job.left)

@@ -1,0 +1,150 @@
+"""`distillery score`: a corpus through an adapter, on this machine or over a cluster."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from filters.errors import InputError
+from pipelines.options import (
+    DEFAULT_STORE,
+    JsonOpt,
+    StoreOpt,
+    SubjectArg,
+    absolute,
+    adapter_summary,
+    is_digest,
+    print_json,
+    store_uri,
+)
+
+if TYPE_CHECKING:
+    from components.scoring.subject import Subject
+    from components.store import Store
+
+Place = Literal["here", "cluster"]
+Format = Literal["parquet", "jsonl"]
+
+
+def score(
+    subject: SubjectArg,
+    articles: Annotated[
+        str, typer.Argument(metavar="ARTICLES", help="JSONL, JSONL.gz or Parquet: a file, a folder, or s3:// of either")
+    ],
+    out: Annotated[
+        str, typer.Option("--out", metavar="DIR|URI", help="where the scores go; default: scores/ in the store")
+    ] = "",
+    on: Annotated[
+        Literal["here", "cluster"], typer.Option("--on", help="this machine, or an Indexed Job over a cluster")
+    ] = "here",
+    shards: Annotated[int, typer.Option("--shards", metavar="N", min=0, help="parts; 0 chooses by the corpus's size")] = 0,
+    parallelism: Annotated[int, typer.Option("--parallelism", metavar="N", min=0, help="pods at once; 0: all parts")] = 0,
+    cancel: Annotated[bool, typer.Option("--cancel", help="delete the cluster's Job; finished parts stay")] = False,
+    namespace: Annotated[str, typer.Option("--namespace", help="of the pods; default: the cluster's own setting")] = "",
+    store: StoreOpt = DEFAULT_STORE,
+    format: Annotated[Format, typer.Option("--format")] = "parquet",
+    as_json: JsonOpt = False,
+) -> None:
+    """Score a corpus with a promoted adapter: prefilter, student, tiers. The same command goes on with what is left."""
+    if on == "here" and (cancel or namespace or parallelism):
+        option = "--cancel" if cancel else "--namespace" if namespace else "--parallelism"
+        raise InputError("is for a cluster", where=option, mend="add --on cluster")
+    if on == "cluster":
+        if format != "parquet":
+            raise InputError("must be parquet on a cluster", where="--format")
+        found = _on_cluster(subject, articles, out, shards, parallelism, cancel, namespace, store)
+    else:
+        found = _here(subject, articles, out, shards, store, format)
+    if found is None:
+        return
+    if as_json:
+        print_json({name: found[name] for name in found if name not in ("files", "code", "filter_key", "format")})
+        return
+    _print(found)
+
+
+def _subject(store: Store, text: str) -> Subject:
+    from components.scoring.subject import promoted, trained
+    from filters.loading import load_filter
+
+    if is_digest(text):
+        return trained(store, adapter_summary(store, text)["adapter"])
+    return promoted(store, load_filter(text))
+
+
+def _here(
+    subject: str, articles: str, out: str, shards: int, store: str, format: Literal["parquet", "jsonl"]
+) -> dict[str, Any]:
+    from components.progress import reporter
+    from components.scoring.score import score as work
+    from components.store import open_store
+    from components.student.bundle import open_bundle
+
+    opened = open_store(store_uri(store))
+    flt, adapter = _subject(opened, subject)
+
+    def student() -> Any:
+        return open_bundle(opened, flt.name, adapter, flt=flt)
+
+    return work(
+        flt,
+        student,
+        absolute(articles),
+        store_uri(out) if out else opened,
+        adapter=adapter,
+        fmt=format,
+        shards=shards,
+        progress=reporter("score"),
+    )
+
+
+def _on_cluster(
+    subject: str, articles: str, out: str, shards: int, parallelism: int, cancel: bool, namespace: str, store: str
+) -> dict[str, Any] | None:
+    import time
+
+    from components.progress import reporter
+    from components.scoring.cluster import cancel as delete
+    from components.scoring.cluster import follow, plan_on_cluster, submit
+    from components.scoring.manifest import find_place
+    from components.store import open_store
+
+    began, place = time.monotonic(), find_place(namespace)
+    uri = place.store if store == DEFAULT_STORE and place.store else store_uri(store)
+    for where, address in (("--store", uri), ("--out", out)):
+        if address and not address.startswith("s3://"):
+            raise InputError("is no place that a cluster reaches", where=f"{where} {address}", mend="give s3://bucket/prefix")
+    opened, progress = open_store(uri), reporter("score")
+    flt, adapter = _subject(opened, subject)
+    plan = plan_on_cluster(opened, flt, adapter, absolute(articles), place, shards=shards, upload=not cancel)
+    if cancel:
+        names = delete(plan, place)
+        print(f"deleted {', '.join(names)}; finished parts stay" if names else "no Job of these inputs is on the cluster")
+        return None
+    job = submit(opened, plan, place, out=out, parallelism=parallelism)
+    how = "adopted" if job.adopted else "started"
+    what = f"{how} Job {place.namespace}/{job.name}" if job.name else "nothing to do"
+    progress.note(f"{len(job.left):,} of {plan.shards:,} parts to score: {what}")
+    try:
+        found = follow(job, progress)
+    except KeyboardInterrupt:
+        print(f"\nthe Job goes on: {job.kubectl}; the same command follows it, with --cancel deletes it", file=sys.stderr)
+        raise typer.Exit(130) from None
+    seconds = round(time.monotonic() - began, 3)
+    parts = [part["name"] for part in found["parts"]]
+    return {**found, "parts": parts, "out": job.out.uri, "job_name": job.name, "reused": not job.left, "seconds": seconds}
+
+
+def _print(found: dict[str, Any]) -> None:
+    from components.progress import clock
+
+    tiers = ", ".join(f"{name} {n:,}" for name, n in found["tiers"].items())
+    took = "were scored before" if found["reused"] else f"scored in {clock(found['seconds'])}"
+    print(f"{found['scored']:,} articles {took}: {tiers}")
+    print(f"{found['prefiltered']:,} refused by the prefilter, {found['rejected']:,} bad rows\nscores: {found['out']}")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(score)

@@ -1,0 +1,46 @@
+"""The score pipeline: a corpus through a promoted adapter, over the cluster.
+
+One small task that starts an Indexed Job and waits: the parts are Kubernetes' business, which places, retries and queues pods
+at some 10 ms each, where a KFP task costs a driver pod and some 10 s.
+"""
+
+from kfp import dsl
+
+from components.scoring.component import score as score_step
+from pipelines.placement import Weight, place
+
+WAITING = Weight(cpu=("50m", "1"), memory=("256Mi", "1Gi"), hours=30 * 24)  # a large corpus takes days
+
+
+@dsl.pipeline(name="score", description="Score a corpus over the cluster with a promoted adapter")
+def score(
+    adapter: str,
+    articles: str,
+    store: str = "",
+    channel: str = "production",
+    shards: int = 0,
+    parallelism: int = 0,
+    out: str = "",
+) -> None:
+    """Scores every article of a corpus once: prefilter, student, tiers.
+
+    Args:
+        adapter: A filter's name, for what its channel points at, or an adapter's digest.
+        articles: s3:// address of a JSONL, JSONL.gz or Parquet file, or of a prefix of such files.
+        store: Object store, s3://bucket/prefix; empty for the cluster's own.
+        channel: Which channel of the filter.
+        shards: Parts that the corpus is cut into; 0 for parts of 64 MB.
+        parallelism: Pods at once; 0 for as many as there are parts, 1,000 at most.
+        out: Where the scores go, s3://bucket/prefix; empty for scores/ in the store.
+    """
+    task = score_step(
+        store=store,
+        adapter=adapter,
+        articles=articles,
+        channel=channel,
+        shards=shards,
+        parallelism=parallelism,
+        out=out,
+        run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+    )
+    place(task, WAITING)
