@@ -11,6 +11,7 @@ import pytest
 from components.articles import Article, Label
 from components.frames import label_frame
 from filters.spec import Filter
+from tests.made_up_filter import small_filter
 
 DIMENSIONS = ["clarity", "depth", "reach"]
 NOUNS = [
@@ -66,20 +67,4 @@ def frame_of() -> Callable[[Sequence[Label]], pl.DataFrame]:
 
 @pytest.fixture
 def flt() -> Filter:
-    return Filter.model_validate(
-        {
-            "apiVersion": "llm-distillery.io/v1alpha1",
-            "kind": "Filter",
-            "metadata": {"name": "made-up"},
-            "spec": {
-                "version": 1,
-                "description": "made up",
-                "scope": {"judge": "articles"},
-                "dimensions": [{"name": name, "weight": 0.3, "description": name} for name in DIMENSIONS],
-                "tiers": [{"name": "all"}],
-                "oracle": {"model": "none"},
-                "student": {"baseModel": "none"},
-                "gates": [{"metric": "mae", "below": 1.0}],
-            },
-        }
-    )
+    return small_filter(DIMENSIONS)

@@ -14,6 +14,7 @@ from components.articles import Article, Label
 from components.frames import label_frame, write_frame
 from components.store import Store, open_store
 from filters.spec import Filter
+from tests.made_up_filter import small_filter
 
 DIMENSIONS = ["clarity", "depth"]
 Labels = list[Label]
@@ -63,24 +64,7 @@ def flt() -> Filter:
 
 
 def make_filter(**split: Any) -> Filter:
-    return Filter.model_validate(
-        {
-            "apiVersion": "llm-distillery.io/v1alpha1",
-            "kind": "Filter",
-            "metadata": {"name": "made-up"},
-            "spec": {
-                "version": 1,
-                "description": "made up",
-                "scope": {"judge": "articles"},
-                "dimensions": [{"name": name, "weight": 0.5, "description": name} for name in DIMENSIONS],
-                "tiers": [{"name": "all"}],
-                "oracle": {"model": "none"},
-                "student": {"baseModel": "none"},
-                "split": split,
-                "gates": [{"metric": "mae", "below": 1.0}],
-            },
-        }
-    )
+    return small_filter(DIMENSIONS, split=split)
 
 
 @pytest.fixture
