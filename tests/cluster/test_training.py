@@ -1,0 +1,181 @@
+"""A TrainJob over two nodes: it trains what one worker trains, outlives a lost pod, and leaves nothing however it ends.
+
+The step that follows it runs here, as a process of its own, by the rights that KUBECONFIG gives; the workers run on the
+cluster.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.step import publish_filter
+from components.store import Store, open_store
+from filters.spec import Filter
+from tests.cluster.harness import ROOT, Cluster, environment, wait_for
+
+pytestmark = pytest.mark.timeout(1200)
+NAMESPACE = "distillery"
+STEP = """
+import sys
+from components.step import read_filter
+from components.store import open_store
+from components.training.trainer import train_by
+from components.progress import reporter
+uri, key, split = sys.argv[1:]
+store = open_store(uri)
+train_by("trainjob", store, read_filter(store, key), key, split=split, progress=reporter("train"))
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trainer_here(cluster: Cluster) -> None:
+    if "distillery-torch" not in cluster.kubectl("get", "trainingruntimes", "-n", NAMESPACE, "-o", "name", check=False):
+        pytest.skip("no TrainingRuntime distillery-torch: install Kubeflow Trainer 2, apply manifests/components/trainer")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    store: Store
+    split: str
+    document: dict[str, Any] = field(repr=False)
+
+    def filter(self, **training: Any) -> Filter:
+        """One filter a test, told apart by its seed: a training that is there already would not be started."""
+        settings = {**self.document["spec"]["training"], **training}
+        return Filter.model_validate({**self.document, "spec": {**self.document["spec"], "training": settings}})
+
+
+@pytest.fixture(scope="module")
+def prepared(store: Store, demo: Path) -> Prepared:
+    from components.labeling.label import label
+    from components.splitting.split import split
+    from filters.loading import load_filter
+
+    overrides = [f"oracle.replies={demo / 'replies.jsonl'}", "training.learningRate=0.002", "training.precision=fp32"]
+    flt = load_filter("sustainability-technology", profile="laptop", overrides=overrides)
+    labels = label(store, flt, articles=str(demo / "articles.jsonl"), labels="", without_calibration="a test")
+    parts = split(store, flt, label_set=labels.outputs["label_set"])
+    return Prepared(store, parts.outputs["split"], flt.model_dump())
+
+
+class Step:
+    """The train step with trainer=trainjob, as a process."""
+
+    def __init__(self, cluster: Cluster, prepared: Prepared, flt: Filter, **settings: str) -> None:
+        command = [sys.executable, "-u", "-c", STEP, prepared.store.uri, publish_filter(prepared.store, flt), prepared.split]
+        env = environment(cluster) | {"DISTILLERY_NAMESPACE": NAMESPACE, "PYTHONPATH": str(ROOT)} | settings
+        self.lines = ""
+        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert self.process.stdout
+        os.set_blocking(self.process.stdout.fileno(), False)
+
+    @property
+    def said(self) -> str:
+        assert self.process.stdout
+        self.lines += self.process.stdout.read() or ""
+        return self.lines
+
+    def wait_for(self, text: str, seconds: float = 240) -> None:
+        wait_for(f'"{text}" in what the step says', lambda: text in self.said or self.process.poll() is not None, seconds, 0.5)
+        assert text in self.said, self.said
+
+    def end(self, seconds: float = 600) -> int:
+        code = self.process.wait(seconds)
+        print(self.said)
+        return code
+
+
+def left(cluster: Cluster) -> list[str]:
+    kinds = "trainjobs.trainer.kubeflow.org,jobsets.jobset.x-k8s.io,jobs,pods"
+    found = cluster.kubectl("get", kinds, "-n", NAMESPACE, "-l", "app.kubernetes.io/component=training", "-o", "name")
+    return found.split()
+
+
+def trained(prepared: Prepared, flt: Filter) -> Any:
+    from components.ledger import look_up
+    from components.student.base import resolve_base
+    from components.training.train import train_inputs
+
+    base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, prepared.store)
+    return look_up(prepared.store, "train", train_inputs(flt, prepared.split, base.digest))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(cluster: Cluster) -> Iterator[None]:
+    yield
+    wait_for("no orphan", lambda: not left(cluster), 90)
+
+
+def test_two_nodes_train_what_one_worker_trains(cluster: Cluster, prepared: Prepared, tmp_path: Path) -> None:
+    from components.datasets import FILES
+    from components.store import Digest
+    from components.training.train import train
+
+    flt = prepared.filter(epochs=1, nodes=2)
+    step = Step(cluster, prepared, flt)
+    assert step.end() == 0
+    together = trained(prepared, flt)
+    assert together.facts["workers"] == 2
+
+    here = open_store(str(tmp_path / "store"))
+    source = prepared.store.folder("datasets", Digest(prepared.split))
+    assert here.commit("datasets", {name: source.read(name) for name in FILES.values()}, source.meta) == prepared.split
+    alone = train(here, flt, split=prepared.split)
+    assert alone.inputs_digest == together.inputs_digest
+    difference = abs(float(alone.facts["validation_mae"]) - float(together.facts["validation_mae"]))  # type: ignore[arg-type]
+    print(f"validation MAE {together.facts['validation_mae']:.4f} by two nodes, {alone.facts['validation_mae']:.4f} by one")
+    assert difference <= 0.02
+
+
+def test_a_killed_step_is_taken_up_and_a_killed_pod_goes_on_from_the_checkpoint(cluster: Cluster, prepared: Prepared) -> None:
+    """The queue is the cluster's own where it has one."""
+    queues = cluster.kubectl("get", "localqueues", "-n", NAMESPACE, "-o", "name", check=False).split()
+    queue = {"DISTILLERY_QUEUE": queues[0].rsplit("/", 1)[-1]} if queues else {}
+    flt = prepared.filter(epochs=6, patience=6, nodes=2, seed=7)
+    first = Step(cluster, prepared, flt, **queue)
+    first.wait_for("epoch 1 of 6")
+    if queue:
+        [workload] = cluster.get("workloads", "-n", NAMESPACE)["items"]
+        assert workload["spec"]["queueName"] == queue["DISTILLERY_QUEUE"]
+    first.process.kill()
+    first.end()
+    [job] = cluster.get("trainjobs", "-n", NAMESPACE)["items"]
+    second = Step(cluster, prepared, flt, **queue)
+    second.wait_for("goes on following TrainJob")
+    again = cluster.get("trainjobs", "-n", NAMESPACE, job["metadata"]["name"])
+    assert again["metadata"]["uid"] == job["metadata"]["uid"]
+    selector = f"jobset.sigs.k8s.io/jobset-name={job['metadata']['name']},batch.kubernetes.io/job-completion-index=1"
+    cluster.kubectl("delete", "pod", "-n", NAMESPACE, "-l", selector, "--grace-period=0", "--force")
+    second.wait_for("a worker was lost; restart 1, from the last checkpoint")
+    assert second.end() == 0
+    assert "resumed in epoch" in second.said
+    assert trained(prepared, flt).facts["workers"] == 2
+
+
+def test_a_cancelled_step_takes_its_trainjob_with_it(cluster: Cluster, prepared: Prepared) -> None:
+    flt = prepared.filter(epochs=20, patience=20, nodes=2, seed=8)
+    step = Step(cluster, prepared, flt)
+    step.wait_for("trainable parameters")
+    step.process.send_signal(signal.SIGTERM)
+    assert step.end(60) == 143
+    assert "cancelled: TrainJob" in step.said
+    wait_for("the TrainJob is gone", lambda: not cluster.get("trainjobs", "-n", NAMESPACE)["items"], 30)
+    assert trained(prepared, flt) is None
+
+
+def test_bad_input_is_the_steps_and_is_not_tried_again(cluster: Cluster, prepared: Prepared) -> None:
+    """A batch that no worker can learn from: the loss stops being a number, on all of them at once."""
+    flt = prepared.filter(epochs=1, nodes=2, seed=9, learningRate=1e6, maxGradNorm=1e6, warmupRatio=0.0)
+    step = Step(cluster, prepared, flt)
+    assert step.end() == 1
+    assert "InputError: training: the loss is not a number any more" in step.said
+    assert "restart" not in step.said
