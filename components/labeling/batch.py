@@ -73,7 +73,8 @@ class BatchEngine(Engine):
     async def _rows(self, feed: Iterator[tuple[Digest, Article]]) -> AsyncIterator[Request]:
         """As many as the budget has room for; the rest is for the next job, when these are settled."""
         for digest, article in feed:
-            request = self.request(article, len(self._failed(digest)) + 1)
+            # Numbered on behind those of a dead letter: the same number would take up the reply that was no use.
+            request = self.request(article, self.journal.tried(digest) + len(self._failed(digest)) + 1)
             most = self.most(request)
             budget = self.budget
             if budget.spent + budget.unknown + budget.reserved + most > budget.limit:

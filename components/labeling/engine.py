@@ -134,7 +134,7 @@ class Engine:
         except _Halt:
             return
         except Exception as error:
-            self._stop(error)
+            self.stop(error)
 
     async def _work_aside(self, feed: Iterator[tuple[Digest, Article]]) -> None:
         """Makes a call while another worker waits for the store; only where a call takes so long that this is a share of it."""
@@ -146,7 +146,8 @@ class Engine:
             else:
                 self._done = True
 
-    def _stop(self, error: BaseException) -> None:
+    def stop(self, error: BaseException) -> None:
+        """No further call begins; `run` raises the error when those under way are kept."""
         self._error = self._error or error
         self._stopping.set()
         self.budget.stop()
@@ -180,7 +181,7 @@ class Engine:
         money = {"usd": round(tally.usd, 4)} if self.price else {}
         self.progress(tally.answered + tally.dead, tally.total, "articles", dead=str(tally.dead), **money)
         if tally.collapsed:
-            self._stop(self._collapsed())
+            self.stop(self._collapsed())
 
     async def _attempt(self, digest: Digest, request: Request) -> Answer | Failure:
         """One attempt: a reply, after as many calls as it takes to get one, or why there is none."""
@@ -236,7 +237,7 @@ class Engine:
         try:
             await self._pause(max(self._requests.wait(), self._tokens.wait(tokens)))
             if not await self.budget.reserve(most):
-                self._stop(self._over_budget(most))
+                self.stop(self._over_budget(most))
                 raise _Halt
             if self._stopping.is_set():
                 self.budget.settle(most, 0.0)
@@ -295,7 +296,7 @@ class Engine:
         try:
             what()
         except Stopped as error:
-            self._stop(error)
+            self.stop(error)
 
     async def _pause(self, seconds: float) -> None:
         """Waits, but not beyond a stop."""

@@ -29,7 +29,7 @@ SEGMENT_LINES: Final = 64
 SEGMENT_BYTES: Final = 512 * 1024  # failures carry raw replies: such a segment is sealed before it has 64 lines
 MAX_SEGMENT: Final = 64 * 2**20
 READ_AHEAD: Final = 16
-TABLES: Final = ("answers", "dead", "failures", "held")
+TABLES: Final = ("answers", "dead", "failures", "held", "tried")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Journal:
         self._waiting: list[tuple[Record, asyncio.Future[None]]] = []
         self._drain: asyncio.Task[None] | None = None
         self._writer = ThreadPoolExecutor(1, "journal")  # one put at a time; a pool of threads holds memory for each
-        self._load()
+        self.catch_up()
 
     def answer(self, article: Digest) -> Answer | None:
         found = self._index.get("answers", article)
@@ -113,6 +113,10 @@ class Journal:
     def forget_dead(self, article: Digest) -> None:
         """Takes a dead letter out of this run's sight, so that its article is asked again; the store keeps it."""
         self._index.drop("dead", article)
+
+    def tried(self, article: Digest) -> int:
+        """Attempts that ended in dead letters, those forgotten included."""
+        return int(self._index.get("tried", article) or b"0")
 
     def failures(self, article: Digest) -> list[Attempt]:
         """Failed attempts at an article that is neither answered nor dead yet."""
@@ -132,7 +136,10 @@ class Journal:
         """How many answers there are."""
         return self._index.count("answers")
 
-    def _load(self) -> None:
+    def catch_up(self) -> bool:
+        """Learns what other runs have written meanwhile: whether there was anything."""
+        known = dict(self._taken)
+
         def read(number: int) -> bytes | None:
             try:
                 return self.store.get(self._key(number), max_bytes=MAX_SEGMENT)
@@ -140,12 +147,13 @@ class Journal:
                 return None
 
         with ThreadPoolExecutor(READ_AHEAD) as pool:
-            for first in count(0, READ_AHEAD):
+            for first in count(self._last, READ_AHEAD):
                 for number, data in enumerate(pool.map(read, range(first, first + READ_AHEAD)), first):
                     if data is None:
-                        return
+                        return self._taken != known
                     self._last = number
                     self.damaged += self._take(number, data)
+        raise AssertionError("unreachable")
 
     def append(self, records: Iterable[Record]) -> None:
         """Makes the records durable, then known. Another writer's records met on the way are taken in as well.
@@ -247,6 +255,7 @@ class Journal:
             index.put("failures", article, canonical_json([*earlier, one]))
         elif isinstance(record, DeadLetter):
             index.drop("failures", article)
+            index.put("tried", article, b"%d" % (self.tried(article) + len(record.attempts)))
             if not answered:
                 index.put("dead", article, line)
         elif isinstance(record, Answer) and not answered:

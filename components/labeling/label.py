@@ -7,6 +7,7 @@ scores, not on the order of the file, nor on how often a run was stopped.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import json
 import math
@@ -20,7 +21,7 @@ from components.calibrated import require_calibration
 from components.frames import label_frame, write_frame
 from components.labeling.asking import Tally, check_prompts, generic
 from components.labeling.batch import BatchEngine
-from components.labeling.budget import Budget, RunMark
+from components.labeling.budget import Budget
 from components.labeling.engine import CONCURRENCY, Engine, run
 from components.labeling.injections import orders
 from components.labeling.journal import Journal
@@ -28,6 +29,7 @@ from components.labeling.labelset import write_label_set
 from components.labeling.oracles import BatchOracle, Oracle, open_oracle, oracle_identity
 from components.labeling.pool import Pool
 from components.labeling.prices import Prices, no_price, price_of, read_prices
+from components.labeling.runmark import RunMark
 from components.ledger import Outcome, StepRecord, run_step
 from components.progress import Progress, quiet
 from components.sources import local_file
@@ -189,6 +191,12 @@ class _Labeling:
         if tally.answered + tally.dead == tally.total:
             return
         mark = RunMark(self.store, journal.prefix)
+        mark.take(lambda: progress.note("another run asks this oracle with this rubric; its labels are waited for"))
+        if journal.catch_up():
+            self._recount()
+            if tally.answered + tally.dead == tally.total:
+                mark.end(0, 0.0)
+                return
 
         async def ask() -> None:
             oracle = given or open_oracle(flt)
@@ -206,12 +214,14 @@ class _Labeling:
             budget.spent = journal.usd + lost.usd
             if open_calls:
                 progress.note(
-                    f"an earlier run was killed, or is still running: of its calls in flight, {open_calls} at most, "
+                    f"an earlier run was broken off: of its calls in flight, {open_calls} at most, "
                     f"no reply was kept; they are asked again (${lost.usd:.4f} at most is in doubt)"
                 )
+            beating = asyncio.create_task(mark.keep(engine.stop))
             try:
                 await engine.run(pair for pair in self.pool.distinct() if self._open(pair[0]))
             finally:
+                beating.cancel()
                 if (close := getattr(oracle, "close", None)) and given is None:
                     await close()
             mark.end(tally.unknown, tally.unknown_usd)
@@ -224,6 +234,9 @@ class _Labeling:
             mark.end(tally.unknown, tally.unknown_usd)
             error.facts = self._facts(tally.answered)
             raise
+        except BaseException:
+            mark.leave()
+            raise
         if tally.unknown:
             progress.note(
                 f"{tally.unknown} calls were given up without a reply; if they are billed all the same, "
@@ -234,6 +247,18 @@ class _Labeling:
                 "several versions of the model answered: "
                 + ", ".join(f"{name} {n}" for name, n in tally.versions.most_common())
             )
+
+    def _recount(self) -> None:
+        """After another run: what is settled by now."""
+        tally, journal = self.tally, self.journal
+        tally.answered = tally.dead = 0
+        tally.reasons.clear()
+        for digest, _ in self.pool.distinct():
+            if journal.answer(digest):
+                tally.answered += 1
+            elif letter := journal.dead_letter(digest):
+                tally.dead += 1
+                tally.reasons[generic(letter.attempts[-1].reason)] += 1
 
     def _open(self, digest: Digest) -> bool:
         return self.journal.answer(digest) is None and self.journal.dead_letter(digest) is None

@@ -8,9 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from components.labeling.breaker import FAILURES, WINDOW, Breaker
-from components.labeling.budget import Budget, RunMark
+from components.labeling.budget import Budget
 from components.labeling.limits import Rate, Slots
-from components.store import Store
 from filters.errors import Stopped
 
 
@@ -127,16 +126,6 @@ def test_a_bill_that_never_came_stays_taken() -> None:
         return await budget.reserve(0.6)
 
     assert asyncio.run(work()) is False
-
-
-def test_a_run_that_did_not_end_is_told_to_the_next(store: Store) -> None:
-    mark = RunMark(store, "labels/demo/x")
-    assert mark.begin(64, 0.5) == (mark._read(b"{}")[0], 0)
-    lost, calls = RunMark(store, "labels/demo/x").begin(8, 0.1)
-    assert (lost.runs, lost.calls, lost.usd, calls) == (1, 64, 0.5, 64)
-    mark.end(2, 0.01)
-    lost, calls = RunMark(store, "labels/demo/x").begin(8, 0.1)
-    assert (lost.runs, lost.calls, calls) == (1, 66, 0)
 
 
 def test_twenty_failures_in_a_row_stop_and_a_label_between_does_not() -> None:

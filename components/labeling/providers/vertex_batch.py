@@ -2,8 +2,8 @@
 
 A job outlives whoever started it, and that is used: its name is made from its rubric, oracle and requests, and beside its
 input lie the ids of its requests. A run that was killed finds the jobs of its rubric by name, waits for those that go on,
-takes from all of them, finished, cancelled or expired, the replies that it still needs, and submits only the rest. Two runs
-that start the same at the same moment can both submit; the service has no conditional creation.
+takes from all of them, finished, cancelled or expired, the replies that it still needs, and submits only the rest. The service
+has no conditional creation, so two runs at the same moment are kept apart before they come here (`runmark`).
 
 Replies come in any order, so each is matched by the id among its request's labels. A row that failed for the moment goes
 into the next job; one that is refused is given back as refused.

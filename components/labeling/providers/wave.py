@@ -84,7 +84,7 @@ class Wave:
             text = asked["contents"][0]["parts"][0]["text"]
         except (KeyError, IndexError, TypeError):
             return ""
-        return next((found for attempt in range(1, 10) if (found := self.id(str(text), attempt)) in self._at), "")
+        return next((found for attempt in range(1, 31) if (found := self.id(str(text), attempt)) in self._at), "")
 
     def close(self) -> None:
         self._file.close()

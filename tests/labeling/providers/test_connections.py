@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -42,7 +42,7 @@ def served(answers: list[bytes | None], work: Callable[[Client, str], Awaitable[
     async def run() -> Any:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with Client(transport=OneEach(httpx), timeout=httpx.Timeout(0.5, connect=0.5)) as client:
+        async with Client(transport=cast(Any, OneEach(httpx)), timeout=httpx.Timeout(0.5, connect=0.5)) as client:
             try:
                 return await work(client, address)
             finally:

@@ -1,0 +1,169 @@
+"""One run at a time asks one oracle with one rubric; the next finds its labels."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from components.labeling import runmark
+from components.labeling.label import label
+from components.labeling.oracles import RawReply, Request
+from components.labeling.runmark import SILENT, Lost, RunMark
+from components.store import Store
+from filters.errors import InputError, Stopped
+from filters.spec import Filter
+
+PREFIX = "labels/demo/x"
+
+
+class Time:
+    """A clock that sleeping moves on; `meanwhile` happens at each sleep."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.meanwhile()
+
+
+def mark(store: Store, time: Time | None = None) -> RunMark:
+    time = time or Time()
+    return RunMark(store, PREFIX, clock=lambda: time.now, sleep=time.sleep)
+
+
+def test_a_run_that_was_broken_off_is_told_to_the_next(store: Store) -> None:
+    first = mark(store)
+    assert first.take() is False
+    assert first.begin(64, 0.5) == (Lost(), 0)
+    first.leave()
+    second = mark(store)
+    assert second.take() is False
+    assert second.begin(8, 0.1) == (Lost(1, 64, 0.5), 64)
+    second.end(2, 0.01)
+    third = mark(store)
+    third.take()
+    lost, calls = third.begin(8, 0.1)
+    assert (lost.runs, lost.calls, calls) == (1, 66, 0)
+    assert lost.usd == pytest.approx(0.51)
+
+
+def test_who_comes_second_waits_for_the_end(store: Store) -> None:
+    first, time, told = mark(store), Time(), []
+    first.take()
+
+    def meanwhile() -> None:
+        first.beat() if time.now < 10 * SILENT else first.end(0, 0.0)
+
+    time.meanwhile = meanwhile
+    assert mark(store, time).take(lambda: told.append(time.now)) is True
+    assert told == [0.0]
+    assert time.now == pytest.approx(10 * SILENT, abs=2)
+
+
+def test_who_gives_no_sign_of_life_is_taken_over_from_and_stops(store: Store) -> None:
+    first, time = mark(store), Time()
+    first.take()
+    first.begin(64, 0.5)
+    second = mark(store, time)
+    assert second.take() is True
+    assert SILENT <= time.now <= SILENT + 2
+    with pytest.raises(Stopped, match="another run has taken over"):
+        first.beat()
+    first.end(0, 0.0)
+    second.beat()  # still its own
+    assert second.begin(1, 0.1)[1] == 64
+
+
+def test_a_run_that_was_killed_on_this_machine_is_seen_to_be_gone(store: Store) -> None:
+    code = "import sys; from tests.labeling.test_runmark import mark; from components.store import open_store; "
+    code += "mark(open_store(sys.argv[1])).take()"
+    subprocess.run([sys.executable, "-c", code, store.uri], check=True)
+    held = json.loads(store.get(f"{PREFIX}/run.json"))["holder"]
+    assert mark(store).take() is False
+    store.put(f"{PREFIX}/run.json", json.dumps({"holder": {**held, "machine": "another"}}).encode())
+    assert mark(store).take() is True
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"nonsense", b'{"holder": {"pid": "x"}, "open": []}', b'{"lost": {"what": 1}}'])
+def test_a_damaged_mark_counts_for_nothing(store: Store, data: bytes) -> None:
+    store.put(f"{PREFIX}/run.json", data)
+    taken = mark(store)
+    assert taken.take() is False
+    assert taken.begin(1, 0.1) == (Lost(), 0)
+
+
+class Counting:
+    """Takes its time, and counts who was asked how often."""
+
+    identity: Mapping[str, Any] = {"provider": "counting"}
+
+    def __init__(self, seconds: float = 0.005, error: Exception | None = None) -> None:
+        self.asked: list[str] = []
+        self._seconds, self._error = seconds, error
+
+    async def ask(self, request: Request) -> RawReply:
+        self.asked.append(request.article.id)
+        await asyncio.sleep(self._seconds)
+        if self._error:
+            raise self._error
+        return RawReply(json.dumps({"readiness": len(self.asked) % 9, "benefit": 2}))
+
+    async def close(self) -> None:
+        pass
+
+
+def test_two_runs_at_once_pay_each_article_once_and_end_with_the_same_label_set(
+    store: Store, flt: Filter, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runmark, "LOOK", 0.02)
+    monkeypatch.setattr(runmark, "BEAT", 0.02)
+    articles = write("a.jsonl", [{"id": f"a{n}", "title": f"Pump {n}", "content": f"It heats {n} homes."} for n in range(100)])
+    oracles, found = [Counting(), Counting()], {}
+
+    def work(number: int) -> None:
+        record = label(store, flt, articles=articles, oracle=oracles[number], concurrency=4)
+        found[number] = record.outputs["label_set"]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert found[0] == found[1]
+    assert sorted(len(oracle.asked) for oracle in oracles) == [0, 100]
+
+
+def test_a_run_that_fails_lets_go(store: Store, flt: Filter, write: Callable[..., str]) -> None:
+    articles = write("a.jsonl", [{"id": f"a{n}", "title": f"Pump {n}", "content": f"It heats {n} homes."} for n in range(5)])
+    for _ in range(2):  # the second would wait if the first had not let go
+        with pytest.raises(InputError, match="no such model"):
+            label(store, flt, articles=articles, oracle=Counting(error=InputError("no such model")))
+
+
+def test_a_run_that_was_taken_over_from_stops_and_keeps_its_labels(
+    store: Store, flt: Filter, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runmark, "BEAT", 0.01)
+    articles = write("a.jsonl", [{"id": f"a{n}", "title": f"Pump {n}", "content": f"It heats {n} homes."} for n in range(100)])
+
+    class Usurped(Counting):
+        async def ask(self, request: Request) -> RawReply:
+            if len(self.asked) == 10:
+                [key] = [key for key in store.keys("labels") if key.endswith("run.json")]
+                store.put(key, b'{"holder": {"id": "another", "machine": "another", "pid": 1}}')
+            return await super().ask(request)
+
+    oracle = Usurped(0.02)
+    with pytest.raises(Stopped, match="another run has taken over") as caught:
+        label(store, flt, articles=articles, oracle=oracle, concurrency=2)
+    assert 10 < len(oracle.asked) < 100
+    assert caught.value.facts["labeled"] == len(oracle.asked)
