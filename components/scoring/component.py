@@ -39,11 +39,9 @@ def score(
     from components.step import step_context
 
     with step_context("score", store, "", run) as step:
-        counted = {"shards": shards, "parallelism": parallelism}
-        record = step.keep(
-            score_on_cluster(step.store, adapter, articles, channel=channel, out=out, progress=step.progress, **counted)
-        )
-        found = record.outputs
+        size = (shards, parallelism)
+        record = score_on_cluster(step.store, adapter, articles, channel, *size, out, progress=step.progress)
+        found = step.keep(record).outputs
         step.describe(scores, record, found["job"])
         scores.metadata["address"] = found["scores"]
         for name in ("articles", "scored", "prefiltered", "rejected"):

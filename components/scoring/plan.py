@@ -33,7 +33,16 @@ REJECTS = "rejects.jsonl"
 MAX_SHARDS = 100_000  # what Kubernetes lets an Indexed Job have
 Format = Literal["parquet", "jsonl"]
 # What decides a score, besides what the plan names.
-CODE = ("articles.py", "calibrated.py", "prefilter.py", "tables.py", "scoring/*.py", "student/*.py", "../filters/*.py")
+CODE = (
+    "articles.py",
+    "calibrated.py",
+    "frames.py",
+    "prefilter.py",
+    "tables.py",
+    "scoring/*.py",
+    "student/*.py",
+    "../filters/*.py",
+)
 
 
 @dataclass(frozen=True)

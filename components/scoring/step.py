@@ -32,11 +32,11 @@ def score_on_cluster(
     store: Store,
     adapter: str,
     articles: str,
-    *,
     channel: str = "production",
     shards: int = 0,
     parallelism: int = 0,
     out: str = "",
+    *,
     progress: Progress = quiet,
 ) -> StepRecord:
     """Scores a corpus with an adapter by a Job; waits for it.

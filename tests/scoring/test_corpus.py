@@ -22,9 +22,6 @@ from components.scoring.rows import Rows
 from components.store import StoreError
 from components.tables import Row
 from filters.errors import InputError
-from tests.store.conftest import s3_server, s3_uri
-
-__all__ = ["s3_server", "s3_uri"]
 
 
 def row(number: int, size: int = 20) -> dict[str, Any]:

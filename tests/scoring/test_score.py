@@ -20,9 +20,6 @@ from components.scoring.score import score
 from components.store import StoreError, digest_file, open_store
 from filters.errors import InputError
 from filters.loading import load_filter_text
-from tests.store.conftest import s3_server, s3_uri
-
-__all__ = ["s3_server", "s3_uri"]
 
 FILTER = load_filter_text(
     """\

@@ -1,0 +1,256 @@
+"""A part is committed once: run twice, killed at any moment, or met by somebody else's."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from components.frames import read_frame
+from components.progress import quiet
+from components.scoring.corpus import find_corpus
+from components.scoring.part import score_part
+from components.scoring.plan import (
+    Facts,
+    Plan,
+    all_facts,
+    begin,
+    facts_key,
+    facts_of,
+    finish,
+    missing,
+    plan_for,
+    put_todo,
+    read_plan,
+    success,
+    todo_list,
+)
+from components.store import Store, StoreError, open_store
+from filters.errors import InputError
+from tests.scoring.test_score import FILTER, Reader
+
+SHARDS = 6
+
+
+class Killed(BaseException):
+    """No code may catch it."""
+
+
+class Deadly:
+    """Objects whose process dies before or after its n-th write."""
+
+    def __init__(self, objects: Any, at: int, after: bool) -> None:
+        self.objects, self.left, self.after, self.uri = objects, at, after, objects.uri
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.objects, name)
+        if name not in ("put", "put_if"):
+            return call
+
+        def write(*arguments: Any) -> Any:
+            self.left -= 1
+            if self.left == 0 and not self.after:
+                raise Killed
+            result = call(*arguments)
+            if self.left == 0:
+                raise Killed
+            return result
+
+        return write
+
+
+@pytest.fixture
+def articles(tmp_path: Path) -> Path:
+    rows = [json.dumps({"id": f"a{n}", "content": f"{n % 10} {n % 7} text {n}"}) if n % 9 else "{torn" for n in range(120)]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(rows))
+    return tmp_path / "corpus.jsonl"
+
+
+@pytest.fixture
+def plan(articles: Path) -> Plan:
+    return plan_for(FILTER, "a" * 64, find_corpus(str(articles)), SHARDS, part_bytes=1, code="image:1")
+
+
+@pytest.fixture
+def out(tmp_path: Path, plan: Plan) -> Store:
+    store = open_store(str(tmp_path / "scores"))
+    begin(store, plan)
+    return store
+
+
+def do(out: Store, plan: Plan, index: int, student: Reader | None = None) -> Facts:
+    return score_part(out, plan, index, FILTER, lambda: student or Reader(), progress=quiet)
+
+
+def ids(out: Store, plan: Plan) -> list[str]:
+    return [id for index in range(plan.shards) for id in read_frame(out.get(plan.part(index)))["id"].to_list()]
+
+
+WANTED = [f"a{n}" for n in range(120) if n % 9]
+
+
+def test_every_row_once_and_the_sum_says_so(out: Store, plan: Plan) -> None:
+    for index in (3, 0, 5, 1, 2, 4):
+        do(out, plan, index)
+    found = finish(out, plan)
+    assert ids(out, plan) == WANTED
+    assert (found["articles"], found["rejected"], sum(found["tiers"].values())) == (106, 14, 106)
+    lines = [json.loads(line) for line in out.get("rejects.jsonl").splitlines()]
+    assert [each["line"] for each in lines] == [n + 1 for n in range(0, 120, 9)]
+    assert [part["rows"] for part in found["parts"]] == [facts.articles for _, facts in all_facts(out, range(6)) if facts]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_killed_at_each_write_and_run_again(out: Store, plan: Plan, at: int, after: bool) -> None:
+    """Writes of a part with rejects: rejects, part, rejects, facts."""
+    with pytest.raises(Killed):
+        do(Store(Deadly(out._objects, at, after)), plan, 2)
+    student = Reader()
+    facts = do(out, plan, 2, student)
+    # Once the part is there, nobody scores it again.
+    assert bool(student.seen) == (at == 1 or (at == 2 and not after))
+    whole = open_store(f"{out.uri}-whole")
+    begin(whole, plan)
+    assert do(whole, plan, 2) == facts
+    assert out.get(plan.part(2)) == whole.get(plan.part(2))
+    for index in (0, 1, 3, 4, 5):
+        do(out, plan, index)
+    finish(out, plan)
+    assert ids(out, plan) == WANTED
+
+
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_while_finishing(out: Store, plan: Plan, at: int, after: bool) -> None:
+    for index in range(SHARDS):
+        do(out, plan, index)
+    with pytest.raises(Killed):
+        finish(Store(Deadly(out._objects, at, after)), plan)
+    assert (success(out) is not None) == (at == 2 and after)
+    assert finish(out, plan)["articles"] == 106
+
+
+def test_done_twice_at_once(out: Store, plan: Plan) -> None:
+    """Two workers with other last decimals: one part stands, and both say the same of it."""
+
+    class Other(Reader):
+        def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.clip(raw + 1e-4, 0, 10)
+
+    meet, found = threading.Barrier(2), list[Facts]()
+
+    def work(student: Reader) -> None:
+        predict = student.predict
+
+        def late(*arguments: Any, **more: Any) -> Any:
+            meet.wait(10)
+            return predict(*arguments, **more)
+
+        student.predict = late  # type: ignore[method-assign]
+        found.append(do(out, plan, 1, student))
+
+    threads = [threading.Thread(target=work, args=(student,)) for student in (Reader(), Other())]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1] == facts_of(out, 1)
+    scores = set(read_frame(out.get(plan.part(1)))["score.readiness"].to_list())
+    assert len({round(value % 1, 6) for value in scores if value not in (0.0, 10.0)}) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "while"])
+@pytest.mark.parametrize(("data", "says"), [(b"PAR1 garbage", "is not a part of scores"), (b"other", "of other articles")])
+def test_a_part_that_is_there_with_other_rows_is_refused(out: Store, plan: Plan, when: str, data: bytes, says: str) -> None:
+    if data == b"other":
+        elsewhere = open_store(f"{out.uri}-other")
+        begin(elsewhere, plan)
+        do(elsewhere, plan, 3)
+        data = elsewhere.get(plan.part(3))
+
+    class Meets(Reader):
+        def predict(self, *arguments: Any, **more: Any) -> Any:
+            if when == "while" and not out.exists(plan.part(1)):
+                out.put(plan.part(1), data)
+            return super().predict(*arguments, **more)
+
+    if when == "before":
+        out.put(plan.part(1), data)
+    with pytest.raises(StoreError, match=says):
+        do(out, plan, 1, Meets())
+    assert facts_of(out, 1) is None
+    assert out.get(plan.part(1)) == data
+
+
+def test_no_success_before_all_are_there(out: Store, plan: Plan) -> None:
+    for index in range(SHARDS - 1):
+        do(out, plan, index)
+        with pytest.raises(InputError, match=r"part \d is missing"):
+            finish(out, plan)
+        assert success(out) is None
+    assert missing(out, plan) == [5]
+    do(out, plan, 5)
+    (Path(out.uri.removeprefix("file://")) / plan.part(2)).unlink()  # facts alone are no part
+    with pytest.raises(InputError, match="part 2 is missing"):
+        finish(out, plan)
+    assert success(out) is None
+
+
+def test_what_makes_another_job(plan: Plan, articles: Path, tmp_path: Path) -> None:
+    def other(**change: Any) -> str:
+        given = {"shards": SHARDS, "part_bytes": 1, "code": "image:1"} | change
+        return plan_for(FILTER, given.pop("adapter", "a" * 64), find_corpus(str(articles)), **given).job
+
+    assert other() == plan.job
+    assert len({other(adapter="b" * 64), other(shards=7), other(code="image:2"), other(fmt="jsonl"), plan.job}) == 5
+    moved = tmp_path / "moved" / "corpus.jsonl"
+    moved.parent.mkdir()
+    moved.write_bytes(articles.read_bytes())
+    assert plan_for(FILTER, "a" * 64, find_corpus(str(moved)), SHARDS, part_bytes=1, code="image:1").job == plan.job
+    articles.write_bytes(articles.read_bytes() + b"\n")
+    assert other() != plan.job
+
+
+def test_the_plan_is_verified(out: Store, plan: Plan) -> None:
+    assert read_plan(out, plan.job) == plan
+    with pytest.raises(StoreError, match="is of job"):
+        read_plan(out, "0" * 64)
+    document = json.loads(out.get("_job/plan.json")) | {"adapter": "b" * 64}
+    out.put("_job/plan.json", json.dumps(document).encode())
+    with pytest.raises(StoreError, match="is of job"):
+        read_plan(out, plan.job)
+    for text in (b"{}", b"[]", b"no"):
+        out.put("_job/plan.json", text)
+        with pytest.raises(StoreError):
+            read_plan(out, plan.job)
+    out.put(facts_key(0), b"{}")
+    with pytest.raises(StoreError, match="not the facts"):
+        facts_of(out, 0)
+
+
+@pytest.mark.parametrize("indexes", [[], [0], [1, 2, 3, 7, 9, 10], list(range(0, 50, 2))])
+def test_the_list_of_what_is_left(out: Store, indexes: list[int]) -> None:
+    assert todo_list(out, put_todo(out, indexes)) == indexes
+
+
+@pytest.mark.parametrize("shards", [-1, 100_001])
+def test_shards_beyond_the_bounds(articles: Path, shards: int) -> None:
+    with pytest.raises(InputError, match="--shards"):
+        plan_for(FILTER, "a" * 64, find_corpus(str(articles)), shards, part_bytes=1)
+
+
+def test_more_parts_than_rows(out: Store, tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text(json.dumps({"id": "a", "content": "5 5 text"}))
+    plan = plan_for(FILTER, "a" * 64, find_corpus(str(tmp_path / "one.jsonl")), 40, part_bytes=1)
+    other = open_store(f"{out.uri}-one")
+    begin(other, plan)
+    for index in range(40):
+        do(other, plan, index)
+    assert finish(other, plan)["articles"] == 1
+    assert ids(other, plan) == ["a"]
