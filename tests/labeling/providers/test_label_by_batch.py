@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from components.labeling import runmark
 from components.labeling.label import label
 from components.labeling.prices import Price, Prices
 from components.labeling.providers import vertex_batch
@@ -133,6 +135,40 @@ def test_what_stops_it(store: Store, articles: str, flt_for: Callable[..., Filte
         flt = flt_for(server)
     with pytest.raises(Stopped, match="the batch service can't be reached"):
         label(store, flt, articles=articles, prices=PRICES)
+
+
+def test_retry_dead_asks_anew_instead_of_taking_up_the_replies_that_were_no_use(
+    store: Store, articles: str, flt_for: Callable[..., Filter]
+) -> None:
+    mended = 3  # asked so often, an article gets a usable reply
+
+    def fault(article: str, asked: int) -> str:
+        return "malformed" if int(article, 16) % 9 == 0 and asked < mended else ""
+
+    with VertexServer(fault=fault) as server:
+        flt = flt_for(server)
+        dead = label(store, flt, articles=articles, prices=PRICES).outputs["dead"]
+        assert 0 < dead < 7  # 20 failures in a row would stop the run
+        assert label(store, flt, articles=articles, prices=PRICES).outputs["dead"] == dead
+        jobs, paid, mended = len(server.jobs), server.counters.paid, 7
+        assert label(store, flt, articles=articles, prices=PRICES, retry_dead=True).outputs["dead"] == dead
+        assert (len(server.jobs), server.counters.paid) == (jobs + 3, paid + 3 * dead)
+        again = label(store, flt, articles=articles, prices=PRICES, retry_dead=True)
+    assert (again.outputs["rows"], again.outputs["dead"]) == (30, 0)
+    assert again.facts["usd_total"] == pytest.approx(billed(server), abs=1e-6)
+
+
+def test_two_runs_at_the_same_moment_submit_one_job(
+    store: Store, articles: str, flt_for: Callable[..., Filter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runmark, "LOOK", 0.02)
+    with VertexServer() as server:
+        flt = flt_for(server)
+        with ThreadPoolExecutor(2) as pool:
+            found = [pool.submit(label, store, flt, articles=articles, prices=PRICES) for _ in range(2)]
+            sets = {one.result(60).outputs["label_set"] for one in found}
+    assert len(sets) == len(server.jobs) == 1
+    assert server.counters.paid == 30
 
 
 def test_labels_made_online_are_not_bought_again_by_batch(store: Store, articles: str, flt_for: Callable[..., Filter]) -> None:
