@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -136,9 +137,10 @@ def cancelled(run: Any) -> bool:
 
 
 def tasks(run: Any) -> dict[str, str]:
-    """State by task, under the names of the graph. Drivers, executors and the graph itself are left out."""
+    """State by task. A component that a graph uses twice (label, label-2) counts as one: the branch not taken is SKIPPED."""
     details = (run.run_details.task_details if run.run_details else None) or []
-    return {task.display_name: task.state for task in details if task.display_name not in ("root", "executor")}
+    found = [(re.sub(r"-\d+$", "", task.display_name or ""), str(task.state)) for task in details]
+    return dict(sorted(found, key=lambda pair: pair[1] not in ("SKIPPED", "OMITTED")))
 
 
 def connect(endpoint: str, namespace: str) -> Any:

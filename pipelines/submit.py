@@ -21,6 +21,7 @@ from components.store import NotFound, Store, StoreError, digest_bytes, digest_f
 from filters.errors import InputError
 from filters.loading import INSTALLED, dump_filter, find_filter
 from pipelines.claims import Claim, claim
+from pipelines.cli_run import STEPS
 from pipelines.kubeflow import ENDED, Kubeflow, Published, cancelled, tasks
 from pipelines.live import Watched
 
@@ -186,7 +187,7 @@ class ClusterRun:
         """A pod that can't start (no image, no room) leaves no event of its own."""
         now = time.monotonic()
         for name, state in self.tasks.items():
-            if state == "RUNNING" and name not in self._seen and not name.endswith("-driver"):
+            if state == "RUNNING" and name in STEPS and name not in self._seen:
                 since = self._since.setdefault(name, now)
                 if now - since > SLOW_SECONDS:
                     self._since[name] = float("inf")

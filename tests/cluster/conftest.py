@@ -52,7 +52,8 @@ def cluster() -> Cluster:
     answer = bare.kubectl("get", "configmap", "distillery", "-n", KFP_NAMESPACE, "-o", "json", check=False)
     if not answer:
         pytest.skip("the cluster has no ConfigMap distillery: apply a kustomization of manifests/overlays, see docs/cluster.md")
-    return Cluster(json.loads(answer)["data"])
+    images = {key: value for key, value in os.environ.items() if key.startswith("DISTILLERY_IMAGE_")}
+    return Cluster(json.loads(answer)["data"] | images)
 
 
 @pytest.fixture(scope="session")
