@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.progress import Progress
 from components.store import Store, open_store
 from filters.spec import Filter
 
@@ -73,6 +74,20 @@ def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed:
     files = {name: write_frame(frame) for name, frame in zip(FILES.values(), frames, strict=True)}
     meta = {"kind": "split", "test": test_digest(frames[2]), "frozen": digest_json(sorted(frames[2]["article"]))}
     return str(store.commit("datasets", files, meta))
+
+
+class Notes(Progress):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.calls: list[tuple[Any, ...]] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
+        self.calls.append((done, total, unit, facts))
 
 
 @pytest.fixture(autouse=True, scope="session")

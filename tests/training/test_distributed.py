@@ -27,7 +27,7 @@ from components.training.train import train
 from components.training.worker import launch
 from filters.errors import Stopped
 from filters.spec import Filter
-from tests.training.conftest import filter_of, store_split
+from tests.training.conftest import Notes, filter_of, store_split
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -151,16 +151,26 @@ def test_a_training_goes_on_with_another_number_of_workers(
     ):
         launch(arguments(stores["two"], flt, split), processes=2)
     assert not adapters(stores["two"])
-    notes: list[str] = []
-    from components.progress import Progress
-
-    class Notes(Progress):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
-    train(stores["two"], flt, split=split, progress=Notes())
-    assert any("resumed in epoch 1 after 4 of 5 steps" in note for note in notes)
+    said = Notes()
+    train(stores["two"], flt, split=split, progress=said)
+    assert any("resumed in epoch 1 after 4 of 5 steps" in note for note in said.notes)
     assert furthest(tensors(stores["one"]), tensors(stores["two"])) < 1e-5
+
+
+@pytest.mark.slow
+def test_a_pod_with_two_gpus_trains_with_two_processes(
+    stores: dict[str, Store], tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.training import trainer
+
+    monkeypatch.setattr(trainer, "_gpus_here", lambda wanted: 2)
+    flt, store = filter_of(tiny_encoder, epochs=1), stores["two"]
+    split, said = store_split(store, (24, 8, 4)), Notes()
+    record = trainer.train_by("pod", store, flt, publish_filter(store, flt), split=split, progress=said)
+    assert (record.reused, record.facts["workers"]) == (False, 2)
+    assert any("trainable parameters" in note for note in said.notes)
+    assert said.calls[-1][:2] == (24, 24)
+    assert trainer.train_by("pod", store, flt, publish_filter(store, flt), split=split).reused
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from components.progress import Progress
 from components.store import Digest
 from components.training import trainjob
 from components.training.relay import Lines, following, relay
@@ -23,7 +22,7 @@ from components.training.trainjob import job_name, train_job, work_off
 from filters.errors import InputError, Stopped
 from filters.spec import Filter
 from tests.manifests.checks import wrong
-from tests.training.conftest import filter_of
+from tests.training.conftest import Notes, filter_of
 
 INPUTS = Digest("0123456789abcdef" * 4)
 ARGUMENTS = ["--store", "s3://distillery/main", "--filter-key", "filters/tiny/v1/f.yaml", "--split", "5" * 64]
@@ -40,18 +39,6 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def flt() -> Filter:
     return filter_of(Path("/models/tiny"), nodes=2)
-
-
-class Notes(Progress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.calls: list[tuple[object, ...]] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
-        self.calls.append((done, total, unit, facts))
 
 
 def test_the_trainjob_is_what_the_runtime_wants(flt: Filter) -> None:
