@@ -20,7 +20,7 @@ from components.images import LIGHT, TORCH
 from components.store import digest_json
 
 # Name in Kubeflow → where the decorated function is.
-PIPELINES: Final = {"distill": "pipelines.distill:distill"}
+PIPELINES: Final = {"distill": "pipelines.distill:distill", "score": "pipelines.score:score"}
 API_VERSION: Final = "pipelines.kubeflow.org/v2beta1"
 PIPELINES_FOLDER, VERSIONS_FOLDER, IMAGES_FOLDER = "pipelines", "versions", "images"
 GENERATED: Final = "# Written by `make golden`; do not edit.\n"

@@ -1,0 +1,127 @@
+"""What scoring tests share: a student in the store that nobody had to train, a corpus, the scores as one table."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.channels import Entry
+from components.promotion.channel import current, move, utc_now
+from components.step import publish_filter
+from components.store import Store
+from components.student.bundle import BaseFacts, Student, StudentFacts, golden_texts, save_bundle
+from components.student.calibration import Calibration
+from filters.loading import load_filter_text
+from filters.spec import Filter, Lora
+from tests.cluster.harness import ROOT
+
+TOOL = Path(os.environ.get("CLUSTER", ROOT.parent / "shared" / "cluster" / "cluster"))
+DIMENSIONS = ["readiness", "benefit", "cost"]
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """A filter file, and the adapter that its channel points at."""
+
+    path: Path
+    filter: Filter
+    adapter: str
+
+
+def promote_student(store: Store, folder: Path, name: str, base: str) -> Promoted:
+    """Publishes a filter with a student of random LoRA weights on `base`, and points its channel at it."""
+    path = folder / f"{name}.yaml"
+    dimensions = [{"name": each, "weight": 0.25 if i else 0.5, "description": each} for i, each in enumerate(DIMENSIONS)]
+    path.write_text(f"""\
+apiVersion: llm-distillery.io/v1alpha1
+kind: Filter
+metadata: {{name: {name}}}
+spec:
+  version: 1
+  description: A filter for tests of scoring.
+  scope: {{judge: Whether a technology helps.}}
+  dimensions: {json.dumps(dimensions)}
+  tiers: [{{name: high, when: "overall >= 5"}}, {{name: low}}]
+  prefilter: {{minChars: 150}}
+  oracle: {{model: recorded}}
+  student: {{baseModel: "{base}", maxLength: 128}}
+  gates: [{{metric: mae, below: 0.8}}]
+""")
+    flt = load_filter_text(path.read_text(), str(path))
+    adapter = save_bundle(store, name, make_student(store, flt, base))
+    before = current(store, name, flt.spec.promotion.channel)
+    entry = Entry(adapter, "0" * 64, publish_filter(store, flt), "promote", utc_now())
+    if before is None or before.adapter != adapter:
+        move(store, name, flt.spec.promotion.channel, before, entry)
+    return Promoted(path, flt, adapter)
+
+
+def make_student(store: Store, flt: Filter, ref: str) -> Student:
+    import numpy as np
+    import torch
+
+    from components.student.base import resolve_base
+    from components.student.model import expected_shapes
+    from components.student.tokens import Preprocessing
+
+    base, lora, preprocessing = resolve_base(ref, None, store), Lora(r=4, alpha=8), Preprocessing(128, None)
+    generator = torch.Generator().manual_seed(11)
+    shapes = expected_shapes(base, lora, len(flt.dimensions))
+    facts = StudentFacts(
+        format=1,
+        filter=flt.name,
+        dimensions=flt.dimensions,
+        base=BaseFacts(**base.facts()),
+        maxLength=128,
+        headTail=None,
+        pooling="mean" if base.kind == "encoder" else "last",
+        preprocessing=preprocessing.facts(),
+        lora=lora,
+        training={"epochs": 1, "precision": "fp32"},
+        split="0" * 64,
+        trainable_parameters=1,
+        train_mae=0.5,
+        validation_mae=0.6,
+        label_variance=4.0,
+        steps=1,
+        tokens=1,
+        alarms=[],
+    )
+    tensors = {name: torch.randn(shape, generator=generator) * 0.1 for name, shape in shapes.items()}
+    plain = Calibration(False, [], 0.6, 0.6)
+    student = Student(facts, base, tensors, plain, ([], np.zeros((0, 3))), {"epochs": [], "best_epoch": 0})
+    texts = [(title, content) for title, content in golden_texts()]
+    # Scores spread over 0 to 10 by curves, so that a wrong row shows.
+    raw = student.predict(texts)
+    low, high = raw.min(axis=0) - 1, raw.max(axis=0) + 1
+    student.calibration = Calibration(
+        True, [([float(a), float(b)], [0.0, 10.0]) for a, b in zip(low, high, strict=True)], 0.6, 0.5
+    )
+    student.golden = (texts, raw)
+    return student
+
+
+def write_corpus(path: Path, n: int) -> None:
+    """`n` demo articles as JSON Lines."""
+    from components.demo.corpus import generate
+
+    with path.open("w") as out:
+        for number, article in enumerate(generate(n, 7)):
+            out.write(json.dumps({**article.row(), "id": f"article-{number}"}) + "\n")
+
+
+def table(where: Store, parts: list[str]) -> Any:
+    import polars as pl
+
+    from components.frames import read_frame
+
+    return pl.concat([read_frame(where.get(name)) for name in parts])
+
+
+def testbed(*words: str) -> None:
+    """The test cluster's own tool, to stop and start a part."""
+    subprocess.run([str(TOOL), *words], check=True, capture_output=True, timeout=120)
