@@ -12,7 +12,18 @@ import sys
 import typer
 
 from filters.errors import InputError, Stopped
-from pipelines import cli_calibrate, cli_channel, cli_filters, cli_label, cli_models, cli_pipelines, cli_run, cli_score, cli_steps, cli_submit
+from pipelines import (
+    cli_calibrate,
+    cli_channel,
+    cli_filters,
+    cli_label,
+    cli_models,
+    cli_pipelines,
+    cli_run,
+    cli_score,
+    cli_steps,
+    cli_submit,
+)
 
 app = typer.Typer(
     help="Distil an LLM's judgement of articles into a small student: label, train, benchmark, gate, promote, score.",

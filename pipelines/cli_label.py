@@ -15,6 +15,7 @@ from filters.errors import InputError, Stopped
 from pipelines.options import (
     DEFAULT_STORE,
     ArticlesOpt,
+    BudgetOpt,
     FilterArg,
     JsonOpt,
     LabelsOpt,
@@ -22,6 +23,7 @@ from pipelines.options import (
     RejectsOpt,
     SetOpt,
     StoreOpt,
+    UncalibratedOpt,
     absolute,
     absolute_overrides,
     print_json,
@@ -36,16 +38,9 @@ FIELDS = ("id", "title", "content", "source", "language", "url", "published")
 
 OutOpt = Annotated[str, typer.Option("--out", metavar="FILE", help="write the labels here as JSON Lines, too")]
 ConcurrencyOpt = Annotated[int, typer.Option("--concurrency", metavar="N", min=1, max=10_000, help="calls at once, at most")]
-BudgetOpt = Annotated[
-    float | None,
-    typer.Option("--budget", metavar="USD", help="what this filter's labels may cost, earlier runs included"),
-]
 QuoteOpt = Annotated[bool, typer.Option("--quote", help="say what it would cost, and ask nothing")]
 RetryOpt = Annotated[bool, typer.Option("--retry-dead", help="ask again for articles in dead letters")]
 PricesOpt = Annotated[str, typer.Option("--prices", metavar="FILE", help="prices that go before those we ship")]
-UncalibratedOpt = Annotated[
-    str, typer.Option("--without-calibration", metavar="REASON", help="label uncalibrated; the reason is recorded")
-]
 
 
 def label(

@@ -17,26 +17,23 @@ import typer
 from pipelines.options import (
     DEFAULT_STORE,
     ArticlesOpt,
+    BudgetOpt,
     FilterArg,
     JsonOpt,
     LabelsOpt,
+    MarksOpt,
     ProfileOpt,
     RejectsOpt,
     SetOpt,
     StoreOpt,
+    UncalibratedOpt,
     absolute,
     absolute_overrides,
+    in_all,
     print_json,
     store_uri,
 )
 
-MarksOpt = Annotated[
-    str, typer.Option("--marks", metavar="FILE|reference|prefilter", help="articles: what the rubric is calibrated by")
-]
-UncalibratedOpt = Annotated[
-    str, typer.Option("--without-calibration", metavar="REASON", help="label uncalibrated; the reason is recorded")
-]
-BudgetOpt = Annotated[float, typer.Option("--budget", metavar="USD", min=0, help="what the labels may cost; 0: no limit")]
 STEPS = ("preflight", "calibrate", "label", "audit", "split", "train", "benchmark", "gate")
 EXIT_CODES = {"promote": 0, "reject": 3, "approve": 4}
 
@@ -56,7 +53,7 @@ def distill(
     max_rejects: RejectsOpt = "0",
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
-    budget: BudgetOpt = 0.0,
+    budget: BudgetOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
@@ -79,7 +76,7 @@ def distill(
         "max_rejects": max_rejects,
         "marks": marks if marks in ("reference", "prefilter") else absolute(marks),
         "without_calibration": without_calibration,
-        "budget": budget,
+        "budget": in_all(budget),
     }
     # The same check as the first step's, so that a typo is answered in half a second.
     ready = preflight(
@@ -91,7 +88,7 @@ def distill(
         overrides=overrides,
         max_rejects=max_rejects,
         marks=arguments["marks"],
-        budget=budget,
+        budget=arguments["budget"],
     )
     # Before an oracle is paid: the base model that training needs can be had.
     student = read_filter(opened, ready.outputs["filter_key"]).spec.student
@@ -178,6 +175,9 @@ def plan(
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     max_rejects: RejectsOpt = "0",
+    marks: MarksOpt = "",
+    without_calibration: UncalibratedOpt = "",
+    budget: BudgetOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Say which steps a `distill` with these flags would run or reuse, which digest moved and why. Runs nothing."""
@@ -189,7 +189,11 @@ def plan(
     flt = resolve(filter, profile=profile, overrides=absolute_overrides(set))
     data = flt.spec.data
     articles, labels = given(absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels)
-    steps = make_plan(open_store(store_uri(store), write=False), flt, articles=articles, labels=labels, max_rejects=max_rejects)
+    in_all(budget)
+    opened = open_store(store_uri(store), write=False)
+    steps = make_plan(
+        opened, flt, articles=articles, labels=labels, max_rejects=max_rejects, marks=marks, waived=without_calibration
+    )
     if as_json:
         print_json({"filter": flt.name, "steps": [step.to_json() for step in steps]})
     else:

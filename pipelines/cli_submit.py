@@ -9,16 +9,20 @@ import typer
 
 from filters.errors import InputError
 from pipelines.cli_pipelines import EndpointOpt, LightOpt, TorchOpt
-from pipelines.cli_run import EXIT_CODES, STEPS, BudgetOpt, MarksOpt, UncalibratedOpt, result_of
+from pipelines.cli_run import EXIT_CODES, STEPS, result_of
 from pipelines.options import (
     ArticlesOpt,
+    BudgetOpt,
     FilterArg,
     JsonOpt,
     LabelsOpt,
+    MarksOpt,
     ProfileOpt,
     RejectsOpt,
     SetOpt,
+    UncalibratedOpt,
     absolute_overrides,
+    in_all,
     print_json,
 )
 
@@ -70,7 +74,7 @@ def distill(
     max_rejects: RejectsOpt = "0",
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
-    budget: BudgetOpt = 0.0,
+    budget: BudgetOpt = None,
     trainer: TrainerOpt = "pod",
     gpus: GpusOpt = 0,
     watch: WatchOpt = False,
@@ -99,7 +103,7 @@ def distill(
         marks=marks,
         max_rejects="" if max_rejects == "0" else max_rejects,
         without_calibration=without_calibration,
-        budget=budget,
+        budget=in_all(budget),
         trainer="" if trainer == "pod" else trainer,
         gpus=gpus,
     )

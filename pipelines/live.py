@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from components.progress import LINE_SECONDS, clock, line
 
-MARKS = {"waiting": "·", "started": "▸", "done": "✓", "reused": "↺", "failed": "✗"}
+MARKS = {"waiting": "·", "started": "▸", "done": "✓", "reused": "↺", "skipped": "–", "failed": "✗"}
 POLL_SECONDS = 0.1
 
 
@@ -62,6 +62,12 @@ class Watched:
             view.record = event["record"]
             view.state = "reused" if view.record["reused"] else "done"
             view.seconds = event["at"] - view.began
+            outputs = view.record.get("outputs", {})
+            if outputs.get("labels") and name == "preflight":
+                self.steps.pop("calibrate", None)  # there is no oracle to calibrate
+            if outputs.get("verdict") == "WAIVED":
+                view.state, view.note = "skipped", outputs.get("reason", "")
+                return f"{name}: skipped: {view.note}"
             return f"{name}: {'reused, nothing to do' if view.record['reused'] else 'done in ' + clock(view.seconds)}"
         elif kind == "failed":
             view.state, view.note = "failed", event["message"]
@@ -151,7 +157,7 @@ def _live(source: Source, watched: Watched) -> None:
         for view in watched.steps.values():
             seconds = time.time() - view.began if view.state == "started" else view.seconds
             style = {"started": "bold", "failed": "red", "waiting": "dim"}.get(view.state, "")
-            shown = "" if view.state == "waiting" else "reused" if view.state == "reused" else clock(seconds)
+            shown = {"waiting": "", "reused": "reused", "skipped": "skipped"}.get(view.state, clock(seconds))
             grid.add_row(MARKS[view.state], view.name, shown, view.detail(), style=style)
         return grid
 

@@ -19,6 +19,16 @@ SetOpt = Annotated[list[str], typer.Option("--set", metavar="path=value", help="
 LabelsOpt = Annotated[str, typer.Option("--labels", metavar="FILE", help="labels: JSONL, JSONL.gz or Parquet")]
 ArticlesOpt = Annotated[str, typer.Option("--articles", metavar="FILE", help="articles for the oracle to label")]
 RejectsOpt = Annotated[str, typer.Option("--max-rejects", metavar="N|P%", help="bad rows of labels that may be left out")]
+MarksOpt = Annotated[
+    str, typer.Option("--marks", metavar="FILE|reference|prefilter", help="articles: what the rubric is calibrated by")
+]
+UncalibratedOpt = Annotated[
+    str, typer.Option("--without-calibration", metavar="REASON", help="label uncalibrated; the reason is recorded")
+]
+BudgetOpt = Annotated[
+    float | None,
+    typer.Option("--budget", metavar="USD", min=0, help="what this filter's labels may cost, earlier runs included"),
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else there")]
 
 DEFAULT_STORE = ".distillery"
@@ -43,6 +53,13 @@ def absolute_overrides(overrides: list[str]) -> list[str]:
         named = path in {"oracle.replies", "data.articles", "data.labels"} and value and value != "null"
         done.append(f"{path}{sign}{absolute(value)}" if named else override)
     return done
+
+
+def in_all(budget: float | None) -> float:
+    """A pipeline's budget parameter, where 0 is no limit; InputError for a limit of 0, which would pay for nothing."""
+    if budget == 0:
+        raise InputError("pays for nothing", where="--budget 0", mend="leave it out for no limit, or give --labels")
+    return budget or 0.0
 
 
 def print_json(value: Any) -> None:

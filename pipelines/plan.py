@@ -7,7 +7,8 @@ runs too. Costs are the last run's seconds scaled by rows, and the oracle's call
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
 from components.ledger import StepRecord, look_up
 from components.progress import clock
@@ -15,7 +16,8 @@ from components.sources import local_file
 from components.store import NotFound, Store, digest_file
 from filters.spec import Filter
 
-Action = Literal["reuse", "run"]
+Action = Literal["reuse", "run", "skip"]
+QUOTED: Final = 200 * 2**20  # bytes: a larger file takes longer to price than somebody waits for a plan
 
 
 @dataclass
@@ -87,20 +89,45 @@ def last_records(store: Store, name: str) -> dict[str, dict[str, Any]]:
     return {record["step"]: record for record in summary["steps"]}
 
 
-def _calibration(store: Store, flt: Filter) -> Planned:
+def _calibration(store: Store, flt: Filter, marks: str, waived: str) -> Planned:
     """Calibration comes before labelling, but no digest hangs off it: labels are the same with and without."""
-    from components.calibrated import read_calibration, usable
+    from components.calibrated import FREE, UNCALIBRATED, free, read_calibration, usable
     from components.labeling.oracles import oracle_identity
 
-    document = read_calibration(store, flt, oracle_identity(flt))
+    identity = oracle_identity(flt)
+    document = read_calibration(store, flt, identity)
+    if waived:
+        return Planned("calibrate", "skip", [f"waived: {waived}"])
     if usable(document):
         return Planned("calibrate", "reuse")
-    why = f"says {document['verdict']}" if document else "this rubric is not calibrated with this oracle yet"
-    return Planned("calibrate", "run", [why])
+    if document is None and not marks and free(identity):
+        return Planned("calibrate", "skip", [FREE])
+    why = [f"says {document['verdict']}" if document else "this rubric is not calibrated with this oracle yet"]
+    if not marks:
+        why.append(f"without --marks it can't pass, and label then refuses more than {UNCALIBRATED} articles")
+    return Planned("calibrate", "run", why, "" if free(identity) else f"at most {UNCALIBRATED} labels, part of those below")
 
 
-def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_rejects: str) -> list[Planned]:
-    """Plans `distill`. Reads the store and the input file's digest; writes nothing.
+def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
+    """What the label step would be billed, from the articles themselves."""
+    from components.labeling.prices import price_of, read_prices
+    from components.labeling.quote import quote
+
+    prices = read_prices()
+    if flt.spec.oracle.provider == "replay":
+        return "no paid call: recorded replies"
+    if price_of(flt, prices) is None or path.stat().st_size > QUOTED:
+        return "paid calls: `distillery label --quote` says how many dollars"
+    found = quote(store, flt, articles, prices)
+    by_batch = flt.spec.oracle.provider == "vertex-batch"
+    usd = min(route.usd for route in found.routes if not route.unavailable and (route.name == "batch") == by_batch)
+    return f"about ${usd:,.2f} for {found.open:,} articles"
+
+
+def make_plan(
+    store: Store, flt: Filter, *, articles: str, labels: str, max_rejects: str, marks: str = "", waived: str = ""
+) -> list[Planned]:
+    """Plans `distill`. Reads the store and the input file; writes nothing.
 
     Raises InputError as the first step would.
     """
@@ -116,11 +143,12 @@ def make_plan(store: Store, flt: Filter, *, articles: str, labels: str, max_reje
     planner = Planner(store, last_records(store, flt.name))
     with local_file(articles or labels, parameter="--articles" if articles else "--labels") as path:
         digest = digest_file(path)
-    if articles:
-        planner.steps.append(_calibration(store, flt))
-    given = (digest, None) if articles else (None, digest)
-    cost = "no paid call: recorded replies" if articles else "no oracle call: labels exist"
-    labelled = planner.add("label", label_inputs(flt, *given, max_rejects=max_rejects), cost)
+        given = (digest, None) if articles else (None, digest)
+        labelled = planner.add("label", label_inputs(flt, *given, max_rejects=max_rejects), "no oracle call: labels exist")
+        if articles:
+            if labelled is None:
+                planner.steps[-1].cost = _labels_cost(store, flt, articles, path)
+            planner.steps.insert(0, _calibration(store, flt, marks, waived))
     label_set = labelled.outputs["label_set"] if labelled else None
 
     planner.add("audit", audit_inputs(flt, label_set) if label_set else None)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from components.progress import FEED_EVENTS, Feed, Reporter, clock, line
-from pipelines.live import Tail, Watched
+from pipelines.live import StepView, Tail, Watched
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3.7, "3 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")])
@@ -109,3 +109,17 @@ def test_a_local_events_file_needs_no_feed(tmp_path: Path) -> None:
     report.share(lambda data: pytest.fail("put"))
     report.event("started")
     assert report.feed is None
+
+
+def test_a_run_from_labels_shows_no_calibration_and_a_waived_one_is_skipped() -> None:
+    watched = Watched({name: StepView(name) for name in ("preflight", "calibrate", "label")})
+    ready = {"reused": False, "outputs": {"articles": "", "labels": "/l.jsonl"}}
+    watched.take({"kind": "done", "step": "preflight", "at": 1.0, "record": ready})
+    assert list(watched.steps) == ["preflight", "label"]
+    watched = Watched({name: StepView(name) for name in ("preflight", "calibrate", "label")})
+    ready = {"reused": False, "outputs": {"articles": "/a.jsonl", "labels": ""}}
+    watched.take({"kind": "done", "step": "preflight", "at": 1.0, "record": ready})
+    waived = {"reused": True, "outputs": {"verdict": "WAIVED", "reason": "nothing is paid: recorded replies"}}
+    said = watched.take({"kind": "done", "step": "calibrate", "at": 2.0, "record": waived})
+    assert said == "calibrate: skipped: nothing is paid: recorded replies"
+    assert watched.steps["calibrate"].state == "skipped"

@@ -1,0 +1,99 @@
+"""What `distillery plan` says of articles that are still to be labelled: calibration, and what the labels will cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.calibrated import FREE, calibration_key, oracle_digest
+from components.labeling.oracles import oracle_identity
+from components.store import Store, open_store
+from filters.digests import rubric_digest
+from filters.loading import load_filter_text
+from filters.spec import Filter
+from pipelines.plan import Planned, _calibration, _labels_cost
+from tests.labeling.conftest import FILTER
+
+PLAIN = "provider: openai, model: gpt-4o-mini"
+
+
+def paid(oracle: str = PLAIN) -> Filter:
+    return load_filter_text(FILTER.replace("model: recorded", oracle), "demo.yaml")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def articles(tmp_path: Path) -> Path:
+    path = tmp_path / "articles.jsonl"
+    rows = [{"id": f"a{n}", "title": f"Pump {n}", "content": f"Pump {n} heats a house. " * 40} for n in range(50)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def judged(store: Store, flt: Filter, **fields: Any) -> None:
+    rubric, by = rubric_digest(flt), oracle_digest(oracle_identity(flt))
+    document = {"filter": flt.name, "rubric": rubric, "oracle": by, **fields}
+    store.put(calibration_key(flt.name, rubric, by), json.dumps(document).encode())
+
+
+def planned(store: Store, flt: Filter, marks: str = "", waived: str = "") -> tuple[str, str]:
+    found: Planned = _calibration(store, flt, marks, waived)
+    return found.action, "; ".join(found.why)
+
+
+def test_calibration_runs_with_a_reason_is_reused_or_skipped(store: Store) -> None:
+    flt = paid()
+    action, why = planned(store, flt)
+    assert action == "run"
+    assert "not calibrated with this oracle yet; without --marks it can't pass" in why
+    assert planned(store, flt, marks="reference") == ("run", "this rubric is not calibrated with this oracle yet")
+    assert planned(store, flt, waived="in a hurry") == ("skip", "waived: in a hurry")
+    judged(store, flt, verdict="FAIL")
+    assert planned(store, flt, marks="reference") == ("run", "says FAIL")
+    judged(store, flt, verdict="PASS")
+    assert planned(store, flt) == ("reuse", "")
+
+
+def test_recorded_replies_need_none(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "replies.jsonl").write_text('{"id": "a1", "reply": "x"}\n')
+    flt = load_filter_text(FILTER.replace("recorded,", f"recorded, replies: '{tmp_path / 'replies.jsonl'}',"), "demo.yaml")
+    assert planned(store, flt) == ("skip", FREE)
+    assert planned(store, flt, marks="reference")[0] == "run"
+
+
+def test_what_the_labels_will_cost(store: Store, articles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cost(flt: Filter) -> str:
+        return _labels_cost(store, flt, str(articles), articles)
+
+    def dollars(oracle: str) -> float:
+        return float(cost(paid(oracle)).split("$")[1].split()[0])
+
+    assert cost(paid()) == "about $0.01 for 50 articles"
+    unknown = "paid calls: `distillery label --quote` says how many dollars"
+    assert cost(paid("provider: openai, model: unheard-of")) == unknown
+    online = dollars("provider: vertex, model: gemini-2.5-pro, project: p")
+    batch = dollars("provider: vertex-batch, model: gemini-2.5-pro, project: p, batchPrefix: 'gs://bucket/folder'")
+    assert batch == pytest.approx(online / 2, abs=0.006)
+    monkeypatch.setattr("pipelines.plan.QUOTED", 100)
+    assert cost(paid()) == unknown
+
+
+def test_the_command_takes_the_flags_of_distill(
+    distillery: Callable[..., Any], store: Store, articles: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "filter.yaml").write_text(FILTER.replace("model: recorded", PLAIN), encoding="utf-8")
+    given = ["filter.yaml", "--articles", articles, "--without-calibration", "a test", "--budget", "5"]
+    ran = distillery("plan", *given)
+    assert ran.code in (0, 2), ran.err
+    if ran.code == 2:  # the tiny base model is nowhere: said before anything is planned
+        assert "baseModel" in ran.err
+    assert distillery("plan", *given[:-1], "0").code == 2
+    assert "leave it out for no limit" in distillery("distill", *given[:-1], "0").err
