@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: install run test lint test-all bench golden clean
+.PHONY: install run test lint bench golden images test-cluster smoke-cluster clean
 
 install: .venv/.installed
 
@@ -33,6 +33,23 @@ test: lint
 
 bench: install
 	$(BIN)/pytest -m slow tests/benchmarks
+
+# On a real Kubeflow: the cluster that KUBECONFIG and KFP_ENDPOINT name, else one started on this machine where CLUSTER is.
+CLUSTER ?= ../shared/cluster/cluster
+export CLUSTER
+test-cluster: export TESTS = cluster
+test-cluster: export PARTS = training scale
+smoke-cluster: export TESTS = smoke
+test-cluster smoke-cluster: install
+	@set -e; if [ -n "$$KUBECONFIG" ]; then $(BIN)/pytest -m $$TESTS tests/cluster; \
+	elif ! [ -x $(CLUSTER) ]; then echo "no cluster at hand: set KUBECONFIG and KFP_ENDPOINT, or CLUSTER; nothing was tested"; \
+	else $(CLUSTER) up $$PARTS; $(MAKE) images; \
+	  DISTILLERY_OVERLAY=manifests/overlays/testbed KFP_UI=http://10.99.0.1:3000 OMP_NUM_THREADS=2 \
+	    $(CLUSTER) run $(BIN)/pytest -m $$TESTS --durations=0 --durations-min=20 tests/cluster; fi
+
+# Both images, built and loaded into that cluster; what it has already is left alone.
+images:
+	$(PYTHON) images/build.py light torch
 
 # The compiled pipelines under manifests/pipelines, which `make test` holds against the code.
 golden: install

@@ -1,6 +1,6 @@
 """A bill of materials (CycloneDX 1.6, JSON) of an image: its Python distributions and its Debian packages.
 
-    python images/sbom.py [PREFIX…]     run by the interpreter that the image runs; PREFIX: more places with distributions
+    python images/sbom.py wanted.txt     by the interpreter that the image runs; the file's first line names the project
 
 Written from the metadata that pip and dpkg left, so it names what is there and not what was asked for. It holds no time and
 no serial number: the same image has the same bill.
@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 
-def python_packages(prefixes: list[str]) -> list[dict[str, Any]]:
-    """One component per distribution on the interpreter's path and under `prefixes`."""
-    paths = [*sys.path, *(str(path) for prefix in prefixes for path in Path(prefix).glob("lib/python*/site-packages"))]
-    return [_python(found) for found in importlib.metadata.distributions(path=paths)]
+def python_packages() -> list[dict[str, Any]]:
+    """One component per distribution on the interpreter's path."""
+    return [_python(found) for found in importlib.metadata.distributions()]
 
 
 def _python(found: importlib.metadata.Distribution) -> dict[str, Any]:
@@ -46,17 +45,20 @@ def _component(name: str, version: str, purl: str, licence: str) -> dict[str, An
     return known | ({"licenses": [{"license": {"name": licence}}]} if licence else {})
 
 
-def document(prefixes: list[str]) -> dict[str, Any]:
-    """The bill; components sorted, each once."""
-    found = {one["purl"]: one for one in python_packages(prefixes) + debian_packages()}
+def document(project: str) -> dict[str, Any]:
+    """The bill of an image of `project`, "name==version"; components sorted, each once."""
+    name, _, version = project.partition("==")
+    ours = _component(name, version, f"pkg:pypi/{name}@{version}", "Apache-2.0")
+    found = {one["purl"]: one for one in [ours, *python_packages(), *debian_packages()]}
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
-        "metadata": {"component": {"type": "container", "name": "llm-distillery"}},
+        "metadata": {"component": {"type": "container", "name": name, "version": version}},
         "components": [found[purl] for purl in sorted(found)],
     }
 
 
 if __name__ == "__main__":
-    json.dump(document(sys.argv[1:]), sys.stdout, indent=1)
+    first = Path(sys.argv[1]).read_text("utf-8").splitlines()[0]
+    json.dump(document(first.removeprefix("# ")), sys.stdout, indent=1)

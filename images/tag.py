@@ -2,9 +2,9 @@
 
     python images/tag.py light|torch
 
-Twelve hex digits of a digest over the Containerfile, the scripts it runs, constraints.txt, pyproject.toml and every file that
-goes into the wheel. Tests and documents are no part of it, so a change of words builds nothing; where no registry gives a
-digest, two machines still agree on a name for the same content. Takes 30 ms, needs the standard library only.
+Twelve hex digits of a digest over the Containerfile, the scripts it runs, constraints.txt, what pyproject.toml asks for and
+every file that goes into the wheel. Tests and documents are no part of it, so a change of words builds nothing; where no
+registry gives a digest, two machines still agree on a name for the same content. 30 ms, standard library only.
 """
 
 from __future__ import annotations
@@ -12,36 +12,60 @@ from __future__ import annotations
 import hashlib
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ("light", "torch")
-SCRIPTS = ("install.py", "sbom.py")
+SCRIPTS = ("install.py", "sbom.py", "slim.sh")
 
 
-def parts(image: str, root: Path = ROOT) -> Iterator[Path]:
-    """The files that `image` is made of."""
-    yield from (root / "pyproject.toml", root / "constraints.txt", root / "LICENSE", root / ".containerignore")
-    yield root / "images" / image / "Containerfile"
-    yield from (root / "images" / script for script in SCRIPTS)
-    tools = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+def recipe(image: str, root: Path) -> list[Path]:
+    """The files that an image's dependencies follow from."""
+    return [root / "constraints.txt", *(root / "images" / name for name in (f"{image}/Containerfile", *SCRIPTS))]
+
+
+def project(root: Path) -> Iterator[Path]:
+    """The files that go into the wheel."""
+    yield from (root / "LICENSE", root / ".containerignore")
+    tools = about(root)["tool"]["setuptools"]
     for pattern in tools["packages"]["find"]["include"]:
         for package in sorted(root.glob(pattern)):
             yield from package.rglob("*.py")
-    for package_name, globs in tools["package-data"].items():
+    for name, globs in tools["package-data"].items():
         for pattern in globs:
-            yield from (found for found in (root / package_name).glob(pattern) if found.suffix != ".md" and found.is_file())
+            yield from (found for found in (root / name).glob(pattern) if found.suffix != ".md" and found.is_file())
+
+
+def parts(image: str, root: Path = ROOT) -> list[Path]:
+    """Every file that `image` is made of."""
+    return [root / "pyproject.toml", *recipe(image, root), *project(root)]
+
+
+def about(root: Path) -> dict:  # type: ignore[type-arg]
+    return tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+
+
+def below(image: str, root: Path = ROOT) -> str:
+    """12 hex digits for all of `image` but the project's own layer; ValueError for an image that is not ours."""
+    if image not in IMAGES:
+        raise ValueError(f"{image} is no image of this project: {', '.join(IMAGES)}")
+    asked = about(root)["project"]
+    return digest(recipe(image, root), root, repr((asked["version"], asked["dependencies"], asked["optional-dependencies"])))
 
 
 def tag(image: str, root: Path = ROOT) -> str:
-    """12 hex digits; ValueError for an image that is not ours."""
-    if image not in IMAGES:
-        raise ValueError(f"{image} is no image of this project: {', '.join(IMAGES)}")
-    digest = hashlib.sha256()
-    for path in sorted({path.relative_to(root).as_posix() for path in parts(image, root)}):
-        digest.update(f"{path}\0{hashlib.sha256((root / path).read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()[:12]
+    """12 hex digits for `image`; ValueError for an image that is not ours."""
+    tables = about(root)
+    built = repr((tables["build-system"], tables["project"], tables["tool"]["setuptools"]))
+    return digest(project(root), root, below(image, root) + built)
+
+
+def digest(paths: Iterable[Path], root: Path, more: str) -> str:
+    found = hashlib.sha256(more.encode())
+    for path in sorted({path.relative_to(root).as_posix() for path in paths}):
+        found.update(f"{path}\0{hashlib.sha256((root / path).read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()[:12]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,204 @@
+"""What an image is made of and called, and rules that its Containerfile keeps. No build: that is `make images`."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = [ROOT / "images" / name / "Containerfile" for name in ("light", "torch", "app")]
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"images_{name}", ROOT / "images" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+tags, installing, bill = script("tag"), script("install"), script("sbom")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the files that images are made of, and of some that they are not."""
+    for image in tags.IMAGES:
+        for path in tags.parts(image):
+            copy = tmp_path / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+    return tmp_path
+
+
+def both(root: Path) -> tuple[str, str]:
+    return tags.tag("light", root), tags.tag("torch", root)
+
+
+def test_a_tag_is_what_the_files_say_and_not_where_they_lie(checkout: Path) -> None:
+    assert both(checkout) == both(ROOT)
+    assert all(re.fullmatch("[0-9a-f]{12}", tag) for tag in both(ROOT))
+    assert len(set(both(ROOT))) == 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["README.md", "tests/student/test_new.py", "docs/cluster.md", "components/student/README.md", "filters/x/v1/README.md",
+     "images/README.md", "images/build.py", "manifests/base/namespace.yaml", "components/__pycache__/store.cpython-311.pyc"],
+)  # fmt: skip
+def test_words_tests_and_manifests_change_no_tag(path: str, checkout: Path) -> None:
+    before = both(checkout)
+    target = checkout / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("changed")
+    assert both(checkout) == before
+
+
+@pytest.mark.parametrize("path", ["components/store.py", "pipelines/brand_new.py", "filters/profiles/laptop.yaml", "LICENSE"])
+def test_a_file_of_the_wheel_changes_both_tags_and_leaves_the_dependencies(path: str, checkout: Path) -> None:
+    before, below = both(checkout), tags.below("light", checkout)
+    with (checkout / path).open("a") as file:
+        file.write("\n# changed\n")
+    assert not set(both(checkout)) & set(before)
+    assert tags.below("light", checkout) == below
+
+
+@pytest.mark.parametrize("path", ["constraints.txt", "images/install.py", "images/slim.sh"])
+def test_what_the_dependencies_follow_from_changes_both_tags(path: str, checkout: Path) -> None:
+    before, below = both(checkout), tags.below("torch", checkout)
+    with (checkout / path).open("a") as file:
+        file.write("\n# changed\n")
+    assert not set(both(checkout)) & set(before)
+    assert tags.below("torch", checkout) != below
+
+
+def test_a_containerfile_is_its_own_images_business(checkout: Path) -> None:
+    light, torch = both(checkout)
+    with (checkout / "images/torch/Containerfile").open("a") as file:
+        file.write("# changed\n")
+    assert tags.tag("light", checkout) == light
+    assert tags.tag("torch", checkout) != torch
+
+
+def test_a_linters_settings_change_no_tag_but_a_requirement_does(checkout: Path) -> None:
+    before, path = both(checkout), checkout / "pyproject.toml"
+    text = path.read_text()
+    path.write_text(text.replace("line-length = 128", "line-length = 127"))
+    assert both(checkout) == before
+    path.write_text(text.replace('"rich>=14"', '"rich>=15"'))
+    assert not set(both(checkout)) & set(before)
+
+
+def test_an_unknown_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="no image of this project: light, torch"):
+        tags.tag("heavy")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.parent.name)
+def test_containerfile(file: Path) -> None:
+    text = file.read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    final = "\n".join(lines[max(n for n, line in enumerate(lines) if line.startswith("FROM ")) :])
+    assert "ARG BASE=" in lines[0]
+    assert all(re.match(r"FROM (\$\{BASE\}|scratch)( AS \w+)?$", line) for line in lines if line.startswith("FROM "))
+    assert ":latest" not in text
+    assert not re.search(r"https?://", text), "an address: indexes come from pip's own settings, as build arguments"
+    assert "USER 65532:65532" in final  # a number, so that runAsNonRoot can be checked by the kubelet
+    assert "RUN " not in final, "nothing is installed in the stage that runs"
+    assert not re.search(r"\b(gcc|g\+\+|make|build-essential|binutils)\b", " ".join(lines))
+    assert all("--constraint" in part for part in text.split("&&") if "pip install" in part), "pinned"
+    assert not re.search(r"^ADD |--trusted-host|curl |wget ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("image", tags.IMAGES)
+def test_labels_and_settings(image: str) -> None:
+    text = (ROOT / "images" / image / "Containerfile").read_text()
+    for label in ("org.opencontainers.image.revision", "org.opencontainers.image.licenses", "io.llm-distillery.deps"):
+        assert label in text
+    assert "/usr/share/sbom.cdx.json" in text
+    assert "HOME=/tmp" in text  # the one writable folder of a pod with a read-only root
+    assert ("HF_HUB_OFFLINE=1" in text) == (image == "torch")
+
+
+def test_the_projects_layer_is_the_same_recipe_everywhere() -> None:
+    cut = [re.search(r"FROM \S+ AS builder\n.*?(?=\n\nFROM)", file.read_text(), re.DOTALL) for file in FILES]
+    assert len({found[0] for found in cut if found}) == 1
+    assert all(cut)
+
+
+def test_an_app_layer_goes_last() -> None:
+    for file in FILES:
+        copies = [line for line in file.read_text().splitlines() if line.startswith("COPY --from=")]
+        assert copies[-1] == "COPY --from=builder /app /opt/venv"
+
+
+def test_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    light, cpu, cuda = (
+        installing.wanted(words) for words in (["light"], ["deepspeed", "oracle", "cpu"], ["deepspeed", "oracle", "cuda"])
+    )
+    assert not [line for line in light if line.startswith("torch")]
+    version = re.search(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert version
+    assert f"torch=={version[1]}+cpu" in cpu
+    assert f"torch==={version[1]}" in cuda
+    assert set(light) < set(cpu)
+    assert light[0] == f"# llm-distillery=={tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['version']}"
+
+
+def test_every_requirement_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    pinned = {re.sub("[-_.]+", "-", line.split("==")[0]).lower() for line in (ROOT / "constraints.txt").read_text().split()}
+    names = [re.split("[<>=]", line)[0].lower() for line in installing.wanted(["deepspeed", "oracle"])[1:]]
+    assert not set(names) - pinned
+
+
+def test_what_is_dropped(tmp_path: Path) -> None:
+    for path in ("lib/tests/test_a.py", "lib/core.py", "lib/core.pyi", "botocore/data/ec2/x.json", "botocore/data/s3/x.json",
+                 "botocore/data/sts/x.json", "botocore/data/sqs/x.json", "botocore/data/endpoints.json"):  # fmt: skip
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("12345")
+    assert installing.trim(tmp_path) == 20
+    kept = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert kept == {"lib/core.py", "botocore/data/s3/x.json", "botocore/data/sts/x.json", "botocore/data/endpoints.json"}
+
+
+def test_a_rule_that_takes_too_much_fails_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installing, "CHECK", {"rich": "rich.no_such_part"})
+    with pytest.raises(Exception, match="non-zero exit status"):
+        installing.imported(Path(sys.executable), ["rich>=14"])
+
+
+def test_bill_of_materials() -> None:
+    document = bill.document("llm-distillery==9.9")
+    names = {one["name"]: one for one in document["components"]}
+    assert document["bomFormat"] == "CycloneDX"
+    assert "llm-distillery" in names
+    assert names["pydantic"]["purl"].startswith("pkg:pypi/pydantic@")
+    assert json.dumps(document) == json.dumps(bill.document("llm-distillery==9.9"))  # no time, no serial number
+    assert len({one["bom-ref"] for one in document["components"]}) == len(document["components"])
+
+
+def test_nothing_but_the_parts_reaches_a_build() -> None:
+    lines = (ROOT / ".containerignore").read_text().split("\n")
+    assert "*" in lines
+    let_in = {
+        "pyproject.toml",
+        "constraints.txt",
+        "LICENSE",
+        "filters",
+        "components",
+        "pipelines",
+        "images/*.py",
+        "images/*.sh",
+    }
+    assert {line[1:] for line in lines if line.startswith("!")} == let_in | {"images/*.sh"}
