@@ -20,11 +20,14 @@ from filters.spec import Filter
 
 PRICES: Final = Path(__file__).with_name("prices.yaml")
 MILLION: Final = 1_000_000
-VERSION: Final = re.compile(r"[-@](?:\d{3,}|\d{4}-\d\d-\d\d|latest|preview[\w-]*)")
+VERSION: Final = re.compile(r"[-@](?:\d{4}-\d\d-\d\d|\d{3,}|latest|preview[\w-]*)")
 
 
 class Price(BaseModel):
-    """US dollars per million tokens. batch: factor on input and output. cacheFrom: tokens of the shortest cached prefix."""
+    """US dollars per million tokens. batch: factor on input and output. cacheFrom: tokens of the shortest cached prefix.
+
+    date: when it was looked up, where that is not the file's date.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     input: float = Field(ge=0, allow_inf_nan=False)
@@ -32,6 +35,7 @@ class Price(BaseModel):
     output: float = Field(ge=0, allow_inf_nan=False)
     batch: float | None = Field(default=None, gt=0, le=1)
     cacheFrom: int | None = Field(default=None, ge=0)
+    date: datetime.date | None = None
 
     def usd(self, usage: Usage, *, batch: bool = False) -> float:
         """The bill of a call with this usage. By batch, cached tokens are no cheaper than others."""
@@ -81,7 +85,7 @@ def read_prices(path: str = "") -> Prices:
     """The prices that come with this version; those in the file at `path` go before them. InputError for a bad file."""
     models = {}
     for file in [_read(PRICES), *([_read(Path(path).expanduser())] if path else [])]:
-        models.update({name: (price, str(file.date or "no date")) for name, price in file.models.items()})
+        models.update({name: (price, str(price.date or file.date or "no date")) for name, price in file.models.items()})
     return Prices(models)
 
 

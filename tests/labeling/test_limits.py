@@ -10,6 +10,7 @@ import pytest
 from components.labeling.breaker import FAILURES, WINDOW, Breaker
 from components.labeling.budget import Budget
 from components.labeling.limits import Rate, Slots
+from components.labeling.prices import read_prices
 from filters.errors import Stopped
 
 
@@ -186,3 +187,19 @@ def test_nothing_but_429s_for_ten_minutes_stops() -> None:
     clock.now += 2
     with pytest.raises(Stopped, match="turned away"):
         told.limited()
+
+
+@pytest.mark.parametrize(
+    ("model", "date"),
+    [
+        ("gpt-4o-mini-2024-07-18", "2026-06-20"),
+        ("publishers/google/models/gemini-2.5-flash-001", "2026-06-20"),
+        ("gemini-2.5-pro@latest", "2026-06-20"),
+        ("gemini-3-flash-preview", "2026-07-04"),
+        ("deepseek-flash", "2026-10-27"),
+        ("gpt-4o-mini-tuned", None),
+    ],
+)
+def test_a_price_holds_for_dated_versions_and_says_its_own_date(model: str, date: str | None) -> None:
+    found = read_prices().of(model)
+    assert (found and found[1]) == date
