@@ -214,7 +214,7 @@ class _Labeling:
             budget.spent = journal.usd + lost.usd
             if open_calls:
                 progress.note(
-                    f"an earlier run was broken off: of its calls in flight, {open_calls} at most, "
+                    f"an earlier run was killed or broken off: of its calls in flight, {open_calls} at most, "
                     f"no reply was kept; they are asked again (${lost.usd:.4f} at most is in doubt)"
                 )
             beating = asyncio.create_task(mark.keep(engine.stop))
