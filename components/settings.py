@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path("/etc/distillery")
+CGROUP: Final = Path("/sys/fs/cgroup")
+THREADS: Final = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
@@ -21,3 +23,22 @@ def load_settings(folder: Path = FOLDER) -> None:
     for path in sorted(folder.glob("*/*")):
         if _NAME.fullmatch(path.name) and path.is_file() and (text := path.read_text(encoding="utf-8").strip()):
             os.environ.setdefault(path.name, text)
+
+
+def limit_threads(cgroup: Path = CGROUP) -> None:
+    """As many threads as the container may use cores; numeric libraries would start one for each core of the node.
+
+    Those that are set already stay. Must come before torch and Polars are imported, which read it once.
+    """
+    cores = cpu_limit(cgroup)
+    for name in THREADS if cores else ():
+        os.environ.setdefault(name, str(cores))
+
+
+def cpu_limit(cgroup: Path = CGROUP) -> int | None:
+    """Cores that this container may use, rounded up; None where there is no limit."""
+    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        if all((cgroup / file).is_file() for file in files):
+            words = " ".join((cgroup / file).read_text(encoding="ascii") for file in files).split()
+            return None if words[0] in ("max", "-1") else max(1, -(-int(words[0]) // int(words[1])))
+    return None

@@ -16,7 +16,7 @@ from typing import Any
 
 from components.ledger import StepRecord
 from components.progress import Reporter, reporter
-from components.settings import load_settings
+from components.settings import limit_threads, load_settings
 from components.store import Store, digest_bytes, open_store
 from filters.errors import InputError, Stopped
 from filters.loading import dump_filter, load_filter_text
@@ -112,6 +112,8 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
     run: the run's name.
     """
     load_settings()
+    if in_a_pod():
+        limit_threads()
     run = os.environ.get(RUN) or run
     progress = reporter(name)
     step: Step | None = None

@@ -57,4 +57,4 @@ def preflight(
         outputs = step.keep(record).outputs
         values = {"filter_key": outputs["filter_key"], "articles": outputs["articles"], "labels": outputs["labels"]}
         values |= given._asdict()
-        return namedtuple("Ready", list(values))(**values)  # type: ignore[misc]
+        return namedtuple("Ready", list(values))(**values)

@@ -64,3 +64,30 @@ def test_bad_input_ends_with_2_and_one_line_where_kubernetes_looks(pod: Path, ca
     assert stop.value.code == 2
     assert capsys.readouterr().out.startswith("error: store: is empty")
     assert pod.read_text(encoding="utf-8").startswith("preflight: store: is empty")
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "150000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_a_thread_for_each_core_of_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cores: int | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert settings.cpu_limit(tmp_path) == cores
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("POLARS_MAX_THREADS", "7")
+    monkeypatch.delenv("RAYON_NUM_THREADS", raising=False)
+    settings.limit_threads(tmp_path)
+    assert (os.environ.get("OMP_NUM_THREADS"), os.environ["POLARS_MAX_THREADS"]) == (str(cores) if cores else None, "7")
+    for name in settings.THREADS:
+        monkeypatch.delenv(name, raising=False)
