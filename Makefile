@@ -43,7 +43,7 @@ smoke-cluster: export TESTS = smoke
 test-cluster smoke-cluster: install
 	@set -e; if [ -n "$$KUBECONFIG" ]; then $(BIN)/pytest -m $$TESTS tests/cluster; \
 	elif ! [ -x $(CLUSTER) ]; then echo "no cluster at hand: set KUBECONFIG and KFP_ENDPOINT, or CLUSTER; nothing was tested"; \
-	else $(CLUSTER) up $$PARTS; $(MAKE) images; \
+	else $(CLUSTER) up $$PARTS; CLUSTER=$(abspath $(CLUSTER)) $(BIN)/python images/build.py light torch; \
 	  DISTILLERY_OVERLAY=manifests/overlays/testbed KFP_UI=http://10.99.0.1:3000 OMP_NUM_THREADS=2 \
 	    $(CLUSTER) run $(BIN)/pytest -m $$TESTS --durations=0 --durations-min=20 tests/cluster; fi
 
