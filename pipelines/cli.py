@@ -6,6 +6,7 @@ where a run was to promote), 2 bad input or usage, 3 the gates rejected, 4 waiti
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -24,6 +25,8 @@ from pipelines import (
     cli_steps,
     cli_submit,
 )
+
+UNUSABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 app = typer.Typer(
     help="Distil an LLM's judgement of articles into a small student: label, train, benchmark, gate, promote, score.",
@@ -55,6 +58,12 @@ def main() -> None:
     except Stopped as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in UNUSABLE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror}; make room, allow it, or name another place", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -139,7 +139,7 @@ def _target(out: str) -> Path | None:
     if not out:
         return None
     path = Path(out).expanduser().absolute()
-    if not path.parent.is_dir() or path.is_dir():
+    if not path.parent.is_dir() or (path.exists() and not path.is_file()):
         raise InputError("is no place for a file", where=f"--out {out}", mend="give a file in a folder that exists")
     return path
 

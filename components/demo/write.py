@@ -51,9 +51,12 @@ def asked_again(articles: Iterable[DemoArticle]) -> frozenset[str]:
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     partial = path.with_name(path.name + ".part")
     count = 0
-    with partial.open("w", encoding="utf-8", newline="\n") as stream:
-        for row in rows:
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-            count += 1
-    os.replace(partial, path)
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as stream:
+            for row in rows:
+                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+                count += 1
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
     return count

@@ -237,3 +237,22 @@ def test_nothing_promoted_yet_says_what_to_type(command: Command, tmp_path: Path
     assert "distillery distill" in one_line(command("score", flt, articles, "--out", tmp_path / "out"))
     assert "distillery distill" in one_line(command("report", flt, "--out", tmp_path / "report.html"))
     assert "no adapter" in one_line(command("benchmark", "0123456789ab", "--labels", articles))
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="has no device that is always full")
+def test_a_full_disk_is_one_line(command: Command, tmp_path: Path) -> None:
+    labels = write_rows(tmp_path / "labels.jsonl", label_rows(40))
+    error = one_line(
+        command("select", make_filter(tmp_path / "filter.yaml"), "--articles", labels, "--n", 5, "--out", "/dev/full")
+    )
+    assert "No space left on device; make room" in error
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_place_that_takes_no_file_is_one_line(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("in the way")
+    assert "taken" in one_line(command("demo", "--out", tmp_path / "taken" / "demo", "--articles", 50))
+    assert "no place for a file" in one_line(
+        command("label", make_filter(tmp_path / "filter.yaml"), "--labels", "l.jsonl", "--out", "/dev/null")
+    )
+    assert Path("/dev/null").is_char_device()
