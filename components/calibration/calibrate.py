@@ -179,7 +179,11 @@ def _calibrate(
             )
         ]
     elif not applied:
-        raise InputError("none of its articles is in the samples", where="--marks", mend="mark the articles of the review page")
+        what = {
+            PREFILTER: "the prefilter refuses none of the samples' articles, so it marks none",
+            REFERENCE: "none of the samples' articles carries true scores",
+        }.get(given.by, "none of its articles is in the samples")
+        raise InputError(what, where="--marks", mend="mark the articles of the review page")
     document: dict[str, Json] = {
         "format": 1,
         "code": CODE,

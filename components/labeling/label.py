@@ -133,6 +133,7 @@ class _Labeling:
         self.progress, self.rejects, self.pool = progress, Rejects(), Pool()
         self.journal = open_journal(store, flt, identity)
         self.tally = Tally(total=0, answered=0, dead=0)
+        self.cached = 0  # labels that this run did not buy
 
     def work(
         self,
@@ -150,7 +151,7 @@ class _Labeling:
             raise InputError("was changed while it was read", where=str(self.path), mend="start again")
         check_prompts(self.flt, sample)
         allowed = require_calibration(self.store, self.flt, self.tally.total, without_calibration, oracle=self.identity)
-        cached = self.tally.answered
+        self.cached = self.tally.answered
         self._ask(oracle, concurrency, limit, prices, sample)
         tally = self.tally
         if not tally.answered:
@@ -159,7 +160,7 @@ class _Labeling:
                 where=f"oracle {self.flt.spec.oracle.model}",
                 mend="mend oracle or rubric and start again",
             )
-        return self._finish(cached, allowed["waived"])
+        return self._finish(allowed["waived"])
 
     def _survey(self, retry_dead: bool) -> list[Article]:
         """Reads the whole file before anything is paid: what there is to do, and an even sample of distinct articles."""
@@ -232,7 +233,7 @@ class _Labeling:
             run(ask())
         except Stopped as error:
             mark.end(tally.unknown, tally.unknown_usd)
-            error.facts = self._facts(tally.answered)
+            error.facts = self._facts()
             raise
         except BaseException:
             mark.leave()
@@ -259,15 +260,16 @@ class _Labeling:
             elif letter := journal.dead_letter(digest):
                 tally.dead += 1
                 tally.reasons[generic(letter.attempts[-1].reason)] += 1
+        self.cached = tally.answered
 
     def _open(self, digest: Digest) -> bool:
         return self.journal.answer(digest) is None and self.journal.dead_letter(digest) is None
 
-    def _facts(self, cached: int) -> dict[str, Any]:
+    def _facts(self) -> dict[str, Any]:
         tally = self.tally
         return {
             "asked": tally.asked,
-            "cached": cached,
+            "cached": self.cached,
             "calls": tally.calls,
             "limited": tally.limited,
             "unknown": tally.unknown,
@@ -281,7 +283,7 @@ class _Labeling:
             "dead": tally.dead,
         }
 
-    def _finish(self, cached: int, waived: str | None) -> Outcome:
+    def _finish(self, waived: str | None) -> Outcome:
         flt = self.flt
         with tempfile.TemporaryDirectory(prefix="distillery-labels-") as folder:
             table, letters = Path(folder) / "labels.parquet", Path(folder) / "dead.jsonl"
@@ -301,7 +303,7 @@ class _Labeling:
                     f"{self.tally.suspicious} articles speak to the oracle instead of to a reader; a reply that "
                     "does what they say within the schema can't be told from an honest one"
                 )
-            return _commit(self.store, flt, files, rows, dead, self.rejects, meta, self.progress, self._facts(cached))
+            return _commit(self.store, flt, files, rows, dead, self.rejects, meta, self.progress, self._facts())
 
     def _labels(self) -> Iterator[tuple[Digest, Label]]:
         for digest, article in self.pool.rows():

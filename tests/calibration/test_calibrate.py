@@ -150,6 +150,17 @@ def test_a_review_is_accepted_with_a_reason_until_it_is_judged_anew(
     assert document["history"][-1]["accepted"] == {"reason": "they do go together"}
 
 
+@pytest.mark.parametrize(("marks", "error"), [("prefilter", "refuses none"), ("reference", "none .* carries true scores")])
+def test_marks_that_mark_nothing_say_why(
+    flt: Filter, store: Store, oracle: Callable[..., Any], tmp_path: Path, marks: str, error: str
+) -> None:
+    path = tmp_path / "plain.jsonl"
+    table = [{"id": f"a{n}", "title": f"Report {n}", "content": f"The bridge number {n} is open. " * 9} for n in range(300)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in table), encoding="utf-8")
+    with pytest.raises(InputError, match=error):
+        calibrate(store, flt, articles=str(path), marks=marks, oracle=oracle())
+
+
 @pytest.mark.parametrize(("text", "error"), [
     ("[]", "not a JSON object"), ('{"a1": "yes"}', "neither on nor off"), ("{}", "marks no article"),
     ('{"nobody": "on"}', "none of its articles"), ('{"a1": "on"', "is not JSON"),
