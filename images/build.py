@@ -3,7 +3,7 @@
     python images/build.py [light] [torch]
 
 An image whose tag the node has already is left alone. Where the node has one with the same dependencies, only the project's
-layer is built and put on top of that: 24 s instead of minutes. The build sees a copy of exactly the files that the tag
+layer is built and put on top of that: 20 s instead of minutes. The build sees a copy of exactly the files that the tag
 digests, so an edit made meanwhile can't get in under the old name. The names go to the testbed overlay's images.env.
 """
 
