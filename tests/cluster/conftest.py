@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from components.store import Store, open_store
-from tests.cluster.harness import BASE_MODEL, KFP_NAMESPACE, ROOT, Cluster, run_distillery
+from tests.cluster.harness import KFP_NAMESPACE, ROOT, Cluster, run_distillery
 from tests.cluster.logs import what_failed
-from tests.cluster.runs import flags
+from tests.cluster.runs import documented, flags
 from tests.pipelines.harness import Ran
 
 
@@ -72,7 +72,7 @@ def store(cluster: Cluster, s3: Any) -> Store:
     """A store of this session's own, the base model in it: nothing is reused from another day."""
     bucket = cluster.settings["DISTILLERY_STORE"].split("/")[2]
     opened = open_store(f"s3://{bucket}/test-{time.strftime('%Y%m%d-%H%M%S')}")
-    run_distillery("models", "push", BASE_MODEL, "--store", opened.uri, check=True)
+    run_distillery(*documented("distillery models push")[1:-1], opened.uri, check=True)
     return opened
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +17,18 @@ HOPELESS = "gates=[{metric: mae, below: 0.01}]"
 QUICK = {"training.epochs": "2", "training.learningRate": "0.002", "training.precision": "fp32"}
 
 
+def documented(beginning: str) -> list[str]:
+    """The words of the command that docs/cluster.md shows and that begins so."""
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "docs" / "cluster.md").read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    (found,) = [line for block in blocks for line in block.splitlines() if line.startswith(beginning)]
+    return shlex.split(found, comments=True)
+
+
 def flags(demo: Path, gates: str = LENIENT) -> list[str]:
-    """The same for `distill` here and `submit distill` there."""
-    settings = [f"oracle.replies={demo / 'replies.jsonl'}", *(f"{key}={value}" for key, value in QUICK.items()), gates]
-    given = [FILTER, "--articles", str(demo / "articles.jsonl"), "--marks", "reference", "--profile", "laptop"]
-    return given + [word for setting in settings for word in ("--set", setting)]
+    """The same for `distill` here and `submit distill` there: what the page says, a short training, and these gates."""
+    shown = [word.replace(".demo/", f"{demo}/") for word in documented("distillery submit distill")[3:] if word != "--watch"]
+    settings = [*(f"{key}={value}" for key, value in QUICK.items()), gates]
+    return shown + [word for setting in settings for word in ("--set", setting)]
 
 
 class Submitted:

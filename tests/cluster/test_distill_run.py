@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from components.store import Store, open_store
-from tests.cluster.harness import BASE_MODEL, KFP_NAMESPACE, Cluster, run_distillery, wait_for
+from tests.cluster.harness import KFP_NAMESPACE, Cluster, run_distillery, wait_for
 from tests.cluster.proxy import Link
-from tests.cluster.runs import FILTER, HOPELESS, Submitted, flags
+from tests.cluster.runs import FILTER, HOPELESS, Submitted, documented, flags
 from tests.pipelines.harness import Ran
 
 pytestmark = pytest.mark.timeout(1800)
@@ -46,6 +46,15 @@ def test_a_run_is_promoted_and_its_adapter_lies_in_object_storage(
     assert "train: " in promoted.err, "the view follows the steps"
 
 
+def test_publishing_again_changes_nothing(cluster: Cluster, distillery: Callable[..., Ran]) -> None:
+    images = {f"${key}": value for key, value in cluster.settings.items()}
+    words = [images.get(word, word) for word in documented("distillery pipelines publish")[1:]]
+    assert distillery(*words).code == 0
+    again = distillery(*words)
+    assert again.code == 0
+    assert all(line.endswith("there already") for line in again.out.splitlines()), again.out
+
+
 @pytest.mark.smoke
 def test_gates_that_cant_be_met_reject_and_promote_nothing(
     promoted: Ran, cluster: Cluster, store: Store, demo: Path, kfp: Any, distillery: Callable[..., Ran]
@@ -59,7 +68,7 @@ def test_gates_that_cant_be_met_reject_and_promote_nothing(
     assert submitted.end(60) == 130
     assert f"distillery submit --follow {run}" in submitted.said
     assert kfp.active(run), "Ctrl-C leaves the run going"
-    followed = distillery("submit", "--follow", run, "--json")
+    followed = distillery(*documented("distillery submit --follow")[1:-1], run, "--json")
     print(followed.err)
     assert followed.code == 3, followed.err
     assert kfp.get(run).state == "SUCCEEDED"
@@ -152,7 +161,7 @@ def test_a_deleted_training_pod_costs_no_digest(
     """The same inputs in another store, so that all is done again; the pod dies after the first checkpoint. The same submission
     again goes on from there, and its follower loses its connection on the way."""
     other = open_store(f"{store.uri}-killed")
-    run_distillery("models", "push", BASE_MODEL, "--store", other.uri, check=True)
+    run_distillery(*documented("distillery models push")[1:-1], other.uri, check=True)
     arguments = ("distill", *flags(demo), "--store", other.uri, "--watch", "--json")
     first = Submitted(cluster, *arguments)
     first.wait_for("train: started", 900)
@@ -196,7 +205,7 @@ def test_cancel_ends_a_run(cluster: Cluster, store: Store, demo: Path, kfp: Any,
     run = first.json["run"]
     second = distillery(*given)
     assert (second.json["run"], second.json["started"]) == (run, False)
-    ended = distillery("submit", "--cancel", run, timeout=200)
+    ended = distillery(*documented("distillery submit --cancel")[1:-1], run, timeout=200)
     assert (ended.code, "cancelled" in ended.out) == (0, True), ended.err
     assert not kfp.active(run)
     followed = distillery("submit", "--follow", run, timeout=200)
