@@ -179,10 +179,8 @@ def _calibrate(
             )
         ]
     elif not applied:
-        what = {
-            PREFILTER: "the prefilter refuses none of the samples' articles, so it marks none",
-            REFERENCE: "none of the samples' articles carries true scores",
-        }.get(given.by, "none of its articles is in the samples")
+        of_prefilter = "the prefilter refuses none of the samples' articles, so it marks none"
+        what = of_prefilter if given.by == PREFILTER else "none of its articles is in the samples"
         raise InputError(what, where="--marks", mend="mark the articles of the review page")
     document: dict[str, Json] = {
         "format": 1,

@@ -1,7 +1,7 @@
 """The oracle engine against a local server in a process of its own: how much of concurrency ÷ latency, in how much memory.
 
 Prints the table of components/labeling/README.md, in some six minutes. DISTILABEL_PYTHON names an interpreter that has
-distilabel[openai], for the comparison on the same server with the same prompts and concurrency. Meant for a machine with nothing
+distilabel[openai], for the comparison on the same server with the same prompts and concurrency. For a machine with nothing
 else to do: what is asserted are shares and ratios, and processor time a call, which a busy machine raises by a half.
 """
 
