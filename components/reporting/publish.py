@@ -15,6 +15,10 @@ from components.store import NotFound, Store, digest_json
 STEPS = ("preflight", "calibrate", "label", "audit", "split", "train", "benchmark", "gate", "promote", "hold", "reject")
 
 
+# A pod that is killed, or does not start, leaves no message, and Kubeflow hands none on.
+NO_WORD = "its pod ended without a word (killed, out of memory, or it never started); the pod's events and log say more"
+
+
 class Pages(NamedTuple):
     html: str
     verdict: str
@@ -39,6 +43,13 @@ def summarise(store: Store, run: str) -> dict[str, Any]:
     return summary
 
 
+def _silent(store: Store, summary: dict[str, Any]) -> str:
+    """The step that began, going by its events, and left no record; "" where there is none."""
+    done = {record["step"] for record in summary["steps"]}
+    began = (step for step in STEPS if step not in done and store.exists(f"runs/{summary['run']}/events/{step}.jsonl"))
+    return next(began, "")
+
+
 def summary_key(adapter: str) -> str:
     return f"summaries/{adapter}.json"
 
@@ -54,7 +65,7 @@ def publish(store: Store, run: str, *, failed: bool, message: str) -> Pages:
     """
     summary = summarise(store, run)
     if failed and summary["failure"] is None:
-        summary["failure"] = {"step": "", "kind": "fault", "message": message}
+        summary["failure"] = {"step": _silent(store, summary), "kind": "fault", "message": message or NO_WORD}
     flt = read_filter(store, summary["filter_key"]) if "filter_key" in summary else None
     context: Context = gather(store, flt, summary)
     html = render_html(context)

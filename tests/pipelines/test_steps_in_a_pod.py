@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from components import settings, step
+from components.ledger import StepRecord
 from components.step import step_context, store_of_step
+from components.store import digest_bytes
 from filters.errors import InputError
 
 
@@ -91,3 +93,16 @@ def test_a_thread_for_each_core_of_the_limit(
     assert (os.environ.get("OMP_NUM_THREADS"), os.environ["POLARS_MAX_THREADS"]) == (str(cores) if cores else None, "7")
     for name in settings.THREADS:
         monkeypatch.delenv(name, raising=False)
+
+
+def test_a_step_that_was_killed_is_named_in_the_report(tmp_path: Path) -> None:
+    from components.reporting.publish import NO_WORD, publish
+
+    store = store_of_step(str(tmp_path))
+    with step_context("preflight", store.uri, "", "run-2") as first:
+        first.keep(StepRecord("preflight", {}, digest_bytes(b""), {"name": "x"}))
+    for name in ("preflight", "train"):
+        store.put(f"runs/run-2/events/{name}.jsonl", b"{}\n")
+    pages = publish(store, "run-2", failed=True, message="")
+    assert f"Stopped at step train: {NO_WORD}" in pages.verdict
+    assert "Stopped: gone" in publish(store, "run-3", failed=True, message="gone").verdict
