@@ -6,11 +6,11 @@ cluster.
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,15 +47,25 @@ class Prepared:
     store: Store
     split: str
     document: dict[str, Any] = field(repr=False)
+    tiny: Path
+    folder: Path
 
     def filter(self, **training: Any) -> Filter:
         """One filter a test, told apart by its seed: a training that is there already would not be started."""
         settings = {**self.document["spec"]["training"], **training}
         return Filter.model_validate({**self.document, "spec": {**self.document["spec"], "training": settings}})
 
+    def tiny_filter(self, **training: Any) -> Filter:
+        """The same with a random base of thirty thousand weights: for what is not about the student."""
+        for path in self.tiny.iterdir():
+            self.store.put(f"tiny/{path.name}", path)
+        document = self.filter(**training).model_dump()
+        document["spec"]["student"] |= {"baseModel": f"{self.store.uri}/tiny", "revision": None}
+        return Filter.model_validate(document)
+
 
 @pytest.fixture(scope="module")
-def prepared(store: Store, demo: Path) -> Prepared:
+def prepared(store: Store, demo: Path, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     from components.labeling.label import label
     from components.splitting.split import split
     from filters.loading import load_filter
@@ -64,7 +74,7 @@ def prepared(store: Store, demo: Path) -> Prepared:
     flt = load_filter("sustainability-technology", profile="laptop", overrides=overrides)
     labels = label(store, flt, articles=str(demo / "articles.jsonl"), labels="", without_calibration="a test")
     parts = split(store, flt, label_set=labels.outputs["label_set"])
-    return Prepared(store, parts.outputs["split"], flt.model_dump())
+    return Prepared(store, parts.outputs["split"], flt.model_dump(), tiny_encoder, tmp_path_factory.mktemp("steps"))
 
 
 class Step:
@@ -73,16 +83,13 @@ class Step:
     def __init__(self, cluster: Cluster, prepared: Prepared, flt: Filter, **settings: str) -> None:
         command = [sys.executable, "-u", "-c", STEP, prepared.store.uri, publish_filter(prepared.store, flt), prepared.split]
         env = environment(cluster) | {"DISTILLERY_NAMESPACE": NAMESPACE, "PYTHONPATH": str(ROOT)} | settings
-        self.lines = ""
-        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        assert self.process.stdout
-        os.set_blocking(self.process.stdout.fileno(), False)
+        self.log = prepared.folder / f"step-{time.monotonic_ns()}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
 
     @property
     def said(self) -> str:
-        assert self.process.stdout
-        self.lines += self.process.stdout.read() or ""
-        return self.lines
+        return self.log.read_text()
 
     def wait_for(self, text: str, seconds: float = 240) -> None:
         wait_for(f'"{text}" in what the step says', lambda: text in self.said or self.process.poll() is not None, seconds, 0.5)
@@ -92,6 +99,9 @@ class Step:
         code = self.process.wait(seconds)
         print(self.said)
         return code
+
+
+Start = Callable[..., Step]
 
 
 def left(cluster: Cluster) -> list[str]:
@@ -109,20 +119,30 @@ def trained(prepared: Prepared, flt: Filter) -> Any:
     return look_up(prepared.store, "train", train_inputs(flt, prepared.split, base.digest))
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_left(cluster: Cluster) -> Iterator[None]:
-    yield
+@pytest.fixture
+def step(cluster: Cluster, prepared: Prepared) -> Iterator[Start]:
+    """Starts steps; none outlives the test, and no object of theirs does."""
+    started: list[Step] = []
+
+    def start(flt: Filter, **settings: str) -> Step:
+        started.append(Step(cluster, prepared, flt, **settings))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.terminate()
+            one.end(60)
     wait_for("no orphan", lambda: not left(cluster), 90)
 
 
-def test_two_nodes_train_what_one_worker_trains(cluster: Cluster, prepared: Prepared, tmp_path: Path) -> None:
+def test_two_nodes_train_what_one_worker_trains(step: Start, prepared: Prepared, tmp_path: Path) -> None:
     from components.datasets import FILES
     from components.store import Digest
     from components.training.train import train
 
     flt = prepared.filter(epochs=1, nodes=2)
-    step = Step(cluster, prepared, flt)
-    assert step.end() == 0
+    assert step(flt).end() == 0
     together = trained(prepared, flt)
     assert together.facts["workers"] == 2
 
@@ -136,12 +156,14 @@ def test_two_nodes_train_what_one_worker_trains(cluster: Cluster, prepared: Prep
     assert difference <= 0.02
 
 
-def test_a_killed_step_is_taken_up_and_a_killed_pod_goes_on_from_the_checkpoint(cluster: Cluster, prepared: Prepared) -> None:
-    """The queue is the cluster's own where it has one."""
+def test_a_killed_step_is_taken_up_and_a_killed_pod_goes_on_from_the_checkpoint(
+    step: Start, cluster: Cluster, prepared: Prepared
+) -> None:
+    """By DeepSpeed, and in the cluster's own queue where it has one."""
     queues = cluster.kubectl("get", "localqueues", "-n", NAMESPACE, "-o", "name", check=False).split()
     queue = {"DISTILLERY_QUEUE": queues[0].rsplit("/", 1)[-1]} if queues else {}
-    flt = prepared.filter(epochs=6, patience=6, nodes=2, seed=7)
-    first = Step(cluster, prepared, flt, **queue)
+    flt = prepared.filter(epochs=6, patience=6, nodes=2, seed=7, strategy="zero2")
+    first = step(flt, **queue)
     first.wait_for("epoch 1 of 6")
     if queue:
         [workload] = cluster.get("workloads", "-n", NAMESPACE)["items"]
@@ -149,7 +171,7 @@ def test_a_killed_step_is_taken_up_and_a_killed_pod_goes_on_from_the_checkpoint(
     first.process.kill()
     first.end()
     [job] = cluster.get("trainjobs", "-n", NAMESPACE)["items"]
-    second = Step(cluster, prepared, flt, **queue)
+    second = step(flt, **queue)
     second.wait_for("goes on following TrainJob")
     again = cluster.get("trainjobs", "-n", NAMESPACE, job["metadata"]["name"])
     assert again["metadata"]["uid"] == job["metadata"]["uid"]
@@ -161,21 +183,21 @@ def test_a_killed_step_is_taken_up_and_a_killed_pod_goes_on_from_the_checkpoint(
     assert trained(prepared, flt).facts["workers"] == 2
 
 
-def test_a_cancelled_step_takes_its_trainjob_with_it(cluster: Cluster, prepared: Prepared) -> None:
-    flt = prepared.filter(epochs=20, patience=20, nodes=2, seed=8)
-    step = Step(cluster, prepared, flt)
-    step.wait_for("trainable parameters")
-    step.process.send_signal(signal.SIGTERM)
-    assert step.end(60) == 143
-    assert "cancelled: TrainJob" in step.said
+def test_a_cancelled_step_takes_its_trainjob_with_it(step: Start, cluster: Cluster, prepared: Prepared) -> None:
+    flt = prepared.tiny_filter(epochs=100, patience=100, nodes=2, seed=8)
+    cancelled = step(flt)
+    cancelled.wait_for("trainable parameters")
+    cancelled.process.send_signal(signal.SIGTERM)
+    assert cancelled.end(60) == 143
+    assert "cancelled: TrainJob" in cancelled.said
     wait_for("the TrainJob is gone", lambda: not cluster.get("trainjobs", "-n", NAMESPACE)["items"], 30)
     assert trained(prepared, flt) is None
 
 
-def test_bad_input_is_the_steps_and_is_not_tried_again(cluster: Cluster, prepared: Prepared) -> None:
+def test_bad_input_is_the_steps_and_is_not_tried_again(step: Start, prepared: Prepared) -> None:
     """A batch that no worker can learn from: the loss stops being a number, on all of them at once."""
-    flt = prepared.filter(epochs=1, nodes=2, seed=9, learningRate=1e6, maxGradNorm=1e6, warmupRatio=0.0)
-    step = Step(cluster, prepared, flt)
-    assert step.end() == 1
-    assert "InputError: training: the loss is not a number any more" in step.said
-    assert "restart" not in step.said
+    flt = prepared.tiny_filter(epochs=1, nodes=2, seed=9, learningRate=1e6, maxGradNorm=1e6, warmupRatio=0.0)
+    refused = step(flt)
+    assert refused.end() == 1
+    assert "InputError: training: the loss is not a number any more" in refused.said
+    assert "restart" not in refused.said
