@@ -32,7 +32,7 @@ test: lint
 	$(BIN)/pytest -n auto -m "not slow and not cluster"
 
 bench: install
-	$(BIN)/pytest -m slow tests/benchmarks
+	$(BIN)/pytest -s -m slow tests/benchmarks
 
 # On a real Kubeflow: the cluster that KUBECONFIG and KFP_ENDPOINT name, else one started on this machine where CLUSTER is.
 CLUSTER ?= ../shared/cluster/cluster
