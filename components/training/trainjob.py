@@ -30,6 +30,7 @@ OURS: Final = {"app.kubernetes.io/part-of": "llm-distillery", "app.kubernetes.io
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 POLL_SECONDS = 2.0
 SWEEP_AFTER = timedelta(hours=1)
+QUEUED_AFTER = timedelta(seconds=10)  # before that its pods may just not be there yet
 DEFAULT_RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}
 
 
@@ -98,16 +99,8 @@ class Api:
 
     def create(self, body: dict[str, Any]) -> None:
         """One that is there already is as good."""
-        try:
+        with suppress(FileExistsError):
             self._kube.ask(self._jobs.create_namespaced_custom_object, *self._where, body)
-        except FileExistsError:
-            pass
-        except KeyError as error:
-            raise InputError(
-                f"this cluster has no TrainJobs or no namespace {self.namespace}",
-                where="trainer",
-                mend="install Kubeflow Trainer 2 and manifests/components/trainer, or use trainer=pod",
-            ) from error
 
     def delete(self, name: str) -> None:
         with suppress(KeyError):
@@ -116,8 +109,13 @@ class Api:
             )
 
     def ours(self) -> list[dict[str, Any]]:
+        """All of the namespace that are this project's; InputError where the cluster knows no TrainJobs."""
         selector = ",".join(f"{key}={value}" for key, value in OURS.items())
-        found = self._kube.ask(self._jobs.list_namespaced_custom_object, *self._where, label_selector=selector)
+        try:
+            found = self._kube.ask(self._jobs.list_namespaced_custom_object, *self._where, label_selector=selector)
+        except KeyError as error:
+            mend = "install Kubeflow Trainer 2 and manifests/components/trainer, or use trainer=pod"
+            raise InputError("this cluster has no TrainJobs", where="trainer", mend=mend) from error
         return list(found["items"])
 
     def pods(self, name: str) -> list[dict[str, Any]]:
@@ -224,8 +222,10 @@ def _label(pod: dict[str, Any], key: str) -> str:
 
 def _waits_for(job: dict[str, Any], pods: list[dict[str, Any]]) -> str:
     """Why no worker works yet: a queue, a node, an image; empty where they do."""
-    if condition(job, "Suspended"):
-        return "for its queue"
+    metadata = job["metadata"]
+    queue, created = metadata.get("labels", {}).get(QUEUE_LABEL), metadata.get("creationTimestamp")
+    if not pods and queue and created and datetime.now(UTC) - datetime.fromisoformat(created) > QUEUED_AFTER:
+        return f"for the queue {queue}"
     for pod in pods:
         status = pod.get("status", {})
         for container in status.get("containerStatuses", []):

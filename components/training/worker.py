@@ -20,6 +20,7 @@ from typing import Any
 
 from components.outage import is_outage
 from components.progress import Progress
+from components.settings import limit_threads
 from components.step import read_filter
 from components.store import open_store
 from components.training.relay import AGAIN, Lines
@@ -92,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(given)
     worker = "RANK" in os.environ
+    limit_threads()
     try:
         if worker:
             _work(args)

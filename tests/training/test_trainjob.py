@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -239,9 +240,26 @@ def test_what_it_waits_for_is_told_once(found: dict[str, Any], said: str, body: 
 
 
 def test_a_queue_is_told(body: dict[str, Any]) -> None:
-    api, notes = FakeApi(when("Suspended"), when("Complete")), Notes()
-    work_off(api, body, notes)
-    assert any("waits: for its queue" in note for note in notes.notes)
+    def queued(api: FakeApi, name: str) -> None:
+        created = (datetime.now(UTC) - timedelta(seconds=20)).isoformat().replace("+00:00", "Z")
+        api.add(name, creationTimestamp=created, labels={trainjob.QUEUE_LABEL: "gpus"})
+
+    api, said = FakeApi(queued, queued, when("Complete")), Notes()
+    work_off(api, body, said)
+    assert len([note for note in said.notes if note.endswith("waits: for the queue gpus")]) == 1
+
+
+def test_a_cluster_without_trainer_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from components import kube
+
+    def absent(*_: object, **__: object) -> None:
+        raise KeyError("404 page not found")
+
+    monkeypatch.setattr(kube, "ask", absent)
+    for name in ("custom", "core"):
+        monkeypatch.setattr(kube, name, MagicMock())
+    with pytest.raises(InputError, match="trainer: this cluster has no TrainJobs; install Kubeflow Trainer"):
+        trainjob.sweep(trainjob.Api("distillery"), "x")
 
 
 def failing(row: dict[str, Any], index: int = 0) -> Callable[[FakeApi, str], None]:
