@@ -46,7 +46,7 @@ spec:
   scope: {{judge: Whether a technology helps.}}
   dimensions: {json.dumps(dimensions)}
   tiers: [{{name: high, when: "overall >= 5"}}, {{name: low}}]
-  prefilter: {{minChars: 150}}
+  prefilter: {{minChars: 500}}
   oracle: {{model: recorded}}
   student: {{baseModel: "{base}", maxLength: 128}}
   gates: [{{metric: mae, below: 0.8}}]
