@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--set", "training.epochs=1", "--set", "training.learningRate=0.003", "--set", "training.precision=fp32"]
 
 
+CLUSTER = {"models", "pipelines", "submit"}  # run by tests/cluster, from docs/cluster.md
+
+
 def commands(text: str) -> list[list[str]]:
     """The `distillery` command lines of a page's code blocks, comments cut off."""
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
@@ -53,7 +56,11 @@ def test_every_command_of_the_readme(tmp_path: Path) -> None:
     )
     typed = commands((ROOT / "README.md").read_text(encoding="utf-8"))
     assert {"distill", "plan", "score", "benchmark", "report", "history", "rollback", "filters"} <= {line[0] for line in typed}
+    shown = commands((ROOT / "docs" / "cluster.md").read_text(encoding="utf-8"))
+    assert [line for line in typed if line[0] in CLUSTER and line not in shown] == []
     for line in typed:
+        if line[0] in CLUSTER:
+            continue
         more = QUICK if line[0] in {"distill", "plan"} else []
         if line[0] == "rollback":
             again = [
