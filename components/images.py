@@ -1,7 +1,7 @@
 """Names of the images that components run in; a laptop's subprocess runner never pulls them.
 
-Plain names with the project's version, since a compiled pipeline is committed and its images lie in another registry everywhere:
-`distillery pipelines compile --light-image … --torch-image …`, or a kustomize overlay, puts in where.
+Plain names with the project's version, since a compiled pipeline is committed and its images lie elsewhere for everybody:
+`distillery pipelines compile --light-image … --torch-image …`, or a kustomize overlay, says where.
 """
 
 from __future__ import annotations

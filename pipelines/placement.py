@@ -68,4 +68,3 @@ def _common(task: Any, hours: int) -> Any:
     # Reuse is the store's: KFP's cache would not notice that an object is gone.
     task.set_caching_options(False)
     return task
-
