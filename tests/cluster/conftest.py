@@ -68,12 +68,17 @@ def s3(cluster: Cluster) -> Any:
 
 
 @pytest.fixture(scope="session")
-def store(cluster: Cluster, s3: Any) -> Store:
+def store(cluster: Cluster, s3: Any) -> Iterator[Store]:
     """A store of this session's own, the base model in it: nothing is reused from another day."""
     bucket = cluster.settings["DISTILLERY_STORE"].split("/")[2]
-    opened = open_store(f"s3://{bucket}/test-{time.strftime('%Y%m%d-%H%M%S')}")
+    prefix = f"test-{time.strftime('%Y%m%d-%H%M%S')}"
+    opened = open_store(f"s3://{bucket}/{prefix}")
     run_distillery(*documented("distillery models push")[1:-1], opened.uri, check=True)
-    return opened
+    yield opened
+    if not os.environ.get("DISTILLERY_KEEP"):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for found in page.get("Contents", []):
+                s3.delete_object(Bucket=bucket, Key=found["Key"])
 
 
 @pytest.fixture(scope="session")

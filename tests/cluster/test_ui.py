@@ -102,7 +102,7 @@ def test_a_colleague_starts_a_run_in_the_browser_and_reads_its_report(
         },
     )
     page.locator("input[id='articles']").scroll_into_view_if_needed()
-    shot(page, "1-form")
+    shot(page, "form")
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_url(re.compile("runs/(details|$|new$)|/runs$"), timeout=60_000)
 
@@ -118,10 +118,26 @@ def test_a_colleague_starts_a_run_in_the_browser_and_reads_its_report(
     assert record["outputs"]["adapter"] == promoted.json["adapter"]
 
     page.goto(f"{os.environ['KFP_UI']}/#/runs/details/{run}")
-    page.get_by_text("report", exact=True).first.wait_for()
-    shot(page, "2-graph")
-    page.get_by_text("html", exact=True).first.click()
-    page.get_by_text("Visualization", exact=False).first.click()
+    report = artifact(page, "html")
+    assert report.get_by_text(FILTER).first.is_visible()
+    assert report.get_by_text("MAE").first.is_visible()
+    shot(page, "report")
+
+    page.get_by_text("distill-steps", exact=True).first.click()
+    page.get_by_role("button", name="OPEN SUB-DAG").click()
+    page.get_by_text("gate", exact=True).first.wait_for()
+    page.get_by_role("button", name="fit view").click()
+    shot(page, "graph")
+    page.get_by_text("metrics", exact=True).last.click()
+    page.get_by_text("Visualization", exact=True).click()
+    page.get_by_text("Scalar Metrics").first.wait_for()
+    shot(page, "metrics")
+
+
+def artifact(page: Any, name: str) -> Any:
+    """What the UI shows of an HTML artifact of the graph."""
+    page.get_by_text(name, exact=True).first.click()
+    page.get_by_text("Visualization", exact=True).click()
     frame = page.frame_locator("iframe").first
-    frame.get_by_text("MAE").first.wait_for(timeout=60_000)
-    shot(page, "3-report")
+    frame.locator("h1").first.wait_for(timeout=60_000)
+    return frame
