@@ -162,9 +162,9 @@ def test_a_killed_step_is_taken_up_and_a_killed_pod_goes_on_from_the_checkpoint(
     """By DeepSpeed, and in the cluster's own queue where it has one."""
     queues = cluster.kubectl("get", "localqueues", "-n", NAMESPACE, "-o", "name", check=False).split()
     queue = {"DISTILLERY_QUEUE": queues[0].rsplit("/", 1)[-1]} if queues else {}
-    flt = prepared.filter(epochs=6, patience=6, nodes=2, seed=7, strategy="zero2")
+    flt = prepared.tiny_filter(epochs=30, patience=30, nodes=2, seed=7, strategy="zero2")
     first = step(flt, **queue)
-    first.wait_for("epoch 1 of 6")
+    first.wait_for("epoch 1 of 30")
     if queue:
         [workload] = cluster.get("workloads", "-n", NAMESPACE)["items"]
         assert workload["spec"]["queueName"] == queue["DISTILLERY_QUEUE"]
