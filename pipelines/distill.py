@@ -86,7 +86,7 @@ def distill(
         student = train(split=parts, trainer=trainer, gpus=gpus, **common)
         adapter = place_torch(student, ready, gpus="train_gpus").outputs["adapter"]
         judged = benchmark(adapter=adapter, split=parts, **common)
-        figures = place_torch(judged, ready, gpus="benchmark_gpus").outputs["judged"]
+        figures = place_torch(judged, ready, gpus="benchmark_gpus").outputs["figures"]
         gated = place(gate(adapter=adapter, benchmark=figures, **common))
         verdict = gated.outputs["verdict"]
         with dsl.If(gated.outputs["decision"] == "promote", name="passed"):

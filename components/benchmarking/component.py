@@ -13,7 +13,7 @@ def benchmark(
     split: dsl.Input[dsl.Dataset],
     run: str,
     metrics: dsl.Output[dsl.Metrics],
-    judged: dsl.Output[dsl.Artifact],
+    figures: dsl.Output[dsl.Artifact],
 ) -> str:
     """Judges an adapter on the frozen test part, beside baselines and the incumbent.
 
@@ -24,7 +24,7 @@ def benchmark(
         split: The split.
         run: Name of this run.
         metrics: Scalar metrics, so that runs compare in the UI.
-        judged: The benchmark, by digest.
+        figures: The benchmark, by digest.
 
     Returns:
         Digest of the benchmark.
@@ -38,5 +38,5 @@ def benchmark(
         record = work(step.store, step.filter, **given, progress=step.progress)
         for name, value in scalars(step.store, record).items():
             metrics.log_metric(name, value)
-        step.describe(judged, record, record.outputs["benchmark"])
+        step.describe(figures, record, record.outputs["benchmark"])
         return str(step.keep(record).outputs["benchmark"])

@@ -14,7 +14,7 @@ def gate(
     adapter: dsl.Input[dsl.Model],
     benchmark: dsl.Input[dsl.Artifact],
     run: str,
-    judged: dsl.Output[dsl.Artifact],
+    judgement: dsl.Output[dsl.Artifact],
 ) -> NamedTuple("Gated", [("verdict", str), ("decision", str)]):
     """Holds a benchmark against the filter's gates.
 
@@ -24,7 +24,7 @@ def gate(
         adapter: The adapter bundle.
         benchmark: Its benchmark.
         run: Name of this run.
-        judged: The verdict, by digest.
+        judgement: The verdict, by digest.
 
     Returns:
         verdict: Digest of the verdict. decision: promote, approve or reject.
@@ -37,7 +37,7 @@ def gate(
     with step_context("gate", store, filter_key, run) as step:
         found = {"adapter": adapter.metadata["digest"], "benchmark": benchmark.metadata["digest"]}
         record = work(step.store, step.filter, **found, progress=step.progress)
-        step.describe(judged, record, record.outputs["verdict"])
+        step.describe(judgement, record, record.outputs["verdict"])
         outputs = step.keep(record).outputs
         gated = NamedTuple("Gated", [("verdict", str), ("decision", str)])
         return gated(outputs["verdict"], outputs["decision"])
