@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from components.kube import ask, batch, core
-from components.progress import Progress, quiet
+from components.progress import Progress, clock, quiet
 from components.scoring.corpus import Corpus, find_corpus
 from components.scoring.manifest import JOB_LABEL, TODO, Place, job_name, manifest
 from components.scoring.plan import Plan, all_facts, begin, finish, missing, plan_for, put_todo, todo_list
@@ -157,6 +157,8 @@ class _Follower:
     done: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
     articles: int = 0
+    start: tuple[int, float] = (0, 0.0)  # parts done and when, when following began
+    counted: tuple[int, float] = (0, 0.0)  # … and when there was last a new one
     moved: float = field(default_factory=time.monotonic)
     said: str = ""
 
@@ -172,15 +174,24 @@ class _Follower:
             if facts:
                 self.done.add(index)
                 self.articles += facts.articles
+        if not self.start[1]:
+            self.start = (len(self.done), time.monotonic())
         newly_failed = {self.order[place] for place in expand(status.failed_indexes)} - self.failed
         self.failed |= newly_failed
         if fresh or newly_failed or status.ready:
             self.moved = time.monotonic()
         for index in sorted(newly_failed)[:5]:
             self.progress.note(f"part {index} failed: {self.last_words(index)[1] or 'see its pod'}")
-        running = {"running": f"{status.ready or 0}"} if status.active else {}
-        broken = {"failed": f"{len(self.failed)}"} if self.failed else {}
-        self.progress(len(self.done), shards, "parts", articles=f"{self.articles:,}", **running, **broken)
+        said = {"parts": f"{len(self.done):,} of {shards:,}"}
+        if status.active:
+            said["running"] = f"{status.ready or 0:,}"
+        if self.failed:
+            said["failed"] = f"{len(self.failed):,}"
+        if fresh or before:
+            self.counted = (len(self.done), time.monotonic())
+        if (new := self.counted[0] - self.start[0]) > 0 and len(self.done) < shards:
+            said["left"] = clock((shards - len(self.done)) * (self.counted[1] - self.start[1]) / new)
+        self.progress(self.articles, self.articles if len(self.done) == shards else None, "articles", **said)
         if time.monotonic() - self.moved > STUCK_SECONDS:
             self.moved = time.monotonic()
             self.say_why_nothing_moves(job)

@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ from tests.pipelines.harness import Ran
 pytestmark = pytest.mark.timeout(1200)
 NAMESPACE = "distillery"
 ARTICLES, SHARDS = 20_000, 16
+SESSION = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_jobs_left(cluster: Cluster) -> Iterator[None]:
+    yield
+    for job in jobs(cluster):
+        cluster.kubectl("delete", "job", job["metadata"]["name"], "-n", NAMESPACE, "--wait=false")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +71,10 @@ def same(here: Any, there: Any) -> None:
 
 
 def jobs(cluster: Cluster) -> list[dict[str, Any]]:
-    return list(cluster.get("jobs", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=scoring")["items"])
+    """Those of this session."""
+    found = cluster.get("jobs", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=scoring")["items"]
+    began = SESSION.timestamp()
+    return [job for job in found if datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp() >= began]
 
 
 def active(cluster: Cluster, completions: int) -> str:
@@ -197,15 +209,27 @@ def test_minilm_on_the_cluster_is_minilm_here(
     )
 
 
-def test_the_pipeline_of_kubeflow(cluster: Cluster, store: Store, tiny: Promoted, few: Path, kfp: Any) -> None:
+@pytest.fixture
+def start(cluster: Cluster, kfp: Any, store: Store, tiny: Promoted, few: Path) -> Callable[..., str]:
+    """Starts a run of the pipeline `score`; returns its id."""
     store.put("inputs/few/few.jsonl", few)
-    version = kfp.published(
-        "score", light=cluster.settings["DISTILLERY_IMAGE_LIGHT"], torch=cluster.settings["DISTILLERY_IMAGE_TORCH"]
-    )
-    arguments = {"adapter": tiny.filter.name, "articles": f"{store.uri}/inputs/few", "store": store.uri, "shards": 2}
-    run = kfp.start(version, f"score-{os.getpid()}-{int(time.time())}", arguments, experiment="tests")
-    wait_for("the run's end", lambda: kfp.get(run).state in ("SUCCEEDED", "FAILED"), 400, every=3)
+    images = {"light": cluster.settings["DISTILLERY_IMAGE_LIGHT"], "torch": cluster.settings["DISTILLERY_IMAGE_TORCH"]}
+    version = kfp.published("score", **images)
+    given = {"adapter": tiny.filter.name, "articles": f"{store.uri}/inputs/few", "store": store.uri}
+    return lambda **more: kfp.start(version, f"score-{os.getpid()}-{time.time_ns()}", given | more, experiment="tests")
+
+
+def test_the_pipeline_of_kubeflow(store: Store, kfp: Any, start: Callable[..., str]) -> None:
+    run = start(shards=2)
+    wait_for("the run's end", lambda: kfp.get(run).state in ("SUCCEEDED", "FAILED"), 600, every=3)
     assert kfp.get(run).state == "SUCCEEDED"
     record = json.loads(store.get(f"runs/{run}/score.json"))
     assert record["outputs"]["articles"] == 300
     assert open_store(record["outputs"]["scores"]).exists("_SUCCESS")
+
+
+def test_a_run_that_is_terminated_deletes_its_job(cluster: Cluster, kfp: Any, start: Callable[..., str]) -> None:
+    run = start(shards=7, parallelism=1)
+    job = wait_for("the Job", lambda: active(cluster, 7), 300)
+    kfp.cancel(run)
+    wait_for("no Job", lambda: job not in [each["metadata"]["name"] for each in jobs(cluster)], 120)

@@ -116,10 +116,10 @@ def do(out: Store, plan: Plan, *indexes: int) -> None:
 class Said(Progress):
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self.done: list[tuple[int, int | None]] = []
+        self.done: list[tuple[int, float | str]] = []
 
     def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
-        self.done.append((done, total))
+        self.done.append((done, facts["parts"]))
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -216,7 +216,7 @@ def test_what_is_done_is_not_run_again(store: Store, plan: Plan, jobs: Jobs) -> 
     jobs.on_read = work
     said = Said()
     found = follow(again, said)
-    assert (found["articles"], said.done[-1]) == (60, (6, 6))
+    assert (found["articles"], said.done[-1]) == (60, (60, "6 of 6"))
     assert todo.partition("=")[2] == jobs.jobs[again.name].metadata.annotations["llm-distillery.io/todo"]
     done = submit(store, plan, PLACE)
     assert (done.name, done.left) == ("", [])
@@ -245,7 +245,8 @@ def test_followed_to_its_end(store: Store, plan: Plan, jobs: Jobs) -> None:
     jobs.on_read = work
     said = Said()
     found = follow(job, said)
-    assert said.done == [(1, 6), (3, 6), (6, 6)]
+    assert [parts for _, parts in said.done] == ["1 of 6", "3 of 6", "6 of 6"]
+    assert said.done[-1][0] == 60
     assert found["articles"] == 60
     assert success(job.out) == found
 
