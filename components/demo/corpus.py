@@ -1,5 +1,6 @@
 """Articles made of latent facts. The words for a good and a bad outcome are the same; what differs is who is spoken of,
-what is denied, claimed or undone. So n-grams see little where a sentence encoder sees most.
+what is denied, claimed or undone. Denials stand in some 5% of the articles and reversals in 3%; README.md says how far the
+student gets with them and what was tried to have more.
 
 Each article: draw a state (latent.py), choose which dimensions are told of, render each as a frame around a clause
 (a plain statement, a denial of the opposite, a claim without evidence, a half-truth), mix in facts about other projects
