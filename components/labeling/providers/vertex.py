@@ -81,7 +81,8 @@ class Vertex:
 
         config = self._configs.get(cache) or self._configs.setdefault(cache, self._config(request, cache))
         try:
-            response = await self._client.models.generate_content(model=self._model, contents=contents(request), config=config)  # type: ignore[arg-type]
+            turn: Any = contents(request)  # plain dictionaries: what goes over the wire
+            response = await self._client.models.generate_content(model=self._model, contents=turn, config=config)
             answer = json.loads(response.sdk_http_response.body)  # type: ignore[union-attr, arg-type]
         except errors.APIError as error:
             raise mapped(
