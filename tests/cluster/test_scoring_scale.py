@@ -20,7 +20,7 @@ from components.scoring.manifest import RESOURCES, Place, manifest
 from components.scoring.plan import Plan
 from tests.cluster.harness import Cluster, wait_for
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(2400)
 NAMESPACE = "distillery"
 INDEXES = int(os.environ.get("SCALE_INDEXES", "5000"))
 PARTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kwok", "kueue")
@@ -42,7 +42,7 @@ spec:
   - coveredResources: [cpu, memory]
     flavors:
     - name: scoring-scale
-      resources: [{name: cpu, nominalQuota: 400}, {name: memory, nominalQuota: 4000Gi}]
+      resources: [{name: cpu, nominalQuota: 40}, {name: memory, nominalQuota: 4000Gi}]
 ---
 apiVersion: kueue.x-k8s.io/v1beta1
 kind: LocalQueue
@@ -135,5 +135,5 @@ def test_a_job_of_five_thousand_indexes(cluster: Cluster, nodes: int) -> None:
 
 
 def test_the_same_through_a_queue(cluster: Cluster, nodes: int, queue: str) -> None:
-    """The queue's quota holds 2,000 of the pods: Kueue admits the Job with so many at once (partial admission)."""
-    run(cluster, INDEXES, queue)
+    """The queue's quota holds a fifth of the pods: Kueue admits the Job with so many at once (partial admission)."""
+    run(cluster, INDEXES // 5, queue)
