@@ -13,6 +13,7 @@ from components.step import read_filter, step_key
 from components.store import NotFound, Store, digest_json
 
 STEPS = ("preflight", "calibrate", "label", "audit", "split", "train", "benchmark", "gate", "promote", "hold", "reject")
+ENDS = ("promote", "hold", "reject")
 
 
 # A pod that is killed, or does not start, leaves no message, and Kubeflow hands none on.
@@ -61,10 +62,12 @@ def last_key(name: str) -> str:
 def publish(store: Store, run: str, *, failed: bool, message: str) -> Pages:
     """Renders and stores runs/<run>/report.html and report.md, and the summaries that `plan` and `report` read.
 
-    failed, message: what the runner said of the run; a step's own words go before it.
+    failed, message: what the runner said of the run; a step's own words go before it, and so does a last step that is done:
+    Kubeflow Pipelines 2.14 calls a run RUNNING at its end where a branch of it was not taken.
     """
     summary = summarise(store, run)
-    if failed and summary["failure"] is None:
+    ended = any(record["step"] in ENDS for record in summary["steps"])
+    if failed and not ended and summary["failure"] is None:
         summary["failure"] = {"step": _silent(store, summary), "kind": "fault", "message": message or NO_WORD}
     flt = read_filter(store, summary["filter_key"]) if "filter_key" in summary else None
     context: Context = gather(store, flt, summary)

@@ -106,3 +106,14 @@ def test_a_step_that_was_killed_is_named_in_the_report(tmp_path: Path) -> None:
     pages = publish(store, "run-2", failed=True, message="")
     assert f"Stopped at step train: {NO_WORD}" in pages.verdict
     assert "Stopped: gone" in publish(store, "run-3", failed=True, message="gone").verdict
+
+
+def test_a_run_whose_last_step_is_done_has_not_stopped(tmp_path: Path) -> None:
+    """Kubeflow Pipelines 2.14 tells the exit task RUNNING, not SUCCEEDED, after a run with a branch that was not taken."""
+    from components.reporting.publish import publish
+
+    store = store_of_step(str(tmp_path))
+    for name in ("preflight", "promote"):
+        with step_context(name, store.uri, "", "run-4") as step:
+            step.keep(StepRecord(name, {}, digest_bytes(b""), {"name": "x"}))
+    assert "Stopped" not in publish(store, "run-4", failed=True, message="").verdict
