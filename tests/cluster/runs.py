@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.cluster.harness import ROOT, Cluster, environment, wait_for
@@ -36,18 +36,15 @@ class Submitted:
 
     def __init__(self, cluster: Cluster, *arguments: str, **changed: str) -> None:
         command = [sys.executable, "-m", "pipelines.cli", "submit", *arguments]
-        self.lines: list[str] = []
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(cluster) | changed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stderr
-        os.set_blocking(self.process.stderr.fileno(), False)
+        self.words = Path(tempfile.mkstemp(prefix="submit-")[1])
+        with self.words.open("w") as stderr:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment(cluster) | changed, stdout=subprocess.PIPE, stderr=stderr, text=True
+            )
 
     @property
     def said(self) -> str:
-        assert self.process.stderr
-        self.lines.append(self.process.stderr.read() or "")
-        return "".join(self.lines)
+        return self.words.read_text("utf-8")
 
     def wait_for(self, text: str, seconds: float = 300) -> str:
         return str(wait_for(f'"{text}" in what submit says', lambda: text in self.said and self.said, seconds, 0.5))
