@@ -89,22 +89,16 @@ def score_part(
     else:
         frame = _scored(flt, student(), articles, chunk, progress)
         data = write_frame(frame) if plan.fmt == "parquet" else frame.write_ndjson().encode()
-        if articles.rejects:
-            _put_rejects(out, index, articles)
         try:
             out.put_if(name, data, etag=None)
         except Conflict:
             data = _theirs(out, plan, index, frame["article"].to_list())
     if articles.rejects:
-        _put_rejects(out, index, articles)
+        lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects)
+        out.put(rejects_key(index), "".join(lines).encode())
     facts = _facts(plan, index, flt, data, articles)
     out.put(facts_key(index), json.dumps(asdict(facts)).encode())
     return facts
-
-
-def _put_rejects(out: Store, index: int, articles: _Articles) -> None:
-    lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects)
-    out.put(rejects_key(index), "".join(lines).encode())
 
 
 def _theirs(out: Store, plan: Plan, index: int, articles: list[str]) -> bytes:

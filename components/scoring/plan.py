@@ -35,7 +35,6 @@ Format = Literal["parquet", "jsonl"]
 # What decides a score, besides what the plan names.
 CODE = (
     "articles.py",
-    "calibrated.py",
     "frames.py",
     "prefilter.py",
     "tables.py",
