@@ -14,6 +14,9 @@ from typing import Final
 
 FOLDER: Final = Path("/etc/distillery")
 CGROUP: Final = Path("/sys/fs/cgroup")
+TRAINERS: Final = ("pod", "trainjob")
+# Of a pod that loads the student, where DISTILLERY_TORCH_RESOURCES says nothing else.
+TORCH_RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}
 THREADS: Final = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 

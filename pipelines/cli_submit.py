@@ -86,11 +86,12 @@ def distill(
     as_json: JsonOpt = False,
 ) -> None:
     """Start `distill` on the cluster. The same inputs twice are one run while it lasts; later, what is done is reused."""
+    from components.settings import TRAINERS
     from components.store import open_store
     from pipelines.submit import arguments, start
 
-    if trainer not in ("pod", "trainjob"):
-        raise InputError(f'unknown trainer "{trainer}"', where="--trainer", mend="known: pod, trainjob")
+    if trainer not in TRAINERS:
+        raise InputError(f'unknown trainer "{trainer}"', where="--trainer", mend=f"known: {', '.join(TRAINERS)}")
     uri = _store_address(store)
     opened = open_store(uri)
     parameters, inputs, name = arguments(

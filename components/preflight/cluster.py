@@ -11,11 +11,11 @@ import os
 import re
 from typing import Any, Final, NamedTuple
 
+from components.settings import TORCH_RESOURCES
 from filters.errors import InputError
 
 RESOURCES: Final = "DISTILLERY_TORCH_RESOURCES"
 NODES: Final = "DISTILLERY_TORCH_NODES"
-DEFAULTS: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 
 
@@ -37,12 +37,12 @@ def cluster(*, trainer: str, gpus: int) -> Cluster:
     A TrainJob's pods have GPUs of their own: the task that waits for it asks for none, and the benchmark for one at most.
     """
     given = _mapping(RESOURCES)
-    found = {kind: {**DEFAULTS[kind], **given.get(kind, {})} for kind in DEFAULTS}
+    found = {kind: {**TORCH_RESOURCES[kind], **given.get(kind, {})} for kind in TORCH_RESOURCES}
     for kind, amounts in found.items():
         for name, amount in amounts.items():
-            if name not in DEFAULTS[kind] or not isinstance(amount, str) or not _QUANTITY.fullmatch(amount):
+            if name not in TORCH_RESOURCES[kind] or not isinstance(amount, str) or not _QUANTITY.fullmatch(amount):
                 raise InputError(f"{kind}.{name} is {amount!r}", where=RESOURCES, mend='write "cpu": "4", "memory": "16Gi"')
-    if unknown := given.keys() - DEFAULTS:
+    if unknown := given.keys() - TORCH_RESOURCES:
         raise InputError(f"has {', '.join(sorted(unknown))}", where=RESOURCES, mend="write requests and limits")
     nodes = _mapping(NODES)
     if not all(isinstance(value, str) for value in nodes.values()):

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from components.articles import parse_max_rejects
 from components.ledger import StepRecord
+from components.settings import TRAINERS
 from components.sources import given, local_file, require_file
 from components.step import publish_filter
 from components.store import Store, digest_json
@@ -21,7 +22,6 @@ from filters.errors import InputError
 from filters.loading import load_filter, load_filter_text
 from filters.spec import Filter
 
-TRAINERS: Final = ("pod", "trainjob")
 MAX_GPUS: Final = 64
 MARKS: Final = ("", "prefilter", "reference")
 

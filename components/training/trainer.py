@@ -9,13 +9,12 @@ from pathlib import Path
 
 from components.ledger import StepRecord, look_up
 from components.progress import Progress, quiet
+from components.settings import TRAINERS
 from components.store import Store, digest_json
 from components.student.base import resolve_base
 from components.training.train import train, train_inputs
 from filters.errors import InputError, Stopped
 from filters.spec import Filter
-
-TRAINERS = ("pod", "trainjob")
 
 
 def train_by(

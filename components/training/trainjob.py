@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from components.progress import Progress
+from components.settings import TORCH_RESOURCES
 from components.store import Digest
 from components.training.relay import AGAIN, relay
 from filters.errors import InputError, Stopped
@@ -31,7 +32,6 @@ QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 POLL_SECONDS = 2.0
 SWEEP_AFTER = timedelta(hours=1)
 QUEUED_AFTER = timedelta(seconds=10)  # before that its pods may just not be there yet
-DEFAULT_RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}
 
 
 def job_name(flt: Filter, inputs: Digest) -> str:
@@ -61,7 +61,7 @@ def train_job(flt: Filter, inputs: Digest, arguments: Sequence[str], *, gpus: in
         "numProcPerNode": max(1, gpus),
     }
     if gpus or given:
-        resources = {kind: {**amounts, **given.get(kind, {})} for kind, amounts in DEFAULT_RESOURCES.items()}
+        resources = {kind: {**amounts, **given.get(kind, {})} for kind, amounts in TORCH_RESOURCES.items()}
         if gpus:
             resources["limits"]["nvidia.com/gpu"] = str(gpus)
         trainer["resourcesPerNode"] = resources
