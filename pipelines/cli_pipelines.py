@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from filters.errors import InputError
 from pipelines.options import JsonOpt, print_json
 
 app = typer.Typer(
@@ -25,27 +22,6 @@ TorchOpt = Annotated[
 EndpointOpt = Annotated[
     str, typer.Option("--endpoint", metavar="URL", envvar="KFP_ENDPOINT", help="Kubeflow Pipelines, https://host/pipeline")
 ]
-
-
-def kfp_client(endpoint: str) -> Any:
-    """A client of the Kubeflow Pipelines at `endpoint`, or of this pod's own cluster where that is empty.
-
-    InputError where nothing answers there.
-    """
-    if not endpoint and not os.environ.get("KUBERNETES_SERVICE_HOST"):
-        raise InputError("says where Kubeflow Pipelines is", where="--endpoint", mend="give its URL, or set KFP_ENDPOINT")
-    import kfp
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # says only that the server must be newer than 2.0 beta
-            client = kfp.Client(host=endpoint or None)
-        client.get_kfp_healthz()
-    except Exception as error:  # urllib3, kfp and kubernetes each have their own, all with addresses in their text
-        raise InputError(
-            f"Kubeflow Pipelines does not answer ({type(error).__name__})", where=f"--endpoint {endpoint}", mend="check the URL"
-        ) from None
-    return client
 
 
 @app.command("compile")
@@ -73,9 +49,10 @@ def compile_command(
 @app.command("publish")
 def publish_command(endpoint: EndpointOpt = "", light: LightOpt = "", torch: TorchOpt = "", as_json: JsonOpt = False) -> None:
     """Publish every pipeline as a version named by its content; what is there already stays as it is."""
+    from pipelines.kubeflow import Kubeflow
     from pipelines.versions import compile_all, publish
 
-    client = kfp_client(endpoint)
+    client = Kubeflow(endpoint).client
     versions = compile_all(light=light, torch=torch)
     new = {version.name: publish(version, client) for version in versions}
     if as_json:
