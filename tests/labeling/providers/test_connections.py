@@ -89,7 +89,7 @@ def test_a_connection_that_may_be_gone_is_not_used_again(how: str, monkeypatch: 
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
         b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n%s"
-        % (len(gzip.compress(b"hi", mtime=0)), gzip.compress(b"hi")),
+        % (len(gzip.compress(b"hi", mtime=0)), gzip.compress(b"hi", mtime=0)),
     ],
 )
 def test_replies_in_other_forms(answer: bytes) -> None:
