@@ -146,33 +146,29 @@ def test_a_step_that_refuses_ends_with_2_and_still_a_report(
 STEPS_TO_KILL = ["label", "train", "benchmark", "promote"]
 
 
-@pytest.mark.parametrize("step", STEPS_TO_KILL)
-def test_killed_and_started_again_ends_with_the_same_digests(step: str, promoted: Promoted, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pipelines.cli",
-        "distill",
-        str(promoted.filter),
-        "--labels",
-        str(promoted.labels),
-        "--json",
-    ]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def kill_in(step: str, command: list[str], folder: Path) -> None:
+    """Start `command` and kill it with SIGKILL a moment after it began `step`."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TMPDIR": str(folder)}
+    before = set(folder.glob("distillery-*/events.jsonl"))
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        events = [
-            json.loads(row) for path in tmp_path.glob("distillery-*/events.jsonl") for row in path.read_text().splitlines()
-        ]
+        paths = set(folder.glob("distillery-*/events.jsonl")) - before
+        events = [json.loads(row) for path in paths for row in path.read_text().splitlines()]
         if any(event["step"] == step and event["kind"] in {"started", "progress"} for event in events):
             break
         time.sleep(0.02)
-    assert process.poll() is None, "it ended before it could be killed"
+    assert process.poll() is None, f"it ended before it could be killed in {step}"
     time.sleep(0.3)
     process.send_signal(signal.SIGKILL)
     process.wait()
     time.sleep(1)
-    again = run_distillery(*command[3:], cwd=tmp_path)
+
+
+def test_killed_in_one_step_after_another_it_ends_with_the_same_digests(promoted: Promoted, tmp_path: Path) -> None:
+    arguments = ["distill", str(promoted.filter), "--labels", str(promoted.labels), "--json"]
+    for step in STEPS_TO_KILL:
+        kill_in(step, [sys.executable, "-m", "pipelines.cli", *arguments], tmp_path)
+    again = run_distillery(*arguments, cwd=tmp_path)
     assert again.code == 0, again.err
     assert again.json["digests"] == promoted.first.json["digests"]

@@ -18,9 +18,9 @@ import pytest
 from components import outage
 from components.store import Store, StoreError, open_store
 from filters.loading import dump_filter
-from pipelines import claims, cli, cli_submit, kubeflow, submit, summary
+from pipelines import claims, cli, cli_submit, kubeflow, submit, summary, versions
 from tests.pipelines.fake_kubeflow import FakeKubeflow
-from tests.pipelines.harness import label_rows, write_filter, write_rows
+from tests.pipelines.harness import compile_alone, label_rows, write_filter, write_rows
 from tests.store.conftest import s3_server, s3_uri  # noqa: F401 - fixtures
 
 FILTER = "sustainability-technology"
@@ -276,8 +276,9 @@ def test_without_images_the_newest_published_version_runs(
 
 
 def test_with_images_the_version_of_this_checkout_is_published_once_and_run(
-    command: Callable[..., SimpleNamespace], fake: FakeKubeflow, labels: Path
+    command: Callable[..., SimpleNamespace], fake: FakeKubeflow, labels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(versions, "compile_pipeline", compile_alone)
     images = ["--light-image", "registry/light:1", "--torch-image", "registry/torch:1"]
     for epochs in ("1", "2"):
         ran = command("distill", FILTER, "--labels", labels, "--set", f"training.epochs={epochs}", *images)

@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 from components.images import LIGHT, TORCH
-from pipelines.versions import PIPELINES, Version, compile_pipeline, manifests, outdated, publish, write_manifests
+from pipelines.versions import PIPELINES, Version, manifests, outdated, publish, write_manifests
 from tests.manifests.checks import kustomizer
+from tests.pipelines.harness import compile_alone
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "manifests" / "pipelines"
@@ -25,7 +26,7 @@ COMMITTED = ROOT / "manifests" / "pipelines"
 
 @pytest.fixture(scope="module")
 def versions() -> list[Version]:
-    return [compile_pipeline(name) for name in PIPELINES]
+    return [compile_alone(name) for name in PIPELINES]
 
 
 def executors(versions: list[Version]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -55,8 +56,7 @@ def test_a_changed_pipeline_is_noticed(versions: list[Version], tmp_path: Path) 
 
 def test_a_name_says_the_content_and_nothing_else(versions: list[Version]) -> None:
     first = versions[0]
-    assert compile_pipeline(first.pipeline).name == first.name
-    assert compile_pipeline(first.pipeline, light="registry.example/light@sha256:0").name != first.name
+    assert compile_alone(first.pipeline, light="registry.example/light@sha256:0").name != first.name
     code = "from pipelines.versions import compile_pipeline as c, PIPELINES as p; print(*[c(n).name for n in p])"
     environment = {**os.environ, "PYTHONHASHSEED": "77", "DISTILLERY_IMAGE_LIGHT": "", "TZ": "Asia/Tokyo"}
     other = subprocess.run(
