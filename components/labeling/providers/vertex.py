@@ -114,7 +114,7 @@ class Vertex:
 
 
 class Shared(dict[str, Any]):
-    """A part of every call's body that nobody changes: the client copies all its settings deeply for each call, 0.2 ms of it."""
+    """A part of each call that nobody changes: the client copies all its settings deeply for every one, 0.2 ms of it."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Shared:
         return self
