@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from filelock import FileLock
 
 from tests.pipelines.harness import Ran, label_rows, run_distillery, write_filter, write_rows
 
@@ -33,8 +36,21 @@ class Promoted:
 
 
 @pytest.fixture(scope="module")
-def promoted(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, labels_file: Path) -> Promoted:
-    return Promoted(tmp_path_factory.mktemp("promoted"), tiny_encoder, labels_file)
+def promoted(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, labels_file: Path, worker_id: str) -> Promoted:
+    """Run once, whichever worker asks first; every other one gets a copy of its folder."""
+    own = tmp_path_factory.mktemp("promoted")
+    if worker_id == "master":
+        return Promoted(own, tiny_encoder, labels_file)
+    kept = tmp_path_factory.getbasetemp().parent / "promoted.pickle"
+    with FileLock(f"{kept}.lock"):
+        if not kept.exists():
+            kept.write_bytes(pickle.dumps(Promoted(own, tiny_encoder, labels_file)))
+            shutil.copytree(own, kept.with_suffix(""))
+            return cast(Promoted, pickle.loads(kept.read_bytes()))
+    found = cast(Promoted, pickle.loads(kept.read_bytes()))
+    shutil.copytree(kept.with_suffix(""), own, dirs_exist_ok=True)
+    found.folder, found.filter = own, own / "filter.yaml"
+    return found
 
 
 def ran(result: dict[str, Any]) -> set[str]:
@@ -103,24 +119,34 @@ def test_score_benchmark_and_report_of_what_was_promoted(promoted: Promoted, tmp
     assert promoted("report", promoted.filter, "--md", "--out", tmp_path / "report.md").code == 0
 
 
+@pytest.fixture
+def unpromoted(promoted: Promoted, tmp_path: Path) -> Path:
+    """The store of the promoted run as it was before promotion, in a folder of the test's own: the student is there."""
+    shutil.copytree(promoted.folder / ".distillery", tmp_path / ".distillery")
+    shutil.rmtree(tmp_path / ".distillery" / "channels")
+    return tmp_path
+
+
 def test_gates_that_cannot_be_met_reject_and_promote_nothing(
-    distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path, labels_file: Path
+    distillery: Callable[..., Ran], unpromoted: Path, promoted: Promoted
 ) -> None:
-    hard = write_filter(tmp_path / "filter.yaml", tiny_encoder, gates=[{"metric": "mae", "below": 0.001}])
-    rejected = distillery("distill", hard, "--labels", labels_file, "--json")
+    hard = write_filter(unpromoted / "filter.yaml", promoted.base, gates=[{"metric": "mae", "below": 0.001}])
+    rejected = distillery("distill", hard, "--labels", promoted.labels, "--json")
     assert rejected.code == 3, rejected.err
     assert rejected.json["verdict"] == "reject"
     assert rejected.json["promoted"] is None
     assert rejected.json["gates"][0]["verdict"] == "fail"
     assert distillery("history", hard, "--json").json["history"] == []
-    assert not (tmp_path / ".distillery" / "channels").exists()
+    assert not (unpromoted / ".distillery" / "channels").exists()
 
 
 def test_approval_waits_without_a_process_and_approve_promotes(
-    distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path, labels_file: Path
+    distillery: Callable[..., Ran], unpromoted: Path, promoted: Promoted
 ) -> None:
-    careful = write_filter(tmp_path / "filter.yaml", tiny_encoder, promotion={"channel": "production", "approval": "required"})
-    held = distillery("distill", careful, "--labels", labels_file, "--json")
+    careful = write_filter(
+        unpromoted / "filter.yaml", promoted.base, promotion={"channel": "production", "approval": "required"}
+    )
+    held = distillery("distill", careful, "--labels", promoted.labels, "--json")
     assert held.code == 4, held.err
     assert held.json["verdict"] == "approve"
     assert held.json["promoted"] is None
