@@ -95,7 +95,7 @@ def write_frame(frame: pa.Table) -> bytes:
     import pyarrow.parquet as pq
 
     schema = pa.schema([(field.name, field.type) for field in frame.schema])  # without what a reader noted in it
-    plain, out = pa.Table.from_arrays(frame.column_names, schema=schema), io.BytesIO()
+    plain, out = pa.Table.from_arrays(frame.columns, schema=schema), io.BytesIO()
     with pq.ParquetWriter(out, schema, compression="zstd", write_statistics=False) as writer:
         for start in range(0, plain.num_rows, ROWS):
             writer.write_table(plain.slice(start, ROWS).combine_chunks())

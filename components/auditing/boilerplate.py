@@ -21,7 +21,7 @@ PHRASES = (
     r"(accept|reject|allow|decline) (all|only necessary|non-essential)( cookies)?",
     r"(manage|change|update) (your |my )?(cookie|consent|privacy) (settings|preferences|choices)",
     r"your (privacy|cookie) (choices|settings|preferences)",
-    r"(store|access)[\w /]{0,20} information on (a|your) device",
+    r"(store|access)[a-z /]{0,20} information on (a|your) device",
     r"before you continue( to)?|(withdraw|change|manage) your consent|legitimate interest",
     r"cookies (are|that are) (needed|required|necessary|essential|strictly)|personali[sz]ed (ads|advertising)",
     r"by (clicking|continuing|using)[^.\n]{0,60}you (agree|consent|accept)",

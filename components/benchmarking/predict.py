@@ -107,7 +107,7 @@ def predict(
         digest = digest_bytes(data)
         key = predictions_key(adapter, test, digest)
         store.put(key, data)
-        return Outcome({"predictions": digest}, [key], {"articles": labelled.height})
+        return Outcome({"predictions": digest}, [key], {"articles": labelled.num_rows})
 
     return run_step(store, "predict", predict_inputs(adapter, test), work)
 
@@ -138,7 +138,7 @@ def read_predictions(store: Store, adapter: str, test: str, digest: str) -> pa.T
 
 def aligned(table: pa.Table, frame: pa.Table) -> Predictions:
     """The predictions in the order of the articles of `frame`; InputError if one has none."""
-    dimensions = [name.removeprefix("prediction.") for name in table.columns if name.startswith("prediction.")]
+    dimensions = [name.removeprefix("prediction.") for name in table.column_names if name.startswith("prediction.")]
     place = {article: row for row, article in enumerate(table["article"].to_pylist())}
     try:
         rows = [place[article] for article in frame["article"].to_pylist()]

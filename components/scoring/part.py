@@ -137,7 +137,7 @@ def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles
         index=index,
         sha256=digest_bytes(data),
         articles=frame.num_rows,
-        prefiltered=frame.num_rows - frame["prefiltered"].null_count(),
+        prefiltered=frame.num_rows - frame["prefiltered"].null_count,
         rejected=len(articles.rejects),
         tiers=dict(tiers),
         lines=articles.lines,
@@ -164,7 +164,7 @@ def _scored(flt: Filter, student: Predictor, articles: _Articles, chunk: int, pr
         frame = _judged(flt, student, batch)
         frames.append(frame)
         done += frame.num_rows
-        left_out += frame.num_rows - frame["prefiltered"].null_count()
+        left_out += frame.num_rows - frame["prefiltered"].null_count
         progress(done, None, "articles", prefiltered=float(left_out))
         batch.clear()
 

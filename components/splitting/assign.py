@@ -51,10 +51,8 @@ def distinct(frame: pa.Table) -> tuple[pa.Table, dict[str, int]]:
 
     Second value: {"copies": rows left out, "conflicting": articles whose copies carry different scores}.
     """
-    import pyarrow.compute as pc
-
     names = ["article", "id", *(column for column in frame.column_names if column not in ("article", "id"))]
-    ordered = frame.take(pc.sort_indices(frame, sort_keys=[(name, "ascending") for name in names], null_placement="at_start"))
+    ordered = frame.sort_by([(name, "ascending") for name in names])
     kept = ordered.take(np.unique(ordered["article"].to_pylist(), return_index=True)[1])
     scored = [column for column in names if column.startswith(SCORE)]
     opinions = frame.group_by(["article", *scored]).aggregate([])["article"]
