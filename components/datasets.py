@@ -12,7 +12,7 @@ from components.store import Digest, Json, Store, StoreError, digest_json
 from filters.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
 SCORE = "score."
 FILES = {"train": "train.parquet", "validation": "val.parquet", "test": "test.parquet"}
@@ -20,25 +20,25 @@ MIN_ARTICLES = 30  # distinct ones; with the usual shares three of them test and
 
 
 class Split(NamedTuple):
-    train: pl.DataFrame
-    validation: pl.DataFrame
-    test: pl.DataFrame
+    train: pa.Table
+    validation: pa.Table
+    test: pa.Table
     meta: dict[str, Json]
 
 
-def test_digest(frame: pl.DataFrame) -> Digest:
+def test_digest(frame: pa.Table) -> Digest:
     """Digest of a labelled table's articles and scores; neither row order, column order nor encoding matter."""
-    names = sorted(column.removeprefix(SCORE) for column in frame.columns if column.startswith(SCORE))
+    names = sorted(column.removeprefix(SCORE) for column in frame.column_names if column.startswith(SCORE))
     if not names:
         raise ValueError("a table without scores is not a test part")
-    rows = frame.select("article", *(SCORE + name for name in names)).rows()
+    rows = zip(*(frame[name].to_pylist() for name in ("article", *(SCORE + name for name in names))), strict=True)
     return digest_json([[row[0], dict(zip(names, map(float, row[1:]), strict=True))] for row in sorted(rows)])
 
 
 test_digest.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it from any test module
 
 
-def load_labels(store: Store, label_set: str) -> pl.DataFrame:
+def load_labels(store: Store, label_set: str) -> pa.Table:
     """The rows of a label set, verified. InputError where there is no such label set."""
     from components.frames import read_frame
 
@@ -57,7 +57,7 @@ def load_split(store: Store, digest: str, *, expected_test: str | None = None) -
     folder.require(FILES.values())
     train, validation, test = (read_frame(folder.read(name)) for name in FILES.values())
     found = test_digest(test)
-    if found != folder.meta.get("test") or digest_json(sorted(test["article"])) != folder.meta.get("frozen"):
+    if found != folder.meta.get("test") or digest_json(sorted(test["article"].to_pylist())) != folder.meta.get("frozen"):
         raise StoreError(
             f"the test part ({found[:12]}…) is not the frozen one", where=folder.where, mend="redo the split from its label set"
         )

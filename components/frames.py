@@ -1,7 +1,7 @@
-"""Labels as a table: a Polars frame in memory, Parquet in the store.
+"""Labels as a table: an Arrow table in memory, Parquet in the store.
 
-Equal labels make equal bytes under one version of Polars, which is what digests rest on. Scores are matched to dimensions
-by column name, never by place.
+Equal labels make equal bytes under one version of Arrow, which is what digests rest on. Scores are matched to dimensions
+by column name, never by place. Texts are large strings: sorting takes a column as one array, which may pass 2 GB.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from filters.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
-    import polars as pl
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 MAX_FRAME = 4 * 2**30
+ROWS = 50_000  # in a row group
 TEXT_COLUMNS = ("article", "id", "title", "content", "source", "language", "url", "published", "content_type")
 DRAWN_BY = "drawn_by"
 
 
-def label_frame(labels: Iterable[Label], dimensions: Sequence[str]) -> pl.DataFrame:
-    """One row per label: TEXT_COLUMNS, `score.<dimension>` Float64; `reference.<dimension>` and `drawn_by` if any has one."""
-    import polars as pl
+def label_frame(labels: Iterable[Label], dimensions: Sequence[str]) -> pa.Table:
+    """One row per label: TEXT_COLUMNS, `score.<dimension>` float64; `reference.<dimension>` and `drawn_by` if any has one."""
+    import pyarrow as pa
 
     rows = list(labels)
     columns: dict[str, Any] = {name: [] for name in TEXT_COLUMNS}
@@ -36,25 +37,25 @@ def label_frame(labels: Iterable[Label], dimensions: Sequence[str]) -> pl.DataFr
             columns[name].append(getattr(article, name))
         columns["article"].append(article.digest)
         columns["content_type"].append(label.content_type)
-    schema: dict[str, Any] = dict.fromkeys(TEXT_COLUMNS, pl.String)
+    schema: dict[str, Any] = dict.fromkeys(TEXT_COLUMNS, pa.large_string())
     for name in dimensions:
         columns[f"score.{name}"] = [label.scores[name] for label in rows]
-        schema[f"score.{name}"] = pl.Float64
+        schema[f"score.{name}"] = pa.float64()
     if any(label.article.reference for label in rows):
         for name in dimensions:
             columns[f"reference.{name}"] = [(label.article.reference or {}).get(name) for label in rows]
-            schema[f"reference.{name}"] = pl.Float64
+            schema[f"reference.{name}"] = pa.float64()
     if any(label.article.drawn_by for label in rows):
         columns[DRAWN_BY] = [label.article.drawn_by for label in rows]
-        schema[DRAWN_BY] = pl.String
-    return pl.DataFrame(columns, schema=schema)
+        schema[DRAWN_BY] = pa.large_string()
+    return pa.table(columns, schema=pa.schema(schema))
 
 
-def frame_labels(frame: pl.DataFrame, dimensions: Sequence[str]) -> list[Label]:
+def frame_labels(frame: pa.Table, dimensions: Sequence[str]) -> list[Label]:
     """The inverse of `label_frame`."""
     scores(frame, dimensions)
     found = []
-    for row in frame.iter_rows(named=True):
+    for row in frame.to_pylist():
         true = {d: row[f"reference.{d}"] for d in dimensions if row.get(f"reference.{d}") is not None}
         texts = {name: row[name] or "" for name in TEXT_COLUMNS[1:8]}
         article = Article(**texts, reference=true or None, drawn_by=row.get(DRAWN_BY) or "")
@@ -62,45 +63,47 @@ def frame_labels(frame: pl.DataFrame, dimensions: Sequence[str]) -> list[Label]:
     return found
 
 
-def scores(frame: pl.DataFrame, dimensions: Sequence[str]) -> NDArray[np.float64]:
+def scores(frame: pa.Table, dimensions: Sequence[str]) -> NDArray[np.float64]:
     """(n, D) scores in the order of `dimensions`, taken by name; InputError if one is missing, null or too many."""
     return _matrix(frame, "score.", dimensions)
 
 
-def references(frame: pl.DataFrame, dimensions: Sequence[str]) -> NDArray[np.float64] | None:
+def references(frame: pa.Table, dimensions: Sequence[str]) -> NDArray[np.float64] | None:
     """(n, D) true scores, NaN where a row has none; None if the table has no such columns."""
-    if not any(name.startswith("reference.") for name in frame.columns):
+    if not any(name.startswith("reference.") for name in frame.column_names):
         return None
     return _matrix(frame, "reference.", dimensions, nulls=True)
 
 
-def _matrix(frame: pl.DataFrame, prefix: str, dimensions: Sequence[str], *, nulls: bool = False) -> NDArray[np.float64]:
+def _matrix(frame: pa.Table, prefix: str, dimensions: Sequence[str], *, nulls: bool = False) -> NDArray[np.float64]:
     import numpy as np
 
     try:
-        match([name.removeprefix(prefix) for name in frame.columns if name.startswith(prefix)], dimensions)
+        match([name.removeprefix(prefix) for name in frame.column_names if name.startswith(prefix)], dimensions)
     except ValueError as error:
         raise InputError(f"the table {error}", mend="redo the labels with this filter") from error
     columns = [np.asarray(frame[f"{prefix}{name}"].to_numpy(), dtype=np.float64) for name in dimensions]
-    matrix = np.column_stack(columns) if columns else np.empty((frame.height, 0))
+    matrix = np.column_stack(columns) if columns else np.empty((frame.num_rows, 0))
     if not nulls and not np.isfinite(matrix).all():
         raise InputError("the table has a score that is missing or not finite", mend="redo the labels with this filter")
     return matrix
 
 
-def write_frame(frame: pl.DataFrame) -> bytes:
-    """Parquet (zstd); equal frames give equal bytes under one version of Polars."""
-    out = io.BytesIO()
-    frame.write_parquet(out, compression="zstd", statistics=False, row_group_size=50_000)
+def write_frame(frame: pa.Table) -> bytes:
+    """Parquet (zstd); equal tables give equal bytes under one version of Arrow, however they are cut into chunks."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(field.name, field.type) for field in frame.schema])  # without what a reader noted in it
+    plain, out = pa.Table.from_arrays(frame.columns, schema=schema), io.BytesIO()
+    with pq.ParquetWriter(out, schema, compression="zstd", write_statistics=False) as writer:
+        for start in range(0, plain.num_rows, ROWS):
+            writer.write_table(plain.slice(start, ROWS).combine_chunks())
     return out.getvalue()
 
 
-def read_frame(data: bytes) -> pl.DataFrame:
-    """Parquet bytes as a frame; InputError if they aren't Parquet or would unpack beyond 4 GB or 100:1.
-
-    Read through pyarrow, which answers damaged bytes with an error where Polars aborts the process.
-    """
-    import polars as pl
+def read_frame(data: bytes) -> pa.Table:
+    """Parquet bytes as a table; InputError if they aren't Parquet or would unpack beyond 4 GB or 100:1."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -119,10 +122,11 @@ def read_frame(data: bytes) -> pl.DataFrame:
                 batches.append(batch)
                 if (unpacked := unpacked + batch.nbytes) > limit:
                     raise bomb
-            frame = pl.from_arrow(pa.Table.from_batches(batches, file.schema_arrow))
+            # as one chunk each: batches may be of single rows
+            table = pa.Table.from_batches(batches, file.schema_arrow).combine_chunks()
+            table.validate(full=True)
+            return table
     except InputError:
         raise
     except Exception as error:  # whatever damaged bytes make the decoder say
         raise InputError(f"is not a readable Parquet table: {str(error)[:200]}") from error
-    assert isinstance(frame, pl.DataFrame)
-    return frame

@@ -17,7 +17,7 @@ CGROUP: Final = Path("/sys/fs/cgroup")
 TRAINERS: Final = ("pod", "trainjob")
 # Of a pod that loads the student, where DISTILLERY_TORCH_RESOURCES says nothing else.
 TORCH_RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}
-THREADS: Final = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
+THREADS: Final = ("OMP_NUM_THREADS", "RAYON_NUM_THREADS")
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
@@ -31,7 +31,7 @@ def load_settings(folder: Path = FOLDER) -> None:
 def limit_threads(cgroup: Path = CGROUP) -> None:
     """As many threads as the container may use cores; numeric libraries would start one for each core of the node.
 
-    Those that are set already stay. Must come before torch and Polars are imported, which read it once.
+    Those that are set already stay. Must come before torch and Arrow are imported, which read it once.
     """
     cores = cpu_limit(cgroup)
     for name in THREADS if cores else ():

@@ -1,17 +1,19 @@
 """What one field of a filter says about another; the model calls this, so no reader of a filter can forget to.
 
-Patterns are compiled by the very engine that will run them (Polars' Rust regex, linear time), which costs its import
-where a filter has patterns, and nothing where it has none.
+Patterns are compiled by the very engine that will run them (RE2, linear time), which costs its import where a filter has
+patterns, and nothing where it has none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from filters.errors import InputError
 from filters.expressions import KEYWORDS, nearest, parse
 from filters.metrics import BASELINES, METRICS
+from filters.patterns import compile_fault
 
 if TYPE_CHECKING:
     from filters.spec import Filter, Gate, Spec
@@ -115,22 +117,15 @@ def _patterns(spec: Spec) -> Iterator[Fault]:
     }
     if not any(groups.values()):
         return
-    try:
-        import polars as pl
-    except ImportError:  # without the engine nothing here can run them; whoever can, checks again
+    if find_spec("pyarrow") is None:  # without the engine nothing here can run them; whoever can, checks again
         return
-    nothing = pl.Series([], dtype=pl.String)
     for key, patterns in groups.items():
         for index, pattern in enumerate(patterns):
-            try:
-                nothing.str.contains(f"(?i){pattern}")
-            except pl.exceptions.PolarsError as error:
-                lines = [line for line in str(error).splitlines() if line.startswith(("error:", "regex error: Compiled"))]
-                reason = lines[0].split("error: ", 1)[1].rstrip(".") if lines else "it does not compile"
+            if reason := compile_fault(pattern):
                 yield Fault(
                     ("spec", "prefilter", key, index),
                     f'pattern "{pattern[:60]}": {reason}',
-                    "use Rust regex syntax, which runs in linear time",
+                    "use RE2 syntax, which runs in linear time",
                 )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from filters.expressions import Expression, parse
 from filters.metrics import METRICS
+from filters.patterns import INNER_EDGE, matching, widened
 from filters.prompt import rubric
 from filters.spec import Dimension, Filter, Gate
 
@@ -190,16 +191,19 @@ def _prefilter(flt: Filter) -> Iterator[Finding]:
         yield Finding("warning", "spec.prefilter.unless", "has no effect without exclude", "remove it, or add exclude")
     if not any(groups.values()):
         return
-    import polars as pl
+    import pyarrow as pa
 
+    texts = pa.array(["", ORDINARY])
     effect = {"exclude": "leaves every article out", "unless": "undoes every exclude", "requireAny": "requires nothing"}
     for key, patterns in groups.items():
         for index, pattern in enumerate(patterns):
-            if pl.Series(["", ORDINARY]).str.contains(f"(?i){pattern}").any():
-                where = f"spec.prefilter.{key}[{index}]"
+            where = f"spec.prefilter.{key}[{index}]"
+            if any(matching(texts, pattern).to_pylist()):
                 yield Finding(
                     "error" if key == "exclude" else "warning", where, f"matches any text, so it {effect[key]}", "narrow it"
                 )
+            if INNER_EDGE.search(widened(pattern)):
+                yield Finding("warning", where, "has a \\b that sees no letter beyond ASCII", r"write (^|\W) in its place")
 
 
 def _lengths(flt: Filter) -> Iterator[Finding]:

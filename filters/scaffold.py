@@ -63,7 +63,7 @@ spec:
   gatekeepers:
     - {{when: "evidence < 2", cap: 3.9, because: no evidence}}
 
-  # What is left out before scoring. Rust regex, case-insensitive, over title and content.
+  # What is left out before scoring. RE2 patterns, case-insensitive, over title and content.
   prefilter:
     minChars: 300
     exclude:

@@ -103,7 +103,7 @@ class ContentType(Strict):
 
 
 class Prefilter(Strict):
-    """What is left out before scoring. Patterns: Rust regex (linear time), case-insensitive, title and content."""
+    """What is left out before scoring. Patterns: RE2 (linear time), case-insensitive, title and content."""
 
     minChars: int = Field(default=0, ge=0, le=1_000_000, description="Shortest content that is worth judging, in characters.")
     exclude: list[Pattern] = Field(default=[], max_length=256, description="An article matching any of these is left out …")

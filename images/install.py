@@ -10,6 +10,7 @@ of its own, so that a change of code builds in seconds. Bytecode is kept of what
 
 from __future__ import annotations
 
+import hashlib
 import os
 import py_compile
 import re
@@ -25,6 +26,8 @@ DROP = {
     "**/tests": "test suites of libraries",
     "**/*.pyi": "stubs, for editors",
     "**/*.pxd": "for who compiles against it",
+    "**/*.pxi": "for who compiles against it",
+    "**/*.pyx": "for who compiles against it",
     "**/*.h": "for who compiles against it",
     "numpy/_core/lib": "for who compiles against it",
     "pyarrow/include": "for who compiles against it",
@@ -37,6 +40,7 @@ DROP = {
     "pyarrow/libarrow_s3*": "Arrow's own S3 client: the store reads through boto3",
     "pyarrow/_s3fs*": "Arrow's own S3 client: the store reads through boto3",
     "google/cloud/aiplatform": "the generative and training SDK; batch labelling uses aiplatform_v1",
+    "google/cloud/aiplatform_v1/services/[!j_]*/": "services other than job_service, the one of batch labelling",
     "google/cloud/aiplatform_v1beta1": "the same services once more",
     "google/cloud/bigquery*": "used by that SDK only",
     "google/cloud/resourcemanager*": "used by that SDK only",
@@ -48,6 +52,10 @@ DROP = {
     "sklearn/datasets/data": "sample tables",
     "sklearn/datasets/images": "sample pictures",
 }
+# Modules under site-packages, each with why nothing misses what it held.
+EMPTY = {"google/cloud/aiplatform_v1/__init__.py": "imports every service; batch labelling names its own in full"}
+# Libraries that a wheel holds several times under names of its own, as it can hold no links.
+SAME = "pyarrow/*.so*"
 # What a step imports of each requirement: a rule of DROP that takes too much fails the build and not a run.
 CHECK = {
     "boto3": "boto3.session as b; [b.Session().client(name, 'eu-west-1') for name in ('s3', 'sts')]",
@@ -58,20 +66,19 @@ CHECK = {
     "typer": "typer.main, typer.testing",
     "jinja2": "jinja2",
     "json-repair": "json_repair",
-    "polars": "polars",
     "py3langid": "py3langid",
     "pyarrow": "pyarrow.dataset, pyarrow.parquet",
     "scipy": "scipy.stats, scipy.sparse",
     "scikit-learn": "sklearn.isotonic, sklearn.feature_extraction.text, sklearn.linear_model",
     "openai": "openai",
     "google-genai": "google.genai",
-    "google-cloud-aiplatform": "google.cloud.aiplatform_v1.services.job_service, google.cloud.storage",
+    "google-cloud-aiplatform": "google.cloud.aiplatform_v1.services.job_service.transports.rest, google.cloud.storage",
     "peft": "peft",
     "transformers": "transformers.models.auto.modeling_auto, transformers.models.bert.modeling_bert",
     "torch": "torch.distributed.run, torch.optim, torch.testing",
     "deepspeed": "deepspeed",
 }
-COLD = ("google.cloud.aiplatform_v1",)  # imported by one route of labelling: its bytecode is 29 MB
+COLD = ("google.cloud.aiplatform_v1",)  # imported by one route of labelling: its bytecode is 4 MB
 
 
 def project() -> dict[str, Any]:
@@ -108,13 +115,30 @@ def of_kind(line: str, kind: str) -> str:
 
 
 def trim(site: Path) -> int:
-    """Remove what DROP names; the bytes given back."""
+    """Remove what DROP names, empty what EMPTY names, link what is the same in SAME; the bytes given back."""
     freed = 0
     for pattern in DROP:
         for found in sorted(site.glob(pattern)):
             files = [found] if found.is_file() else [file for file in found.rglob("*") if file.is_file()]
             freed += sum(file.lstat().st_size for file in files)
             shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
+    for found in (site / name for name in EMPTY):
+        if found.exists():
+            freed += found.stat().st_size
+            found.write_bytes(b"")
+    return freed + link(site)
+
+
+def link(site: Path) -> int:
+    """Make each file of SAME that is as another one a link to it; the bytes given back."""
+    first: dict[bytes, Path] = {}
+    freed = 0
+    for path in sorted(site.glob(SAME)):
+        kept = first.setdefault(hashlib.sha256(path.read_bytes()).digest(), path)
+        if kept != path and not path.is_symlink():
+            freed += path.stat().st_size
+            path.unlink()
+            path.symlink_to(kept.name)
     return freed
 
 

@@ -19,7 +19,7 @@ from filters.spec import Filter
 
 if TYPE_CHECKING:
     import numpy as np
-    import polars as pl
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 CODE = 1
@@ -83,19 +83,19 @@ def load_audit(store: Store, digest: str) -> dict[str, Json]:
     return document
 
 
-def score_matrix(frame: pl.DataFrame, dimensions: list[str]) -> NDArray[np.float64]:
+def score_matrix(frame: pa.Table, dimensions: list[str]) -> NDArray[np.float64]:
     """(n, D) scores by name, NaN where one is missing; InputError where the table has other dimensions."""
     import numpy as np
 
-    found = {column.removeprefix(SCORE) for column in frame.columns if column.startswith(SCORE)}
+    found = {column.removeprefix(SCORE) for column in frame.column_names if column.startswith(SCORE)}
     if found != set(dimensions):
         odd = sorted(found ^ set(dimensions))
         raise InputError(f"the labels and the filter differ in dimension {odd[0]!r}", mend="redo the labels with this filter")
-    return np.column_stack([frame[SCORE + name].cast(float).fill_null(math.nan).to_numpy() for name in dimensions])
+    return np.column_stack([frame[SCORE + name].cast("float64").fill_null(math.nan).to_numpy() for name in dimensions])
 
 
 def examine(
-    frame: pl.DataFrame,
+    frame: pa.Table,
     dimensions: list[str],
     overall: NDArray[np.float64],
     *,
@@ -111,20 +111,20 @@ def examine(
     from components.duplicates import fingerprint
 
     values = score_matrix(frame, dimensions)
-    ids = frame["id"].to_list()
-    titles, contents = frame["title"].to_list(), frame["content"].to_list()
-    document: dict[str, Json] = {"rows": frame.height, "articles": frame["article"].n_unique()}
+    ids = frame["id"].to_pylist()
+    titles, contents = frame["title"].to_pylist(), frame["content"].to_pylist()
+    document: dict[str, Json] = {"rows": frame.num_rows, "articles": len(set(frame["article"].to_pylist()))}
     prints = fingerprint(titles, contents)
     parts: tuple[tuple[str, Callable[[], Json]], ...] = (
         ("dimensions", lambda: {name: checks.distribution(values[:, at]) for at, name in enumerate(dimensions)}),
         ("overall", lambda: checks.distribution(overall)),
         ("redundancy", lambda: checks.redundancy(values, dimensions)),
         ("duplicates", lambda: checks.duplicates(prints, values, ids, threshold)),
-        ("boilerplate", lambda: boilerplate.boilerplate(titles, contents, ids, frame["source"].to_list(), prints)),
+        ("boilerplate", lambda: boilerplate.boilerplate(titles, contents, ids, frame["source"].to_pylist(), prints)),
         ("languages", lambda: checks.languages(frame, overall)),
-        ("sources", lambda: checks.sources(frame["source"].to_list(), overall)),
+        ("sources", lambda: checks.sources(frame["source"].to_pylist(), overall)),
         ("lengths", lambda: checks.lengths(contents, overall)),
-        ("content_types", lambda: checks.table(frame["content_type"].to_list(), overall)),
+        ("content_types", lambda: checks.table(frame["content_type"].to_pylist(), overall)),
     )
     for done, (name, check) in enumerate(parts):
         progress(done, len(parts), "checks")

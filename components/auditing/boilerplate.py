@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from components.auditing.checks import EXAMPLES, rounded
 from components.duplicates import Fingerprints, exact_groups, words
 from components.store import Json
+from filters.patterns import matching
 
 PHRASES = (
     r"(we|our partners|this (web)?site|nous|wij|we) (and our partners )?(use|uses|utilisons|gebruiken) (des )?cookies",
     r"(accept|reject|allow|decline) (all|only necessary|non-essential)( cookies)?",
     r"(manage|change|update) (your |my )?(cookie|consent|privacy) (settings|preferences|choices)",
     r"your (privacy|cookie) (choices|settings|preferences)",
-    r"(store|access)[\w /]{0,20} information on (a|your) device",
+    r"(store|access)[a-z /]{0,20} information on (a|your) device",
     r"before you continue( to)?|(withdraw|change|manage) your consent|legitimate interest",
     r"cookies (are|that are) (needed|required|necessary|essential|strictly)|personali[sz]ed (ads|advertising)",
     r"by (clicking|continuing|using)[^.\n]{0,60}you (agree|consent|accept)",
@@ -54,12 +55,15 @@ DOMINATED = 0.5
 
 def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
     """Rows that are a consent wall or paywall rather than an article: phrases weighed against length."""
-    import polars as pl
+    import numpy as np
+    import pyarrow as pa
 
-    heads = pl.Series([f"{title}\n{content[:HEAD]}" for title, content in zip(titles, contents, strict=True)], dtype=pl.String)
-    hits = sum((heads.str.contains(f"(?i){phrase}").cast(pl.Int64) for phrase in PHRASES), pl.zeros(len(heads), eager=True))
+    heads = pa.array([f"{title}\n{content[:HEAD]}" for title, content in zip(titles, contents, strict=True)], pa.large_string())
+    hits = sum(
+        (matching(heads, phrase).to_numpy(zero_copy_only=False).astype(int) for phrase in PHRASES), np.zeros(len(heads), int)
+    )
     found = []
-    for at in (hits > 0).arg_true().to_list():
+    for at in np.flatnonzero(hits).tolist():
         length = len(contents[at].split())
         if hits[at] >= 4 or (hits[at] >= 2 and length < 250) or length < 60:
             found.append(at)

@@ -13,7 +13,7 @@ from components.duplicates import Fingerprints, exact_groups, near_groups
 from components.store import Json
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
 Floats = NDArray[np.float64]
 
@@ -187,19 +187,19 @@ def lengths(contents: Sequence[str], overall: Floats) -> dict[str, Json]:
     )
 
 
-def languages(frame: pl.DataFrame, overall: Floats) -> dict[str, Json]:
+def languages(frame: pa.Table, overall: Floats) -> dict[str, Json]:
     """The table of languages as declared, or as detected where none is; and where the two disagree.
 
     Detection reads the first 500 characters, of at most 20,000 articles (those of the least digests).
     """
     from py3langid import classify
 
-    declared = [language.split("-")[0].split("_")[0].lower() for language in frame["language"].fill_null("").to_list()]
+    declared = [language.split("-")[0].split("_")[0].lower() for language in frame["language"].fill_null("").to_pylist()]
     heads = [
         f"{title}\n{content[:LANGUAGE_CHARS]}"[:LANGUAGE_CHARS]
-        for title, content in zip(frame["title"].to_list(), frame["content"].to_list(), strict=True)
+        for title, content in zip(frame["title"].to_pylist(), frame["content"].to_pylist(), strict=True)
     ]
-    ids, articles = frame["id"].to_list(), frame["article"].to_list()
+    ids, articles = frame["id"].to_pylist(), frame["article"].to_pylist()
     detected: list[str] = [""] * len(ids)
     for at in sorted(range(len(ids)), key=lambda row: (articles[row], ids[row]))[:LANGUAGE_SAMPLE]:
         if len(heads[at].strip()) >= LANGUAGE_MIN_CHARS:

@@ -15,7 +15,7 @@ from components.benchmarking.metrics import Judged
 from filters.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
 Floats = NDArray[np.float64]
 
@@ -23,14 +23,14 @@ IGNORED = 0.05  # share of the labels' spread below which predictions count as c
 REREAD = 0.05  # points by which a second reading of the same article may differ
 
 
-def check_predictions(frame: pl.DataFrame, dimensions: Sequence[str], predictions: Floats, adapter: str) -> None:
+def check_predictions(frame: pa.Table, dimensions: Sequence[str], predictions: Floats, adapter: str) -> None:
     """InputError unless there are predictions (n, D), each a finite number."""
     where = f"adapter {adapter[:12]}"
-    if frame.height == 0:
+    if frame.num_rows == 0:
         raise InputError("there are no labelled articles to judge it on", where=where, mend="give at least one")
-    if predictions.shape != (frame.height, len(dimensions)):
+    if predictions.shape != (frame.num_rows, len(dimensions)):
         raise InputError(
-            f"predictions have shape {predictions.shape}, expected {(frame.height, len(dimensions))}",
+            f"predictions have shape {predictions.shape}, expected {(frame.num_rows, len(dimensions))}",
             where=where,
             mend="train an adapter for the dimensions of this filter",
         )
@@ -38,7 +38,7 @@ def check_predictions(frame: pl.DataFrame, dimensions: Sequence[str], prediction
     if len(bad):
         row, column = bad[0]
         raise InputError(
-            f"{len(bad)} predictions are not numbers, first {dimensions[column]} of article {frame['id'][int(row)]!r}",
+            f"{len(bad)} predictions are not numbers, first {dimensions[column]} of article {frame['id'][int(row)].as_py()!r}",
             where=where,
             mend="train again with a lower learningRate or precision fp32",
         )
@@ -61,11 +61,12 @@ def reread_differs(difference: float) -> list[str]:
     return [f"predictor ignores its input: the same articles read in another order differ by up to {difference:.2f}"]
 
 
-def trained_on(train: pl.DataFrame, frame: pl.DataFrame) -> list[str]:
+def trained_on(train: pa.Table, frame: pa.Table) -> list[str]:
     """An alarm where articles of `frame` are in the adapter's own training part."""
     seen = count_seen(train, frame)
-    return [f"{seen:,} of {frame.height:,} articles were trained on: these figures flatter it"] if seen else []
+    return [f"{seen:,} of {frame.num_rows:,} articles were trained on: these figures flatter it"] if seen else []
 
 
-def count_seen(train: pl.DataFrame, frame: pl.DataFrame) -> int:
-    return int(frame["article"].is_in(train["article"].implode()).sum())
+def count_seen(train: pa.Table, frame: pa.Table) -> int:
+    known = set(train["article"].to_pylist())
+    return sum(article in known for article in frame["article"].to_pylist())

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from components.frames import scores
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
     from scipy.sparse import csr_matrix
 
 Floats = NDArray[np.float64]
@@ -27,19 +27,17 @@ MAX_CHARACTERS = 20_000
 PENALTIES = (1.0, 0.5, 0.3)  # the first is taken where there is no validation part
 
 
-def fit_baselines(
-    train: pl.DataFrame, validation: pl.DataFrame | None, test: pl.DataFrame, dimensions: Sequence[str]
-) -> dict[str, Floats]:
+def fit_baselines(train: pa.Table, validation: pa.Table | None, test: pa.Table, dimensions: Sequence[str]) -> dict[str, Floats]:
     """Predictions (n of test, D) by baseline, 0-10: "mean", "median", "source_median", "tfidf_ridge".
 
     The ridge is left out where the training articles have no word in common.
     """
     known = scores(train, dimensions)
-    rows = (test.height, len(dimensions))
+    rows = (test.num_rows, len(dimensions))
     predictions = {
         "mean": np.broadcast_to(known.mean(axis=0), rows).copy(),
         "median": np.broadcast_to(np.median(known, axis=0), rows).copy(),
-        "source_median": source_median(train["source"].to_list(), known, test["source"].to_list()),
+        "source_median": source_median(train["source"].to_pylist(), known, test["source"].to_pylist()),
     }
     ridge = tfidf_ridge(train, validation, test, dimensions)
     if ridge is not None:
@@ -56,21 +54,19 @@ def source_median(sources: Sequence[str | None], known: Floats, wanted: Sequence
     return np.stack([table.get(source or "", everywhere) for source in wanted])
 
 
-def tfidf_ridge(
-    train: pl.DataFrame, validation: pl.DataFrame | None, test: pl.DataFrame, dimensions: Sequence[str]
-) -> Floats | None:
+def tfidf_ridge(train: pa.Table, validation: pa.Table | None, test: pa.Table, dimensions: Sequence[str]) -> Floats | None:
     """Ridge regression on TF-IDF of words and word pairs: predictions (n of test, D), or None without common words."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    train = train.head(MAX_ARTICLES)
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=min(2, train.height), dtype=np.float32)
+    train = train.slice(0, MAX_ARTICLES)
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=min(2, train.num_rows), dtype=np.float32)
     try:
         seen = words.fit_transform(_texts(train))
     except ValueError:  # an empty vocabulary: no word stands in two articles
         return None
     known = scores(train, dimensions)
     penalty = PENALTIES[0]
-    if validation is not None and validation.height:
+    if validation is not None and validation.num_rows:
         held_out, truth = words.transform(_texts(validation)), scores(validation, dimensions)
         errors = [np.abs(_ridge(seen, known, held_out, candidate) - truth).mean() for candidate in PENALTIES]
         penalty = PENALTIES[int(np.argmin(errors))]
@@ -85,8 +81,6 @@ def _ridge(seen: csr_matrix, known: Floats, wanted: csr_matrix, penalty: float) 
     return np.clip(fitted, 0.0, 10.0)
 
 
-def _texts(frame: pl.DataFrame) -> list[str]:
-    import polars as pl
-
-    title, content = pl.col("title").fill_null(""), pl.col("content").fill_null("")
-    return frame.select(pl.format("{}\n{}", title, content).str.slice(0, MAX_CHARACTERS)).to_series().to_list()
+def _texts(frame: pa.Table) -> list[str]:
+    titles, contents = frame["title"].to_pylist(), frame["content"].to_pylist()
+    return [f"{title or ''}\n{content or ''}"[:MAX_CHARACTERS] for title, content in zip(titles, contents, strict=True)]

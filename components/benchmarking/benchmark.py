@@ -142,12 +142,12 @@ def baselines(store: Store, flt: Filter, split: str, tables: Split, progress: Pr
     """Baseline predictions for the test part, (n, D) each; remembered by split."""
 
     def work() -> Outcome:
-        import polars as pl
+        import pyarrow as pa
 
         progress.note("fitting the baselines")
         fitted = fit_baselines(tables.train, tables.validation, tables.test, flt.dimensions)
         columns = {f"{name}.{d}": values[:, i] for name, values in fitted.items() for i, d in enumerate(flt.dimensions)}
-        data = write_frame(pl.DataFrame(columns))
+        data = write_frame(pa.table(columns))
         digest = digest_bytes(data)
         key = f"baselines/{split}/{digest}.parquet"
         store.put(key, data)

@@ -23,7 +23,7 @@ from components.frames import references, scores
 from filters.verdict import judge, tier_names
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
     from filters.spec import Filter
 
@@ -58,7 +58,7 @@ def benchmark_document(
     flt: Filter,
     about: About,
     test: str,
-    frame: pl.DataFrame,
+    frame: pa.Table,
     predictions: Floats,
     baselines: Mapping[str, Floats],
     incumbent: Incumbent | None = None,
@@ -72,7 +72,7 @@ def benchmark_document(
     """
     labels = scores(frame, flt.dimensions)
     check_predictions(frame, flt.dimensions, predictions, about.adapter)
-    types = frame["content_type"].to_list() if "content_type" in frame.columns else None
+    types = frame["content_type"].to_pylist() if "content_type" in frame.column_names else None
     ours = judged(flt, labels, predictions, types)
     others = {name: judged(flt, labels, values, types) for name, values in baselines.items()}
     groups = slicings(frame)
@@ -256,7 +256,7 @@ def _reference(dimensions: list[str], labels: Floats, predictions: Floats, truth
     return {"student_mae": float(np.nanmean(student)), "label_mae": float(np.nanmean(label)), "dimensions": known}
 
 
-def _examples(frame: pl.DataFrame, ours: Judged) -> dict[str, list[dict[str, Any]]]:
+def _examples(frame: pa.Table, ours: Judged) -> dict[str, list[dict[str, Any]]]:
     """The worst articles by error of the overall score, and of the rest the best, the relevant ones first."""
     error = np.abs(ours.overall_predictions - ours.overall_labels)
     worst = np.argsort(-error, kind="stable")[:WORST]
@@ -264,7 +264,7 @@ def _examples(frame: pl.DataFrame, ours: Judged) -> dict[str, list[dict[str, Any
     best = rest[np.lexsort((-ours.overall_labels[rest], np.round(error[rest], 1)))][:BEST]
 
     def example(row: int) -> dict[str, Any]:
-        columns = {name: frame[name][row] or "" for name in ("id", "title", "content", "source")}
+        columns = {name: frame[name][row].as_py() or "" for name in ("id", "title", "content", "source")}
         return {
             "id": columns["id"],
             "title": columns["title"][:EXCERPT],

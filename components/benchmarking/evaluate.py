@@ -21,7 +21,7 @@ from components.store import NotFound, Store
 from filters.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
     from components.student.bundle import Student
     from filters.spec import Filter
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 def evaluate(
     flt: Filter,
     student: Student,
-    frame: pl.DataFrame,
-    train: pl.DataFrame | None = None,
-    validation: pl.DataFrame | None = None,
+    frame: pa.Table,
+    train: pa.Table | None = None,
+    validation: pa.Table | None = None,
     *,
     adapter: str = "",
     progress: Progress = quiet,
 ) -> dict[str, Any]:
-    """Judges an opened student on a labelled frame (columns as in components.articles).
+    """Judges an opened student on a labelled table (columns as in components.articles).
 
     train, validation: parts of the adapter's own split, on which baselines are fitted; without train there are none.
     adapter: its digest, for the document. InputError as in the benchmark step.

@@ -20,7 +20,7 @@ from components.store import NotFound, Store, as_digest
 from filters.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
     from filters.spec import Filter
 
@@ -64,7 +64,7 @@ def current_incumbent(store: Store, flt: Filter, adapter: str) -> str | None:
 
 
 def compare_with(
-    store: Store, flt: Filter, incumbent: str | None, test: str, frame: pl.DataFrame, progress: Progress = quiet
+    store: Store, flt: Filter, incumbent: str | None, test: str, frame: pa.Table, progress: Progress = quiet
 ) -> Incumbent | None:
     """The incumbent's predictions for the articles of `frame`, the test part of digest `test`."""
     if incumbent is None:

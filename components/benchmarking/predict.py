@@ -22,7 +22,7 @@ from components.store import Digest, NotFound, Store, digest_bytes
 from filters.errors import InputError
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
     from components.student.bundle import Student
     from filters.spec import Filter
@@ -86,7 +86,7 @@ def predict(
     name: str,
     adapter: str,
     test: str,
-    frame: Callable[[], pl.DataFrame],
+    frame: Callable[[], pa.Table],
     *,
     progress: Progress = quiet,
 ) -> StepRecord:
@@ -107,17 +107,17 @@ def predict(
         digest = digest_bytes(data)
         key = predictions_key(adapter, test, digest)
         store.put(key, data)
-        return Outcome({"predictions": digest}, [key], {"articles": labelled.height})
+        return Outcome({"predictions": digest}, [key], {"articles": labelled.num_rows})
 
     return run_step(store, "predict", predict_inputs(adapter, test), work)
 
 
-def read(student: Student, frame: pl.DataFrame, adapter: str, progress: Progress = quiet) -> tuple[Floats, Floats, float]:
+def read(student: Student, frame: pa.Table, adapter: str, progress: Progress = quiet) -> tuple[Floats, Floats, float]:
     """Raw and final predictions (n, D) for the articles of `frame`, and how far a second reading of some was off.
 
     InputError if a prediction is not a number.
     """
-    texts = list(zip(frame["title"].fill_null("").to_list(), frame["content"].fill_null("").to_list(), strict=True))
+    texts = list(zip(*(frame[name].fill_null("").to_pylist() for name in ("title", "content")), strict=True))
     raw: Floats = np.asarray(student.predict(texts, progress), dtype=np.float64).round(DECIMALS)
     check_predictions(frame, student.dimensions, raw, adapter)
     probe = texts[:PROBE][::-1]
@@ -131,33 +131,34 @@ def predictions_key(adapter: str, test: str, digest: str) -> str:
     return f"judgements/{adapter}/{test}/predictions/{digest}.parquet"
 
 
-def read_predictions(store: Store, adapter: str, test: str, digest: str) -> pl.DataFrame:
+def read_predictions(store: Store, adapter: str, test: str, digest: str) -> pa.Table:
     """The stored table: article, id, source, language, then raw., prediction. and score. of each dimension, reread."""
     return read_frame(store.get(predictions_key(adapter, test, digest), digest=Digest(digest), max_bytes=MAX_TABLE))
 
 
-def aligned(table: pl.DataFrame, frame: pl.DataFrame) -> Predictions:
+def aligned(table: pa.Table, frame: pa.Table) -> Predictions:
     """The predictions in the order of the articles of `frame`; InputError if one has none."""
-    dimensions = [name.removeprefix("prediction.") for name in table.columns if name.startswith("prediction.")]
-    place = {article: row for row, article in enumerate(table["article"].to_list())}
+    dimensions = [name.removeprefix("prediction.") for name in table.column_names if name.startswith("prediction.")]
+    place = {article: row for row, article in enumerate(table["article"].to_pylist())}
     try:
-        rows = [place[article] for article in frame["article"].to_list()]
+        rows = [place[article] for article in frame["article"].to_pylist()]
     except KeyError as error:
         raise InputError(
             f"the stored predictions lack article {error}", mend="delete them from the store and run again"
         ) from error
     columns = [table[f"prediction.{name}"].to_numpy()[rows] for name in dimensions]
-    return Predictions(dimensions, np.column_stack(columns), float(table["reread"][0]))
+    return Predictions(dimensions, np.column_stack(columns), table["reread"][0].as_py())
 
 
-def _table(frame: pl.DataFrame, dimensions: Sequence[str], raw: Floats, final: Floats, reread: float) -> pl.DataFrame:
-    import polars as pl
+def _table(frame: pa.Table, dimensions: Sequence[str], raw: Floats, final: Floats, reread: float) -> pa.Table:
+    import pyarrow as pa
 
-    known = [name.removeprefix("score.") for name in frame.columns if name.startswith("score.")]
+    known = [name.removeprefix("score.") for name in frame.column_names if name.startswith("score.")]
     labels = scores(frame, known)
-    columns = [pl.Series(f"raw.{name}", raw[:, i]) for i, name in enumerate(dimensions)]
-    columns += [pl.Series(f"prediction.{name}", final[:, i]) for i, name in enumerate(dimensions)]
-    columns += [pl.Series(f"score.{name}", labels[:, i]) for i, name in enumerate(known)]
+    columns: dict[str, Any] = {name: frame[name] for name in ("article", "id", "source", "language")}
+    columns |= {f"raw.{name}": raw[:, i] for i, name in enumerate(dimensions)}
+    columns |= {f"prediction.{name}": final[:, i] for i, name in enumerate(dimensions)}
+    columns |= {f"score.{name}": labels[:, i] for i, name in enumerate(known)}
     # At two decimals: the noise of summing in another order must not move a digest.
-    columns += [pl.Series("reread", np.full(frame.height, round(reread, 2)))]
-    return frame.select("article", "id", "source", "language").with_columns(columns)
+    columns["reread"] = np.full(frame.num_rows, round(reread, 2))
+    return pa.table(columns)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from components.benchmarking.metrics import Judged
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
 Floats = NDArray[np.float64]
 
@@ -33,13 +33,13 @@ class Slicing:
     group: NDArray[np.int64]
 
 
-def slicings(frame: pl.DataFrame) -> list[Slicing]:
+def slicings(frame: pa.Table) -> list[Slicing]:
     """By source (the 12 largest, then the rest), by language, by length in words (short to long); no empty group."""
     return [_by_name("source", frame, TOP_SOURCES), _by_name("language", frame, TOP_SOURCES), _by_length(frame)]
 
 
-def _by_name(by: str, frame: pl.DataFrame, top: int) -> Slicing:
-    names = np.asarray([name or NONE for name in frame[by].to_list()], dtype=object).astype(str)
+def _by_name(by: str, frame: pa.Table, top: int) -> Slicing:
+    names = np.asarray([name or NONE for name in frame[by].to_pylist()], dtype=object).astype(str)
     distinct, group, counts = np.unique(names, return_inverse=True, return_counts=True)
     largest = np.argsort(-counts, kind="stable")[:top]
     values = distinct[largest].tolist()
@@ -50,11 +50,10 @@ def _by_name(by: str, frame: pl.DataFrame, top: int) -> Slicing:
     return Slicing(by, values, place[group])
 
 
-def _by_length(frame: pl.DataFrame) -> Slicing:
-    import polars as pl
-
-    words = frame.select(sum(pl.col(c).fill_null("").str.count_matches(r"\S+") for c in ("title", "content")))
-    bucket = np.searchsorted(WORDS, words.to_series().to_numpy(), side="right")
+def _by_length(frame: pa.Table) -> Slicing:
+    texts = zip(frame["title"].to_pylist(), frame["content"].to_pylist(), strict=True)
+    words = [len(f"{title or ''} {content or ''}".split()) for title, content in texts]
+    bucket = np.searchsorted(WORDS, words, side="right")
     names = [f"under {WORDS[0]} words"]
     names += [f"{low}–{high - 1} words" for low, high in pairwise(WORDS)]
     names.append(f"{WORDS[-1]} words or more")

@@ -223,9 +223,9 @@ def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle:
         sample,
         digest,
         label_set,
-        [places[article] for article in frame["article"]],
+        [places[article] for article in frame["article"].to_pylist()],
         rows,
-        judge(flt, rows, frame["content_type"].to_list()).overall,
+        judge(flt, rows, frame["content_type"].to_pylist()).overall,
     )
 
 

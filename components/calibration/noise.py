@@ -148,8 +148,8 @@ def _labels(store: Store, flt: Filter, label_set: str) -> Table:
 
     frame = read_frame(store.folder("labelsets", Digest(label_set)).read("labels.parquet"))
     rows = scores(frame, flt.dimensions)
-    overall = judge(flt, rows, frame["content_type"].to_list()).overall
-    return {article: (row, float(its)) for article, row, its in zip(frame["article"], rows, overall, strict=True)}
+    overall = judge(flt, rows, frame["content_type"].to_pylist()).overall
+    return {article: (row, float(its)) for article, row, its in zip(frame["article"].to_pylist(), rows, overall, strict=True)}
 
 
 def _shared(tables: Sequence[Table]) -> tuple[Floats, Floats]:

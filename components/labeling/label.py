@@ -118,9 +118,9 @@ def _import(store: Store, flt: Filter, path: Path, max_rejects: str, progress: P
     rejects = Rejects()
     found = list(read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects))
     progress(len(found), len(found), "labels")
-    frame = label_frame(found, flt.dimensions).sort("article", "id")
+    frame = label_frame(found, flt.dimensions).sort_by([("article", "ascending"), ("id", "ascending")])
     files: dict[str, bytes | Path] = {"labels.parquet": write_frame(frame)}
-    return _commit(store, flt, files, frame.height, 0, rejects, {"rubric": None, "oracle": None}, progress)
+    return _commit(store, flt, files, frame.num_rows, 0, rejects, {"rubric": None, "oracle": None}, progress)
 
 
 class _Labeling:

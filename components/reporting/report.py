@@ -112,9 +112,9 @@ def _predictions(store: Store, digests: Mapping[str, Digest], digest: Digest, di
     key = f"judgements/{digests['adapter']}/{digests['test']}/predictions/{digest}.parquet"
     frame = read_frame(store.get(key, digest=digest, max_bytes=MAX_TABLE))
     return {
-        name: (frame[f"score.{name}"].to_list(), frame[f"prediction.{name}"].to_list())
+        name: (frame[f"score.{name}"].to_pylist(), frame[f"prediction.{name}"].to_pylist())
         for name in dimensions
-        if f"score.{name}" in frame.columns and f"prediction.{name}" in frame.columns
+        if f"score.{name}" in frame.column_names and f"prediction.{name}" in frame.column_names
     }
 
 

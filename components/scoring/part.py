@@ -26,7 +26,7 @@ from filters.spec import Filter
 
 if TYPE_CHECKING:
     import numpy as np
-    import polars as pl
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 CHUNK = 2048
@@ -88,11 +88,11 @@ def score_part(
         data = _theirs(out, plan, index, [article.digest for article in articles])
     else:
         frame = _scored(flt, student(), articles, chunk, progress)
-        data = write_frame(frame) if plan.fmt == "parquet" else frame.write_ndjson().encode()
+        data = write_frame(frame) if plan.fmt == "parquet" else _json_lines(frame)
         try:
             out.put_if(name, data, etag=None)
         except Conflict:
-            data = _theirs(out, plan, index, frame["article"].to_list())
+            data = _theirs(out, plan, index, frame["article"].to_pylist())
     if articles.rejects:
         lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects)
         out.put(rejects_key(index), "".join(lines).encode())
@@ -108,7 +108,7 @@ def _theirs(out: Store, plan: Plan, index: int, articles: list[str]) -> bytes:
     mend = "delete it, and score again"
     try:
         frame = _read(plan, data)
-        same = frame["article"].to_list() == articles if articles else not frame.height
+        same = frame["article"].to_pylist() == articles if articles else not frame.num_rows
     except Exception as error:  # whatever a reader makes of foreign bytes
         raise StoreError(f"is not a part of scores ({type(error).__name__})", where=where, mend=mend) from error
     if not same:
@@ -116,24 +116,28 @@ def _theirs(out: Store, plan: Plan, index: int, articles: list[str]) -> bytes:
     return data
 
 
-def _read(plan: Plan, data: bytes) -> pl.DataFrame:
-    import polars as pl
+def _read(plan: Plan, data: bytes) -> pa.Table:
+    import pyarrow as pa
 
     if plan.fmt == "parquet":
         return read_frame(data)
-    schema = _schema(plan.dimensions)
-    return pl.read_ndjson(io.BytesIO(data), schema=schema) if data else pl.DataFrame(schema=schema)
+    return pa.Table.from_pylist([json.loads(line) for line in io.BytesIO(data)], _schema(plan.dimensions))
+
+
+def _json_lines(frame: pa.Table) -> bytes:
+    rows = (row for batch in frame.to_batches() for row in batch.to_pylist())
+    return "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()
 
 
 def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles) -> Facts:
     frame = _read(plan, data)
     tiers = Counter({tier.name: 0 for tier in flt.spec.tiers})
-    tiers.update(frame["tier"].drop_nulls())
+    tiers.update(frame["tier"].drop_null().to_pylist())
     return Facts(
         index=index,
         sha256=digest_bytes(data),
-        articles=frame.height,
-        prefiltered=frame.height - frame["prefiltered"].null_count(),
+        articles=frame.num_rows,
+        prefiltered=frame.num_rows - frame["prefiltered"].null_count,
         rejected=len(articles.rejects),
         tiers=dict(tiers),
         lines=articles.lines,
@@ -149,18 +153,18 @@ def check_student(flt: Filter, student: Predictor) -> None:
         )
 
 
-def _scored(flt: Filter, student: Predictor, articles: _Articles, chunk: int, progress: Progress) -> pl.DataFrame:
-    import polars as pl
+def _scored(flt: Filter, student: Predictor, articles: _Articles, chunk: int, progress: Progress) -> pa.Table:
+    import pyarrow as pa
 
     check_student(flt, student)
-    frames, done, left_out, batch = [pl.DataFrame(schema=_schema(flt.dimensions))], 0, 0, list[Article]()
+    frames, done, left_out, batch = [_schema(flt.dimensions).empty_table()], 0, 0, list[Article]()
 
     def judge_batch() -> None:
         nonlocal done, left_out
         frame = _judged(flt, student, batch)
         frames.append(frame)
-        done += frame.height
-        left_out += frame.height - frame["prefiltered"].null_count()
+        done += frame.num_rows
+        left_out += frame.num_rows - frame["prefiltered"].null_count
         progress(done, None, "articles", prefiltered=float(left_out))
         batch.clear()
 
@@ -170,25 +174,20 @@ def _scored(flt: Filter, student: Predictor, articles: _Articles, chunk: int, pr
             judge_batch()
     if batch:
         judge_batch()
-    return pl.concat(frames)
+    return pa.concat_tables(frames)
 
 
-def _schema(dimensions: Sequence[str]) -> dict[str, Any]:
-    import polars as pl
+def _schema(dimensions: Sequence[str]) -> pa.Schema:
+    import pyarrow as pa
 
-    text = dict.fromkeys((*ABOUT, "article", "prefiltered"), pl.String)
-    return {
-        **text,
-        "overall": pl.Float64,
-        "tier": pl.String,
-        "reason": pl.String,
-        **{f"score.{name}": pl.Float64 for name in dimensions},
-    }
+    text, number = pa.large_string(), pa.float64()
+    columns = dict.fromkeys((*ABOUT, "article", "prefiltered"), text) | {"overall": number, "tier": text, "reason": text}
+    return pa.schema(columns | {f"score.{name}": number for name in dimensions})
 
 
-def _judged(flt: Filter, student: Predictor, batch: list[Article]) -> pl.DataFrame:
+def _judged(flt: Filter, student: Predictor, batch: list[Article]) -> pa.Table:
     import numpy as np
-    import polars as pl
+    import pyarrow as pa
 
     from components.prefilter import refused
     from filters.verdict import judge
@@ -216,4 +215,4 @@ def _judged(flt: Filter, student: Predictor, batch: list[Article]) -> pl.DataFra
         columns[name] = [None] * len(batch)
         for row, value in zip(kept, values, strict=True):
             columns[name][row] = value
-    return pl.DataFrame(columns, schema=_schema(flt.dimensions))
+    return pa.table(columns, schema=_schema(flt.dimensions))

@@ -22,7 +22,7 @@ from filters.errors import InputError
 from filters.spec import Split as Policy
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
 WITHHELD = "withheld"  # near a test article but not one: neither learned from nor judged on
 MIN_PART = 3
@@ -46,28 +46,27 @@ class Assignment:
         return {part: int((self.part == part).sum()) for part in (*FILES, WITHHELD)}
 
 
-def distinct(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+def distinct(frame: pa.Table) -> tuple[pa.Table, dict[str, int]]:
     """One row per article, sorted by article digest; of several the one with the first id (never a mean nobody gave).
 
     Second value: {"copies": rows left out, "conflicting": articles whose copies carry different scores}.
     """
-    import polars as pl
+    names = ["article", "id", *(column for column in frame.column_names if column not in ("article", "id"))]
+    ordered = frame.sort_by([(name, "ascending") for name in names])
+    kept = ordered.take(np.unique(ordered["article"].to_pylist(), return_index=True)[1])
+    scored = [column for column in names if column.startswith(SCORE)]
+    opinions = frame.group_by(["article", *scored]).aggregate([])["article"]
+    conflicting = opinions.value_counts().field("counts").to_numpy() > 1
+    return kept, {"copies": frame.num_rows - kept.num_rows, "conflicting": int(conflicting.sum())}
 
-    scored = [column for column in frame.columns if column.startswith(SCORE)]
-    ordered = frame.sort("article", "id", *(column for column in frame.columns if column not in ("article", "id")))
-    kept = ordered.unique("article", keep="first", maintain_order=True)
-    opinions = frame.select("article", *scored).unique().group_by("article").len()
-    conflicting = opinions.filter(pl.col("len") > 1).height
-    return kept, {"copies": frame.height - kept.height, "conflicting": conflicting}
 
-
-def group_rows(frame: pl.DataFrame, threshold: float) -> Indices:
+def group_rows(frame: pa.Table, threshold: float) -> Indices:
     """(n,) first row of each article's group of copies and near-duplicates over title and content."""
-    return near_groups(fingerprint(frame["title"].to_list(), frame["content"].to_list()), threshold)
+    return near_groups(fingerprint(frame["title"].to_pylist(), frame["content"].to_pylist()), threshold)
 
 
 def assign(
-    frame: pl.DataFrame,
+    frame: pa.Table,
     overall: NDArray[np.float64],
     policy: Policy,
     frozen_test: Collection[str] | None = None,
@@ -81,7 +80,8 @@ def assign(
     group: what `group_rows` returned for this frame, where the caller has it.
     InputError: too few distinct articles, a constant overall score, a part that would be next to empty.
     """
-    if frame["article"].n_unique() != frame.height or overall.shape != (frame.height,):
+    articles = frame["article"].to_pylist()
+    if len(set(articles)) != frame.num_rows or overall.shape != (frame.num_rows,):
         raise ValueError("assign takes one row and one overall score per article")
     if policy.validation + policy.test >= 1:
         raise InputError(
@@ -94,13 +94,12 @@ def assign(
     if len(units) < MIN_ARTICLES:
         raise InputError(
             f"{len(units)} distinct articles where a split needs at least {MIN_ARTICLES}"
-            + (f" ({frame.height - len(units)} more are copies)" if frame.height > len(units) else ""),
+            + (f" ({frame.num_rows - len(units)} more are copies)" if frame.num_rows > len(units) else ""),
             mend="label more articles",
         )
-    edges = strata_edges(overall, int(np.clip(frame.height // 20, 2, MAX_STRATA)))
+    edges = strata_edges(overall, int(np.clip(frame.num_rows // 20, 2, MAX_STRATA)))
     stratum = np.searchsorted(edges, overall, side="left").astype(np.int64)
 
-    articles = frame["article"].to_list()
     sizes = np.bincount(unit)
     means = np.bincount(unit, weights=overall) / sizes
     # rounding of a mean of equal numbers must not lift it over an edge
@@ -111,7 +110,7 @@ def assign(
     if frozen_test is None:
         plain = plainly_drawn(frame)
         of_plain = np.bincount(unit, weights=plain, minlength=len(units)).astype(np.int64)
-        share = min(policy.test * frame.height / max(int(plain.sum()), 1), MOST_OF_PLAIN) if not plain.all() else policy.test
+        share = min(policy.test * frame.num_rows / max(int(plain.sum()), 1), MOST_OF_PLAIN) if not plain.all() else policy.test
         chosen = _draw(np.flatnonzero(of_plain), level, of_plain, names, share, f"{policy.seed}:test")
         where[chosen] = "test"
         part = where[unit]
@@ -132,21 +131,21 @@ def assign(
     for name in FILES:
         if (count := result.rows()[name]) < MIN_PART:
             raise InputError(
-                f"the {name} part would have {count} of {frame.height} articles, not {MIN_PART}",
+                f"the {name} part would have {count} of {frame.num_rows} articles, not {MIN_PART}",
                 where="spec.split",
                 mend="label more articles, or change the shares",
             )
     return result
 
 
-def plainly_drawn(frame: pl.DataFrame) -> NDArray[np.bool_]:
+def plainly_drawn(frame: pa.Table) -> NDArray[np.bool_]:
     """(n,) whether a test part may hold the row: one that was chosen for its stratum or its promise says too much.
 
     Rows without a rule, as in labels that people brought, count as plain.
     """
-    if "drawn_by" not in frame.columns:
-        return np.ones(frame.height, dtype=bool)
-    return np.array([rule in (None, "", "random") for rule in frame["drawn_by"].to_list()], dtype=bool)
+    if "drawn_by" not in frame.column_names:
+        return np.ones(frame.num_rows, dtype=bool)
+    return np.array([rule in (None, "", "random") for rule in frame["drawn_by"].to_pylist()], dtype=bool)
 
 
 def strata_edges(overall: NDArray[np.float64], count: int) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from components.datasets import FILES
 from components.duplicates import fingerprint, jaccard, near_groups
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
 MAX_PAIRS = 100
 
@@ -30,17 +30,17 @@ class Leak(RuntimeError):
     """A near-duplicate lies across the split: a fault in the split, never in its input."""
 
 
-def cross_part_pairs(train: pl.DataFrame, validation: pl.DataFrame, test: pl.DataFrame, threshold: float) -> list[Pair]:
+def cross_part_pairs(train: pa.Table, validation: pa.Table, test: pa.Table, threshold: float) -> list[Pair]:
     """Pairs in different parts with Jaccard >= threshold, the most alike first, at most MAX_PAIRS; empty if none leaks.
 
     Each table needs `article`, `title`, `content`. Articles linked over others count too (jaccard below the threshold).
     """
     frames = dict(zip(FILES, (train, validation, test), strict=True))
-    articles = [article for frame in frames.values() for article in frame["article"].to_list()]
-    parts = [part for part, frame in frames.items() for _ in range(frame.height)]
+    articles = [article for frame in frames.values() for article in frame["article"].to_pylist()]
+    parts = [part for part, frame in frames.items() for _ in range(frame.num_rows)]
     prints = fingerprint(
-        [title for frame in frames.values() for title in frame["title"].to_list()],
-        [content for frame in frames.values() for content in frame["content"].to_list()],
+        [title for frame in frames.values() for title in frame["title"].to_pylist()],
+        [content for frame in frames.values() for content in frame["content"].to_pylist()],
     )
     groups = near_groups(prints, threshold)
     pairs: list[Pair] = []
@@ -57,7 +57,7 @@ def cross_part_pairs(train: pl.DataFrame, validation: pl.DataFrame, test: pl.Dat
     return sorted(pairs, key=lambda pair: (-pair.jaccard, pair.left, pair.right))[:MAX_PAIRS]
 
 
-def refuse_leaks(train: pl.DataFrame, validation: pl.DataFrame, test: pl.DataFrame, threshold: float) -> None:
+def refuse_leaks(train: pa.Table, validation: pa.Table, test: pa.Table, threshold: float) -> None:
     """Leak, naming the most alike pair, if any near-duplicate lies across the parts."""
     if pairs := cross_part_pairs(train, validation, test, threshold):
         worst = pairs[0]

@@ -18,7 +18,7 @@ from filters.spec import Filter
 
 if TYPE_CHECKING:
     import numpy as np
-    import polars as pl
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from components.splitting.assign import Assignment
@@ -41,7 +41,7 @@ def split_inputs(flt: Filter, label_set: str, frozen: str | None) -> dict[str, J
 
 def frozen_test(store: Store, flt: Filter, label_set: str) -> Digest | None:
     """Digest of the frozen test part that these labels will be judged on; None where a split would draw one."""
-    articles = load_labels(store, label_set)["article"].to_list()
+    articles = load_labels(store, label_set)["article"].to_pylist()
     lineage = applicable(read_frozen(store, flt), articles, flt.spec.split.seed)
     return lineage.digest if lineage else None
 
@@ -59,11 +59,11 @@ def split(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
     lineage: Lineage | None = None
     for _ in range(ATTEMPTS):
         frozen = read_frozen(store, flt)
-        if lineage := applicable(frozen, articles["article"].to_list(), flt.spec.split.seed):
+        if lineage := applicable(frozen, articles["article"].to_pylist(), flt.spec.split.seed):
             break
         drawn = drawn or assign(articles, overall, flt.spec.split)
         try:
-            lineage = freeze(store, flt, frozen, articles.filter(drawn.part == "test")["article"].to_list())
+            lineage = freeze(store, flt, frozen, articles.filter(drawn.part == "test")["article"].to_pylist())
         except Conflict:
             continue  # somebody froze one meanwhile, perhaps for these labels
         progress.note(f"a new test part of {len(lineage.test):,} articles is frozen ({lineage.digest[:12]})")
@@ -71,9 +71,9 @@ def split(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
     if lineage is None:
         raise Conflict(f"the frozen test part changed {ATTEMPTS} times while it was read")
     chosen, group = lineage, drawn.group if drawn else None
-    if len(chosen.test) < SMALL_TEST * flt.spec.split.test * articles.height:
+    if len(chosen.test) < SMALL_TEST * flt.spec.split.test * articles.num_rows:
         progress.note(
-            f"the frozen test part holds {len(chosen.test):,} of {articles.height:,} articles; "
+            f"the frozen test part holds {len(chosen.test):,} of {articles.num_rows:,} articles; "
             f"begin a larger one with --set split.seed={flt.spec.split.seed + 1}"
         )
 
@@ -84,7 +84,7 @@ def split(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
     return run_step(store, "split", split_inputs(flt, label_set, chosen.digest), work)
 
 
-def overall_scores(frame: pl.DataFrame, flt: Filter) -> NDArray[np.float64]:
+def overall_scores(frame: pa.Table, flt: Filter) -> NDArray[np.float64]:
     """(n,) the unweighted mean of the dimensions: what is stratified on, so that new weights don't redo the split."""
     from components.frames import scores
 
@@ -96,7 +96,7 @@ def _commit(
     store: Store,
     flt: Filter,
     label_set: str,
-    articles: pl.DataFrame,
+    articles: pa.Table,
     assignment: Assignment,
     counts: dict[str, int],
     lineage: Lineage,
@@ -109,7 +109,7 @@ def _commit(
     if len(set(assignment.stratum.tolist())) < 2:
         raise RuntimeError("every article is in one stratum: the overall score was read wrongly")
     tables = {part: articles.filter(assignment.part == part) for part in FILES}
-    if digest_json(tables["test"]["article"].to_list()) != lineage.digest:
+    if digest_json(tables["test"]["article"].to_pylist()) != lineage.digest:
         raise RuntimeError("the test part is other than the frozen one")
     refuse_leaks(tables["train"], tables["validation"], tables["test"], flt.spec.split.duplicateJaccard)
     rows = {**assignment.rows(), **counts}

@@ -16,7 +16,7 @@ from filters.spec import Filter
 
 if TYPE_CHECKING:
     import numpy as np
-    import polars as pl
+    import pyarrow as pa
     import torch
     from numpy.typing import NDArray
 
@@ -62,8 +62,8 @@ def train(store: Store, flt: Filter, *, split: str, progress: Progress = quiet, 
     return StepRecord("train", inputs, inputs_digest, {})
 
 
-def _texts(frame: pl.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(frame["title"].to_list(), frame["content"].to_list(), strict=True))
+def _texts(frame: pa.Table) -> list[tuple[str, str]]:
+    return list(zip(frame["title"].to_pylist(), frame["content"].to_pylist(), strict=True))
 
 
 def _work(

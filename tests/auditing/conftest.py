@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-import polars as pl
+import pyarrow as pa
 import pytest
 
 from components.articles import Article, Label
@@ -61,7 +61,7 @@ def make_labels() -> Callable[..., list[Label]]:
 
 
 @pytest.fixture
-def frame_of() -> Callable[[Sequence[Label]], pl.DataFrame]:
+def frame_of() -> Callable[[Sequence[Label]], pa.Table]:
     return lambda labels: label_frame(labels, DIMENSIONS)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
+import pyarrow as pa
 import pytest
 
 from components.articles import Label, Rejects, read_labels
@@ -21,7 +21,7 @@ from filters.errors import InputError
 from filters.spec import Filter
 
 Makes = Callable[..., list[Label]]
-Frames = Callable[[Sequence[Label]], pl.DataFrame]
+Frames = Callable[[Sequence[Label]], pa.Table]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "store"))
 
 
-def keep(store: Store, frame: pl.DataFrame) -> str:
+def keep(store: Store, frame: pa.Table) -> str:
     return store.commit("labelsets", {"labels.parquet": write_frame(frame)}, {})
 
 

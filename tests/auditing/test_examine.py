@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
 import pytest
 
 from components.articles import Article, Label
@@ -16,13 +16,14 @@ from components.auditing.audit import examine, score_matrix
 from components.auditing.boilerplate import walls
 from components.auditing.checks import distribution, redundancy, sources
 from filters.errors import InputError
+from tests.tables import with_columns
 
 DIMENSIONS = ["clarity", "depth", "reach"]
 Makes = Callable[..., list[Label]]
-Frames = Callable[[Sequence[Label]], pl.DataFrame]
+Frames = Callable[[Sequence[Label]], pa.Table]
 
 
-def look(frame: pl.DataFrame) -> dict[str, Any]:
+def look(frame: pa.Table) -> dict[str, Any]:
     document = examine(frame, DIMENSIONS, score_matrix(frame, DIMENSIONS).mean(axis=1))
     json.dumps(document, allow_nan=False)
     return document
@@ -100,14 +101,13 @@ def test_independent_dimensions_share_no_component() -> None:
 
 
 def test_missing_scores_stop(make_labels: Makes, frame_of: Frames) -> None:
-    frame = frame_of(make_labels(40)).with_columns(
-        pl.when(pl.int_range(pl.len()) < 3).then(None).otherwise("score.depth").alias("score.depth")
-    )
+    frame = frame_of(make_labels(40))
+    frame = with_columns(frame, {"score.depth": [None] * 3 + frame["score.depth"].to_pylist()[3:]})
     document = look(frame)
     assert document["findings"][0]["message"] == "3 of 40 rows lack depth"
     assert document["findings"][0]["level"] == "stop"
     with pytest.raises(InputError, match="differ in dimension 'depth'"):
-        score_matrix(frame.drop("score.depth"), DIMENSIONS)
+        score_matrix(frame.drop_columns("score.depth"), DIMENSIONS)
 
 
 @pytest.mark.parametrize(("count", "level"), [(0, "stop"), (1, "stop"), (20, "stop"), (60, "warn")])

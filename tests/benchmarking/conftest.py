@@ -113,7 +113,7 @@ class House:
         labels = make_labels(train + 30 + test, truth=truth)
         parts = (labels[:train], labels[train : train + 30], labels[train + 30 :])
         frames = {name: label_frame(part, DIMENSIONS) for name, part in zip(FILES, parts, strict=True)}
-        known = {"test": test_digest(frames["test"]), "frozen": digest_json(sorted(frames["test"]["article"]))}
+        known = {"test": test_digest(frames["test"]), "frozen": digest_json(sorted(frames["test"]["article"].to_pylist()))}
         files = {FILES[name]: write_frame(frame) for name, frame in frames.items()}
         return self.store.commit("datasets", files, {"kind": "split", **known, **meta})
 

@@ -1,7 +1,7 @@
 """Simple predictors on small tables worked out by hand, and how articles are grouped."""
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
 import pytest
 
 from components.benchmarking.baselines import fit_baselines, source_median, tfidf_ridge
@@ -11,7 +11,7 @@ from components.benchmarking.slices import slice_measures, slicings
 
 def table(rows):
     """rows: (source, content, score)."""
-    return pl.DataFrame(
+    return pa.table(
         {
             "title": [""] * len(rows),
             "content": [row[1] for row in rows],

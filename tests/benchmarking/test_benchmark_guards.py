@@ -96,7 +96,7 @@ def test_altered_bytes_of_stored_predictions(house, flt, changed, readers):
 def test_no_labelled_article(flt, house, labelled, readers):
     student = house.adapter(readers.exact, "0" * 64)
     with pytest.raises(InputError, match="no labelled articles"):
-        evaluate(flt, house.students[student], labelled(1).head(0))
+        evaluate(flt, house.students[student], labelled(1).slice(0, 0))
 
 
 def test_one_labelled_article_has_figures_and_no_nan(flt, house, labelled, readers):
@@ -132,7 +132,7 @@ def test_an_adapter_that_is_not_there(house, flt):
 
 def test_one_of_one_is_no_certainty(flt, house, labelled, readers):
     student = house.adapter(readers.exact, "0" * 64)
-    found = evaluate(flt, house.students[student], labelled(2).tail(1))
+    found = evaluate(flt, house.students[student], labelled(2).slice(1))
     low, high = found["intervals"]["tier_agreement"]
     assert low < 0.25  # Wilson's 0.2065 for 1 of 1
     assert high == 1

@@ -3,7 +3,7 @@
 import json
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
 import pytest
 
 from components.benchmarking.benchmark import (
@@ -32,7 +32,7 @@ def test_writes_predictions_and_every_figure(house, flt, readers):
     found = read_benchmark(house.store, adapter, record.outputs["test"], record.outputs["benchmark"])
     table = read_predictions(house.store, adapter, record.outputs["test"], record.outputs["predictions"])
     for name in flt.dimensions:
-        error = (table[f"prediction.{name}"] - table[f"score.{name}"]).abs().mean()
+        error = np.abs(table[f"prediction.{name}"].to_numpy() - table[f"score.{name}"].to_numpy()).mean()
         assert found["dimensions"][name]["mae"] == pytest.approx(error)
     assert found["mae"] == pytest.approx(np.mean([row["mae"] for row in found["dimensions"].values()]))
     assert found["n"] == 60
@@ -198,7 +198,8 @@ def test_predictions_follow_the_article_not_the_row(house, flt, readers):
     from components.frames import read_frame, write_frame
 
     files = {name: folder.read(name) for name in folder.files}
-    files["test.parquet"] = write_frame(read_frame(files["test.parquet"]).reverse())
+    test = read_frame(files["test.parquet"])
+    files["test.parquet"] = write_frame(test.take(list(range(test.num_rows))[::-1]))
     turned = house.store.commit("datasets", files, folder.meta)
     calls = house.students[adapter].calls
     other = benchmark(house.store, flt, adapter=adapter, split=turned)
@@ -218,7 +219,7 @@ def test_any_labelled_set_gives_the_same_document(house, flt, readers, labelled)
     assert found["alarms"] == []
     assert found["train_val_gap"] == pytest.approx(0.2)
     assert set(found["baselines"]) == set(stored["baselines"])
-    trained_on = evaluate(flt, student, pl.concat([frame, train.head(7)]), train)
+    trained_on = evaluate(flt, student, pa.concat_tables([frame, train.slice(0, 7)]), train)
     assert trained_on["alarms"] == ["7 of 87 articles were trained on: these figures flatter it"]
     assert evaluate(flt, student, frame)["baselines"] == {}
 
@@ -234,7 +235,7 @@ def test_a_file_of_labels(house, flt, readers, labelled, tmp_path):
             "source": row["source"],
             "scores": {name: row[f"score.{name}"] for name in flt.dimensions},
         }
-        for row in labelled(40, seed=9).iter_rows(named=True)
+        for row in labelled(40, seed=9).to_pylist()
     ]
     path = tmp_path / "labels.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -115,11 +115,11 @@ def write_corpus(path: Path, n: int) -> None:
 
 
 def table(where: Store, parts: list[str]) -> Any:
-    import polars as pl
+    import pyarrow as pa
 
     from components.frames import read_frame
 
-    return pl.concat([read_frame(where.get(name)) for name in parts])
+    return pa.concat_tables([read_frame(where.get(name)) for name in parts])
 
 
 def testbed(*words: str) -> None:

@@ -49,6 +49,11 @@ CASES = {
     "idle content cap": ("cap: 5.0, unless", "cap: 10, unless", "spec.contentTypes[opinion]: never caps anything"),
     "excludes all": ("  oracle:", "  prefilter: {exclude: ['x*']}\n  oracle:", "error: spec.prefilter.exclude[0]: matches"),
     "requires nothing": ("  oracle:", "  prefilter: {requireAny: ['the']}\n  oracle:", "so it requires nothing"),
+    "ASCII edge": (
+        "  oracle:",
+        "  prefilter: {exclude: ['(\\bénergie)']}\n  oracle:",
+        r"warning: spec.prefilter.exclude[0]: has a \b that sees no letter beyond ASCII",
+    ),
     "unless alone": ("  oracle:", "  prefilter: {unless: ['solar']}\n  oracle:", "has no effect without exclude"),
     "crowded out": ("{model: recorded}", "{model: recorded, maxWords: 20000, instructions: &}", ""),
     "short-sighted": ("{baseModel: tiny/base}", "{baseModel: tiny/base, maxLength: 64}", "the student sees about 6%"),

@@ -172,6 +172,31 @@ def test_what_is_dropped(tmp_path: Path) -> None:
     assert kept == {"lib/core.py", "botocore/data/s3/x.json", "botocore/data/sts/x.json", "botocore/data/endpoints.json"}
 
 
+def test_a_library_of_three_names_is_kept_once(tmp_path: Path) -> None:
+    names = ["libarrow_python.so", "libarrow_python.so.2600", "libarrow_python.so.2600.1.0"]
+    (tmp_path / "pyarrow").mkdir()
+    for name in (*names, "libarrow.so.2600"):
+        (tmp_path / "pyarrow" / name).write_text("other" if name == "libarrow.so.2600" else "12345")
+    assert installing.trim(tmp_path) == 10
+    assert [(tmp_path / "pyarrow" / name).is_symlink() for name in (*names, "libarrow.so.2600")] == [False, True, True, False]
+    assert [(tmp_path / "pyarrow" / name).read_text() for name in names] == ["12345"] * 3
+    assert (tmp_path / "pyarrow" / names[2]).readlink() == Path(names[0])  # also where the folder is copied elsewhere
+    assert installing.trim(tmp_path) == 0
+
+
+def test_of_googles_services_the_one_of_batch_labelling_stays(tmp_path: Path) -> None:
+    package = tmp_path / "google/cloud/aiplatform_v1"
+    for name in ("__init__.py", "types/__init__.py", "services/__init__.py", "services/job_service/client.py",
+                 "services/model_service/client.py"):  # fmt: skip
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text("12345")
+    assert installing.trim(tmp_path) == 10
+    kept = {path.relative_to(package).as_posix(): path.read_text() for path in package.rglob("*.py")}
+    assert kept == {"__init__.py": ""} | dict.fromkeys(
+        ["types/__init__.py", "services/__init__.py", "services/job_service/client.py"], "12345"
+    )
+
+
 def test_a_rule_that_takes_too_much_fails_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installing, "CHECK", {"rich": "rich.no_such_part"})
     with pytest.raises(Exception, match="non-zero exit status"):

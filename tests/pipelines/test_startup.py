@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "kfp", "polars", "transformers", "pyarrow", "sklearn", "scipy", "boto3", "matplotlib", "numpy", "pydantic"}
+HEAVY = {"torch", "kfp", "transformers", "pyarrow", "sklearn", "scipy", "boto3", "matplotlib", "numpy", "pydantic"}
 
 
 def loaded(code: str) -> set[str]:
@@ -22,4 +22,4 @@ def test_the_command_line_loads_nothing_heavy_to_show_its_help() -> None:
 
 @pytest.mark.parametrize("step", ["splitting", "auditing", "labeling", "training", "benchmarking", "gating", "scoring"])
 def test_a_step_package_loads_neither_torch_nor_kfp(step: str) -> None:
-    assert not loaded(f"import components.{step}") & {"torch", "kfp", "polars", "transformers"}
+    assert not loaded(f"import components.{step}") & {"torch", "kfp", "transformers"}

@@ -87,10 +87,9 @@ def test_a_thread_for_each_core_of_the_limit(
         (tmp_path / name).write_text(text)
     assert settings.cpu_limit(tmp_path) == cores
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setenv("POLARS_MAX_THREADS", "7")
-    monkeypatch.delenv("RAYON_NUM_THREADS", raising=False)
+    monkeypatch.setenv("RAYON_NUM_THREADS", "7")
     settings.limit_threads(tmp_path)
-    assert (os.environ.get("OMP_NUM_THREADS"), os.environ["POLARS_MAX_THREADS"]) == (str(cores) if cores else None, "7")
+    assert (os.environ.get("OMP_NUM_THREADS"), os.environ["RAYON_NUM_THREADS"]) == (str(cores) if cores else None, "7")
     for name in settings.THREADS:
         monkeypatch.delenv(name, raising=False)
 

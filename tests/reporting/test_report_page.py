@@ -349,4 +349,4 @@ def _odd_page(rejected: Context, benchmark: dict[str, Any], odd: str, other: str
 def test_importing_the_report_is_light() -> None:
     code = "import components.reporting.report, components.reporting.render, sys; print(*sys.modules)"
     loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
-    assert not loaded & {"jinja2", "markupsafe", "numpy", "polars", "torch", "kfp", "matplotlib"}
+    assert not loaded & {"jinja2", "markupsafe", "numpy", "pyarrow", "torch", "kfp", "matplotlib"}

@@ -11,7 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -40,7 +41,7 @@ def gz(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def parquet(path: Path, rows: list[dict[str, Any]]) -> None:
-    pl.DataFrame(rows).write_parquet(path, row_group_size=max(1, len(rows) // 3))
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=max(1, len(rows) // 3))
 
 
 FORMATS: dict[str, Callable[[Path, list[dict[str, Any]]], None]] = {"jsonl": jsonl, "gz": gz, "parquet": parquet}
@@ -163,7 +164,7 @@ def test_bad_input_fails_in_the_part_that_meets_it(tmp_path: Path, monkeypatch: 
     (tmp_path / "list").write_text(json.dumps([row(1)]))
     with pytest.raises(InputError, match="JSON list"):
         read(find_corpus(str(tmp_path / "list")), 1)
-    pl.DataFrame({"text": ["a"]}).write_parquet(tmp_path / "columns")
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "columns")
     with pytest.raises(InputError, match="has no column 'content'"):
         read(find_corpus(str(tmp_path / "columns")), 1)
     parquet(tmp_path / "torn", [row(n) for n in range(50)])

@@ -88,7 +88,7 @@ def do(out: Store, plan: Plan, index: int, student: Reader | None = None) -> Fac
 
 
 def ids(out: Store, plan: Plan) -> list[str]:
-    return [id for index in range(plan.shards) for id in read_frame(out.get(plan.part(index)))["id"].to_list()]
+    return [id for index in range(plan.shards) for id in read_frame(out.get(plan.part(index)))["id"].to_pylist()]
 
 
 WANTED = [f"a{n}" for n in range(120) if n % 9]
@@ -161,7 +161,7 @@ def test_done_twice_at_once(out: Store, plan: Plan) -> None:
     for thread in threads:
         thread.join()
     assert found[0] == found[1] == facts_of(out, 1)
-    scores = set(read_frame(out.get(plan.part(1)))["score.readiness"].to_list())
+    scores = set(read_frame(out.get(plan.part(1)))["score.readiness"].to_pylist())
     assert len({round(value % 1, 6) for value in scores if value not in (0.0, 10.0)}) == 1
 
 

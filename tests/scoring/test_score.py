@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
@@ -84,6 +85,10 @@ def corpus(path: Path, rows: list[Any]) -> Path:
     return path
 
 
+def rows_of(out: Path) -> pa.Table:
+    return pa.concat_tables([pq.read_table(part) for part in sorted(out.glob("part-*.parquet"))])
+
+
 @pytest.mark.parametrize("fmt", ["parquet", "jsonl"])
 @pytest.mark.parametrize("chunk", [1, 2, 2048])
 def test_rows_in_rows_out(tmp_path: Path, fmt: Any, chunk: int) -> None:
@@ -92,16 +97,16 @@ def test_rows_in_rows_out(tmp_path: Path, fmt: Any, chunk: int) -> None:
     counts = run(student, articles, out, fmt=fmt, chunk=chunk)
     assert listed(out) == ["_SUCCESS", "_job", f"part-00000.{fmt}", "rejects.jsonl"]
     part = out / f"part-00000.{fmt}"
-    frame = pl.read_parquet(part) if fmt == "parquet" else pl.read_ndjson(part)
-    assert frame["id"].to_list() == [row["id"] for row in ROWS]
-    assert frame["prefiltered"].to_list() == [None, "matches casino", "shorter than 5 characters", None, None]
-    assert frame["score.readiness"].to_list() == [7.0, None, None, 0.5, 10.0]
-    assert frame["score.benefit"].to_list() == [8.0, None, None, 9.25, 0.0]
-    assert frame["overall"].to_list() == [7.5, None, None, 2.9, 5.0]
-    assert frame["tier"].to_list() == ["high", None, None, "low", "low"]
-    assert [bool(reason) for reason in frame["reason"]] == [False, False, False, True, False]
-    assert frame["article"][0] == article_digest("T", "7 8 text")
-    assert frame.row(0, named=True)["url"] == "u"
+    frame = pq.read_table(part) if fmt == "parquet" else pa.Table.from_pylist([json.loads(line) for line in part.open()])
+    assert frame["id"].to_pylist() == [row["id"] for row in ROWS]
+    assert frame["prefiltered"].to_pylist() == [None, "matches casino", "shorter than 5 characters", None, None]
+    assert frame["score.readiness"].to_pylist() == [7.0, None, None, 0.5, 10.0]
+    assert frame["score.benefit"].to_pylist() == [8.0, None, None, 9.25, 0.0]
+    assert frame["overall"].to_pylist() == [7.5, None, None, 2.9, 5.0]
+    assert frame["tier"].to_pylist() == ["high", None, None, "low", "low"]
+    assert [bool(reason) for reason in frame["reason"].to_pylist()] == [False, False, False, True, False]
+    assert frame["article"][0].as_py() == article_digest("T", "7 8 text")
+    assert frame["url"][0].as_py() == "u"
     assert student.seen == [("T", "7 8 text"), ("", "0.5 9.25 <script>text</script>"), ("", "12 -3 text")]
     assert {key: counts[key] for key in ("articles", "scored", "prefiltered", "rejected", "tiers")} == {
         "articles": 5,
@@ -122,11 +127,11 @@ def test_many_rows_make_several_parts(tmp_path: Path) -> None:
     rows = [{"id": f"a{n}", "content": f"{n % 10} 5 text {n}"} for n in range(50)]
     counts = run(Reader(), corpus(tmp_path / "a", rows), tmp_path / "out", chunk=8, shards=3)
     assert counts["parts"] == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
-    frame = pl.read_parquet(tmp_path / "out" / "part-*.parquet")
-    assert frame["id"].to_list() == [row["id"] for row in rows]
+    frame = rows_of(tmp_path / "out")
+    assert frame["id"].to_pylist() == [row["id"] for row in rows]
     again = run(Reader(), tmp_path / "a", tmp_path / "again", chunk=3, shards=7)
     assert again["tiers"] == counts["tiers"]
-    assert pl.read_parquet(tmp_path / "again" / "part-*.parquet").equals(frame)
+    assert rows_of(tmp_path / "again").equals(frame)
 
 
 def test_rejects_of_all_parts_in_one_file_with_their_lines(tmp_path: Path) -> None:
@@ -226,7 +231,7 @@ def test_into_a_store_on_s3(tmp_path: Path, s3_uri: str) -> None:
     counts = run(Reader(), articles, f"{s3_uri}/scores/x", shards=2)  # type: ignore[arg-type]
     assert counts["out"] == f"{s3_uri}/scores/x"
     store = open_store(f"{s3_uri}/scores/x")
-    ids = [id for name in counts["parts"] for id in read_frame(store.get(name))["id"].to_list()]
+    ids = [id for name in counts["parts"] for id in read_frame(store.get(name))["id"].to_pylist()]
     assert ids == [row["id"] for row in ROWS]
     assert run(Reader(), articles, f"{s3_uri}/scores/x", shards=2)["reused"]  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import pyarrow as pa
 import pytest
 
 from components.articles import Article, Label
@@ -88,7 +88,7 @@ def make_labels() -> Callable[..., Labels]:
 
 
 @pytest.fixture
-def frame_of() -> Callable[[Labels], pl.DataFrame]:
+def frame_of() -> Callable[[Labels], pa.Table]:
     return lambda labels: label_frame(labels, DIMENSIONS)
 
 

@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 
 import numpy as np
-import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,20 +17,21 @@ from components.splitting.assign import WITHHELD, assign, counts_by_stratum, dis
 from components.splitting.leaks import cross_part_pairs
 from filters.errors import InputError
 from filters.spec import Split
+from tests.tables import with_columns
 
 Labels = list[Label]
-Frames = Callable[[Labels], pl.DataFrame]
+Frames = Callable[[Labels], pa.Table]
 Makes = Callable[..., Labels]
 
 
-def overall(frame: pl.DataFrame) -> np.ndarray:
-    mean: np.ndarray = frame.select(pl.mean_horizontal(pl.col("^score\\..*$"))).to_series().to_numpy()
+def overall(frame: pa.Table) -> np.ndarray:
+    mean: np.ndarray = np.mean([frame[name] for name in frame.column_names if name.startswith("score.")], axis=0)
     return mean
 
 
-def parts(frame: pl.DataFrame, policy: Split, frozen: list[str] | None = None) -> dict[str, str]:
+def parts(frame: pa.Table, policy: Split, frozen: list[str] | None = None) -> dict[str, str]:
     found = assign(frame, overall(frame), policy, frozen)
-    return dict(zip(frame["article"].to_list(), found.part.tolist(), strict=True))
+    return dict(zip(frame["article"].to_pylist(), found.part.tolist(), strict=True))
 
 
 def in_part(placed: dict[str, str], part: str) -> list[str]:
@@ -66,10 +68,10 @@ def test_row_order_does_not_matter_and_groups_stay_whole(seed: int) -> None:
     for _ in range(rng.randrange(25)):
         contents.append(rng.choice(contents) + f" more{rng.randrange(9)}")
     contents = sorted(set(contents))
-    frame = pl.DataFrame(
+    frame = pa.table(
         {
             "article": [article_digest("", each) for each in contents],
-            "title": "",
+            "title": [""] * len(contents),
             "content": contents,
             "score.d": [float(rng.randrange(11)) for _ in contents],
         }
@@ -80,7 +82,7 @@ def test_row_order_does_not_matter_and_groups_stay_whole(seed: int) -> None:
         assert len(set(found.part[found.group == group].tolist())) == 1
     train, validation, test = (frame.filter(found.part == part) for part in ("train", "validation", "test"))
     assert cross_part_pairs(train, validation, test, policy.duplicateJaccard) == []
-    shuffled = frame.sample(fraction=1, shuffle=True, seed=seed)
+    shuffled = frame.take(rng.sample(range(frame.num_rows), frame.num_rows))
     assert parts(shuffled, policy) == parts(frame, policy)
 
 
@@ -91,11 +93,11 @@ def test_new_labels_never_move_an_article_into_or_out_of_the_test_part(added: in
         rng = np.random.default_rng([salt, seed])
         return [(" ".join(f"w{w}" for w in rng.integers(0, 500, 25)), float(rng.integers(0, 11))) for _ in range(count)]
 
-    def table(pairs: list[tuple[str, float]]) -> pl.DataFrame:
-        return pl.DataFrame(
+    def table(pairs: list[tuple[str, float]]) -> pa.Table:
+        return pa.table(
             {
                 "article": [article_digest("", text) for text, _ in pairs],
-                "title": "",
+                "title": [""] * len(pairs),
                 "content": [text for text, _ in pairs],
                 "score.d": [score for _, score in pairs],
             }
@@ -148,10 +150,10 @@ def test_copies_appear_once_with_the_scores_of_the_first_id(make_labels: Makes, 
     again = Label(Article(id="z-last", title=second.title, content=second.content), labels[1].scores)
     frame, counts = distinct(frame_of([*labels, again, twin]))
     assert counts == {"copies": 2, "conflicting": 1}
-    assert frame["article"].to_list() == sorted(label.article.digest for label in labels)
-    row = frame.filter(pl.col("article") == twin.article.digest)
-    assert row["id"].to_list() == ["a-first"]
-    assert row["score.clarity"].to_list() == [9.5]
+    assert frame["article"].to_pylist() == sorted(label.article.digest for label in labels)
+    row = frame.filter(pc.field("article") == twin.article.digest)
+    assert row["id"].to_pylist() == ["a-first"]
+    assert row["score.clarity"].to_pylist() == [9.5]
 
 
 @pytest.mark.parametrize("scores", [[0.0] * 95 + [5.0] * 5, [10.0] * 99 + [1.0], [1.0, 2.0] * 50])
@@ -200,11 +202,11 @@ def test_the_leak_check_fires(make_labels: Makes, frame_of: Frames) -> None:
 
 def test_only_a_plain_random_draw_is_judged_on(make_labels: Makes, frame_of: Frames) -> None:
     rules = ["random", "stratified", "enrich", "random", "random"]
-    frame = frame_of(make_labels(200)).with_columns(drawn_by=pl.Series([rules[at % 5] for at in range(200)]))
+    frame = with_columns(frame_of(make_labels(200)), {"drawn_by": [rules[at % 5] for at in range(200)]})
     found = assign(frame, overall(frame), Split())
     assert found.rows()["test"] == 20  # the whole policy's share, of the 120 plain rows
-    assert set(frame.filter(found.part == "test")["drawn_by"]) == {"random"}
-    assert set(frame.filter(found.part == "validation")["drawn_by"]) == {"random", "stratified", "enrich"}
+    assert set(frame.filter(found.part == "test")["drawn_by"].to_pylist()) == {"random"}
+    assert set(frame.filter(found.part == "validation")["drawn_by"].to_pylist()) == {"random", "stratified", "enrich"}
 
 
 def test_what_was_chosen_and_resembles_a_test_article_is_withheld(make_labels: Makes, frame_of: Frames) -> None:
@@ -212,13 +214,13 @@ def test_what_was_chosen_and_resembles_a_test_article_is_withheld(make_labels: M
     chosen = [near(label) for label in labels]
     frame = frame_of([*labels, *chosen])
     enriched = {label.article.digest for label in chosen}
-    frame = frame.with_columns(drawn_by=pl.Series(["enrich" if a in enriched else "random" for a in frame["article"]]))
+    frame = with_columns(frame, {"drawn_by": ["enrich" if a in enriched else "random" for a in frame["article"].to_pylist()]})
     found = assign(frame, overall(frame), Split())
     assert found.rows()["test"] == found.rows()[WITHHELD] == 12
-    assert not enriched & set(frame.filter(found.part == "test")["article"])
+    assert not enriched & set(frame.filter(found.part == "test")["article"].to_pylist())
 
 
 def test_rows_of_no_rule_are_plain(make_labels: Makes, frame_of: Frames) -> None:
     frame = frame_of(make_labels(200))
-    plain = frame.with_columns(drawn_by=pl.Series([None, "random"] * 100, dtype=pl.String))
+    plain = with_columns(frame, {"drawn_by": [None, "random"] * 100})
     assert parts(plain, Split()) == parts(frame, Split())

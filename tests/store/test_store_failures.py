@@ -202,7 +202,7 @@ def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_importing_the_store_loads_nothing_heavy() -> None:
     code = (
         "import sys, components.store, components.articles\n"
-        "print(sorted({'boto3', 'polars', 'numpy', 'pyarrow', 'torch', 'kfp'} & set(sys.modules)))"
+        "print(sorted({'boto3', 'numpy', 'pyarrow', 'torch', 'kfp'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

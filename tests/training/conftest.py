@@ -72,7 +72,7 @@ def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed:
         ]
         frames.append(label_frame(labels, NAMES))
     files = {name: write_frame(frame) for name, frame in zip(FILES.values(), frames, strict=True)}
-    meta = {"kind": "split", "test": test_digest(frames[2]), "frozen": digest_json(sorted(frames[2]["article"]))}
+    meta = {"kind": "split", "test": test_digest(frames[2]), "frozen": digest_json(sorted(frames[2]["article"].to_pylist()))}
     return str(store.commit("datasets", files, meta))
 
 

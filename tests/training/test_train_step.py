@@ -22,6 +22,7 @@ from components.training.loop import LOSSES
 from components.training.train import train, train_inputs
 from filters.errors import InputError
 from filters.spec import Filter
+from tests.tables import with_columns
 from tests.training.conftest import Notes, articles, filter_of, store_split
 
 Make = Callable[..., Filter]
@@ -140,15 +141,16 @@ def test_inputs_all_the_same_train_nothing(store: Store, tmp_path: Path, tiny_en
     from components.store import Digest, digest_json
 
     folder = store.folder("datasets", Digest(split))
-    import polars as pl
-
     frames = {name: read_frame(folder.read(name)) for name in FILES.values()}
-    frames = {name: frame.with_columns(title=pl.lit("prompt " * 90) + frame["title"]) for name, frame in frames.items()}
+    frames = {
+        name: with_columns(frame, {"title": ["prompt " * 90 + title for title in frame["title"].to_pylist()]})
+        for name, frame in frames.items()
+    }
     test = frames["test.parquet"]
     same = store.commit(
         "datasets",
         {name: write_frame(frame) for name, frame in frames.items()},
-        {"test": test_digest(test), "frozen": digest_json(sorted(test["article"]))},
+        {"test": test_digest(test), "frozen": digest_json(sorted(test["article"].to_pylist()))},
     )
     with pytest.raises(InputError, match="every input is the same text after truncation"):
         train(store, flt, split=same)

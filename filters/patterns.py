@@ -1,0 +1,57 @@
+r"""The patterns of a prefilter, on RE2 as Arrow has it: linear time, so no pattern and no text makes it backtrack for ever.
+
+RE2 by itself knows ASCII words only: `\w` would end at the é of "énergie", and `\bpart\b` be found in "départ". So `\w`, `\d`,
+`\s` are widened to Unicode here, and `\b` where a pattern, or one side of its outermost |, begins or ends with it. Elsewhere
+`\b` stays ASCII; there `(^|\W)` does what it can't.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+INNER_EDGE = re.compile(r"\\b[(?:]*[^\x00-\x7f]|[^\x00-\x7f]\)*\\b")  # in a widened pattern: an ASCII \b beside other letters
+_WORD = r"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}"
+_WIDE = {r"\w": _WORD, r"\d": r"\p{Nd}", r"\s": r"\s\v\x{85}\p{Z}"}
+_ALONE = {name: f"[{wide}]" for name, wide in _WIDE.items()} | {name.upper(): f"[^{wide}]" for name, wide in _WIDE.items()}
+_TOKEN = re.compile(r"\\Q.*?(?:\\E|\Z)|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]|\\.|.", re.DOTALL)
+
+
+def matching(texts: pa.Array, pattern: str) -> pa.BooleanArray:
+    """(n,) whether the pattern, without regard to case, is found in each of n texts. ValueError where it does not compile."""
+    import pyarrow.compute as pc
+
+    return pc.match_substring_regex(texts, widened(pattern), ignore_case=True)
+
+
+def compile_fault(pattern: str) -> str | None:
+    """What keeps the pattern from compiling, in RE2's words; None where nothing does."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        for form in (pattern, widened(pattern)):  # first as its author wrote it: its errors quote that
+            pc.match_substring_regex(pa.array([""]), form, ignore_case=True)
+    except pa.ArrowInvalid as error:
+        return str(error).removeprefix("Invalid regular expression: ")[:100]
+    return None
+
+
+def widened(pattern: str) -> str:
+    """The pattern in RE2's syntax with Unicode's words, digits and white space."""
+    tokens, depth, found = [*_TOKEN.findall(pattern)], 0, []
+    for at, token in enumerate(tokens):
+        depth += (token == "(") - (token == ")")
+        before, after = (tokens[at - 1] if at else "|"), (tokens[at + 1] if at + 1 < len(tokens) else "|")
+        if token == r"\b" and not depth and before == "|" and (after[-1].isalnum() or after[0] in "_(["):
+            found.append(rf"(?:\A|[^{_WORD}])")
+        elif token == r"\b" and not depth and after == "|" and (before[-1].isalnum() or before[-1] in "_)]+*?}"):
+            found.append(rf"(?:\z|[^{_WORD}])")
+        elif token[0] == "[":
+            found.append(re.sub(r"\\.", lambda escape: _WIDE.get(escape[0], escape[0]), token, flags=re.DOTALL))
+        else:
+            found.append(_ALONE.get(token, token))
+    return "".join(found)
