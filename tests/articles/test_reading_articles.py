@@ -50,7 +50,7 @@ def write_arrow(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def write_large(path: Path, rows: list[dict[str, Any]]) -> None:
-    """As Polars does."""
+    """Large strings, as other engines write them."""
     table = pa.Table.from_pylist(rows)
     large = [field.with_type(pa.large_string()) if pa.types.is_string(field.type) else field for field in table.schema]
     pq.write_table(table.cast(pa.schema(large)), path, compression="zstd", data_page_version="2.0")

@@ -95,10 +95,7 @@ def test_the_laptop_comes_to_the_same_verdict(promoted: Ran, store: Store, demo:
     assert [rule["verdict"] for rule in ours["gates"]] == [rule["verdict"] for rule in there["gates"]]
 
     def predictions(where: Store, result: Any) -> pa.Table:
-        key = f"judgements/{result['adapter']}/{result['digests']['test']}/predictions.parquet"
-        (found,) = [key for key in where.keys(f"judgements/{result['adapter']}") if key.endswith("predictions.parquet")] or [
-            key
-        ]
+        (found,) = where.keys(f"judgements/{result['adapter']}/{result['digests']['test']}/predictions")
         return pq.read_table(pa.BufferReader(where.get(found))).sort_by("id")
 
     one, other = predictions(open_store(str(tmp_path / "store")), ours), predictions(store, there)
