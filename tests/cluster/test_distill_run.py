@@ -157,8 +157,8 @@ def links(cluster: Cluster) -> Iterator[tuple[Link, Link]]:
 def test_a_deleted_training_pod_costs_no_digest(
     promoted: Ran, cluster: Cluster, store: Store, demo: Path, links: tuple[Link, Link]
 ) -> None:
-    """The same inputs in another store, so that all is done again; the pod dies after the first checkpoint. The same submission
-    again goes on from there, and its follower loses its connection on the way."""
+    """The same inputs in another store, so that all is done again; the pod dies after the first checkpoint. Kubeflow's own
+    next pod, or the same submission again, goes on from there; the second follower loses its connection on the way."""
     other = open_store(f"{store.uri}-killed")
     run_distillery(*documented("distillery models push")[1:-1], other.uri, check=True)
     arguments = ("distill", *flags(demo), "--store", other.uri, "--watch", "--json")
@@ -172,9 +172,9 @@ def test_a_deleted_training_pod_costs_no_digest(
         if pod["status"]["phase"] == "Running" and any(torch == one["image"] for one in pod["spec"]["containers"])
     ]
     cluster.kubectl("delete", "pod", training, "-n", KFP_NAMESPACE, "--grace-period=0", "--force")
-    assert first.end() == 1
-    assert "error: train: " in first.said
-    assert "goes on from the last finished step" in first.said
+    if first.end():  # Kubeflow gave up on the pod; else it started another one, which went on from the checkpoint
+        assert "error: train: " in first.said
+        assert "goes on from the last finished step" in first.said
 
     api, objects = links
     again = Submitted(cluster, *arguments, KFP_ENDPOINT=api.url, AWS_ENDPOINT_URL_S3=objects.url)
@@ -192,8 +192,7 @@ def test_a_deleted_training_pod_costs_no_digest(
     assert again.process.stdout
     result = json.loads(again.process.stdout.read())
     assert result["adapter"] == promoted.json["adapter"]
-    notes = [json.loads(row) for row in other.get(f"runs/{result['run']}/events/train.jsonl").splitlines()]
-    assert any("checkpoint" in note.get("text", "") for note in notes), notes
+    assert "train: resumed in epoch" in first.said + again.said
 
 
 def test_cancel_ends_a_run(cluster: Cluster, store: Store, demo: Path, kfp: Any, distillery: Callable[..., Ran]) -> None:
