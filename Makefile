@@ -24,16 +24,16 @@ run: install
 	  --profile laptop --set oracle.replies=.demo/replies.jsonl \
 	  --set training.learningRate=0.002
 
+LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --config pyproject.toml
 lint: install
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --config pyproject.toml
+	$(LINT)
 
-# Two tests a core, a thread each: many wait for a server or a process of their own.
+# Two tests a core, a thread each: many wait for a server or a process of their own. Types are checked beside them.
 test: export OMP_NUM_THREADS = 1
-test: lint
-	$(BIN)/pytest -n $$((2 * $(CORES))) --dist worksteal -m "not slow and not cluster"
+test: install
+	@{ $(LINT); } > .lint.log 2>&1 & lint=$$!; \
+	$(BIN)/pytest -n $$((2 * $(CORES))) --dist worksteal -m "not slow and not cluster"; tests=$$?; \
+	wait $$lint; lint=$$?; cat .lint.log; exit $$((tests + lint))
 
 bench: install
 	$(BIN)/pytest -s -m slow tests/benchmarks
