@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-CODE = 1
+CODE = 2
 FILE = "audit.json"
 
 

@@ -14,7 +14,7 @@ from components.sampling.draw import Affinity, Sample, draw
 from components.store import Digest, Store, digest_json
 from filters.spec import Filter
 
-CODE = 1
+CODE = 2
 FILE = "articles.jsonl"
 FIELDS = ("id", "title", "content", "source", "language", "url", "published", "reference", "drawn_by")
 

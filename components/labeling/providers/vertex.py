@@ -104,8 +104,13 @@ class Vertex:
         """
         from google.genai import types
 
+        class Config(types.GenerateContentConfig):
+            def __contains__(self, key: object) -> bool:
+                """What pydantic's own answers after comparing all fields, and the client asks 35 times a call."""
+                return False
+
         given = {"cachedContent": cache} if cache else {"systemInstruction": Shared(system_instruction(request))}
-        return types.GenerateContentConfig(
+        return Config(
             http_options=types.HttpOptions(extra_body={**self._body, **given}),
             should_return_http_response=True,
             automatic_continuation=False,
