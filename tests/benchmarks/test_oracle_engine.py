@@ -118,7 +118,7 @@ def test_share_of_what_the_latency_allows(tmp_path: Path, service: str, concurre
         f"{a_call * 1000:.1f} ms of processor time a call; {seconds:.1f} s in all, {memory} MB"
     )
     assert out["labeled"] == n
-    assert a_call < 0.003
+    assert a_call < 0.004  # twice what it takes on a good day; a share hides a slow client where few calls run
     assert share >= 0.95
 
 
