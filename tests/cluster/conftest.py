@@ -2,19 +2,24 @@
 
 They run on any cluster: KUBECONFIG and KFP_ENDPOINT say which, AWS_* how to reach its object storage, and a kustomization of
 ours is applied on it already, or DISTILLERY_OVERLAY names the one to apply. Without a cluster every test here is skipped.
+
+A run on Kubeflow leaves two cores idle for two thirds of its time, so the tests run three at once, on one store; those marked
+`alone` stop the store or crowd the control plane, and run after the others.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from filelock import FileLock
 
 from components.store import Store, open_store
 from tests.cluster.harness import KFP_NAMESPACE, ROOT, Cluster, run_distillery
@@ -22,12 +27,37 @@ from tests.cluster.logs import what_failed
 from tests.cluster.runs import documented, flags
 from tests.pipelines.harness import Ran
 
+FIRST = "test_a_run_is_promoted_and_its_adapter_lies_in_object_storage"
+
+
+# The same in every process of one test run: the first one sets it.
+PREFIX = os.environ.setdefault("DISTILLERY_TEST_PREFIX", time.strftime("test-%Y%m%d-%H%M%S"))
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file is one worker's, but for runs, which share nothing else than the promoted one: that first, what needs it last."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.cluster)
+            group = item.name if item.path.stem == "test_distill_run" else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: 0 if item.name == FIRST else 2 if "promoted" in getattr(item, "fixturenames", ()) else 1)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The process that began the run removes its store when all workers have ended."""
+    if hasattr(session.config, "workerinput") or os.environ.get("DISTILLERY_KEEP") or not os.environ.get("KUBECONFIG"):
+        return
+    from components.objects_s3 import make_client
+
+    answer = Cluster({}).kubectl("get", "configmap", "distillery", "-n", KFP_NAMESPACE, "-o", "json", check=False)
+    if not answer:
+        return
+    s3, bucket = make_client(), bucket_of(Cluster(json.loads(answer)["data"]))
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX):
+        for found in page.get("Contents", []):
+            s3.delete_object(Bucket=bucket, Key=found["Key"])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -40,7 +70,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
+def together(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of this run have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def cluster(together: Path) -> Cluster:
     missing = [name for name in ("KUBECONFIG", "KFP_ENDPOINT") if not os.environ.get(name)]
     if missing:
         pytest.skip(f"no cluster at hand: {' and '.join(missing)} not set (`make test-cluster` starts one)")
@@ -48,7 +85,8 @@ def cluster() -> Cluster:
         pytest.skip("no cluster at hand: no kubectl on this machine")
     bare = Cluster({})
     if overlay := os.environ.get("DISTILLERY_OVERLAY"):
-        bare.kubectl("apply", "-k", str(ROOT / overlay))
+        with FileLock(together / "overlay.lock"):
+            bare.kubectl("apply", "-k", str(ROOT / overlay))
     answer = bare.kubectl("get", "configmap", "distillery", "-n", KFP_NAMESPACE, "-o", "json", check=False)
     if not answer:
         pytest.skip("the cluster has no ConfigMap distillery: apply a kustomization of manifests/overlays, see docs/cluster.md")
@@ -56,29 +94,29 @@ def cluster() -> Cluster:
     return Cluster(json.loads(answer)["data"] | images)
 
 
+def bucket_of(cluster: Cluster) -> str:
+    return cluster.settings["DISTILLERY_STORE"].split("/")[2]
+
+
 @pytest.fixture(scope="session")
-def s3(cluster: Cluster) -> Any:
+def s3(cluster: Cluster, together: Path) -> Any:
     """A client of the cluster's object storage; the bucket of its store is there."""
     from components.objects_s3 import make_client
 
-    client, bucket = make_client(), cluster.settings["DISTILLERY_STORE"].split("/")[2]
-    if bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}:
-        client.create_bucket(Bucket=bucket)
+    client, bucket = make_client(), bucket_of(cluster)
+    with FileLock(together / "bucket.lock"):
+        if bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}:
+            client.create_bucket(Bucket=bucket)
     return client
 
 
 @pytest.fixture(scope="session")
-def store(cluster: Cluster, s3: Any) -> Iterator[Store]:
-    """A store of this session's own, the base model in it: nothing is reused from another day."""
-    bucket = cluster.settings["DISTILLERY_STORE"].split("/")[2]
-    prefix = f"test-{time.strftime('%Y%m%d-%H%M%S')}"
-    opened = open_store(f"s3://{bucket}/{prefix}")
-    run_distillery(*documented("distillery models push")[1:-1], opened.uri, check=True)
-    yield opened
-    if not os.environ.get("DISTILLERY_KEEP"):
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for found in page.get("Contents", []):
-                s3.delete_object(Bucket=bucket, Key=found["Key"])
+def store(cluster: Cluster, s3: Any, together: Path) -> Store:
+    """A store of this test run's own, the base model in it: nothing is reused from another day."""
+    opened = open_store(f"s3://{bucket_of(cluster)}/{PREFIX}")
+    with FileLock(together / "models.lock"):
+        run_distillery(*documented("distillery models push")[1:-1], opened.uri, check=True)
+    return opened
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +145,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def promoted(distillery: Callable[..., Ran], store: Store, demo: Path) -> Ran:
-    """The undisturbed run that others are compared with."""
-    return distillery("submit", "distill", *flags(demo), "--store", store.uri, "--watch", "--json")
+def promoted(distillery: Callable[..., Ran], store: Store, demo: Path, together: Path) -> Ran:
+    """The undisturbed run that others are compared with; made by whichever worker asks first."""
+    kept = together / "promoted.pickle"
+    with FileLock(f"{kept}.lock"):
+        if not kept.exists():
+            ran = distillery("submit", "distill", *flags(demo), "--store", store.uri, "--watch", "--json")
+            kept.write_bytes(pickle.dumps(ran))
+    return cast(Ran, pickle.loads(kept.read_bytes()))

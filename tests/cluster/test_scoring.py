@@ -124,6 +124,7 @@ def test_a_small_corpus_is_scored(
     assert (again.json["reused"], again.json["tiers"]) == (True, found["tiers"])
 
 
+@pytest.mark.alone
 def test_a_corpus_with_pods_deleted_and_the_store_away(
     cluster: Cluster, distillery: Callable[..., Ran], store: Store, tiny: Promoted, corpus: Path, tmp_path: Path
 ) -> None:

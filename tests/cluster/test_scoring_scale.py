@@ -20,7 +20,7 @@ from components.scoring.manifest import RESOURCES, Place, manifest
 from components.scoring.plan import Plan
 from tests.cluster.harness import Cluster, wait_for
 
-pytestmark = pytest.mark.timeout(2400)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(2400)]
 NAMESPACE = "distillery"
 INDEXES = int(os.environ.get("SCALE_INDEXES", "500"))
 PARTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kwok", "kueue")

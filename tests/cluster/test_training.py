@@ -22,7 +22,7 @@ from components.store import Store, open_store
 from filters.spec import Filter
 from tests.cluster.harness import ROOT, Cluster, environment, wait_for
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(1200)]
 NAMESPACE = "distillery"
 STEP = """
 import sys
