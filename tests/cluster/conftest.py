@@ -34,6 +34,7 @@ FIRST = "test_a_run_is_promoted_and_its_adapter_lies_in_object_storage"
 PREFIX = os.environ.setdefault("DISTILLERY_TEST_PREFIX", time.strftime("test-%Y%m%d-%H%M%S"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file is one worker's, but for runs, which share nothing else than the promoted one: that first, what needs it last."""
     here = Path(__file__).parent

@@ -122,6 +122,6 @@ def table(where: Store, parts: list[str]) -> Any:
     return pa.concat_tables([read_frame(where.get(name)) for name in parts])
 
 
-def testbed(*words: str) -> None:
+def part(*words: str) -> None:
     """The test cluster's own tool, to stop and start a part."""
     subprocess.run([str(TOOL), *words], check=True, capture_output=True, timeout=120)

@@ -23,7 +23,7 @@ import pytest
 
 from components.store import Store, open_store
 from tests.cluster.harness import BASE_MODEL, ROOT, Cluster, environment, wait_for
-from tests.cluster.scoring import DIMENSIONS, TOOL, Promoted, promote_student, table, testbed, write_corpus
+from tests.cluster.scoring import DIMENSIONS, TOOL, Promoted, part, promote_student, table, write_corpus
 from tests.pipelines.harness import Ran
 
 pytestmark = pytest.mark.timeout(1200)
@@ -140,9 +140,9 @@ def test_a_corpus_with_pods_deleted_and_the_store_away(
         time.sleep(3)
     if TOOL.exists():
         wait_for("a pod that runs", lambda: running(cluster, job), 240)
-        testbed("stop", "s3")
+        part("stop", "s3")
         time.sleep(20)
-        testbed("start", "s3")
+        part("start", "s3")
     ran = command.end()
     print(ran.err, f"{time.monotonic() - began:.0f} s", deleted)
     assert ran.code == 0, ran.err
