@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from components.progress import Progress, quiet
 from components.student.base import Base
 from components.student.bundle import BaseFacts, Student, StudentFacts, golden_texts, training_facts
 from components.student.calibration import Calibration, calibrate
@@ -52,7 +53,16 @@ def alarms(raw: Floats, labels: Floats) -> list[str]:
 
 
 def finish(
-    flt: Filter, base: Base, split: str, precision: str, count: int, fitted: Fitted, train: Part, validation: Part, device: str
+    flt: Filter,
+    base: Base,
+    split: str,
+    precision: str,
+    count: int,
+    fitted: Fitted,
+    train: Part,
+    validation: Part,
+    device: str,
+    progress: Progress = quiet,
 ) -> Student:
     """The student of the best epoch, complete. Its train MAE is taken on as many train articles as validation has."""
     student, training = flt.spec.student, flt.spec.training
@@ -81,12 +91,12 @@ def finish(
     out = Student(facts, base, fitted.best, empty, (golden_texts(), np.zeros((0, 0))), fitted.history, device)
     rows = np.random.default_rng([training.seed, 1]).permutation(len(train.labels))[: len(validation.labels)]
     sample = train.take(rows.astype(np.int64))
-    raw = raw_predictions(out.model, validation.tokens)
+    raw = raw_predictions(out.model, validation.tokens, progress)
     out.calibration = calibrate(raw, validation.labels, training.seed)
     out.golden = (golden_texts(), out.predict(golden_texts()))
     out.facts = facts.model_copy(
         update={
-            "train_mae": errors(raw_predictions(out.model, sample.tokens), sample.labels).mae,
+            "train_mae": errors(raw_predictions(out.model, sample.tokens, progress), sample.labels).mae,
             "validation_mae": errors(raw, validation.labels).mae,
             "alarms": alarms(raw, validation.labels),
         }

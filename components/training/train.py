@@ -137,7 +137,7 @@ def _work(
     del model, loop
     if not workers.first:
         return Outcome({}, [])
-    bundle = finish(flt, base, split, precision, expected, fitted, train_part, validation, device)
+    bundle = finish(flt, base, split, precision, expected, fitted, train_part, validation, device, progress)
     adapter = save_bundle(store, flt.name, bundle)
     checkpoints.clear()
     for alarm in bundle.facts.alarms:

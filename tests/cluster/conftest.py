@@ -34,15 +34,12 @@ FIRST = "test_a_run_is_promoted_and_its_adapter_lies_in_object_storage"
 PREFIX = os.environ.setdefault("DISTILLERY_TEST_PREFIX", time.strftime("test-%Y%m%d-%H%M%S"))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file is one worker's, but for runs, which share nothing else than the promoted one: that first, what needs it last."""
+    """The promoted run first, what needs it last."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.cluster)
-            group = item.name if item.path.stem == "test_distill_run" else item.path.stem
-            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: 0 if item.name == FIRST else 2 if "promoted" in getattr(item, "fixturenames", ()) else 1)
 
 
