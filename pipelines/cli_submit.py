@@ -55,12 +55,12 @@ def submit(
     from pipelines.kubeflow import Kubeflow
 
     kubeflow = Kubeflow(endpoint, namespace)
+    given = kubeflow.get(follow or cancel).runtime_config
+    uri = str(((given.parameters if given else None) or {}).get("store") or store)
     if cancel:
-        _cancel(kubeflow, cancel, as_json=as_json)
+        _cancel(kubeflow, uri, cancel, as_json=as_json)
     else:
-        given = kubeflow.get(follow).runtime_config
-        parameters = (given.parameters if given else None) or {}
-        _follow(kubeflow, _store_address(str(parameters.get("store") or store)), follow, as_json=as_json)
+        _follow(kubeflow, _store_address(uri), follow, as_json=as_json)
 
 
 @app.command()
@@ -136,11 +136,16 @@ def _store_address(store: str) -> str:
     return store.rstrip("/")
 
 
-def _cancel(kubeflow: Any, run: str, *, as_json: bool) -> None:
+def _cancel(kubeflow: Any, store: str, run: str, *, as_json: bool) -> None:
+    import contextlib
     import time
+
+    from pipelines.submit import mark_cancelled
 
     before = kubeflow.get(run)
     if kubeflow.active(run):
+        with contextlib.suppress(Exception):  # a run can be ended from where its store can't be reached
+            mark_cancelled(store, run)
         kubeflow.cancel(run)
         while kubeflow.active(run):
             time.sleep(1)

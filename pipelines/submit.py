@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from components.outage import is_outage, outlast
 from components.sources import given, local_file
 from components.step import step_key
-from components.store import NotFound, Store, StoreError, digest_bytes, digest_file, digest_json, open_store
+from components.store import NotFound, Store, StoreError, canonical_json, digest_bytes, digest_file, digest_json, open_store
 from filters.errors import InputError
 from filters.loading import INSTALLED, dump_filter, find_filter
 from pipelines.claims import Claim, claim
@@ -30,6 +30,7 @@ SLOW_SECONDS = 60.0
 FILE_OVERRIDES = ("oracle.replies", "data.articles", "data.labels")
 T = TypeVar("T")
 ENDS = ("promote", "hold", "reject")
+CANCELLED = "cancelled"  # beside the records of a run's steps
 
 
 def upload(store: Store, path: str, *, parameter: str) -> str:
@@ -195,6 +196,11 @@ class ClusterRun:
                     yield {"at": time.time(), "step": name, "kind": "note", "text": text}
 
 
+def mark_cancelled(store: str, run: str) -> None:
+    """Says in the run's store that somebody ends it: Kubeflow forgets that where a pod reports at the same moment."""
+    open_store(store).put(step_key(run, CANCELLED), canonical_json({"at": time.time()}))
+
+
 def settle(source: ClusterRun, watched: Watched) -> None:
     """Takes what the run left behind for good into the view: records and the failure, also where no event arrived."""
     names = [*watched.steps, *ENDS, "report"]
@@ -205,7 +211,7 @@ def settle(source: ClusterRun, watched: Watched) -> None:
     failure = _read(source.store, step_key(source.run, "failure"))
     if failure is not None:
         watched.failure = {"step": failure["step"], "cause": failure["kind"], "message": failure["message"]}
-    elif source.cancelled:
+    elif source.cancelled or _read(source.store, step_key(source.run, CANCELLED)) is not None:
         watched.failure = {"step": "run", "cause": "stopped", "message": "was cancelled"}
     elif source.state != "SUCCEEDED" and watched.failure is None:
         broken = [name for name, state in source.tasks.items() if state == "FAILED" and name in watched.steps]

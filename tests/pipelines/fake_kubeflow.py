@@ -16,13 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 class FakeKubeflow:
     """runs: what was created, by id, in the API's own words. down: every request ends without a reply. busy: they get 503.
 
-    lose_replies: so many runs are created without a word to who asked.
+    lose_replies: so many runs are created without a word to who asked. forgets: that a run was cancelled.
     """
 
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     down: bool = False
     busy: bool = False
     lose_replies: int = 0
+    forgets: bool = False
     versions: list[dict[str, Any]] = field(default_factory=list)
     on_create: Callable[[str], None] = lambda run: None
     refused: int = 0
@@ -91,7 +92,8 @@ class FakeKubeflow:
             case ["runs", action], _ if action.endswith(":terminate"):
                 found = self.runs[action.removesuffix(":terminate")]
                 found["state"] = "FAILED"  # as the real one says in the end
-                found["state_history"] = [{"state": "CANCELING"}, {"state": "FAILED"}]
+                between = [] if self.forgets else [{"state": "CANCELING"}]
+                found["state_history"] = [*between, {"state": "FAILED"}]
                 self._reply(handler, {})
             case _:
                 self._reply(handler, {"message": f"no {handler.path}"}, 404)

@@ -126,9 +126,12 @@ def test_ctrl_c_leaves_the_run_going_and_says_how_to_come_back(
     assert followed.code == 0, followed.err
 
 
+@pytest.mark.parametrize("forgets", [False, True])
 def test_cancel_ends_a_run_and_a_follower_is_told(
-    command: Callable[..., SimpleNamespace], fake: FakeKubeflow, labels: Path
+    command: Callable[..., SimpleNamespace], fake: FakeKubeflow, labels: Path, forgets: bool
 ) -> None:
+    """Also where a pod reports just then and Kubeflow forgets that the run was being cancelled."""
+    fake.forgets = forgets
     run = json.loads(command("distill", FILTER, "--labels", labels, "--json").out)["run"]
     ran = command("--cancel", run)
     assert (ran.code, ran.out) == (0, f"run {run} cancelled\n")
