@@ -43,12 +43,14 @@ CLUSTER ?= ../shared/cluster/cluster
 export CLUSTER
 test-cluster: export TESTS = cluster
 test-cluster: export PARTS = training scale
+test-cluster: export OVERLAY = kueue
 smoke-cluster: export TESTS = smoke
+smoke-cluster: export OVERLAY = testbed
 test-cluster smoke-cluster: install
 	@set -e; if [ -n "$$KUBECONFIG" ]; then tests/cluster/run $$TESTS; \
 	elif ! [ -x $(CLUSTER) ]; then echo "no cluster at hand: set KUBECONFIG and KFP_ENDPOINT, or CLUSTER; nothing was tested"; \
 	else $(CLUSTER) up $$PARTS; CLUSTER=$(abspath $(CLUSTER)) $(BIN)/python images/build.py light torch; \
-	  DISTILLERY_OVERLAY=manifests/overlays/testbed KFP_UI=http://10.99.0.1:3000 OMP_NUM_THREADS=2 \
+	  DISTILLERY_OVERLAY=manifests/overlays/$$OVERLAY KFP_UI=http://10.99.0.1:3000 OMP_NUM_THREADS=2 \
 	    $(CLUSTER) run tests/cluster/run $$TESTS; fi
 
 # Both images, built and loaded into that cluster; what it has already is left alone.
