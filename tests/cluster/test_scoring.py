@@ -79,9 +79,13 @@ def jobs(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 def active(cluster: Cluster, completions: int) -> str:
-    """The name of the unfinished Job of so many indexes, empty where there is none."""
+    """The name of the unfinished Job of so many indexes, empty where there is none. A queue adds conditions of its own."""
     found = [job for job in jobs(cluster) if job["spec"]["completions"] == completions]
-    return next((job["metadata"]["name"] for job in found if not job["status"].get("conditions")), "")
+    ended = {"Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"}
+    names = [
+        job["metadata"]["name"] for job in found if not ended & {each["type"] for each in job["status"].get("conditions", [])}
+    ]
+    return next(iter(names), "")
 
 
 def pods(cluster: Cluster, job: str) -> list[dict[str, Any]]:
