@@ -75,7 +75,7 @@ def manifest(
     queue = {}
     if place.queue:
         queue = {"kueue.x-k8s.io/queue-name": place.queue}
-        if parallelism > 1:  # Kueue refuses a least that is no less
+        if min(parallelism, completions) > 1:  # Kueue refuses a least that is no less
             annotations["kueue.x-k8s.io/job-min-parallelism"] = "1"  # admitted with what the quota has, not all or nothing
     return {
         "apiVersion": "batch/v1",

@@ -155,6 +155,9 @@ def test_the_job_is_what_it_must_be(plan: Plan) -> None:
     assert "kueue.x-k8s.io/queue-name" not in body["metadata"]["labels"]
     queued = manifest(plan, Place("n", "i", "", "team-a", {}), out="o", store="s", completions=1, parallelism=9)
     assert queued["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
+    for pods, indexes, least in ((9, 9, "1"), (1, 9, None), (9, 1, None)):  # Kueue refuses a least that is not below
+        one = manifest(plan, Place("n", "i", "", "team-a", {}), out="o", store="s", completions=indexes, parallelism=pods)
+        assert one["metadata"]["annotations"].get("kueue.x-k8s.io/job-min-parallelism") == least
     assert queued["spec"]["parallelism"] == 1
 
 
