@@ -349,7 +349,7 @@ def run(work: Coroutine[None, None, T]) -> T:
 @contextmanager
 def _few_collections() -> Iterator[None]:
     """Garbage is looked for less often, and not among the modules: that takes 5% of a call's processor time, and each full
-    look holds up all calls for 60 to 80 ms."""
+    look holds up all calls for 55 to 85 ms."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(*COLLECTIONS)
