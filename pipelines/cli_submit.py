@@ -55,10 +55,11 @@ def submit(
     from pipelines.kubeflow import Kubeflow
 
     kubeflow = Kubeflow(endpoint, namespace)
-    given = kubeflow.get(follow or cancel).runtime_config
+    found = kubeflow.get(follow or cancel)
+    given = found.runtime_config
     uri = str(((given.parameters if given else None) or {}).get("store") or store)
     if cancel:
-        _cancel(kubeflow, uri, cancel, as_json=as_json)
+        _cancel(kubeflow, uri, cancel, state=str(found.state), as_json=as_json)
     else:
         _follow(kubeflow, _store_address(uri), follow, as_json=as_json)
 
@@ -136,22 +137,21 @@ def _store_address(store: str) -> str:
     return store.rstrip("/")
 
 
-def _cancel(kubeflow: Any, store: str, run: str, *, as_json: bool) -> None:
+def _cancel(kubeflow: Any, store: str, run: str, *, state: str, as_json: bool) -> None:
     import contextlib
     import time
 
+    from pipelines.kubeflow import ENDED
     from pipelines.submit import mark_cancelled
 
-    before = kubeflow.get(run)
-    if kubeflow.active(run):
-        with contextlib.suppress(Exception):  # a run can be ended from where its store can't be reached
-            mark_cancelled(store, run)
+    said = f"had ended before: {state}"
+    if state not in ENDED:
         kubeflow.cancel(run)
+        with contextlib.suppress(Exception):  # a run can be ended from where its store can't be reached
+            mark_cancelled(_store_address(store), run)
         while kubeflow.active(run):
             time.sleep(1)
         said = "cancelled"
-    else:
-        said = f"had ended before: {before.state}"
     if as_json:
         print_json({"run": run, "cancelled": said == "cancelled"})
     else:

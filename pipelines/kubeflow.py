@@ -46,6 +46,9 @@ class Kubeflow:
         try:
             return outlast("Kubeflow", request, seconds=seconds)
         except Exception as error:
+            if (status := getattr(error, "status", None)) in (401, 403):
+                mend = "check your credentials for Kubeflow, and --namespace"
+                raise InputError(f"Kubeflow refuses this ({status})", where=self.endpoint, mend=mend) from None
             if not is_outage(error):
                 raise
             # Only the kind of error: messages of HTTP clients carry addresses that may carry keys.

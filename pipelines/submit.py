@@ -211,9 +211,11 @@ def settle(source: ClusterRun, watched: Watched) -> None:
     failure = _read(source.store, step_key(source.run, "failure"))
     if failure is not None:
         watched.failure = {"step": failure["step"], "cause": failure["kind"], "message": failure["message"]}
+    elif source.state == "SUCCEEDED":
+        return  # also where somebody cancelled it too late
     elif source.cancelled or _read(source.store, step_key(source.run, CANCELLED)) is not None:
         watched.failure = {"step": "run", "cause": "stopped", "message": "was cancelled"}
-    elif source.state != "SUCCEEDED" and watched.failure is None:
+    elif watched.failure is None:
         broken = [name for name, state in source.tasks.items() if state == "FAILED" and name in watched.steps]
         message = "its pod ended without a word (deleted, evicted, or out of memory)"
         watched.failure = {"step": broken[0] if broken else "run", "cause": "fault", "message": message}

@@ -28,8 +28,8 @@ from tests.cluster.logs import what_failed
 from tests.cluster.runs import documented, flags
 from tests.pipelines.harness import Ran
 
+HERE = Path(__file__).parent
 FIRST = "test_a_run_is_promoted_and_its_adapter_lies_in_object_storage"
-
 
 # The same in every process of one test run: the first one sets it.
 PREFIX = os.environ.setdefault("DISTILLERY_TEST_PREFIX", time.strftime("test-%Y%m%d-%H%M%S"))
@@ -41,17 +41,28 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The promoted run first, what needs it last."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.cluster)
-    items.sort(key=lambda item: 0 if item.name == FIRST else 2 if "promoted" in getattr(item, "fixturenames", ()) else 1)
+    """Of the tests in this folder, the promoted run first, what needs it last."""
+    places = [place for place, item in enumerate(items) if item.path.is_relative_to(HERE)]
+    ours = sorted(
+        (items[place] for place in places),
+        key=lambda item: 0 if item.name == FIRST else 2 if "promoted" in getattr(item, "fixturenames", ()) else 1,
+    )
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+        item.add_marker(pytest.mark.cluster)
+
+
+ran = 0  # tests of this folder; where workers run them, each one's report comes to the process that began
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    global ran
+    ran += report.when == "call" and report.nodeid.startswith("tests/cluster/")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """The process that began the run removes its store when all workers have ended."""
-    if hasattr(session.config, "workerinput") or os.environ.get("DISTILLERY_KEEP") or not os.environ.get("KUBECONFIG"):
+    if hasattr(session.config, "workerinput") or os.environ.get("DISTILLERY_KEEP") or not ran:
         return
     from components.objects_s3 import make_client
 

@@ -1,14 +1,16 @@
-"""Concurrency, rates, money and the breaker, each by itself under a clock that the test moves."""
+"""Concurrency, rates, money and the breaker, each by itself under a clock that the test moves; the engine's garbage."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import pytest
 
 from components.labeling.breaker import FAILURES, WINDOW, Breaker
 from components.labeling.budget import Budget
+from components.labeling.engine import COLLECTIONS, run
 from components.labeling.limits import Rate, Slots
 from components.labeling.prices import read_prices
 from filters.errors import Stopped
@@ -203,3 +205,19 @@ def test_nothing_but_429s_for_ten_minutes_stops() -> None:
 def test_a_price_holds_for_dated_versions_and_says_its_own_date(model: str, date: str | None) -> None:
     found = read_prices().of(model)
     assert (found and found[1]) == date
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_garbage_is_looked_for_less_often_while_calls_run_and_as_before_afterwards(fails: bool) -> None:
+    async def work() -> tuple[int, int, int]:
+        if fails:
+            raise Stopped("no more", mend="-")
+        return gc.get_threshold()
+
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    if fails:
+        with pytest.raises(Stopped):
+            run(work())
+    else:
+        assert run(work()) == COLLECTIONS != before
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, frozen)

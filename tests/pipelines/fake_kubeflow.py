@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 class FakeKubeflow:
     """runs: what was created, by id, in the API's own words. down: every request ends without a reply. busy: they get 503.
 
-    lose_replies: so many runs are created without a word to who asked. forgets: that a run was cancelled.
+    lose_replies: so many runs are created without a word to who asked. forgets: that a run was cancelled. refuses: to end one.
     """
 
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -24,6 +24,7 @@ class FakeKubeflow:
     busy: bool = False
     lose_replies: int = 0
     forgets: bool = False
+    refuses: bool = False
     versions: list[dict[str, Any]] = field(default_factory=list)
     on_create: Callable[[str], None] = lambda run: None
     refused: int = 0
@@ -89,6 +90,8 @@ class FakeKubeflow:
             case ["runs", run], None:
                 found = self.runs.get(run)
                 self._reply(handler, found or {"code": 5, "message": "not found"}, 200 if found else 404)
+            case ["runs", action], _ if action.endswith(":terminate") and self.refuses:
+                self._reply(handler, {"message": "no permission"}, 403)
             case ["runs", action], _ if action.endswith(":terminate"):
                 found = self.runs[action.removesuffix(":terminate")]
                 found["state"] = "FAILED"  # as the real one says in the end

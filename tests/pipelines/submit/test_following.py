@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from components.step import step_key
 from components.store import Store, StoreError
 from pipelines import submit
 from tests.pipelines.fake_kubeflow import FakeKubeflow
@@ -140,6 +141,29 @@ def test_cancel_ends_a_run_and_a_follower_is_told(
     assert "was cancelled" in followed.err
     assert "had ended before: FAILED" in command("--cancel", run).out
     assert json.loads(command("distill", FILTER, "--labels", labels, "--json").out)["started"], "a cancelled run holds no claim"
+
+
+def test_a_run_that_was_cancelled_too_late_is_promoted(
+    command: Callable[..., SimpleNamespace], fake: FakeKubeflow, store: Store, labels: Path, no_documents: None
+) -> None:
+    fake.on_create = Steps(fake, store).start
+    command("distill", FILTER, "--labels", labels, "--watch")
+    run = next(iter(fake.runs))
+    submit.mark_cancelled(store.uri, run)
+    fake.runs[run]["state_history"] = [{"state": "CANCELING"}, {"state": "SUCCEEDED"}]
+    followed = command("--follow", run)
+    assert followed.code == 0, followed.err
+
+
+def test_a_run_that_cant_be_cancelled_is_not_said_to_be(
+    command: Callable[..., SimpleNamespace], fake: FakeKubeflow, store: Store, labels: Path
+) -> None:
+    run = json.loads(command("distill", FILTER, "--labels", labels, "--json").out)["run"]
+    fake.refuses = True
+    ran = command("--cancel", run)
+    assert ran.code == 2
+    assert "Kubeflow refuses this (403)" in ran.err
+    assert not store.exists(step_key(run, submit.CANCELLED))
 
 
 def test_a_pod_that_does_not_start_is_worth_a_line(
