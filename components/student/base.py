@@ -7,11 +7,12 @@ about 0.1 s for MiniLM and 3 s for 3 GB; it is done once a process.
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -96,7 +97,7 @@ def _locate(ref: str, revision: str | None, mirrors: list[Store]) -> Path:
         raise InputError(
             f"the Python package {rest!r} is not installed{_not_in(mirrors)}",
             where=f"student.baseModel {ref}",
-            mend=f"distillery models push {ref} --store STORE, from a machine that has it; or {MEND}",
+            mend=f"{_push(ref, revision)}, from a machine that has it; or {MEND}",
         )
     if ref.startswith(("/", ".", "~")) or ref.count("/") != 1:
         raise InputError(f"no folder {ref}{_not_in(mirrors)}", where="student.baseModel", mend=MEND)
@@ -107,18 +108,36 @@ def _not_in(mirrors: list[Store]) -> str:
     return f", and no such model in {' or '.join(store.uri for store in mirrors)}" if mirrors else ""
 
 
+def _push(ref: str, revision: str | None) -> str:
+    """The command that mirrors a base where it is looked for: without its revision it would be @main."""
+    return f"distillery models push {ref}{f' --revision {revision}' if revision else ''} --store STORE"
+
+
 def _mirrored(store: Store, found: Mirrored) -> Path:
     """Download once per content; the folder's name is the base's digest."""
-    target = cache_folder() / found.base
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            part = Path(scratch) / "part"
-            download(store, found, part)
-            where = f"{store.uri}/{found.prefix}"
-            names, sizes = _files(part, where)
-            if _digest(part, tuple(names), tuple(sizes))[0] != found.base:
-                raise InputError("the mirrored files are not the base model that model.json names", where=where, mend=MEND)
+
+    def fill(part: Path) -> None:
+        download(store, found, part)
+        where = f"{store.uri}/{found.prefix}"
+        names, sizes = _files(part, where)
+        if _digest(part, tuple(names), tuple(sizes))[0] != found.base:
+            raise InputError("the mirrored files are not the base model that model.json names", where=where, mend=MEND)
+
+    return _kept(found.base, fill)
+
+
+def _kept(content: Digest, fill: Callable[[Path], None]) -> Path:
+    """The cached folder of `content`. Where there is none yet `fill` makes it, once for all processes of this machine."""
+    target, locks = cache_folder() / content, cache_folder().parent / "locks"
+    if target.is_dir():
+        return target
+    for folder in (target.parent, locks):
+        folder.mkdir(parents=True, exist_ok=True)
+    with (locks / content).open("ab") as lock, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        with suppress(OSError):  # a file system without locks: each fetches its own, and the first to rename wins
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.is_dir():
+            fill(part := Path(scratch) / "part")
             with suppress(OSError):  # another process was first, with the same bytes
                 part.rename(target)
     return target
@@ -155,17 +174,13 @@ def _fetch(source: Store, prefix: str, ref: str) -> Path:
         etags = {name: source.etag(prefix + name) for name in names}
         if missing := sorted(name for name, etag in etags.items() if etag is None):
             raise NotFound(f"{prefix}{missing[0]}")
-        target = cache_folder() / digest_json({"ref": ref, "etags": etags})
-        if not target.is_dir():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-                part = Path(scratch) / "part"
-                part.mkdir()
-                for name in names:
-                    (part / name).write_bytes(source.get(prefix + name))
-                if not target.is_dir():
-                    part.rename(target)
-        return target
+
+        def fill(part: Path) -> None:
+            part.mkdir()
+            for name in names:
+                (part / name).write_bytes(source.get(prefix + name))
+
+        return _kept(digest_json({"ref": ref, "etags": etags}), fill)
     except (NotFound, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"no base model there: {error}", where=f"student.baseModel {ref}", mend=MEND) from error
 
@@ -181,7 +196,7 @@ def _from_hub(ref: str, revision: str | None) -> Path:
         raise InputError(
             f"can't fetch the base model {ref} from the model hub ({type(error).__name__}: {reason})",
             where="student.baseModel",
-            mend=f"distillery models push {ref} --store STORE, from a machine that reaches the hub; or {MEND}",
+            mend=f"{_push(ref, revision)}, from a machine that reaches the hub; or {MEND}",
         ) from error
 
 

@@ -42,6 +42,8 @@ class Descent:
         """Starts from the model's weights as they are and, after a resume, from the optimizer's `state`."""
         if state:
             self.optimizer.load_state_dict(state)
+            for group in self.optimizer.param_groups:  # a checkpoint's groups, of whichever strategy, decide nothing
+                group["weight_decay"] = self.training.weightDecay
 
     def passes(self, rows: Rows, lengths: Rows, spare: int) -> list[tuple[Rows, float]]:
         """This worker's forward passes for one step's `rows`, each with the factor of its loss."""
@@ -158,7 +160,8 @@ class Zero(Descent):
         for index, parameter in enumerate(self.parameters):
             moments = {key: safe_get_full_optimizer_state(parameter, key).detach().cpu().clone() for key in MOMENTS}
             found[index] = {"step": count.clone(), **{key: value.view(self.shapes[index]) for key, value in moments.items()}}
-        return {"state": found, "param_groups": torch.optim.AdamW(self.parameters).state_dict()["param_groups"]}
+        plain = torch.optim.AdamW(self.parameters, weight_decay=self.training.weightDecay)
+        return {"state": found, "param_groups": plain.state_dict()["param_groups"]}
 
     def _parts(self) -> list[dict[str, Any]]:
         """This worker's share of the optimizer's state."""

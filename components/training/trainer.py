@@ -45,7 +45,7 @@ def train_by(
 
         namespace = os.environ.get("DISTILLERY_NAMESPACE", "distillery")
         digest = digest_json({"step": "train", "inputs": inputs})
-        body = train_job(flt, digest, arguments, gpus=gpus, namespace=namespace)
+        body = train_job(flt, digest, store.uri, arguments, gpus=gpus, namespace=namespace)
         work_off(Api(namespace), body, progress, done=lambda: look_up(store, "train", inputs) is not None)
     record = look_up(store, "train", inputs)
     if record is None:

@@ -1,9 +1,10 @@
-"""A training by several pods: a Kubeflow TrainJob, named by what it computes, followed by the step that asked for it.
+"""A training by several pods: a Kubeflow TrainJob, named by what it computes and where, followed by the step that asked.
 
-The name holds the digest of the training's inputs, so a step that starts again finds the TrainJob it left and goes on
-following. The runtime (manifests/components/trainer) restarts all pods when one is lost, from the checkpoint in the store,
-and never after bad input. However it ends, the TrainJob is deleted: on success, on failure, and when the step is cancelled.
-One whose step was killed without notice works on to its end, and is swept up by the next training an hour later.
+The name holds a digest of the training's inputs and its store, so a step that starts again finds the TrainJob it left and
+goes on following. The runtime (manifests/components/trainer) restarts all pods when one is lost, from the checkpoint in the
+store, and never after bad input. The step deletes it once it has ended, well or not, and when the step is cancelled. One
+whose step was killed without notice, or could not reach the Kubernetes API for three minutes, works on to its end; a step
+with the same training takes it up, and any training an hour after its end sweeps it up.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from components.progress import Progress
 from components.settings import TORCH_RESOURCES
-from components.store import Digest
+from components.store import Digest, digest_json
 from components.training.relay import AGAIN, relay
 from filters.errors import InputError, Stopped
 from filters.spec import Filter
@@ -32,19 +33,25 @@ QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 POLL_SECONDS = 2.0
 SWEEP_AFTER = timedelta(hours=1)
 QUEUED_AFTER = timedelta(seconds=10)  # before that its pods may just not be there yet
+LOG_SECONDS = 10.0  # patience for a log: that of a lost node's pod answers 500 for minutes, while the training goes on
 
 
-def job_name(flt: Filter, inputs: Digest) -> str:
-    """train-<filter>-<digest>: short enough for the names that pods get from it."""
-    return f"train-{flt.name[:28].rstrip('-')}-{inputs[:12]}"
+def job_name(flt: Filter, inputs: Digest, store: str) -> str:
+    """train-<filter>-<digest>: short enough for the names that pods get from it.
+
+    store: URI of the training's store. In two stores one training is two TrainJobs: neither fills the other's.
+    """
+    return f"train-{flt.name[:28].rstrip('-')}-{digest_json({'inputs': inputs, 'store': store})[:12]}"
 
 
-def train_job(flt: Filter, inputs: Digest, arguments: Sequence[str], *, gpus: int, namespace: str) -> dict[str, Any]:
+def train_job(
+    flt: Filter, inputs: Digest, store: str, arguments: Sequence[str], *, gpus: int, namespace: str
+) -> dict[str, Any]:
     """The TrainJob, as a Kubernetes object.
 
-    arguments: of components.training.worker. gpus: of each node, 0 for the CPU. The image, the queue, and the nodes'
-    resources and labels are the cluster's settings: DISTILLERY_IMAGE_TORCH, DISTILLERY_QUEUE, DISTILLERY_TORCH_RESOURCES,
-    DISTILLERY_TORCH_NODES.
+    store: its URI. arguments: of components.training.worker. gpus: of each node, 0 for the CPU. The image, the queue, and
+    the nodes' resources and labels are the cluster's settings: DISTILLERY_IMAGE_TORCH, DISTILLERY_QUEUE,
+    DISTILLERY_TORCH_RESOURCES, DISTILLERY_TORCH_NODES.
     """
     image = os.environ.get("DISTILLERY_IMAGE_TORCH")
     if not image:
@@ -73,7 +80,7 @@ def train_job(flt: Filter, inputs: Digest, arguments: Sequence[str], *, gpus: in
     if nodes := json.loads(os.environ.get("DISTILLERY_TORCH_NODES") or "{}"):
         spec["podSpecOverrides"] = [{"targetJobs": [{"name": "node"}], "nodeSelector": nodes}]
     metadata = {
-        "name": job_name(flt, inputs),
+        "name": job_name(flt, inputs, store),
         "namespace": namespace,
         "labels": labels,
         "annotations": {"llm-distillery.io/inputs": inputs},
@@ -82,7 +89,7 @@ def train_job(flt: Filter, inputs: Digest, arguments: Sequence[str], *, gpus: in
 
 
 class Api:
-    """TrainJobs and their pods in one namespace. Each call outlasts an outage of three minutes."""
+    """TrainJobs and their pods in one namespace. Each call but `log` outlasts an outage of three minutes."""
 
     def __init__(self, namespace: str) -> None:
         from components import kube
@@ -125,12 +132,11 @@ class Api:
         return [self._core.api_client.sanitize_for_serialization(pod) for pod in found.items]
 
     def log(self, pod: str, seconds: int) -> list[str]:
-        """Lines of the last `seconds`, each with its time in front; none where the pod has no log (any more)."""
+        """Lines of the last `seconds`, each with its time in front; none where the pod's log can't be had now."""
+        request, since = self._core.read_namespaced_pod_log, {"timestamps": True, "since_seconds": seconds}
         try:
-            text = self._kube.ask(
-                self._core.read_namespaced_pod_log, pod, self.namespace, timestamps=True, since_seconds=seconds
-            )
-        except (KeyError, InputError):  # 404: gone; 400: not started
+            text = self._kube.ask(request, pod, self.namespace, seconds=LOG_SECONDS, **since)
+        except (KeyError, InputError, Stopped):  # 404: gone; 400: not started; 500: its node is lost
             return []
         return str(text).splitlines()
 
@@ -181,13 +187,12 @@ class Follower:
     def __init__(self, api: Api, name: str, progress: Progress) -> None:
         self.api, self.name, self.progress = api, name, progress
         self.error: dict[str, Any] = {}
-        self._read: dict[str, str] = {}
-        self._restarts, self._waiting, self._looked = 0, "", time.monotonic()
+        self._read: dict[str, str] = {}  # by pod: the time of its last line that was read,
+        self._heard: dict[str, float] = {}  # and when that was, on this machine's clock
+        self._restarts, self._waiting = 0, ""
 
     def look(self, job: dict[str, Any]) -> None:
         pods = self.api.pods(self.name)
-        seconds = int(time.monotonic() - self._looked) + 10
-        self._looked = time.monotonic()
         restarts = max((int(_label(pod, "jobset.sigs.k8s.io/restart-attempt") or 0) for pod in pods), default=0)
         if restarts > self._restarts:
             self._restarts = restarts
@@ -197,23 +202,25 @@ class Follower:
             self.progress.note(f"TrainJob {self.name} waits: {waiting}")
         self._waiting = waiting
         for pod in pods:
-            self._log(pod, seconds)
+            self._log(pod)
 
-    def _log(self, pod: dict[str, Any], seconds: int) -> None:
+    def _log(self, pod: dict[str, Any]) -> None:
         """Relays the first worker's lines; of the others only an error counts."""
         name, first = pod["metadata"]["name"], _label(pod, "batch.kubernetes.io/job-completion-index") == "0"
         phase = pod.get("status", {}).get("phase")
         if phase == "Pending" or not (first or phase == "Failed"):
             return
-        key = pod["metadata"]["uid"]
-        for line in self.api.log(name, seconds if key in self._read else 86_400):
+        key, now = pod["metadata"]["uid"], time.monotonic()
+        # Since its last line, not the last look: a log that couldn't be had for a while loses nothing.
+        seconds = int(now - self._heard[key]) + 10 if key in self._heard else 86_400
+        for line in self.api.log(name, seconds):
+            self._heard[key] = now
             moment, _, text = line.partition(" ")
             if moment > self._read.get(key, ""):
                 self._read[key] = moment
                 row = relay(text, self.progress if first else Progress())
                 if "error" in row and (first or not self.error):
                     self.error = row
-        self._read.setdefault(key, "")
 
 
 def _label(pod: dict[str, Any], key: str) -> str:
@@ -242,22 +249,30 @@ def work_off(api: Api, body: dict[str, Any], progress: Progress, *, done: Any = 
     """Starts or adopts the TrainJob, follows it to its end, and deletes it.
 
     done: whether what it computes is there, asked where the TrainJob has vanished (another run that followed it was first).
-    InputError where a worker found bad input; Stopped for any other end but a good one.
+    InputError where a worker found bad input; Stopped for any other end but a good one, and where the API is away: the
+    TrainJob then works on, for the next step to follow.
     """
     name = body["metadata"]["name"]
     with told_to_end():
         try:
             sweep(api, name)
             _start(api, body, progress)
-            _follow(api, name, progress, done)
+            failure = _follow(api, name, progress, done)
+            _tidy(api, name, progress)
         except (Cancelled, KeyboardInterrupt):
             api.delete(name)
             progress.note(f"cancelled: TrainJob {name} deleted")
             raise SystemExit(143) from None
-        except (InputError, Stopped):
-            api.delete(name)
-            raise
+    if failure:
+        raise failure
+
+
+def _tidy(api: Api, name: str, progress: Progress) -> None:
+    """Deletes a TrainJob that has ended. Where that fails, how it ended is still what counts."""
+    try:
         api.delete(name)
+    except (InputError, Stopped) as error:
+        progress.note(f"TrainJob {name} has ended and is left for the next training to delete: {error.what}")
 
 
 def _start(api: Api, body: dict[str, Any], progress: Progress) -> None:
@@ -273,22 +288,33 @@ def _start(api: Api, body: dict[str, Any], progress: Progress) -> None:
     progress.note(f"TrainJob {name} of {count} node{'s' if count > 1 else ''} created")
 
 
-def _follow(api: Api, name: str, progress: Progress, done: Any) -> None:
+def _follow(api: Api, name: str, progress: Progress, done: Any) -> InputError | Stopped | None:
+    """Until the TrainJob has ended: None for a good end, else what the step should raise.
+
+    Stopped where the API is away or the TrainJob has vanished, InputError where the API refuses.
+    """
     follower = Follower(api, name, progress)
     while True:
-        job = api.get(name)
+        try:
+            job = api.get(name)
+            if job:
+                follower.look(job)
+        except (InputError, Stopped) as error:
+            on = f"TrainJob {name} works on, and the training started again goes on following it"
+            raise type(error)(error.what, mend="; ".join(filter(None, (error.mend, on)))) from error
         if job is None:
             if done():
-                return
+                return None
             raise Stopped(f"TrainJob {name} was deleted, by a run that was cancelled or by hand", mend=AGAIN)
-        last = ended(job)
-        follower.look(job)
-        if last and last["type"] == "Complete":
-            return
-        if last:
-            words = follower.error.get("error", {})
-            if follower.error.get("input"):
-                raise InputError(words.get("what", ""), where=words.get("where", ""), mend=words.get("mend", ""))
-            what = words.get("what") or last.get("message", "")
-            raise Stopped(f"TrainJob {name} failed: {what}", mend=words.get("mend") or AGAIN)
+        if last := ended(job):
+            return None if last["type"] == "Complete" else _failure(name, last, follower.error)
         time.sleep(POLL_SECONDS)
+
+
+def _failure(name: str, last: dict[str, Any], error: dict[str, Any]) -> InputError | Stopped:
+    """What a failed TrainJob's condition `last` and its workers' `error` line amount to."""
+    words = error.get("error", {})
+    if error.get("input"):
+        return InputError(words.get("what", ""), where=words.get("where", ""), mend=words.get("mend", ""))
+    what = words.get("what") or last.get("message", "")
+    return Stopped(f"TrainJob {name} failed: {what}", mend=words.get("mend") or AGAIN)

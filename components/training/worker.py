@@ -1,8 +1,9 @@
 """`python -m components.training.worker`: one training by several processes, in this pod or as one node of a TrainJob.
 
-Started plainly it is the agent: it starts its processes through torchrun's launcher, which reads the node's place from PET_*
-variables (a TrainJob sets them), and ends as the first of them ended. Exit codes: 0 done, 2 bad input (never tried again),
-1 anything else (tried again from the checkpoint). The step calls `launch` for several GPUs of its own pod.
+Started plainly it is the agent: it fetches the base model, starts its processes through torchrun's launcher, which reads the
+node's place from PET_* variables (a TrainJob sets them), and ends as the first of them ended. Exit codes: 0 done, 2 bad input
+(never tried again), 143 told to end, 1 anything else (both tried again from the checkpoint). The step calls `launch` for
+several GPUs of its own pod.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from components.outage import is_outage
@@ -23,6 +25,7 @@ from components.progress import Progress
 from components.settings import limit_threads
 from components.step import read_filter
 from components.store import open_store
+from components.student.base import resolve_base
 from components.training.relay import AGAIN, Lines
 from filters.errors import InputError, Stopped
 
@@ -35,7 +38,7 @@ def launch(arguments: Sequence[str], processes: int | None = None) -> None:
     """Run the training as `processes` workers of this machine, or as PET_* say; returns when all have ended well.
 
     arguments: as on the command line. InputError where a worker found bad input; Stopped, with what the first of them said
-    or the signal that killed it, for anything else.
+    or the signal that killed it, for anything else; SystemExit(143) where this process is told to end.
     """
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -51,7 +54,8 @@ def launch(arguments: Sequence[str], processes: int | None = None) -> None:
         parsed.rdzv_backend, parsed.rdzv_endpoint, parsed.rdzv_id = "c10d", "localhost:0", f"training-{os.getpid()}"
     config, command, rest = cli.config_from_args(parsed)
     try:
-        elastic_launch(config=config, entrypoint=command)(*rest)
+        with _told_to_end():
+            elastic_launch(config=config, entrypoint=command)(*rest)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         said = failure.message if isinstance(failure.message, str) else str(failure.message.get("message", ""))
@@ -61,6 +65,30 @@ def launch(arguments: Sequence[str], processes: int | None = None) -> None:
         if failure.exitcode < 0:
             said = f"killed by {signal.Signals(-failure.exitcode).name}"
         raise Stopped(f"worker {rank} failed: {words.get('what', said)}", mend=words.get("mend") or AGAIN) from None
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """A signal that ends torchrun's workers ends this process with 143: no fault. Its handlers don't outlive them."""
+    from torch.distributed.elastic.multiprocessing import SignalException
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)}
+    try:
+        yield
+    except SignalException:
+        raise SystemExit(143) from None
+    finally:
+        if threading.current_thread() is threading.main_thread():  # torchrun sets them there only
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _lead(args: argparse.Namespace, given: Sequence[str]) -> None:
+    """The agent's part. The base model is fetched here, once: its processes find it, and none waits for another's download."""
+    store = open_store(args.store)
+    student = read_filter(store, args.filter_key).spec.student
+    resolve_base(student.baseModel, student.revision, store)
+    launch(given)
 
 
 def _work(args: argparse.Namespace) -> None:
@@ -75,10 +103,12 @@ def _work(args: argparse.Namespace) -> None:
         train(store, read_filter(store, args.filter_key), split=args.split, progress=progress, workers=workers)
 
 
-def _last_words(error: Exception) -> None:
-    """Leaves what a person should read where the agent finds it."""
+def _last_words(error: Exception, *, refused: bool, worker: bool) -> None:
+    """Leaves what a person should read where the agent finds it, or, from the agent, where the step does."""
     fields = {"what": getattr(error, "what", f"{type(error).__name__}: {error}"), "mend": getattr(error, "mend", "")}
     fields["where"] = getattr(error, "where", "")
+    if not worker:
+        print(json.dumps({"error": fields, "input": refused}), flush=True)
     if path := os.environ.get(ERROR_FILE):
         with suppress(OSError), open(path, "w", encoding="utf-8") as file:
             json.dump({"message": json.dumps(fields), "timestamp": str(int(time.time()))}, file)
@@ -98,18 +128,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if worker:
             _work(args)
         else:
-            launch(given)
-    except (InputError, Stopped) as error:
-        _last_words(error)
+            _lead(args, given)
+    except Exception as error:
         # A store that can't be reached is no bad input: time may mend it.
         refused = isinstance(error, InputError) and not is_outage(error.__cause__ or error)
-        if not worker:
-            fields = {"what": error.what, "where": getattr(error, "where", ""), "mend": error.mend}
-            print(json.dumps({"error": fields, "input": refused}), flush=True)
+        _last_words(error, refused=refused, worker=worker)
+        if not isinstance(error, (InputError, Stopped)):
+            raise
         return 2 if refused else 1
-    except Exception as error:
-        _last_words(error)
-        raise
     return 0
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import shutil
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
-from components.store import open_store
+from components.store import Store, open_store
 from components.student.base import resolve_base
 from components.student.mirror import push
 from filters.errors import InputError
@@ -97,6 +103,78 @@ def test_mirror_in_the_store_goes_before_the_hub(tiny_encoder: Path, tmp_path: P
     assert base.digest == resolve_base(str(tiny_encoder)).digest
     assert base.path.is_relative_to(tmp_path / "cache")
     assert resolve_base("some/model", "v1", store).path == base.path
+
+
+@pytest.mark.parametrize("kind", ["mirror", "prefix"])
+def test_many_at_once_share_one_download(
+    kind: str, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a node's processes ask, one a GPU. flock holds threads apart as it does processes."""
+    monkeypatch.setenv("DISTILLERY_CACHE", str(tmp_path / "cache"))
+    where = put_there(kind, tiny_encoder, tmp_path)
+    plain, fetched, together = Path.rename, [], threading.Barrier(4)
+
+    def rename(self: Path, target: Path) -> Path:
+        if target.parent.name == "models":
+            fetched.append(target)
+            time.sleep(0.2)
+        return plain(self, target)
+
+    def ask(_: int) -> Path:
+        together.wait(30)
+        return resolve_base(*where).path
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with ThreadPoolExecutor(4) as pool:
+        paths = set(pool.map(ask, range(4)))
+    assert len(paths) == len(fetched) == 1
+
+
+def put_there(kind: str, folder: Path, tmp_path: Path) -> tuple[str, str | None, Store | None]:
+    """What `resolve_base` is asked for: a model that lies in a store, mirrored or as plain files."""
+    store = open_store(str(tmp_path / "store"))
+    if kind == "mirror":
+        push(store, resolve_base(str(folder)), "some/model", "v1")
+        return "some/model", "v1", store
+    for path in folder.iterdir():
+        store.put(f"model/{path.name}", path)
+    return f"{store.uri}/model", None, None
+
+
+@pytest.mark.parametrize("kind", ["mirror", "prefix"])
+def test_without_locks_the_first_one_wins(
+    kind: str, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTILLERY_CACHE", str(tmp_path / "cache"))
+    where = put_there(kind, tiny_encoder, tmp_path)
+    plain = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        shutil.copytree(self, target)  # another process was first
+        return plain(self, target)
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr(Path, "rename", rename)
+    found = resolve_base(*where)
+    assert found.digest == resolve_base(str(tiny_encoder)).digest
+    assert [path.name for path in (tmp_path / "cache" / "models").iterdir()] == [found.path.name]
+
+
+@pytest.mark.parametrize("ref", ["package://nowhere", "some/model"])
+@pytest.mark.parametrize(("revision", "given"), [("v1", " --revision v1"), (None, "")])
+def test_the_advice_mirrors_what_is_looked_for(
+    ref: str, revision: str | None, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its revision a push makes @main, and the next run fails alike."""
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", MagicMock(side_effect=OSError("no network")))
+    with pytest.raises(InputError) as refused:
+        resolve_base(ref, revision)
+    assert refused.value.mend.startswith(f"distillery models push {ref}{given} --store STORE, from a machine that ")
 
 
 def test_prefix_without_weights(tiny_encoder: Path, tmp_path: Path) -> None:

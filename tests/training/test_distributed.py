@@ -142,7 +142,7 @@ def killed_after(saves: int, folder: Path) -> Iterator[None]:
 def test_a_training_goes_on_with_another_number_of_workers(
     strategy: str, stores: dict[str, Store], tiny_encoder: Path, tmp_path: Path
 ) -> None:
-    flt = filter_without_dropout(tiny_encoder, epochs=2, strategy=strategy)
+    flt = filter_without_dropout(tiny_encoder, epochs=2, strategy=strategy, weightDecay=0.1)
     split = {store_split(store, (40, 12, 5)) for store in stores.values()}.pop()
     train(stores["one"], flt, split=split)
     with (
@@ -169,7 +169,7 @@ def test_a_pod_with_two_gpus_trains_with_two_processes(
     record = trainer.train_by("pod", store, flt, publish_filter(store, flt), split=split, progress=said)
     assert (record.reused, record.facts["workers"]) == (False, 2)
     assert any("trainable parameters" in note for note in said.notes)
-    assert said.calls[-1][:2] == (24, 24)
+    assert (24, 24) in [call[:2] for call in said.calls]  # what comes after it says its own
     assert trainer.train_by("pod", store, flt, publish_filter(store, flt), split=split).reused
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -10,12 +9,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 
-from components.store import Digest
+from components.ledger import StepRecord
+from components.store import open_store
 from components.training import trainjob
 from components.training.relay import Lines, following, relay
 from components.training.trainer import train_by
@@ -24,9 +25,7 @@ from filters.errors import InputError, Stopped
 from filters.spec import Filter
 from tests.manifests.checks import wrong
 from tests.training.conftest import Notes, filter_of
-
-INPUTS = Digest("0123456789abcdef" * 4)
-ARGUMENTS = ["--store", "s3://distillery/main", "--filter-key", "filters/tiny/v1/f.yaml", "--split", "5" * 64]
+from tests.training.fake_api import ARGUMENTS, INPUTS, STORE, FakeApi, at, pod, when
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +42,7 @@ def flt() -> Filter:
 
 
 def test_the_trainjob_is_what_the_runtime_wants(flt: Filter) -> None:
-    body = train_job(flt, INPUTS, ARGUMENTS, gpus=0, namespace="distillery")
+    body = train_job(flt, INPUTS, STORE, ARGUMENTS, gpus=0, namespace="distillery")
     labels = {
         "app.kubernetes.io/part-of": "llm-distillery",
         "app.kubernetes.io/component": "training",
@@ -53,7 +52,7 @@ def test_the_trainjob_is_what_the_runtime_wants(flt: Filter) -> None:
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
         "metadata": {
-            "name": "train-tiny-0123456789ab",
+            "name": "train-tiny-9189d745bae6",
             "namespace": "distillery",
             "labels": labels,
             "annotations": {"llm-distillery.io/inputs": INPUTS},
@@ -77,7 +76,7 @@ def test_gpus_nodes_and_queue_are_the_clusters(flt: Filter, monkeypatch: pytest.
     monkeypatch.setenv("DISTILLERY_QUEUE", "distillery")
     monkeypatch.setenv("DISTILLERY_TORCH_NODES", '{"pool": "gpu"}')
     monkeypatch.setenv("DISTILLERY_TORCH_RESOURCES", '{"limits": {"memory": "64Gi"}}')
-    body = train_job(flt, INPUTS, ARGUMENTS, gpus=4, namespace="distillery")
+    body = train_job(flt, INPUTS, STORE, ARGUMENTS, gpus=4, namespace="distillery")
     assert body["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "distillery"
     assert body["spec"]["labels"]["kueue.x-k8s.io/queue-name"] == "distillery"
     assert body["spec"]["trainer"]["numProcPerNode"] == 4
@@ -92,74 +91,37 @@ def test_gpus_nodes_and_queue_are_the_clusters(flt: Filter, monkeypatch: pytest.
 def test_its_name_fits_whatever_the_filter_is_called(flt: Filter) -> None:
     name = "a" * 27 + "-" + "b" * 30
     long = flt.model_copy(update={"metadata": flt.metadata.model_copy(update={"name": name})})
-    assert job_name(long, INPUTS) == f"train-{'a' * 27}-0123456789ab"
-    assert len(f"{job_name(long, INPUTS)}-node-0-1023") <= 63
+    assert job_name(long, INPUTS, STORE) == f"train-{'a' * 27}-9189d745bae6"
+    assert len(f"{job_name(long, INPUTS, STORE)}-node-0-1023") <= 63
+
+
+def test_each_store_has_a_trainjob_of_its_own(flt: Filter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in another store would fill that store, and end when its own step is cancelled."""
+    from components.training import trainer
+
+    made: list[dict[str, Any]] = []
+    looks = iter([None, StepRecord("train", {}, INPUTS, {})] * 3)
+    monkeypatch.setattr(trainer, "resolve_base", lambda *_: SimpleNamespace(digest="0" * 64))
+    monkeypatch.setattr(trainer, "look_up", lambda *_: next(looks))
+    monkeypatch.setattr(trainjob, "Api", MagicMock())
+    monkeypatch.setattr(trainjob, "work_off", lambda api, body, *_, **__: made.append(body))
+    for name in ("one", "two", "one"):
+        train_by("trainjob", open_store(str(tmp_path / name)), flt, "k", split="s")
+    names = [body["metadata"]["name"] for body in made]
+    assert names[0] == names[2] != names[1]
+    inputs = {body["metadata"]["annotations"]["llm-distillery.io/inputs"] for body in made}
+    assert len(inputs) == 1  # what is trained, and its record, know nothing of the store
 
 
 def test_no_image_no_trainjob(flt: Filter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISTILLERY_IMAGE_TORCH")
     with pytest.raises(InputError, match="DISTILLERY_IMAGE_TORCH"):
-        train_job(flt, INPUTS, ARGUMENTS, gpus=0, namespace="distillery")
-
-
-def when(kind: str, message: str = "", ago: float = 0.0) -> dict[str, Any]:
-    moment = (datetime.now(UTC) - timedelta(hours=ago)).isoformat().replace("+00:00", "Z")
-    return {"type": kind, "status": "True", "message": message, "lastTransitionTime": moment}
-
-
-class FakeApi:
-    """One namespace. `script` are what the next looks at the job find; a callable is called instead."""
-
-    def __init__(self, *script: Any) -> None:
-        self.script = list(script)
-        self.jobs: dict[str, dict[str, Any]] = {}
-        self.made: list[str] = []
-        self.deleted: list[str] = []
-        self.podlist: list[dict[str, Any]] = []
-        self.logs: dict[str, list[str]] = {}
-
-    def add(self, name: str, *conditions: dict[str, Any], **metadata: Any) -> None:
-        self.jobs[name] = {"metadata": {"name": name, **metadata}, "status": {"conditions": list(conditions)}}
-
-    def get(self, name: str) -> dict[str, Any] | None:
-        if name in self.jobs and self.made and self.script:
-            step = self.script.pop(0)
-            if callable(step):
-                step(self, name)
-            else:
-                self.jobs[name]["status"]["conditions"] = [step]
-        return self.jobs.get(name)
-
-    def create(self, body: dict[str, Any]) -> None:
-        self.made.append(body["metadata"]["name"])
-        self.add(body["metadata"]["name"])
-
-    def delete(self, name: str) -> None:
-        self.deleted.append(name)
-        self.jobs.pop(name, None)
-
-    def ours(self) -> list[dict[str, Any]]:
-        return list(self.jobs.values())
-
-    def pods(self, name: str) -> list[dict[str, Any]]:
-        return self.podlist
-
-    def log(self, pod: str, seconds: int) -> list[str]:
-        return self.logs.get(pod, [])
-
-
-def pod(name: str, index: int, phase: str = "Running", restart: int = 0, **status: Any) -> dict[str, Any]:
-    labels = {"batch.kubernetes.io/job-completion-index": str(index), "jobset.sigs.k8s.io/restart-attempt": str(restart)}
-    return {"metadata": {"name": name, "uid": name, "labels": labels}, "status": {"phase": phase, **status}}
-
-
-def at(second: int, row: dict[str, Any] | str) -> str:
-    return f"2026-01-01T00:00:{second:02d}.000000000Z {row if isinstance(row, str) else json.dumps(row)}"
+        train_job(flt, INPUTS, STORE, ARGUMENTS, gpus=0, namespace="distillery")
 
 
 @pytest.fixture
 def body(flt: Filter) -> dict[str, Any]:
-    return train_job(flt, INPUTS, ARGUMENTS, gpus=0, namespace="distillery")
+    return train_job(flt, INPUTS, STORE, ARGUMENTS, gpus=0, namespace="distillery")
 
 
 def test_it_is_made_followed_and_deleted(body: dict[str, Any]) -> None:
@@ -299,8 +261,10 @@ def test_deleted_by_another_run_it_is_done_or_it_stops(body: dict[str, Any]) -> 
         api.jobs.pop(name)
 
     work_off(FakeApi(vanish), body, Notes(), done=lambda: True)
+    api = FakeApi(vanish)
     with pytest.raises(Stopped, match="was deleted, by a run that was cancelled or by hand"):
-        work_off(FakeApi(vanish), body, Notes(), done=lambda: False)
+        work_off(api, body, Notes(), done=lambda: False)
+    assert api.deleted == []  # by now there may be another's of that name
 
 
 def test_cancelled_it_is_deleted(body: dict[str, Any]) -> None:
@@ -334,15 +298,11 @@ def test_what_killed_steps_left_is_swept_up(body: dict[str, Any]) -> None:
 
 
 def test_no_such_trainer(flt: Filter, tmp_path: Path) -> None:
-    from components.store import open_store
-
     with pytest.raises(InputError, match=r"trainer: 'spark' is no trainer; one of pod, trainjob"):
         train_by("spark", open_store(str(tmp_path)), flt, "k", split="s")
 
 
 def test_more_gpus_than_are_here(flt: Filter, tmp_path: Path) -> None:
-    from components.store import open_store
-
     with pytest.raises(InputError, match=r"gpus: 64 GPUs were asked for, \d are here"):
         train_by("pod", open_store(str(tmp_path)), flt, "k", split="s", gpus=64)
 

@@ -1,0 +1,128 @@
+"""The agent of a node: one base model for its processes, its last words, and an end that it is told of."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.step import publish_filter
+from components.store import NotFound, Store
+from components.student.base import resolve_base
+from components.student.mirror import push
+from components.training import worker
+from filters.spec import Filter
+from tests.training.conftest import filter_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What the cache of base models held at each start of processes; none starts here."""
+    found: list[list[str]] = []
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("DISTILLERY_CACHE", str(cache))
+    for name in ("RANK", "DISTILLERY_MODELS", worker.ERROR_FILE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(worker, "limit_threads", lambda: None)
+    monkeypatch.setattr(worker, "launch", lambda _: found.append(sorted(path.name for path in cache.glob("models/*"))))
+    return found
+
+
+def named(base: str) -> Filter:
+    document = filter_of(Path("/x")).model_dump()
+    document["spec"]["student"] |= {"baseModel": base, "revision": "v1"}
+    return Filter.model_validate(document)
+
+
+def arguments(store: Store, key: str) -> list[str]:
+    return ["--store", store.uri, "--filter-key", key, "--split", "0" * 64]
+
+
+def test_the_agent_fetches_the_base_before_its_processes_start(
+    store: Store, tiny_encoder: Path, launched: list[list[str]]
+) -> None:
+    base = resolve_base(str(tiny_encoder))
+    push(store, base, "some/model", "v1")
+    assert worker.main(arguments(store, publish_filter(store, named("some/model")))) == 0
+    assert launched == [[base.digest]]
+
+
+def test_a_base_that_cannot_be_had_starts_no_process(
+    store: Store, launched: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert worker.main(arguments(store, publish_filter(store, named("package://nowhere")))) == 2
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert said["input"] is True
+    assert "models push package://nowhere --revision v1 --store" in said["error"]["mend"]
+    assert launched == []
+
+
+def test_any_fault_of_the_agent_is_told_to_the_step(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(NotFound):
+        worker.main(arguments(store, f"filters/tiny/v1/{'0' * 64}.yaml"))
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert said["input"] is False
+    assert said["error"]["what"].startswith("NotFound: ")
+
+
+def test_torchruns_signal_is_an_end_and_its_handlers_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.launcher import api
+
+    def ended(*_: object) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: None)  # torchrun leaves its own behind
+        raise SignalException("told", signal.SIGTERM)
+
+    monkeypatch.setattr(api, "elastic_launch", lambda config, entrypoint: ended)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as said:
+        worker.launch([], processes=2)
+    assert said.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+STEP = """
+import sys
+from components.step import step_context
+from components.training.worker import launch
+store, key = sys.argv[1:]
+with step_context("train", store, key, "run-1"):
+    launch(["--store", store, "--filter-key", key, "--split", "none"], processes=2)
+"""
+WAITS = """
+import os, time
+if "RANK" in os.environ:
+    with open({folder!r} + "/rank-" + os.environ["RANK"], "w") as file:
+        file.write(str(os.getpid()))
+    time.sleep(600)
+"""
+
+
+def test_a_cancelled_step_of_several_processes_is_no_fault(store: Store, tmp_path: Path) -> None:
+    """As an eviction or a cancelled run tells it: SIGTERM to the step alone."""
+    (tmp_path / "sitecustomize.py").write_text(WAITS.format(folder=str(tmp_path)))
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    command = [sys.executable, "-c", STEP, store.uri, publish_filter(store, named("some/model"))]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as step:
+        waits = time.monotonic() + 240
+        while len(ranks := list(tmp_path.glob("rank-*"))) < 2 and step.poll() is None and time.monotonic() < waits:
+            time.sleep(0.2)
+        time.sleep(1)
+        step.send_signal(signal.SIGTERM)
+        said, _ = step.communicate(timeout=60)
+    assert step.returncode == 143, said
+    assert "Traceback" not in said
+    assert not store.exists("runs/run-1/failure.json")
+    assert len(ranks) == 2
+    for rank in ranks:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(rank.read_text()), 0)
