@@ -7,7 +7,7 @@ by column name, never by place. Texts are large strings: sorting takes a column 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.articles import Article, Label, match
@@ -89,12 +89,15 @@ def _matrix(frame: pa.Table, prefix: str, dimensions: Sequence[str], *, nulls: b
     return matrix
 
 
-def write_frame(frame: pa.Table) -> bytes:
-    """Parquet (zstd); equal tables give equal bytes under one version of Arrow, however they are cut into chunks."""
+def write_frame(frame: pa.Table, notes: Mapping[str, str] | None = None) -> bytes:
+    """Parquet (zstd); equal tables give equal bytes under one version of Arrow, however they are cut into chunks.
+
+    notes: what the schema's metadata say; of what a reader noted in the table's own nothing is kept.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(field.name, field.type) for field in frame.schema])  # without what a reader noted in it
+    schema = pa.schema([(field.name, field.type) for field in frame.schema], metadata=notes)
     plain, out = pa.Table.from_arrays(frame.columns, schema=schema), io.BytesIO()
     with pq.ParquetWriter(out, schema, compression="zstd", write_statistics=False) as writer:
         for start in range(0, plain.num_rows, ROWS):

@@ -73,7 +73,9 @@ def ask(request: Callable[..., T], *args: Any, seconds: float = PATIENCE, **kwar
             raise FileExistsError(reason(error)) from error
         if is_outage(error):
             raise Stopped(f"Kubernetes answers {error.status}", mend="the same command later goes on") from error
-        mend = "give this account the project's Role (manifests/base)" if error.status in (401, 403) else ""
+        mend = (
+            "bind this account to the Roles run-scoring and run-training (manifests/base)" if error.status in (401, 403) else ""
+        )
         raise InputError(f"Kubernetes refuses: {reason(error)}", mend=mend) from error
     except Exception as error:
         if not is_outage(error):

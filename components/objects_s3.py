@@ -1,9 +1,9 @@
 """Objects in an S3 bucket, or in a stand-in that speaks S3 (AWS_ENDPOINT_URL), with conditional writes.
 
 Some stand-ins take If-None-Match and ignore it, so that two promotions both "win". The first conditional put of a
-process tests the server with three requests to one small key, and refuses there if it ignores the condition. Every request
-outlasts an outage of three minutes; before the server has answered once, and outside a pod, of ten seconds: there an address
-is more often wrong than a server away.
+process tests the server with three requests to one small key, and refuses there if it ignores the condition. Its keys lie
+below _probe/, which readers of datasets skip. Every request outlasts an outage of three minutes; before the server has
+answered once, and outside a pod, of ten seconds: there an address is more often wrong than a server away.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from components.store import Conflict, NotFound, StoreError
 
 FIRST_CONTACT = 10.0
 WINDOW = 8 * 2**20
-PROBE_KEY = "probe/conditional-write"
+WRITE_KEY, PROBE_KEY = "_probe/write", "_probe/conditional-write"
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class S3Objects:
         except (BotoCoreError, ValueError) as error:
             raise self._explained(error) from error
         if write:
-            self._call(lambda: self._put("probe/write", b""))
+            self._call(lambda: self._put(WRITE_KEY, b""))
 
     def _at(self, key: str) -> dict[str, Any]:
         return {"Bucket": self.bucket, "Key": self._prefix + key}
@@ -171,7 +171,7 @@ class S3Objects:
             page = self._call(lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=within, **more))  # noqa: B023
             for entry in page.get("Contents", []):
                 key = entry["Key"][len(self._prefix) :]
-                if not key.startswith("probe/"):
+                if "/_probe/" not in f"/{key}" and not key.startswith("probe/"):  # where they lay before
                     yield key
             if not page.get("IsTruncated"):
                 return

@@ -2,12 +2,14 @@
 
 Only what time can mend is tried again (no connection, a reply that breaks off, 429, 5xx, "slow down"): for three minutes at
 most, with pauses that grow to 10 s and differ by chance, so that a thousand workers don't come back in one second. A refusal
-is raised at once: bad input gains nothing from patience.
+is raised at once: bad input gains nothing from patience. A TLS connection that breaks is an outage; a certificate that isn't
+trusted is a setting.
 """
 
 from __future__ import annotations
 
 import random
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -32,14 +34,35 @@ def is_outage(error: BaseException) -> bool:
     code = getattr(error, "status", None)  # kubernetes' ApiException
     if isinstance(code, int):
         return code in (0, 429) or code >= 500
-    if isinstance(error, (boto.SSLError, boto.ProxyConnectionError)):  # a wrong setting, not an outage
-        return False
+    if isinstance(error, boto.ProxyConnectionError) or (isinstance(error, boto.SSLError) and _distrusts(error)):
+        return False  # a wrong setting
     if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError)):
         return True
     if isinstance(error, (ConnectionError, TimeoutError)):
         return True
     cause = error.__cause__ or error.__context__  # boto3 wraps what an upload in parts met
     return type(error).__module__.startswith("boto3.") and cause is not None and is_outage(cause)
+
+
+def _distrusts(error: object) -> bool:
+    """Whether a certificate that can't be verified is behind `error`; botocore and urllib3 hand on what they met as a value."""
+    seen, behind = list[object](), [error]
+    while behind:
+        each = behind.pop()
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return True
+        if isinstance(each, BaseException) and not any(each is other for other in seen):
+            seen.append(each)
+            behind += [each.__cause__, each.__context__, getattr(each, "kwargs", {}).get("error"), *each.args]
+    return False
+
+
+def by_service(error: BaseException) -> bool:
+    """Whether `error` is the object store's own word, or the way's to it: a refusal, an expired key, an outage."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return isinstance(error, (BotoCoreError, ClientError, Boto3Error)) or is_outage(error)
 
 
 def outlast(what: str, request: Callable[[], T], *, seconds: float = PATIENCE) -> T:

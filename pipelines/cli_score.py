@@ -21,10 +21,10 @@ from pipelines.options import (
 )
 
 if TYPE_CHECKING:
+    from components.scoring.manifest import Place
     from components.scoring.subject import Subject
     from components.store import Store
 
-Place = Literal["here", "cluster"]
 Format = Literal["parquet", "jsonl"]
 
 
@@ -40,8 +40,12 @@ def score(
         Literal["here", "cluster"], typer.Option("--on", help="this machine, or an Indexed Job over a cluster")
     ] = "here",
     shards: Annotated[int, typer.Option("--shards", metavar="N", min=0, help="parts; 0 chooses by the corpus's size")] = 0,
-    parallelism: Annotated[int, typer.Option("--parallelism", metavar="N", min=0, help="pods at once; 0: all parts")] = 0,
-    cancel: Annotated[bool, typer.Option("--cancel", help="delete the cluster's Job; finished parts stay")] = False,
+    parallelism: Annotated[
+        int, typer.Option("--parallelism", metavar="N", min=0, help="pods at once; 0: as many as parts, 1,000 at most")
+    ] = 0,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="delete the cluster's Job, with --out any that scores there; finished parts stay")
+    ] = False,
     namespace: Annotated[str, typer.Option("--namespace", help="of the pods; default: the cluster's own setting")] = "",
     store: StoreOpt = DEFAULT_STORE,
     format: Annotated[Format, typer.Option("--format")] = "parquet",
@@ -54,7 +58,7 @@ def score(
     if on == "cluster":
         if format != "parquet":
             raise InputError("must be parquet on a cluster", where="--format")
-        found = _on_cluster(subject, articles, out, shards, parallelism, cancel, namespace, store)
+        found = _on_cluster(subject, articles, out, shards, parallelism, namespace, store, cancel=cancel)
     else:
         found = _here(subject, articles, out, shards, store, format)
     if found is None:
@@ -79,11 +83,13 @@ def _here(
 ) -> dict[str, Any]:
     from components.progress import reporter
     from components.scoring.score import score as work
+    from components.step import publish_filter
     from components.store import open_store
     from components.student.bundle import open_bundle
 
     opened = open_store(store_uri(store))
     flt, adapter = _subject(opened, subject)
+    publish_filter(opened, flt)  # _SUCCESS names it by digest
 
     def student() -> Any:
         return open_bundle(opened, flt.name, adapter, flt=flt)
@@ -101,12 +107,11 @@ def _here(
 
 
 def _on_cluster(
-    subject: str, articles: str, out: str, shards: int, parallelism: int, cancel: bool, namespace: str, store: str
+    subject: str, articles: str, out: str, shards: int, parallelism: int, namespace: str, store: str, *, cancel: bool
 ) -> dict[str, Any] | None:
     import time
 
     from components.progress import reporter
-    from components.scoring.cluster import cancel as delete
     from components.scoring.cluster import follow, plan_on_cluster, submit
     from components.scoring.manifest import find_place
     from components.store import open_store
@@ -117,24 +122,44 @@ def _on_cluster(
         if address and not address.startswith("s3://"):
             raise InputError("is no place that a cluster reaches", where=f"{where} {address}", mend="give s3://bucket/prefix")
     opened, progress = open_store(uri), reporter("score")
-    flt, adapter = _subject(opened, subject)
-    plan = plan_on_cluster(opened, flt, adapter, absolute(articles), place, shards=shards, upload=not cancel)
+    found = _subject(opened, subject)
     if cancel:
-        names = delete(plan, place)
-        print(f"deleted {', '.join(names)}; finished parts stay" if names else "no Job of these inputs is on the cluster")
+        _cancel(opened, found, articles, out, shards, place)
         return None
-    job = submit(opened, plan, place, out=out, parallelism=parallelism)
+    plan = plan_on_cluster(opened, *found, absolute(articles), place, shards=shards)
+    job = submit(opened, plan, place, out=out, parallelism=parallelism, progress=progress)
     how = "adopted" if job.adopted else "started"
     what = f"{how} Job {place.namespace}/{job.name}" if job.name else "nothing to do"
     progress.note(f"{len(job.left):,} of {plan.shards:,} parts to score: {what}")
     try:
-        found = follow(job, progress)
+        done = follow(job, progress)
     except KeyboardInterrupt:
-        print(f"\nthe Job goes on: {job.kubectl}; the same command follows it, with --cancel deletes it", file=sys.stderr)
+        same = "while filter, adapter, corpus and image stay as they are, the same command follows it"
+        print(f"\nthe Job goes on: {job.kubectl}; {same}; with --cancel --out {job.out.uri} it is deleted", file=sys.stderr)
         raise typer.Exit(130) from None
     seconds = round(time.monotonic() - began, 3)
-    parts = [part["name"] for part in found["parts"]]
-    return {**found, "parts": parts, "out": job.out.uri, "job_name": job.name, "reused": not job.left, "seconds": seconds}
+    parts = [part["name"] for part in done["parts"]]
+    return {**done, "parts": parts, "out": job.out.uri, "job_name": job.name, "reused": not job.left, "seconds": seconds}
+
+
+def _cancel(store: Store, subject: Subject, articles: str, out: str, shards: int, place: Place) -> None:
+    """Deletes the Job of these inputs, or with `out` whatever scores into there; InputError where neither goes on."""
+    from components.scoring.cluster import cancel, default_out, plan_on_cluster, scores_of, unfinished
+    from components.store import open_store
+
+    if out:
+        names, none = cancel(place, open_store(out, write=False).uri), f"no unfinished Job scores into {out}"
+    else:
+        plan = plan_on_cluster(store, *subject, absolute(articles), place, shards=shards, upload=False)
+        names, none = cancel(place, default_out(store, plan), plan), "no unfinished Job has these inputs"
+    if names:
+        print(f"deleted {', '.join(names)}; finished parts stay")
+        return
+    others = unfinished(place, subject.filter.name)
+    for job in others:
+        print(f"unfinished: Job {job.metadata.name}, into {scores_of(job)}")
+    mend = "add --out and the address of the one you mean" if others else "nothing is left to cancel"
+    raise InputError(none, where="--cancel", mend=mend)
 
 
 def _print(found: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Scoring over a cluster: an Indexed Job started once for the same work, followed to its end, or deleted.
+"""Scoring over a cluster: an Indexed Job started once for the same work into the same place, followed to its end, or deleted.
 
 The parts in the store say what is done, the Job only who is at it; so a Job that is deleted, fails or outlives its follower
 costs nothing but the parts under way. Following costs one request every 2 s, and one small read a part.
@@ -17,9 +17,10 @@ from typing import Any
 from components.kube import ask, batch, core
 from components.progress import Progress, clock, quiet
 from components.scoring.corpus import Corpus, find_corpus
-from components.scoring.manifest import JOB_LABEL, TODO, Place, job_name, manifest
+from components.scoring.manifest import COMPONENT, FILTER_LABEL, JOB_LABEL, SCORES, TODO, Place, job_name, manifest
 from components.scoring.plan import Plan, all_facts, begin, finish, missing, plan_for, put_todo, todo_list
 from components.sources import local_file
+from components.step import publish_filter
 from components.store import Json, Store, digest_file, open_store
 from filters.errors import InputError, Stopped
 from filters.spec import Filter
@@ -51,10 +52,15 @@ class Submitted:
 def plan_on_cluster(
     store: Store, flt: Filter, adapter: str, articles: str, place: Place, *, shards: int = 0, upload: bool = True
 ) -> Plan:
-    """The plan of scoring `articles` (s3://, or one local file, which is put into the store) with the place's image."""
+    """The plan of scoring `articles` (s3://, or one local file) with the place's image.
+
+    upload: puts into the store what its pods read there, a local file and the filter as it is now.
+    """
     corpus = find_corpus(articles)
     if not articles.startswith("s3://"):
         corpus = _uploaded(store, corpus, articles, upload)
+    if upload:
+        publish_filter(store, flt)  # one that was published by an earlier version may have another digest now
     return plan_for(flt, adapter, corpus, shards, part_bytes=PART_BYTES, code=place.image)
 
 
@@ -70,8 +76,10 @@ def _uploaded(store: Store, corpus: Corpus, articles: str, upload: bool) -> Corp
     return find_corpus(f"{store.uri}/{key}") if upload or store.exists(key) else corpus
 
 
-def submit(store: Store, plan: Plan, place: Place, *, out: str = "", parallelism: int = 0) -> Submitted:
-    """Starts the Job for the parts that are not there, or adopts one that is at it.
+def submit(
+    store: Store, plan: Plan, place: Place, *, out: str = "", parallelism: int = 0, progress: Progress = quiet
+) -> Submitted:
+    """Starts the Job for the parts that are not there, or adopts one that is at it; notes this filter's other ones.
 
     out: where the scores go, default scores/<job> in the store. InputError where it holds other scores, or Kubernetes refuses.
     """
@@ -80,9 +88,15 @@ def submit(store: Store, plan: Plan, place: Place, *, out: str = "", parallelism
     left = missing(scores, plan)
     if not left:
         return Submitted(plan, scores, place, "", [], False)
-    for job in _jobs(plan, place):
-        if not _ended(job) and job.metadata.deletion_timestamp is None:
+    others = unfinished(place, plan.filter)
+    for job in others:
+        if _is_of(job, plan) and scores_of(job) == scores.uri:
             return Submitted(plan, scores, place, job.metadata.name, left, True)
+    for job in others:
+        address = scores_of(job)
+        progress.note(
+            f"Job {job.metadata.name} of this filter goes on as well, into {address}; --cancel --out {address} ends it"
+        )
     todo = put_todo(scores, left) if len(left) < plan.shards else ""
     body = manifest(
         plan,
@@ -93,7 +107,7 @@ def submit(store: Store, plan: Plan, place: Place, *, out: str = "", parallelism
         parallelism=parallelism or MAX_PARALLEL,
         todo=todo,
     )
-    return Submitted(plan, scores, place, job_name(plan, todo), left, _create(place.namespace, body))
+    return Submitted(plan, scores, place, job_name(plan, scores.uri, todo), left, _create(place.namespace, body))
 
 
 def default_out(store: Store, plan: Plan) -> str:
@@ -101,8 +115,11 @@ def default_out(store: Store, plan: Plan) -> str:
 
 
 def _create(namespace: str, body: dict[str, Any]) -> bool:
-    """Whether somebody else had created it. A Job of this name that has ended makes room first."""
-    name = body["metadata"]["name"]
+    """Whether somebody else had created it. A Job of this name that has ended makes room first.
+
+    InputError where one of this name scores into another place.
+    """
+    name, address = body["metadata"]["name"], body["metadata"]["annotations"][SCORES]
     while True:
         try:
             ask(batch().create_namespaced_job, namespace, body)
@@ -112,7 +129,10 @@ def _create(namespace: str, body: dict[str, Any]) -> bool:
                 job = ask(batch().read_namespaced_job, name, namespace)
             except KeyError:
                 continue
-            if not _ended(job) and job.metadata.deletion_timestamp is None:
+            if _goes_on(job):
+                if scores_of(job) != address:
+                    mend = f"give another --out, or end it: --cancel --out {scores_of(job)}"
+                    raise InputError(f"scores into {scores_of(job)}", where=f"Job {name}", mend=mend) from None
                 return True
             _delete(namespace, name)
             time.sleep(0.5)
@@ -123,17 +143,36 @@ def _delete(namespace: str, name: str) -> None:
         ask(batch().delete_namespaced_job, name, namespace, propagation_policy="Background")
 
 
-def cancel(plan: Plan, place: Place) -> list[str]:
-    """Deletes the Jobs of this plan; their names. Parts that are there stay."""
-    names = [job.metadata.name for job in _jobs(plan, place)]
+def cancel(place: Place, scores: str, plan: Plan | None = None) -> list[str]:
+    """Deletes the unfinished Jobs that score into the address `scores`; their names. Parts that are there stay.
+
+    plan: leaves alone those of other inputs.
+    """
+    found = [job for job in unfinished(place) if scores_of(job) == scores and (plan is None or _is_of(job, plan))]
+    names = [job.metadata.name for job in found]
     for name in names:
         _delete(place.namespace, name)
     return names
 
 
-def _jobs(plan: Plan, place: Place) -> list[Any]:
-    found = ask(batch().list_namespaced_job, place.namespace, label_selector=f"{JOB_LABEL}={plan.job[:40]}")
-    return sorted(found.items, key=lambda job: str(job.metadata.creation_timestamp))
+def unfinished(place: Place, flt: str = "") -> list[Any]:
+    """The place's scoring Jobs that go on, oldest first. flt: of this filter alone."""
+    selector = f"{FILTER_LABEL}={flt}" if flt else COMPONENT
+    found = ask(batch().list_namespaced_job, place.namespace, label_selector=selector)
+    return sorted(filter(_goes_on, found.items), key=lambda job: str(job.metadata.creation_timestamp))
+
+
+def scores_of(job: Any) -> str:
+    """The address that a Job scores into."""
+    return str((job.metadata.annotations or {}).get(SCORES, ""))
+
+
+def _is_of(job: Any, plan: Plan) -> bool:
+    return bool((job.metadata.labels or {}).get(JOB_LABEL) == plan.job[:40])
+
+
+def _goes_on(job: Any) -> bool:
+    return not _ended(job) and job.metadata.deletion_timestamp is None
 
 
 def _ended(job: Any) -> str:
@@ -170,7 +209,7 @@ class _Follower:
             self.order = todo_list(self.job.out, digest) if digest else list(range(shards))
             before = sorted(set(range(shards)) - set(self.job.left))
         fresh = sorted({self.order[place] for place in expand(status.completed_indexes)} - self.done - {*before})
-        for index, facts in all_facts(self.job.out, [*before, *fresh]):
+        for index, facts in all_facts(self.job.out, [*before, *fresh], self.job.plan.job):
             if facts:
                 self.done.add(index)
                 self.articles += facts.articles
@@ -254,7 +293,7 @@ def follow(job: Submitted, progress: Progress = quiet) -> Json:
             words = [(index, *follower.last_words(index)) for index in sorted(follower.failed)[:20]]
             for index, code, said in sorted(words, key=lambda each: each[1] != 2):
                 if code == 2:
-                    raise InputError(f"part {index}: {said}", mend=f"mend the corpus; {again}")
+                    raise InputError(f"part {index}: {said}", mend="mend that and score again; a changed corpus is another job")
                 raise Stopped(f"part {index} failed (exit code {code}): {said}", mend=f"see {job.kubectl}; {again}")
             reasons = [each.message or each.reason for each in found.status.conditions or [] if each.type == "Failed"]
             raise Stopped(f"the Job failed: {'; '.join(map(str, reasons))}", mend=f"see {job.kubectl}; {again}")

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -42,6 +43,18 @@ class CorpusFile:
     kind: Kind
 
 
+class Stamp(NamedTuple):
+    """What a local file was when it was planned for; another at any time later is another file."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @staticmethod
+    def of(found: os.stat_result) -> Stamp:
+        return Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
+
+
 class Piece(NamedTuple):
     """Bytes [start, end) of file number `file`."""
 
@@ -52,10 +65,14 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """where: the folder, "s3://bucket/prefix" or a path; no part of the digest, since the etags say what is read."""
+    """where: the folder, "s3://bucket/prefix" or a path; no part of the digest, since the etags say what is read.
+
+    stamps: of each local file, where it was planned in this process; no part of the digest, of equality or of a written plan.
+    """
 
     where: str
     files: list[CorpusFile]
+    stamps: tuple[Stamp, ...] = field(default=(), compare=False, repr=False)
 
     @cached_property
     def digest(self) -> Digest:
@@ -77,11 +94,11 @@ class Corpus:
 
     @contextlib.contextmanager
     def open(self, file: int) -> Iterator[BinaryIO | io.BufferedReader]:
-        """The file, seekable; StoreError where it isn't the version that was planned for."""
+        """The file, seekable; InputError where it isn't the version that was planned for, now or after reading."""
         entry = self.files[file]
         if not self.where.startswith("s3://"):
-            with Path(self.address(file)).open("rb") as stream:
-                yield stream
+            with self._open_local(file) as local:
+                yield local
             return
         from components.objects_s3 import WINDOW
 
@@ -91,7 +108,30 @@ class Corpus:
             with io.BufferedReader(objects.file(f"{prefix}{entry.name}", etag=entry.etag, window=window), 2**20) as remote:
                 yield remote
         except NotFound:
-            raise InputError("is there no more", where=self.address(file), mend="restore it, or score what is left") from None
+            raise self._gone(file) from None
+
+    def _gone(self, file: int) -> InputError:
+        return InputError("is there no more", where=self.address(file), mend="restore it, or score what is left")
+
+    @contextlib.contextmanager
+    def _open_local(self, file: int) -> Iterator[io.BufferedReader]:
+        with contextlib.ExitStack() as stack:
+            try:
+                stream = stack.enter_context(Path(self.address(file)).open("rb"))
+            except FileNotFoundError:
+                raise self._gone(file) from None
+            self._require_unchanged(file, stream)
+            try:
+                yield stream
+            except Exception:  # torn lines and bad gzip may come of the change
+                self._require_unchanged(file, stream)
+                raise
+            self._require_unchanged(file, stream)
+
+    def _require_unchanged(self, file: int, stream: io.BufferedReader) -> None:
+        if self.stamps and Stamp.of(os.fstat(stream.fileno())) != self.stamps[file]:
+            mend = "score what is there now"
+            raise InputError("was changed since it was planned", where=self.address(file), mend=mend)
 
 
 def cut(corpus: Corpus, shards: int, index: int) -> list[Piece]:
@@ -124,14 +164,16 @@ def _local(path: str, where: str) -> Corpus:
         raise InputError("there is no such file", where=where, mend="check the path")
     folder = given if given.is_dir() else given.parent
     names = _wanted(found.relative_to(folder).as_posix() for found in sorted(given.rglob("*")) if found.is_file())
-    files = []
+    files, stamps = list[CorpusFile](), list[Stamp]()
     for name in names if given.is_dir() else [given.name]:
         file = folder / name
-        if size := _size(file.stat().st_size, where, single=not given.is_dir()):
+        stamp = Stamp.of(file.stat())  # before the digest, so that no change between the two goes unseen
+        if _size(stamp.size, where, single=not given.is_dir()):
             with file.open("rb") as stream:
                 kind = file_kind(stream.read(4), str(file))
-            files.append(CorpusFile(name, size, digest_file(file), kind))
-    return Corpus(str(folder), files)
+            files.append(CorpusFile(name, stamp.size, digest_file(file), kind))
+            stamps.append(stamp)
+    return Corpus(str(folder), files, tuple(stamps))
 
 
 def _remote(uri: str, where: str) -> Corpus:

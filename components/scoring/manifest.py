@@ -16,11 +16,15 @@ from typing import Any, Final
 from components.images import TORCH
 from components.kube import cluster_settings
 from components.scoring.plan import Plan
+from components.store import digest_bytes
 from filters.errors import InputError
 
 RETRIES: Final = 6
 KEPT_SECONDS: Final = 3 * 24 * 3600
+COMPONENT: Final = "app.kubernetes.io/component=scoring"
+FILTER_LABEL: Final = "llm-distillery.io/filter"
 JOB_LABEL: Final = "llm-distillery.io/scoring-job"
+SCORES: Final = "llm-distillery.io/scores"
 TODO: Final = "llm-distillery.io/todo"
 RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}}
 
@@ -56,22 +60,28 @@ def find_place(namespace: str = "") -> Place:
     return Place(space, image, setting("DISTILLERY_STORE"), setting("DISTILLERY_QUEUE"), resources)
 
 
-def job_name(plan: Plan, todo: str = "") -> str:
-    """By content: the same work has the same name. What is left of a job whose parts are partly there is other work."""
-    return "-".join(filter(None, ("score", plan.filter[:28].rstrip("-"), plan.job[:12], todo[:6])))
+def job_name(plan: Plan, out: str, todo: str = "") -> str:
+    """By content: the same work into the same place `out` (a URI) has the same name.
+
+    What is left of a job whose parts are partly there is other work. 55 characters at most: a pod's hostname has an index more.
+    """
+    digits = digest_bytes(out.encode())[:6]
+    return "-".join(filter(None, ("score", plan.filter[:22].rstrip("-"), plan.job[:12], digits, todo[:6])))
 
 
 def manifest(
     plan: Plan, place: Place, *, out: str, store: str, completions: int, parallelism: int, todo: str = ""
 ) -> dict[str, Any]:
     """The Job. out, store: URIs. completions: how many parts are left to do. todo: digest of their list, empty for all."""
+    kind, _, scoring = COMPONENT.partition("=")
     labels = {
         "app.kubernetes.io/name": "distillery-score",
         "app.kubernetes.io/part-of": "llm-distillery",
-        "app.kubernetes.io/component": "scoring",
+        kind: scoring,
+        FILTER_LABEL: plan.filter,
         JOB_LABEL: plan.job[:40],
     }
-    annotations = {"llm-distillery.io/scores": out, "llm-distillery.io/adapter": plan.adapter, TODO: todo}
+    annotations = {SCORES: out, "llm-distillery.io/adapter": plan.adapter, TODO: todo}
     queue = {}
     if place.queue:
         queue = {"kueue.x-k8s.io/queue-name": place.queue}
@@ -81,7 +91,7 @@ def manifest(
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": job_name(plan, todo),
+            "name": job_name(plan, out, todo),
             "namespace": place.namespace,
             "labels": labels | queue,
             "annotations": annotations,

@@ -2,7 +2,8 @@
 
 A part is held as a table until its one conditional put (some 400 bytes an article without its text, so 20 MB for 50,000); the
 texts pass through in chunks. Where two score the same part, the first put stands, and the other takes over what it wrote after
-comparing it with the corpus article by article; so machines whose last decimals differ don't mix.
+comparing it with the corpus article by article; so machines whose last decimals differ don't mix. A Parquet part names its job
+in its schema's metadata, since a deleted job's pods may still write; JSON Lines, which no cluster writes, have the facts alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from components.articles import Article, as_article
 from components.frames import read_frame, write_frame
 from components.progress import Progress, quiet
 from components.scoring.corpus import cut
-from components.scoring.plan import Facts, Plan, facts_key, facts_of, rejects_key
+from components.scoring.plan import ANOTHER, Facts, Plan, facts_key, facts_of, rejects_key
 from components.scoring.rows import Rows
 from components.store import Conflict, Store, StoreError, digest_bytes
 from filters.errors import InputError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK = 2048
+JOB = "job"  # in the schema's metadata
 DECIMALS = 6  # beyond them, scores depend on which articles shared a batch
 ABOUT = ("id", "title", "source", "language", "url", "published")
 
@@ -79,16 +81,16 @@ def score_part(
     """Commits part `index` of the plan, or finds it committed; what it holds either way.
 
     student: opened only where something must be scored. InputError for a corpus that can't be read, a student of other
-    dimensions or without numbers; StoreError where the part that is there was made of other articles.
+    dimensions or without numbers; StoreError where the part that is there was made of other articles or by another job.
     """
-    if found := facts_of(out, index):
+    if found := facts_of(out, index, plan.job):
         return found
     name, articles = plan.part(index), _Articles(plan, index)
     if out.exists(name):  # whoever wrote it was stopped before it wrote the facts
         data = _theirs(out, plan, index, [article.digest for article in articles])
     else:
         frame = _scored(flt, student(), articles, chunk, progress)
-        data = write_frame(frame) if plan.fmt == "parquet" else _json_lines(frame)
+        data = write_frame(frame, {JOB: plan.job}) if plan.fmt == "parquet" else _json_lines(frame)
         try:
             out.put_if(name, data, etag=None)
         except Conflict:
@@ -102,15 +104,18 @@ def score_part(
 
 
 def _theirs(out: Store, plan: Plan, index: int, articles: list[str]) -> bytes:
-    """The bytes of a part that another process committed; StoreError unless it is of the same articles."""
+    """The bytes of a part that another process committed; StoreError unless it is of the same articles and job."""
     name = plan.part(index)
     data, where = out.get(name), f"{out.uri}/{name}"
     mend = "delete it, and score again"
     try:
         frame = _read(plan, data)
+        theirs = (frame.schema.metadata or {}).get(JOB.encode(), b"").decode()
         same = frame["article"].to_pylist() == articles if articles else not frame.num_rows
     except Exception as error:  # whatever a reader makes of foreign bytes
         raise StoreError(f"is not a part of scores ({type(error).__name__})", where=where, mend=mend) from error
+    if plan.fmt == "parquet" and theirs != plan.job:
+        raise StoreError(f"is of another job ({theirs[:12] or 'unnamed'})", where=where, mend=ANOTHER)
     if not same:
         raise StoreError("holds the scores of other articles", where=where, mend=mend)
     return data
@@ -134,6 +139,7 @@ def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles
     tiers = Counter({tier.name: 0 for tier in flt.spec.tiers})
     tiers.update(frame["tier"].drop_null().to_pylist())
     return Facts(
+        job=plan.job,
         index=index,
         sha256=digest_bytes(data),
         articles=frame.num_rows,

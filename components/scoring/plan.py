@@ -1,12 +1,14 @@
 """What is scored, with what, into how many parts; and what has become of it, decided by keys and never by a listing.
 
     <out>/part-00000.parquet …   committed by one conditional put each: a second writer's rows never join the first's
-          rejects.jsonl          bad rows of all parts, with file and line, where there are any
+          _rejects.jsonl         bad rows of all parts, with file and line, where there are any
           _SUCCESS               counts and the digest of every part; only when all are there
           _job/plan.json         what this page describes; the job is its digest, so other inputs are another job
-          _job/part-00000.json   facts of a part (rows, sha256, lines, tiers), written after the part itself
+          _job/part-00000.json   facts of a part (job, rows, sha256, lines, tiers), written after the part itself
           _job/rejects-00000.jsonl
-Whoever finishes reads one small object a part (16 at a time: some 5,000 in 10 s), never the parts.
+A part names its job, and so do its facts: what another job's pods still write here is refused, never taken for this job's.
+Readers of datasets skip what begins with "_". Whoever finishes reads one small object a part (16 at a time: some 5,000 in
+10 s), never the parts.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -29,8 +32,9 @@ from filters.spec import Filter
 
 SUCCESS = "_SUCCESS"
 PLAN = "_job/plan.json"
-REJECTS = "rejects.jsonl"
+REJECTS = "_rejects.jsonl"
 MAX_SHARDS = 100_000  # what Kubernetes lets an Indexed Job have
+ANOTHER = "delete it, or give another place"  # what mends something of another job
 Format = Literal["parquet", "jsonl"]
 # What decides a score, besides what the plan names.
 CODE = (
@@ -46,8 +50,9 @@ CODE = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What a part holds. lines: [file number, lines read of it], so that a reject's line can be told in its file."""
+    """What a part holds, and of which job. lines: [file number, lines read of it], so that a reject's line can be told."""
 
+    job: str
     index: int
     sha256: str
     articles: int
@@ -78,7 +83,7 @@ class Plan:
     @cached_property
     def job(self) -> Digest:
         """The digest of everything that decides the rows."""
-        return digest_json({"format": 1, **asdict(self), "corpus": self.corpus.digest})
+        return digest_json({"format": 2, **asdict(self), "corpus": self.corpus.digest})
 
     def part(self, index: int) -> str:
         return f"part-{index:05}.{self.fmt}"
@@ -106,19 +111,30 @@ def own_code() -> str:
 
 
 def begin(out: Store, plan: Plan) -> None:
-    """Writes the plan, or finds it there. InputError where `out` holds scores of something else."""
-    mend = "give another place, or delete this one"
-    held = out.current(PLAN)
-    if held is None:
-        if out.exists(SUCCESS):
+    """Writes the plan, or finds it there; in place of one that has the same files elsewhere, since they may have moved.
+
+    InputError where `out` holds scores of something else.
+    """
+    jobs = "end its Job (--cancel) and " if out.uri.startswith("s3://") else ""
+    mend, data = f"give another place, or {jobs}delete this one", plan.to_bytes()
+    while True:
+        held = out.current(PLAN)
+        if held is None and out.exists(SUCCESS):
             raise InputError("holds scores already", where=out.uri, mend=mend)
-        try:
-            out.put_if(PLAN, plan.to_bytes(), etag=None)
+        if held and _job_of(held[0]) != plan.job:
+            raise InputError("holds scores of other articles, another adapter or another program", where=out.uri, mend=mend)
+        if held and held[0] == data:
             return
-        except Conflict:
-            held = out.current(PLAN)
-    if held is None or json.loads(held[0]).get("job") != plan.job:
-        raise InputError("holds scores of other articles, another adapter or another program", where=out.uri, mend=mend)
+        with suppress(Conflict):
+            out.put_if(PLAN, data, etag=held[1] if held else None)
+            return
+
+
+def _job_of(plan: bytes) -> str:
+    try:
+        return str(json.loads(plan)["job"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def read_plan(out: Store, job: str) -> Plan:
@@ -145,50 +161,57 @@ def rejects_key(index: int) -> str:
     return f"_job/rejects-{index:05}.jsonl"
 
 
-def facts_of(out: Store, index: int) -> Facts | None:
-    """None where the part isn't done."""
+def facts_of(out: Store, index: int, job: str) -> Facts | None:
+    """None where the part isn't done; StoreError where the facts are another job's, or none."""
+    where = f"{out.uri}/{facts_key(index)}"
     try:
         value = out.get_json(facts_key(index))
-        return Facts(**value | {"lines": [tuple(each) for each in value["lines"]]})
+        found = Facts(**value | {"lines": [tuple(each) for each in value["lines"]]})
     except NotFound:
         return None
     except (KeyError, TypeError) as error:
-        raise StoreError(f"is not the facts of a part: {error}", where=f"{out.uri}/{facts_key(index)}") from error
+        raise StoreError(f"is not the facts of a part: {error}", where=where, mend=ANOTHER) from error
+    if found.job != job:
+        raise StoreError(f"is of another job ({found.job[:12]})", where=where, mend=ANOTHER)
+    return found
 
 
-def all_facts(out: Store, indexes: Iterable[int]) -> Iterator[tuple[int, Facts | None]]:
-    """The facts of many parts, in order, 16 at a time."""
+def all_facts(out: Store, indexes: Iterable[int], job: str) -> Iterator[tuple[int, Facts | None]]:
+    """The facts of many parts, in order, 16 at a time; StoreError as in `facts_of`."""
     with ThreadPoolExecutor(16) as pool:
         wanted = list(indexes)
-        yield from zip(wanted, pool.map(lambda index: facts_of(out, index), wanted), strict=True)
+        yield from zip(wanted, pool.map(lambda index: facts_of(out, index, job), wanted), strict=True)
 
 
 def missing(out: Store, plan: Plan) -> list[int]:
     """Indexes whose part is not committed."""
-    if out.exists(SUCCESS):
+    if success(out, plan.job):
         return []
-    return [index for index, facts in all_facts(out, range(plan.shards)) if facts is None]
+    return [index for index, facts in all_facts(out, range(plan.shards), plan.job) if facts is None]
 
 
-def success(out: Store) -> Json | None:
-    """What _SUCCESS says, None before it is written."""
+def success(out: Store, job: str) -> Json | None:
+    """What _SUCCESS says, None before it is written; StoreError where it is of another job."""
     try:
-        return out.get_json(SUCCESS)
+        found = out.get_json(SUCCESS)
     except NotFound:
         return None
+    if not isinstance(found, dict) or found.get("job") != job:
+        raise StoreError("is of another job", where=f"{out.uri}/{SUCCESS}", mend=ANOTHER)
+    return found
 
 
 def finish(out: Store, plan: Plan) -> Json:
-    """Writes rejects.jsonl and _SUCCESS once every part is there; returns what _SUCCESS says. Idempotent.
+    """Writes _rejects.jsonl and _SUCCESS once every part is there; returns what _SUCCESS says. Idempotent.
 
     InputError where a part is missing, or where no row of the corpus was an article.
     """
-    if done := success(out):
+    if done := success(out, plan.job):
         return done
     parts, facts = list[Json](), list[Facts]()
     with ThreadPoolExecutor(16) as pool:
         there = pool.map(lambda index: out.exists(plan.part(index)), range(plan.shards))
-        for (index, found), present in zip(all_facts(out, range(plan.shards)), there, strict=True):
+        for (index, found), present in zip(all_facts(out, range(plan.shards), plan.job), there, strict=True):
             if found is None or not present:
                 raise InputError(f"part {index} is missing", where=out.uri, mend="score again: the parts that are there stay")
             facts.append(found)
@@ -221,7 +244,10 @@ def finish(out: Store, plan: Plan) -> Json:
         "parts": parts,
     }
     # The same facts give the same bytes, so of several finishers each succeeds.
-    out.put_if(SUCCESS, json.dumps(document, indent=1).encode(), etag=None)
+    try:
+        out.put_if(SUCCESS, json.dumps(document, indent=1).encode(), etag=None)
+    except Conflict:
+        return success(out, plan.job)
     return document
 
 
@@ -258,6 +284,10 @@ def put_todo(out: Store, indexes: list[int]) -> Digest:
 
 
 def todo_list(out: Store, digest: str) -> list[int]:
-    """The parts of a list that `put_todo` kept."""
-    ranges = out.get_json(f"_job/todo-{digest}.json", digest=Digest(digest))
+    """The parts of a list that `put_todo` kept. InputError where it is there no more."""
+    key = f"_job/todo-{digest}.json"
+    try:
+        ranges = out.get_json(key, digest=Digest(digest))
+    except NotFound:
+        raise InputError("is there no more", where=f"{out.uri}/{key}", mend="end its Job (--cancel), and score again") from None
     return [index for first, last in ranges for index in range(first, last + 1)]

@@ -54,7 +54,8 @@ class Rows:
         while at < end:
             line, length = self._line(stream)
             if not length:
-                return
+                what = f"ends after {at:,} bytes, before those that were planned"
+                raise InputError(what, where=self.where, mend="score what is there now")
             at += length
             yield line, length
 

@@ -1,7 +1,8 @@
 """The score step of a run: a scoring Job on the step's own cluster, and its record.
 
 The step waits in a small pod (256 MB, no torch) while the Job's pods work. Ended from outside, it deletes the Job: a run that
-was cancelled must not go on spending. What is committed stays, so the next run of the same inputs does what is left.
+was cancelled must not go on spending, and an eviction of the step's pod looks just the same from within. What is committed
+stays, so the next run of the same inputs does what is left.
 """
 
 from __future__ import annotations
@@ -45,17 +46,19 @@ def score_on_cluster(
     """
     if not articles.startswith("s3://"):
         raise InputError("must be an s3:// address", where="articles", mend="a file, or a prefix of files")
+    if out and not out.startswith("s3://"):
+        raise InputError("must be an s3:// address", where="out", mend="s3://bucket/prefix, or leave it empty")
     if shards < 0 or parallelism < 0:
         raise InputError("must be 0 or more", where="shards" if shards < 0 else "parallelism", mend="0 chooses")
     subject, place = find_subject(store, adapter, channel), find_place()
     plan = plan_on_cluster(store, subject.filter, subject.adapter, articles, place, shards=shards)
-    job = submit(store, plan, place, out=out, parallelism=parallelism)
+    job = submit(store, plan, place, out=out, parallelism=parallelism, progress=progress)
     progress.note(
         f"{len(job.left):,} of {plan.shards:,} parts to do: {job.name or 'nothing'}{', adopted' if job.adopted else ''}"
     )
 
     def ended(number: int, frame: FrameType | None) -> None:
-        cancel(plan, place)
+        cancel(place, job.out.uri, plan)
         raise Stopped("ended from outside; its Job was deleted", mend="the same run again does the parts that are left")
 
     before = signal.signal(signal.SIGTERM, ended)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from components.channels import current
-from components.step import publish_filter, read_filter
+from components.step import read_filter
 from components.store import NotFound, Store, as_digest
 from filters.errors import InputError
 from filters.spec import Filter
@@ -17,14 +17,13 @@ class Subject(NamedTuple):
 
 
 def promoted(store: Store, flt: Filter) -> Subject:
-    """The filter's promoted adapter under the filter as it is now, which is published. InputError where there is none."""
+    """The filter's promoted adapter under the filter as it is now. InputError where there is none."""
     found = current(store, flt.name, flt.spec.promotion.channel)
     if found is None:
         raise InputError(
             f"nothing is promoted on channel {flt.spec.promotion.channel} of {flt.name} in this store",
             mend=f"run `distillery distill {flt.name} …` first, or give an adapter's digest",
         )
-    publish_filter(store, flt)
     return Subject(flt, found.adapter)
 
 

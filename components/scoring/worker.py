@@ -1,8 +1,9 @@
 """`python -m components.scoring.worker --out URI --store URI --job DIGEST`: one index of a scoring Job.
 
 JOB_COMPLETION_INDEX says which. Everything else is in the plan beside the scores, so a pod's description is small and carries
-no data. Exit codes are what the Job's podFailurePolicy goes by: 0 done (also where the part is there already, known
-before torch is loaded), 2 bad input (the index fails, once), 1 anything else and a store that stays away (tried again).
+no data. Exit codes are what the Job's podFailurePolicy goes by: 0 done (also where the part is there already, known before
+torch is loaded), 2 a fault of the corpus, the plan or the bundle (the index fails, once), 1 anything else, such as a store
+that stays away or refuses the key (tried again).
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from components.outage import is_outage
+from components.outage import by_service
 from components.progress import clock, reporter
 from components.scoring.part import Predictor, score_part
 from components.scoring.plan import facts_of, read_plan, todo_list
 from components.step import read_filter, say_last
-from components.store import Store, open_store
+from components.store import NotFound, Store, StoreError, open_store
 from filters.errors import InputError
 
 INDEX = "JOB_COMPLETION_INDEX"
@@ -27,7 +28,7 @@ INDEX = "JOB_COMPLETION_INDEX"
 
 def work(out: Store, store: str, job: str, index: int) -> str:
     """Scores part `index` where it isn't there; returns what was done, in a line."""
-    if facts_of(out, index):
+    if facts_of(out, index, job):
         return f"part {index} is there already"
     plan, loading = read_plan(out, job), [0.0]
     opened = open_store(store)
@@ -50,6 +51,14 @@ def work(out: Store, store: str, job: str, index: int) -> str:
     return f"part {index}: {facts.articles:,} articles in {clock(seconds)} ({rate}), student loaded in {loading[0]:.1f} s"
 
 
+def exit_code(error: InputError | NotFound) -> int:
+    """2, but 1 where the store refuses or is away, so that the index is tried again: no corpus can mend that."""
+    cause = error.__cause__
+    while isinstance(cause, StoreError):
+        cause = cause.__cause__
+    return 1 if isinstance(error, InputError) and cause is not None and by_service(cause) else 2
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="worker", description="One part of a scoring job.")
     for name in ("out", "store", "job"):
@@ -63,12 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.todo:
             index = todo_list(out, args.todo)[index]
         print(work(out, args.store, args.job, index), flush=True)
-    except InputError as error:
-        # A store that stays away is no fault of the input: the index is tried again.
-        away = error.__cause__ is not None and is_outage(error.__cause__)
-        say_last(str(error))
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1 if away else 2
+    except (InputError, NotFound) as error:
+        said = f"{error}; submit the corpus again" if isinstance(error, NotFound) else str(error)
+        say_last(said)
+        print(f"error: {said}", file=sys.stderr, flush=True)
+        return exit_code(error)
     except Exception as error:
         say_last(f"{type(error).__name__}: {error}")
         raise

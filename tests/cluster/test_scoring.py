@@ -164,7 +164,7 @@ def test_a_corpus_with_pods_deleted_and_the_store_away(
 def test_ctrl_c_leaves_it_going_cancel_ends_it_and_the_same_command_does_the_rest(
     cluster: Cluster, distillery: Callable[..., Ran], store: Store, tiny: Promoted, few: Path
 ) -> None:
-    from components.scoring.plan import facts_of
+    from components.scoring.plan import PLAN, facts_of
 
     flags = [tiny.path, few, "--store", store.uri, "--shards", "5", "--parallelism", "1"]
     command = Command(cluster, *flags)
@@ -174,11 +174,12 @@ def test_ctrl_c_leaves_it_going_cancel_ends_it_and_the_same_command_does_the_res
     assert ended.code == 130
     assert "the Job goes on" in ended.err
     where = open_store(cluster.get("job", job, "-n", NAMESPACE)["metadata"]["annotations"]["llm-distillery.io/scores"])
-    wait_for("a first part", lambda: any(facts_of(where, index) for index in range(5)), 240)
+    digest = where.get_json(PLAN)["job"]
+    wait_for("a first part", lambda: any(facts_of(where, index, digest) for index in range(5)), 240)
     cancelled = distillery("score", *flags, "--on", "cluster", "--cancel")
     assert f"deleted {job}" in cancelled.out, cancelled.err
     wait_for("no pod", lambda: not pods(cluster, job), 60)
-    done = [index for index in range(5) if facts_of(where, index)]
+    done = [index for index in range(5) if facts_of(where, index, digest)]
     assert 0 < len(done) < 5
     rest = distillery("score", *flags, "--on", "cluster", "--json")
     assert rest.code == 0, rest.err

@@ -1,5 +1,43 @@
-"""A store in a folder, and a corpus of numbered articles."""
+"""An S3 server in this process, a cluster that is played, and a corpus of numbered articles planned for both."""
 
+import json
+from pathlib import Path
+
+import pytest
+
+import components.scoring.cluster as cluster
+from components.scoring.cluster import plan_on_cluster
+from components.scoring.plan import Plan
+from components.store import Store, open_store
+from tests.scoring.played import ADAPTER, PLACE, Jobs, Pods
+from tests.scoring.test_score import FILTER
 from tests.store.conftest import s3_server, s3_uri
 
 __all__ = ["s3_server", "s3_uri"]
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    played = Jobs()
+    monkeypatch.setattr(cluster, "batch", lambda: played)
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.01)
+    return played
+
+
+@pytest.fixture
+def pods(monkeypatch: pytest.MonkeyPatch) -> Pods:
+    played = Pods()
+    monkeypatch.setattr(cluster, "core", lambda: played)
+    return played
+
+
+@pytest.fixture
+def store(s3_uri: str) -> Store:
+    return open_store(s3_uri)
+
+
+@pytest.fixture
+def plan(store: Store, tmp_path: Path) -> Plan:
+    rows = [json.dumps({"id": f"a{n}", "content": f"{n % 10} 5 text {n}"}) for n in range(60)]
+    (tmp_path / "a corpus.jsonl").write_text("\n".join(rows))
+    return plan_on_cluster(store, FILTER, ADAPTER, str(tmp_path / "a corpus.jsonl"), PLACE, shards=6)

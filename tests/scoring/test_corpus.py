@@ -210,6 +210,28 @@ def test_a_folder_s_files_in_order_hidden_ones_left_out(tmp_path: Path) -> None:
     assert Corpus("elsewhere", corpus.files).digest == corpus.digest
 
 
+def test_a_file_shorter_than_planned_is_noticed_without_its_stamp(tmp_path: Path) -> None:
+    """A plan that was read from a store knows no stamp."""
+    jsonl(tmp_path / "corpus", [row(n) for n in range(20)])
+    corpus = Corpus.from_json(json.loads(json.dumps(find_corpus(str(tmp_path / "corpus")).to_json())))
+    jsonl(tmp_path / "corpus", [row(n) for n in range(12)])
+    for index in range(4):
+        pieces = cut(corpus, 4, index)
+        if index < 2:
+            assert all(list(Rows(corpus, piece)) for piece in pieces)
+        else:
+            with pytest.raises(InputError, match=r"ends after [\d,]+ bytes, before those that were planned"):
+                [list(Rows(corpus, piece)) for piece in pieces]
+
+
+def test_stamps_are_no_part_of_plan_or_digest(tmp_path: Path) -> None:
+    jsonl(tmp_path / "corpus", [row(1)])
+    corpus = find_corpus(str(tmp_path / "corpus"))
+    plain = Corpus(corpus.where, corpus.files)
+    assert corpus.stamps
+    assert (plain, plain.digest, plain.to_json()) == (corpus, corpus.digest, corpus.to_json())
+
+
 def test_what_is_no_corpus(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     (tmp_path / "folder").mkdir()

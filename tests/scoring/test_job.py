@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,118 +11,13 @@ from typing import Any
 import pytest
 
 import components.scoring.cluster as cluster
-import components.scoring.worker as worker
-from components.progress import Progress
 from components.scoring.cluster import cancel, expand, follow, plan_on_cluster, submit
 from components.scoring.manifest import Place, find_place, job_name, manifest
-from components.scoring.part import score_part
 from components.scoring.plan import Plan, missing, success
 from components.store import Store, open_store
 from filters.errors import InputError, Stopped
-from tests.scoring.test_score import FILTER, Reader
-
-ADAPTER = "a" * 64
-PLACE = Place("distillery", "localhost/image:1", "s3://b/main", "", {"requests": {"cpu": "1"}, "limits": {"cpu": "2"}})
-
-
-class Jobs:
-    """The part of the Batch API that is used; `pods` says what becomes of an index."""
-
-    def __init__(self) -> None:
-        self.jobs: dict[str, Any] = {}
-        self.created: list[str] = []
-        self.on_read: Callable[[Any], None] = lambda job: None
-
-    def create_namespaced_job(self, namespace: str, body: dict[str, Any], **_: Any) -> Any:
-        from kubernetes.client.exceptions import ApiException
-
-        name = body["metadata"]["name"]
-        if name in self.jobs:
-            raise ApiException(status=409, reason="Conflict")
-        self.created.append(name)
-        status = SimpleNamespace(completed_indexes=None, failed_indexes=None, ready=1, active=1, conditions=[])
-        meta = SimpleNamespace(
-            name=name,
-            labels=body["metadata"]["labels"],
-            annotations=body["metadata"]["annotations"],
-            deletion_timestamp=None,
-            creation_timestamp=len(self.created),
-        )
-        self.jobs[name] = SimpleNamespace(metadata=meta, status=status, spec=SimpleNamespace(suspend=False), body=body)
-        return self.jobs[name]
-
-    def read_namespaced_job(self, name: str, namespace: str, **_: Any) -> Any:
-        from kubernetes.client.exceptions import ApiException
-
-        if name not in self.jobs:
-            raise ApiException(status=404, reason="Not Found")
-        self.on_read(self.jobs[name])
-        return self.jobs[name]
-
-    def delete_namespaced_job(self, name: str, namespace: str, **_: Any) -> None:
-        self.read_namespaced_job(name, namespace)
-        del self.jobs[name]
-
-    def list_namespaced_job(self, namespace: str, label_selector: str, **_: Any) -> Any:
-        key, _, value = label_selector.partition("=")
-        return SimpleNamespace(items=[job for job in self.jobs.values() if job.metadata.labels.get(key) == value])
-
-
-class Pods:
-    def __init__(self) -> None:
-        self.pods: list[Any] = []
-
-    def list_namespaced_pod(self, namespace: str, label_selector: str, limit: int, **_: Any) -> Any:
-        return SimpleNamespace(items=self.pods[:limit])
-
-
-@pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
-    played = Jobs()
-    monkeypatch.setattr(cluster, "batch", lambda: played)
-    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.01)
-    return played
-
-
-@pytest.fixture
-def pods(monkeypatch: pytest.MonkeyPatch) -> Pods:
-    played = Pods()
-    monkeypatch.setattr(cluster, "core", lambda: played)
-    return played
-
-
-@pytest.fixture
-def store(s3_uri: str) -> Store:
-    return open_store(s3_uri)
-
-
-@pytest.fixture
-def plan(store: Store, tmp_path: Path) -> Plan:
-    rows = [json.dumps({"id": f"a{n}", "content": f"{n % 10} 5 text {n}"}) for n in range(60)]
-    (tmp_path / "a corpus.jsonl").write_text("\n".join(rows))
-    return plan_on_cluster(store, FILTER, ADAPTER, str(tmp_path / "a corpus.jsonl"), PLACE, shards=6)
-
-
-def end(job: Any, kind: str, message: str = "") -> None:
-    job.status.conditions = [SimpleNamespace(type=kind, status="True", message=message, reason=kind)]
-    job.status.ready = job.status.active = 0
-
-
-def do(out: Store, plan: Plan, *indexes: int) -> None:
-    for index in indexes:
-        score_part(out, plan, index, FILTER, Reader)
-
-
-class Said(Progress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.done: list[tuple[int, float | str]] = []
-
-    def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
-        self.done.append((done, facts["parts"]))
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+from tests.scoring.played import ADAPTER, PLACE, Jobs, Pods, Said, dead_pod, do, end
+from tests.scoring.test_score import FILTER
 
 
 def test_a_local_file_is_put_into_the_store_once(store: Store, plan: Plan, tmp_path: Path) -> None:
@@ -162,9 +57,12 @@ def test_the_job_is_what_it_must_be(plan: Plan) -> None:
 
 
 def test_its_name_is_its_content(plan: Plan) -> None:
-    assert job_name(plan) == f"score-demo-{plan.job[:12]}"
-    assert job_name(plan, "f" * 64) == f"score-demo-{plan.job[:12]}-ffffff"
-    assert len(job_name(plan, "f" * 64)) < 57  # an index and a hyphen go with it in a pod's hostname
+    name = job_name(plan, "s3://b/out")
+    assert re.fullmatch(rf"score-demo-{plan.job[:12]}-[0-9a-f]{{6}}", name)
+    assert job_name(plan, "s3://b/out", "f" * 64) == f"{name}-ffffff"
+    assert job_name(plan, "s3://b/elsewhere") != name
+    longest = replace(plan, filter="f" * 63)
+    assert len(f"{job_name(longest, 's3://b/out', 'f' * 64)}-99999") <= 63  # a pod's hostname: its index goes with it
 
 
 def test_where_from_environment_or_config_map(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +94,7 @@ def test_where_from_environment_or_config_map(monkeypatch: pytest.MonkeyPatch) -
 
 def test_submitted_twice_is_one_job(store: Store, plan: Plan, jobs: Jobs) -> None:
     first, second = submit(store, plan, PLACE), submit(store, plan, PLACE)
-    assert (first.adopted, second.adopted, jobs.created) == (False, True, [job_name(plan)])
+    assert (first.adopted, second.adopted, jobs.created) == (False, True, [job_name(plan, first.out.uri)])
     assert first.out.uri == f"{store.uri}/scores/{plan.job}"
 
 
@@ -251,18 +149,12 @@ def test_followed_to_its_end(store: Store, plan: Plan, jobs: Jobs) -> None:
     assert [parts for _, parts in said.done] == ["1 of 6", "3 of 6", "6 of 6"]
     assert said.done[-1][0] == 60
     assert found["articles"] == 60
-    assert success(job.out) == found
-
-
-def dead_pod(code: int, message: str) -> Any:
-    ended = SimpleNamespace(exit_code=code, message=message, reason="Error")
-    status = SimpleNamespace(container_statuses=[SimpleNamespace(state=SimpleNamespace(terminated=ended, waiting=None))])
-    return SimpleNamespace(metadata=SimpleNamespace(creation_timestamp=1), status=status)
+    assert success(job.out, plan.job) == found
 
 
 @pytest.mark.parametrize(
     ("code", "kind", "says"),
-    [(2, InputError, "part 3: a.gz: is cut short; mend the corpus"), (137, Stopped, r"part 3 failed \(exit code 137\)")],
+    [(2, InputError, "part 3: a.gz: is cut short; mend that"), (137, Stopped, r"part 3 failed \(exit code 137\)")],
 )
 def test_a_part_that_failed(
     store: Store, plan: Plan, jobs: Jobs, pods: Pods, code: int, kind: type[Exception], says: str
@@ -280,7 +172,7 @@ def test_a_part_that_failed(
     with pytest.raises(kind, match=says):
         follow(job, said)
     assert said.notes == ["part 3 failed: a.gz: is cut short"]
-    assert success(job.out) is None
+    assert success(job.out, plan.job) is None
     assert missing(job.out, plan) == [3]
 
 
@@ -324,72 +216,11 @@ def test_why_nothing_moves_is_said_once(
 def test_cancelled(store: Store, plan: Plan, jobs: Jobs) -> None:
     job = submit(store, plan, PLACE)
     do(job.out, plan, 0)
-    assert cancel(plan, PLACE) == [job.name]
-    assert (jobs.jobs, cancel(plan, PLACE)) == ({}, [])
+    assert cancel(PLACE, job.out.uri, plan) == [job.name]
+    assert (jobs.jobs, cancel(PLACE, job.out.uri, plan)) == ({}, [])
     assert missing(job.out, plan) == [1, 2, 3, 4, 5]
 
 
 def test_indexes_in_words() -> None:
     assert list(expand("0-2,5,7-8")) == [0, 1, 2, 5, 7, 8]
     assert list(expand(None)) == list(expand("")) == []
-
-
-class TestWorker:
-    """The process in a pod; the student is the test's."""
-
-    @pytest.fixture(autouse=True)
-    def _reader(self, monkeypatch: pytest.MonkeyPatch, store: Store, plan: Plan) -> None:
-        import components.student.bundle as bundle
-        from components.step import publish_filter
-
-        monkeypatch.setattr(bundle, "open_bundle", lambda *_, **__: Loaded())
-        monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
-        publish_filter(store, FILTER)
-        self.out = submit_only(store, plan)
-        self.arguments = [f"--out={self.out.uri}", f"--store={store.uri}", f"--job={plan.job}"]
-
-    def run(self, monkeypatch: pytest.MonkeyPatch, index: int, *more: str) -> int:
-        monkeypatch.setenv("JOB_COMPLETION_INDEX", str(index))
-        return worker.main([*self.arguments, *more])
-
-    def test_scores_its_part_and_says_how_fast(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], plan: Plan
-    ) -> None:
-        assert self.run(monkeypatch, 2) == 0
-        assert missing(self.out, plan) == [0, 1, 3, 4, 5]
-        assert "/s on" in capsys.readouterr().out
-        assert self.run(monkeypatch, 2) == 0
-        assert capsys.readouterr().out == "part 2 is there already\n"
-
-    def test_a_place_in_the_list_of_what_is_left(self, monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
-        from components.scoring.plan import put_todo
-
-        todo = put_todo(self.out, [1, 5])
-        assert self.run(monkeypatch, 1, f"--todo={todo}") == 0
-        assert missing(self.out, plan) == [0, 1, 2, 3, 4]
-
-    def test_bad_input_is_2(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], store: Store) -> None:
-        (key,) = store.keys("inputs")
-        store.put(key, b'{"content": "1 2 other"}\n')
-        assert self.run(monkeypatch, 0) == 2
-        assert "was changed" in capsys.readouterr().err
-
-    def test_a_store_that_stays_away_is_1(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from components import objects_s3
-
-        monkeypatch.setattr(objects_s3, "FIRST_CONTACT", 0.2)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-        assert self.run(monkeypatch, 0) == 1
-
-
-class Loaded(Reader):
-    def predict(self, texts: Any, *more: Any, **facts: Any) -> Any:
-        return super().predict([text for text in texts if text[1] != "a"], *more, **facts)
-
-
-def submit_only(store: Store, plan: Plan) -> Store:
-    from components.scoring.plan import begin
-
-    out = open_store(f"{store.uri}/scores/{plan.job}")
-    begin(out, plan)
-    return out

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.frames import read_frame
+from components.frames import read_frame, write_frame
 from components.progress import quiet
 from components.scoring.corpus import find_corpus
 from components.scoring.part import score_part
@@ -100,9 +102,11 @@ def test_every_row_once_and_the_sum_says_so(out: Store, plan: Plan) -> None:
     found = finish(out, plan)
     assert ids(out, plan) == WANTED
     assert (found["articles"], found["rejected"], sum(found["tiers"].values())) == (106, 14, 106)
-    lines = [json.loads(line) for line in out.get("rejects.jsonl").splitlines()]
+    lines = [json.loads(line) for line in out.get("_rejects.jsonl").splitlines()]
     assert [each["line"] for each in lines] == [n + 1 for n in range(0, 120, 9)]
-    assert [part["rows"] for part in found["parts"]] == [facts.articles for _, facts in all_facts(out, range(6)) if facts]
+    assert [part["rows"] for part in found["parts"]] == [
+        facts.articles for _, facts in all_facts(out, range(6), plan.job) if facts
+    ]
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -132,7 +136,7 @@ def test_killed_while_finishing(out: Store, plan: Plan, at: int, after: bool) ->
         do(out, plan, index)
     with pytest.raises(Killed):
         finish(Store(Deadly(out._objects, at, after)), plan)
-    assert (success(out) is not None) == (at == 2 and after)
+    assert (success(out, plan.job) is not None) == (at == 2 and after)
     assert finish(out, plan)["articles"] == 106
 
 
@@ -160,7 +164,7 @@ def test_done_twice_at_once(out: Store, plan: Plan) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found[0] == found[1] == facts_of(out, 1)
+    assert found[0] == found[1] == facts_of(out, 1, plan.job)
     scores = set(read_frame(out.get(plan.part(1)))["score.readiness"].to_pylist())
     assert len({round(value % 1, 6) for value in scores if value not in (0.0, 10.0)}) == 1
 
@@ -184,8 +188,131 @@ def test_a_part_that_is_there_with_other_rows_is_refused(out: Store, plan: Plan,
         out.put(plan.part(1), data)
     with pytest.raises(StoreError, match=says):
         do(out, plan, 1, Meets())
-    assert facts_of(out, 1) is None
+    assert facts_of(out, 1, plan.job) is None
     assert out.get(plan.part(1)) == data
+
+
+def other_job(plan: Plan) -> Plan:
+    """The same corpus in the same parts, by another adapter."""
+    return replace(plan, adapter="b" * 64)
+
+
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_a_part_of_another_job_is_refused(out: Store, plan: Plan, when: str) -> None:
+    """Its articles are the same; its pods may still write when a user has deleted the folder and begun anew."""
+    other = open_store(f"{out.uri}-other")
+    do(other, other_job(plan), 1)
+    data = other.get(plan.part(1))
+
+    class Meets(Reader):
+        def predict(self, *arguments: Any, **more: Any) -> Any:
+            if when == "while" and not out.exists(plan.part(1)):
+                out.put(plan.part(1), data)
+            return super().predict(*arguments, **more)
+
+    if when == "before":
+        out.put(plan.part(1), data)
+    with pytest.raises(StoreError, match=r"part-00001.parquet: is of another job \([0-9a-f]{12}\); delete it, or"):
+        do(out, plan, 1, Meets())
+    assert facts_of(out, 1, plan.job) is None
+
+
+def test_a_part_that_names_no_job_is_refused(out: Store, plan: Plan) -> None:
+    do(out, plan, 1)
+    out.put(plan.part(1), write_frame(read_frame(out.get(plan.part(1)))))
+    (Path(out.uri.removeprefix("file://")) / facts_key(1)).unlink()
+    with pytest.raises(StoreError, match=r"is of another job \(unnamed\)"):
+        do(out, plan, 1)
+
+
+@pytest.mark.parametrize("fmt", ["parquet", "jsonl"])
+def test_facts_of_another_job_are_refused_by_all_who_read_them(out: Store, plan: Plan, fmt: Any) -> None:
+    plan = replace(plan, fmt=fmt)
+    for index in range(SHARDS):
+        do(out, plan if index != 3 else other_job(plan), index)
+    readers: list[Callable[[], object]] = [
+        lambda: do(out, plan, 3),
+        lambda: missing(out, plan),
+        lambda: list(all_facts(out, [3], plan.job)),
+        lambda: finish(out, plan),
+    ]
+    for read in readers:
+        with pytest.raises(StoreError, match=r"_job/part-00003.json: is of another job .*; delete it, or give another place"):
+            read()
+    assert success(out, plan.job) is None
+
+
+def test_a_success_of_another_job_is_not_this_one_s(out: Store, plan: Plan) -> None:
+    other = open_store(f"{out.uri}-other")
+    for index in range(SHARDS):
+        do(other, other_job(plan), index)
+        do(out, plan, index)
+    finish(other, other_job(plan))
+
+    class Late:
+        """The other job's follower writes it while this one gathers."""
+
+        uri = out.uri
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(out._objects, name)
+
+        def put_if(self, key: str, data: bytes, etag: str | None) -> None:
+            out.put("_SUCCESS", other.get("_SUCCESS"))
+            out.put_if(key, data, etag=etag)
+
+    for read in (lambda: finish(Store(Late()), plan), lambda: missing(out, plan), lambda: finish(out, plan)):  # type: ignore[arg-type]
+        with pytest.raises(StoreError, match="_SUCCESS: is of another job"):
+            read()
+
+
+def test_a_corpus_that_moved_is_read_where_it_is_now(out: Store, plan: Plan, articles: Path, tmp_path: Path) -> None:
+    """The same files, so the same job; its plan says where they are."""
+    do(out, plan, 0)
+    (tmp_path / "moved").mkdir()
+    articles.rename(tmp_path / "moved" / articles.name)
+    moved = replace(plan, corpus=find_corpus(str(tmp_path / "moved" / articles.name)))
+    assert moved.job == plan.job
+    begin(out, moved)
+    read = read_plan(out, plan.job)
+    assert read.corpus.where == str(tmp_path / "moved")
+    for index in missing(out, read):
+        do(out, read, index)
+    assert finish(out, read)["articles"] == 106
+
+
+def test_another_writer_of_the_plan_at_the_same_moment(out: Store, plan: Plan) -> None:
+    raced = iter([True])
+    moved = replace(plan, corpus=replace(plan.corpus, where="/elsewhere"))
+
+    class Raced:
+        uri = out.uri
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(out._objects, name)
+
+        def put_if(self, key: str, data: bytes, etag: str | None) -> None:
+            if next(raced, False):
+                out.put(key, replace(plan, corpus=replace(plan.corpus, where="/a third place")).to_bytes())
+            out.put_if(key, data, etag=etag)
+
+    begin(Store(Raced()), moved)  # type: ignore[arg-type]
+    assert read_plan(out, plan.job).corpus.where == "/elsewhere"
+
+
+@pytest.mark.parametrize("held", [b"{}", b"[]", b"no", b'{"job": "0"}'])
+def test_a_plan_of_something_else_is_left_alone(out: Store, plan: Plan, held: bytes) -> None:
+    out.put("_job/plan.json", held)
+    with pytest.raises(InputError, match="holds scores of other articles"):
+        begin(out, plan)
+    assert out.get("_job/plan.json") == held
+
+
+def test_on_s3_a_job_may_still_write_there(plan: Plan, s3_uri: str) -> None:
+    out = open_store(s3_uri)
+    begin(out, other_job(plan))
+    with pytest.raises(InputError, match=r"give another place, or end its Job \(--cancel\) and delete this one$"):
+        begin(out, plan)
 
 
 def test_no_success_before_all_are_there(out: Store, plan: Plan) -> None:
@@ -193,13 +320,13 @@ def test_no_success_before_all_are_there(out: Store, plan: Plan) -> None:
         do(out, plan, index)
         with pytest.raises(InputError, match=r"part \d is missing"):
             finish(out, plan)
-        assert success(out) is None
+        assert success(out, plan.job) is None
     assert missing(out, plan) == [5]
     do(out, plan, 5)
     (Path(out.uri.removeprefix("file://")) / plan.part(2)).unlink()  # facts alone are no part
     with pytest.raises(InputError, match="part 2 is missing"):
         finish(out, plan)
-    assert success(out) is None
+    assert success(out, plan.job) is None
 
 
 def test_what_makes_another_job(plan: Plan, articles: Path, tmp_path: Path) -> None:
@@ -231,7 +358,7 @@ def test_the_plan_is_verified(out: Store, plan: Plan) -> None:
             read_plan(out, plan.job)
     out.put(facts_key(0), b"{}")
     with pytest.raises(StoreError, match="not the facts"):
-        facts_of(out, 0)
+        facts_of(out, 0, plan.job)
 
 
 @pytest.mark.parametrize("indexes", [[], [0], [1, 2, 3, 7, 9, 10], list(range(0, 50, 2))])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+import os
+import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -95,7 +98,7 @@ def test_rows_in_rows_out(tmp_path: Path, fmt: Any, chunk: int) -> None:
     student, out = Reader(), tmp_path / "out"
     articles = corpus(tmp_path / "a.jsonl", [*ROWS, "{bad"])
     counts = run(student, articles, out, fmt=fmt, chunk=chunk)
-    assert listed(out) == ["_SUCCESS", "_job", f"part-00000.{fmt}", "rejects.jsonl"]
+    assert listed(out) == ["_SUCCESS", "_job", "_rejects.jsonl", f"part-00000.{fmt}"]
     part = out / f"part-00000.{fmt}"
     frame = pq.read_table(part) if fmt == "parquet" else pa.Table.from_pylist([json.loads(line) for line in part.open()])
     assert frame["id"].to_pylist() == [row["id"] for row in ROWS]
@@ -120,7 +123,7 @@ def test_rows_in_rows_out(tmp_path: Path, fmt: Any, chunk: int) -> None:
     assert (success["filter"], success["version"], success["scored"]) == ("demo", 3, 3)
     assert success["files"] == [["a.jsonl", articles.stat().st_size, digest_file(articles)]]
     assert (success["adapter"], success["articles"]) == (ADAPTER, 5)
-    assert json.loads((out / "rejects.jsonl").read_text())["line"] == 6
+    assert json.loads((out / "_rejects.jsonl").read_text())["line"] == 6
 
 
 def test_many_rows_make_several_parts(tmp_path: Path) -> None:
@@ -137,10 +140,25 @@ def test_many_rows_make_several_parts(tmp_path: Path) -> None:
 def test_rejects_of_all_parts_in_one_file_with_their_lines(tmp_path: Path) -> None:
     rows = [json.dumps({"id": f"a{n}", "content": f"{n % 10} 5 text"}) if n % 7 else "{bad" for n in range(60)]
     counts = run(Reader(), corpus(tmp_path / "a", rows), tmp_path / "out", shards=5)
-    rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
+    rejects = [json.loads(line) for line in (tmp_path / "out" / "_rejects.jsonl").read_text().splitlines()]
     assert [reject["line"] for reject in rejects] == [n + 1 for n in range(0, 60, 7)]
     assert {reject["file"] for reject in rejects} == {"a"}
     assert (counts["articles"], counts["rejected"]) == (51, 9)
+
+
+def test_readers_of_datasets_see_the_rows_alone(tmp_path: Path, s3_uri: str) -> None:
+    from pyarrow import dataset
+
+    rows = [json.dumps({"id": f"a{n}", "content": f"{n % 10} 5 text"}) if n % 7 else "{bad" for n in range(60)]
+    run(Reader(), corpus(tmp_path / "a", rows), tmp_path / "out", shards=5)
+    assert (tmp_path / "out" / "_rejects.jsonl").exists()
+    found = dataset.dataset(tmp_path / "out", format="parquet").to_table()
+    assert found["id"].to_pylist() == [f"a{n}" for n in range(60) if n % 7]
+    run(Reader(), tmp_path / "a", f"{s3_uri}/scores/x", shards=5)  # type: ignore[arg-type]
+    bucket, _, prefix = s3_uri.removeprefix("s3://").partition("/")
+    listed = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"]).list_objects_v2(Bucket=bucket, Prefix=prefix)
+    names = {each["Key"].removeprefix(f"{prefix}/scores/x/").partition("/")[0] for each in listed["Contents"]}
+    assert {name for name in names if not name.startswith("part-")} == {"_SUCCESS", "_job", "_probe", "_rejects.jsonl"}
 
 
 def test_a_corpus_that_is_all_prefiltered(tmp_path: Path) -> None:
@@ -166,7 +184,7 @@ def test_finished_scores_are_not_made_again_nor_overwritten(tmp_path: Path) -> N
     assert (first["reused"], again["reused"], student.seen) == (False, True, [])
     assert again["tiers"] == first["tiers"]
     corpus(articles, ROWS[:2])
-    with pytest.raises(InputError, match="holds scores of other articles"):
+    with pytest.raises(InputError, match=r"holds scores of other articles.*; give another place, or delete this one$"):
         run(Reader(), articles, out)
     assert (out / "part-00000.parquet").read_bytes() == before
     (out / "_job" / "plan.json").unlink()  # as an earlier version left it
@@ -212,6 +230,50 @@ def test_a_corpus_that_breaks_off_is_no_result(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is cut short"):
         run(Reader(), tmp_path / "a.gz", tmp_path / "out", chunk=10)
     assert listed(tmp_path / "out") == ["_job"]
+
+
+class Replaces(Reader):
+    """Something else writes the corpus while the first articles are scored."""
+
+    def __init__(self, change: Callable[[], object]) -> None:
+        super().__init__()
+        self.change = change
+
+    def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
+        if not self.seen:
+            self.change()
+        return super().predict(texts, progress)
+
+
+@pytest.mark.parametrize("how", ["in place", "renamed over it", "grown", "touched", "deleted"])
+def test_a_corpus_that_changes_while_it_is_scored_is_no_result(tmp_path: Path, how: str) -> None:
+    rows = [{"id": f"a{n}", "content": f"{n % 10} 5 text {n}"} for n in range(600)]
+    articles = corpus(tmp_path / "a", rows)
+    changes: dict[str, Callable[[], object]] = {
+        "in place": lambda: corpus(articles, rows[:300]),
+        "renamed over it": lambda: corpus(tmp_path / "new", rows[:300]).replace(articles),
+        "grown": lambda: corpus(articles, [*rows, *rows]),
+        "touched": lambda: os.utime(articles, ns=(1, 1)),
+        "deleted": articles.unlink,
+    }
+    says = "is there no more" if how == "deleted" else "was changed since it was planned; score what is there now"
+    with pytest.raises(InputError, match=says) as caught:
+        run(Replaces(changes[how]), articles, tmp_path / "out", shards=4, chunk=10)
+    assert str(articles) in str(caught.value)
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+
+
+@pytest.mark.parametrize("fmt", ["gz", "parquet"])
+def test_a_torn_file_that_was_changed_is_said_to_be_changed(tmp_path: Path, fmt: str) -> None:
+    rows = [{"id": f"a{n}", "content": f"{n % 10} 5 {random.Random(n).randbytes(300).hex()}"} for n in range(2000)]
+    articles = tmp_path / "a"
+    if fmt == "gz":
+        articles.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), articles, row_group_size=100)
+    student = Replaces(lambda: articles.write_bytes(articles.read_bytes()[:100_000]))
+    with pytest.raises(InputError, match="was changed since it was planned"):
+        run(student, articles, tmp_path / "out", chunk=10)
 
 
 def test_a_corpus_without_an_article_is_no_result(tmp_path: Path) -> None:

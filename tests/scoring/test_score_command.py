@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +13,14 @@ from typer.testing import CliRunner
 import components.scoring.cluster as cluster
 import components.scoring.manifest as manifest
 from components.scoring.manifest import Place
+from components.scoring.plan import Plan
+from components.scoring.subject import Subject
+from components.store import Store
 from filters.errors import InputError
 from pipelines import cli_score
 from pipelines.cli import app
+from tests.scoring.played import ADAPTER, PLACE, Jobs
+from tests.scoring.test_score import FILTER
 
 
 def run(*arguments: str) -> Any:
@@ -56,7 +62,9 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    job = SimpleNamespace(adopted=False, name="score-x", left=[0], place=Place("ns", "", "", "", {}), kubectl="kubectl -n ns …")
+    out = SimpleNamespace(uri=f"{s3_uri}/scores/x")
+    place = Place("ns", "", "", "", {})
+    job = SimpleNamespace(adopted=False, name="score-x", left=[0], place=place, kubectl="kubectl -n ns …", out=out)
     monkeypatch.setattr(cli_score, "_subject", lambda *_: (None, "a" * 64))
     monkeypatch.setattr(cluster, "plan_on_cluster", lambda *_, **__: SimpleNamespace(shards=1))
     monkeypatch.setattr(cluster, "submit", lambda *_, **__: job)
@@ -64,6 +72,47 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(
     result = run("--on", "cluster", "--store", s3_uri)
     assert result.exit_code == 130
     assert "the Job goes on: kubectl -n ns" in result.output
-    monkeypatch.setattr(cluster, "cancel", lambda *_: ["score-x"])
-    result = run("--on", "cluster", "--store", s3_uri, "--cancel")
-    assert (result.exit_code, result.output) == (0, "deleted score-x; finished parts stay\n")
+    assert f"with --cancel --out {s3_uri}/scores/x it is deleted" in result.output
+
+
+class TestCancel:
+    @pytest.fixture(autouse=True)
+    def _scene(
+        self, place: None, monkeypatch: pytest.MonkeyPatch, store: Store, plan: Plan, jobs: Jobs, tmp_path: Path
+    ) -> None:
+        self.store, self.plan, self.jobs = store, plan, jobs
+        self.articles = f"{plan.corpus.where}/{plan.corpus.files[0].name}"
+        monkeypatch.setattr(manifest, "find_place", lambda namespace="": PLACE)
+        monkeypatch.setattr(cli_score, "_subject", lambda *_: Subject(FILTER, ADAPTER))
+
+    def cancel(self, *arguments: str) -> Any:
+        flags = ["--on", "cluster", "--store", self.store.uri, "--shards", "6", "--cancel"]
+        return CliRunner().invoke(app, ["score", "demo", self.articles, *flags, *arguments])
+
+    def test_the_job_of_these_inputs(self) -> None:
+        job = cluster.submit(self.store, self.plan, PLACE)
+        result = self.cancel()
+        assert (result.exit_code, result.output) == (0, f"deleted {job.name}; finished parts stay\n")
+        assert self.jobs.jobs == {}
+
+    def test_nothing_that_matches_is_exit_code_2_and_the_jobs_there_are(self) -> None:
+        """As after a promotion: what goes on is another job than this command's."""
+        first = cluster.submit(self.store, replace(self.plan, adapter="b" * 64), PLACE)
+        cluster.submit(self.store, replace(self.plan, filter="other"), PLACE)
+        result = self.cancel()
+        assert isinstance(result.exception, InputError)
+        assert str(result.exception).startswith("--cancel: no unfinished Job has these inputs; add --out")
+        assert result.output == f"unfinished: Job {first.name}, into {first.out.uri}\n"
+        assert first.name in self.jobs.jobs
+
+    def test_with_out_whatever_scores_there(self) -> None:
+        first = cluster.submit(self.store, replace(self.plan, adapter="b" * 64), PLACE)
+        self.articles = f"{self.store.uri}/there-is-no-corpus-any-more"
+        result = self.cancel("--out", f"{first.out.uri}/")
+        assert (result.exit_code, result.output) == (0, f"deleted {first.name}; finished parts stay\n")
+        result = self.cancel("--out", first.out.uri)
+        assert str(result.exception) == f"--cancel: no unfinished Job scores into {first.out.uri}; nothing is left to cancel"
+
+
+def test_the_help_says_how_many_pods_at_most() -> None:
+    assert "1,000 at most" in " ".join(CliRunner().invoke(app, ["score", "--help"], terminal_width=200).output.split())

@@ -183,6 +183,17 @@ def test_a_server_that_ignores_conditions_is_noticed(s3_uri: str) -> None:
     store.put("content-addressed", b"fine")
 
 
+def test_what_tests_the_server_lies_where_readers_of_datasets_skip_it(s3_uri: str) -> None:
+    store = open_store(s3_uri)
+    open_store(f"{s3_uri}/scores/x").put_if("part-0.parquet", b"1", etag=None)
+    store.put("probe/write", b"of an earlier version")
+    bucket, _, prefix = s3_uri.removeprefix("s3://").partition("/")
+    listed = make_client().list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/scores/x")["Contents"]
+    names = {each["Key"].removeprefix(f"{prefix}/scores/x/") for each in listed}
+    assert names == {"_probe/write", "_probe/conditional-write", "part-0.parquet"}
+    assert list(store.keys()) == ["scores/x/part-0.parquet"]
+
+
 def test_a_bucket_that_is_not_there(s3_uri: str) -> None:
     with pytest.raises(StoreError, match="no such bucket"):
         open_store("s3://nobody-made-this/x")
