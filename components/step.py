@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from components.ledger import StepRecord
+from components.outage import is_outage
 from components.progress import Reporter, reporter
 from components.settings import limit_threads, load_settings
 from components.store import Store, digest_bytes, open_store
@@ -51,11 +52,16 @@ def store_of_step(uri: str) -> Store:
     try:
         return open_store(where)
     except InputError as error:
-        raise InputError(error.what, where=f"store {error.where or where}", mend=error.mend) from None
+        raise InputError(error.what, where=f"store {error.where or where}", mend=error.mend) from error.__cause__
 
 
 def in_a_pod() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+
+
+def on_cluster() -> bool:
+    """Whether each step of this run is a pod of its own; a laptop's run in a notebook's pod is named by DISTILLERY_RUN."""
+    return in_a_pod() and not os.environ.get(RUN)
 
 
 def say_last(message: str) -> None:
@@ -103,6 +109,14 @@ class Step:
         self.store.put(step_key(self.run, "failure"), json.dumps(failure, indent=1).encode())
 
 
+def cause_of(error: Exception) -> str:
+    """Whose fault it is: "input" must be mended, "stopped" may be tried again as it is, "fault" is ours."""
+    if isinstance(error, InputError):
+        away = error.__cause__ is not None and is_outage(error.__cause__)  # a store, for longer than we have patience
+        return "stopped" if away else "input"
+    return "stopped" if isinstance(error, Stopped) else "fault"
+
+
 @contextmanager
 def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[Step]:
     """Opens a step. Bad input ends the process with exit code 2 and one line, a step that stopped itself with 1,
@@ -124,7 +138,7 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
         step = Step(name, opened, run, progress, filter_key)
         yield step
     except Exception as error:
-        cause = "input" if isinstance(error, InputError) else "stopped" if isinstance(error, Stopped) else "fault"
+        cause = cause_of(error)
         message = f"{type(error).__name__}: {error}" if cause == "fault" else str(error)
         try:
             if step is None:

@@ -49,12 +49,14 @@ app.add_typer(cli_submit.app, name="submit")
 
 
 def main() -> None:
-    """Runs the command; a fault in the input is one line and exit code 2."""
+    """Runs the command; a fault in the input is one line and exit code 2, a store that stays away one line and 1."""
     try:
         app()
     except InputError as error:
+        from components.step import cause_of
+
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(2 if cause_of(error) == "input" else 1)
     except Stopped as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -49,12 +49,13 @@ def compile_command(
 @app.command("publish")
 def publish_command(endpoint: EndpointOpt = "", light: LightOpt = "", torch: TorchOpt = "", as_json: JsonOpt = False) -> None:
     """Publish every pipeline as a version named by its content; what is there already stays as it is."""
-    from pipelines.kubeflow import Kubeflow
-    from pipelines.versions import compile_all, publish
+    from pipelines.kubeflow import Kubeflow, require_images
+    from pipelines.versions import compile_all
 
-    client = Kubeflow(endpoint).client
+    require_images(light, torch)
+    kubeflow = Kubeflow(endpoint)
     versions = compile_all(light=light, torch=torch)
-    new = {version.name: publish(version, client) for version in versions}
+    new = {version.name: kubeflow.publish(version) for version in versions}
     if as_json:
         print_json([{"pipeline": version.pipeline, "version": version.name, "new": new[version.name]} for version in versions])
         return

@@ -17,7 +17,7 @@ from components.promotion.component import hold, promote, reject
 from components.reporting.component import report
 from components.splitting.component import split
 from components.training.component import train
-from pipelines.placement import ORACLE, TABLE, place, place_torch
+from pipelines.placement import ORACLE, TABLE, place, place_torch, starts_pods
 
 
 @dsl.pipeline(name="distill", description="Distil an LLM's judgement of articles into a small student, gated and promoted")
@@ -84,7 +84,7 @@ def distill(
         labelled = place(audit(label_set=label_set, **common), TABLE).outputs["labels"]
         parts = place(split(labels=labelled, **common), TABLE).outputs["parts"]
         student = train(split=parts, trainer=trainer, gpus=gpus, **common)
-        adapter = place_torch(student, ready, gpus="train_gpus").outputs["adapter"]
+        adapter = starts_pods(place_torch(student, ready, gpus="train_gpus")).outputs["adapter"]
         judged = benchmark(adapter=adapter, split=parts, **common)
         figures = place_torch(judged, ready, gpus="benchmark_gpus").outputs["figures"]
         gated = place(gate(adapter=adapter, benchmark=figures, **common))

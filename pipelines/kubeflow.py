@@ -17,11 +17,23 @@ from typing import Any, TypeVar
 
 from components.outage import PATIENCE, is_outage, outlast
 from filters.errors import InputError, Stopped
+from pipelines.versions import Version, compile_pipeline, publish
 
 FIRST_CONTACT = 20.0
 REQUEST_TIMEOUT = (5, 30)  # to connect, to reply
+NO_RUN = (400, 404)  # 400: what is given is no id at all
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 T = TypeVar("T")
+
+
+class Refused(InputError):
+    """Kubeflow answers, and says no. status: of HTTP."""
+
+    def __init__(self, status: int, what: str, *, where: str, mend: str = "") -> None:
+        login = "check your credentials for Kubeflow, and --namespace"
+        words = what if mend else f"Kubeflow refuses this ({status}): {what}"
+        super().__init__(words, where=where, mend=mend or (login if status in (401, 403) else ""))
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -44,28 +56,45 @@ class Kubeflow:
 
     def _call(self, request: Callable[[], T], *, seconds: float = PATIENCE) -> T:
         try:
-            return outlast("Kubeflow", request, seconds=seconds)
+            return outlast("Kubeflow", lambda: self._answered(request), seconds=seconds)
         except Exception as error:
-            if (status := getattr(error, "status", None)) in (401, 403):
-                mend = "check your credentials for Kubeflow, and --namespace"
-                raise InputError(f"Kubeflow refuses this ({status})", where=self.endpoint, mend=mend) from None
             if not is_outage(error):
                 raise
             # Only the kind of error: messages of HTTP clients carry addresses that may carry keys.
             what = f"Kubeflow at {self.endpoint} can't be reached ({type(error).__name__})"
             raise Stopped(what, mend="check --endpoint; the same command goes on") from error
 
+    def _answered(self, request: Callable[[], T]) -> T:
+        """`request()`; Refused where Kubeflow says no, or a proxy before it sends us to its login."""
+        from kfp_server_api import ApiException
+        from urllib3.exceptions import MaxRetryError, ResponseError
+
+        try:
+            return request()
+        except ApiException as error:
+            if is_outage(error):
+                raise
+            raise Refused(int(error.status), _message(error), where=self.endpoint) from None
+        except MaxRetryError as error:
+            if not isinstance(error.reason, ResponseError):  # of a redirect, which no request follows
+                raise
+            raise Refused(401, "a login is asked for", where=self.endpoint) from None
+
+    def publish(self, version: Version) -> bool:
+        """Whether the version was not there yet."""
+        return self._call(lambda: publish(version, self.client))
+
     def published(self, pipeline: str, *, light: str = "", torch: str = "") -> Published:
         """The version compiled here for these images, published where it is not there yet; without images, the newest one.
 
-        Raises InputError where no images are given and nothing is published.
+        Raises InputError where no images are given and nothing is published, or one image without the other.
         """
+        if light or torch:
+            require_images(light, torch)
 
         def once() -> Published:
             name = ""
             if light or torch:
-                from pipelines.versions import compile_pipeline, publish
-
                 version = compile_pipeline(pipeline, light=light, torch=torch)
                 publish(version, self.client)
                 name = version.name
@@ -114,16 +143,19 @@ class Kubeflow:
         """Kubeflow's own record of a run. InputError where there is none; seconds: how long an outage may last."""
         try:
             return self._call(lambda: self.client.get_run(run), seconds=seconds)
-        except Exception as error:
-            if getattr(error, "status", None) in (400, 404):
-                raise InputError(f"no run {run}", where=self.endpoint, mend="give the id that `submit` printed") from None
-            raise
+        except Refused as error:
+            if error.status not in NO_RUN:
+                raise
+            what, mend = f"no run {run}", "give the id that `submit` printed"
+            raise Refused(error.status, what, where=self.endpoint, mend=mend) from None
 
     def active(self, run: str) -> bool:
-        """Whether the run is there and unfinished."""
+        """Whether the run is there and unfinished. InputError where Kubeflow won't say."""
         try:
             return self.get(run).state not in ENDED
-        except InputError:
+        except Refused as error:
+            if error.status not in NO_RUN:
+                raise
             return False
 
     def cancel(self, run: str) -> None:
@@ -132,6 +164,23 @@ class Kubeflow:
     def page(self, run: str) -> str:
         """Address of the run in the UI, where KF_PIPELINES_UI_ENDPOINT tells it; empty elsewhere."""
         return f"{self.client._uihost.rstrip('/')}/#/runs/details/{run}" if self.client._uihost else ""
+
+
+def _message(error: Any) -> str:
+    """What Kubeflow's API says in a refusal, in its own words."""
+    try:
+        said = json.loads(error.body)
+        return str(said.get("error") or said["message"])[:400]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return str(error.reason)
+
+
+def require_images(light: str, torch: str) -> None:
+    """InputError where an image is not named: a version with a name that no registry has is everybody's newest one."""
+    missing = [option for option, image in (("--light-image", light), ("--torch-image", torch)) if not image]
+    if missing:
+        mend = "give both, or set DISTILLERY_IMAGE_LIGHT and DISTILLERY_IMAGE_TORCH"
+        raise InputError("which image?", where=missing[0], mend=mend)
 
 
 def cancelled(run: Any) -> bool:

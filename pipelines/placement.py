@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from kfp import kubernetes
 
+from components.images import TORCH, TORCH_VARIABLE
 from components.settings import FOLDER
 
 SETTINGS: Final = "distillery"  # ConfigMap
@@ -59,6 +60,11 @@ def place_torch(task: Any, cluster: Any, *, gpus: str) -> Any:
     # The default 64 MiB of a container end DataLoader workers and NCCL; this counts as the container's memory.
     kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit="1Gi")
     return _common(task, TORCH_HOURS)
+
+
+def starts_pods(task: Any) -> Any:
+    """Tells a task that starts torch pods of its own the image of this version, whatever the ConfigMap names; returns it."""
+    return task.set_env_variable(TORCH_VARIABLE, TORCH)
 
 
 def _common(task: Any, hours: int) -> Any:

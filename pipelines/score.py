@@ -4,12 +4,15 @@ One small task that starts an Indexed Job and waits: the parts are Kubernetes' b
 at some 10 ms each, where a KFP task costs a driver pod and some 10 s.
 """
 
-from kfp import dsl
+from kfp import dsl, kubernetes
 
 from components.scoring.component import score as score_step
-from pipelines.placement import Weight, place
+from pipelines.placement import Weight, place, starts_pods
 
 WAITING = Weight(cpu=("50m", "1"), memory=("256Mi", "1Gi"), hours=30 * 24)  # a large corpus takes days
+
+# The pod that waits deletes its Job where it is ended, and an eviction looks like a cancel: autoscalers leave its node alone.
+STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 
 
 @dsl.pipeline(name="score", description="Score a corpus over the cluster with a promoted adapter")
@@ -43,4 +46,6 @@ def score(
         out=out,
         run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
     )
-    place(task, WAITING)
+    starts_pods(place(task, WAITING))
+    for key, value in STAYS.items():
+        kubernetes.add_pod_annotation(task, key, value)

@@ -16,10 +16,9 @@ from typing import Any, TypeVar
 
 from components.outage import is_outage, outlast
 from components.sources import given, local_file
-from components.step import step_key
-from components.store import NotFound, Store, StoreError, canonical_json, digest_bytes, digest_file, digest_json, open_store
+from components.step import publish_filter, step_key
+from components.store import NotFound, Store, StoreError, canonical_json, digest_file, digest_json, open_store
 from filters.errors import InputError
-from filters.loading import INSTALLED, dump_filter, find_filter
 from pipelines.claims import Claim, claim
 from pipelines.cli_run import STEPS
 from pipelines.kubeflow import ENDED, Kubeflow, Published, cancelled, tasks
@@ -76,8 +75,8 @@ def arguments(
     """What a run is started with (pipeline parameters, what its inputs' digest covers, the filter's name); local files are
     uploaded.
 
-    A filter of this project travels by name, any other as text with profile and overrides already in it. Raises InputError for
-    what the first step would refuse.
+    The filter, too, with profile and overrides already in it: the image may have another one under its name. Raises
+    InputError for what the first step would refuse.
     """
     from components.preflight.preflight import resolve
 
@@ -90,13 +89,10 @@ def arguments(
     sent = uploaded_overrides(store, overrides)
     if flt.spec.oracle.replies and not any("oracle.replies=" in override for override in sent):
         sent.append(f"oracle.replies={upload(store, flt.spec.oracle.replies, parameter='spec.oracle.replies')}")
-    text = dump_filter(resolve(ref, profile=profile, overrides=sent))
-    path, named = find_filter(ref)
-    ours = named is not None and path.resolve().is_relative_to(INSTALLED.resolve())
-    who = {"filter": ref, "profile": profile, "overrides": sent} if ours else {"filter": text}
+    key = publish_filter(store, resolve(ref, profile=profile, overrides=sent))
     settings = {"articles": articles, "labels": labels, "marks": marks, **others}
-    parameters = {"store": store.uri, **who, **settings}
-    inputs = {"filter": digest_bytes(text.encode()), **settings, "data": _version(articles or labels)}
+    parameters = {"store": store.uri, "filter": f"{store.uri}/{key}", **settings}
+    inputs = {"filter": key, **settings, "data": _version(articles or labels)}
     # Parameters left at their defaults are the pipeline's own business, and stay out of the form in the UI.
     return {key: value for key, value in parameters.items() if value not in ("", [], 0)}, inputs, flt.name
 

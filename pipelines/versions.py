@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import yaml
 
-from components.images import LIGHT, TORCH
+from components.images import LIGHT, TORCH, TORCH_VARIABLE
 from components.store import digest_json
 
 # Name in Kubeflow → where the decorated function is.
@@ -53,6 +53,9 @@ def compile_pipeline(name: str, *, light: str = "", torch: str = "") -> Version:
     light, torch = light or LIGHT, torch or TORCH
     for executor in spec["deploymentSpec"]["executors"].values():
         executor["container"]["image"] = {LIGHT: light, TORCH: torch}[executor["container"]["image"]]
+        for variable in executor["container"].get("env", ()):
+            if variable["name"] == TORCH_VARIABLE:
+                variable["value"] = torch
     digest = digest_json({"spec": spec, "platform": platform})
     return Version(
         name, f"{name}-{digest[:12]}", spec["pipelineInfo"]["description"], f"images {light} and {torch}", spec, platform
@@ -119,6 +122,11 @@ def _image_replacements(versions: list[Version]) -> dict[str, Any]:
                 f"spec.pipelineSpec.deploymentSpec.executors.{name}.container.image"
                 for name, executor in sorted(executors.items())
                 if executor["container"]["image"] == image
+            ]
+            paths += [
+                f"spec.pipelineSpec.deploymentSpec.executors.{name}.container.env.[name={TORCH_VARIABLE}].value"
+                for name, executor in sorted(executors.items())
+                if {"name": TORCH_VARIABLE, "value": image} in executor["container"].get("env", ())
             ]
             targets.append({"select": {"kind": "PipelineVersion", "name": version.name}, "fieldPaths": paths})
         source = {"kind": "ConfigMap", "name": "distillery-images", "fieldPath": f"data.{key}"}

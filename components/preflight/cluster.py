@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from components.settings import TORCH_RESOURCES
@@ -48,6 +49,10 @@ def cluster(*, trainer: str, gpus: int) -> Cluster:
     if not all(isinstance(value, str) for value in nodes.values()):
         raise InputError("a label's value is not a string", where=NODES, mend='write {"pool": "gpu"}')
     requests, limits = found["requests"], found["limits"]
+    for name in requests if given else ():
+        if _amount(requests[name]) > _amount(limits[name]):
+            what = f"requests.{name} {requests[name]} is more than limits.{name} {limits[name]}"
+            raise InputError(what, where=RESOURCES, mend=f"give limits.{name}, too")
     return Cluster(
         requests["cpu"],
         limits["cpu"],
@@ -57,6 +62,13 @@ def cluster(*, trainer: str, gpus: int) -> Cluster:
         str(min(gpus, 1)),
         nodes,
     )
+
+
+def _amount(quantity: str) -> Decimal:
+    from kubernetes.utils.quantity import parse_quantity
+
+    amount: Decimal = parse_quantity(quantity)
+    return amount
 
 
 def _mapping(setting: str) -> dict[str, Any]:

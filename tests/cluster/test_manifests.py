@@ -114,6 +114,7 @@ RUN = [
     for verb in ("create", "get", "list", "watch", "delete")
 ]
 MAY = [(PIPELINE, OURS, verb, kind) for verb, kind in FOLLOW + RUN] + [
+    (PIPELINE, OURS, "get", f"configmaps/{OURS}"),
     (PIPELINE, KFP, "create", "workflowtaskresults.argoproj.io"),
     (PIPELINE, KFP, "get", "configmaps/kfp-launcher"),
     (PIPELINE, KFP, "get", "secrets/mlpipeline-minio-artifact"),
@@ -122,6 +123,7 @@ MAY_NOT = [
     *[(PIPELINE, OURS, verb, "pods") for verb in ("create", "delete", "patch")],
     *[(PIPELINE, OURS, verb, "jobs.batch") for verb in ("update", "patch", "deletecollection")],
     *[(PIPELINE, OURS, verb, kind) for verb in ("get", "list") for kind in ("secrets", "configmaps", "serviceaccounts")],
+    (PIPELINE, OURS, "get", "configmaps/kube-root-ca.crt"),
     *[(PIPELINE, OURS, "create", kind) for kind in ("pods/exec", "deployments.apps", "rolebindings.rbac.authorization.k8s.io")],
     *[
         (PIPELINE, KFP, "create", kind)

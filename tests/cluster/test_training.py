@@ -1,4 +1,4 @@
-"""A TrainJob over two nodes: it trains what one worker trains, outlives a lost pod, and leaves nothing however it ends.
+"""A TrainJob over two nodes: it outlives its step and a lost pod, and leaves nothing however it ends.
 
 The step that follows it runs here, as a process of its own, by the rights that KUBECONFIG gives; the workers run on the
 cluster.
@@ -18,12 +18,11 @@ from typing import Any
 import pytest
 
 from components.step import publish_filter
-from components.store import Store, open_store
+from components.store import Store
 from filters.spec import Filter
-from tests.cluster.harness import ROOT, Cluster, environment, wait_for
+from tests.cluster.harness import NAMESPACE, ROOT, Cluster, environment, trainings_left, wait_for
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(1200)]
-NAMESPACE = "distillery"
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(1200), pytest.mark.usefixtures("trainer_here")]
 STEP = """
 import sys
 from components.step import read_filter
@@ -34,12 +33,6 @@ uri, key, split = sys.argv[1:]
 store = open_store(uri)
 train_by("trainjob", store, read_filter(store, key), key, split=split, progress=reporter("train"))
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def trainer_here(cluster: Cluster) -> None:
-    if "distillery-torch" not in cluster.kubectl("get", "trainingruntimes", "-n", NAMESPACE, "-o", "name", check=False):
-        pytest.skip("no TrainingRuntime distillery-torch: install Kubeflow Trainer 2, apply manifests/components/trainer")
 
 
 @dataclass(frozen=True)
@@ -104,12 +97,6 @@ class Step:
 Start = Callable[..., Step]
 
 
-def left(cluster: Cluster) -> list[str]:
-    kinds = "trainjobs.trainer.kubeflow.org,jobsets.jobset.x-k8s.io,jobs,pods"
-    found = cluster.kubectl("get", kinds, "-n", NAMESPACE, "-l", "app.kubernetes.io/component=training", "-o", "name")
-    return found.split()
-
-
 def trained(prepared: Prepared, flt: Filter) -> Any:
     from components.ledger import look_up
     from components.student.base import resolve_base
@@ -133,27 +120,7 @@ def step(cluster: Cluster, prepared: Prepared) -> Iterator[Start]:
         if one.process.poll() is None:
             one.process.terminate()
             one.end(60)
-    wait_for("no orphan", lambda: not left(cluster), 90)
-
-
-def test_two_nodes_train_what_one_worker_trains(step: Start, prepared: Prepared, tmp_path: Path) -> None:
-    from components.datasets import FILES
-    from components.store import Digest
-    from components.training.train import train
-
-    flt = prepared.filter(epochs=1, nodes=2)
-    assert step(flt).end() == 0
-    together = trained(prepared, flt)
-    assert together.facts["workers"] == 2
-
-    here = open_store(str(tmp_path / "store"))
-    source = prepared.store.folder("datasets", Digest(prepared.split))
-    assert here.commit("datasets", {name: source.read(name) for name in FILES.values()}, source.meta) == prepared.split
-    alone = train(here, flt, split=prepared.split)
-    assert alone.inputs_digest == together.inputs_digest
-    difference = abs(float(alone.facts["validation_mae"]) - float(together.facts["validation_mae"]))  # type: ignore[arg-type]
-    print(f"validation MAE {together.facts['validation_mae']:.4f} by two nodes, {alone.facts['validation_mae']:.4f} by one")
-    assert difference <= 0.02
+    wait_for("no orphan", lambda: not trainings_left(cluster), 90)
 
 
 def test_a_killed_step_is_taken_up_and_a_killed_pod_goes_on_from_the_checkpoint(

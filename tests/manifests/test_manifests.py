@@ -102,6 +102,17 @@ def test_rights_are_minimal(overlays: dict[str, list[Object]], overlay: str) -> 
 
 
 @needs_kustomize
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_who_scores_may_read_the_settings(overlays: dict[str, list[Object]], overlay: str) -> None:
+    """`--on cluster` reads the ConfigMap `distillery` before anything else, under the name that it has there, and no other."""
+    (role,) = [one for one in overlays[overlay] if one["kind"] == "Role" and name(one) == "run-scoring"]
+    rules = [rule for rule in role["rules"] if "configmaps" in rule["resources"]]
+    assert rules == [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["distillery"], "verbs": ["get"]}]
+    settings = [one for one in overlays[overlay] if one["kind"] == "ConfigMap" and name(one) == "distillery"]
+    assert role["metadata"]["namespace"] in [one["metadata"]["namespace"] for one in settings]
+
+
+@needs_kustomize
 def test_keys_lie_in_the_testbed_alone(overlays: dict[str, list[Object]]) -> None:
     secrets = {overlay: [one for one in objects if one["kind"] == "Secret"] for overlay, objects in overlays.items()}
     assert {overlay for overlay, found in secrets.items() if found} == {"testbed", "kueue"}

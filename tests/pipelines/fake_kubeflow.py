@@ -16,7 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 class FakeKubeflow:
     """runs: what was created, by id, in the API's own words. down: every request ends without a reply. busy: they get 503.
 
-    lose_replies: so many runs are created without a word to who asked. forgets: that a run was cancelled. refuses: to end one.
+    lose_replies: so many runs are created without a word to who asked. forgets: that a run was cancelled.
+    refuses: to end one, or to take a version. hides: every run (403), as from another profile.
+    login: sends every request to one.
     """
 
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -25,6 +27,8 @@ class FakeKubeflow:
     lose_replies: int = 0
     forgets: bool = False
     refuses: bool = False
+    hides: bool = False
+    login: bool = False
     versions: list[dict[str, Any]] = field(default_factory=list)
     on_create: Callable[[str], None] = lambda run: None
     refused: int = 0
@@ -60,6 +64,11 @@ class FakeKubeflow:
         if self.down or self.busy:
             self.refused += 1
             return None if self.down else self._reply(handler, {"message": "busy"}, 503)
+        if self.login:
+            handler.send_response(302)
+            handler.send_header("Location", "/login")
+            handler.send_header("Content-Length", "0")
+            return handler.end_headers()
         url = urlsplit(handler.path)
         parts = url.path.removeprefix("/apis/v2beta1/").split("/")
         match parts, body:
@@ -69,6 +78,8 @@ class FakeKubeflow:
                 self._reply(handler, {"pipelines": [{"pipeline_id": "p1", "display_name": "distill"}]})
             case ["pipelines", "p1", "versions"], None:
                 self._reply(handler, {"pipeline_versions": self.versions})
+            case ["pipelines", "upload_version"], _ if self.refuses:
+                self._reply(handler, {"error": "no permission"}, 403)
             case ["pipelines", "upload_version"], _:
                 self.publish(parse_qs(url.query)["name"][0])
                 self._reply(handler, self.versions[-1])
@@ -87,6 +98,8 @@ class FakeKubeflow:
                     self.lose_replies -= 1
                     return
                 self._reply(handler, run)
+            case ["runs", _], None if self.hides:
+                self._reply(handler, {"error": "not authorized"}, 403)
             case ["runs", run], None:
                 found = self.runs.get(run)
                 self._reply(handler, found or {"code": 5, "message": "not found"}, 200 if found else 404)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from components import settings, step
 from components.ledger import StepRecord
 from components.step import step_context, store_of_step
-from components.store import digest_bytes
+from components.store import StoreError, digest_bytes, open_store
 from filters.errors import InputError
 
 
@@ -66,6 +67,18 @@ def test_bad_input_ends_with_2_and_one_line_where_kubernetes_looks(pod: Path, ca
     assert stop.value.code == 2
     assert capsys.readouterr().out.startswith("error: store: is empty")
     assert pod.read_text(encoding="utf-8").startswith("preflight: store: is empty")
+
+
+def test_a_store_that_stays_away_is_no_bad_input(pod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 1: the same submission later goes on, and whoever tries again on 1 and gives up on 2 does right."""
+    monkeypatch.setattr(step, "store_of_step", lambda uri: open_store(str(tmp_path)))
+    with pytest.raises(SystemExit) as stop, step_context("label", "", "", "run-1"):
+        raise StoreError("can't be reached (ConnectionClosedError)", where="s3://b") from ConnectionError("closed")
+    assert stop.value.code == 1
+    assert json.loads((tmp_path / "runs" / "run-1" / "failure.json").read_text())["kind"] == "stopped"
+    with pytest.raises(SystemExit) as stop, step_context("label", "", "", "run-2"):
+        raise StoreError("refuses access (AccessDenied)", where="s3://b") from ValueError("403")
+    assert stop.value.code == 2
 
 
 @pytest.mark.parametrize(

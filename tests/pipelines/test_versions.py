@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 import yaml
 
-from components.images import LIGHT, TORCH
+from components.images import LIGHT, TORCH, TORCH_VARIABLE
 from pipelines.versions import PIPELINES, Version, manifests, outdated, publish, write_manifests
 from tests.manifests.checks import kustomizer
 from tests.pipelines.harness import compile_alone
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "manifests" / "pipelines"
+STARTERS = ["distill/exec-train", "score/exec-score"]
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,14 @@ def test_who_loads_the_student_gets_shared_memory_gpus_and_nodes(versions: list[
         assert accelerator["resourceType"] == "nvidia.com/gpu"
         # A string that a step returns: Kubeflow puts no number into resources.
         assert "preflight-" in accelerator["resourceCount"]
+
+
+def test_who_starts_pods_starts_those_of_its_own_version(versions: list[Version]) -> None:
+    told = {name: container["env"] for name, container, _ in executors(versions) if "env" in container}
+    assert told == {key: [{"name": TORCH_VARIABLE, "value": TORCH}] for key in STARTERS}
+    compiled = compile_alone("distill", torch="registry.example/torch@sha256:1")
+    env = compiled.spec["deploymentSpec"]["executors"]["exec-train"]["container"]["env"]
+    assert env == [{"name": TORCH_VARIABLE, "value": "registry.example/torch@sha256:1"}]
 
 
 def test_no_task_is_cached_by_kubeflow_nor_retried(versions: list[Version]) -> None:
@@ -206,6 +215,14 @@ def test_an_overlay_puts_the_images_in(versions: list[Version], tmp_path: Path) 
         for executor in one["spec"]["pipelineSpec"]["deploymentSpec"]["executors"].values()
     }
     assert used == set(images.values())
+    told = [
+        executor["container"]["env"]
+        for one in found
+        for executor in one["spec"]["pipelineSpec"]["deploymentSpec"]["executors"].values()
+        if "env" in executor["container"]
+    ]
+    assert told == [[{"name": TORCH_VARIABLE, "value": images["torch"]}]] * len(told)
+    assert told
 
 
 def test_manifests_are_two_kustomizations_and_a_component(versions: list[Version]) -> None:

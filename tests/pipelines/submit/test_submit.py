@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,8 +14,7 @@ from typing import Any
 import pytest
 
 from components.store import Store, open_store
-from filters.loading import dump_filter
-from pipelines import claims, kubeflow, submit, versions
+from pipelines import claims, cli, kubeflow, submit
 from tests.pipelines.fake_kubeflow import FakeKubeflow
 from tests.pipelines.harness import compile_alone, write_filter, write_rows
 from tests.pipelines.submit.conftest import FILTER
@@ -42,7 +42,8 @@ def test_a_file_that_is_not_there_is_named(store: Store, command: Callable[..., 
     assert not fake.runs
 
 
-def test_our_filter_travels_by_name_and_another_as_text(store: Store, labels: Path, tmp_path: Path) -> None:
+def test_the_filter_travels_as_it_is_here(store: Store, labels: Path, tmp_path: Path) -> None:
+    """With profile and overrides in it, also where it is one of ours: the image may have another one under its name."""
     from components.preflight.preflight import resolve
 
     def sent(ref: str, *overrides: str, profile: str = "") -> tuple[dict[str, Any], dict[str, Any], str]:
@@ -51,29 +52,33 @@ def test_our_filter_travels_by_name_and_another_as_text(store: Store, labels: Pa
         )
 
     parameters, inputs, name = sent(FILTER, "training.epochs=1", profile="laptop")
-    assert (parameters["filter"], parameters["profile"], parameters["overrides"]) == (FILTER, "laptop", ["training.epochs=1"])
     assert name == FILTER
-    assert "gpus" not in parameters, "a parameter at its default is the pipeline's business"
+    assert parameters.keys() == {"store", "filter", "labels"}, "a parameter at its default is the pipeline's business"
+    there = resolve(parameters["filter"], profile="", overrides=[])
+    assert there == resolve(FILTER, profile="laptop", overrides=["training.epochs=1"])
     path = write_filter(tmp_path / "filter.yaml", tmp_path / "base")
     parameters, other, name = sent(str(path), "training.epochs=1")
-    expected = resolve(str(path), profile="", overrides=["training.epochs=1"])
-    assert parameters["filter"] == dump_filter(expected)
-    assert "overrides" not in parameters
+    assert resolve(parameters["filter"], profile="", overrides=[]).spec.training.epochs == 1
     assert name == "small-town"
     assert inputs != other
+
+
+def the_text(parameters: dict[str, Any]) -> str:
+    folder, _, name = parameters["filter"].rpartition("/")
+    return open_store(folder, write=False).get(name).decode()
 
 
 def test_overrides_and_filters_that_name_files_name_their_copies(store: Store, labels: Path, tmp_path: Path) -> None:
     replies = write_rows(tmp_path / "replies.jsonl", [{"reply": 1}])
     common = {"articles": str(labels), "labels": "", "profile": "", "marks": str(labels)}
     parameters, _, _ = submit.arguments(store, ref=FILTER, overrides=[f"oracle.replies={replies}"], **common)
-    assert parameters["overrides"][0].startswith(f"oracle.replies={store.uri}/inputs/")
+    assert f"replies: {store.uri}/inputs/" in the_text(parameters)
     assert parameters["marks"] == parameters["articles"]
     path = write_filter(
         tmp_path / "filter.yaml", tmp_path, oracle={"provider": "replay", "model": "recorded", "replies": str(replies)}
     )
     parameters, _, _ = submit.arguments(store, ref=str(path), overrides=[], **common)
-    assert f"replies: {store.uri}/inputs/" in parameters["filter"]
+    assert f"replies: {store.uri}/inputs/" in the_text(parameters)
 
 
 # ---- one run for the same inputs ----------------------------------------------------------------------------------
@@ -166,6 +171,26 @@ def test_a_submitter_that_woke_up_late_ends_its_own_run(store: Store) -> None:
     assert (found.run, found.mine, ended) == ("theirs", False, ["ours"])
 
 
+def test_a_run_that_kubeflow_does_not_show_is_not_over(
+    command: Callable[..., SimpleNamespace], fake: FakeKubeflow, labels: Path
+) -> None:
+    """One of another profile: its claim stands, and nothing is started beside it."""
+    assert command("distill", FILTER, "--labels", labels).code == 0
+    fake.hides = True
+    ran = command("distill", FILTER, "--labels", labels)
+    assert (ran.code, "Kubeflow refuses this (403): not authorized" in ran.err) == (2, True)
+    assert len(fake.runs) == 1
+
+
+def test_a_session_that_expired_is_said_and_not_outwaited(
+    command: Callable[..., SimpleNamespace], fake: FakeKubeflow, labels: Path
+) -> None:
+    run = json.loads(command("distill", FILTER, "--labels", labels, "--json").out)["run"]
+    fake.login = True
+    ran = command("--follow", run)
+    assert (ran.code, "a login is asked for; check your credentials" in ran.err) == (2, True)
+
+
 # ---- which version ------------------------------------------------------------------------------------------------
 
 
@@ -186,7 +211,7 @@ def test_without_images_the_newest_published_version_runs(
 def test_with_images_the_version_of_this_checkout_is_published_once_and_run(
     command: Callable[..., SimpleNamespace], fake: FakeKubeflow, labels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(versions, "compile_pipeline", compile_alone)
+    monkeypatch.setattr(kubeflow, "compile_pipeline", compile_alone)
     images = ["--light-image", "registry/light:1", "--torch-image", "registry/torch:1"]
     for epochs in ("1", "2"):
         ran = command("distill", FILTER, "--labels", labels, "--set", f"training.epochs={epochs}", *images)
@@ -194,6 +219,34 @@ def test_with_images_the_version_of_this_checkout_is_published_once_and_run(
     assert len(fake.versions) == 2, "the one that was there, and ours"
     ours = fake.versions[1]["pipeline_version_id"]
     assert {run["pipeline_version_reference"]["pipeline_version_id"] for run in fake.runs.values()} == {ours}
+
+
+def test_one_image_without_the_other_is_refused(
+    command: Callable[..., SimpleNamespace], fake: FakeKubeflow, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version would name an image that no registry has, and be the newest one for everybody."""
+    for name in ("DISTILLERY_IMAGE_LIGHT", "DISTILLERY_IMAGE_TORCH"):
+        monkeypatch.delenv(name, raising=False)
+    ran = command("distill", FILTER, "--labels", labels, "--light-image", "registry/light:1")
+    assert (ran.code, "--torch-image: which image?" in ran.err) == (2, True)
+    assert (len(fake.versions), fake.runs) == (1, {})
+
+
+def test_publishing_says_in_a_line_what_is_refused(
+    fake: FakeKubeflow, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("DISTILLERY_IMAGE_LIGHT", "DISTILLERY_IMAGE_TORCH"):
+        monkeypatch.delenv(name, raising=False)
+    fake.refuses = True
+    publish = ["distillery", "pipelines", "publish", "--endpoint", fake.endpoint, "--light-image", "registry/light:1"]
+    torch = ("--torch-image", "registry/torch:1")
+    for more, said in ((), "--torch-image: which image?"), (torch, "refuses this (403): no permission"):
+        monkeypatch.setattr(sys, "argv", [*publish, *more])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 2
+        assert said in capsys.readouterr().err
+    assert len(fake.versions) == 1
 
 
 # ---- usage --------------------------------------------------------------------------------------------------------
