@@ -245,8 +245,11 @@ class Replaces(Reader):
         return super().predict(texts, progress)
 
 
-@pytest.mark.parametrize("how", ["in place", "renamed over it", "grown", "touched", "deleted"])
-def test_a_corpus_that_changes_while_it_is_scored_is_no_result(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "shards"),
+    [("in place", 4), ("renamed over it", 4), ("deleted", 4), ("in place", 1), ("grown", 1), ("touched", 1)],
+)
+def test_a_corpus_that_changes_while_it_is_scored_is_no_result(tmp_path: Path, how: str, shards: int) -> None:
     rows = [{"id": f"a{n}", "content": f"{n % 10} 5 text {n}"} for n in range(600)]
     articles = corpus(tmp_path / "a", rows)
     changes: dict[str, Callable[[], object]] = {
@@ -258,7 +261,7 @@ def test_a_corpus_that_changes_while_it_is_scored_is_no_result(tmp_path: Path, h
     }
     says = "is there no more" if how == "deleted" else "was changed since it was planned; score what is there now"
     with pytest.raises(InputError, match=says) as caught:
-        run(Replaces(changes[how]), articles, tmp_path / "out", shards=4, chunk=10)
+        run(Replaces(changes[how]), articles, tmp_path / "out", shards=shards, chunk=10)
     assert str(articles) in str(caught.value)
     assert not (tmp_path / "out" / "_SUCCESS").exists()
 
