@@ -23,7 +23,7 @@ import pytest
 from filelock import FileLock
 
 from components.store import Store, open_store
-from tests.cluster.harness import KFP_NAMESPACE, NAMESPACE, ROOT, Cluster, run_distillery
+from tests.cluster.harness import KFP_NAMESPACE, ROOT, Cluster, has_trainer, run_distillery
 from tests.cluster.logs import what_failed
 from tests.cluster.runs import documented, flags
 from tests.pipelines.harness import Ran
@@ -161,7 +161,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trainer_here(cluster: Cluster) -> None:
-    if "distillery-torch" not in cluster.kubectl("get", "trainingruntimes", "-n", NAMESPACE, "-o", "name", check=False):
+    if not has_trainer(cluster):
         pytest.skip("no TrainingRuntime distillery-torch: install Kubeflow Trainer 2, apply manifests/components/trainer")
 
 

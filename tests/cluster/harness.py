@@ -51,6 +51,10 @@ def wait_for(what: str, test: Callable[[], Any], seconds: float = 300, every: fl
     raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
 
+def has_trainer(cluster: Cluster) -> bool:
+    return "distillery-torch" in cluster.kubectl("get", "trainingruntimes", "-n", NAMESPACE, "-o", "name", check=False)
+
+
 def trainings_left(cluster: Cluster) -> list[str]:
     """What there is of TrainJobs."""
     kinds = "trainjobs.trainer.kubeflow.org,jobsets.jobset.x-k8s.io,jobs,pods"

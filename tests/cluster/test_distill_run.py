@@ -16,12 +16,14 @@ import pytest
 from components.datasets import FILES
 from components.step import read_filter
 from components.store import Digest, Store, open_store
-from tests.cluster.harness import Cluster, trainings_left, wait_for
+from tests.cluster.harness import Cluster, has_trainer, trainings_left, wait_for
 from tests.cluster.runs import FILTER, HOPELESS, Submitted, documented, flags
 from tests.pipelines.harness import Ran
 
 pytestmark = pytest.mark.timeout(1800)
-TOGETHER = {"training.nodes": "2", "training.epochs": "1", "training.seed": "11"}
+# Without dropout, whose draws differ between workers: after one epoch they alone make 0.07 of validation MAE.
+SETTINGS = ("training.nodes=2", "training.epochs=1", "training.seed=11", "student.lora.dropout=0")
+TOGETHER = ["--trainer", "trainjob", *(word for setting in SETTINGS for word in ("--set", setting))]
 
 
 def channel(store: Store) -> Any:
@@ -56,11 +58,15 @@ def test_publishing_again_changes_nothing(cluster: Cluster, distillery: Callable
 
 @pytest.mark.smoke
 def test_gates_that_cant_be_met_reject_and_promote_nothing(
-    promoted: Ran, cluster: Cluster, store: Store, demo: Path, kfp: Any, distillery: Callable[..., Ran]
+    promoted: Ran, cluster: Cluster, store: Store, demo: Path, kfp: Any, distillery: Callable[..., Ran], tmp_path: Path
 ) -> None:
-    """The run succeeds and takes the reject branch; Ctrl-C on the way leaves it going, and the exit code is 3 in the end."""
-    before = channel(store)
-    submitted = Submitted(cluster, "distill", *flags(demo, HOPELESS), "--store", store.uri, "--watch")
+    """The run succeeds and takes the reject branch; Ctrl-C on the way leaves it going, and the exit code is 3 in the end.
+
+    Where the cluster has Trainer, its training is a TrainJob over two nodes; elsewhere nothing is trained again.
+    """
+    before, together = channel(store), has_trainer(cluster)
+    given = [*flags(demo, HOPELESS), *(TOGETHER if together else [])]
+    submitted = Submitted(cluster, "distill", *given, "--store", store.uri, "--watch")
     run = submitted.run
     submitted.wait_for("preflight: started")
     submitted.process.send_signal(signal.SIGINT)
@@ -73,36 +79,27 @@ def test_gates_that_cant_be_met_reject_and_promote_nothing(
     assert kfp.get(run).state == "SUCCEEDED"
     result = followed.json
     assert (result["verdict"], result["promoted"]) == ("reject", None)
-    assert result["adapter"] == promoted.json["adapter"]
-    assert result["steps"]["train"]["reused"], "only the gates are new"
     assert store.exists(f"runs/{run}/reject.json")
     assert not store.exists(f"runs/{run}/promote.json")
     assert channel(store) == before
+    if together:
+        assert "of 2 nodes created" in followed.err
+        wait_for("no orphan", lambda: not trainings_left(cluster), 90)
+        as_one_worker_trains(store, result, tmp_path)
+    else:
+        assert result["adapter"] == promoted.json["adapter"]
+        assert result["steps"]["train"]["reused"], "only the gates are new"
 
 
-@pytest.mark.usefixtures("trainer_here")
-def test_two_nodes_train_what_one_worker_trains(
-    promoted: Ran, cluster: Cluster, store: Store, demo: Path, distillery: Callable[..., Ran], tmp_path: Path
-) -> None:
-    """Rejected in the end, whatever it learns: the channel is another test's."""
+def as_one_worker_trains(store: Store, result: Any, folder: Path) -> None:
     from components.training.train import train
 
-    settings = [word for key, value in TOGETHER.items() for word in ("--set", f"{key}={value}")]
-    given = (*flags(demo, HOPELESS), *settings, "--trainer", "trainjob", "--store", store.uri)
-    ran = distillery("submit", "distill", *given, "--watch", "--json")
-    print(ran.err)
-    assert ran.code == 3, ran.err
-    assert "of 2 nodes created" in ran.err
-    result = ran.json
-    together = store.get_json(f"runs/{result['run']}/train.json")
-    assert (together["reused"], together["facts"]["workers"]) == (False, 2)
-    wait_for("no orphan", lambda: not trainings_left(cluster), 90)
-
+    trained = store.get_json(f"runs/{result['run']}/train.json")
+    assert (trained["reused"], trained["facts"]["workers"]) == (False, 2)
     flt = read_filter(store, store.get_json(f"runs/{result['run']}/preflight.json")["outputs"]["filter_key"])
     split = Digest(result["digests"]["split"])
-    here, source = open_store(str(tmp_path / "store")), store.folder("datasets", split)
+    here, source = open_store(str(folder / "store")), store.folder("datasets", split)
     assert here.commit("datasets", {name: source.read(name) for name in FILES.values()}, source.meta) == split
-    alone = train(here, flt, split=split)
-    difference = abs(float(alone.facts["validation_mae"]) - together["facts"]["validation_mae"])  # type: ignore[arg-type]
-    print(f"validation MAE {together['facts']['validation_mae']:.4f} by two nodes, {alone.facts['validation_mae']:.4f} by one")
-    assert difference <= 0.02
+    alone, together = train(here, flt, split=split).facts["validation_mae"], trained["facts"]["validation_mae"]
+    print(f"validation MAE {together:.6f} by two nodes, {alone:.6f} by one worker")
+    assert abs(float(alone) - float(together)) <= 0.02  # type: ignore[arg-type]
