@@ -103,10 +103,20 @@ def plan_for(
 
 
 @cache
-def own_code() -> str:
-    """A digest of the source that turns articles into scores."""
+def own_code(patterns: tuple[str, ...] = CODE) -> str:
+    """Return a digest of the source that turns articles into scores.
+
+    Args:
+        patterns: globs of the files, from the folder of all components.
+
+    Raises:
+        ValueError: a pattern names no file, as it would after a file was moved.
+    """
     here = Path(__file__).resolve().parent.parent
-    files = sorted(path for pattern in CODE for path in here.glob(pattern))
+    found = {pattern: sorted(here.glob(pattern)) for pattern in patterns}
+    if empty := [pattern for pattern, files in found.items() if not files]:
+        raise ValueError(f"{', '.join(empty)} matches no file: CODE in scoring/plan.py must name what decides a score")
+    files = sorted({path for files in found.values() for path in files})
     return digest_json([[path.name, digest_bytes(path.read_bytes())] for path in files])
 
 

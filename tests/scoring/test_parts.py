@@ -26,6 +26,7 @@ from components.scoring.plan import (
     facts_of,
     finish,
     missing,
+    own_code,
     plan_for,
     put_todo,
     read_plan,
@@ -381,3 +382,8 @@ def test_more_parts_than_rows(out: Store, tmp_path: Path) -> None:
         do(other, plan, index)
     assert finish(other, plan)["articles"] == 1
     assert ids(other, plan) == ["a"]
+
+
+def test_a_source_file_that_was_moved_is_an_error_and_not_left_out_of_the_digest() -> None:
+    with pytest.raises(ValueError, match=r"scoring/gone\.py matches no file"):
+        own_code(("scoring/plan.py", "scoring/gone.py"))
