@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
-from filters.errors import InputError
-from filters.expressions import KEYWORDS, nearest, parse
-from filters.metrics import BASELINES, METRICS
-from filters.patterns import compile_fault
+from distillery.filters.errors import InputError
+from distillery.filters.expressions import KEYWORDS, nearest, parse
+from distillery.filters.metrics import BASELINES, METRICS
+from distillery.filters.patterns import compile_fault
 
 if TYPE_CHECKING:
-    from filters.spec import Filter, Gate, Spec
+    from distillery.filters.spec import Gate, Spec
 
 Path = tuple[str | int, ...]
 NO_TYPE = frozenset({"none", "null", "other"})
@@ -26,12 +26,11 @@ RESERVED = KEYWORDS | {"overall", "content_type", "reasoning"}
 class Fault(NamedTuple):
     path: Path
     what: str
-    mend: str
+    hint: str
 
 
-def faults(flt: Filter) -> Iterator[Fault]:
+def faults(spec: Spec) -> Iterator[Fault]:
     """Every inconsistency, in the order of the file's sections; none means that the filter can be used."""
-    spec = flt.spec
     yield from _repeated("dimensions", "dimension", [dimension.name for dimension in spec.dimensions])
     for index, dimension in enumerate(spec.dimensions):
         if dimension.name in RESERVED:
@@ -106,7 +105,7 @@ def _rules(spec: Spec) -> Iterator[Fault]:
             if rule is not None:
                 parse(rule, names)
         except InputError as error:
-            yield Fault(("spec", *path), error.what, error.mend)
+            yield Fault(("spec", *path), error.what, error.hint)
 
 
 def _patterns(spec: Spec) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition and the editors' JSON Schema, both generated from the model: `python -m filters.crd`.
+"""The CustomResourceDefinition and the editors' JSON Schema, both generated from the model: `python -m distillery.filters.crd`.
 
 A CRD wants a structural schema: every node typed, no references, no unions with null. What one field says about another is
 there as far as seven rules of CEL go, so that the API server refuses a bad commit; the rest (names that exist, rules that
@@ -12,8 +12,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from filters.loading import INSTALLED, dump_value
-from filters.spec import API_VERSION, Filter
+from distillery.filters.filter import Filter
+from distillery.filters.loading import INSTALLED, dump_value
+from distillery.filters.spec import API_VERSION
 
 Schema = dict[str, Any]
 GROUP, VERSION = API_VERSION.split("/")
@@ -151,7 +152,7 @@ def _status() -> Schema:
 
 def crd_text() -> str:
     """The YAML of manifests/base/crd.yaml."""
-    return "# Generated from filters/spec.py by `python -m filters.crd`; do not edit.\n" + dump_value(crd())
+    return "# Generated from filters/spec.py by `python -m distillery.filters.crd`; do not edit.\n" + dump_value(crd())
 
 
 def schema_text() -> str:

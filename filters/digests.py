@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from filters.spec import Filter
+from distillery.filters.filter import Filter
 
 Step = Literal["label", "audit", "split", "train", "benchmark", "gate", "promote"]
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -24,7 +24,7 @@ AFTER: Mapping[Step, tuple[Step, ...]] = {
     "promote": (),
 }
 
-PROMPT_FORMAT = 1  # bumped when filters.prompt words the same filter otherwise
+PROMPT_FORMAT = 1  # bumped when distillery.filters.prompt words the same filter otherwise
 
 # Where the oracle is and how fast it is asked, not what it answers.
 ORACLE_FREE = frozenset(
@@ -142,6 +142,6 @@ def downstream(steps: set[Step]) -> list[Step]:
 
 
 def _digest(value: object) -> str:
-    """The canonical JSON of components.store, which filters may not import."""
+    """The canonical JSON of distillery.components.store, which filters may not import."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from filters.errors import InputError
+from distillery.filters.errors import InputError
 
 MAX_BYTES, MAX_DEPTH = 256 * 1024, 20
 Path = tuple[str | int, ...]
@@ -51,7 +51,7 @@ def resolve(text: str) -> object:
 def read_document(text: str, where: str) -> Document:
     """The one document in `text`. InputError, with `where`:line, for anything but plain YAML of at most 256 KiB."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise InputError(f"larger than {MAX_BYTES // 1024} KiB", where=where, mend="a filter is a few pages of text")
+        raise InputError(f"larger than {MAX_BYTES // 1024} KiB", where=where, hint="a filter is a few pages of text")
     reader = _Reader(text, where)
     try:
         return reader.read()
@@ -61,11 +61,11 @@ def read_document(text: str, where: str) -> Document:
         raise InputError(
             f"not YAML: {problem}",
             where=f"{where}:{mark.line + 1}" if mark else where,
-            mend="check indentation, colons and quotes",
+            hint="check indentation, colons and quotes",
         ) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise InputError("not YAML: a control character", where=f"{where}:{line}", mend="remove it") from None
+        raise InputError("not YAML: a control character", where=f"{where}:{line}", hint="remove it") from None
 
 
 class _Reader:
@@ -74,8 +74,8 @@ class _Reader:
         self.where = where
         self.places: dict[Path, str] = {}
 
-    def refuse(self, event: yaml.Event, what: str, mend: str) -> InputError:
-        return InputError(what, where=self.place(event), mend=mend)
+    def refuse(self, event: yaml.Event, what: str, hint: str) -> InputError:
+        return InputError(what, where=self.place(event), hint=hint)
 
     def place(self, event: yaml.Event) -> str:
         return f"{self.where}:{event.start_mark.line + 1}" if event.start_mark else self.where
@@ -98,7 +98,7 @@ class _Reader:
                     raise self.refuse(event, "a second document", "one filter per file")
                 value = self.value(self.next(), ())
         if documents == 0 or value is None:
-            raise InputError("empty file", where=self.where, mend="`distillery filters new NAME` writes a filter")
+            raise InputError("empty file", where=self.where, hint="`distillery filters new NAME` writes a filter")
         return Document(value, self.places)
 
     def value(self, event: yaml.Event, path: Path) -> object:
@@ -113,8 +113,8 @@ class _Reader:
         if not event.implicit[0]:  # quoted or block text
             return event.value
         if event.value.lower() in AMBIGUOUS:
-            mend = f'write "{event.value}", or true or false'
-            raise self.refuse(event, f"{event.value} without quotes is a boolean to kubectl", mend)
+            hint = f'write "{event.value}", or true or false'
+            raise self.refuse(event, f"{event.value} without quotes is a boolean to kubectl", hint)
         return resolve(event.value)
 
     def sequence(self, path: Path) -> list[object]:

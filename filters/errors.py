@@ -20,11 +20,11 @@ class InputError(ValueError):
     mend: what to type or change.
     """
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
-        what, where, mend = one_line(what), one_line(where), one_line(mend)
-        self.what, self.where, self.mend = what, where, mend
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        what, where, hint = one_line(what), one_line(where), one_line(hint)
+        self.what, self.where, self.hint = what, where, hint
         text = f"{where}: {what}" if where else what
-        super().__init__(f"{text}; {mend}" if mend else text)
+        super().__init__(f"{text}; {hint}" if hint else text)
 
 
 class Stopped(RuntimeError):
@@ -34,7 +34,7 @@ class Stopped(RuntimeError):
     it came.
     """
 
-    def __init__(self, what: str, *, mend: str) -> None:
-        self.what, self.mend = one_line(what), one_line(mend)
+    def __init__(self, what: str, *, hint: str) -> None:
+        self.what, self.hint = one_line(what), one_line(hint)
         self.facts: dict[str, object] = {}
-        super().__init__(f"{self.what}; {self.mend}")
+        super().__init__(f"{self.what}; {self.hint}")

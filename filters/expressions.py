@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from filters.errors import InputError
+from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +95,7 @@ def parse(text: str, names: Collection[str], *, where: str = "") -> Expression:
         raise InputError(
             f"a rule of {len(text)} characters; at most {MAX_CHARACTERS} are allowed",
             where=where,
-            mend="split it over several tiers or gatekeepers",
+            hint="split it over several tiers or gatekeepers",
         )
     return _Parser(_tokens(text, where), frozenset(names), text, where).parse()
 
@@ -119,9 +119,9 @@ def _shown(rest: str) -> str:
     return f'"{word[0][:20]}"' if word else "the end"
 
 
-def _fault(text: str, column: int, fault: str, where: str, mend: str = ALLOWED) -> InputError:
+def _fault(text: str, column: int, fault: str, where: str, hint: str = ALLOWED) -> InputError:
     shown = text if len(text) <= 80 else text[:77] + "..."
-    return InputError(f'rule "{shown}", column {column}: {fault}', where=where, mend=mend)
+    return InputError(f'rule "{shown}", column {column}: {fault}', where=where, hint=hint)
 
 
 class _Parser:

@@ -8,10 +8,10 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from filters.document import Document, Path
-from filters.errors import InputError
-from filters.expressions import nearest
-from filters.spec import Filter
+from distillery.filters.document import Document, Path
+from distillery.filters.errors import InputError
+from distillery.filters.expressions import nearest
+from distillery.filters.filter import Filter
 
 _KINDS = {
     "float_type": "a number",
@@ -53,9 +53,9 @@ def explain(error: ValidationError, document: Document) -> InputError:
     place = {path: _place(path, document) for path in found}
     missing = {path for path in found if found[path][0] == _MISSING}  # often the other half of a misspelt key
     first = min(found, key=lambda path: (path in missing, _line(place[path])))
-    what, mend = found[first]
+    what, hint = found[first]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return InputError(f"{shown(first)}: {what}{more}" if first else what, where=place[first], mend=mend)
+    return InputError(f"{shown(first)}: {what}{more}" if first else what, where=place[first], hint=hint)
 
 
 def shown(path: Path) -> str:
@@ -92,7 +92,7 @@ def _path(detail: Any, value: object) -> Path:
 def _words(detail: Any, path: Path) -> tuple[str, str]:
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "inconsistent":
-        return context["what"], context["mend"]
+        return context["what"], context["hint"]
     if kind == "missing":
         field = _model_at(path[:-1])
         text = field.model_fields[str(path[-1])].description if field and path[-1] in field.model_fields else None
@@ -101,8 +101,8 @@ def _words(detail: Any, path: Path) -> tuple[str, str]:
         model = _model_at(path[:-1])
         return f'unknown key "{path[-1]}"', nearest(str(path[-1]), model.model_fields if model else [])
     if kind in _KINDS:
-        mend = "remove the quotes" if isinstance(given, str) and kind in ("float_type", "int_type") and _numeric(given) else ""
-        return f"expects {_KINDS[kind]}, not {_given(given)}", mend
+        hint = "remove the quotes" if isinstance(given, str) and kind in ("float_type", "int_type") and _numeric(given) else ""
+        return f"expects {_KINDS[kind]}, not {_given(given)}", hint
     if kind in _LIMITS:
         key, words = _LIMITS[kind]
         return f"must be {words} {context[key]:g}, not {_given(given)}", ""

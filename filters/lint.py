@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from filters.expressions import Expression, parse
-from filters.metrics import METRICS
-from filters.patterns import INNER_EDGE, matching, widened
-from filters.prompt import rubric
-from filters.spec import Dimension, Filter, Gate
+from distillery.filters.expressions import Expression, parse
+from distillery.filters.filter import Filter
+from distillery.filters.metrics import METRICS
+from distillery.filters.patterns import INNER_EDGE, matching, widened
+from distillery.filters.prompt import rubric
+from distillery.filters.spec import Dimension, Gate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +41,7 @@ class Finding(NamedTuple):
     level: Literal["error", "warning", "note"]
     where: str
     message: str
-    mend: str
+    hint: str
 
 
 def lint(flt: Filter, text: str | None = None) -> list[Finding]:
@@ -56,7 +57,7 @@ def render_findings(findings: Sequence[Finding]) -> str:
     """One plain line per finding, and a last one that counts."""
     if not findings:
         return "no findings"
-    lines = [f"{finding.level}: {finding.where}: {finding.message}; {finding.mend}" for finding in findings]
+    lines = [f"{finding.level}: {finding.where}: {finding.message}; {finding.hint}" for finding in findings]
     return "\n".join([*lines, f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"])
 
 
@@ -66,11 +67,11 @@ def _rubric(flt: Filter) -> Iterator[Finding]:
         yield from _dimension(dimension, f"spec.dimensions[{dimension.name}]", _mentioned(flt))
     total = sum(dimension.weight for dimension in spec.dimensions)
     if abs(total - 1) > 1e-6:
-        mend = "they are normalised, but readers will take them for shares: make them sum to 1"
-        yield Finding("warning", "spec.dimensions", f"weights sum to {total:g}", mend)
+        hint = "they are normalised, but readers will take them for shares: make them sum to 1"
+        yield Finding("warning", "spec.dimensions", f"weights sum to {total:g}", hint)
     if not spec.scope.outOfScope:
-        mend = "name what sounds alike but is not meant: an oracle without scope rules scores tutorials 10"
-        yield Finding("warning", "spec.scope.outOfScope", "nothing is out of scope", mend)
+        hint = "name what sounds alike but is not meant: an oracle without scope rules scores tutorials 10"
+        yield Finding("warning", "spec.scope.outOfScope", "nothing is out of scope", hint)
     texts = {"spec.description": spec.description, "spec.scope.judge": spec.scope.judge}
     texts |= {f"spec.contentTypes[{kind.name}].description": kind.description for kind in spec.contentTypes}
     for where, words in texts.items():
@@ -121,7 +122,7 @@ def samples(flt: Filter, seed: int = 0) -> Samples:
     """Score vectors (n, D) around every threshold of the filter's rules, with overalls around every threshold of those."""
     import numpy as np
 
-    from filters.verdict import weights
+    from distillery.filters.verdict import weights
 
     rng, names, share = np.random.default_rng(seed), flt.dimensions, weights(flt)
     marks: dict[str, set[float]] = {name: {0.0, 10.0} for name in (*names, "overall")}
@@ -150,7 +151,7 @@ def samples(flt: Filter, seed: int = 0) -> Samples:
 def _rules(flt: Filter) -> Iterator[Finding]:
     import numpy as np
 
-    from filters.verdict import judge, weighted_mean
+    from distillery.filters.verdict import judge, weighted_mean
 
     rows = samples(flt)
     verdicts = judge(flt, rows)
@@ -163,13 +164,13 @@ def _rules(flt: Filter) -> Iterator[Finding]:
         alone = np.ones(len(rows), bool) if tier.when is None else _parsed(flt, tier.when).holds(uncapped)
         after = alone if tier.when is None else _parsed(flt, tier.when).holds(capped)
         if not alone.any():
-            why, mend = "its rule never holds", "scores and overall lie between 0 and 10"
+            why, hint = "its rule never holds", "scores and overall lie between 0 and 10"
         elif not after.any():
-            why, mend = "gatekeepers cap every such article below it", "raise the cap, or lower the tier"
+            why, hint = "gatekeepers cap every such article below it", "raise the cap, or lower the tier"
         else:
             taken = dict.fromkeys(verdicts.tier[after].tolist())
-            why, mend = f"tiers before it ({', '.join(taken)}) take every such article", "put the narrower tier first"
-        yield Finding("warning", f"spec.tiers[{tier.name}]", f"can't be reached: {why}", mend)
+            why, hint = f"tiers before it ({', '.join(taken)}) take every such article", "put the narrower tier first"
+        yield Finding("warning", f"spec.tiers[{tier.name}]", f"can't be reached: {why}", hint)
     for index, keeper in enumerate(flt.spec.gatekeepers):
         holds = _parsed(flt, keeper.when).holds(uncapped)
         where = f"spec.gatekeepers[{index}]"

@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from filters.document import AMBIGUOUS, MAX_BYTES, Document, Path, read_document, resolve
-from filters.errors import InputError
-from filters.expressions import nearest
-from filters.faults import explain
-from filters.spec import Filter
+from distillery.filters.document import AMBIGUOUS, MAX_BYTES, Document, Path, read_document, resolve
+from distillery.filters.errors import InputError
+from distillery.filters.expressions import nearest
+from distillery.filters.faults import explain
+from distillery.filters.filter import Filter
 
 INSTALLED = FilePath(__file__).parent
 _REF = re.compile(r"([a-z][a-z0-9-]{0,61}[a-z0-9])(?:/v([1-9][0-9]{0,5}))?")
@@ -39,7 +39,7 @@ def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None 
         raise InputError(
             f"this is {flt.name}/v{flt.spec.version}, but its folder says {named[0]}/v{named[1]}",
             where=where,
-            mend="make metadata.name and spec.version agree with the folder",
+            hint="make metadata.name and spec.version agree with the folder",
         )
     return flt
 
@@ -48,7 +48,7 @@ def load_filter_text(text: str, where: str, *, overrides: Sequence[str] = (), pr
     """The filter in `text`, changed as by `load_filter`; `where` names it in errors."""
     document = read_document(text, where)
     if not isinstance(document.value, dict):
-        raise InputError("not a filter", where=where, mend="a filter starts with apiVersion, kind, metadata, spec")
+        raise InputError("not a filter", where=where, hint="a filter starts with apiVersion, kind, metadata, spec")
     if profile is not None:
         _apply_profile(document, profile)
     for override in overrides:
@@ -109,7 +109,7 @@ def find_filter(ref: str) -> tuple[FilePath, tuple[str, int] | None]:
     match = _REF.fullmatch(ref)
     if match is None:
         raise InputError(
-            f'no file "{ref[:80]}", and not a filter\'s name', mend="give name, name/vN, or a path to a filter.yaml"
+            f'no file "{ref[:80]}", and not a filter\'s name', hint="give name, name/vN, or a path to a filter.yaml"
         )
     name, version = match[1], int(match[2]) if match[2] else None
     for folder in filter_folders():
@@ -119,8 +119,8 @@ def find_filter(ref: str) -> tuple[FilePath, tuple[str, int] | None]:
         if version in versions:
             return folder / name / f"v{version}" / "filter.yaml", (name, version)
     known = [f"{found}/v{number}" for found, number in list_filters()]
-    mend = nearest(ref, known) if known else "`distillery filters new NAME` writes one"
-    raise InputError(f'no filter "{ref}"', where="filters/", mend=mend)
+    hint = nearest(ref, known) if known else "`distillery filters new NAME` writes one"
+    raise InputError(f'no filter "{ref}"', where="filters/", hint=hint)
 
 
 def list_filters() -> list[tuple[str, int]]:
@@ -160,7 +160,7 @@ def read_text(path: FilePath, where: str) -> str:
             return data.decode("latin-1")
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"not UTF-8 (byte {data[error.start]:#04x})", where=f"{where}:{line}", mend="save the file as UTF-8"
+            f"not UTF-8 (byte {data[error.start]:#04x})", where=f"{where}:{line}", hint="save the file as UTF-8"
         ) from None
 
 
@@ -168,7 +168,7 @@ def _apply_profile(document: Document, profile: str) -> None:
     """Merge filters/profiles/<profile>.yaml, a partial spec: mappings are merged, all else replaced."""
     found = {path.stem: path for folder in reversed(filter_folders()) for path in folder.glob("profiles/*.yaml")}
     if profile not in found:
-        raise InputError(f'unknown profile "{profile}"', where="--profile", mend=f"known: {', '.join(sorted(found)) or 'none'}")
+        raise InputError(f'unknown profile "{profile}"', where="--profile", hint=f"known: {', '.join(sorted(found)) or 'none'}")
     where = shown_path(found[profile])
     partial = read_document(read_text(found[profile], where), where)
     if not isinstance(partial.value, dict):
@@ -193,7 +193,7 @@ def _apply_override(document: Document, override: str) -> None:
     where = f"--set {target.strip()}"
     steps = _steps(target.strip().removeprefix("spec."))
     if not equals or steps is None:
-        raise InputError(f'"{override[:80]}" is not path=value', where="--set", mend="for example --set training.epochs=4")
+        raise InputError(f'"{override[:80]}" is not path=value', where="--set", hint="for example --set training.epochs=4")
     value = _override_value(text.strip(), where)
     at: Any = document.value.setdefault("spec", {})
     path: Path = ("spec",)
@@ -202,9 +202,9 @@ def _apply_override(document: Document, override: str) -> None:
         last = index == len(steps) - 1
         if isinstance(at, list):
             if not isinstance(step, int) or step >= len(at):
-                raise InputError(f"there is no {step!r} in a list of {len(at)}", where=where, mend="list indexes start at 0")
+                raise InputError(f"there is no {step!r} in a list of {len(at)}", where=where, hint="list indexes start at 0")
         elif not isinstance(at, dict) or isinstance(step, int):
-            raise InputError(f'nothing can be set at "{step}"', where=where, mend="the path leads through a plain value")
+            raise InputError(f'nothing can be set at "{step}"', where=where, hint="the path leads through a plain value")
         elif not last and at.get(step) is None:
             at[step] = {}
             document.places[path] = where
@@ -224,7 +224,7 @@ def _override_value(text: str, where: str) -> object:
     try:
         return read_document(text, where).value
     except InputError as error:
-        raise InputError(error.what, where=where, mend=error.mend) from None
+        raise InputError(error.what, where=where, hint=error.hint) from None
 
 
 def _steps(target: str) -> list[str | int] | None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from filters.digests import oracle_digest, rubric_digest
-from filters.spec import Dimension, Filter
+from distillery.filters.digests import oracle_digest, rubric_digest
+from distillery.filters.filter import Filter
+from distillery.filters.spec import Dimension
 
 __all__ = ["article_part", "oracle_digest", "prompt_prefix", "render_prompt", "reply_schema", "rubric", "rubric_digest"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from filters.errors import InputError
+from distillery.filters.errors import InputError
 
 _TEMPLATE = """\
 apiVersion: llm-distillery.io/v1alpha1
@@ -97,14 +97,14 @@ spec:
 def new_filter(name: str, folder: str | Path) -> Path:
     """Write <folder>/<name>/v1/filter.yaml and return its path. InputError for a bad name or a filter that exists."""
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,61}[a-z0-9]", name):
-        mend = "use lower-case letters, digits and hyphens, starting with a letter"
-        raise InputError(f'"{name[:80]}" is not a filter\'s name', where="parameter name", mend=mend)
+        hint = "use lower-case letters, digits and hyphens, starting with a letter"
+        raise InputError(f'"{name[:80]}" is not a filter\'s name', where="parameter name", hint=hint)
     path = Path(folder) / name / "v1" / "filter.yaml"
     if path.parent.parent.exists():
-        raise InputError(f"{path.parent.parent} exists", where="parameter name", mend="choose another name, or edit that one")
+        raise InputError(f"{path.parent.parent} exists", where="parameter name", hint="choose another name, or edit that one")
     try:
         path.parent.mkdir(parents=True)
         path.write_text(_TEMPLATE.format(name=name), encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(path), mend="choose another --out") from None
+        raise InputError(f"cannot be written: {error.strerror}", where=str(path), hint="choose another --out") from None
     return path

@@ -1,9 +1,9 @@
 """The strict model of `filter.yaml`, which is also the schema of the Kubernetes object.
 
-An unknown key, a key twice, or a value of the wrong kind is an error; filters.loading adds file and line. Keys are
+An unknown key, a key twice, or a value of the wrong kind is an error; distillery.filters.loading adds file and line. Keys are
 spelled as Kubernetes spells them (camelCase), since one model reads both; the price is names that Python would write
 otherwise.
-What one field says about another (a tier that names a dimension, a gate that names a tier) is in filters.checks.
+What one field says about another (a tier that names a dimension, a gate that names a tier) is in distillery.filters.checks.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
-UNCHECKED = object()  # validation context: values only, for filters.diff to look at one change out of several
+UNCHECKED = object()  # validation context: values only, for distillery.filters.diff to look at one change out of several
 API_VERSION = "llm-distillery.io/v1alpha1"
 
 Score = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
@@ -211,7 +210,7 @@ class Split(Strict):
 
 
 class Gate(Strict):
-    """One rule a student must pass. A missing or NaN value fails. Metrics are listed in filters.metrics."""
+    """One rule a student must pass. A missing or NaN value fails. Metrics are listed in distillery.filters.metrics."""
 
     metric: Name = Field(description="Metric to judge; see `distillery filters lint` and docs for the list.")
     tier: TierName | None = Field(default=None, description="Tier, for tier_recall and tier_precision.")
@@ -262,31 +261,3 @@ class Spec(Strict):
     gates: list[Gate] = Field(min_length=1, max_length=64, description="What a student must pass to be promoted.")
     promotion: Promotion = Field(default=Promotion(), description="Where a student that passed goes.")
     data: Data = Field(default=Data(), description="Where the data lie.")
-
-
-class Filter(Strict):
-    """A filter: what is judged, and the whole loop that distils it into a small model."""
-
-    apiVersion: Literal["llm-distillery.io/v1alpha1"] = Field(description="API version.")
-    kind: Literal["Filter"] = Field(description="Filter.")
-    metadata: Metadata = Field(description="Name of the filter.")
-    spec: Spec = Field(description="The filter itself.")
-
-    @property
-    def name(self) -> str:
-        return self.metadata.name
-
-    @property
-    def dimensions(self) -> list[str]:
-        """Dimension names; their order is the order of the model's outputs everywhere."""
-        return [dimension.name for dimension in self.spec.dimensions]
-
-    @model_validator(mode="after")
-    def _consistent(self, info: ValidationInfo) -> Filter:
-        if info.context is UNCHECKED:
-            return self
-        from filters.checks import faults
-
-        for fault in faults(self):
-            raise PydanticCustomError("inconsistent", "{what}", {"what": fault.what, "path": fault.path, "mend": fault.mend})
-        return self

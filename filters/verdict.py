@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.expressions import parse
-from filters.spec import Filter
+from distillery.filters.expressions import parse
+from distillery.filters.filter import Filter
 
 DECIMALS = 9
 

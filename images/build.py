@@ -37,7 +37,7 @@ def snapshot(image: str, target: Path) -> None:
     for path in [*parts(image), ROOT / "images" / "app" / "Containerfile"]:
         copy = target / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
+        shutil.copy2(path, copy, follow_symlinks=False)
 
 
 def node(*words: str) -> bytes:

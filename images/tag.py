@@ -10,6 +10,7 @@ registry gives a digest, two machines still agree on a name for the same content
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ("light", "torch")
+FOLDERS = ("components", "filters", "pipelines")  # what distillery/ links to
 SCRIPTS = ("install.py", "sbom.py", "slim.sh")
 
 
@@ -28,13 +30,13 @@ def recipe(image: str, root: Path) -> list[Path]:
 def project(root: Path) -> Iterator[Path]:
     """The files that go into the wheel."""
     yield from (root / "LICENSE", root / ".containerignore")
-    tools = about(root)["tool"]["setuptools"]
-    for pattern in tools["packages"]["find"]["include"]:
-        for package in sorted(root.glob(pattern)):
-            yield from package.rglob("*.py")
-    for name, globs in tools["package-data"].items():
+    yield from (path for path in (root / "distillery").iterdir() if path.is_symlink() or path.suffix == ".py")
+    for folder in FOLDERS:
+        yield from (root / folder).rglob("*.py")
+    for name, globs in about(root)["tool"]["setuptools"]["package-data"].items():
+        folder = root / (name.removeprefix("distillery.") if "." in name else name)
         for pattern in globs:
-            yield from (found for found in (root / name).glob(pattern) if found.suffix != ".md" and found.is_file())
+            yield from (found for found in folder.glob(pattern) if found.suffix != ".md" and found.is_file())
 
 
 def parts(image: str, root: Path = ROOT) -> list[Path]:
@@ -64,7 +66,9 @@ def tag(image: str, root: Path = ROOT) -> str:
 def digest(paths: Iterable[Path], root: Path, more: str) -> str:
     found = hashlib.sha256(more.encode())
     for path in sorted({path.relative_to(root).as_posix() for path in paths}):
-        found.update(f"{path}\0{hashlib.sha256((root / path).read_bytes()).hexdigest()}\n".encode())
+        here = root / path
+        data = os.readlink(here).encode() if here.is_symlink() else here.read_bytes()
+        found.update(f"{path}\0{hashlib.sha256(data).hexdigest()}\n".encode())
     return found.hexdigest()[:12]
 
 

@@ -7,17 +7,17 @@ its own record by the digest of its inputs.
 
 from kfp import dsl
 
-from components.auditing.component import audit
-from components.benchmarking.component import benchmark
-from components.calibration.component import calibrate
-from components.gating.component import gate
-from components.labeling.component import label
-from components.preflight.component import preflight
-from components.promotion.component import hold, promote, reject
-from components.reporting.component import report
-from components.splitting.component import split
-from components.training.component import train
-from pipelines.placement import ORACLE, TABLE, place, place_torch, starts_pods
+from distillery.components.auditing.component import audit
+from distillery.components.benchmarking.component import benchmark
+from distillery.components.calibration.component import calibrate
+from distillery.components.gating.component import gate
+from distillery.components.labeling.component import label
+from distillery.components.preflight.component import preflight
+from distillery.components.promotion.component import hold, promote, reject
+from distillery.components.reporting.component import report
+from distillery.components.splitting.component import split
+from distillery.components.training.component import train
+from distillery.pipelines.placement import ORACLE, TABLE, place, place_torch, starts_pods
 
 
 @dsl.pipeline(name="distill", description="Distil an LLM's judgement of articles into a small student, gated and promoted")

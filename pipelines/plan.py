@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from components.ledger import StepRecord, look_up
-from components.progress import clock
-from components.sources import local_file
-from components.store import NotFound, Store, digest_file
-from filters.spec import Filter
+from distillery.components.articles.input_files import local_file
+from distillery.components.artifacts.step_record import StepRecord, look_up
+from distillery.components.runtime.progress import clock
+from distillery.components.store import NotFound, Store, digest_file
+from distillery.filters.filter import Filter
 
 Action = Literal["reuse", "run", "skip"]
 QUOTED: Final = 200 * 2**20  # bytes: a larger file takes longer to price than somebody waits for a plan
@@ -80,7 +80,7 @@ class Planner:
 
 def last_records(store: Store, name: str) -> dict[str, dict[str, Any]]:
     """The step records of the filter's last run, by step."""
-    from components.reporting.publish import last_key
+    from distillery.components.reporting.publish import last_key
 
     try:
         summary = store.get_json(last_key(name))
@@ -91,8 +91,8 @@ def last_records(store: Store, name: str) -> dict[str, dict[str, Any]]:
 
 def _calibration(store: Store, flt: Filter, marks: str, waived: str) -> Planned:
     """Calibration comes before labelling, but no digest hangs off it: labels are the same with and without."""
-    from components.calibrated import FREE, UNCALIBRATED, free, read_calibration, usable
-    from components.labeling.oracles import oracle_identity
+    from distillery.components.artifacts.rubric_calibration import FREE, UNCALIBRATED, free, read_calibration, usable
+    from distillery.components.labeling.oracles.base import oracle_identity
 
     identity = oracle_identity(flt)
     document = read_calibration(store, flt, identity)
@@ -110,8 +110,8 @@ def _calibration(store: Store, flt: Filter, marks: str, waived: str) -> Planned:
 
 def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     """What the label step would be billed, from the articles themselves."""
-    from components.labeling.prices import price_of, read_prices
-    from components.labeling.quote import quote
+    from distillery.components.labeling.oracles.prices import price_of, read_prices
+    from distillery.components.labeling.quote import quote
 
     prices = read_prices()
     if flt.spec.oracle.provider == "replay":
@@ -131,14 +131,14 @@ def make_plan(
 
     Raises InputError as the first step would.
     """
-    from components.auditing.audit import audit_inputs
-    from components.benchmarking.benchmark import benchmark_inputs, current_incumbent, measured_noise
-    from components.benchmarking.predict import predict_inputs
-    from components.gating.gate import gate_inputs
-    from components.labeling.label import label_inputs
-    from components.splitting.split import frozen_test, split_inputs
-    from components.student.base import resolve_base
-    from components.training.train import train_inputs
+    from distillery.components.auditing.audit import audit_inputs
+    from distillery.components.benchmarking.benchmark import benchmark_inputs, current_incumbent, measured_noise
+    from distillery.components.benchmarking.predict import predict_inputs
+    from distillery.components.gating.gate import gate_inputs
+    from distillery.components.labeling.label import label_inputs
+    from distillery.components.splitting.split import frozen_test, split_inputs
+    from distillery.components.student.base import resolve_base
+    from distillery.components.training.train import train_inputs
 
     planner = Planner(store, last_records(store, flt.name))
     with local_file(articles or labels, parameter="--articles" if articles else "--labels") as path:

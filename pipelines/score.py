@@ -6,8 +6,8 @@ at some 10 ms each, where a KFP task costs a driver pod and some 10 s.
 
 from kfp import dsl, kubernetes
 
-from components.scoring.component import score as score_step
-from pipelines.placement import Weight, place, starts_pods
+from distillery.components.scoring.component import score as score_step
+from distillery.pipelines.placement import Weight, place, starts_pods
 
 WAITING = Weight(cpu=("50m", "1"), memory=("256Mi", "1Gi"), hours=30 * 24)  # a large corpus takes days
 

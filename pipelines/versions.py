@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import yaml
 
-from components.images import LIGHT, TORCH, TORCH_VARIABLE
-from components.store import digest_json
+from distillery.components.runtime.images import LIGHT, TORCH, TORCH_VARIABLE
+from distillery.components.store import digest_json
 
 # Name in Kubeflow → where the decorated function is.
-PIPELINES: Final = {"distill": "pipelines.distill:distill", "score": "pipelines.score:score"}
+PIPELINES: Final = {"distill": "distillery.pipelines.distill:distill", "score": "distillery.pipelines.score:score"}
 API_VERSION: Final = "pipelines.kubeflow.org/v2beta1"
 PIPELINES_FOLDER, VERSIONS_FOLDER, IMAGES_FOLDER = "pipelines", "versions", "images"
 GENERATED: Final = "# Written by `make golden`; do not edit.\n"

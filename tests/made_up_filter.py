@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from filters.spec import Filter
+from distillery.filters.filter import Filter
 
 
 def small_filter(dimensions: Sequence[str], **spec: Any) -> Filter:

@@ -10,12 +10,12 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from components.datasets import SCORE, load_labels
-from components.ledger import Outcome, StepRecord, run_step
-from components.progress import Progress, quiet
-from components.store import MANIFEST, Digest, Json, Store, canonical_json
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.artifacts.split import SCORE, load_labels
+from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import MANIFEST, Digest, Json, Store, canonical_json
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +72,7 @@ def audit(
         raise InputError(
             stops[0]["message"] + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
             where=f"label set {label_set[:12]}",
-            mend=stops[0]["mend"],
+            hint=stops[0]["mend"],
         )
     return record
 
@@ -90,7 +90,7 @@ def score_matrix(frame: pa.Table, dimensions: list[str]) -> NDArray[np.float64]:
     found = {column.removeprefix(SCORE) for column in frame.column_names if column.startswith(SCORE)}
     if found != set(dimensions):
         odd = sorted(found ^ set(dimensions))
-        raise InputError(f"the labels and the filter differ in dimension {odd[0]!r}", mend="redo the labels with this filter")
+        raise InputError(f"the labels and the filter differ in dimension {odd[0]!r}", hint="redo the labels with this filter")
     return np.column_stack([frame[SCORE + name].cast("float64").fill_null(math.nan).to_numpy() for name in dimensions])
 
 
@@ -106,9 +106,9 @@ def examine(
 
     overall: (n,) one score per row, NaN where a dimension is missing. threshold: Jaccard of near-duplicates.
     """
-    from components.auditing import boilerplate, checks
-    from components.auditing.findings import findings
-    from components.duplicates import fingerprint
+    from distillery.components.articles.near_duplicates import fingerprint
+    from distillery.components.auditing import boilerplate, checks
+    from distillery.components.auditing.findings import findings
 
     values = score_matrix(frame, dimensions)
     ids = frame["id"].to_pylist()

@@ -11,10 +11,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from components.auditing.checks import EXAMPLES, rounded
-from components.duplicates import Fingerprints, exact_groups, words
-from components.store import Json
-from filters.patterns import matching
+from distillery.components.articles.near_duplicates import Fingerprints, exact_groups, words
+from distillery.components.auditing.checks import EXAMPLES, rounded
+from distillery.components.store import Json
+from distillery.filters.patterns import matching
 
 PHRASES = (
     r"(we|our partners|this (web)?site|nous|wij|we) (and our partners )?(use|uses|utilisons|gebruiken) (des )?cookies",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from components.duplicates import Fingerprints, exact_groups, near_groups
-from components.store import Json
+from distillery.components.articles.near_duplicates import Fingerprints, exact_groups, near_groups
+from distillery.components.store import Json
 
 if TYPE_CHECKING:
     import pyarrow as pa

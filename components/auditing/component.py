@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import LIGHT
+from distillery.components.runtime.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
@@ -19,8 +19,8 @@ def audit(store: str, filter_key: str, label_set: str, run: str, labels: dsl.Out
     Returns:
         Digest of the audit.
     """
-    from components.auditing.audit import audit as work
-    from components.step import step_context
+    from distillery.components.auditing.audit import audit as work
+    from distillery.components.runtime.step import step_context
 
     with step_context("audit", store, filter_key, run) as step:
         record = work(step.store, step.filter, label_set=label_set, progress=step.progress, keep=step.keep)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from components.datasets import MIN_ARTICLES
-from components.store import Json
+from distillery.components.artifacts.split import MIN_ARTICLES
+from distillery.components.store import Json
 
 LEVELS = ("stop", "warn", "info")
 FEW_ARTICLES = 300
@@ -26,7 +26,7 @@ class Finding(NamedTuple):
     level: str
     check: str
     message: str
-    mend: str
+    hint: str
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from components.benchmarking.metrics import Judged
-from filters.errors import InputError
+from distillery.components.benchmarking.metrics import Judged
+from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,12 +27,12 @@ def check_predictions(frame: pa.Table, dimensions: Sequence[str], predictions: F
     """InputError unless there are predictions (n, D), each a finite number."""
     where = f"adapter {adapter[:12]}"
     if frame.num_rows == 0:
-        raise InputError("there are no labelled articles to judge it on", where=where, mend="give at least one")
+        raise InputError("there are no labelled articles to judge it on", where=where, hint="give at least one")
     if predictions.shape != (frame.num_rows, len(dimensions)):
         raise InputError(
             f"predictions have shape {predictions.shape}, expected {(frame.num_rows, len(dimensions))}",
             where=where,
-            mend="train an adapter for the dimensions of this filter",
+            hint="train an adapter for the dimensions of this filter",
         )
     bad = np.argwhere(~np.isfinite(predictions))
     if len(bad):
@@ -40,7 +40,7 @@ def check_predictions(frame: pa.Table, dimensions: Sequence[str], predictions: F
         raise InputError(
             f"{len(bad)} predictions are not numbers, first {dimensions[column]} of article {frame['id'][int(row)].as_py()!r}",
             where=where,
-            mend="train again with a lower learningRate or precision fp32",
+            hint="train again with a lower learningRate or precision fp32",
         )
 
 

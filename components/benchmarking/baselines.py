@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from components.frames import scores
+from distillery.components.articles.label_table import scores
 
 if TYPE_CHECKING:
     import pyarrow as pa

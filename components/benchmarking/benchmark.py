@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.benchmarking.alarms import reread_differs, trained_on
-from components.benchmarking.baselines import fit_baselines
-from components.benchmarking.document import benchmark_document
-from components.benchmarking.incumbent import compare_with, current_incumbent
-from components.benchmarking.predict import CODE as PREDICT_CODE
-from components.benchmarking.predict import (
+from distillery.components.articles.label_table import read_frame, write_frame
+from distillery.components.artifacts.rubric_calibration import noise_of
+from distillery.components.artifacts.split import Split, load_split
+from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
+from distillery.components.benchmarking.alarms import reread_differs, trained_on
+from distillery.components.benchmarking.baselines import fit_baselines
+from distillery.components.benchmarking.document import benchmark_document
+from distillery.components.benchmarking.incumbent import compare_with, current_incumbent
+from distillery.components.benchmarking.predict import CODE as PREDICT_CODE
+from distillery.components.benchmarking.predict import (
     MAX_JSON,
     about_bundle,
     aligned,
@@ -27,17 +31,13 @@ from components.benchmarking.predict import (
     read_predictions,
     same_dimensions,
 )
-from components.calibrated import noise_of
-from components.datasets import Split, load_split
-from components.frames import read_frame, write_frame
-from components.ledger import Outcome, StepRecord, run_step
-from components.progress import Progress, quiet
-from components.store import Digest, NotFound, Store, digest_bytes, digest_json
-from filters.digests import parts
-from filters.errors import InputError
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import Digest, NotFound, Store, digest_bytes, digest_json
+from distillery.filters.digests import parts
+from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
-    from filters.spec import Filter
+    from distillery.filters.filter import Filter
 
 Floats = NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TORCH
+from distillery.components.runtime.images import TORCH
 
 
 @dsl.component(base_image=TORCH, install_kfp_package=False)
@@ -29,9 +29,9 @@ def benchmark(
     Returns:
         Digest of the benchmark.
     """
-    from components.benchmarking.benchmark import benchmark as work
-    from components.benchmarking.benchmark import scalars
-    from components.step import step_context
+    from distillery.components.benchmarking.benchmark import benchmark as work
+    from distillery.components.benchmarking.benchmark import scalars
+    from distillery.components.runtime.step import step_context
 
     with step_context("benchmark", store, filter_key, run) as step:
         given = {"adapter": adapter.metadata["digest"], "split": split.metadata["digest"]}

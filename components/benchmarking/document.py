@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.benchmarking.alarms import check_predictions, ignores_input
-from components.benchmarking.incumbent import Incumbent
-from components.benchmarking.intervals import intervals, widened
-from components.benchmarking.metrics import Judged, confusion, measure
-from components.benchmarking.predict import About
-from components.benchmarking.slices import Slicing, slice_measures, slicings
-from components.frames import references, scores
-from filters.verdict import judge, tier_names
+from distillery.components.articles.label_table import references, scores
+from distillery.components.benchmarking.alarms import check_predictions, ignores_input
+from distillery.components.benchmarking.incumbent import Incumbent
+from distillery.components.benchmarking.intervals import intervals, widened
+from distillery.components.benchmarking.metrics import Judged, confusion, measure
+from distillery.components.benchmarking.predict import About
+from distillery.components.benchmarking.slices import Slicing, slice_measures, slicings
+from distillery.filters.verdict import judge, tier_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from filters.spec import Filter
+    from distillery.filters.filter import Filter
 
 Floats = NDArray[np.float64]
 

@@ -9,22 +9,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.articles import Rejects, read_labels
-from components.benchmarking.alarms import reread_differs, trained_on
-from components.benchmarking.baselines import fit_baselines
-from components.benchmarking.document import benchmark_document
-from components.benchmarking.predict import About, read, same_dimensions
-from components.datasets import load_split, test_digest
-from components.frames import label_frame
-from components.progress import Progress, quiet
-from components.store import NotFound, Store
-from filters.errors import InputError
+from distillery.components.articles.articles import Rejects, read_labels
+from distillery.components.articles.label_table import label_frame
+from distillery.components.artifacts.split import load_split, test_digest
+from distillery.components.benchmarking.alarms import reread_differs, trained_on
+from distillery.components.benchmarking.baselines import fit_baselines
+from distillery.components.benchmarking.document import benchmark_document
+from distillery.components.benchmarking.predict import About, read, same_dimensions
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import NotFound, Store
+from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from components.student.bundle import Student
-    from filters.spec import Filter
+    from distillery.components.student.bundle import Student
+    from distillery.filters.filter import Filter
 
 
 def evaluate(
@@ -37,7 +37,7 @@ def evaluate(
     adapter: str = "",
     progress: Progress = quiet,
 ) -> dict[str, Any]:
-    """Judges an opened student on a labelled table (columns as in components.articles).
+    """Judges an opened student on a labelled table (columns as in distillery.components.articles.articles).
 
     train, validation: parts of the adapter's own split, on which baselines are fitted; without train there are none.
     adapter: its digest, for the document. InputError as in the benchmark step.
@@ -62,7 +62,7 @@ def evaluate_file(
 
     max_rejects: bad rows to go on without, "20" or "1%". InputError for bad rows beyond that, or a damaged bundle.
     """
-    from components.student.bundle import check_golden, open_bundle
+    from distillery.components.student.bundle import check_golden, open_bundle
 
     rejects = Rejects()
     frame = label_frame(read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects), flt.dimensions)

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from components.benchmarking.alarms import count_seen
-from components.benchmarking.predict import MAX_JSON, about_bundle, aligned, predict, read_predictions
-from components.datasets import load_split
-from components.progress import Progress, quiet
-from components.store import NotFound, Store, as_digest
-from filters.errors import InputError
+from distillery.components.artifacts.split import load_split
+from distillery.components.benchmarking.alarms import count_seen
+from distillery.components.benchmarking.predict import MAX_JSON, about_bundle, aligned, predict, read_predictions
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import NotFound, Store, as_digest
+from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from filters.spec import Filter
+    from distillery.filters.filter import Filter
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ def current_incumbent(store: Store, flt: Filter, adapter: str) -> str | None:
         served = [entry["adapter"] for entry in channel["history"]]  # newest first
         promoted = [at for at, entry in enumerate(channel["history"]) if entry["action"] == "promote"]
     except (KeyError, TypeError) as error:
-        raise InputError(f"is not a channel: {error!r}", where=key, mend="restore it from a copy") from error
+        raise InputError(f"is not a channel: {error!r}", where=key, hint="restore it from a copy") from error
     mine = next((at for at in promoted if served[at] == adapter), None)
     return None if mine is None or mine + 1 == len(served) else str(as_digest(served[mine + 1], key))
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from components.benchmarking.alarms import check_predictions
-from components.frames import read_frame, scores, write_frame
-from components.ledger import Outcome, StepRecord, run_step
-from components.progress import Progress, quiet
-from components.store import Digest, NotFound, Store, digest_bytes
-from filters.errors import InputError
+from distillery.components.articles.label_table import read_frame, scores, write_frame
+from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
+from distillery.components.benchmarking.alarms import check_predictions
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import Digest, NotFound, Store, digest_bytes
+from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from components.student.bundle import Student
-    from filters.spec import Filter
+    from distillery.components.student.bundle import Student
+    from distillery.filters.filter import Filter
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def about_bundle(store: Store, name: str, adapter: str) -> About:
     except NotFound as error:
         raise InputError(f"there is no adapter {adapter[:12]}…", where=f"adapters/{name}") from error
     if any(entry.size > MAX_JSON for file, entry in folder.files.items() if file.endswith(".json")):
-        raise InputError("a JSON file of the bundle is larger than 16 MB", where=folder.where, mend="train it again")
+        raise InputError("a JSON file of the bundle is larger than 16 MB", where=folder.where, hint="train it again")
     return About(adapter, folder.read_json("student.json"), folder.read_json("calibration.json"))
 
 
@@ -72,7 +72,7 @@ def same_dimensions(flt: Filter, about: About) -> None:
         raise InputError(
             f"its dimensions are {', '.join(theirs)}, {how} the filter's",
             where=f"adapter {about.adapter[:12]}",
-            mend=f"train one for {', '.join(flt.dimensions)}",
+            hint=f"train one for {', '.join(flt.dimensions)}",
         )
 
 
@@ -97,7 +97,7 @@ def predict(
     """
 
     def work() -> Outcome:
-        from components.student.bundle import check_golden, open_bundle
+        from distillery.components.student.bundle import check_golden, open_bundle
 
         student = open_bundle(store, name, adapter)
         check_golden(student)
@@ -144,7 +144,7 @@ def aligned(table: pa.Table, frame: pa.Table) -> Predictions:
         rows = [place[article] for article in frame["article"].to_pylist()]
     except KeyError as error:
         raise InputError(
-            f"the stored predictions lack article {error}", mend="delete them from the store and run again"
+            f"the stored predictions lack article {error}", hint="delete them from the store and run again"
         ) from error
     columns = [table[f"prediction.{name}"].to_numpy()[rows] for name in dimensions]
     return Predictions(dimensions, np.column_stack(columns), table["reread"][0].as_py())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from components.benchmarking.metrics import Judged
+from distillery.components.benchmarking.metrics import Judged
 
 if TYPE_CHECKING:
     import pyarrow as pa

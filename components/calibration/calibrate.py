@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from components.articles import Article
-from components.calibrated import (
+from distillery.components.articles.articles import Article
+from distillery.components.articles.input_files import local_file
+from distillery.components.articles.label_table import read_frame, scores
+from distillery.components.artifacts.rubric_calibration import (
     FAIL,
     FREE,
     PASS,
@@ -27,21 +29,19 @@ from components.calibrated import (
     read_calibration,
     usable,
 )
-from components.calibration.judge import Judged, Reason, judge_redundancy, judge_sample, worse_than_chance, worst
-from components.calibration.marks import NOBODY, PREFILTER, REFERENCE, Marks, read_marks
-from components.calibration.review import Reviewed, review_page
-from components.frames import read_frame, scores
-from components.labeling.label import label
-from components.labeling.oracles import Oracle, oracle_identity
-from components.ledger import StepRecord
-from components.progress import Progress, quiet
-from components.sampling.draw import RANDOM, STRATIFIED, Sample
-from components.sampling.select import FILE, jsonl, read_sample, select
-from components.sources import local_file
-from components.store import Conflict, Digest, Json, Store, canonical_json, digest_bytes, digest_json
-from filters.digests import rubric_digest
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.calibration.judge import Judged, Reason, judge_redundancy, judge_sample, worse_than_chance, worst
+from distillery.components.calibration.marks import NOBODY, PREFILTER, REFERENCE, Marks, read_marks
+from distillery.components.calibration.review import Reviewed, review_page
+from distillery.components.labeling.label import label
+from distillery.components.labeling.oracles.base import Oracle, oracle_identity
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.sampling.draw import RANDOM, STRATIFIED, Sample
+from distillery.components.sampling.select import FILE, jsonl, read_sample, select
+from distillery.components.store import Conflict, Digest, Json, Store, canonical_json, digest_bytes, digest_json
+from distillery.filters.digests import rubric_digest
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +95,7 @@ def calibrate(
         raise InputError(
             f"a sample of {n} articles is too {'small' if n < 10 else 'large'}",
             where="--n",
-            mend=f"take 10 to {UNCALIBRATED}, such as {SAMPLE}",
+            hint=f"take 10 to {UNCALIBRATED}, such as {SAMPLE}",
         )
     identity = dict(oracle_identity(flt) if oracle is None else oracle.identity)
     rubric, by = rubric_digest(flt), oracle_digest(identity)
@@ -181,7 +181,7 @@ def _calibrate(
     elif not applied:
         of_prefilter = "the prefilter refuses none of the samples' articles, so it marks none"
         what = of_prefilter if given.by == PREFILTER else "none of its articles is in the samples"
-        raise InputError(what, where="--marks", mend="mark the articles of the review page")
+        raise InputError(what, where="--marks", hint="mark the articles of the review page")
     document: dict[str, Json] = {
         "format": 1,
         "code": CODE,
@@ -210,7 +210,7 @@ def _named(name: str, reasons: list[Reason]) -> list[Reason]:
 
 
 def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle: Oracle | None, progress: Progress) -> Labelled:
-    from filters.verdict import judge
+    from distillery.filters.verdict import judge
 
     with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
         path = Path(folder) / FILE
@@ -252,7 +252,7 @@ def _attempts_key(flt: Filter) -> str:
 def _attempts(store: Store, flt: Filter) -> tuple[list[dict[str, Json]], str | None]:
     if (current := store.current(_attempts_key(flt), max_bytes=64 * 2**20)) is None:
         return [], None
-    from components.store import parse_json
+    from distillery.components.store import parse_json
 
     return list(parse_json(current[0], _attempts_key(flt))["attempts"]), current[1]
 
@@ -303,7 +303,7 @@ def _write(store: Store, key: str, document: dict[str, Json]) -> dict[str, Json]
 
 
 def _parsed(data: bytes, key: str) -> dict[str, Json]:
-    from components.store import parse_json
+    from distillery.components.store import parse_json
 
     found: dict[str, Json] = parse_json(data, key)
     return found
@@ -318,13 +318,13 @@ def _accept(store: Store, key: str, flt: Filter, reason: str) -> dict[str, Json]
         current = store.current(key)
         document = _parsed(current[0], key) if current else None
         if current is None or document is None:
-            raise InputError("there is no calibration to accept", where=f"filter {flt.name}", mend="calibrate first")
+            raise InputError("there is no calibration to accept", where=f"filter {flt.name}", hint="calibrate first")
         if document["verdict"] != REVIEW or document["marks"]["by"] == NOBODY:
             said = document["verdict"] if document["marks"]["by"] != NOBODY else "that nobody has looked yet"
             raise InputError(
                 f"only a REVIEW of marked articles can be accepted; this calibration says {said}",
                 where=f"filter {flt.name}",
-                mend="" if document["verdict"] == PASS else "mend the rubric, or mark",
+                hint="" if document["verdict"] == PASS else "mend the rubric, or mark",
             )
         accepted = {**document, "accepted": {"reason": reason.strip()}}
         try:

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import LIGHT
+from distillery.components.runtime.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
@@ -20,8 +20,8 @@ def calibrate(store: str, filter_key: str, articles: str, marks: str, waived: st
     Returns:
         PASS, REVIEW, FAIL or WAIVED. Labelling refuses where it is neither a PASS nor accepted nor waived.
     """
-    from components.calibration.calibrate import calibrate as work
-    from components.step import step_context
+    from distillery.components.calibration.calibrate import calibrate as work
+    from distillery.components.runtime.step import step_context
 
     with step_context("calibrate", store, filter_key, run) as step:
         record = work(step.store, step.filter, articles=articles, marks=marks, waived=waived, once=True, progress=step.progress)

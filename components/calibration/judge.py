@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from components.auditing.checks import distribution, redundancy
-from components.calibrated import FAIL, LIMITS, MIDDLE, PASS, REVIEW, WORDS
-from components.store import Json
+from distillery.components.artifacts.rubric_calibration import FAIL, LIMITS, MIDDLE, PASS, REVIEW, WORDS
+from distillery.components.auditing.checks import distribution, redundancy
+from distillery.components.store import Json
 
 VARIANCE: Final = 1.0  # of each dimension, over all articles of a sample
 PC1: Final = 0.70

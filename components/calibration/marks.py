@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.articles import Article
-from components.calibrated import MIDDLE
-from components.sampling.draw import Sample
-from components.store import Digest, digest_json, parse_json
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.articles.articles import Article
+from distillery.components.artifacts.rubric_calibration import MIDDLE
+from distillery.components.sampling.draw import Sample
+from distillery.components.store import Digest, digest_json, parse_json
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 PREFILTER, REFERENCE, PERSON, NOBODY = "prefilter", "reference", "person", "nobody"
 NEAR = 0.5  # a true score this near the middle marks nothing, as a person would leave it
@@ -50,7 +50,7 @@ def read_marks(marks: str) -> Marks:
     """`marks`: "" (nobody's), "prefilter", "reference", or a JSON file. InputError for a file that is no marks."""
     if marks in ("", PREFILTER, REFERENCE):
         return Marks(marks or NOBODY, {})
-    from components.sources import local_file
+    from distillery.components.articles.input_files import local_file
 
     with local_file(marks, parameter="--marks") as path:
         return Marks(PERSON, _read(path, marks))
@@ -58,19 +58,19 @@ def read_marks(marks: str) -> Marks:
 
 def _read(path: Path, where: str) -> dict[str, str]:
     if path.stat().st_size > MAX_BYTES:
-        raise InputError("is too large for marks", where=where, mend=SHAPE)
+        raise InputError("is too large for marks", where=where, hint=SHAPE)
     document = parse_json(path.read_bytes(), where)
     if not isinstance(document, dict):
-        raise InputError("is not a JSON object", where=where, mend=SHAPE)
+        raise InputError("is not a JSON object", where=where, hint=SHAPE)
     found = {}
     for name, mark in document.items():
         if mark is None:
             continue
         if mark not in ("on", "off"):
-            raise InputError(f"marks {name[:60]!r} as {str(mark)[:40]!r}, neither on nor off", where=where, mend=SHAPE)
+            raise InputError(f"marks {name[:60]!r} as {str(mark)[:40]!r}, neither on nor off", where=where, hint=SHAPE)
         found[name] = mark
     if not found:
-        raise InputError("marks no article", where=where, mend=SHAPE)
+        raise InputError("marks no article", where=where, hint=SHAPE)
     return found
 
 
@@ -78,11 +78,11 @@ def by_reference(flt: Filter, articles: Sequence[Article]) -> list[str | None]:
     """From true scores: on-topic where the true overall is 5.5 or more, off-topic where it is 4.5 or less."""
     import numpy as np
 
-    from filters.verdict import judge
+    from distillery.filters.verdict import judge
 
     known = [at for at, article in enumerate(articles) if set(flt.dimensions) <= set(article.reference or {})]
     if not known:
-        raise InputError("no article carries true scores", where="--marks reference", mend="give a file of marks")
+        raise InputError("no article carries true scores", where="--marks reference", hint="give a file of marks")
     truth = np.array([[(articles[at].reference or {})[name] for name in flt.dimensions] for at in known])
     marks: list[str | None] = [None] * len(articles)
     for at, overall in zip(known, judge(flt, truth).overall, strict=True):

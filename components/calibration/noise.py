@@ -15,20 +15,20 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from components.calibrated import noise_key, oracle_digest
-from components.frames import read_frame, scores
-from components.labeling.label import label
-from components.labeling.oracles import Oracle, RawReply, Request, open_oracle, oracle_identity
-from components.labeling.replay import connect
-from components.ledger import StepRecord
-from components.progress import Progress, quiet
-from components.sampling.draw import RANDOM
-from components.sampling.select import FILE, jsonl, select
-from components.sources import local_file
-from components.store import Conflict, Digest, Json, Store, canonical_json, digest_json, parse_json
-from filters.digests import rubric_digest
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.articles.input_files import local_file
+from distillery.components.articles.label_table import read_frame, scores
+from distillery.components.artifacts.rubric_calibration import noise_key, oracle_digest
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.labeling.label import label
+from distillery.components.labeling.oracles.base import Oracle, RawReply, Request, open_oracle, oracle_identity
+from distillery.components.labeling.oracles.replay import connect
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.sampling.draw import RANDOM
+from distillery.components.sampling.select import FILE, jsonl, select
+from distillery.components.store import Conflict, Digest, Json, Store, canonical_json, digest_json, parse_json
+from distillery.filters.digests import rubric_digest
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 Floats = NDArray[np.float64]
 Table = Mapping[str, tuple[Floats, float]]  # by article digest: the scores (D,) and the overall score
@@ -70,7 +70,7 @@ def second(text: str) -> list[str]:
     if "=" not in text:
         provider, sign, model = text.partition(":")
         if not (provider and sign and model):
-            raise InputError(f"{text!r} names no oracle", where="--second-oracle", mend="write provider:model or path=value,…")
+            raise InputError(f"{text!r} names no oracle", where="--second-oracle", hint="write provider:model or path=value,…")
         return [f"oracle.provider={provider}", f"oracle.model={model}"]
     parts = [part for part in text.split(",") if part]
     return [part if part.startswith("oracle.") else f"oracle.{part}" for part in parts]
@@ -94,7 +94,7 @@ def measure(
     other is measured now. InputError where too few articles get a label every time, or nothing is to be measured.
     """
     if repeat < 2 and second is None:
-        raise InputError("one label of each article says nothing of noise", where="--repeat", mend="give 2 or more")
+        raise InputError("one label of each article says nothing of noise", where="--repeat", hint="give 2 or more")
     identity = dict(oracle_identity(flt) if oracle is None else oracle.identity)
     with local_file(articles, parameter="--articles") as path:
         sample, digest = select(store, flt, path, n, {RANDOM: 1.0}, seed=SEED, progress=progress)
@@ -144,7 +144,7 @@ def measure(
 
 
 def _labels(store: Store, flt: Filter, label_set: str) -> Table:
-    from filters.verdict import judge
+    from distillery.filters.verdict import judge
 
     frame = read_frame(store.folder("labelsets", Digest(label_set)).read("labels.parquet"))
     rows = scores(frame, flt.dimensions)
@@ -158,7 +158,7 @@ def _shared(tables: Sequence[Table]) -> tuple[Floats, Floats]:
     if len(common) < FEWEST:
         raise InputError(
             f"only {len(common)} articles got a label every time, {FEWEST} are the least",
-            mend="draw more with --n, or look at the dead letters",
+            hint="draw more with --n, or look at the dead letters",
         )
     return (
         np.array([[table[article][0] for article in common] for table in tables]),

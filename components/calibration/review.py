@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.articles import Article
-from filters.spec import Filter
+from distillery.components.articles.articles import Article
+from distillery.filters.filter import Filter
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN = 6_000  # characters of an article; 120 of them make a page of 1 MB at most

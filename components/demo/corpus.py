@@ -16,9 +16,9 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from components.demo.bank import DIMENSIONS, Bank, Outlet, bank, outlets
-from components.demo.grammar import Slot, Template, capital, indefinite, pick, render
-from components.demo.latent import CENTRE, PERFORMANCE, READINESS, SIDE, SIDES, State, conclude, draw_state, nearest
+from distillery.components.demo.bank import DIMENSIONS, Bank, Outlet, bank, outlets
+from distillery.components.demo.grammar import Slot, Template, capital, indefinite, pick, render
+from distillery.components.demo.latent import CENTRE, PERFORMANCE, READINESS, SIDE, SIDES, State, conclude, draw_state, nearest
 
 COPY_RATE, CONSENT_RATE, OFF_TOPIC_RATE, PROMO_RATE = 0.027, 0.04, 0.15, 0.05
 # How a level is put into words other than plainly: share, and the levels of the clause that is denied or claimed.

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Iterator
 from random import Random
 from typing import Any
 
-from components.demo.bank import DIMENSIONS
-from components.demo.corpus import DemoArticle
-from components.demo.grammar import pick
+from distillery.components.demo.bank import DIMENSIONS
+from distillery.components.demo.corpus import DemoArticle
+from distillery.components.demo.grammar import pick
 
 NOISE = 0.5
 # A mild leaning per dimension, in the order of DIMENSIONS: generous on the environment, strict on costs.

@@ -9,10 +9,10 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.articles import article_digest
-from components.demo.corpus import DemoArticle, generate
-from components.demo.replies import record
-from components.priority import priority
+from distillery.components.articles.articles import article_digest
+from distillery.components.articles.sample_order import priority
+from distillery.components.demo.corpus import DemoArticle, generate
+from distillery.components.demo.replies import record
 
 AGAIN = 60
 

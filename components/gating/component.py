@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from components.images import LIGHT
+from distillery.components.runtime.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
@@ -31,8 +31,8 @@ def gate(
     """
     from typing import NamedTuple
 
-    from components.gating.gate import gate as work
-    from components.step import step_context
+    from distillery.components.gating.gate import gate as work
+    from distillery.components.runtime.step import step_context
 
     with step_context("gate", store, filter_key, run) as step:
         found = {"adapter": adapter.metadata["digest"], "benchmark": benchmark.metadata["digest"]}

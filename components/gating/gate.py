@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.gating.rules import apply_gates, passed
-from components.ledger import Outcome, StepRecord, run_step
-from components.progress import Progress, quiet
-from components.store import Json, NotFound, Store, as_digest, canonical_json, digest_bytes, digest_json
-from components.verdicts import AGAIN, read_verdict, verdict_key
-from filters.digests import parts, step_digest
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
+from distillery.components.artifacts.verdict import AGAIN, read_verdict, verdict_key
+from distillery.components.gating.rules import apply_gates, passed
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import Json, NotFound, Store, as_digest, canonical_json, digest_bytes, digest_json
+from distillery.filters.digests import parts, step_digest
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 __all__ = ["frozen_test", "gate", "gate_inputs", "read_verdict"]
 
@@ -81,17 +81,17 @@ def frozen_test(store: Store, flt: Filter, adapter: str) -> str:
         known = [entry["digest"] for entry in listed["lineages"]]
     except NotFound as error:
         raise InputError(
-            f"{error}, so the test set of adapter {adapter[:12]} can't be told", where=store.uri, mend=AGAIN
+            f"{error}, so the test set of adapter {adapter[:12]} can't be told", where=store.uri, hint=AGAIN
         ) from error
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"its manifests don't name what it was made from: {error!r}", where=f"adapter {adapter[:12]}", mend="train again"
+            f"its manifests don't name what it was made from: {error!r}", where=f"adapter {adapter[:12]}", hint="train again"
         ) from error
     if frozen not in known:
         raise InputError(
             f"its split has a test set other than any that {flt.name} froze",
             where=f"adapter {adapter[:12]}",
-            mend="redo the split in this store",
+            hint="redo the split in this store",
         )
     return test
 
@@ -103,11 +103,11 @@ def _benchmark(store: Store, flt: Filter, adapter: str, test: str, digest: str) 
         document: dict[str, Any] = store.get_json(key, digest=as_digest(digest))
     except NotFound as error:
         raise InputError(
-            f"is none of adapter {adapter[:12]} on the frozen test set {test[:12]}", where=where, mend=AGAIN
+            f"is none of adapter {adapter[:12]} on the frozen test set {test[:12]}", where=where, hint=AGAIN
         ) from error
     for name, expected in (("adapter", adapter), ("filter", flt.name)):
         if document.get(name) != expected:
-            raise InputError(f"judges {name} {str(document.get(name))[:40]}, not {expected[:40]}", where=where, mend=AGAIN)
+            raise InputError(f"judges {name} {str(document.get(name))[:40]}, not {expected[:40]}", where=where, hint=AGAIN)
     if document.get("test") != test:
         raise _other_test(str(document.get("test")), test)
     return document
@@ -116,5 +116,5 @@ def _benchmark(store: Store, flt: Filter, adapter: str, test: str, digest: str) 
 def _other_test(found: str, frozen: str) -> InputError:
     return InputError(
         f"the test set {found[:12]}… is other than the frozen one, {frozen[:12]}…",
-        mend="benchmark the adapter on its own split",
+        hint="benchmark the adapter on its own split",
     )

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from filters.metrics import METRICS
-from filters.spec import Gate
+from distillery.filters.metrics import METRICS
+from distillery.filters.spec import Gate
 
 Verdict = Literal["pass", "fail", "not applicable"]
 Span = tuple[float, float]
@@ -54,7 +54,7 @@ class Figure:
 def apply_gates(benchmark: Mapping[str, Any], gates: Sequence[Gate]) -> list[RuleResult]:
     """One result per gate, in their order, and a failing one named "alarms" where the benchmark raised any.
 
-    benchmark: the benchmark document. ValueError for a metric that isn't in filters.metrics.
+    benchmark: the benchmark document. ValueError for a metric that isn't in distillery.filters.metrics.
     """
     results = [_apply(benchmark, gate) for gate in gates]
     alarms = benchmark.get("alarms")

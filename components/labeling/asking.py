@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
-from components.articles import Article, clean
-from components.labeling.injections import obeyed, orders
-from components.labeling.oracles import NOTHING, RawReply, Usage
-from components.labeling.replies import Reply, parse
-from filters.errors import InputError
-from filters.prompt import render_prompt
-from filters.spec import Filter
+from distillery.components.articles.articles import Article, clean
+from distillery.components.labeling.injections import obeyed, orders
+from distillery.components.labeling.oracles.base import NOTHING, RawReply, Usage
+from distillery.components.labeling.replies import Reply, parse
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+from distillery.filters.prompt import render_prompt
 
 ATTEMPTS: Final = 3
 COLLAPSE_AFTER: Final = 20
@@ -66,20 +66,20 @@ def check_prompts(flt: Filter, sample: Sequence[Article]) -> None:
     prompts = [render_prompt(flt, article.title, article.content) for article in sample]
     wanted = [min(WORDS_THAT_COUNT, len(f"{article.title} {article.content}".split())) for article in sample]
     share = median((len(prompt.split()) - bare) / max(1, words) for prompt, words in zip(prompts, wanted, strict=True))
-    where, mend = "spec.oracle.maxWords", "raise oracle.maxWords, or strip what all articles begin with"
+    where, hint = "spec.oracle.maxWords", "raise oracle.maxWords, or strip what all articles begin with"
     if share < 0.5:
         raise InputError(
             f"the prompt crowds out the article: half of them keep less than {max(0, share):.0%} of "
             f"their first {WORDS_THAT_COUNT} words",
             where=where,
-            mend=mend,
+            hint=hint,
         )
     if len(sample) > 1 and len(set(prompts)) * 2 <= len(sample):
         raise InputError(
             f"{len(sample)} different articles give only {len(set(prompts))} different prompts: what tells "
             "them apart is cut off",
             where=where,
-            mend=mend,
+            hint=hint,
         )
 
 

@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from components.articles import Article, clean
-from components.labeling.asking import ATTEMPTS
-from components.labeling.breaker import AGAIN
-from components.labeling.engine import Engine
-from components.labeling.journal import Answer, Attempt, DeadLetter, Failure
-from components.labeling.oracles import (
+from distillery.components.articles.articles import Article, clean
+from distillery.components.labeling.asking import ATTEMPTS
+from distillery.components.labeling.breaker import AGAIN
+from distillery.components.labeling.engine import Engine
+from distillery.components.labeling.journal import Answer, Attempt, DeadLetter, Failure
+from distillery.components.labeling.oracles.base import (
     BatchOracle,
     OracleError,
     OutOfCredit,
@@ -27,10 +27,10 @@ from components.labeling.oracles import (
     Request,
     Unavailable,
 )
-from components.labeling.prices import Price
-from components.store import Digest
-from filters.errors import Stopped
-from filters.spec import Filter
+from distillery.components.labeling.oracles.prices import Price
+from distillery.components.store import Digest
+from distillery.filters.errors import Stopped
+from distillery.filters.filter import Filter
 
 
 class BatchEngine(Engine):
@@ -59,7 +59,7 @@ class BatchEngine(Engine):
             except (Unavailable, RateLimited) as error:
                 raise Stopped(
                     f"stopped: the batch service can't be reached: {error}",
-                    mend=f"{AGAIN}; jobs that were submitted run on and are found again",
+                    hint=f"{AGAIN}; jobs that were submitted run on and are found again",
                 ) from None
             finally:
                 await self.journal.settle()

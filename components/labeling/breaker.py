@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from statistics import pstdev
 from typing import Final
 
-from filters.errors import Stopped
+from distillery.filters.errors import Stopped
 
 FAILURES: Final = 20
 WINDOW: Final = 200
@@ -67,15 +67,15 @@ class Breaker:
             return
         self._since_check = 0
         columns = list(zip(*self._window, strict=True))
-        mend = "if the articles are really like that, the same command goes on; if not, mend rubric or model first"
+        hint = "if the articles are really like that, the same command goes on; if not, mend rubric or model first"
         if all(pstdev(column) < CONSTANT for column in columns):
-            self.stop(f"the last {WINDOW} labels are all alike ({self._shown(self._window[-1])})", mend)
+            self.stop(f"the last {WINDOW} labels are all alike ({self._shown(self._window[-1])})", hint)
         for name, column in zip(self._dimensions, columns, strict=True):
             if not any(column):
-                self.stop(f"{name} is 0 in each of the last {WINDOW} labels", mend)
+                self.stop(f"{name} is 0 in each of the last {WINDOW} labels", hint)
 
-    def stop(self, what: str, mend: str) -> None:
-        raise Stopped(f"stopped: {what}; {self._labels():,} labels are kept (oracle {self._oracle})", mend=mend)
+    def stop(self, what: str, hint: str) -> None:
+        raise Stopped(f"stopped: {what}; {self._labels():,} labels are kept (oracle {self._oracle})", hint=hint)
 
     def out_of_credit(self, reason: str) -> None:
         self.stop(f"the oracle gives no more credit: {reason}", f"top up the account or choose another key, then {AGAIN}")

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from components.labeling.oracles import Usage
+from distillery.components.labeling.oracles.base import Usage
 
 
 @dataclass

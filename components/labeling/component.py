@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import LIGHT
+from distillery.components.runtime.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
@@ -31,8 +31,8 @@ def label(
     Returns:
         Digest of the label set.
     """
-    from components.labeling.label import label as work
-    from components.step import step_context
+    from distillery.components.labeling.label import label as work
+    from distillery.components.runtime.step import step_context
 
     with step_context("label", store, filter_key, run) as step:
         record = work(

@@ -19,13 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
-from components.articles import Article, clean
-from components.labeling.asking import ATTEMPTS, KEPT_CHARACTERS, Tally, generic, read_reply
-from components.labeling.breaker import AGAIN, Breaker
-from components.labeling.budget import Budget, most_tokens
-from components.labeling.journal import Answer, Attempt, DeadLetter, Failure, Journal
-from components.labeling.limits import Clock, Rate, Slots
-from components.labeling.oracles import (
+from distillery.components.articles.articles import Article, clean
+from distillery.components.labeling.asking import ATTEMPTS, KEPT_CHARACTERS, Tally, generic, read_reply
+from distillery.components.labeling.breaker import AGAIN, Breaker
+from distillery.components.labeling.budget import Budget, most_tokens
+from distillery.components.labeling.journal import Answer, Attempt, DeadLetter, Failure, Journal
+from distillery.components.labeling.limits import Clock, Rate, Slots
+from distillery.components.labeling.oracles.base import (
     NOTHING,
     Oracle,
     OracleError,
@@ -37,13 +37,13 @@ from components.labeling.oracles import (
     Unavailable,
     Usage,
 )
-from components.labeling.prices import Price
-from components.labeling.replies import Reply
-from components.progress import Progress, quiet
-from components.store import Digest, canonical_json
-from filters.errors import Stopped
-from filters.prompt import article_part, prompt_prefix, reply_schema
-from filters.spec import Filter
+from distillery.components.labeling.oracles.prices import Price
+from distillery.components.labeling.replies import Reply
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import Digest, canonical_json
+from distillery.filters.errors import Stopped
+from distillery.filters.filter import Filter
+from distillery.filters.prompt import article_part, prompt_prefix, reply_schema
 
 T = TypeVar("T")
 
@@ -317,7 +317,7 @@ class Engine:
         return Stopped(
             f"stopped: {tally.dead} of {tally.dead + tally.answered} articles failed {ATTEMPTS} attempts, most "
             f"often because {tally.reason()} (oracle {self.flt.spec.oracle.model})",
-            mend=f"mend oracle or rubric and start again, with --retry-dead if the rubric is the same; the "
+            hint=f"mend oracle or rubric and start again, with --retry-dead if the rubric is the same; the "
             f"{tally.answered} labels so far are kept",
         )
 
@@ -327,7 +327,7 @@ class Engine:
             f"stopped: the next call may cost ${most:.4f} and of the budget of ${budget.limit:g} "
             f"${max(0.0, budget.limit - budget.spent - budget.unknown):.4f} are left; {tally.answered:,} of "
             f"{tally.total:,} articles have a label",
-            mend=f"give a larger --budget (what is spent already counts) and {AGAIN}",
+            hint=f"give a larger --budget (what is spent already counts) and {AGAIN}",
         )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
-from components.articles import Article
+from distillery.components.articles.articles import Article
 
 MODELS = r"(?:ai|llm|gpt|chatgpt|gemini|language models?|assessors?|evaluators?|raters?|graders?|scoring models?|assistants?)"
 # Words one of which must occur, looked for first (20 times as fast), then the pattern.

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, TypeAlias
 
-from components.labeling.oracles import NOTHING, Usage
-from components.store import Conflict, Digest, NotFound, Store, canonical_json, digest_bytes, digest_json
+from distillery.components.labeling.oracles.base import NOTHING, Usage
+from distillery.components.store import Conflict, Digest, NotFound, Store, canonical_json, digest_bytes, digest_json
 
 SEGMENT_LINES: Final = 64
 SEGMENT_BYTES: Final = 512 * 1024  # failures carry raw replies: such a segment is sealed before it has 64 lines

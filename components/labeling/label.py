@@ -16,27 +16,27 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from components.articles import Article, Label, Rejects, read_articles, read_labels
-from components.calibrated import require_calibration
-from components.frames import label_frame, write_frame
-from components.labeling.asking import Tally, check_prompts, generic
-from components.labeling.batch import BatchEngine
-from components.labeling.budget import Budget
-from components.labeling.engine import CONCURRENCY, Engine, run
-from components.labeling.injections import orders
-from components.labeling.journal import Journal
-from components.labeling.labelset import write_label_set
-from components.labeling.oracles import BatchOracle, Oracle, open_oracle, oracle_identity
-from components.labeling.pool import Pool
-from components.labeling.prices import Prices, no_price, price_of, read_prices
-from components.labeling.runmark import RunMark
-from components.ledger import Outcome, StepRecord, run_step
-from components.progress import Progress, quiet
-from components.sources import local_file
-from components.store import Digest, Store, canonical_json, digest_file, digest_json
-from filters.digests import rubric_digest
-from filters.errors import InputError, Stopped
-from filters.spec import Filter
+from distillery.components.articles.articles import Article, Label, Rejects, read_articles, read_labels
+from distillery.components.articles.input_files import local_file
+from distillery.components.articles.label_table import label_frame, write_frame
+from distillery.components.artifacts.rubric_calibration import require_calibration
+from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
+from distillery.components.labeling.article_pool import Pool
+from distillery.components.labeling.asking import Tally, check_prompts, generic
+from distillery.components.labeling.batch import BatchEngine
+from distillery.components.labeling.budget import Budget
+from distillery.components.labeling.engine import CONCURRENCY, Engine, run
+from distillery.components.labeling.injections import orders
+from distillery.components.labeling.journal import Journal
+from distillery.components.labeling.labelset import write_label_set
+from distillery.components.labeling.oracles.base import BatchOracle, Oracle, open_oracle, oracle_identity
+from distillery.components.labeling.oracles.prices import Prices, no_price, price_of, read_prices
+from distillery.components.labeling.run_lock import RunMark
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import Digest, Store, canonical_json, digest_file, digest_json
+from distillery.filters.digests import rubric_digest
+from distillery.filters.errors import InputError, Stopped
+from distillery.filters.filter import Filter
 
 CODE: Final = 2
 SAMPLE: Final = 64
@@ -96,7 +96,7 @@ def label(
         raise InputError(
             "give exactly one of articles and labels",
             where="--articles, --labels",
-            mend="--labels FILE where scores exist, --articles FILE to have the oracle label them",
+            hint="--labels FILE where scores exist, --articles FILE to have the oracle label them",
         )
     if labels:
         with local_file(labels, parameter="--labels") as path:
@@ -148,7 +148,7 @@ class _Labeling:
             self.progress.note(f"{self.journal.damaged} damaged records of the journal are left out and asked again")
         sample = self._survey(retry_dead)
         if digest_file(self.path) != self.digest:
-            raise InputError("was changed while it was read", where=str(self.path), mend="start again")
+            raise InputError("was changed while it was read", where=str(self.path), hint="start again")
         check_prompts(self.flt, sample)
         allowed = require_calibration(self.store, self.flt, self.tally.total, without_calibration, oracle=self.identity)
         self.cached = self.tally.answered
@@ -158,7 +158,7 @@ class _Labeling:
             raise InputError(
                 f"none of the {tally.total} articles got a label, most often because {tally.reason()}",
                 where=f"oracle {self.flt.spec.oracle.model}",
-                mend="mend oracle or rubric and start again",
+                hint="mend oracle or rubric and start again",
             )
         return self._finish(allowed["waived"])
 

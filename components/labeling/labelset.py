@@ -1,4 +1,4 @@
-"""A label set, written row by row: the same table as `components.frames.label_frame` makes, without holding it.
+"""A label set, written row by row: the same table as `distillery.components.articles.label_table.label_frame` makes, without holding it.
 
 Row groups of 2,000 rows bound the memory (10 MB of text) and cost 2% of the size.
 """
@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from components.articles import Label
-from components.frames import DRAWN_BY, TEXT_COLUMNS
-from components.store import Digest
+from distillery.components.articles.articles import Label
+from distillery.components.articles.label_table import DRAWN_BY, TEXT_COLUMNS
+from distillery.components.store import Digest
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,15 +14,15 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from components.articles import Article, Rejects, read_articles
-from components.labeling.journal import Journal
-from components.labeling.label import open_journal
-from components.labeling.oracles import Usage, oracle_identity
-from components.labeling.prices import Price, Prices, no_price, price_of
-from components.sources import local_file
-from components.store import Digest, Store, canonical_json
-from filters.prompt import article_part, prompt_prefix, reply_schema
-from filters.spec import Filter
+from distillery.components.articles.articles import Article, Rejects, read_articles
+from distillery.components.articles.input_files import local_file
+from distillery.components.labeling.journal import Journal
+from distillery.components.labeling.label import open_journal
+from distillery.components.labeling.oracles.base import Usage, oracle_identity
+from distillery.components.labeling.oracles.prices import Price, Prices, no_price, price_of
+from distillery.components.store import Digest, Store, canonical_json
+from distillery.filters.filter import Filter
+from distillery.filters.prompt import article_part, prompt_prefix, reply_schema
 
 SAMPLE: Final = 200
 CALIBRATED_FROM: Final = 20  # labels with a known bill

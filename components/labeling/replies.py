@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from filters.prompt import NO_TYPE
+from distillery.filters.prompt import NO_TYPE
 
 MAX_CHARACTERS: Final = 100_000
 MAX_BRACKETS: Final = 2_000  # json-repair takes 0.1 s for as many unclosed ones, and grows with their square

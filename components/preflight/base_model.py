@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 
-from components.store import Store, open_store
-from components.student.base import CONFIG, MODELS_VARIABLE
-from components.student.mirror import find
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.store import Store, open_store
+from distillery.components.student.base import CONFIG, MODELS_VARIABLE
+from distillery.components.student.mirror import find
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 
 def require_base(store: Store, flt: Filter) -> None:
@@ -26,7 +26,7 @@ def require_base(store: Store, flt: Filter) -> None:
         return
     if ref.startswith("s3://"):
         if not open_store(ref, write=False).exists(CONFIG):
-            raise InputError(f"has no {CONFIG}", where=where, mend="copy the model there, or name another one")
+            raise InputError(f"has no {CONFIG}", where=where, hint="copy the model there, or name another one")
         return
     elsewhere = os.environ.get(MODELS_VARIABLE)
     for mirror in [*([open_store(elsewhere, write=False)] if elsewhere else []), store]:
@@ -36,5 +36,5 @@ def require_base(store: Store, flt: Filter) -> None:
     raise InputError(
         f"is not mirrored{f' at revision {revision}' if revision else ''}",
         where=where,
-        mend=f"distillery models push {ref}{given} --store {elsewhere or store.uri}, from a machine that has it",
+        hint=f"distillery models push {ref}{given} --store {elsewhere or store.uri}, from a machine that has it",
     )

@@ -12,8 +12,8 @@ import re
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from components.settings import TORCH_RESOURCES
-from filters.errors import InputError
+from distillery.components.runtime.settings import TORCH_RESOURCES
+from distillery.filters.errors import InputError
 
 RESOURCES: Final = "DISTILLERY_TORCH_RESOURCES"
 NODES: Final = "DISTILLERY_TORCH_NODES"
@@ -42,17 +42,17 @@ def cluster(*, trainer: str, gpus: int) -> Cluster:
     for kind, amounts in found.items():
         for name, amount in amounts.items():
             if name not in TORCH_RESOURCES[kind] or not isinstance(amount, str) or not _QUANTITY.fullmatch(amount):
-                raise InputError(f"{kind}.{name} is {amount!r}", where=RESOURCES, mend='write "cpu": "4", "memory": "16Gi"')
+                raise InputError(f"{kind}.{name} is {amount!r}", where=RESOURCES, hint='write "cpu": "4", "memory": "16Gi"')
     if unknown := given.keys() - TORCH_RESOURCES:
-        raise InputError(f"has {', '.join(sorted(unknown))}", where=RESOURCES, mend="write requests and limits")
+        raise InputError(f"has {', '.join(sorted(unknown))}", where=RESOURCES, hint="write requests and limits")
     nodes = _mapping(NODES)
     if not all(isinstance(value, str) for value in nodes.values()):
-        raise InputError("a label's value is not a string", where=NODES, mend='write {"pool": "gpu"}')
+        raise InputError("a label's value is not a string", where=NODES, hint='write {"pool": "gpu"}')
     requests, limits = found["requests"], found["limits"]
     for name in requests if given else ():
         if _amount(requests[name]) > _amount(limits[name]):
             what = f"requests.{name} {requests[name]} is more than limits.{name} {limits[name]}"
-            raise InputError(what, where=RESOURCES, mend=f"give limits.{name}, too")
+            raise InputError(what, where=RESOURCES, hint=f"give limits.{name}, too")
     return Cluster(
         requests["cpu"],
         limits["cpu"],

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from components.images import LIGHT
+from distillery.components.runtime.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
@@ -45,9 +45,9 @@ def preflight(
     from collections import namedtuple
     from typing import Any
 
-    from components.preflight.cluster import cluster
-    from components.preflight.preflight import preflight as work
-    from components.step import step_context
+    from distillery.components.preflight.cluster import cluster
+    from distillery.components.preflight.preflight import preflight as work
+    from distillery.components.runtime.step import step_context
 
     inputs: dict[str, Any] = {"ref": filter, "articles": articles, "labels": labels, "marks": marks}
     settings: dict[str, Any] = {"profile": profile, "overrides": overrides, "max_rejects": max_rejects, "budget": budget}

@@ -11,17 +11,18 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from components.articles import parse_max_rejects
-from components.ledger import StepRecord
-from components.preflight.base_model import require_base
-from components.settings import TRAINERS
-from components.sources import given, local_file, require_file
-from components.step import on_cluster, publish_filter
-from components.store import Store, digest_json
-from filters.document import MAX_BYTES
-from filters.errors import InputError
-from filters.loading import load_filter, load_filter_text
-from filters.spec import Filter
+from distillery.components.articles.articles import parse_max_rejects
+from distillery.components.articles.input_files import given, local_file, require_file
+from distillery.components.artifacts.filter import publish_filter
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.preflight.base_model import require_base
+from distillery.components.runtime.settings import TRAINERS
+from distillery.components.runtime.step import on_cluster
+from distillery.components.store import Store, digest_json
+from distillery.filters.document import MAX_BYTES
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter, load_filter_text
 
 MAX_GPUS: Final = 64
 MARKS: Final = ("", "prefilter", "reference")
@@ -34,7 +35,7 @@ def resolve(ref: str, *, profile: str, overrides: Sequence[str]) -> Filter:
     if ref.startswith("s3://"):
         with local_file(ref, parameter="filter") as path:
             if path.stat().st_size > MAX_BYTES:
-                raise InputError(f"larger than {MAX_BYTES // 1024} KiB", where=ref, mend="a filter is a few pages of text")
+                raise InputError(f"larger than {MAX_BYTES // 1024} KiB", where=ref, hint="a filter is a few pages of text")
             text = path.read_bytes().decode("utf-8-sig", "replace")
         return load_filter_text(text, where=ref, overrides=overrides, profile=profile or None)
     return load_filter(ref, overrides=overrides, profile=profile or None)
@@ -45,15 +46,15 @@ def check_settings(*, overrides: Sequence[Any], max_rejects: str, marks: str, bu
     for override in overrides:
         if not isinstance(override, str) or "=" not in override:
             raise InputError(
-                f"{str(override)[:80]!r} is not path=value", where="overrides", mend='for example ["training.epochs=4"]'
+                f"{str(override)[:80]!r} is not path=value", where="overrides", hint='for example ["training.epochs=4"]'
             )
     parse_max_rejects(max_rejects)
     if not (math.isfinite(budget) and budget >= 0):
-        raise InputError(f"must be US dollars, 0 or more, not {budget}", where="budget", mend="0 is no limit")
+        raise InputError(f"must be US dollars, 0 or more, not {budget}", where="budget", hint="0 is no limit")
     if trainer not in TRAINERS:
         raise InputError(f"must be {' or '.join(TRAINERS)}, not {trainer[:40]!r}", where="trainer")
     if not 0 <= gpus <= MAX_GPUS:
-        raise InputError(f"must be 0 to {MAX_GPUS}, not {gpus}", where="gpus", mend="0 trains on the CPU")
+        raise InputError(f"must be 0 to {MAX_GPUS}, not {gpus}", where="gpus", hint="0 trains on the CPU")
     if marks not in MARKS:
         require_file(marks, parameter="marks")
 
@@ -99,8 +100,8 @@ def _inputs(flt: Filter, articles: str, labels: str) -> tuple[str, str]:
     require_file(articles or labels, parameter="--articles" if articles else "--labels")
     if articles and flt.spec.oracle.provider == "replay":
         if flt.spec.oracle.replies is None:
-            mend = "add --set oracle.replies=FILE with recorded replies, name another oracle.provider, or give --labels"
-            raise InputError("the replay oracle has no recorded replies", where="spec.oracle.replies", mend=mend)
+            hint = "add --set oracle.replies=FILE with recorded replies, name another oracle.provider, or give --labels"
+            raise InputError("the replay oracle has no recorded replies", where="spec.oracle.replies", hint=hint)
         require_file(flt.spec.oracle.replies, parameter="spec.oracle.replies")
     return articles, labels
 
@@ -125,7 +126,7 @@ def by_field(check: Callable[[], tuple[Filter, str, str]], *, otherwise: str) ->
     try:
         return check()
     except InputError as error:
-        what, where, mend = (_FLAG.sub(lambda flag: FIELDS[flag[0]], text) for text in (error.what, error.where, error.mend))
+        what, where, hint = (_FLAG.sub(lambda flag: FIELDS[flag[0]], text) for text in (error.what, error.where, error.hint))
         if not _FIELD.match(where or what):
             where = f"{otherwise}: {where}" if where else otherwise
-        raise InputError(what, where=where, mend=mend) from None
+        raise InputError(what, where=where, hint=hint) from None

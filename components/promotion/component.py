@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import LIGHT, TORCH
+from distillery.components.runtime.images import LIGHT, TORCH
 
 
 @dsl.component(base_image=TORCH, install_kfp_package=False)
@@ -18,8 +18,8 @@ def promote(store: str, filter_key: str, verdict: str, run: str) -> str:
     Returns:
         Digest of the promoted adapter.
     """
-    from components.promotion.promote import promote as work
-    from components.step import step_context
+    from distillery.components.promotion.promote import promote as work
+    from distillery.components.runtime.step import step_context
 
     with step_context("promote", store, filter_key, run) as step:
         record = work(step.store, step.filter, verdict=verdict, filter_key=filter_key, progress=step.progress)
@@ -39,8 +39,8 @@ def hold(store: str, filter_key: str, verdict: str, run: str) -> str:
     Returns:
         Digest of the candidate adapter.
     """
-    from components.promotion.promote import hold as work
-    from components.step import step_context
+    from distillery.components.promotion.promote import hold as work
+    from distillery.components.runtime.step import step_context
 
     with step_context("hold", store, filter_key, run) as step:
         record = work(step.store, step.filter, verdict=verdict, filter_key=filter_key)
@@ -60,8 +60,8 @@ def reject(store: str, filter_key: str, verdict: str, run: str) -> str:
     Returns:
         The reasons, one line a rule.
     """
-    from components.promotion.promote import reject as work
-    from components.step import step_context
+    from distillery.components.promotion.promote import reject as work
+    from distillery.components.runtime.step import step_context
 
     with step_context("reject", store, filter_key, run) as step:
         record = work(step.store, step.filter, verdict=verdict)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from components.ledger import StepRecord
-from components.progress import Progress, quiet
-from components.promotion.channel import (
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.artifacts.verdict import AGAIN, read_verdict
+from distillery.components.promotion.move import (
     Entry,
     Pointer,
     Verify,
@@ -25,11 +25,11 @@ from components.promotion.channel import (
     rollback,
     utc_now,
 )
-from components.store import Json, NotFound, Store, as_digest, digest_json
-from components.verdicts import AGAIN, read_verdict
-from filters.digests import step_digest
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import Json, NotFound, Store, as_digest, digest_json
+from distillery.filters.digests import step_digest
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 __all__ = ["Pointer", "approve", "current", "history", "hold", "promote", "reject", "rollback"]
 
@@ -56,7 +56,7 @@ def promote(
         raise InputError(
             "the candidate waits for approval",
             where=f"verdict {verdict[:12]}",
-            mend=f"approve it: distillery approve {flt.name}",
+            hint=f"approve it: distillery approve {flt.name}",
         )
     adapter, channel = as_digest(judged["adapter"]), flt.spec.promotion.channel
     before = current(store, flt.name, channel)
@@ -101,14 +101,14 @@ def hold(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progr
 
 def approve(store: Store, name: str, channel: str, *, progress: Progress = quiet, verify: Verify | None = None) -> StepRecord:
     """Promotes the candidate that waits, as `promote` does. InputError where none waits."""
-    from components.step import read_filter
+    from distillery.components.artifacts.filter import read_filter
 
     try:
         candidate: dict[str, Any] = store.get_json(candidate_key(name, channel))
         flt = read_filter(store, candidate["filter"])
     except NotFound as error:
         raise InputError(
-            "no candidate waits for approval", where=f"{name}/{channel}", mend=f"run distillery distill {name}"
+            "no candidate waits for approval", where=f"{name}/{channel}", hint=f"run distillery distill {name}"
         ) from error
     return promote(
         store,
@@ -142,11 +142,11 @@ def passing(store: Store, flt: Filter, digest: str) -> dict[str, Any]:
     """A verdict that passes, of this filter and its gates as they are now; InputError otherwise."""
     judged, where = read_verdict(store, flt.name, digest), f"verdict {digest[:12]}"
     if judged.get("filter") != flt.name:
-        raise InputError(f"it judges {str(judged.get('filter'))[:60]}, not {flt.name}", where=where, mend=AGAIN)
+        raise InputError(f"it judges {str(judged.get('filter'))[:60]}, not {flt.name}", where=where, hint=AGAIN)
     if judged.get("passed") is not True or judged.get("decision") not in ("promote", "approve"):
-        raise InputError("it doesn't pass, so nothing may be promoted by it", where=where, mend="see the report")
+        raise InputError("it doesn't pass, so nothing may be promoted by it", where=where, hint="see the report")
     if judged.get("policy") != step_digest(flt, "gate"):
-        raise InputError("it was reached under other gates than the filter has now", where=where, mend=AGAIN)
+        raise InputError("it was reached under other gates than the filter has now", where=where, hint=AGAIN)
     return judged
 
 

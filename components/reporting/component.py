@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import LIGHT
+from distillery.components.runtime.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
@@ -24,8 +24,8 @@ def report(
     """
     from pathlib import Path
 
-    from components.reporting.publish import publish
-    from components.step import step_context
+    from distillery.components.reporting.publish import publish
+    from distillery.components.runtime.step import step_context
 
     with step_context("report", store, "", run) as step:
         pages = publish(step.store, step.run, failed=status.state != "SUCCEEDED", message=status.error_message or "")

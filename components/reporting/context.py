@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from filters.spec import Filter
+from distillery.filters.filter import Filter
 
 Document = Mapping[str, Any]
 """A parsed JSON object. Readers here take any missing or null value as absent."""

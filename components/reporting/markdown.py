@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from components.reporting.context import Context
-from components.reporting.rules import SHOWN, demand, state
-from components.reporting.words import (
+from distillery.components.reporting.context import Context
+from distillery.components.reporting.formatting import (
     BASELINES,
     NONE,
     capital,
@@ -26,6 +25,7 @@ from components.reporting.words import (
     value_of,
     words,
 )
+from distillery.components.reporting.gate_rules import SHOWN, demand, state
 
 MAX_CHARACTERS = 60_000
 MARKS = {"promoted": "✅", "passed": "✅", "approve": "⏳", "reject": "❌", "failed": "❌"}
@@ -171,7 +171,7 @@ def _tiers(context: Context) -> str:
 
 def _oracle(context: Context) -> str:
     """Calibration, noise floor, and what was waived."""
-    from components.reporting.oracle import BY, cautions, shares
+    from distillery.components.reporting.sections.oracle import BY, cautions, shares
 
     found, noise = context.calibrated or {}, (context.benchmark or {}).get("noise") or {}
     parts = ["\n".join(f"- ⚠️ {plain(caution)}" for caution in cautions(context))]
@@ -211,14 +211,14 @@ def _oracle(context: Context) -> str:
 
 
 def _findings(context: Context) -> str:
-    from components.reporting.recorded import finding
+    from distillery.components.reporting.sections.run import finding
 
     found = [finding(item) for item in (context.audit or {}).get("findings") or []]
     return "\n".join(f"- {plain(item['level'])}: {plain(item['text'])}" for item in found[:20])
 
 
 def _digests(context: Context) -> str:
-    from components.reporting.recorded import digests
+    from distillery.components.reporting.sections.run import digests
 
     rows = [
         [plain(name), f"`{digest}`" if re.fullmatch(r"[0-9a-f]{64}", digest) else plain(digest) or NONE]

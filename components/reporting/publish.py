@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from components.ledger import StepRecord
-from components.reporting.context import Context
-from components.reporting.render import render_html, render_markdown, render_verdict
-from components.reporting.report import gather
-from components.step import read_filter, step_key
-from components.store import NotFound, Store, digest_json
+from distillery.components.artifacts.filter import read_filter
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.reporting.context import Context
+from distillery.components.reporting.gather import gather
+from distillery.components.reporting.render import render_html, render_markdown, render_verdict
+from distillery.components.runtime.step import step_key
+from distillery.components.store import NotFound, Store, digest_json
 
 STEPS = ("preflight", "calibrate", "label", "audit", "split", "train", "benchmark", "gate", "promote", "hold", "reject")
 ENDS = ("promote", "hold", "reject")

@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from components.reporting.context import MAX_BYTES, Context
-from components.reporting.markdown import render_markdown, render_verdict
-from components.reporting.words import (
+from distillery.components.reporting.context import MAX_BYTES, Context
+from distillery.components.reporting.formatting import (
     HEADLINES,
     best_baseline,
     capital,
@@ -24,6 +23,7 @@ from components.reporting.words import (
     value_of,
     words,
 )
+from distillery.components.reporting.markdown import render_markdown, render_verdict
 
 __all__ = ["render_html", "render_markdown", "render_verdict", "sentence"]
 
@@ -49,7 +49,10 @@ def render_html(context: Context) -> str:
 
 
 def _page(context: Context, clip: int) -> str:
-    from components.reporting import examples, judged, oracle, recorded
+    from distillery.components.reporting.sections import articles as examples
+    from distillery.components.reporting.sections import oracle
+    from distillery.components.reporting.sections import run as recorded
+    from distillery.components.reporting.sections import student as judged
 
     env = _environment(clip)
     drawn, absent = [], []
@@ -169,6 +172,6 @@ def _environment(clip: int) -> Environment:
         told, most = str(text or ""), min(longest, clip)
         return told if len(told) <= most else told[:most].rstrip() + " …"
 
-    env = Environment(loader=PackageLoader("components.reporting"), autoescape=True, lstrip_blocks=True)
+    env = Environment(loader=PackageLoader("distillery.components.reporting"), autoescape=True, lstrip_blocks=True)
     env.filters.update(num=exact, span=span, words=words, capital=capital, clip=shorten, whole=count)
     return env

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from components.articles import Article
-from components.progress import Progress, quiet
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.articles.articles import Article
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
-    from components.sampling.draw import Affinity
-    from components.store import Store
+    from distillery.components.sampling.draw import Affinity
+    from distillery.components.store import Store
 
 Floats = NDArray[np.float64]
 TOKENS = 256  # of an article: its topic is told early
 
 
 class Scorer(Protocol):
-    """What a student does here; `components.student.bundle.Student` is one."""
+    """What a student does here; `distillery.components.student.bundle.Student` is one."""
 
     @property
     def dimensions(self) -> list[str]: ...
@@ -39,11 +39,11 @@ def by_student(flt: Filter, student: Scorer, progress: Progress = quiet) -> Affi
     if student.dimensions != flt.dimensions:
         raise InputError(
             f"the student scores {', '.join(student.dimensions)}, not this filter's dimensions",
-            mend="give --examples FILE instead",
+            hint="give --examples FILE instead",
         )
 
     def affinity(articles: Sequence[Article]) -> Floats:
-        from filters.verdict import weighted_mean
+        from distillery.filters.verdict import weighted_mean
 
         raw = student.predict([(article.title, article.content) for article in articles], progress)
         return weighted_mean(flt, student.scores(raw))
@@ -59,7 +59,7 @@ def by_examples(flt: Filter, examples: Sequence[Article], store: Store | None = 
     those drawn, nearness 11% (README.md). InputError without examples.
     """
     if not examples:
-        raise InputError("there are no examples", where="--examples", mend="give a file of three or more articles")
+        raise InputError("there are no examples", where="--examples", hint="give a file of three or more articles")
     embed = _embedder(flt, store, progress)
     wanted = embed(examples).mean(axis=0)
 
@@ -76,9 +76,9 @@ def by_examples(flt: Filter, examples: Sequence[Article], store: Store | None = 
 def _embedder(flt: Filter, store: Store | None, progress: Progress) -> Any:
     import torch
 
-    from components.student.base import resolve_base
-    from components.student.model import load_body
-    from components.student.tokens import Preprocessing, Tokenizing, by_length
+    from distillery.components.student.base import resolve_base
+    from distillery.components.student.model import load_body
+    from distillery.components.student.tokens import Preprocessing, Tokenizing, by_length
 
     spec = flt.spec.student
     base = resolve_base(spec.baseModel, spec.revision, store)

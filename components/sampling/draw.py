@@ -16,14 +16,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from components.articles import Article, read_articles
-from components.prefilter import refused
-from components.priority import priority
-from components.progress import Progress, quiet
-from components.rejects import Rejects
-from components.store import Digest
-from filters.errors import InputError
-from filters.spec import Prefilter
+from distillery.components.articles.articles import Article, read_articles
+from distillery.components.articles.prefilter import refused
+from distillery.components.articles.rejects import Rejects
+from distillery.components.articles.sample_order import priority
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import Digest
+from distillery.filters.errors import InputError
+from distillery.filters.spec import Prefilter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -172,20 +172,20 @@ def check_shares(shares: Mapping[str, float], affinity: Affinity | None) -> dict
     """The shares of the known rules; InputError where they are not shares of one whole or enrichment has nothing to go by."""
     for rule, share in shares.items():
         if rule not in RULES:
-            raise InputError(f"{rule!r} is no rule of sampling", where="--rule", mend=f"use {', '.join(RULES)}")
+            raise InputError(f"{rule!r} is no rule of sampling", where="--rule", hint=f"use {', '.join(RULES)}")
         if not 0 <= share <= 1:
-            raise InputError(f"the share of {rule} is {share:g}, not between 0 and 1", where="--rule", mend="write random=0.6")
+            raise InputError(f"the share of {rule} is {share:g}, not between 0 and 1", where="--rule", hint="write random=0.6")
     if abs(sum(shares.values()) - 1) > 1e-6:
         raise InputError(
             f"the shares sum to {sum(shares.values()):g}, not 1",
             where="--rule",
-            mend="write --rule random=0.6 --rule stratified=0.2 --rule enrich=0.2",
+            hint="write --rule random=0.6 --rule stratified=0.2 --rule enrich=0.2",
         )
     if shares.get(ENRICH) and affinity is None:
         raise InputError(
             "enrichment has nothing to go by",
             where="--rule enrich",
-            mend="give --examples FILE with a few articles of the kind, or promote a student first",
+            hint="give --examples FILE with a few articles of the kind, or promote a student first",
         )
     return {rule: shares[rule] for rule in RULES if shares.get(rule)}
 

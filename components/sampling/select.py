@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.articles import Article, read_articles
-from components.progress import Progress, quiet
-from components.rejects import Rejects
-from components.sampling.draw import Affinity, Sample, draw
-from components.store import Digest, Store, digest_json
-from filters.spec import Filter
+from distillery.components.articles.articles import Article, read_articles
+from distillery.components.articles.rejects import Rejects
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.sampling.draw import Affinity, Sample, draw
+from distillery.components.store import Digest, Store, digest_json
+from distillery.filters.filter import Filter
 
 CODE = 2
 FILE = "articles.jsonl"
@@ -32,7 +32,7 @@ def select(
     by: str = "",
     progress: Progress = quiet,
 ) -> tuple[Sample, Digest]:
-    """Draws a sample as `components.sampling.draw.draw` does and keeps it in the store.
+    """Draws a sample as `distillery.components.sampling.draw.draw` does and keeps it in the store.
 
     by: what enrichment went by ("examples …", "adapter …"), for the manifest. InputError as `draw`.
     """

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import LIGHT
+from distillery.components.runtime.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
@@ -35,8 +35,8 @@ def score(
     Returns:
         Address of the scores.
     """
-    from components.scoring.step import score_on_cluster
-    from components.step import step_context
+    from distillery.components.runtime.step import step_context
+    from distillery.components.scoring.step import score_on_cluster
 
     with step_context("score", store, "", run) as step:
         size = (shards, parallelism)

@@ -22,12 +22,12 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from components.store import Digest, Json, NotFound, StoreError, digest_file, digest_json
-from components.tables import Kind, file_kind
-from filters.errors import InputError
+from distillery.components.articles.readers import Kind, file_kind
+from distillery.components.store import Digest, Json, NotFound, StoreError, digest_file, digest_json
+from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
-    from components.objects_s3 import S3Objects
+    from distillery.components.store.s3_objects import S3Objects
 
 MAX_FILES = 200_000
 PARQUET_WINDOW = 2**20
@@ -100,7 +100,7 @@ class Corpus:
             with self._open_local(file) as local:
                 yield local
             return
-        from components.objects_s3 import WINDOW
+        from distillery.components.store.s3_objects import WINDOW
 
         objects, prefix = _bucket(self.where)
         window = PARQUET_WINDOW if entry.kind == "parquet" else WINDOW
@@ -111,7 +111,7 @@ class Corpus:
             raise self._gone(file) from None
 
     def _gone(self, file: int) -> InputError:
-        return InputError("is there no more", where=self.address(file), mend="restore it, or score what is left")
+        return InputError("is there no more", where=self.address(file), hint="restore it, or score what is left")
 
     @contextlib.contextmanager
     def _open_local(self, file: int) -> Iterator[io.BufferedReader]:
@@ -130,8 +130,8 @@ class Corpus:
 
     def _require_unchanged(self, file: int, stream: io.BufferedReader) -> None:
         if self.stamps and Stamp.of(os.fstat(stream.fileno())) != self.stamps[file]:
-            mend = "score what is there now"
-            raise InputError("was changed since it was planned", where=self.address(file), mend=mend)
+            hint = "score what is there now"
+            raise InputError("was changed since it was planned", where=self.address(file), hint=hint)
 
 
 def cut(corpus: Corpus, shards: int, index: int) -> list[Piece]:
@@ -154,14 +154,14 @@ def find_corpus(uri: str, *, parameter: str = "ARTICLES") -> Corpus:
     where = f"{parameter} {uri}"
     corpus = _remote(uri, where) if uri.startswith("s3://") else _local(uri.removeprefix("file://"), where)
     if not corpus.files:
-        raise InputError("has no files", where=where, mend="give a JSONL, JSONL.gz or Parquet file, or a folder of them")
+        raise InputError("has no files", where=where, hint="give a JSONL, JSONL.gz or Parquet file, or a folder of them")
     return corpus
 
 
 def _local(path: str, where: str) -> Corpus:
     given = Path(path).expanduser().absolute()
     if not given.exists():
-        raise InputError("there is no such file", where=where, mend="check the path")
+        raise InputError("there is no such file", where=where, hint="check the path")
     folder = given if given.is_dir() else given.parent
     names = _wanted(found.relative_to(folder).as_posix() for found in sorted(given.rglob("*")) if found.is_file())
     files, stamps = list[CorpusFile](), list[Stamp]()
@@ -180,7 +180,7 @@ def _remote(uri: str, where: str) -> Corpus:
     objects, prefix = _bucket(uri)
     key = prefix.rstrip("/")
     if not key:
-        raise InputError("names no object", where=where, mend="write s3://bucket/path/file.jsonl, or a prefix in the bucket")
+        raise InputError("names no object", where=where, hint="write s3://bucket/path/file.jsonl, or a prefix in the bucket")
     try:
         single = not uri.endswith("/") and objects.exists(key)
         folder, _, name = key.rpartition("/") if single else (key, "", "")
@@ -199,23 +199,23 @@ def _remote(uri: str, where: str) -> Corpus:
     except NotFound:
         raise InputError("is there no more", where=where) from None
     except StoreError as error:
-        raise InputError(error.what, where=where, mend=error.mend) from error.__cause__
+        raise InputError(error.what, where=where, hint=error.hint) from error.__cause__
     if not single and not names:
-        raise InputError("no such object, and no objects below it", where=where, mend="check bucket and key")
+        raise InputError("no such object, and no objects below it", where=where, hint="check bucket and key")
     return Corpus(f"s3://{objects.bucket}/{folder}".rstrip("/"), files)
 
 
 def _size(size: int, where: str, *, single: bool) -> int:
     """`size`; an empty file is a fault only where it is the whole corpus."""
     if single and not size:
-        raise InputError("is empty", where=where, mend="give a file with one article a line")
+        raise InputError("is empty", where=where, hint="give a file with one article a line")
     return size
 
 
 def _wanted(names: Iterator[str]) -> list[str]:
     found = sorted(name for name in names if not any(part.startswith(("_", ".")) for part in name.split("/")))
     if len(found) > MAX_FILES:
-        raise InputError(f"has {len(found):,} files, more than {MAX_FILES:,}", mend="give a prefix at a time, or larger files")
+        raise InputError(f"has {len(found):,} files, more than {MAX_FILES:,}", hint="give a prefix at a time, or larger files")
     return found
 
 
@@ -227,6 +227,6 @@ def _bucket(uri: str) -> tuple[S3Objects, str]:
 
 @lru_cache(maxsize=8)
 def _objects(bucket: str) -> S3Objects:
-    from components.objects_s3 import S3Objects
+    from distillery.components.store.s3_objects import S3Objects
 
     return S3Objects(bucket, "", write=False)  # a client costs 0.1 s

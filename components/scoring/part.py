@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
-from components.articles import Article, as_article
-from components.frames import read_frame, write_frame
-from components.progress import Progress, quiet
-from components.scoring.corpus import cut
-from components.scoring.plan import ANOTHER, Facts, Plan, facts_key, facts_of, rejects_key
-from components.scoring.rows import Rows
-from components.store import Conflict, Store, StoreError, digest_bytes
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.articles.articles import Article, as_article
+from distillery.components.articles.label_table import read_frame, write_frame
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.scoring.corpus import cut
+from distillery.components.scoring.plan import ANOTHER, Facts, Plan, facts_key, facts_of, rejects_key
+from distillery.components.scoring.rows import Rows
+from distillery.components.store import Conflict, Store, StoreError, digest_bytes
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ ABOUT = ("id", "title", "source", "language", "url", "published")
 
 
 class Predictor(Protocol):
-    """What a student does here; `components.student.bundle.Student` is one."""
+    """What a student does here; `distillery.components.student.bundle.Student` is one."""
 
     @property
     def dimensions(self) -> list[str]: ...
@@ -107,17 +107,17 @@ def _theirs(out: Store, plan: Plan, index: int, articles: list[str]) -> bytes:
     """The bytes of a part that another process committed; StoreError unless it is of the same articles and job."""
     name = plan.part(index)
     data, where = out.get(name), f"{out.uri}/{name}"
-    mend = "delete it, and score again"
+    hint = "delete it, and score again"
     try:
         frame = _read(plan, data)
         theirs = (frame.schema.metadata or {}).get(JOB.encode(), b"").decode()
         same = frame["article"].to_pylist() == articles if articles else not frame.num_rows
     except Exception as error:  # whatever a reader makes of foreign bytes
-        raise StoreError(f"is not a part of scores ({type(error).__name__})", where=where, mend=mend) from error
+        raise StoreError(f"is not a part of scores ({type(error).__name__})", where=where, hint=hint) from error
     if plan.fmt == "parquet" and theirs != plan.job:
-        raise StoreError(f"is of another job ({theirs[:12] or 'unnamed'})", where=where, mend=ANOTHER)
+        raise StoreError(f"is of another job ({theirs[:12] or 'unnamed'})", where=where, hint=ANOTHER)
     if not same:
-        raise StoreError("holds the scores of other articles", where=where, mend=mend)
+        raise StoreError("holds the scores of other articles", where=where, hint=hint)
     return data
 
 
@@ -155,7 +155,7 @@ def check_student(flt: Filter, student: Predictor) -> None:
     if student.dimensions != flt.dimensions:
         raise InputError(
             f"the student scores {', '.join(student.dimensions)}, not the filter's dimensions in their order",
-            mend=f"train one for {', '.join(flt.dimensions)}",
+            hint=f"train one for {', '.join(flt.dimensions)}",
         )
 
 
@@ -195,8 +195,8 @@ def _judged(flt: Filter, student: Predictor, batch: list[Article]) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
-    from components.prefilter import refused
-    from filters.verdict import judge
+    from distillery.components.articles.prefilter import refused
+    from distillery.filters.verdict import judge
 
     reasons = refused(flt.spec.prefilter, [a.title for a in batch], [a.content for a in batch])
     kept = [row for row, reason in enumerate(reasons) if reason is None]
@@ -208,7 +208,7 @@ def _judged(flt: Filter, student: Predictor, batch: list[Article]) -> pa.Table:
     if scores.shape != (len(kept), len(flt.dimensions)) or not np.isfinite(scores).all():
         raise InputError(
             "the student's scores are not finite numbers, one per article and dimension",
-            mend="train again with a lower learningRate or precision fp32",
+            hint="train again with a lower learningRate or precision fp32",
         )
     verdicts = judge(flt, scores)
     results = {

@@ -24,11 +24,21 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
-from components.scoring.corpus import Corpus
-from components.store import Conflict, Digest, Json, NotFound, Store, StoreError, canonical_json, digest_bytes, digest_json
-from filters.errors import InputError
-from filters.loading import dump_filter
-from filters.spec import Filter
+from distillery.components.scoring.corpus import Corpus
+from distillery.components.store import (
+    Conflict,
+    Digest,
+    Json,
+    NotFound,
+    Store,
+    StoreError,
+    canonical_json,
+    digest_bytes,
+    digest_json,
+)
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+from distillery.filters.loading import dump_filter
 
 SUCCESS = "_SUCCESS"
 PLAN = "_job/plan.json"
@@ -38,10 +48,10 @@ ANOTHER = "delete it, or give another place"  # what mends something of another 
 Format = Literal["parquet", "jsonl"]
 # What decides a score, besides what the plan names.
 CODE = (
-    "articles.py",
-    "frames.py",
-    "prefilter.py",
-    "tables.py",
+    "articles/articles.py",
+    "articles/label_table.py",
+    "articles/prefilter.py",
+    "articles/readers.py",
     "scoring/*.py",
     "student/*.py",
     "../filters/*.py",
@@ -78,7 +88,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not 1 <= self.shards <= MAX_SHARDS:
-            raise InputError(f"{self.shards:,} is not in 1 to {MAX_SHARDS:,}", where="--shards", mend="a part may be large")
+            raise InputError(f"{self.shards:,} is not in 1 to {MAX_SHARDS:,}", where="--shards", hint="a part may be large")
 
     @cached_property
     def job(self) -> Digest:
@@ -126,13 +136,13 @@ def begin(out: Store, plan: Plan) -> None:
     InputError where `out` holds scores of something else.
     """
     jobs = "end its Job (--cancel) and " if out.uri.startswith("s3://") else ""
-    mend, data = f"give another place, or {jobs}delete this one", plan.to_bytes()
+    hint, data = f"give another place, or {jobs}delete this one", plan.to_bytes()
     while True:
         held = out.current(PLAN)
         if held is None and out.exists(SUCCESS):
-            raise InputError("holds scores already", where=out.uri, mend=mend)
+            raise InputError("holds scores already", where=out.uri, hint=hint)
         if held and _job_of(held[0]) != plan.job:
-            raise InputError("holds scores of other articles, another adapter or another program", where=out.uri, mend=mend)
+            raise InputError("holds scores of other articles, another adapter or another program", where=out.uri, hint=hint)
         if held and held[0] == data:
             return
         with suppress(Conflict):
@@ -155,11 +165,11 @@ def read_plan(out: Store, job: str) -> Plan:
         value.pop("job")
         plan = Plan(**value | {"corpus": Corpus.from_json(value["corpus"])})
     except NotFound:
-        raise InputError("is not there", where=where, mend="submit the corpus again") from None
+        raise InputError("is not there", where=where, hint="submit the corpus again") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"is not a plan: {error}", where=where) from error
     if plan.job != job:
-        raise StoreError(f"is of job {plan.job[:12]}, not {job[:12]}", where=where, mend="submit the corpus again")
+        raise StoreError(f"is of job {plan.job[:12]}, not {job[:12]}", where=where, hint="submit the corpus again")
     return plan
 
 
@@ -180,9 +190,9 @@ def facts_of(out: Store, index: int, job: str) -> Facts | None:
     except NotFound:
         return None
     except (KeyError, TypeError) as error:
-        raise StoreError(f"is not the facts of a part: {error}", where=where, mend=ANOTHER) from error
+        raise StoreError(f"is not the facts of a part: {error}", where=where, hint=ANOTHER) from error
     if found.job != job:
-        raise StoreError(f"is of another job ({found.job[:12]})", where=where, mend=ANOTHER)
+        raise StoreError(f"is of another job ({found.job[:12]})", where=where, hint=ANOTHER)
     return found
 
 
@@ -207,7 +217,7 @@ def success(out: Store, job: str) -> Json | None:
     except NotFound:
         return None
     if not isinstance(found, dict) or found.get("job") != job:
-        raise StoreError("is of another job", where=f"{out.uri}/{SUCCESS}", mend=ANOTHER)
+        raise StoreError("is of another job", where=f"{out.uri}/{SUCCESS}", hint=ANOTHER)
     return found
 
 
@@ -223,7 +233,7 @@ def finish(out: Store, plan: Plan) -> Json:
         there = pool.map(lambda index: out.exists(plan.part(index)), range(plan.shards))
         for (index, found), present in zip(all_facts(out, range(plan.shards), plan.job), there, strict=True):
             if found is None or not present:
-                raise InputError(f"part {index} is missing", where=out.uri, mend="score again: the parts that are there stay")
+                raise InputError(f"part {index} is missing", where=out.uri, hint="score again: the parts that are there stay")
             facts.append(found)
             parts.append({"name": plan.part(index), "rows": found.articles, "sha256": found.sha256})
     articles = sum(each.articles for each in facts)
@@ -299,5 +309,5 @@ def todo_list(out: Store, digest: str) -> list[int]:
     try:
         ranges = out.get_json(key, digest=Digest(digest))
     except NotFound:
-        raise InputError("is there no more", where=f"{out.uri}/{key}", mend="end its Job (--cancel), and score again") from None
+        raise InputError("is there no more", where=f"{out.uri}/{key}", hint="end its Job (--cancel), and score again") from None
     return [index for first, last in ranges for index in range(first, last + 1)]

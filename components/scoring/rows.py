@@ -2,7 +2,7 @@
 
 A line belongs to the piece in which it begins. Where it begins is its first byte's place in the file; in a gzip file the place
 of the 64 KiB block of compressed bytes that its first byte came out of, so pieces of gzip are cut as evenly as those of JSONL.
-The caps of `components.tables` hold here too: 8 MB a line, 100:1 unpacked.
+The caps of `distillery.components.articles.readers` hold here too: 8 MB a line, 100:1 unpacked.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from components.articles import COLUMNS
-from components.scoring.corpus import Corpus, Piece
-from components.tables import HUGE_LINE, MAX_LINE, Row, json_row, refuse_bomb, too_long, wanted_columns
-from filters.errors import InputError
+from distillery.components.articles.articles import COLUMNS
+from distillery.components.articles.readers import HUGE_LINE, MAX_LINE, Row, json_row, refuse_bomb, too_long, wanted_columns
+from distillery.components.scoring.corpus import Corpus, Piece
+from distillery.filters.errors import InputError
 
 BLOCK = 65_536
 UNPACKED = 2**20
@@ -41,8 +41,8 @@ class Rows:
                 elif text := (line.removeprefix(b"\xef\xbb\xbf") if self.lines == 1 and not self.piece.start else line).strip():
                     row = json_row(self.lines, text)
                     if self.lines == 1 and not self.piece.start and text[:1] == b"[" and not row.value:
-                        mend = f"convert it: jq -c '.[]' {self.where.rpartition('/')[2]}"
-                        raise InputError("is a JSON list, not JSON Lines", where=self.where, mend=mend)
+                        hint = f"convert it: jq -c '.[]' {self.where.rpartition('/')[2]}"
+                        raise InputError("is a JSON list, not JSON Lines", where=self.where, hint=hint)
                     yield row
 
     def _plain(self, stream: BinaryIO | io.BufferedReader) -> Iterator[tuple[bytes, int]]:
@@ -55,7 +55,7 @@ class Rows:
             line, length = self._line(stream)
             if not length:
                 what = f"ends after {at:,} bytes, before those that were planned"
-                raise InputError(what, where=self.where, mend="score what is there now")
+                raise InputError(what, where=self.where, hint="score what is there now")
             at += length
             yield line, length
 
@@ -72,7 +72,7 @@ class Rows:
 
     def _huge(self) -> InputError:
         what = f"has a line longer than {HUGE_LINE // 2**20} MB, its line {self.lines + 1:,} after byte {self.piece.start:,}"
-        return InputError(what, where=self.where, mend="give JSON Lines: one article a line")
+        return InputError(what, where=self.where, hint="give JSON Lines: one article a line")
 
     def _gzip(self, stream: BinaryIO | io.BufferedReader) -> Iterator[tuple[bytes, int]]:
         _, start, end = self.piece
@@ -128,9 +128,9 @@ class Rows:
                     if data:
                         yield at, data
         except zlib.error as error:
-            raise InputError(f"is damaged: {error}", where=self.where, mend="copy or download it again") from error
+            raise InputError(f"is damaged: {error}", where=self.where, hint="copy or download it again") from error
         if begun and not decoder.eof:
-            raise InputError("is cut short: its gzip data don't end", where=self.where, mend="copy or download it again")
+            raise InputError("is cut short: its gzip data don't end", where=self.where, hint="copy or download it again")
 
     def _parquet(self, stream: BinaryIO | io.BufferedReader) -> Iterator[Row]:
         import pyarrow.parquet as pq
@@ -151,7 +151,7 @@ class Rows:
                 if low >= high:
                     return
                 names = wanted_columns(self.where, file, size, COLUMNS, ("reference.",))
-                # Row by row, as in `components.tables`: no row group is ever unpacked as a whole.
+                # Row by row, as in `distillery.components.articles.readers`: no row group is ever unpacked as a whole.
                 batches = file.iter_batches(1, row_groups=groups, columns=names, use_threads=False)
                 for number, batch in enumerate(batches, first):
                     if number < low:
@@ -170,4 +170,4 @@ class Rows:
             raise
         except Exception as error:  # whatever a damaged file makes the decoder say
             reason = str(error).partition("\n")[0][:200]
-            raise InputError(f"is a damaged Parquet file: {reason}", where=self.where, mend="write it again") from error
+            raise InputError(f"is a damaged Parquet file: {reason}", where=self.where, hint="write it again") from error

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.progress import Progress, quiet
-from components.scoring.corpus import Corpus, find_corpus
-from components.scoring.part import CHUNK, Predictor, check_student, score_part
-from components.scoring.plan import Format, begin, finish, missing, plan_for
-from components.store import Store, open_store
-from filters.spec import Filter
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.scoring.corpus import Corpus, find_corpus
+from distillery.components.scoring.part import CHUNK, Predictor, check_student, score_part
+from distillery.components.scoring.plan import Format, begin, finish, missing, plan_for
+from distillery.components.store import Store, open_store
+from distillery.filters.filter import Filter
 
 PART_BYTES = 16 * 2**20
 

@@ -10,20 +10,20 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-from components.ledger import StepRecord
-from components.progress import Progress, quiet
-from components.scoring.cluster import cancel, follow, plan_on_cluster, submit
-from components.scoring.manifest import find_place
-from components.scoring.plan import SUCCESS
-from components.scoring.subject import Subject, served, trained
-from components.store import Store, digest_json
-from filters.errors import InputError, Stopped
+from distillery.components.artifacts.adapter import Subject, served, trained
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.scoring.job import cancel, follow, plan_on_cluster, submit
+from distillery.components.scoring.job_manifest import find_place
+from distillery.components.scoring.plan import SUCCESS
+from distillery.components.store import Store, digest_json
+from distillery.filters.errors import InputError, Stopped
 
 
 def find_subject(store: Store, adapter: str, channel: str) -> Subject:
     """The adapter of a digest, or what the channel of the filter of this name points at. InputError says "adapter"."""
     if not adapter:
-        raise InputError("is empty", where="adapter", mend="give a filter's name, or an adapter's digest")
+        raise InputError("is empty", where="adapter", hint="give a filter's name, or an adapter's digest")
     if len(adapter) == 64 and set(adapter) <= set("0123456789abcdef"):
         return trained(store, adapter)
     return served(store, adapter, channel or "production")
@@ -45,11 +45,11 @@ def score_on_cluster(
     Outputs {"job", "scores", "articles", "scored", "prefiltered", "rejected", "shards", "adapter", "filter", "tiers"}.
     """
     if not articles.startswith("s3://"):
-        raise InputError("must be an s3:// address", where="articles", mend="a file, or a prefix of files")
+        raise InputError("must be an s3:// address", where="articles", hint="a file, or a prefix of files")
     if out and not out.startswith("s3://"):
-        raise InputError("must be an s3:// address", where="out", mend="s3://bucket/prefix, or leave it empty")
+        raise InputError("must be an s3:// address", where="out", hint="s3://bucket/prefix, or leave it empty")
     if shards < 0 or parallelism < 0:
-        raise InputError("must be 0 or more", where="shards" if shards < 0 else "parallelism", mend="0 chooses")
+        raise InputError("must be 0 or more", where="shards" if shards < 0 else "parallelism", hint="0 chooses")
     subject, place = find_subject(store, adapter, channel), find_place()
     plan = plan_on_cluster(store, subject.filter, subject.adapter, articles, place, shards=shards)
     job = submit(store, plan, place, out=out, parallelism=parallelism, progress=progress)
@@ -59,7 +59,7 @@ def score_on_cluster(
 
     def ended(number: int, frame: FrameType | None) -> None:
         cancel(place, job.out.uri, plan)
-        raise Stopped("ended from outside; its Job was deleted", mend="the same run again does the parts that are left")
+        raise Stopped("ended from outside; its Job was deleted", hint="the same run again does the parts that are left")
 
     before = signal.signal(signal.SIGTERM, ended)
     try:

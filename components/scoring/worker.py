@@ -1,4 +1,4 @@
-"""`python -m components.scoring.worker --out URI --store URI --job DIGEST`: one index of a scoring Job.
+"""`python -m distillery.components.scoring.worker --out URI --store URI --job DIGEST`: one index of a scoring Job.
 
 JOB_COMPLETION_INDEX says which. Everything else is in the plan beside the scores, so a pod's description is small and carries
 no data. Exit codes are what the Job's podFailurePolicy goes by: 0 done (also where the part is there already, known before
@@ -15,13 +15,14 @@ import sys
 import time
 from collections.abc import Sequence
 
-from components.outage import by_service
-from components.progress import clock, reporter
-from components.scoring.part import Predictor, score_part
-from components.scoring.plan import facts_of, read_plan, todo_list
-from components.step import read_filter, say_last
-from components.store import NotFound, Store, StoreError, open_store
-from filters.errors import InputError
+from distillery.components.artifacts.filter import read_filter
+from distillery.components.remote.retry import by_service
+from distillery.components.runtime.progress import clock, reporter
+from distillery.components.runtime.step import say_last
+from distillery.components.scoring.part import Predictor, score_part
+from distillery.components.scoring.plan import facts_of, read_plan, todo_list
+from distillery.components.store import NotFound, Store, StoreError, open_store
+from distillery.filters.errors import InputError
 
 INDEX = "JOB_COMPLETION_INDEX"
 
@@ -35,7 +36,7 @@ def work(out: Store, store: str, job: str, index: int) -> str:
     flt = read_filter(opened, plan.filter_key)
 
     def student() -> Predictor:
-        from components.student.bundle import open_bundle
+        from distillery.components.student.bundle import open_bundle
 
         began = time.monotonic()
         found = open_bundle(opened, plan.filter, plan.adapter, flt=flt)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from components.datasets import FILES, MIN_ARTICLES, SCORE
-from components.duplicates import Indices, fingerprint, near_groups
-from filters.errors import InputError
-from filters.spec import Split as Policy
+from distillery.components.articles.near_duplicates import Indices, fingerprint, near_groups
+from distillery.components.artifacts.split import FILES, MIN_ARTICLES, SCORE
+from distillery.filters.errors import InputError
+from distillery.filters.spec import Split as Policy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,7 +87,7 @@ def assign(
         raise InputError(
             f"validation {policy.validation:g} and test {policy.test:g} leave nothing to train on",
             where="spec.split",
-            mend="let them sum to less than 1, as in 0.1 and 0.1",
+            hint="let them sum to less than 1, as in 0.1 and 0.1",
         )
     group = group_rows(frame, policy.duplicateJaccard) if group is None else group
     units, unit = np.unique(group, return_inverse=True)
@@ -95,7 +95,7 @@ def assign(
         raise InputError(
             f"{len(units)} distinct articles where a split needs at least {MIN_ARTICLES}"
             + (f" ({frame.num_rows - len(units)} more are copies)" if frame.num_rows > len(units) else ""),
-            mend="label more articles",
+            hint="label more articles",
         )
     edges = strata_edges(overall, int(np.clip(frame.num_rows // 20, 2, MAX_STRATA)))
     stratum = np.searchsorted(edges, overall, side="left").astype(np.int64)
@@ -133,7 +133,7 @@ def assign(
             raise InputError(
                 f"the {name} part would have {count} of {frame.num_rows} articles, not {MIN_PART}",
                 where="spec.split",
-                mend="label more articles, or change the shares",
+                hint="label more articles, or change the shares",
             )
     return result
 
@@ -159,7 +159,7 @@ def strata_edges(overall: NDArray[np.float64], count: int) -> NDArray[np.float64
     if len(values) < 2 or values[-1] - values[0] < 1e-9:
         raise InputError(
             f"every article has the same overall score, {values[0]:g}: there is nothing to learn",
-            mend="check the labels; the audit shows each dimension",
+            hint="check the labels; the audit shows each dimension",
         )
     inner = np.quantile(overall, np.arange(1, count) / count, method="inverted_cdf")
     edges = np.unique(inner[inner < values[-1]])

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import LIGHT
+from distillery.components.runtime.images import LIGHT
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
@@ -19,8 +19,8 @@ def split(store: str, filter_key: str, labels: dsl.Input[dsl.Dataset], run: str,
     Returns:
         Digest of the split.
     """
-    from components.splitting.split import split as work
-    from components.step import step_context
+    from distillery.components.runtime.step import step_context
+    from distillery.components.splitting.split import split as work
 
     with step_context("split", store, filter_key, run) as step:
         record = work(step.store, step.filter, label_set=labels.metadata["digest"], progress=step.progress)

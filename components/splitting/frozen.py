@@ -11,9 +11,9 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from components.store import Digest, Json, Store, StoreError, canonical_json, digest_json
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.store import Digest, Json, Store, StoreError, canonical_json, digest_json
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 RECOGNISED = 0.5  # of its articles present: these labels mean this test part
 RESTORE = "restore it from a copy"
@@ -50,10 +50,10 @@ def read_frozen(store: Store, flt: Filter) -> Frozen:
         entries: list[dict[str, Json]] = json.loads(data)["lineages"]
         lineages = [Lineage(list(entry["test"]), Digest(entry["digest"])) for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"is not a list of frozen test parts: {error}", where=key, mend=RESTORE) from error
+        raise StoreError(f"is not a list of frozen test parts: {error}", where=key, hint=RESTORE) from error
     for lineage in lineages:
         if not lineage.test or digest_json(lineage.test) != lineage.digest:
-            raise StoreError("its test part is other than the frozen one", where=key, mend=RESTORE)
+            raise StoreError("its test part is other than the frozen one", where=key, hint=RESTORE)
     return Frozen(lineages, etag)
 
 
@@ -69,7 +69,7 @@ def applicable(frozen: Frozen, articles: Collection[str], seed: int) -> Lineage 
             raise InputError(
                 f"these labels lack {len(absent)} of the {len(lineage.test)} articles of the frozen test part"
                 f" (first {absent[0][:12]}…)",
-                mend=f"add them, or begin a new test part with --set split.seed={seed + 1}",
+                hint=f"add them, or begin a new test part with --set split.seed={seed + 1}",
             )
     return None
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from components.datasets import FILES
-from components.duplicates import fingerprint, jaccard, near_groups
+from distillery.components.articles.near_duplicates import fingerprint, jaccard, near_groups
+from distillery.components.artifacts.split import FILES
 
 if TYPE_CHECKING:
     import pyarrow as pa

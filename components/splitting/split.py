@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from components.datasets import FILES, load_labels, test_digest
-from components.ledger import Outcome, StepRecord, run_step
-from components.progress import Progress, quiet
-from components.splitting.frozen import Lineage, applicable, freeze, read_frozen
-from components.store import MANIFEST, Conflict, Digest, Json, Store, digest_json
-from filters.spec import Filter
+from distillery.components.artifacts.split import FILES, load_labels, test_digest
+from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.splitting.frozen import Lineage, applicable, freeze, read_frozen
+from distillery.components.store import MANIFEST, Conflict, Digest, Json, Store, digest_json
+from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from components.splitting.assign import Assignment
+    from distillery.components.splitting.assign import Assignment
 
 CODE = 1
 ATTEMPTS = 5
@@ -51,7 +51,7 @@ def split(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
 
     InputError: too few articles, constant scores, labels that hold a frozen test part only in part.
     """
-    from components.splitting.assign import assign, distinct
+    from distillery.components.splitting.assign import assign, distinct
 
     articles, counts = distinct(load_labels(store, label_set))
     overall = overall_scores(articles, flt)
@@ -86,7 +86,7 @@ def split(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
 
 def overall_scores(frame: pa.Table, flt: Filter) -> NDArray[np.float64]:
     """(n,) the unweighted mean of the dimensions: what is stratified on, so that new weights don't redo the split."""
-    from components.frames import scores
+    from distillery.components.articles.label_table import scores
 
     mean: NDArray[np.float64] = scores(frame, flt.dimensions).mean(axis=1)
     return mean
@@ -102,9 +102,9 @@ def _commit(
     lineage: Lineage,
     progress: Progress,
 ) -> Outcome:
-    from components.frames import write_frame
-    from components.splitting.assign import WITHHELD, counts_by_stratum
-    from components.splitting.leaks import refuse_leaks
+    from distillery.components.articles.label_table import write_frame
+    from distillery.components.splitting.assign import WITHHELD, counts_by_stratum
+    from distillery.components.splitting.leaks import refuse_leaks
 
     if len(set(assignment.stratum.tolist())) < 2:
         raise RuntimeError("every article is in one stratum: the overall score was read wrongly")

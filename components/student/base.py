@@ -19,9 +19,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from components.store import Digest, NotFound, Store, digest_file, digest_json, open_store
-from components.student.mirror import Mirrored, download, find
-from filters.errors import InputError
+from distillery.components.store import Digest, NotFound, Store, digest_file, digest_json, open_store
+from distillery.components.student.mirror import Mirrored, download, find
+from distillery.filters.errors import InputError
 
 Kind = Literal["encoder", "decoder"]
 
@@ -84,7 +84,7 @@ def _locate(ref: str, revision: str | None, mirrors: list[Store]) -> Path:
     if separator and scheme in ("s3", "file"):
         return _fetch(open_store(ref, write=False), "", ref)
     if separator and scheme != "package":
-        raise InputError(f"{scheme}:// is no kind of base model", where="student.baseModel", mend=MEND)
+        raise InputError(f"{scheme}:// is no kind of base model", where="student.baseModel", hint=MEND)
     if separator and (inside := _in_package(rest, ref)) is not None:
         return inside
     folder = Path(ref).expanduser()
@@ -97,10 +97,10 @@ def _locate(ref: str, revision: str | None, mirrors: list[Store]) -> Path:
         raise InputError(
             f"the Python package {rest!r} is not installed{_not_in(mirrors)}",
             where=f"student.baseModel {ref}",
-            mend=f"{_push(ref, revision)}, from a machine that has it; or {MEND}",
+            hint=f"{_push(ref, revision)}, from a machine that has it; or {MEND}",
         )
     if ref.startswith(("/", ".", "~")) or ref.count("/") != 1:
-        raise InputError(f"no folder {ref}{_not_in(mirrors)}", where="student.baseModel", mend=MEND)
+        raise InputError(f"no folder {ref}{_not_in(mirrors)}", where="student.baseModel", hint=MEND)
     return _from_hub(ref, revision)
 
 
@@ -121,7 +121,7 @@ def _mirrored(store: Store, found: Mirrored) -> Path:
         where = f"{store.uri}/{found.prefix}"
         names, sizes = _files(part, where)
         if _digest(part, tuple(names), tuple(sizes))[0] != found.base:
-            raise InputError("the mirrored files are not the base model that model.json names", where=where, mend=MEND)
+            raise InputError("the mirrored files are not the base model that model.json names", where=where, hint=MEND)
 
     return _kept(found.base, fill)
 
@@ -152,7 +152,7 @@ def _in_package(module: str, ref: str) -> Path | None:
             if any(found.parent.glob("*.safetensors")):
                 return found.parent
     raise InputError(
-        f"the Python package {module!r} carries no {CONFIG} beside safetensors", where=f"student.baseModel {ref}", mend=MEND
+        f"the Python package {module!r} carries no {CONFIG} beside safetensors", where=f"student.baseModel {ref}", hint=MEND
     )
 
 
@@ -182,7 +182,7 @@ def _fetch(source: Store, prefix: str, ref: str) -> Path:
 
         return _kept(digest_json({"ref": ref, "etags": etags}), fill)
     except (NotFound, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"no base model there: {error}", where=f"student.baseModel {ref}", mend=MEND) from error
+        raise InputError(f"no base model there: {error}", where=f"student.baseModel {ref}", hint=MEND) from error
 
 
 def _from_hub(ref: str, revision: str | None) -> Path:
@@ -196,7 +196,7 @@ def _from_hub(ref: str, revision: str | None) -> Path:
         raise InputError(
             f"can't fetch the base model {ref} from the model hub ({type(error).__name__}: {reason})",
             where="student.baseModel",
-            mend=f"{_push(ref, revision)}, from a machine that reaches the hub; or {MEND}",
+            hint=f"{_push(ref, revision)}, from a machine that reaches the hub; or {MEND}",
         ) from error
 
 
@@ -204,12 +204,12 @@ def _files(path: Path, ref: str) -> tuple[list[str], list[int]]:
     names = [name for name in SMALL if (path / name).is_file()] + sorted(found.name for found in path.glob("*.safetensors"))
     for wanted in (CONFIG, TOKENIZER):
         if wanted not in names:
-            raise InputError(f"the base model lacks {wanted}", where=f"student.baseModel {ref}", mend=MEND)
+            raise InputError(f"the base model lacks {wanted}", where=f"student.baseModel {ref}", hint=MEND)
     if not any(name.endswith(".safetensors") for name in names):
         raise InputError(
             "the base model has no *.safetensors (other formats can run code and are refused)",
             where=f"student.baseModel {ref}",
-            mend=MEND,
+            hint=MEND,
         )
     stats = [(path / name).stat() for name in names]
     return names, [hash((stat.st_size, stat.st_mtime_ns)) for stat in stats]
@@ -220,18 +220,18 @@ def _digest(path: Path, names: Iterable[str], stamps: Iterable[int]) -> tuple[Di
     try:
         config = json.loads((path / CONFIG).read_text("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{CONFIG} is not JSON", where=f"student.baseModel {path}", mend=MEND) from error
+        raise InputError(f"{CONFIG} is not JSON", where=f"student.baseModel {path}", hint=MEND) from error
     return digest_json({name: digest_file(path / name) for name in names}), config
 
 
 def _kind(config: dict[str, Any], ref: str) -> tuple[Kind, int]:
     where = f"student.baseModel {ref}"
     if not isinstance(config, dict) or "auto_map" in config or "quantization_config" in config:
-        raise InputError("config.json asks for code of its own or a quantised model", where=where, mend=MEND)
+        raise InputError("config.json asks for code of its own or a quantised model", where=where, hint=MEND)
     kind = KINDS.get(str(config.get("model_type")))
     if kind is None:
-        raise InputError(f"model_type {config.get('model_type')!r} is not one of {', '.join(KINDS)}", where=where, mend=MEND)
+        raise InputError(f"model_type {config.get('model_type')!r} is not one of {', '.join(KINDS)}", where=where, hint=MEND)
     hidden = config.get("hidden_size", config.get("dim"))  # DistilBERT calls it dim
     if not isinstance(hidden, int) or hidden < 1:
-        raise InputError("config.json names no hidden_size", where=where, mend=MEND)
+        raise InputError("config.json names no hidden_size", where=where, hint=MEND)
     return kind, hidden

@@ -18,20 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from components.progress import Progress, quiet
-from components.store import Digest, NotFound, Store, canonical_json, digest_bytes
-from components.student.base import Base, resolve_base
-from components.student.calibration import Calibration
-from components.student.golden import GOLDEN
-from components.student.tokens import Preprocessing, Tokenizing
-from filters.digests import TRAINING_FREE
-from filters.errors import InputError
-from filters.spec import Filter, Lora, Training
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import Digest, NotFound, Store, canonical_json, digest_bytes
+from distillery.components.student.base import Base, resolve_base
+from distillery.components.student.golden import GOLDEN
+from distillery.components.student.score_curves import Calibration
+from distillery.components.student.tokens import Preprocessing, Tokenizing
+from distillery.filters.digests import TRAINING_FREE
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+from distillery.filters.spec import Lora, Training
 
 if TYPE_CHECKING:
     import torch
 
-    from components.student.model import StudentModel
+    from distillery.components.student.model import StudentModel
 
 WEIGHTS, CONFIG, STUDENT = "adapter_model.safetensors", "adapter_config.json", "student.json"
 FILES = (WEIGHTS, CONFIG, STUDENT, "calibration.json", "golden.json", "training_history.json")
@@ -156,14 +157,14 @@ class Student:
     def model(self) -> StudentModel:
         """The merged fp32 model, built when it is first needed."""
         if self._model is None:
-            from components.student.model import merged
+            from distillery.components.student.model import merged
 
             self._model = merged(self.base, self.facts.lora, len(self.dimensions), self.tensors, self.device)
         return self._model
 
     def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
         """(title, content) pairs → (n, D) raw scores, in order; neither calibrated nor clamped."""
-        from components.student.predict import raw_predictions
+        from distillery.components.student.predict import raw_predictions
 
         return raw_predictions(self.model, Tokenizing(self.base, self.preprocessing)(texts), progress)
 
@@ -181,7 +182,7 @@ def check_golden(student: Student) -> float:
         raise InputError(
             f"the loaded student doesn't reproduce its golden predictions (off by {difference:.3g} points)",
             where="golden.json",
-            mend=MEND,
+            hint=MEND,
         )
     return difference
 
@@ -190,7 +191,7 @@ def bundle_files(student: Student) -> dict[str, bytes]:
     """The six files, the same bytes for the same student."""
     from safetensors.torch import save
 
-    from components.student.model import skeleton, target_names, target_suffixes
+    from distillery.components.student.model import skeleton, target_names, target_suffixes
 
     facts, calibration = student.facts, student.calibration
     suffixes = target_suffixes(target_names(skeleton(student.base.path), facts.lora.targets))
@@ -257,9 +258,9 @@ def load_bundle(folder: Path, *, store: Store | None = None, flt: Filter | None 
     try:
         names = {path.name for path in folder.iterdir()}
     except OSError as error:
-        raise InputError("can't read the bundle", where=where, mend="give a folder with the six files of a bundle") from error
+        raise InputError("can't read the bundle", where=where, hint="give a folder with the six files of a bundle") from error
     if odd := sorted((names ^ set(FILES)) - {"manifest.json"}):
-        raise InputError(f"the bundle has a file too many or too few: {odd[0]}", where=where, mend=MEND)
+        raise InputError(f"the bundle has a file too many or too few: {odd[0]}", where=where, hint=MEND)
     for name in FILES:
         _check_size(name, (folder / name).stat().st_size, where)
     files = {name: (folder / name).read_bytes() for name in FILES}
@@ -268,23 +269,23 @@ def load_bundle(folder: Path, *, store: Store | None = None, flt: Filter | None 
         try:
             sums = {name: entry["sha256"] for name, entry in listed["files"].items()}
         except (KeyError, TypeError, AttributeError) as error:
-            raise InputError("manifest.json is not one", where=where, mend=MEND) from error
+            raise InputError("manifest.json is not one", where=where, hint=MEND) from error
         for name, data in files.items():
             if sums.get(name) != digest_bytes(data):
-                raise InputError(f"{name} is not the file its manifest names", where=where, mend=MEND)
+                raise InputError(f"{name} is not the file its manifest names", where=where, hint=MEND)
     return _open(files, where, store, flt, device)
 
 
 def _check_size(name: str, size: int, where: str) -> None:
     if size > (MAX_WEIGHTS if name == WEIGHTS else MAX_JSON):
-        raise InputError(f"{name} is {size:,} bytes, more than a bundle may hold", where=where, mend=MEND)
+        raise InputError(f"{name} is {size:,} bytes, more than a bundle may hold", where=where, hint=MEND)
 
 
 def _json(data: bytes, where: str) -> Any:
     try:
         return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError("is not JSON", where=where, mend=MEND) from error
+        raise InputError("is not JSON", where=where, hint=MEND) from error
 
 
 def _parse(model: type[BaseModel], data: bytes, where: str) -> Any:
@@ -293,14 +294,14 @@ def _parse(model: type[BaseModel], data: bytes, where: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {first['msg']}", where=where, mend=MEND) from error
+        raise InputError(f"{path}: {first['msg']}", where=where, hint=MEND) from error
 
 
 def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filter | None, device: str) -> Student:
     facts: StudentFacts = _parse(StudentFacts, files[STUDENT], f"{where}/{STUDENT}")
     names = facts.dimensions
     if len(set(names)) != len(names):
-        raise InputError("two dimensions of one name", where=f"{where}/{STUDENT}", mend=MEND)
+        raise InputError("two dimensions of one name", where=f"{where}/{STUDENT}", hint=MEND)
     if flt is not None:
         check_dimensions(facts, flt, where)
     pooling = {"encoder": "mean", "decoder": "last"}[facts.base.kind]
@@ -309,26 +310,26 @@ def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filt
         raise InputError(
             "pooling or preprocessing is not what this version does",
             where=f"{where}/{STUDENT}",
-            mend="train it again with this version",
+            hint="train it again with this version",
         )
     base = resolve_base(facts.base.ref, facts.base.revision, store)
     if base.digest != facts.base.digest:
         raise InputError(
             f"the base model {base.ref} here is {base.digest[:12]}…, the adapter was trained on {facts.base.digest[:12]}…",
             where=f"{where}/{STUDENT}",
-            mend="get that revision of the base model",
+            hint="get that revision of the base model",
         )
     tensors = _tensors(files, facts, base, where)
     found: _CalibrationFile = _parse(_CalibrationFile, files["calibration.json"], f"{where}/calibration.json")
     curves = found.dimensions
     uneven = any(len(curve.x) != len(curve.y) or np.any(np.diff(curve.x) <= 0) for curve in curves.values())
     if uneven or sorted(curves) != (sorted(names) if found.kept else []):
-        raise InputError("its curves are not one for each dimension, rising in x", where=f"{where}/calibration.json", mend=MEND)
+        raise InputError("its curves are not one for each dimension, rising in x", where=f"{where}/calibration.json", hint=MEND)
     knots = [(curves[name].x, curves[name].y) for name in names] if found.kept else []
     golden: _GoldenFile = _parse(_GoldenFile, files["golden.json"], f"{where}/golden.json")
     shapes = {len(text) for text in golden.texts}, {len(row) for row in golden.raw}
     if len(golden.texts) != len(golden.raw) or shapes != ({2}, {len(names)}):
-        raise InputError("its texts and predictions don't match the dimensions", where=f"{where}/golden.json", mend=MEND)
+        raise InputError("its texts and predictions don't match the dimensions", where=f"{where}/golden.json", hint=MEND)
     history: _HistoryFile = _parse(_HistoryFile, files["training_history.json"], f"{where}/training_history.json")
     calibration = Calibration(found.kept, knots, found.validation_mae_raw, found.validation_mae_calibrated)
     texts = [(title, content) for title, content in golden.texts]
@@ -345,28 +346,28 @@ def check_dimensions(facts: StudentFacts, flt: Filter, where: str) -> None:
             if sorted(facts.dimensions) == sorted(flt.dimensions)
             else "the dimensions are not the filter's"
         )
-        raise InputError(f"{what} ({', '.join(facts.dimensions)})", where=where, mend="train the student of this filter")
+        raise InputError(f"{what} ({', '.join(facts.dimensions)})", where=where, hint="train the student of this filter")
 
 
 def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where: str) -> dict[str, torch.Tensor]:
     from safetensors.torch import load
 
-    from components.student.model import expected_shapes, skeleton, target_names, target_suffixes
+    from distillery.components.student.model import expected_shapes, skeleton, target_names, target_suffixes
 
     suffixes = target_suffixes(target_names(skeleton(base.path), facts.lora.targets))
     wanted, found = adapter_config(facts, suffixes), _json(files[CONFIG], f"{where}/{CONFIG}")
     if not isinstance(found, dict):
-        raise InputError("is not a JSON object", where=f"{where}/{CONFIG}", mend=MEND)
+        raise InputError("is not a JSON object", where=f"{where}/{CONFIG}", hint=MEND)
     for key in sorted({*wanted, *found}):
         if key not in wanted:
-            raise InputError(f"{key[:80]!r} is a key nobody needs", where=f"{where}/{CONFIG}", mend=MEND)
+            raise InputError(f"{key[:80]!r} is a key nobody needs", where=f"{where}/{CONFIG}", hint=MEND)
         if key not in found or canonical_json(found[key]) != canonical_json(wanted[key]):
-            raise InputError(f"{key!r} is not what student.json says", where=f"{where}/{CONFIG}", mend=MEND)
+            raise InputError(f"{key!r} is not what student.json says", where=f"{where}/{CONFIG}", hint=MEND)
     shapes = expected_shapes(base, facts.lora, len(facts.dimensions))
     _check_header(files[WEIGHTS], shapes, f"{where}/{WEIGHTS}")
     tensors = load(files[WEIGHTS])
     if bad := sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all()):
-        raise InputError(f"{bad[0]} holds numbers that are not finite", where=f"{where}/{WEIGHTS}", mend=MEND)
+        raise InputError(f"{bad[0]} holds numbers that are not finite", where=f"{where}/{WEIGHTS}", hint=MEND)
     return tensors
 
 
@@ -375,17 +376,17 @@ def _check_header(data: bytes, shapes: Mapping[str, tuple[int, int]], where: str
     size = int.from_bytes(data[:8], "little")
     header = _json(data[8 : 8 + size], where) if len(data) >= 8 and size <= MAX_JSON else None
     if not isinstance(header, dict):
-        raise InputError("is not a safetensors file", where=where, mend=MEND)
+        raise InputError("is not a safetensors file", where=where, hint=MEND)
     if header.pop("__metadata__", {"format": "pt"}) != {"format": "pt"}:
-        raise InputError("carries metadata of its own", where=where, mend=MEND)
+        raise InputError("carries metadata of its own", where=where, hint=MEND)
     if odd := sorted(header.keys() ^ shapes.keys()):
-        raise InputError(f"{odd[0]} is {'missing' if odd[0] in shapes else 'unknown'}", where=where, mend=MEND)
+        raise InputError(f"{odd[0]} is {'missing' if odd[0] in shapes else 'unknown'}", where=where, hint=MEND)
     for name, shape in shapes.items():
         entry = header[name]
         if not isinstance(entry, dict) or entry.get("shape") != list(shape) or entry.get("dtype") != "F32":
-            raise InputError(f"{name} is not a float32 tensor of shape {shape}", where=where, mend=MEND)
+            raise InputError(f"{name} is not a float32 tensor of shape {shape}", where=where, hint=MEND)
     if len(data) != 8 + size + 4 * sum(math.prod(shape) for shape in shapes.values()):
-        raise InputError("is cut short, or holds more than its tensors", where=where, mend=MEND)
+        raise InputError("is cut short, or holds more than its tensors", where=where, hint=MEND)
 
 
 def training_facts(training: Training, precision: str) -> dict[str, Any]:

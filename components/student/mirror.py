@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.progress import Progress, quiet
-from components.store import (
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import (
     MANIFEST,
     Digest,
     Folder,
@@ -28,10 +28,10 @@ from components.store import (
     digest_bytes,
     digest_file,
 )
-from filters.errors import InputError
+from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
-    from components.student.base import Base
+    from distillery.components.student.base import Base
 
 MODELS, POINTER = "models", "model.json"
 DEFAULT_REVISION = "main"
@@ -61,7 +61,7 @@ class Mirrored:
             return store.folder(self.prefix, self.manifest)
         except KeyError as error:
             raise StoreError(
-                "lacks the manifest that model.json names", where=f"{store.uri}/{self.prefix}", mend="push the model again"
+                "lacks the manifest that model.json names", where=f"{store.uri}/{self.prefix}", hint="push the model again"
             ) from error
 
 
@@ -90,7 +90,7 @@ def _read(store: Store, name: str, revision: str) -> Mirrored | None:
         base, manifest = as_digest(found["base"], where), as_digest(found["manifest"], where)
         return Mirrored(name, revision, base, manifest, str(found["kind"]), int(found["size"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"is not a model's pointer: {error}", where=where, mend="push the model again") from error
+        raise StoreError(f"is not a model's pointer: {error}", where=where, hint="push the model again") from error
 
 
 def mirrored(store: Store) -> Iterator[Mirrored]:
@@ -112,7 +112,7 @@ def push(
     revision = revision or DEFAULT_REVISION
     if not _NAME.fullmatch(name) or not _REVISION.fullmatch(revision):
         raise InputError(
-            f"{name}@{revision} can't be a model's name in a store", where="--as", mend="use ORG/NAME, and letters"
+            f"{name}@{revision} can't be a model's name in a store", where="--as", hint="use ORG/NAME, and letters"
         )
     files = {path.name: path for path in base.files()}
     entries = {file: {"sha256": digest_file(path), "size": path.stat().st_size} for file, path in files.items()}
@@ -128,7 +128,7 @@ def push(
         raise InputError(
             f"{name}@{revision} means other bytes there (base {known.base[:12]}, yours is {base.digest[:12]})",
             where=where,
-            mend="push under another --revision, or say --replace: adapters of the old bytes then no longer load",
+            hint="push under another --revision, or say --replace: adapters of the old bytes then no longer load",
         )
     done, sent = 0, False
     for file, path in files.items():
@@ -151,5 +151,5 @@ def download(store: Store, found: Mirrored, to: Path) -> None:
     """The files of `found` into the new folder `to`, each verified before it takes its name. StoreError on a strange file."""
     folder = found.folder(store)
     if strange := sorted(name for name in folder.files if not _FILE.fullmatch(name)):
-        raise StoreError(f"has {strange[0]!r}, which no base model needs", where=folder.where, mend="push the model again")
+        raise StoreError(f"has {strange[0]!r}, which no base model needs", where=folder.where, hint="push the model again")
     folder.download(to)

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.student.base import Base, Kind
-from filters.errors import InputError
-from filters.spec import Lora
+from distillery.components.student.base import Base, Kind
+from distillery.filters.errors import InputError
+from distillery.filters.spec import Lora
 
 Precision = Literal["fp32", "bf16"]
 ADAPTER = "default"
@@ -97,7 +97,7 @@ def target_names(body: nn.Module, targets: str | list[str]) -> list[str]:
         raise InputError(
             f"the base model has no linear layer {missing[0]!r}",
             where="student.lora.targets",
-            mend="name ends of its layers' names, or all-linear",
+            hint="name ends of its layers' names, or all-linear",
         )
     chosen = {name for names in ends.values() for name in names}
     return [name for name in linear if name in chosen]

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from components.progress import Progress, quiet
-from components.student.model import StudentModel
-from components.student.tokens import Tokens, by_length
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.student.model import StudentModel
+from distillery.components.student.tokens import Tokens, by_length
 
 TOKENS_PER_PASS = {"cpu": 2048, "cuda": 65536}
 

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch.nn import functional
 
-from components.student.model import Precision
+from distillery.components.student.model import Precision
 
 CLEARLY = 1.3
 ROWS, WIDTH = 1024, 512

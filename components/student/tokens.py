@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.store import Digest, digest_json
-from components.student.base import CONFIG, TOKENIZER, Base
-from filters.errors import InputError
+from distillery.components.store import Digest, digest_json
+from distillery.components.student.base import CONFIG, TOKENIZER, Base
+from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -127,7 +127,7 @@ class Tokenizing:
             raise InputError(
                 f"maxLength {preprocessing.maxLength} is more than the {limit} tokens this base model can read",
                 where="student.maxLength",
-                mend=f"set it to {limit} or less",
+                hint=f"set it to {limit} or less",
             )
         if room < 1:
             raise InputError(f"maxLength {preprocessing.maxLength} leaves no room for the article", where="student.maxLength")
@@ -156,7 +156,7 @@ class Tokenizing:
             raise InputError(
                 f"the tokenizer knows token {int(ids.max())}, the base model only {self._vocabulary}",
                 where="student.baseModel",
-                mend="use the tokenizer that belongs to the model",
+                hint="use the tokenizer that belongs to the model",
             )
         return Tokens(ids, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64), self.pad)
 
@@ -186,13 +186,13 @@ def check_distinct(tokens: Tokens, articles: Sequence[tuple[str, str]]) -> float
         raise InputError(
             "every input is the same text after truncation",
             where="student.maxLength",
-            mend="raise maxLength, or look at how the articles begin",
+            hint="raise maxLength, or look at how the articles begin",
         )
     if distinct >= 20 and share < 0.5:
         raise InputError(
             f"only {inputs} of {distinct} articles are still distinct after truncation",
             where="student.maxLength",
-            mend="raise maxLength, or look at how the articles begin",
+            hint="raise maxLength, or look at how the articles begin",
         )
     return share
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import torch
 
-from components.progress import Progress, quiet
-from components.store import Digest, NotFound, Store
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import Digest, NotFound, Store
 
 EVERY_SECONDS = 30.0
 COST = 20  # a save may take one part in this of the time between saves

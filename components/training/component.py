@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import TORCH
+from distillery.components.runtime.images import TORCH
 
 
 @dsl.component(base_image=TORCH, install_kfp_package=False)
@@ -29,8 +29,8 @@ def train(
     Returns:
         Digest of the adapter bundle.
     """
-    from components.step import step_context
-    from components.training.trainer import train_by
+    from distillery.components.runtime.step import step_context
+    from distillery.components.training.launch import train_by
 
     with step_context("train", store, filter_key, run) as step:
         parts, key = split.metadata["digest"], step.filter_key

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch import distributed as dist
 
-from components.training.relay import AGAIN
-from filters.errors import Stopped
+from distillery.components.training.worker_progress import AGAIN
+from distillery.filters.errors import Stopped
 
 T = TypeVar("T")
 PEER_SECONDS = "DISTILLERY_PEER_SECONDS"
@@ -86,7 +86,7 @@ class Group(Workers):
             yield
         except RuntimeError as error:  # gloo and NCCL raise its subclasses for a closed connection and for a time limit
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise Stopped(f"worker {self.rank} of {self.world} lost the others during {what} ({reason})", mend=AGAIN) from error
+            raise Stopped(f"worker {self.rank} of {self.world} lost the others during {what} ({reason})", hint=AGAIN) from error
 
     def sum(self, tensor: Tensor) -> Tensor:
         with self._together("a sum"):
@@ -120,7 +120,7 @@ class Group(Workers):
                     dist.broadcast(theirs, src=0)
                 # Written so that NaN counts as drift.
                 if not (tensor - theirs).abs().max().item() <= DRIFT:
-                    raise Stopped(f"worker {self.rank} of {self.world} has other weights than the first one", mend=AGAIN)
+                    raise Stopped(f"worker {self.rank} of {self.world} has other weights than the first one", hint=AGAIN)
                 tensor.copy_(theirs)
 
     def close(self) -> None:

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from components.progress import Progress, quiet
-from components.student.model import StudentModel, assert_trainable, set_training, set_weights
-from components.student.tokens import Tokens, by_length, epoch_order
-from components.training.checkpoints import Checkpoints, NoCheckpoints
-from components.training.descent import descent
-from components.training.distributed import ALONE, Workers
-from filters.errors import InputError
-from filters.spec import Training
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.student.model import StudentModel, assert_trainable, set_training, set_weights
+from distillery.components.student.tokens import Tokens, by_length, epoch_order
+from distillery.components.training.checkpoints import Checkpoints, NoCheckpoints
+from distillery.components.training.distributed import ALONE, Workers
+from distillery.components.training.optimizer import descent
+from distillery.filters.errors import InputError
+from distillery.filters.spec import Training
 
 SPARE = {"cpu": 96, "cuda": 4096}  # padding tokens that cost about as much as one more forward pass
 PROBE_ARTICLES = 2048
@@ -255,7 +255,7 @@ class Loop:
             raise InputError(
                 f"the loss is not a number any more ({place})",
                 where="training",
-                mend=f"lower learningRate (now {training.learningRate:g}) or set precision to fp32",
+                hint=f"lower learningRate (now {training.learningRate:g}) or set precision to fp32",
             )
         self.descent.step(rate)
         return value
@@ -273,7 +273,7 @@ class Loop:
             raise InputError(
                 f"the validation error of epoch {state['epoch'] + 1} is not a number",
                 where="training",
-                mend=f"lower learningRate (now {self.training.learningRate:g})",
+                hint=f"lower learningRate (now {self.training.learningRate:g})",
             )
         state["epochs"].append(
             {

@@ -7,12 +7,12 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from components.ledger import Outcome, StepRecord, look_up, run_step
-from components.progress import Progress, quiet
-from components.store import Digest, Json, Store, digest_json
-from components.student.base import Base, resolve_base
-from filters.digests import training_part
-from filters.spec import Filter
+from distillery.components.artifacts.step_record import Outcome, StepRecord, look_up, run_step
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.store import Digest, Json, Store, digest_json
+from distillery.components.student.base import Base, resolve_base
+from distillery.filters.digests import training_part
+from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from components.training.distributed import Workers
+    from distillery.components.training.distributed import Workers
 
 CODE = 2  # bump when the same inputs would give another adapter
 # Dense bf16 peak, operations a second, by what the GPU calls itself.
@@ -72,18 +72,18 @@ def _work(
     import numpy as np
     import torch
 
-    from components.datasets import load_split
-    from components.frames import scores
-    from components.student.attention import attend_by_article
-    from components.student.bundle import adapter_prefix, save_bundle
-    from components.student.model import build, expected_trainable, merged
-    from components.student.predict import raw_predictions
-    from components.student.probe import choose_device, choose_precision
-    from components.student.tokens import Preprocessing, Tokenizing, check_distinct
-    from components.training.checkpoints import Checkpoints, NoCheckpoints, StoreCheckpoints
-    from components.training.distributed import ALONE
-    from components.training.finish import Part, errors, finish
-    from components.training.loop import Loop, deterministic
+    from distillery.components.articles.label_table import scores
+    from distillery.components.artifacts.split import load_split
+    from distillery.components.student.attention import attend_by_article
+    from distillery.components.student.bundle import adapter_prefix, save_bundle
+    from distillery.components.student.model import build, expected_trainable, merged
+    from distillery.components.student.predict import raw_predictions
+    from distillery.components.student.probe import choose_device, choose_precision
+    from distillery.components.student.tokens import Preprocessing, Tokenizing, check_distinct
+    from distillery.components.training.checkpoints import Checkpoints, NoCheckpoints, StoreCheckpoints
+    from distillery.components.training.distributed import ALONE
+    from distillery.components.training.loop import Loop, deterministic
+    from distillery.components.training.package import Part, errors, finish
 
     workers = workers or ALONE
     student, training, dims = flt.spec.student, flt.spec.training, len(flt.dimensions)
@@ -172,7 +172,7 @@ def _gpu_facts(base: Base, tokens_per_second: float) -> dict[str, Json]:
     """
     import torch
 
-    from components.student.model import skeleton
+    from distillery.components.student.model import skeleton
 
     name = torch.cuda.get_device_name()
     body = skeleton(base.path)

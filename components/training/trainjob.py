@@ -19,12 +19,12 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from components.progress import Progress
-from components.settings import TORCH_RESOURCES
-from components.store import Digest, digest_json
-from components.training.relay import AGAIN, relay
-from filters.errors import InputError, Stopped
-from filters.spec import Filter
+from distillery.components.runtime.progress import Progress
+from distillery.components.runtime.settings import TORCH_RESOURCES
+from distillery.components.store import Digest, digest_json
+from distillery.components.training.worker_progress import AGAIN, relay
+from distillery.filters.errors import InputError, Stopped
+from distillery.filters.filter import Filter
 
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 RUNTIME: Final = "distillery-torch"
@@ -49,20 +49,20 @@ def train_job(
 ) -> dict[str, Any]:
     """The TrainJob, as a Kubernetes object.
 
-    store: its URI. arguments: of components.training.worker. gpus: of each node, 0 for the CPU. The image, the queue, and
+    store: its URI. arguments: of distillery.components.training.worker. gpus: of each node, 0 for the CPU. The image, the queue, and
     the nodes' resources and labels are the cluster's settings: DISTILLERY_IMAGE_TORCH, DISTILLERY_QUEUE,
     DISTILLERY_TORCH_RESOURCES, DISTILLERY_TORCH_NODES.
     """
     image = os.environ.get("DISTILLERY_IMAGE_TORCH")
     if not image:
-        raise InputError("a TrainJob needs to know its image", where="trainer", mend="set DISTILLERY_IMAGE_TORCH")
+        raise InputError("a TrainJob needs to know its image", where="trainer", hint="set DISTILLERY_IMAGE_TORCH")
     given = json.loads(os.environ.get("DISTILLERY_TORCH_RESOURCES") or "{}")
     labels = {**OURS, "llm-distillery.io/filter": flt.name}
     if queue := os.environ.get("DISTILLERY_QUEUE"):
         labels[QUEUE_LABEL] = queue
     trainer: dict[str, Any] = {
         "image": image,
-        "command": ["python", "-m", "components.training.worker"],
+        "command": ["python", "-m", "distillery.components.training.worker"],
         "args": list(arguments),
         "numNodes": flt.spec.training.nodes,
         "numProcPerNode": max(1, gpus),
@@ -92,7 +92,7 @@ class Api:
     """TrainJobs and their pods in one namespace. Each call but `log` outlasts an outage of three minutes."""
 
     def __init__(self, namespace: str) -> None:
-        from components import kube
+        from distillery.components.remote import kubernetes as kube
 
         self.namespace, self._kube = namespace, kube
         self._jobs, self._core = kube.custom(), kube.core()
@@ -121,8 +121,8 @@ class Api:
         try:
             found = self._kube.ask(self._jobs.list_namespaced_custom_object, *self._where, label_selector=selector)
         except KeyError as error:
-            mend = "install Kubeflow Trainer 2 and manifests/components/trainer, or use trainer=pod"
-            raise InputError("this cluster has no TrainJobs", where="trainer", mend=mend) from error
+            hint = "install Kubeflow Trainer 2 and manifests/components/trainer, or use trainer=pod"
+            raise InputError("this cluster has no TrainJobs", where="trainer", hint=hint) from error
         return list(found["items"])
 
     def pods(self, name: str) -> list[dict[str, Any]]:
@@ -301,11 +301,11 @@ def _follow(api: Api, name: str, progress: Progress, done: Any) -> InputError | 
                 follower.look(job)
         except (InputError, Stopped) as error:
             on = f"TrainJob {name} works on, and the training started again goes on following it"
-            raise type(error)(error.what, mend="; ".join(filter(None, (error.mend, on)))) from error
+            raise type(error)(error.what, hint="; ".join(filter(None, (error.hint, on)))) from error
         if job is None:
             if done():
                 return None
-            raise Stopped(f"TrainJob {name} was deleted, by a run that was cancelled or by hand", mend=AGAIN)
+            raise Stopped(f"TrainJob {name} was deleted, by a run that was cancelled or by hand", hint=AGAIN)
         if last := ended(job):
             return None if last["type"] == "Complete" else _failure(name, last, follower.error)
         time.sleep(POLL_SECONDS)
@@ -315,6 +315,6 @@ def _failure(name: str, last: dict[str, Any], error: dict[str, Any]) -> InputErr
     """What a failed TrainJob's condition `last` and its workers' `error` line amount to."""
     words = error.get("error", {})
     if error.get("input"):
-        return InputError(words.get("what", ""), where=words.get("where", ""), mend=words.get("mend", ""))
+        return InputError(words.get("what", ""), where=words.get("where", ""), hint=words.get("hint", ""))
     what = words.get("what") or last.get("message", "")
-    return Stopped(f"TrainJob {name} failed: {what}", mend=words.get("mend") or AGAIN)
+    return Stopped(f"TrainJob {name} failed: {what}", hint=words.get("hint") or AGAIN)

@@ -1,4 +1,4 @@
-"""`python -m components.training.worker`: one training by several processes, in this pod or as one node of a TrainJob.
+"""`python -m distillery.components.training.worker`: one training by several processes, in this pod or as one node of a TrainJob.
 
 Started plainly it is the agent: it fetches the base model, starts its processes through torchrun's launcher, which reads the
 node's place from PET_* variables (a TrainJob sets them), and ends as the first of them ended. Exit codes: 0 done, 2 bad input
@@ -20,18 +20,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from components.outage import is_outage
-from components.progress import Progress
-from components.settings import limit_threads
-from components.step import read_filter
-from components.store import open_store
-from components.student.base import resolve_base
-from components.training.relay import AGAIN, Lines
-from filters.errors import InputError, Stopped
+from distillery.components.artifacts.filter import read_filter
+from distillery.components.remote.retry import is_outage
+from distillery.components.runtime.progress import Progress
+from distillery.components.runtime.settings import limit_threads
+from distillery.components.store import open_store
+from distillery.components.student.base import resolve_base
+from distillery.components.training.worker_progress import AGAIN, Lines
+from distillery.filters.errors import InputError, Stopped
 
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # where torchrun looks for a worker's last words
 NODES = "PET_NNODES"
-MODULE = "components.training.worker"
+MODULE = "distillery.components.training.worker"
 
 
 def launch(arguments: Sequence[str], processes: int | None = None) -> None:
@@ -61,10 +61,10 @@ def launch(arguments: Sequence[str], processes: int | None = None) -> None:
         said = failure.message if isinstance(failure.message, str) else str(failure.message.get("message", ""))
         words = json.loads(said) if said.startswith("{") else {}
         if failure.exitcode == 2:
-            raise InputError(words.get("what", said), where=words.get("where", ""), mend=words.get("mend", "")) from None
+            raise InputError(words.get("what", said), where=words.get("where", ""), hint=words.get("hint", "")) from None
         if failure.exitcode < 0:
             said = f"killed by {signal.Signals(-failure.exitcode).name}"
-        raise Stopped(f"worker {rank} failed: {words.get('what', said)}", mend=words.get("mend") or AGAIN) from None
+        raise Stopped(f"worker {rank} failed: {words.get('what', said)}", hint=words.get("hint") or AGAIN) from None
 
 
 @contextmanager
@@ -93,8 +93,8 @@ def _lead(args: argparse.Namespace, given: Sequence[str]) -> None:
 
 def _work(args: argparse.Namespace) -> None:
     """One worker's part."""
-    from components.training.distributed import join
-    from components.training.train import train
+    from distillery.components.training.distributed import join
+    from distillery.components.training.train import train
 
     with join() as workers, ExitStack() as open_files:
         stream = open_files.enter_context(open(args.progress, "a", encoding="utf-8")) if args.progress else None
@@ -105,7 +105,7 @@ def _work(args: argparse.Namespace) -> None:
 
 def _last_words(error: Exception, *, refused: bool, worker: bool) -> None:
     """Leaves what a person should read where the agent finds it, or, from the agent, where the step does."""
-    fields = {"what": getattr(error, "what", f"{type(error).__name__}: {error}"), "mend": getattr(error, "mend", "")}
+    fields = {"what": getattr(error, "what", f"{type(error).__name__}: {error}"), "hint": getattr(error, "hint", "")}
     fields["where"] = getattr(error, "where", "")
     if not worker:
         print(json.dumps({"error": fields, "input": refused}), flush=True)

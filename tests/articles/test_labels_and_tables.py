@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import frames, tables
-from components.articles import Article, Label, Rejects, article_digest, parse_max_rejects, read_labels
-from components.frames import frame_labels, label_frame, read_frame, references, scores, write_frame
-from filters.errors import InputError
+from distillery.components.articles import label_table as frames
+from distillery.components.articles import readers as tables
+from distillery.components.articles.articles import Article, Label, Rejects, article_digest, parse_max_rejects, read_labels
+from distillery.components.articles.label_table import frame_labels, label_frame, read_frame, references, scores, write_frame
+from distillery.filters.errors import InputError
 from tests.tables import with_columns
 
 DIMENSIONS = ["readiness", "impact"]

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.articles import MAX_CHARACTERS, Article, Rejects, article_digest, clean, read_articles
-from filters.errors import InputError
+from distillery.components.articles.articles import MAX_CHARACTERS, Article, Rejects, article_digest, clean, read_articles
+from distillery.filters.errors import InputError
 
 
 def row(number: int, **more: Any) -> dict[str, Any]:
@@ -261,8 +261,8 @@ def test_clean_text_can_be_written_and_is_stable(text: str) -> None:
 MEMORY = """
 import sys, time
 from pathlib import Path
-from components.articles import Rejects, read_articles
-from filters.errors import InputError
+from distillery.components.articles.articles import Rejects, read_articles
+from distillery.filters.errors import InputError
 start = time.process_time()
 try:
     n = sum(1 for _ in read_articles(sys.argv[1], rejects=Rejects()))

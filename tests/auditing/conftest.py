@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pytest
 
-from components.articles import Article, Label
-from components.frames import label_frame
-from filters.spec import Filter
+from distillery.components.articles.articles import Article, Label
+from distillery.components.articles.label_table import label_frame
+from distillery.filters.filter import Filter
 from tests.made_up_filter import small_filter
 
 DIMENSIONS = ["clarity", "depth", "reach"]

@@ -12,13 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from components.articles import Label, Rejects, read_labels
-from components.auditing.audit import audit, audit_inputs, load_audit
-from components.frames import label_frame, write_frame
-from components.progress import Progress
-from components.store import Store, open_store
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.articles.articles import Label, Rejects, read_labels
+from distillery.components.articles.label_table import label_frame, write_frame
+from distillery.components.auditing.audit import audit, audit_inputs, load_audit
+from distillery.components.runtime.progress import Progress
+from distillery.components.store import Store, open_store
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 Makes = Callable[..., list[Label]]
 Frames = Callable[[Sequence[Label]], pa.Table]
@@ -102,8 +102,8 @@ def test_the_digest_does_not_depend_on_the_process(
     frame = frame_of(labels)
     expected = audit(store, flt, label_set=keep(store, frame)).outputs
     code = (
-        "import sys; from components.auditing.audit import audit; from components.store import open_store; "
-        "from filters.spec import Filter; flt = Filter.model_validate_json(sys.argv[2]); "
+        "import sys; from distillery.components.auditing.audit import audit; from distillery.components.store import open_store; "
+        "from distillery.filters.spec import Filter; flt = Filter.model_validate_json(sys.argv[2]); "
         "print(audit(open_store(sys.argv[1]), flt, label_set=sys.argv[3]).outputs['audit'])"
     )
     for seed in ("1", "2"):
@@ -120,7 +120,7 @@ def test_the_digest_does_not_depend_on_the_process(
 
 
 def test_real_labels_hold_no_consent_page_and_say_what_is_known_of_them() -> None:
-    from components.auditing.audit import examine, score_matrix
+    from distillery.components.auditing.audit import examine, score_matrix
 
     root = Path(os.environ.get("DISTILLERY_DATA", Path(__file__).parents[3] / "shared" / "data"))
     path = root / "sustainability" / "labeled.jsonl.gz"

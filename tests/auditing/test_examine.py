@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.articles import Article, Label
-from components.auditing.audit import examine, score_matrix
-from components.auditing.boilerplate import walls
-from components.auditing.checks import distribution, redundancy, sources
-from filters.errors import InputError
+from distillery.components.articles.articles import Article, Label
+from distillery.components.auditing.audit import examine, score_matrix
+from distillery.components.auditing.boilerplate import walls
+from distillery.components.auditing.checks import distribution, redundancy, sources
+from distillery.filters.errors import InputError
 from tests.tables import with_columns
 
 DIMENSIONS = ["clarity", "depth", "reach"]

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.articles import Article, Label
-from components.datasets import FILES, test_digest
-from components.frames import label_frame, write_frame
-from components.store import Store, digest_json, open_store
-from filters.loading import load_filter_text
-from filters.spec import Filter
+from distillery.components.articles.articles import Article, Label
+from distillery.components.articles.label_table import label_frame, write_frame
+from distillery.components.artifacts.split import FILES, test_digest
+from distillery.components.store import Store, digest_json, open_store
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter_text
 
 DIMENSIONS = ["readiness", "benefit"]
 TEXT = """\
@@ -87,7 +87,7 @@ def reads_with_noise(size: float) -> Reader:
 
 
 class FakeStudent:
-    """Speaks as components.student.bundle.Student does."""
+    """Speaks as distillery.components.student.bundle.Student does."""
 
     def __init__(self, reader: Reader, dimensions: list[str] = DIMENSIONS, **facts: Any) -> None:
         self.reader, self.dimensions, self.calls = reader, dimensions, 0
@@ -139,10 +139,10 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     made = House(tmp_path / "store")
-    module = types.ModuleType("components.student.bundle")
+    module = types.ModuleType("distillery.components.student.bundle")
     module.open_bundle = made.open_bundle  # type: ignore[attr-defined]
     module.check_golden = lambda student: 0.0  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "components.student.bundle", module)
+    monkeypatch.setitem(sys.modules, "distillery.components.student.bundle", module)
     return made
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.benchmarking.baselines import fit_baselines, source_median, tfidf_ridge
-from components.benchmarking.metrics import Judged
-from components.benchmarking.slices import slice_measures, slicings
+from distillery.components.benchmarking.baselines import fit_baselines, source_median, tfidf_ridge
+from distillery.components.benchmarking.metrics import Judged
+from distillery.components.benchmarking.slices import slice_measures, slicings
 
 
 def table(rows):
@@ -50,7 +50,7 @@ def test_ridge_learns_words_stays_in_range_and_is_deterministic():
 
 
 def test_the_penalty_is_chosen_on_validation(monkeypatch):
-    import components.benchmarking.baselines as module
+    import distillery.components.benchmarking.baselines as module
 
     tried = []
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from components.benchmarking.benchmark import benchmark
-from components.benchmarking.evaluate import evaluate
-from filters.errors import InputError
+from distillery.components.benchmarking.benchmark import benchmark
+from distillery.components.benchmarking.evaluate import evaluate
+from distillery.filters.errors import InputError
 
 
 def run(house, flt, reader, **about):
@@ -119,7 +119,7 @@ def test_a_student_that_does_not_reproduce_its_golden_predictions(house, flt, re
     def refuse(student):
         raise InputError("the loaded student doesn't reproduce its golden predictions")
 
-    monkeypatch.setattr(sys.modules["components.student.bundle"], "check_golden", refuse)
+    monkeypatch.setattr(sys.modules["distillery.components.student.bundle"], "check_golden", refuse)
     with pytest.raises(InputError, match="golden"):
         run(house, flt, readers.exact)
     assert not list(house.store.keys("judgements"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.benchmarking.benchmark import benchmark
+from distillery.components.benchmarking.benchmark import benchmark
 
 # Runs the step in a process of its own, which stops for ever just before the named kind of object is put.
 CHILD = """
@@ -18,9 +18,9 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 import conftest
 house = conftest.House(Path({store!r}))
-module = types.ModuleType("components.student.bundle")
+module = types.ModuleType("distillery.components.student.bundle")
 module.open_bundle, module.check_golden = house.open_bundle, lambda student: 0.0
-sys.modules["components.student.bundle"] = module
+sys.modules["distillery.components.student.bundle"] = module
 split = house.split()
 adapter = house.adapter(conftest.reads_with_noise(1.0), split)
 put = house.store.put
@@ -30,7 +30,7 @@ def stop(key, data):
         time.sleep(600)
     put(key, data)
 object.__setattr__(house.store, "put", stop)
-from components.benchmarking.benchmark import benchmark
+from distillery.components.benchmarking.benchmark import benchmark
 benchmark(house.store, conftest.make_filter(), adapter=adapter, split=split)
 """
 

@@ -6,18 +6,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from components.benchmarking.benchmark import (
+from distillery.components.artifacts.rubric_calibration import noise_key, oracle_digest
+from distillery.components.artifacts.step_record import look_up
+from distillery.components.benchmarking.benchmark import (
     benchmark,
     benchmark_inputs,
     current_incumbent,
     read_benchmark,
     scalars,
 )
-from components.benchmarking.evaluate import evaluate, evaluate_file
-from components.benchmarking.predict import read_predictions
-from components.calibrated import noise_key, oracle_digest
-from components.ledger import look_up
-from filters.errors import InputError
+from distillery.components.benchmarking.evaluate import evaluate, evaluate_file
+from distillery.components.benchmarking.predict import read_predictions
+from distillery.filters.errors import InputError
 
 
 def document(house, record):
@@ -79,7 +79,7 @@ def test_a_new_tier_redoes_arithmetic_without_inference(house, flt, changed, rea
     adapter = house.adapter(readers.noisy(1.0), split)
     first = benchmark(house.store, flt, adapter=adapter, split=split)
     calls = house.students[adapter].calls
-    monkeypatch.setattr("components.benchmarking.benchmark.fit_baselines", None)  # calling it would raise
+    monkeypatch.setattr("distillery.components.benchmarking.benchmark.fit_baselines", None)  # calling it would raise
     stricter = changed("overall >= 6", "overall >= 8")
     second = benchmark(house.store, stricter, adapter=adapter, split=split)
     assert not second.reused
@@ -195,7 +195,7 @@ def test_predictions_follow_the_article_not_the_row(house, flt, readers):
     adapter = house.adapter(readers.noisy(1.0), split)
     record = benchmark(house.store, flt, adapter=adapter, split=split)
     folder = house.store.folder("datasets", split)
-    from components.frames import read_frame, write_frame
+    from distillery.components.articles.label_table import read_frame, write_frame
 
     files = {name: folder.read(name) for name in folder.files}
     test = read_frame(files["test.parquet"])

@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
-import components.benchmarking.intervals as module
-from components.benchmarking.intervals import draws, intervals, percentiles
-from components.benchmarking.metrics import Judged, measure
+import distillery.components.benchmarking.intervals as module
+from distillery.components.benchmarking.intervals import draws, intervals, percentiles
+from distillery.components.benchmarking.metrics import Judged, measure
 
 SEED = "5eed" * 16
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.benchmarking.metrics import Judged, confusion, measure, spearman
+from distillery.components.benchmarking.metrics import Judged, confusion, measure, spearman
 
 DATA = Path(os.environ.get("DISTILLERY_DATA", Path(__file__).parents[2] / "../shared/data"))
 

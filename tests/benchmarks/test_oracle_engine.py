@@ -19,8 +19,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from filters.loading import load_filter_text
-from filters.prompt import article_part, prompt_prefix, render_prompt
+from distillery.filters.loading import load_filter_text
+from distillery.filters.prompt import article_part, prompt_prefix, render_prompt
 from tests.labeling.conftest import FILTER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]
@@ -131,7 +131,7 @@ def ours(
     text = FILTER.replace("model: recorded, maxWords: 60", ORACLES[service])
     (folder / "filter.yaml").write_text(text, encoding="utf-8")
     seconds, memory, processor, out = measured([
-        sys.executable, "-m", "pipelines.cli", "label", str(folder / "filter.yaml"), "--articles", str(file), "--json",
+        sys.executable, "-m", "distillery.pipelines.cli.main", "label", str(folder / "filter.yaml"), "--articles", str(file), "--json",
         "--store", str(folder / f"store-{file.stem}-{concurrency}"), "--concurrency", str(concurrency),
         "--set", f"oracle.baseUrl={url}", "--without-calibration", "benchmark"])  # fmt: skip
     return seconds, memory, processor, json.loads(out)

@@ -53,7 +53,7 @@ def test_real_labels_beat_every_baseline(tmp_path: Path) -> None:
     write_filter(tmp_path / "filter.yaml", tmp_path, **spec(names))
     start = time.monotonic()
     told = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "distill", "filter.yaml", "--labels", str(LABELS),
+        [sys.executable, "-m", "distillery.pipelines.cli.main", "distill", "filter.yaml", "--labels", str(LABELS),
          "--profile", "laptop", "--json"],
         cwd=tmp_path, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from components.progress import Progress
-from components.store import Digest
-from components.student.base import Base
-from components.student.model import build, expected_trainable, skeleton
-from components.student.tokens import Tokens
-from components.training.loop import Loop, Validation, deterministic
-from components.training.train import PEAK
-from filters.spec import Lora, Training
+from distillery.components.runtime.progress import Progress
+from distillery.components.store import Digest
+from distillery.components.student.base import Base
+from distillery.components.student.model import build, expected_trainable, skeleton
+from distillery.components.student.tokens import Tokens
+from distillery.components.training.loop import Loop, Validation, deterministic
+from distillery.components.training.train import PEAK
+from distillery.filters.spec import Lora, Training
 
 QWEN: dict[str, Any] = {
     "vocab_size": 151_936,

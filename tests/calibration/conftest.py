@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from components.articles import Article
-from components.labeling.oracles import RawReply, Request
-from components.store import Store, open_store
-from filters.loading import load_filter_text
-from filters.spec import Filter
+from distillery.components.articles.articles import Article
+from distillery.components.labeling.oracles.base import RawReply, Request
+from distillery.components.store import Store, open_store
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter_text
 
 FILTER = """\
 apiVersion: llm-distillery.io/v1alpha1

@@ -9,15 +9,21 @@ from typing import Any
 
 import pytest
 
-from components.articles import Article
-from components.calibrated import UNCALIBRATED, calibration_key, oracle_digest, read_calibration, require_calibration
-from components.calibration.calibrate import calibrate
-from components.labeling.label import label
-from components.sampling.select import read_sample
-from components.store import Digest, Store
-from filters.digests import rubric_digest
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.articles.articles import Article
+from distillery.components.artifacts.rubric_calibration import (
+    UNCALIBRATED,
+    calibration_key,
+    oracle_digest,
+    read_calibration,
+    require_calibration,
+)
+from distillery.components.calibration.calibrate import calibrate
+from distillery.components.labeling.label import label
+from distillery.components.sampling.select import read_sample
+from distillery.components.store import Digest, Store
+from distillery.filters.digests import rubric_digest
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 Oracles = Callable[..., Any]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from components.demo.write import write_demo
-from filters.errors import InputError
-from pipelines.cli import app
+from distillery.components.demo.write import write_demo
+from distillery.filters.errors import InputError
+from distillery.pipelines.cli.main import app
 
 
 @pytest.fixture(scope="module")

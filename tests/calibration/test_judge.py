@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.calibration.judge import (
+from distillery.components.calibration.judge import (
     Judged,
     Share,
     judge_redundancy,

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.articles import Article
-from components.calibrated import read_noise
-from components.calibration.noise import Again, deviation, measure, second
-from components.store import Store
-from filters.digests import rubric_digest
-from filters.errors import InputError
-from filters.loading import load_filter_text
-from filters.spec import Filter
+from distillery.components.articles.articles import Article
+from distillery.components.artifacts.rubric_calibration import read_noise
+from distillery.components.calibration.noise import Again, deviation, measure, second
+from distillery.components.store import Store
+from distillery.filters.digests import rubric_digest
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter_text
 from tests.calibration.conftest import FILTER, Scripted, truth
 
 

@@ -7,9 +7,9 @@ import hashlib
 import re
 from html.parser import HTMLParser
 
-from components.articles import Article
-from components.calibration.review import SHOWN, Reviewed, review_page
-from filters.spec import Filter
+from distillery.components.articles.articles import Article
+from distillery.components.calibration.review import SHOWN, Reviewed, review_page
+from distillery.filters.filter import Filter
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(2)><style>*{display:none}</style>" autofocus onfocus="x'
 

@@ -22,7 +22,7 @@ from typing import Any, cast
 import pytest
 from filelock import FileLock
 
-from components.store import Store, open_store
+from distillery.components.store import Store, open_store
 from tests.cluster.harness import KFP_NAMESPACE, ROOT, Cluster, has_trainer, run_distillery
 from tests.cluster.logs import what_failed
 from tests.cluster.runs import documented, flags
@@ -64,7 +64,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """The process that began the run removes its store when all workers have ended."""
     if hasattr(session.config, "workerinput") or os.environ.get("DISTILLERY_KEEP") or not ran:
         return
-    from components.objects_s3 import make_client
+    from distillery.components.store.s3_objects import make_client
 
     answer = Cluster({}).kubectl("get", "configmap", "distillery", "-n", KFP_NAMESPACE, "-o", "json", check=False)
     if not answer:
@@ -116,7 +116,7 @@ def bucket_of(cluster: Cluster) -> str:
 @pytest.fixture(scope="session")
 def s3(cluster: Cluster, together: Path) -> Any:
     """A client of the cluster's object storage; the bucket of its store is there."""
-    from components.objects_s3 import make_client
+    from distillery.components.store.s3_objects import make_client
 
     client, bucket = make_client(), bucket_of(cluster)
     with FileLock(together / "bucket.lock"):
@@ -136,7 +136,7 @@ def store(cluster: Cluster, s3: Any, together: Path) -> Store:
 
 @pytest.fixture(scope="session")
 def kfp(cluster: Cluster) -> Any:
-    from pipelines.kubeflow import Kubeflow
+    from distillery.pipelines.cluster.kubeflow import Kubeflow
 
     return Kubeflow(os.environ["KFP_ENDPOINT"])
 

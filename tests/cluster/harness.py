@@ -72,7 +72,7 @@ def run_distillery(
     *arguments: str | Path, cluster: Cluster | None = None, cwd: Path = ROOT, timeout: float = 1500, check: bool = False
 ) -> Ran:
     """`distillery …` in a process of its own, with the images that the cluster has."""
-    command = [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "distillery.pipelines.cli.main", *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, env=environment(cluster), capture_output=True, text=True, timeout=timeout)
     assert not check or done.returncode == 0, done.stderr
     return Ran(done.returncode, done.stdout, done.stderr)

@@ -26,7 +26,7 @@ class Link:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def mend(self) -> None:
+    def hint(self) -> None:
         self.up = True
 
     def close(self) -> None:

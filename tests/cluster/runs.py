@@ -35,7 +35,7 @@ class Submitted:
     """`distillery submit …` in the background, its words read as they come."""
 
     def __init__(self, cluster: Cluster, *arguments: str, **changed: str) -> None:
-        command = [sys.executable, "-m", "pipelines.cli", "submit", *arguments]
+        command = [sys.executable, "-m", "distillery.pipelines.cli.main", "submit", *arguments]
         self.words = Path(tempfile.mkstemp(prefix="submit-")[1])
         with self.words.open("w") as stderr:
             self.process = subprocess.Popen(

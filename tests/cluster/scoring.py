@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.channels import Entry
-from components.promotion.channel import current, move, utc_now
-from components.step import publish_filter
-from components.store import Store
-from components.student.bundle import BaseFacts, Student, StudentFacts, golden_texts, save_bundle
-from components.student.calibration import Calibration
-from filters.loading import load_filter_text
-from filters.spec import Filter, Lora
+from distillery.components.artifacts.channel import Entry
+from distillery.components.artifacts.filter import publish_filter
+from distillery.components.promotion.move import current, move, utc_now
+from distillery.components.store import Store
+from distillery.components.student.bundle import BaseFacts, Student, StudentFacts, golden_texts, save_bundle
+from distillery.components.student.score_curves import Calibration
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter_text
+from distillery.filters.spec import Lora
 from tests.cluster.harness import ROOT
 
 TOOL = Path(os.environ.get("CLUSTER", ROOT.parent / "shared" / "cluster" / "cluster"))
@@ -64,9 +65,9 @@ def make_student(store: Store, flt: Filter, ref: str) -> Student:
     import numpy as np
     import torch
 
-    from components.student.base import resolve_base
-    from components.student.model import expected_shapes
-    from components.student.tokens import Preprocessing
+    from distillery.components.student.base import resolve_base
+    from distillery.components.student.model import expected_shapes
+    from distillery.components.student.tokens import Preprocessing
 
     base, lora, preprocessing = resolve_base(ref, None, store), Lora(r=4, alpha=8), Preprocessing(128, None)
     generator = torch.Generator().manual_seed(11)
@@ -107,7 +108,7 @@ def make_student(store: Store, flt: Filter, ref: str) -> Student:
 
 def write_corpus(path: Path, n: int) -> None:
     """`n` demo articles as JSON Lines."""
-    from components.demo.corpus import generate
+    from distillery.components.demo.corpus import generate
 
     with path.open("w") as out:
         for number, article in enumerate(generate(n, 7)):
@@ -117,7 +118,7 @@ def write_corpus(path: Path, n: int) -> None:
 def table(where: Store, parts: list[str]) -> Any:
     import pyarrow as pa
 
-    from components.frames import read_frame
+    from distillery.components.articles.label_table import read_frame
 
     return pa.concat_tables([read_frame(where.get(name)) for name in parts])
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from components.store import Store, open_store
+from distillery.components.store import Store, open_store
 from tests.cluster.harness import KFP_NAMESPACE, Cluster, run_distillery, wait_for
 from tests.cluster.proxy import Link
 from tests.cluster.runs import FILTER, Submitted, documented, flags
@@ -101,7 +101,7 @@ def test_a_deleted_training_pod_costs_no_digest(
     wait_for("attempts through the cut", lambda: api.refused + objects.refused > 2, 60)
     time.sleep(10)
     for link in links:
-        link.mend()
+        link.hint()
     code = again.end()
     assert code == 0, again.said
     assert "can't be reached" in again.said

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from components.datasets import FILES
-from components.step import read_filter
-from components.store import Digest, Store, open_store
+from distillery.components.artifacts.filter import read_filter
+from distillery.components.artifacts.split import FILES
+from distillery.components.store import Digest, Store, open_store
 from tests.cluster.harness import Cluster, has_trainer, trainings_left, wait_for
 from tests.cluster.runs import FILTER, HOPELESS, Submitted, documented, flags
 from tests.pipelines.harness import Ran
@@ -92,7 +92,7 @@ def test_gates_that_cant_be_met_reject_and_promote_nothing(
 
 
 def as_one_worker_trains(store: Store, result: Any, folder: Path) -> None:
-    from components.training.train import train
+    from distillery.components.training.train import train
 
     trained = store.get_json(f"runs/{result['run']}/train.json")
     assert (trained["reused"], trained["facts"]["workers"]) == (False, 2)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from filters.loading import INSTALLED
+from distillery.filters.loading import INSTALLED
 from tests.manifests.checks import OVERLAYS, copy_of_manifests, kustomizer, pods, render
 
 pytestmark = pytest.mark.cluster

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
-from pipelines.versions import Version, compile_all, pipeline_object, version_object
+from distillery.pipelines.versions import Version, compile_all, pipeline_object, version_object
 from tests.cluster.harness import Cluster, wait_for
 from tests.pipelines.harness import Ran
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.store import Store, open_store
+from distillery.components.store import Store, open_store
 from tests.cluster.harness import run_distillery
 from tests.cluster.runs import flags
 from tests.pipelines.harness import Ran

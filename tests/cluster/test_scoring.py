@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.store import Store, open_store
+from distillery.components.store import Store, open_store
 from tests.cluster.harness import BASE_MODEL, ROOT, Cluster, environment, wait_for
 from tests.cluster.scoring import DIMENSIONS, TOOL, Promoted, part, promote_student, table, write_corpus
 from tests.pipelines.harness import Ran
@@ -102,7 +102,16 @@ class Command:
     """`distillery score … --on cluster` in the background."""
 
     def __init__(self, cluster: Cluster, *arguments: str | Path) -> None:
-        command = [sys.executable, "-m", "pipelines.cli", "score", *map(str, arguments), "--on", "cluster", "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "distillery.pipelines.cli.main",
+            "score",
+            *map(str, arguments),
+            "--on",
+            "cluster",
+            "--json",
+        ]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment(cluster), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -164,7 +173,7 @@ def test_a_corpus_with_pods_deleted_and_the_store_away(
 def test_ctrl_c_leaves_it_going_cancel_ends_it_and_the_same_command_does_the_rest(
     cluster: Cluster, distillery: Callable[..., Ran], store: Store, tiny: Promoted, few: Path
 ) -> None:
-    from components.scoring.plan import PLAN, facts_of
+    from distillery.components.scoring.plan import PLAN, facts_of
 
     flags = [tiny.path, few, "--store", store.uri, "--shards", "5", "--parallelism", "1"]
     command = Command(cluster, *flags)

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from components.scoring.corpus import Corpus, CorpusFile
-from components.scoring.manifest import RESOURCES, Place, manifest
-from components.scoring.plan import Plan
+from distillery.components.scoring.corpus import Corpus, CorpusFile
+from distillery.components.scoring.job_manifest import RESOURCES, Place, manifest
+from distillery.components.scoring.plan import Plan
 from tests.cluster.harness import Cluster, wait_for
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(2400)]

@@ -17,18 +17,18 @@ from typing import Any
 
 import pytest
 
-from components.step import publish_filter
-from components.store import Store
-from filters.spec import Filter
+from distillery.components.artifacts.filter import publish_filter
+from distillery.components.store import Store
+from distillery.filters.filter import Filter
 from tests.cluster.harness import NAMESPACE, ROOT, Cluster, environment, trainings_left, wait_for
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(1200), pytest.mark.usefixtures("trainer_here")]
 STEP = """
 import sys
-from components.step import read_filter
-from components.store import open_store
-from components.training.trainer import train_by
-from components.progress import reporter
+from distillery.components.artifacts.filter import read_filter
+from distillery.components.store import open_store
+from distillery.components.training.launch import train_by
+from distillery.components.runtime.progress import reporter
 uri, key, split = sys.argv[1:]
 store = open_store(uri)
 train_by("trainjob", store, read_filter(store, key), key, split=split, progress=reporter("train"))
@@ -59,9 +59,9 @@ class Prepared:
 
 @pytest.fixture(scope="module")
 def prepared(store: Store, demo: Path, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    from components.labeling.label import label
-    from components.splitting.split import split
-    from filters.loading import load_filter
+    from distillery.components.labeling.label import label
+    from distillery.components.splitting.split import split
+    from distillery.filters.loading import load_filter
 
     overrides = [f"oracle.replies={demo / 'replies.jsonl'}", "training.learningRate=0.002", "training.precision=fp32"]
     flt = load_filter("sustainability-technology", profile="laptop", overrides=overrides)
@@ -98,9 +98,9 @@ Start = Callable[..., Step]
 
 
 def trained(prepared: Prepared, flt: Filter) -> Any:
-    from components.ledger import look_up
-    from components.student.base import resolve_base
-    from components.training.train import train_inputs
+    from distillery.components.artifacts.step_record import look_up
+    from distillery.components.student.base import resolve_base
+    from distillery.components.training.train import train_inputs
 
     base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, prepared.store)
     return look_up(prepared.store, "train", train_inputs(flt, prepared.split, base.digest))

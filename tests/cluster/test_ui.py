@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from components.store import Store
-from pipelines.submit import upload
+from distillery.components.store import Store
+from distillery.pipelines.cluster.submit import upload
 from tests.cluster.harness import ROOT, Cluster, wait_for
 from tests.cluster.runs import FILTER, LENIENT, QUICK
 from tests.pipelines.harness import Ran

@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
-from components.demo.bank import DIMENSIONS, FOLDER, LEVELS, Bank, bank, outlets
-from components.demo.corpus import DemoArticle, generate
-from components.demo.grammar import Slot, Template, capital, compile_template, indefinite, render, slots
-from components.demo.latent import CENTRE, conclude, draw_state, nearest
+from distillery.components.demo.bank import DIMENSIONS, FOLDER, LEVELS, Bank, bank, outlets
+from distillery.components.demo.corpus import DemoArticle, generate
+from distillery.components.demo.grammar import Slot, Template, capital, compile_template, indefinite, render, slots
+from distillery.components.demo.latent import CENTRE, conclude, draw_state, nearest
 
 REAL_NAMES = [
     "Tesla", "Siemens", "Shell", "Exxon", "Chevron", "Vestas", "Orsted", "Ørsted", "Vattenfall", "Enel",

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from components.demo.bank import DIMENSIONS
-from components.demo.corpus import DemoArticle, generate
-from components.demo.replies import ATTEMPTS, record
-from components.demo.write import write_demo
-from components.labeling.replies import parse
+from distillery.components.demo.bank import DIMENSIONS
+from distillery.components.demo.corpus import DemoArticle, generate
+from distillery.components.demo.replies import ATTEMPTS, record
+from distillery.components.demo.write import write_demo
+from distillery.components.labeling.replies import parse
 
 N = 4000
 

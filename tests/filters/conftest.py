@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 
-from filters.loading import load_filter_text
-from filters.spec import Filter
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter_text
 
 settings.register_profile("steady", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("steady")

@@ -11,19 +11,19 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from filters.crd import CRD_FILE, SCHEMA_FILE, crd, crd_text, schema_text, structural
-from filters.document import read_document
-from filters.loading import INSTALLED
-from filters.spec import Filter
+from distillery.filters.crd import CRD_FILE, SCHEMA_FILE, crd, crd_text, schema_text, structural
+from distillery.filters.document import read_document
+from distillery.filters.filter import Filter
+from distillery.filters.loading import INSTALLED
 
 FORBIDDEN = {"$ref", "$defs", "definitions", "anyOf", "oneOf", "allOf", "not", "const", "additionalProperties", "default",
              "title", "patternProperties", "dependencies", "uniqueItems", "id", "$schema"}  # fmt: skip
 
 
 def test_files_are_up_to_date() -> None:
-    mend = "run: python -m filters.crd"
-    assert CRD_FILE.read_text(encoding="utf-8") == crd_text(), mend
-    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), mend
+    hint = "run: python -m distillery.filters.crd"
+    assert CRD_FILE.read_text(encoding="utf-8") == crd_text(), hint
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), hint
 
 
 def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

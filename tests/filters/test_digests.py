@@ -11,10 +11,11 @@ from typing import Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from filters.diff import diff, redone, render_diff
-from filters.digests import STEP_FREE, STEPS, downstream, oracle_digest, parts, rubric_digest, step_digest
-from filters.loading import load_filter, load_filter_text
-from filters.spec import UNCHECKED, Filter
+from distillery.filters.diff import diff, redone, render_diff
+from distillery.filters.digests import STEP_FREE, STEPS, downstream, oracle_digest, parts, rubric_digest, step_digest
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter, load_filter_text
+from distillery.filters.spec import UNCHECKED
 
 ALL = ["label", "audit", "split", "train", "benchmark", "gate", "promote"]
 TRAIN, BENCHMARK, GATE = ALL[3:], ALL[4:], ALL[5:]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from filters.errors import InputError
-from filters.loading import load_filter_text
+from distillery.filters.errors import InputError
+from distillery.filters.loading import load_filter_text
 
 
 def test_it_is_one_line_that_any_terminal_can_print() -> None:
-    error = InputError("bad \n value \x1b[31m\ud800", where="a\u2028b:1", mend="mend\rit")
+    error = InputError("bad \n value \x1b[31m\ud800", where="a\u2028b:1", hint="mend\rit")
     assert str(error) == "a�b:1: bad   value �[31m�; mend it"
-    assert (error.what, error.where, error.mend) == ("bad   value �[31m�", "a�b:1", "mend it")
+    assert (error.what, error.where, error.hint) == ("bad   value �[31m�", "a�b:1", "mend it")
     str(error).encode("utf-8")
 
 

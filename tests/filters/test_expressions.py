@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.errors import InputError
-from filters.expressions import MAX_DEPTH, parse
+from distillery.filters.errors import InputError
+from distillery.filters.expressions import MAX_DEPTH, parse
 
 NAMES = ("a", "b", "overall")
 numbers = st.one_of(st.integers(0, 10).map(str), st.decimals(0, 10, places=2).map(str))

@@ -7,8 +7,9 @@ import re
 import pytest
 from pydantic import BaseModel
 
-from filters import spec
-from filters.loading import INSTALLED
+from distillery.filters import spec
+from distillery.filters.filter import Filter
+from distillery.filters.loading import INSTALLED
 
 UNREAD = {
     "Metadata.namespace",
@@ -17,7 +18,7 @@ UNREAD = {
     "Filter.apiVersion",
     "Filter.kind",
 }
-MODELS = [model for model in vars(spec).values() if isinstance(model, type) and issubclass(model, BaseModel)]
+MODELS = [model for model in [*vars(spec).values(), Filter] if isinstance(model, type) and issubclass(model, BaseModel)]
 
 
 @pytest.fixture(scope="module")

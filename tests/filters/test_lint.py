@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from filters.errors import InputError
-from filters.lint import lint, render_findings
-from filters.loading import INSTALLED, load_filter, load_filter_text
-from filters.scaffold import new_filter
+from distillery.filters.errors import InputError
+from distillery.filters.lint import lint, render_findings
+from distillery.filters.loading import INSTALLED, load_filter, load_filter_text
+from distillery.filters.scaffold import new_filter
 
 Change = Callable[[str, str], str]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from filters.document import read_document
-from filters.errors import InputError
-from filters.loading import INSTALLED, dump_filter, dump_value, list_filters, load_filter, load_filter_text
-from filters.metrics import METRICS
-from filters.spec import Filter
+from distillery.filters.document import read_document
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+from distillery.filters.loading import INSTALLED, dump_filter, dump_value, list_filters, load_filter, load_filter_text
+from distillery.filters.metrics import METRICS
 
 Change = Callable[[str, str], str]
 
@@ -277,6 +277,6 @@ def test_our_own_filters_are_valid(path: Path) -> None:
 
 def test_loading_stays_light() -> None:
     heavy = {"numpy", "pyarrow", "torch", "kfp", "pandas", "sklearn"}
-    code = f"import sys, filters.loading; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, distillery.filters.loading; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

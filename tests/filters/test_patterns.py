@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.patterns import INNER_EDGE, compile_fault, matching, widened
+from distillery.filters.patterns import INNER_EDGE, compile_fault, matching, widened
 
 
 def found(pattern: str, *texts: str) -> list[bool]:

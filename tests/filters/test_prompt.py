@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.loading import INSTALLED, load_filter, load_filter_text
-from filters.prompt import cut_words, render_prompt, reply_schema, rubric
-from filters.spec import Filter
+from distillery.filters.filter import Filter
+from distillery.filters.loading import INSTALLED, load_filter, load_filter_text
+from distillery.filters.prompt import cut_words, render_prompt, reply_schema, rubric
 
 UPLIFTING = load_filter("uplifting")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from filters import prompt
-from filters.digests import PROMPT_FORMAT
-from filters.spec import Filter
+from distillery.filters import prompt
+from distillery.filters.digests import PROMPT_FORMAT
+from distillery.filters.filter import Filter
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -83,7 +83,7 @@ def test_every_format_there_was_is_kept() -> None:
 
 
 def test_the_format_is_part_of_the_rubrics_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    from filters import digests
+    from distillery.filters import digests
 
     before = digests.rubric_digest(every_branch())
     monkeypatch.setattr(digests, "PROMPT_FORMAT", PROMPT_FORMAT + 1)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.loading import load_filter, load_filter_text
-from filters.spec import Filter
-from filters.verdict import judge, tier_names, weighted_mean
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter, load_filter_text
+from distillery.filters.verdict import judge, tier_names, weighted_mean
 
 FILTERS = {name: load_filter(name) for name in ("uplifting", "sustainability-technology", "investment-risk")}
 scores = st.one_of(st.integers(-1, 11).map(float), st.floats(-5, 15))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from components.store import Digest, Store, canonical_json, digest_bytes, digest_json
-from filters.loading import load_filter_text
-from filters.spec import Filter
+from distillery.components.store import Digest, Store, canonical_json, digest_bytes, digest_json
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter_text
 
 TEXT = """\
 apiVersion: llm-distillery.io/v1alpha1

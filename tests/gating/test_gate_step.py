@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from components.gating.gate import gate, read_verdict
-from components.store import Digest, Store, StoreError, canonical_json, digest_bytes, digest_json
-from filters.digests import step_digest
-from filters.errors import InputError
+from distillery.components.gating.gate import gate, read_verdict
+from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_bytes, digest_json
+from distillery.filters.digests import step_digest
+from distillery.filters.errors import InputError
 from tests.gating.judged import make_adapter, make_benchmark, make_filter, make_split, ready
 
 FILTER = make_filter()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.gating.rules import apply_gates, passed
-from filters.metrics import METRICS
-from filters.spec import Gate
+from distillery.components.gating.rules import apply_gates, passed
+from distillery.filters.metrics import METRICS
+from distillery.filters.spec import Gate
 
 BENCHMARK: dict[str, Any] = {
     "n": 200,

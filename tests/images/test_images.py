@@ -63,7 +63,9 @@ def test_words_tests_and_manifests_change_no_tag(path: str, checkout: Path) -> N
     assert both(checkout) == before
 
 
-@pytest.mark.parametrize("path", ["components/store.py", "pipelines/brand_new.py", "filters/profiles/laptop.yaml", "LICENSE"])
+@pytest.mark.parametrize(
+    "path", ["components/store/store.py", "pipelines/brand_new.py", "filters/profiles/laptop.yaml", "LICENSE"]
+)
 def test_a_file_of_the_wheel_changes_both_tags_and_leaves_the_dependencies(path: str, checkout: Path) -> None:
     before, below = both(checkout), tags.below("light", checkout)
     with (checkout / path).open("a") as file:
@@ -222,6 +224,7 @@ def test_nothing_but_the_parts_reaches_a_build() -> None:
         "LICENSE",
         "filters",
         "components",
+        "distillery",
         "pipelines",
         "images/*.py",
         "images/*.sh",

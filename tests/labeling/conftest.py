@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from components.store import Store, open_store
-from filters.loading import load_filter_text
-from filters.spec import Filter
+from distillery.components.store import Store, open_store
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter_text
 
 FILTER = """\
 apiVersion: llm-distillery.io/v1alpha1

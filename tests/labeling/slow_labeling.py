@@ -12,10 +12,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from components.labeling.label import label
-from components.labeling.oracles import RawReply, Request
-from components.store import open_store
-from filters.loading import load_filter_text
+from distillery.components.labeling.label import label
+from distillery.components.labeling.oracles.base import RawReply, Request
+from distillery.components.store import open_store
+from distillery.filters.loading import load_filter_text
 
 WORKERS = 8
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from components.articles import Article
-from components.labeling.asking import read_reply
-from components.labeling.injections import orders
-from components.labeling.label import label
-from components.labeling.oracles import RawReply, Request
-from components.progress import Progress
-from components.store import Store
-from filters.prompt import render_prompt
-from filters.spec import Filter
+from distillery.components.articles.articles import Article
+from distillery.components.labeling.asking import read_reply
+from distillery.components.labeling.injections import orders
+from distillery.components.labeling.label import label
+from distillery.components.labeling.oracles.base import RawReply, Request
+from distillery.components.runtime.progress import Progress
+from distillery.components.store import Store
+from distillery.filters.filter import Filter
+from distillery.filters.prompt import render_prompt
 
 HONEST = {"reasoning": "A pump that heats a village.", "readiness": 6, "benefit": 5}
 NEWS = "The village heats its school with a pump that takes warmth from the river. "

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from components.labeling.journal import SEGMENT_LINES, Answer, Attempt, DeadLetter, Journal
-from components.store import Conflict, Digest, Store, digest_json
+from distillery.components.labeling.journal import SEGMENT_LINES, Answer, Attempt, DeadLetter, Journal
+from distillery.components.store import Conflict, Digest, Store, digest_json
 
 DIMENSIONS = ["readiness", "benefit"]
 

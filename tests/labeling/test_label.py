@@ -13,17 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from components.articles import Article
-from components.frames import read_frame
-from components.labeling import asking
-from components.labeling import label as step
-from components.labeling.asking import check_prompts
-from components.labeling.label import label, label_inputs
-from components.labeling.oracles import OracleError, RawReply, Request
-from components.progress import Progress
-from components.store import Digest, Store
-from filters.errors import InputError, Stopped
-from filters.spec import Filter
+from distillery.components.articles.articles import Article
+from distillery.components.articles.label_table import read_frame
+from distillery.components.labeling import asking
+from distillery.components.labeling import label as step
+from distillery.components.labeling.asking import check_prompts
+from distillery.components.labeling.label import label, label_inputs
+from distillery.components.labeling.oracles.base import OracleError, RawReply, Request
+from distillery.components.runtime.progress import Progress
+from distillery.components.store import Digest, Store
+from distillery.filters.errors import InputError, Stopped
+from distillery.filters.filter import Filter
 
 Write = Callable[..., str]
 Replaying = Callable[[str], Filter]

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from components.labeling.injections import orders
-from components.labeling.oracles import Usage
-from components.labeling.prices import read_prices
-from filters.loading import load_filter_text
-from filters.prompt import render_prompt
-from pipelines.cli import main
+from distillery.components.labeling.injections import orders
+from distillery.components.labeling.oracles.base import Usage
+from distillery.components.labeling.oracles.prices import read_prices
+from distillery.filters.loading import load_filter_text
+from distillery.filters.prompt import render_prompt
+from distillery.pipelines.cli.main import main
 from tests.labeling.conftest import FILTER
 from tests.labeling.providers.servers import OpenAIServer, article_key, true_scores
 
@@ -152,8 +152,8 @@ def test_no_credit_stops_at_once_keeps_everything_and_goes_on(run: Callable[...,
 
 @pytest.mark.parametrize("fault", ["malformed", "500", "400-filter", "empty", "garbage"])
 def test_nothing_but_failures_stops_soon(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
-    monkeypatch.setattr("components.labeling.engine.PAUSE", 0.002)
-    monkeypatch.setattr("components.labeling.engine.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("distillery.components.labeling.engine.PAUSE", 0.002)
+    monkeypatch.setattr("distillery.components.labeling.engine.LONGEST_PAUSE", 0.01)
     with OpenAIServer(latency=0.002, fault=lambda article, asked: fault) as server:
         ran = run(server, 200, "--concurrency", "8")
         assert ran.code == 1
@@ -233,6 +233,6 @@ def test_a_bad_place_for_the_labels_is_found_before_anything_is_paid(run: Callab
 
 
 def test_the_articles_of_these_tests_give_no_orders() -> None:
-    from components.articles import Article
+    from distillery.components.articles.articles import Article
 
     assert not orders(Article("a", str(row(1)["title"]), str(row(1)["content"])))

@@ -34,7 +34,7 @@ def test_labels_after_kills_are_those_of_an_undisturbed_run_and_only_calls_in_fl
 
     def start(server: OpenAIServer, store: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "pipelines.cli", "label", str(filter_path), "--articles", file,
+            [sys.executable, "-m", "distillery.pipelines.cli.main", "label", str(filter_path), "--articles", file,
              "--store", str(tmp_path / store), "--concurrency", str(CONCURRENCY), "--set", f"oracle.baseUrl={server.url}",
              "--without-calibration", "a test", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
             env=os.environ | {"OPENAI_API_KEY": "sk-test"})  # fmt: skip

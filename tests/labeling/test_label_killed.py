@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from components.labeling.journal import Journal
-from components.store import digest_json, open_store
-from filters.digests import rubric_digest
-from filters.spec import Filter
+from distillery.components.labeling.journal import Journal
+from distillery.components.store import digest_json, open_store
+from distillery.filters.digests import rubric_digest
+from distillery.filters.filter import Filter
 
 SCRIPT = Path(__file__).with_name("slow_labeling.py")
 ROOT = Path(__file__).parents[2]

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
-from components.labeling.breaker import FAILURES, WINDOW, Breaker
-from components.labeling.budget import Budget
-from components.labeling.engine import COLLECTIONS, run
-from components.labeling.limits import Rate, Slots
-from components.labeling.prices import read_prices
-from filters.errors import Stopped
+from distillery.components.labeling.breaker import FAILURES, WINDOW, Breaker
+from distillery.components.labeling.budget import Budget
+from distillery.components.labeling.engine import COLLECTIONS, run
+from distillery.components.labeling.limits import Rate, Slots
+from distillery.components.labeling.oracles.prices import read_prices
+from distillery.filters.errors import Stopped
 
 
 class Clock:
@@ -142,7 +142,7 @@ def test_twenty_failures_in_a_row_stop_and_a_label_between_does_not() -> None:
         told.failed("bad", clock(), paid=True)
     with pytest.raises(Stopped, match=r"20 calls in a row failed, the last because bad; 7 labels are kept") as caught:
         told.failed("bad", clock(), paid=True)
-    assert "start again with the same command" in caught.value.mend
+    assert "start again with the same command" in caught.value.hint
 
 
 def test_a_connection_lost_under_many_calls_is_one_failure() -> None:
@@ -211,7 +211,7 @@ def test_a_price_holds_for_dated_versions_and_says_its_own_date(model: str, date
 def test_garbage_is_looked_for_less_often_while_calls_run_and_as_before_afterwards(fails: bool) -> None:
     async def work() -> tuple[int, int, int]:
         if fails:
-            raise Stopped("no more", mend="-")
+            raise Stopped("no more", hint="-")
         return gc.get_threshold()
 
     before, frozen = gc.get_threshold(), gc.get_freeze_count()

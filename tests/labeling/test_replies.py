@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.labeling.replies import MAX_CHARACTERS, parse, parse_reply
+from distillery.components.labeling.replies import MAX_CHARACTERS, parse, parse_reply
 
 DIMENSIONS = ["readiness", "benefit", "evidence"]
 SCORES = {"readiness": 7.0, "benefit": 6.5, "evidence": 3.0}

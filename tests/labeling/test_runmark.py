@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from components.labeling import runmark
-from components.labeling.label import label
-from components.labeling.oracles import RawReply, Request
-from components.labeling.runmark import SILENT, Lost, RunMark
-from components.store import Store
-from filters.errors import InputError, Stopped
-from filters.spec import Filter
+from distillery.components.labeling import run_lock as runmark
+from distillery.components.labeling.label import label
+from distillery.components.labeling.oracles.base import RawReply, Request
+from distillery.components.labeling.run_lock import SILENT, Lost, RunMark
+from distillery.components.store import Store
+from distillery.filters.errors import InputError, Stopped
+from distillery.filters.filter import Filter
 
 PREFIX = "labels/demo/x"
 
@@ -84,7 +84,7 @@ def test_who_gives_no_sign_of_life_is_taken_over_from_and_stops(store: Store) ->
 
 
 def test_a_run_that_was_killed_on_this_machine_is_seen_to_be_gone(store: Store) -> None:
-    code = "import sys; from tests.labeling.test_runmark import mark; from components.store import open_store; "
+    code = "import sys; from tests.labeling.test_runmark import mark; from distillery.components.store import open_store; "
     code += "mark(open_store(sys.argv[1])).take()"
     subprocess.run([sys.executable, "-c", code, store.uri], check=True)
     held = json.loads(store.get(f"{PREFIX}/run.json"))["holder"]

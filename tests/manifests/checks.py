@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from filters.crd import crd
+from distillery.filters.crd import crd
 from tests.manifests.schemas import FILE
 
 Object = dict[str, Any]
@@ -41,7 +41,7 @@ def _schemas() -> Object:
 def faults(found: Object) -> list[str]:
     """Where `found` is not what its kind's schema says: unknown kinds and fields, wrong types, values not allowed."""
     if found.get("apiVersion") == "llm-distillery.io/v1alpha1":
-        return []  # filters.spec reads it, strictly
+        return []  # distillery.filters.spec reads it, strictly
     kind = f"{found.get('apiVersion')} {found.get('kind')}"
     known = _schemas()
     if kind not in known["kinds"]:

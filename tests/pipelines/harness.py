@@ -12,8 +12,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines import versions
-from pipelines.versions import Version
+from distillery.pipelines import versions
+from distillery.pipelines.versions import Version
 
 GOOD = ["solar", "wind", "farm", "village", "people", "saves", "cheap", "clean", "opens", "works"]
 BAD = ["dirty", "fails", "closes", "stops", "cuts", "old", "claims", "cost", "price", "tax"]
@@ -42,7 +42,7 @@ def run_distillery(*arguments: str | Path, cwd: Path, timeout: float = 240) -> R
     """`distillery …` in a process of its own, as a user would; no network, two threads at most."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *map(str, arguments)],
+        [sys.executable, "-m", "distillery.pipelines.cli.main", *map(str, arguments)],
         cwd=cwd,
         env=environment,
         capture_output=True,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pipelines.cli import main
+from distillery.pipelines.cli.main import main
 from tests.pipelines.harness import filter_document, label_rows, write_rows
 
 
@@ -214,7 +214,7 @@ def test_usage_errors_exit_with_2(command: Command, tmp_path: Path) -> None:
 def test_a_run_without_its_base_model_or_its_marks_is_never_started(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.local.start", lambda *_, **__: pytest.fail("a run was started"))
+    monkeypatch.setattr("distillery.pipelines.laptop.run.start", lambda *_, **__: pytest.fail("a run was started"))
     flt = make_filter(tmp_path / "filter.yaml")
     labels = write_rows(tmp_path / "labels.jsonl", label_rows(40))
     refused = command("distill", flt, "--labels", labels, "--set", "student.baseModel=package://no_such_model")

@@ -36,7 +36,7 @@ def test_commands_of_the_page_are_run_by_a_test(line: str) -> None:
 def test_commands_of_the_page_parse(line: str) -> None:
     import typer.main
 
-    from pipelines.cli import app
+    from distillery.pipelines.cli.main import app
 
     words, command = shlex.split(line, comments=True)[1:], typer.main.get_command(app)
     context = None

@@ -195,7 +195,7 @@ def kill_in(step: str, command: list[str], folder: Path) -> None:
 def test_killed_in_one_step_after_another_it_ends_with_the_same_digests(promoted: Promoted, tmp_path: Path) -> None:
     arguments = ["distill", str(promoted.filter), "--labels", str(promoted.labels), "--json"]
     for step in STEPS_TO_KILL:
-        kill_in(step, [sys.executable, "-m", "pipelines.cli", *arguments], tmp_path)
+        kill_in(step, [sys.executable, "-m", "distillery.pipelines.cli.main", *arguments], tmp_path)
     again = run_distillery(*arguments, cwd=tmp_path)
     assert again.code == 0, again.err
     assert again.json["digests"] == promoted.first.json["digests"]

@@ -14,18 +14,19 @@ from pathlib import Path
 
 import pytest
 
-from components.labeling.label import label
-from components.reporting.publish import publish
-from components.step import publish_filter, step_context, step_key
-from components.store import open_store
-from filters.spec import Filter
+from distillery.components.artifacts.filter import publish_filter
+from distillery.components.labeling.label import label
+from distillery.components.reporting.publish import publish
+from distillery.components.runtime.step import step_context, step_key
+from distillery.components.store import open_store
+from distillery.filters.filter import Filter
 from tests.labeling.providers.servers import OpenAIServer
 from tests.pipelines.harness import filter_document, label_rows, write_filter, write_rows
 
 KEY = "sk-planted-fedcba9876543210"
 SECRETS = {"ORACLE_API_KEY": KEY, "OPENAI_API_KEY": f"{KEY}-2", "AWS_SECRET_ACCESS_KEY": f"{KEY}-3", "HF_TOKEN": f"{KEY}-4"}
 CHATTY = (
-    "import logging, sys; logging.basicConfig(level=1); from pipelines.cli import main; "
+    "import logging, sys; logging.basicConfig(level=1); from distillery.pipelines.cli.main import main; "
     "sys.argv = ['distillery', *sys.argv[1:]]; main()"
 )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.ledger import Outcome, look_up, run_step
-from components.store import Store, open_store
-from pipelines.plan import Planner, changes
+from distillery.components.artifacts.step_record import Outcome, look_up, run_step
+from distillery.components.store import Store, open_store
+from distillery.pipelines.plan import Planner, changes
 
 
 def outcome(store: Store, key: str = "things/a") -> Outcome:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from components.calibrated import FREE, calibration_key, oracle_digest
-from components.labeling.oracles import oracle_identity
-from components.store import Store, open_store
-from filters.digests import rubric_digest
-from filters.loading import load_filter_text
-from filters.spec import Filter
-from pipelines.plan import Planned, _calibration, _labels_cost
+from distillery.components.artifacts.rubric_calibration import FREE, calibration_key, oracle_digest
+from distillery.components.labeling.oracles.base import oracle_identity
+from distillery.components.store import Store, open_store
+from distillery.filters.digests import rubric_digest
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter_text
+from distillery.pipelines.plan import Planned, _calibration, _labels_cost
 from tests.labeling.conftest import FILTER
 
 PLAIN = "provider: openai, model: gpt-4o-mini"
@@ -82,7 +82,7 @@ def test_what_the_labels_will_cost(store: Store, articles: Path, monkeypatch: py
     online = dollars("provider: vertex, model: gemini-2.5-pro, project: p")
     batch = dollars("provider: vertex-batch, model: gemini-2.5-pro, project: p, batchPrefix: 'gs://bucket/folder'")
     assert batch == pytest.approx(online / 2, abs=0.006)
-    monkeypatch.setattr("pipelines.plan.QUOTED", 100)
+    monkeypatch.setattr("distillery.pipelines.plan.QUOTED", 100)
     assert cost(paid()) == unknown
 
 

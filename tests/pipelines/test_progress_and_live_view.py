@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from components.progress import FEED_EVENTS, Feed, Reporter, clock, line
-from pipelines.live import StepView, Tail, Watched
+from distillery.components.runtime.progress import FEED_EVENTS, Feed, Reporter, clock, line
+from distillery.pipelines.run_view import StepView, Tail, Watched
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3.7, "3 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")])

@@ -17,7 +17,7 @@ def loaded(code: str) -> set[str]:
 
 
 def test_the_command_line_loads_nothing_heavy_to_show_its_help() -> None:
-    assert not loaded("import pipelines.cli") & HEAVY
+    assert not loaded("import distillery.pipelines.cli.main") & HEAVY
 
 
 @pytest.mark.parametrize("step", ["splitting", "auditing", "labeling", "training", "benchmarking", "gating", "scoring"])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from components import settings, step
-from components.ledger import StepRecord
-from components.step import step_context, store_of_step
-from components.store import StoreError, digest_bytes, open_store
-from filters.errors import InputError
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.runtime import settings, step
+from distillery.components.runtime.step import step_context, store_of_step
+from distillery.components.store import StoreError, digest_bytes, open_store
+from distillery.filters.errors import InputError
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_thread_for_each_core_of_the_limit(
 
 
 def test_a_step_that_was_killed_is_named_in_the_report(tmp_path: Path) -> None:
-    from components.reporting.publish import NO_WORD, publish
+    from distillery.components.reporting.publish import NO_WORD, publish
 
     store = store_of_step(str(tmp_path))
     with step_context("preflight", store.uri, "", "run-2") as first:
@@ -122,7 +122,7 @@ def test_a_step_that_was_killed_is_named_in_the_report(tmp_path: Path) -> None:
 
 def test_a_run_whose_last_step_is_done_has_not_stopped(tmp_path: Path) -> None:
     """Kubeflow Pipelines 2.14 tells the exit task RUNNING, not SUCCEEDED, after a run with a branch that was not taken."""
-    from components.reporting.publish import publish
+    from distillery.components.reporting.publish import publish
 
     store = store_of_step(str(tmp_path))
     for name in ("preflight", "promote"):

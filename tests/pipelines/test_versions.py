@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components.images import LIGHT, TORCH, TORCH_VARIABLE
-from pipelines.versions import PIPELINES, Version, manifests, outdated, publish, write_manifests
+from distillery.components.runtime.images import LIGHT, TORCH, TORCH_VARIABLE
+from distillery.pipelines.versions import PIPELINES, Version, manifests, outdated, publish, write_manifests
 from tests.manifests.checks import kustomizer
 from tests.pipelines.harness import compile_alone
 
@@ -58,7 +58,7 @@ def test_a_changed_pipeline_is_noticed(versions: list[Version], tmp_path: Path) 
 def test_a_name_says_the_content_and_nothing_else(versions: list[Version]) -> None:
     first = versions[0]
     assert compile_alone(first.pipeline, light="registry.example/light@sha256:0").name != first.name
-    code = "from pipelines.versions import compile_pipeline as c, PIPELINES as p; print(*[c(n).name for n in p])"
+    code = "from distillery.pipelines.versions import compile_pipeline as c, PIPELINES as p; print(*[c(n).name for n in p])"
     environment = {**os.environ, "PYTHONHASHSEED": "77", "DISTILLERY_IMAGE_LIGHT": "", "TZ": "Asia/Tokyo"}
     other = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=120

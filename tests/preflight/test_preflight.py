@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from components.preflight.cluster import cluster
-from components.preflight.preflight import preflight
-from components.step import read_filter
-from components.store import Store, open_store
-from components.student.base import resolve_base
-from components.student.mirror import push
-from filters.errors import InputError
+from distillery.components.artifacts.filter import read_filter
+from distillery.components.preflight.cluster import cluster
+from distillery.components.preflight.preflight import preflight
+from distillery.components.store import Store, open_store
+from distillery.components.student.base import resolve_base
+from distillery.components.student.mirror import push
+from distillery.filters.errors import InputError
 from tests.pipelines.harness import filter_document
 
 

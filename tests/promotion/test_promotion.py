@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from components.gating.gate import gate
-from components.promotion import channel as channel_module
-from components.promotion.promote import approve, current, history, hold, promote, reject, rollback
-from components.store import Digest, Store, StoreError, canonical_json, digest_bytes, open_store
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.gating.gate import gate
+from distillery.components.promotion import move as channel_module
+from distillery.components.promotion.promote import approve, current, history, hold, promote, reject, rollback
+from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_bytes, open_store
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 from tests.gating.judged import make_filter, ready
 
 FILTER = make_filter()
@@ -154,7 +154,7 @@ def test_promotion_verifies_by_loading_unless_told_otherwise(store: Store, monke
     with pytest.raises(InputError):  # these bundles are of no use to a student
         promote(store, FILTER, verdict=verdict)
     assert not store.exists(KEY)
-    monkeypatch.setattr("components.promotion.promote.reproduce", fine)
+    monkeypatch.setattr("distillery.components.promotion.promote.reproduce", fine)
     promote(store, FILTER, verdict=verdict)
     assert store.exists(KEY)
 
@@ -200,7 +200,7 @@ def test_approval(store: Store) -> None:
         approve(store, "demo", "production", verify=fine)
     with pytest.raises(InputError, match="waits for approval"):
         promote(store, HELD, verdict=verdict, verify=fine)
-    from components.step import publish_filter
+    from distillery.components.artifacts.filter import publish_filter
 
     key = publish_filter(store, HELD)
     assert hold(store, HELD, verdict=verdict, filter_key=key).outputs["adapter"] == adapter
@@ -289,7 +289,7 @@ def test_a_killed_promotion_leaves_old_or_new(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, '.')\n"
         "from tests.promotion.test_promotion import FILTER, fine\n"
-        "from components.promotion.promote import promote\nfrom components.store import open_store\n"
+        "from distillery.components.promotion.promote import promote\nfrom distillery.components.store import open_store\n"
         "store = open_store(sys.argv[1]); print('up', flush=True)\n"
         "promote(store, FILTER, verdict=sys.argv[2], verify=fine)"
     )
@@ -311,7 +311,7 @@ def test_a_killed_promotion_leaves_old_or_new(tmp_path: Path) -> None:
 
 
 def test_importing_promotion_loads_no_torch() -> None:
-    code = "import sys, components.promotion.promote, components.gating.gate; print({'torch', 'kfp'} & set(sys.modules))"
+    code = "import sys, distillery.components.promotion.promote, distillery.components.gating.gate; print({'torch', 'kfp'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
     assert callable(channel_module.reproduce)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from components.gating.gate import gate
-from components.promotion.promote import current, promote, rollback
-from components.store import Digest, Store, open_store
-from components.student.bundle import Student, save_bundle
-from filters.errors import InputError
+from distillery.components.gating.gate import gate
+from distillery.components.promotion.promote import current, promote, rollback
+from distillery.components.store import Digest, Store, open_store
+from distillery.components.student.bundle import Student, save_bundle
+from distillery.filters.errors import InputError
 from tests.gating.judged import make_benchmark, make_filter, make_split
 from tests.student.conftest import make_student
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from components.reporting.context import Context
-from filters.spec import Filter
+from distillery.components.reporting.context import Context
+from distillery.filters.filter import Filter
 from tests.reporting.documents import digest
 from tests.reporting.made_up import filter_document, make_context
 

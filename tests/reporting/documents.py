@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from filters.spec import Filter
+from distillery.filters.filter import Filter
 
 TIERS = ["high", "medium", "low"]
 SOURCES = ["harbour-times", "de-waterlijn", "grid-weekly", "regional-wire", "lab-notes", "policy-desk", "صحيفة الواحة"]

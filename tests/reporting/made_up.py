@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from components.reporting.context import Context
-from filters.spec import Filter
+from distillery.components.reporting.context import Context
+from distillery.filters.filter import Filter
 from tests.reporting.documents import SOURCES, audit_of, benchmark_of, calibrated, digest, examples_of, verdict_of
 
 DIMENSIONS = {

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from components.reporting.context import Context
-from components.reporting.render import render_html
-from components.reporting.report import gather
-from components.reporting.rules import demand
-from components.reporting.words import METRICS, metric
-from components.store import Store, canonical_json, digest_bytes, open_store
-from filters.metrics import METRICS as GATE_METRICS
-from filters.spec import Filter
+from distillery.components.reporting.context import Context
+from distillery.components.reporting.formatting import METRICS, metric
+from distillery.components.reporting.gate_rules import demand
+from distillery.components.reporting.gather import gather
+from distillery.components.reporting.render import render_html
+from distillery.components.store import Store, canonical_json, digest_bytes, open_store
+from distillery.filters.filter import Filter
+from distillery.filters.metrics import METRICS as GATE_METRICS
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def summary(store: Store, rejected: Context, flt: Filter) -> dict[str, Any]:
     """A whole run as its steps leave it in the store, and the summary that names its digests."""
     import pyarrow as pa
 
-    from components.frames import write_frame
+    from distillery.components.articles.label_table import write_frame
 
     labels = {f"score.{name}": columns[0] for name, columns in (rejected.predictions or {}).items()}
     found = {f"prediction.{name}": columns[1] for name, columns in (rejected.predictions or {}).items()}

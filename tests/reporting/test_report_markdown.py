@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from components.reporting.context import Context
-from components.reporting.markdown import MAX_CHARACTERS, plain, render_markdown, render_verdict
-from components.reporting.words import sentence
+from distillery.components.reporting.context import Context
+from distillery.components.reporting.formatting import sentence
+from distillery.components.reporting.markdown import MAX_CHARACTERS, plain, render_markdown, render_verdict
 
 
 def test_it_holds_verdict_gates_baselines_worst_dimensions_and_digests(rejected: Context) -> None:

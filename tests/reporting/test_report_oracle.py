@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from components.calibration.judge import Share
-from components.reporting.context import Context
-from components.reporting.markdown import render_markdown
-from components.reporting.oracle import cautions, oracle, shares
-from components.reporting.render import render_html
-from components.reporting.report import gather
-from components.store import open_store
-from filters.spec import Filter
+from distillery.components.calibration.judge import Share
+from distillery.components.reporting.context import Context
+from distillery.components.reporting.gather import gather
+from distillery.components.reporting.markdown import render_markdown
+from distillery.components.reporting.render import render_html
+from distillery.components.reporting.sections.oracle import cautions, oracle, shares
+from distillery.components.store import open_store
+from distillery.filters.filter import Filter
 from tests.reporting.documents import calibrated
 
 

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.reporting import judged
-from components.reporting.context import MAX_BYTES, Context
-from components.reporting.render import render_html
-from filters.spec import Filter
+from distillery.components.reporting.context import MAX_BYTES, Context
+from distillery.components.reporting.render import render_html
+from distillery.components.reporting.sections import student as judged
+from distillery.filters.filter import Filter
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "wbr", "col"}
 SECTIONS = [
@@ -347,6 +347,6 @@ def _odd_page(rejected: Context, benchmark: dict[str, Any], odd: str, other: str
 
 
 def test_importing_the_report_is_light() -> None:
-    code = "import components.reporting.report, components.reporting.render, sys; print(*sys.modules)"
+    code = "import distillery.components.reporting.gather, distillery.components.reporting.render, sys; print(*sys.modules)"
     loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     assert not loaded & {"jinja2", "markupsafe", "numpy", "pyarrow", "torch", "kfp", "matplotlib"}

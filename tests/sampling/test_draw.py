@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.articles import Article
-from components.sampling.draw import Sample, draw
-from components.sampling.select import FILE, read_sample, select
-from components.store import open_store
-from filters.errors import InputError
-from filters.loading import load_filter_text
-from filters.spec import Prefilter
+from distillery.components.articles.articles import Article
+from distillery.components.sampling.draw import Sample, draw
+from distillery.components.sampling.select import FILE, read_sample, select
+from distillery.components.store import open_store
+from distillery.filters.errors import InputError
+from distillery.filters.loading import load_filter_text
+from distillery.filters.spec import Prefilter
 
 Rows = list[dict[str, Any]]
 FOOTBALL = Prefilter(exclude=["football"])
@@ -174,7 +174,7 @@ def test_a_sample_is_kept_with_what_each_rule_drew(write: Callable[[Rows], Path]
 
 
 def test_examples_draw_what_resembles_them(tiny_encoder: Path) -> None:
-    from components.sampling.affinity import by_examples
+    from distillery.components.sampling.affinity import by_examples
 
     flt = load_filter_text(FILTER.replace("BASE", str(tiny_encoder)), "demo.yaml")
     solar = [Article(f"s{at}", "", f"solar panel roof heat pump {at} solar energy storage battery") for at in range(6)]
@@ -197,7 +197,7 @@ class Half:
 
 
 def test_a_student_draws_what_it_scores_high() -> None:
-    from components.sampling.affinity import by_student
+    from distillery.components.sampling.affinity import by_student
 
     flt, student = load_filter_text(FILTER, "demo.yaml"), Half()
     student.dimensions = ["benefit"]  # type: ignore[assignment]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import components.scoring.cluster as cluster
-from components.scoring.cluster import plan_on_cluster
-from components.scoring.plan import Plan
-from components.store import Store, open_store
+import distillery.components.scoring.job as cluster
+from distillery.components.scoring.job import plan_on_cluster
+from distillery.components.scoring.plan import Plan
+from distillery.components.store import Store, open_store
 from tests.scoring.played import ADAPTER, PLACE, Jobs, Pods
 from tests.scoring.test_score import FILTER
 from tests.store.conftest import s3_server, s3_uri

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from components.progress import Progress
-from components.scoring.manifest import Place
-from components.scoring.part import score_part
-from components.scoring.plan import Plan
-from components.store import Store
+from distillery.components.runtime.progress import Progress
+from distillery.components.scoring.job_manifest import Place
+from distillery.components.scoring.part import score_part
+from distillery.components.scoring.plan import Plan
+from distillery.components.store import Store
 from tests.scoring.test_score import FILTER, Reader
 
 ADAPTER = "a" * 64

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.scoring import rows as reading
-from components.scoring.corpus import Corpus, Piece, cut, find_corpus
-from components.scoring.rows import Rows
-from components.store import StoreError
-from components.tables import Row
-from filters.errors import InputError
+from distillery.components.articles.readers import Row
+from distillery.components.scoring import rows as reading
+from distillery.components.scoring.corpus import Corpus, Piece, cut, find_corpus
+from distillery.components.scoring.rows import Rows
+from distillery.components.store import StoreError
+from distillery.filters.errors import InputError
 
 
 def row(number: int, size: int = 20) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def test_what_is_no_corpus(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_on_s3_the_same(tmp_path: Path, s3_uri: str, kind: str) -> None:
-    from components.objects_s3 import S3Objects
+    from distillery.components.store.s3_objects import S3Objects
 
     rows = [row(n, size=300) for n in range(200)]
     FORMATS[kind](tmp_path / "part", rows)

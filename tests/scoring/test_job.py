@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-import components.scoring.cluster as cluster
-from components.scoring.cluster import cancel, expand, follow, plan_on_cluster, submit
-from components.scoring.manifest import Place, find_place, job_name, manifest
-from components.scoring.plan import Plan, missing, success
-from components.store import Store, open_store
-from filters.errors import InputError, Stopped
+import distillery.components.scoring.job as cluster
+from distillery.components.scoring.job import cancel, expand, follow, plan_on_cluster, submit
+from distillery.components.scoring.job_manifest import Place, find_place, job_name, manifest
+from distillery.components.scoring.plan import Plan, missing, success
+from distillery.components.store import Store, open_store
+from distillery.filters.errors import InputError, Stopped
 from tests.scoring.played import ADAPTER, PLACE, Jobs, Pods, Said, dead_pod, do, end
 from tests.scoring.test_score import FILTER
 
@@ -66,7 +66,7 @@ def test_its_name_is_its_content(plan: Plan) -> None:
 
 
 def test_where_from_environment_or_config_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    import components.scoring.manifest as module
+    import distillery.components.scoring.job_manifest as module
 
     for name in ("DISTILLERY_NAMESPACE", "DISTILLERY_IMAGE_TORCH", "DISTILLERY_QUEUE", "DISTILLERY_STORE"):
         monkeypatch.delenv(name, raising=False)

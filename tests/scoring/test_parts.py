@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from components.frames import read_frame, write_frame
-from components.progress import quiet
-from components.scoring.corpus import find_corpus
-from components.scoring.part import score_part
-from components.scoring.plan import (
+from distillery.components.articles.label_table import read_frame, write_frame
+from distillery.components.runtime.progress import quiet
+from distillery.components.scoring.corpus import find_corpus
+from distillery.components.scoring.part import score_part
+from distillery.components.scoring.plan import (
     Facts,
     Plan,
     all_facts,
@@ -33,8 +33,8 @@ from components.scoring.plan import (
     success,
     todo_list,
 )
-from components.store import Store, StoreError, open_store
-from filters.errors import InputError
+from distillery.components.store import Store, StoreError, open_store
+from distillery.filters.errors import InputError
 from tests.scoring.test_score import FILTER, Reader
 
 SHARDS = 6

@@ -7,8 +7,8 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.prefilter import refused
-from filters.spec import Prefilter
+from distillery.components.articles.prefilter import refused
+from distillery.filters.spec import Prefilter
 
 
 def one(prefilter: Prefilter, title: str, content: str) -> str | None:

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from components.articles import Rejects, article_digest, read_labels
-from components.frames import read_frame
-from components.progress import Progress, quiet
-from components.scoring.score import score
-from components.store import StoreError, digest_file, open_store
-from filters.errors import InputError
-from filters.loading import load_filter_text
+from distillery.components.articles.articles import Rejects, article_digest, read_labels
+from distillery.components.articles.label_table import read_frame
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.scoring.score import score
+from distillery.components.store import StoreError, digest_file, open_store
+from distillery.filters.errors import InputError
+from distillery.filters.loading import load_filter_text
 
 FILTER = load_filter_text(
     """\

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import components.scoring.cluster as cluster
-import components.scoring.manifest as manifest
-from components.scoring.manifest import Place
-from components.scoring.plan import Plan
-from components.scoring.subject import Subject
-from components.store import Store
-from filters.errors import InputError
-from pipelines import cli_score
-from pipelines.cli import app
+import distillery.components.scoring.job as cluster
+import distillery.components.scoring.job_manifest as manifest
+from distillery.components.artifacts.adapter import Subject
+from distillery.components.scoring.job_manifest import Place
+from distillery.components.scoring.plan import Plan
+from distillery.components.store import Store
+from distillery.filters.errors import InputError
+from distillery.pipelines.cli import score as cli_score
+from distillery.pipelines.cli.main import app
 from tests.scoring.played import ADAPTER, PLACE, Jobs
 from tests.scoring.test_score import FILTER
 

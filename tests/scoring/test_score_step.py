@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-import components.scoring.step as step
-from components.channels import Entry
-from components.promotion.channel import move
-from components.scoring.cluster import submit
-from components.scoring.plan import Plan
-from components.scoring.step import score_on_cluster
-from components.step import publish_filter
-from components.store import Store, open_store
-from filters.errors import InputError, Stopped
+import distillery.components.scoring.step as step
+from distillery.components.artifacts.channel import Entry
+from distillery.components.artifacts.filter import publish_filter
+from distillery.components.promotion.move import move
+from distillery.components.scoring.job import submit
+from distillery.components.scoring.plan import Plan
+from distillery.components.scoring.step import score_on_cluster
+from distillery.components.store import Store, open_store
+from distillery.filters.errors import InputError, Stopped
 from tests.pipelines.harness import compile_alone
 from tests.scoring.played import ADAPTER, PLACE, Jobs, Pods, do, end
 from tests.scoring.test_score import FILTER

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-import components.scoring.cluster as cluster
-from components.scoring.cluster import cancel, follow, plan_on_cluster, submit, unfinished
-from components.scoring.manifest import job_name
-from components.scoring.plan import Plan
-from components.step import read_filter
-from components.store import Store, digest_bytes
-from filters.errors import InputError
-from filters.loading import dump_filter
+import distillery.components.scoring.job as cluster
+from distillery.components.artifacts.filter import read_filter
+from distillery.components.scoring.job import cancel, follow, plan_on_cluster, submit, unfinished
+from distillery.components.scoring.job_manifest import job_name
+from distillery.components.scoring.plan import Plan
+from distillery.components.store import Store, digest_bytes
+from distillery.filters.errors import InputError
+from distillery.filters.loading import dump_filter
 from tests.scoring.played import ADAPTER, PLACE, Jobs, Said, do, end
 from tests.scoring.test_score import FILTER
 

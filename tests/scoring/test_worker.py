@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-import components.scoring.corpus as reading
-import components.scoring.worker as worker
-import components.student.bundle as bundle
-from components import objects_s3
-from components.scoring.part import score_part
-from components.scoring.plan import Plan, begin, facts_key, missing, put_todo
-from components.store import Store, open_store
+import distillery.components.scoring.corpus as reading
+import distillery.components.scoring.worker as worker
+import distillery.components.student.bundle as bundle
+from distillery.components.scoring.part import score_part
+from distillery.components.scoring.plan import Plan, begin, facts_key, missing, put_todo
+from distillery.components.store import Store, open_store
+from distillery.components.store import s3_objects as objects_s3
 from tests.scoring.test_score import FILTER, Reader
 
 Run = Callable[..., int]

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from components.articles import Article, Label
-from components.frames import label_frame, write_frame
-from components.store import Store, open_store
-from filters.spec import Filter
+from distillery.components.articles.articles import Article, Label
+from distillery.components.articles.label_table import label_frame, write_frame
+from distillery.components.store import Store, open_store
+from distillery.filters.filter import Filter
 from tests.made_up_filter import small_filter
 
 DIMENSIONS = ["clarity", "depth"]

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.articles import Article, Label, article_digest
-from components.splitting.assign import WITHHELD, assign, counts_by_stratum, distinct, strata_edges
-from components.splitting.leaks import cross_part_pairs
-from filters.errors import InputError
-from filters.spec import Split
+from distillery.components.articles.articles import Article, Label, article_digest
+from distillery.components.splitting.assign import WITHHELD, assign, counts_by_stratum, distinct, strata_edges
+from distillery.components.splitting.leaks import cross_part_pairs
+from distillery.filters.errors import InputError
+from distillery.filters.spec import Split
 from tests.tables import with_columns
 
 Labels = list[Label]

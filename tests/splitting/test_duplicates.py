@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.duplicates import exact_groups, fingerprint, jaccard, near_groups, words
+from distillery.components.articles.near_duplicates import exact_groups, fingerprint, jaccard, near_groups, words
 
 SEQUENCE = 7628326289342310501
 SHINGLES = 11292727608555341638

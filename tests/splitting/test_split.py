@@ -13,18 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import components.splitting.split as module
-from components.articles import Article, Label
-from components.datasets import FILES, load_split, test_digest
-from components.frames import scores, write_frame
-from components.progress import Progress
-from components.splitting import assign as assigning
-from components.splitting.frozen import freeze, frozen_key, read_frozen
-from components.splitting.leaks import Leak
-from components.splitting.split import frozen_test, split, split_inputs
-from components.store import Conflict, Store, StoreError
-from filters.errors import InputError
-from filters.spec import Filter
+import distillery.components.splitting.split as module
+from distillery.components.articles.articles import Article, Label
+from distillery.components.articles.label_table import scores, write_frame
+from distillery.components.artifacts.split import FILES, load_split, test_digest
+from distillery.components.runtime.progress import Progress
+from distillery.components.splitting import assign as assigning
+from distillery.components.splitting.frozen import freeze, frozen_key, read_frozen
+from distillery.components.splitting.leaks import Leak
+from distillery.components.splitting.split import frozen_test, split, split_inputs
+from distillery.components.store import Conflict, Store, StoreError
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 from tests.tables import with_columns
 
 Labels = list[Label]
@@ -114,7 +114,7 @@ def test_row_order_and_policy_of_the_label_set_do_not_reach_the_tables(
 def test_killed_between_freezing_and_committing_it_ends_the_same(
     tmp_path: Path, store: Store, flt: Filter, make_labels: Makes, keep: Keeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.store import open_store
+    from distillery.components.store import open_store
 
     labels = make_labels(90)
     whole = open_store(str(tmp_path / "whole"))
@@ -250,11 +250,11 @@ def test_a_split_whose_test_table_was_swapped_is_refused(store: Store, flt: Filt
 @pytest.mark.parametrize(
     "package",
     [
-        "components.splitting",
-        "components.auditing",
-        "components.splitting.split",
-        "components.auditing.audit",
-        "components.datasets",
+        "distillery.components.splitting",
+        "distillery.components.auditing",
+        "distillery.components.splitting.split",
+        "distillery.components.auditing.audit",
+        "distillery.components.artifacts.split",
     ],
 )
 def test_importing_a_step_loads_no_heavy_library(package: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.store import Store, open_store
+from distillery.components.store import Store, open_store
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from components.preflight.preflight import resolve
-from components.sources import local_file, require_file
-from filters.errors import InputError
+from distillery.components.articles.input_files import local_file, require_file
+from distillery.components.preflight.preflight import resolve
+from distillery.filters.errors import InputError
 from tests.pipelines.harness import filter_document
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.store import (
+from distillery.components.store import (
     Conflict,
     NotFound,
     Store,
@@ -21,7 +21,7 @@ from components.store import (
     digest_file,
     digest_json,
 )
-from filters.errors import InputError
+from distillery.filters.errors import InputError
 
 
 def test_put_then_get_returns_the_bytes(store: Store) -> None:
@@ -223,7 +223,7 @@ def test_extra_and_missing_files_are_refused(store: Store) -> None:
 
 
 def test_a_file_that_vanished_is_named(tmp_path: Path) -> None:
-    from components.store import open_store
+    from distillery.components.store import open_store
 
     store = open_store(str(tmp_path))
     digest = store.commit("a", {"f": b"1"}, {})

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
-from components import objects_s3
-from components.objects_s3 import S3Objects, make_client
-from components.store import Conflict, Store, StoreError, open_store
+from distillery.components.store import Conflict, Store, StoreError, open_store
+from distillery.components.store import s3_objects as objects_s3
+from distillery.components.store.s3_objects import S3Objects, make_client
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 def test_a_disk_that_is_really_full() -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
-    from components.objects_file import FileObjects
+    from distillery.components.store.file_objects import FileObjects
 
     objects = FileObjects(Path("/dev"), write=False)
     with (
@@ -93,7 +93,7 @@ def test_a_killed_writer_leaves_old_or_new(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     store.put_if("pointer", b"0" * 200_000, etag=None)
     code = (
-        "import sys; from components.store import open_store\n"
+        "import sys; from distillery.components.store import open_store\n"
         "s = open_store(sys.argv[1]); print('up', flush=True); n = 0\n"
         "while True:\n    n += 1; s.put_if('pointer', str(n % 10).encode() * 200_000, etag=s.etag('pointer'))"
     )
@@ -212,7 +212,7 @@ def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_importing_the_store_loads_nothing_heavy() -> None:
     code = (
-        "import sys, components.store, components.articles\n"
+        "import sys, distillery.components.store, distillery.components.articles.articles\n"
         "print(sorted({'boto3', 'numpy', 'pyarrow', 'torch', 'kfp'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

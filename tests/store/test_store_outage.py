@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from components import objects_s3, outage
-from components.objects_s3 import S3Objects
-from components.outage import is_outage, outlast
-from components.store import Conflict, NotFound, Store, StoreError
+from distillery.components.remote import retry as outage
+from distillery.components.remote.retry import is_outage, outlast
+from distillery.components.store import Conflict, NotFound, Store, StoreError
+from distillery.components.store import s3_objects as objects_s3
+from distillery.components.store.s3_objects import S3Objects
 
 
 class Gateway:
@@ -156,11 +157,11 @@ def test_a_reply_that_breaks_off_is_fetched_again(gateway: Gateway, objects: S3O
     with objects.open("big") as stream:
         cut = iter([0.3])
 
-        def mend() -> None:
+        def hint() -> None:
             time.sleep(next(cut))
             gateway.cut_after = -1
 
-        thread = threading.Thread(target=mend)
+        thread = threading.Thread(target=hint)
         thread.start()
         assert stream.read() == b"x" * 3_000_000
         thread.join()

@@ -14,10 +14,10 @@ import pytest
 from botocore import exceptions as boto
 from urllib3 import exceptions as urllib3
 
-from components import objects_s3
-from components.objects_s3 import S3Objects
-from components.outage import by_service, is_outage
-from components.store import StoreError
+from distillery.components.remote.retry import by_service, is_outage
+from distillery.components.store import StoreError
+from distillery.components.store import s3_objects as objects_s3
+from distillery.components.store.s3_objects import S3Objects
 
 TORN = ssl.SSLEOFError(8, "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol")
 DISTRUSTED = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.student.bundle import BaseFacts, Student, StudentFacts, golden_texts
-from components.student.calibration import Calibration
-from filters.spec import Lora
+from distillery.components.student.bundle import BaseFacts, Student, StudentFacts, golden_texts
+from distillery.components.student.score_curves import Calibration
+from distillery.filters.spec import Lora
 
 NAMES = ["reach", "proof", "cost"]
 
@@ -31,9 +31,9 @@ def make_student() -> Callable[[Path], Student]:
     def make(folder: Path) -> Student:
         import torch
 
-        from components.student.base import resolve_base
-        from components.student.model import expected_shapes
-        from components.student.tokens import Preprocessing
+        from distillery.components.student.base import resolve_base
+        from distillery.components.student.model import expected_shapes
+        from distillery.components.student.tokens import Preprocessing
 
         base, lora, preprocessing = resolve_base(str(folder)), Lora(r=4, alpha=8), Preprocessing(48, None)
         generator = torch.Generator().manual_seed(11)

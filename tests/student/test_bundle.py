@@ -12,10 +12,18 @@ import pytest
 import torch
 from safetensors.torch import load, load_file, save
 
-from components.store import open_store
-from components.student.bundle import FILES, Student, bundle_files, check_golden, load_bundle, open_bundle, save_bundle
-from components.student.tokens import Tokenizing
-from filters.errors import InputError
+from distillery.components.store import open_store
+from distillery.components.student.bundle import (
+    FILES,
+    Student,
+    bundle_files,
+    check_golden,
+    load_bundle,
+    open_bundle,
+    save_bundle,
+)
+from distillery.components.student.tokens import Tokenizing
+from distillery.filters.errors import InputError
 
 Make = Callable[[Path], Student]
 TEXTS = [("Wind for the village", "A village builds wind and storage. " * n) for n in (1, 3, 9)] + [("Bus", "stops")]

@@ -6,8 +6,8 @@ from itertools import product
 
 import numpy as np
 
-from components.student.calibration import _fit as curve
-from components.student.calibration import calibrate
+from distillery.components.student.score_curves import _fit as curve
+from distillery.components.student.score_curves import calibrate
 
 
 def test_a_squeezed_scale_is_stretched() -> None:

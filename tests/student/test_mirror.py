@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from components.store import NotFound, Store, StoreError, canonical_json, open_store
-from components.student.base import resolve_base
-from components.student.mirror import POINTER, find, mirrored, push
-from filters.errors import InputError
-from pipelines.cli_models import app
+from distillery.components.store import NotFound, Store, StoreError, canonical_json, open_store
+from distillery.components.student.base import resolve_base
+from distillery.components.student.mirror import POINTER, find, mirrored, push
+from distillery.filters.errors import InputError
+from distillery.pipelines.cli.models import app
 
 
 @pytest.fixture(autouse=True)

@@ -15,10 +15,10 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from components.store import Store, open_store
-from components.student.base import resolve_base
-from components.student.mirror import push
-from filters.errors import InputError
+from distillery.components.store import Store, open_store
+from distillery.components.student.base import resolve_base
+from distillery.components.student.mirror import push
+from distillery.filters.errors import InputError
 
 
 def copy(source: Path, to: Path, **config: object) -> Path:
@@ -174,7 +174,7 @@ def test_the_advice_mirrors_what_is_looked_for(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", MagicMock(side_effect=OSError("no network")))
     with pytest.raises(InputError) as refused:
         resolve_base(ref, revision)
-    assert refused.value.mend.startswith(f"distillery models push {ref}{given} --store STORE, from a machine that ")
+    assert refused.value.hint.startswith(f"distillery models push {ref}{given} --store STORE, from a machine that ")
 
 
 def test_prefix_without_weights(tiny_encoder: Path, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.student.attention import ArticleAttention, attend_by_article
-from components.student.base import resolve_base
-from components.student.model import (
+from distillery.components.student.attention import ArticleAttention, attend_by_article
+from distillery.components.student.base import resolve_base
+from distillery.components.student.model import (
     StudentModel,
     TrainableError,
     assert_trainable,
@@ -23,9 +23,9 @@ from components.student.model import (
     trainable,
     weights,
 )
-from components.student.probe import Speed, choose_precision, measure
-from filters.errors import InputError
-from filters.spec import Lora
+from distillery.components.student.probe import Speed, choose_precision, measure
+from distillery.filters.errors import InputError
+from distillery.filters.spec import Lora
 
 LORA = Lora(r=4, alpha=8, dropout=0.0)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.student.base import resolve_base
-from components.student.tokens import (
+from distillery.components.student.base import resolve_base
+from distillery.components.student.tokens import (
     Preprocessing,
     Tokenizing,
     by_length,
@@ -17,7 +17,7 @@ from components.student.tokens import (
     epoch_order,
     micro_batches,
 )
-from filters.errors import InputError
+from distillery.filters.errors import InputError
 
 LONG = "solar panels and wind for the village. " * 40
 

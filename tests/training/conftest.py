@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.progress import Progress
-from components.store import Store, open_store
-from filters.spec import Filter
+from distillery.components.runtime.progress import Progress
+from distillery.components.store import Store, open_store
+from distillery.filters.filter import Filter
 
 NAMES = ["reach", "proof"]
 GOOD = {"reach": ("many", "city", "people", "grid"), "proof": ("study", "trial", "report", "years")}
@@ -55,10 +55,10 @@ def articles(count: int, seed: int) -> tuple[list[tuple[str, str]], np.ndarray[A
 
 
 def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed: int = 0, text: str | None = None) -> str:
-    from components.articles import Article, Label
-    from components.datasets import FILES, test_digest
-    from components.frames import label_frame, write_frame
-    from components.store import digest_json
+    from distillery.components.articles.articles import Article, Label
+    from distillery.components.articles.label_table import label_frame, write_frame
+    from distillery.components.artifacts.split import FILES, test_digest
+    from distillery.components.store import digest_json
 
     frames = []
     for part, count in enumerate(counts):

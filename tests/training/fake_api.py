@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from components.store import Digest
+from distillery.components.store import Digest
 
 INPUTS, STORE = Digest("0123456789abcdef" * 4), "s3://distillery/main"
 ARGUMENTS = ["--store", STORE, "--filter-key", "filters/tiny/v1/f.yaml", "--split", "5" * 64]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from components.student.base import resolve_base
-from components.student.model import StudentModel, build
-from components.training.descent import Descent, Zero
-from components.training.distributed import ALONE
-from filters.spec import Lora, Training
+from distillery.components.student.base import resolve_base
+from distillery.components.student.model import StudentModel, build
+from distillery.components.training.distributed import ALONE
+from distillery.components.training.optimizer import Descent, Zero
+from distillery.filters.spec import Lora, Training
 from tests.training.conftest import NAMES
 
 TRAINING = Training(weightDecay=0.1)

@@ -17,16 +17,16 @@ import numpy as np
 import pytest
 import torch
 
-from components.step import publish_filter
-from components.store import Store, open_store
-from components.student.bundle import open_bundle
-from components.student.model import TrainableError
-from components.training.descent import whole
-from components.training.distributed import ALONE, Workers
-from components.training.train import train
-from components.training.worker import launch
-from filters.errors import Stopped
-from filters.spec import Filter
+from distillery.components.artifacts.filter import publish_filter
+from distillery.components.store import Store, open_store
+from distillery.components.student.bundle import open_bundle
+from distillery.components.student.model import TrainableError
+from distillery.components.training.distributed import ALONE, Workers
+from distillery.components.training.optimizer import whole
+from distillery.components.training.train import train
+from distillery.components.training.worker import launch
+from distillery.filters.errors import Stopped
+from distillery.filters.filter import Filter
 from tests.training.conftest import Notes, filter_of, store_split
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +70,7 @@ def stores(tmp_path: Path) -> dict[str, Store]:
 COUNTED = """
 import os
 if "RANK" in os.environ:
-    from components.objects_file import FileObjects
+    from distillery.components.store.file_objects import FileObjects
 
     def counted(name):
         plain = getattr(FileObjects, name)
@@ -111,7 +111,7 @@ INTERRUPTED = """
 import os, signal, sys
 import torch
 torch.set_num_threads(1)
-from components.training import checkpoints
+from distillery.components.training import checkpoints
 checkpoints.EVERY_SECONDS, checkpoints.COST = 0.0, 0
 save, left = checkpoints.StoreCheckpoints.save, [{saves}]
 
@@ -161,7 +161,7 @@ def test_a_training_goes_on_with_another_number_of_workers(
 def test_a_pod_with_two_gpus_trains_with_two_processes(
     stores: dict[str, Store], tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.training import trainer
+    from distillery.components.training import launch as trainer
 
     monkeypatch.setattr(trainer, "_gpus_here", lambda wanted: 2)
     flt, store = filter_of(tiny_encoder, epochs=1), stores["two"]
@@ -188,7 +188,11 @@ def test_bad_input_is_exit_code_two(stores: dict[str, Store], tiny_encoder: Path
     given = arguments(stores["two"], filter_of(tiny_encoder / "gone"), "0" * 64)
     env = {**os.environ, "PET_NNODES": "1", "PET_NPROC_PER_NODE": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "components.training.worker", *given], env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "distillery.components.training.worker", *given],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2, done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
@@ -198,8 +202,8 @@ def test_bad_input_is_exit_code_two(stores: dict[str, Store], tiny_encoder: Path
 
 PEER = """
 import sys, time
-from components.training.distributed import join
-from filters.errors import Stopped
+from distillery.components.training.distributed import join
+from distillery.filters.errors import Stopped
 import torch
 with join() as workers:
     for number in range(1000):
@@ -267,7 +271,7 @@ def test_an_adapter_that_is_not_whole_is_not_saved() -> None:
 
 
 def test_weights_that_drifted_apart_stop_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    from components.training import distributed
+    from distillery.components.training import distributed
 
     group = distributed.Group(1, 2)
     theirs = torch.ones(3)

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from components.store import Store, open_store
-from components.student.base import resolve_base
-from components.student.bundle import check_golden, open_bundle
-from components.training.finish import alarms
-from components.training.loop import LOSSES
-from components.training.train import train, train_inputs
-from filters.errors import InputError
-from filters.spec import Filter
+from distillery.components.store import Store, open_store
+from distillery.components.student.base import resolve_base
+from distillery.components.student.bundle import check_golden, open_bundle
+from distillery.components.training.loop import LOSSES
+from distillery.components.training.package import alarms
+from distillery.components.training.train import train, train_inputs
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 from tests.tables import with_columns
 from tests.training.conftest import Notes, articles, filter_of, store_split
 
@@ -76,9 +76,9 @@ import os, signal, sys
 import torch
 torch.set_num_threads(1)
 sys.path[:0] = [{root!r}]
-from components.store import open_store
-from components.training import checkpoints
-from components.training.train import train
+from distillery.components.store import open_store
+from distillery.components.training import checkpoints
+from distillery.components.training.train import train
 from tests.training.conftest import filter_of
 checkpoints.EVERY_SECONDS, checkpoints.COST = 0.0, 0
 save, left = checkpoints.StoreCheckpoints.save, [{saves}]
@@ -136,9 +136,9 @@ def test_inputs_all_the_same_train_nothing(store: Store, tmp_path: Path, tiny_en
     document = filter_of(tiny_encoder).model_dump()
     document["spec"]["student"]["maxLength"] = 16
     flt = Filter.model_validate(document)
-    from components.datasets import FILES, test_digest
-    from components.frames import read_frame, write_frame
-    from components.store import Digest, digest_json
+    from distillery.components.articles.label_table import read_frame, write_frame
+    from distillery.components.artifacts.split import FILES, test_digest
+    from distillery.components.store import Digest, digest_json
 
     folder = store.folder("datasets", Digest(split))
     frames = {name: read_frame(folder.read(name)) for name in FILES.values()}
@@ -190,7 +190,7 @@ def test_alarms() -> None:
 
 
 def test_a_student_that_learned_nothing_says_so(store: Store, tiny_filter: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.training.loop.fit_head", lambda *_: None)
+    monkeypatch.setattr("distillery.components.training.loop.fit_head", lambda *_: None)
     notes = Notes()
     split = store_split(store)
     adapter = train(store, tiny_filter(epochs=1, learningRate=1e-9), split=split, progress=notes).outputs["adapter"]

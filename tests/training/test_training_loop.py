@@ -14,12 +14,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from components.student.base import Base, resolve_base
-from components.student.model import StudentModel, TrainableError, build, expected_trainable, trainable, weights
-from components.student.tokens import Preprocessing, Tokenizing, Tokens
-from components.training.loop import SPARE, Loop, Validation, rate_at, ridge
-from filters.errors import InputError
-from filters.spec import Lora, Training
+from distillery.components.student.base import Base, resolve_base
+from distillery.components.student.model import StudentModel, TrainableError, build, expected_trainable, trainable, weights
+from distillery.components.student.tokens import Preprocessing, Tokenizing, Tokens
+from distillery.components.training.loop import SPARE, Loop, Validation, rate_at, ridge
+from distillery.filters.errors import InputError
+from distillery.filters.spec import Lora, Training
 
 LORA = Lora(r=4, alpha=8, dropout=0.1)
 
@@ -190,7 +190,7 @@ def test_a_checkpoint_of_another_model_is_refused(encoder: Case) -> None:
 def test_a_loss_that_is_no_number_stops_the_training(
     encoder: Case, break_it: Callable[[Loop], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.training.loop.fit_head", lambda *_: None)
+    monkeypatch.setattr("distillery.components.training.loop.fit_head", lambda *_: None)
     loop = encoder.loop(loss="mse")
     break_it(loop)
     before = weights(loop.model)

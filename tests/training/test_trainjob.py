@@ -15,14 +15,14 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from components.ledger import StepRecord
-from components.store import open_store
-from components.training import trainjob
-from components.training.relay import Lines, following, relay
-from components.training.trainer import train_by
-from components.training.trainjob import job_name, train_job, work_off
-from filters.errors import InputError, Stopped
-from filters.spec import Filter
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.store import open_store
+from distillery.components.training import trainjob
+from distillery.components.training.launch import train_by
+from distillery.components.training.trainjob import job_name, train_job, work_off
+from distillery.components.training.worker_progress import Lines, following, relay
+from distillery.filters.errors import InputError, Stopped
+from distillery.filters.filter import Filter
 from tests.manifests.checks import wrong
 from tests.training.conftest import Notes, filter_of
 from tests.training.fake_api import ARGUMENTS, INPUTS, STORE, FakeApi, at, pod, when
@@ -62,7 +62,7 @@ def test_the_trainjob_is_what_the_runtime_wants(flt: Filter) -> None:
             "labels": labels,
             "trainer": {
                 "image": "localhost/distillery-torch:0123",
-                "command": ["python", "-m", "components.training.worker"],
+                "command": ["python", "-m", "distillery.components.training.worker"],
                 "args": ARGUMENTS,
                 "numNodes": 2,
                 "numProcPerNode": 1,
@@ -97,7 +97,7 @@ def test_its_name_fits_whatever_the_filter_is_called(flt: Filter) -> None:
 
 def test_each_store_has_a_trainjob_of_its_own(flt: Filter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One in another store would fill that store, and end when its own step is cancelled."""
-    from components.training import trainer
+    from distillery.components.training import launch as trainer
 
     made: list[dict[str, Any]] = []
     looks = iter([None, StepRecord("train", {}, INPUTS, {})] * 3)
@@ -212,7 +212,7 @@ def test_a_queue_is_told(body: dict[str, Any]) -> None:
 
 
 def test_a_cluster_without_trainer_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    from components import kube
+    from distillery.components.remote import kubernetes as kube
 
     def absent(*_: object, **__: object) -> None:
         raise KeyError("404 page not found")

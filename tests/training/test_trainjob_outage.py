@@ -9,15 +9,15 @@ from unittest.mock import MagicMock
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from components import kube
-from components.training import trainjob
-from components.training.trainjob import Follower, train_job, work_off
-from filters.errors import InputError, Stopped
+from distillery.components.remote import kubernetes as kube
+from distillery.components.training import trainjob
+from distillery.components.training.trainjob import Follower, train_job, work_off
+from distillery.filters.errors import InputError, Stopped
 from tests.training.conftest import Notes, filter_of
 from tests.training.fake_api import ARGUMENTS, INPUTS, STORE, FakeApi, at, pod, when
 
-AWAY = Stopped("Kubernetes answers 500", mend="the same command later goes on")
-REFUSED = InputError("Kubernetes refuses: no", mend="give this account the project's Role")
+AWAY = Stopped("Kubernetes answers 500", hint="the same command later goes on")
+REFUSED = InputError("Kubernetes refuses: no", hint="give this account the project's Role")
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from components.step import publish_filter
-from components.store import NotFound, Store
-from components.student.base import resolve_base
-from components.student.mirror import push
-from components.training import worker
-from filters.spec import Filter
+from distillery.components.artifacts.filter import publish_filter
+from distillery.components.store import NotFound, Store
+from distillery.components.student.base import resolve_base
+from distillery.components.student.mirror import push
+from distillery.components.training import worker
+from distillery.filters.filter import Filter
 from tests.training.conftest import filter_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,8 +92,8 @@ def test_torchruns_signal_is_an_end_and_its_handlers_go(monkeypatch: pytest.Monk
 
 STEP = """
 import sys
-from components.step import step_context
-from components.training.worker import launch
+from distillery.components.runtime.step import step_context
+from distillery.components.training.worker import launch
 store, key = sys.argv[1:]
 with step_context("train", store, key, "run-1"):
     launch(["--store", store, "--filter-key", key, "--split", "none"], processes=2)

@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
-from components import outage
-from components.store import Store, open_store
-from pipelines import claims, cli, cli_submit, submit, summary
+from distillery.components.remote import retry as outage
+from distillery.components.store import Store, open_store
+from distillery.pipelines import results as summary
+from distillery.pipelines.cli import main as cli
+from distillery.pipelines.cli import submit as cli_submit
+from distillery.pipelines.cluster import claims, submit
 from tests.pipelines.fake_kubeflow import FakeKubeflow
 from tests.pipelines.harness import label_rows, write_rows
 from tests.store.conftest import s3_server, s3_uri  # noqa: F401 - fixtures

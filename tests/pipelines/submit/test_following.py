@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from components.step import step_key
-from components.store import Store, StoreError
-from pipelines import submit
+from distillery.components.runtime.step import step_key
+from distillery.components.store import Store, StoreError
+from distillery.pipelines.cluster import submit
 from tests.pipelines.fake_kubeflow import FakeKubeflow
 from tests.pipelines.submit.conftest import FILTER, Steps
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from components.store import Store, open_store
-from pipelines import claims, cli, kubeflow, submit
+from distillery.components.store import Store, open_store
+from distillery.pipelines.cli import main as cli
+from distillery.pipelines.cluster import claims, kubeflow, submit
 from tests.pipelines.fake_kubeflow import FakeKubeflow
 from tests.pipelines.harness import compile_alone, write_filter, write_rows
 from tests.pipelines.submit.conftest import FILTER
@@ -44,7 +45,7 @@ def test_a_file_that_is_not_there_is_named(store: Store, command: Callable[..., 
 
 def test_the_filter_travels_as_it_is_here(store: Store, labels: Path, tmp_path: Path) -> None:
     """With profile and overrides in it, also where it is one of ours: the image may have another one under its name."""
-    from components.preflight.preflight import resolve
+    from distillery.components.preflight.preflight import resolve
 
     def sent(ref: str, *overrides: str, profile: str = "") -> tuple[dict[str, Any], dict[str, Any], str]:
         return submit.arguments(

@@ -1,0 +1,1 @@
+"""Articles and labels: read from what people have, kept as tables."""

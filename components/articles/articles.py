@@ -1,0 +1,292 @@
+"""Articles and labels, and how they are read from people's files.
+
+Rows from outside are checked one by one; a bad one is recorded with line and reason, never guessed at and never a zero.
+Scores are matched to dimensions by name only, since order has gone wrong elsewhere. Text keeps its form but for three
+mends without which nothing downstream works: NUL characters are dropped, lone surrogates become U+FFFD, and digests are
+taken over NFC. Reading keeps some 100 bytes an article to notice ids used twice, so a million takes 100 MB.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distillery.components.articles.rejects import Reject, Rejects
+from distillery.components.store import Digest, digest_json
+from distillery.filters.errors import InputError
+
+__all__ = [
+    "Article",
+    "Label",
+    "Reject",
+    "Rejects",
+    "article_digest",
+    "as_article",
+    "clean",
+    "match",
+    "parse_max_rejects",
+    "read_articles",
+    "read_labels",
+]
+
+MAX_CHARACTERS = 1_000_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
+COLUMNS = frozenset(
+    {
+        "id",
+        "title",
+        "content",
+        "source",
+        "language",
+        "url",
+        "published",
+        "published_date",
+        "content_type",
+        "scores",
+        "reference",
+        "drawn_by",
+    }
+)
+
+
+def clean(text: str) -> str:
+    """`text` without NUL characters, lone surrogates replaced by U+FFFD."""
+    if _SURROGATE.search(text):
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.replace("\0", "")
+
+
+def article_digest(title: str, content: str) -> Digest:
+    """Identity of an article's text: sha256 over title and content, cleaned and in NFC."""
+    return digest_json([unicodedata.normalize("NFC", clean(title)), unicodedata.normalize("NFC", clean(content))])
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """reference: true scores where somebody knows them; never shown to oracle or student.
+
+    drawn_by: the rule of a sample that drew it (random, stratified, enrich); empty where nobody chose.
+    """
+
+    id: str
+    title: str
+    content: str
+    source: str = ""
+    language: str = ""
+    url: str = ""
+    published: str = ""
+    reference: dict[str, float] | None = None
+    drawn_by: str = ""
+
+    @property
+    def digest(self) -> Digest:
+        return article_digest(self.title, self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    article: Article
+    scores: dict[str, float]
+    content_type: str | None = None
+
+
+def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
+    """Yield the articles of a JSONL, JSONL.gz or Parquet file, memory flat; bad rows go to `rejects`.
+
+    InputError if the file as a whole is unusable, or (at the end) if not one row was good.
+    """
+    from distillery.components.articles.readers import read_rows
+
+    path, seen, good = Path(path), dict[int, int](), 0
+    for line, row, fault in read_rows(path, COLUMNS, ("reference.",)):
+        rejects.rows += 1
+        if row is None:
+            rejects.add(path, line, fault)
+            continue
+        try:
+            article = as_article(row)
+        except ValueError as error:
+            rejects.add(path, line, str(error))
+            continue
+        key, text = hash(article.id), hash((article.title, article.content))
+        if key not in seen:
+            seen[key] = text
+            good += 1
+            yield article
+        elif seen[key] == text:
+            rejects.collapsed += 1
+        else:
+            rejects.add(path, line, f"id '{article.id}' was used above for another text")
+    if not good:
+        raise _stopped(path, rejects, "no row is an article")
+
+
+def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects, max_rejects: str = "0") -> Iterator[Label]:
+    """Yield labelled articles, each with exactly one score in 0 to 10 per dimension, in the order of `dimensions`.
+
+    max_rejects: how many bad rows to go on without, "20" or "1%"; more of them raise InputError once the file is read,
+    so nothing may be written before the iterator has ended. An id used for two texts or two scores raises at once.
+    """
+    from distillery.components.articles.readers import read_rows
+
+    allowed = parse_max_rejects(max_rejects)
+    path, seen, dims = Path(path), dict[str, tuple[int, Digest, Label]](), list(dimensions)
+    for line, row, fault in read_rows(path, COLUMNS, ("score.", "reference.")):
+        rejects.rows += 1
+        if row is None:
+            rejects.add(path, line, fault)
+            continue
+        try:
+            label = _label(row, dims)
+        except ValueError as error:
+            rejects.add(path, line, str(error))
+            continue
+        digest = label.article.digest
+        if earlier := seen.get(label.article.id):
+            if earlier[1] != digest or earlier[2].scores != label.scores:
+                other = "text" if earlier[1] != digest else "scores"
+                raise InputError(
+                    f"id '{label.article.id}' has other {other} in line {earlier[0]}",
+                    where=f"{path}:{line}",
+                    hint="give each article its own id, once",
+                )
+            rejects.collapsed += 1
+            continue
+        seen[label.article.id] = (line, digest, label)
+        yield label
+    if rejects.count > (allowed * rejects.rows if "%" in max_rejects else allowed):
+        raise _stopped(
+            path,
+            rejects,
+            f"{rejects.count:,} of {rejects.rows:,} rows are bad",
+            "mend them, or go on without them: --max-rejects 20 or --max-rejects 1%",
+        )
+    if not seen:
+        raise _stopped(path, rejects, "no row is a label")
+
+
+def parse_max_rejects(text: str) -> float:
+    """A count, or with "%" a share of the rows; InputError otherwise."""
+    number = text.strip().removesuffix("%")
+    try:
+        value = float(number) / 100 if "%" in text else int(number)
+    except ValueError:
+        value = -1
+    if not 0 <= value < math.inf or ("%" in text and value > 1):
+        raise InputError(
+            f"{text!r} is neither a count nor a percentage",
+            where="--max-rejects",
+            hint="write --max-rejects 20 or --max-rejects 1%",
+        )
+    return value
+
+
+def _stopped(path: Path, rejects: Rejects, what: str, hint: str = "") -> InputError:
+    first = "; ".join(f"{path}:{line}: {reason}" for _, line, reason in rejects.first[:3])
+    return InputError(f"{what}: {first}" if first else what, where=str(path), hint=hint)
+
+
+def as_article(row: dict[str, Any]) -> Article:
+    """A row of a table as an article; ValueError says what is wrong with it."""
+    title, content = _text(row, "title"), _text(row, "content")
+    if not content.strip():
+        raise ValueError("has no content" if row.get("content") is None else "its content is empty")
+    if len(title) + len(content) > MAX_CHARACTERS:
+        raise ValueError(f"has {len(title) + len(content):,} characters, more than {MAX_CHARACTERS:,}")
+    return Article(
+        id=_plain(row, "id") or article_digest(title, content)[:16],
+        title=title,
+        content=content,
+        source=_plain(row, "source"),
+        language=_plain(row, "language"),
+        url=_plain(row, "url"),
+        published=_plain(row, "published") or _plain(row, "published_date"),
+        reference=_reference(row),
+        drawn_by=_plain(row, "drawn_by"),
+    )
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    value = row.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError(f"its {key} is not text but {_shown(value)}")
+    return clean(value)
+
+
+def _plain(row: dict[str, Any], key: str) -> str:
+    """A short field; numbers and dates become text, lists and objects are refused."""
+    value = row.get(key)
+    if value is None or value == "":
+        return ""
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"its {key} is not text but {_shown(value)}")
+    text = clean(str(value)).strip()
+    if len(text) > 4_000:
+        raise ValueError(f"its {key} has {len(text):,} characters, more than 4,000")
+    return text
+
+
+def _flat(row: dict[str, Any], key: str, prefix: str) -> dict[str, Any] | None:
+    """The object `row[key]`, or the columns `prefix`… of a flat table gathered into one."""
+    value = row.get(key)
+    if value is None:
+        found = {name.removeprefix(prefix): cell for name, cell in row.items() if name.startswith(prefix)}
+        return {name: cell for name, cell in found.items() if cell is not None} or None
+    if isinstance(value, list) and all(isinstance(item, tuple) and len(item) == 2 for item in value):
+        return dict(value)  # a Parquet map
+    if not isinstance(value, dict):
+        raise ValueError(f"its {key} is not an object but {_shown(value)}")
+    return value
+
+
+def _reference(row: dict[str, Any]) -> dict[str, float] | None:
+    found = _flat(row, "reference", "reference.")
+    return {name: _score(name, value, "reference") for name, value in found.items()} if found else None
+
+
+def _label(row: dict[str, Any], dimensions: list[str]) -> Label:
+    article, found = as_article(row), _flat(row, "scores", "score.")
+    if found is None:
+        raise ValueError("has no scores")
+    match(found, dimensions)
+    kind = _plain(row, "content_type") or None
+    return Label(article, {name: _score(name, found[name], "score") for name in dimensions}, kind)
+
+
+def match(found: Iterable[str], dimensions: Sequence[str]) -> None:
+    """ValueError naming the first dimension that lacks or is too many, and the nearest one."""
+    names = list(found)
+    missing = [name for name in dimensions if name not in names]
+    extra = [name for name in names if name not in dimensions]
+    if missing:
+        near = difflib.get_close_matches(missing[0], extra, 1)
+        raise ValueError(f"lacks dimension '{missing[0]}'" + (f" (it has '{near[0]}')" if near else ""))
+    if extra:
+        near = difflib.get_close_matches(extra[0], dimensions, 1, cutoff=0)
+        hint = f" (nearest: '{near[0]}')" if near else ""
+        raise ValueError(f"has dimension '{extra[0]}', which the filter lacks{hint}")
+
+
+def _score(name: str, value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{what} of '{name}' is not a number but {_shown(value)}")
+    if not 0 <= value <= 10:  # written so that NaN fails
+        raise ValueError(f"{what} {_shown(value)} of '{name}' is outside 0 to 10")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | dict | tuple):
+        return "a list" if isinstance(value, list) else "an object"
+    return "null" if value is None else json.dumps(value, default=str, ensure_ascii=False)[:60]

@@ -1,0 +1,1 @@
+"""What steps leave for one another: typed, versioned, found by digest."""

@@ -1,0 +1,21 @@
+"""A run's filter as it was resolved, kept in the store under its own digest."""
+
+from __future__ import annotations
+
+from distillery.components.store import Store, digest_bytes
+from distillery.filters.filter import Filter
+from distillery.filters.loading import dump_filter, load_filter_text
+
+
+def publish_filter(store: Store, flt: Filter) -> str:
+    """Puts the resolved filter under its own digest; returns the key that every step of the run reads it by."""
+    data = dump_filter(flt).encode()
+    key = f"filters/{flt.name}/v{flt.spec.version}/{digest_bytes(data)}.yaml"
+    store.put(key, data)
+    return key
+
+
+def read_filter(store: Store, key: str) -> Filter:
+    """The published filter, verified against the digest in its key."""
+    digest = key.rsplit("/", 1)[-1].removesuffix(".yaml")
+    return load_filter_text(store.get(key, digest=digest, max_bytes=1 << 20).decode(), where=key)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Oracles: one small file each; client libraries are imported only when one connects."""

@@ -1,0 +1,176 @@
+"""What Gemini's two routes on Vertex AI share: the request, the reading of a response, credentials and errors.
+
+Both routes speak the same JSON, so a batch row and an online call are built and read by the same lines; client libraries
+carry it. The rubric is the system instruction and the article the only content, which is also what a cached prefix needs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from distillery.components.labeling.oracles.base import OutOfCredit, RateLimited, RawReply, Refused, Request, Unavailable, Usage
+from distillery.components.labeling.oracles.keys import NO_KEY, Key, needed_key
+from distillery.components.labeling.oracles.openai import count, retry_after
+from distillery.components.labeling.oracles.schema import wire_schema
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials as GoogleCredentials
+
+SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
+FINISH: Final[Mapping[str, str]] = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    **dict.fromkeys(("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"), "blocked"),
+}
+# A quota per minute passes; one per day, or an account without billing, does not.
+CREDIT: Final = ("billing", "perday", "per day", "daily limit", "credit")
+
+
+class Account(NamedTuple):
+    credentials: GoogleCredentials
+    project: str
+    location: str
+    key: Key
+
+
+def account(flt: Filter) -> Account:
+    """Who asks, and where. InputError where credentials or a project are missing.
+
+    An access token in the variable that oracle.apiKeyEnv names, else application default credentials.
+    """
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+    from google.oauth2.credentials import Credentials
+
+    oracle = flt.spec.oracle
+    key, found = NO_KEY, None
+    credentials: GoogleCredentials
+    if oracle.apiKeyEnv:
+        key = needed_key(oracle.apiKeyEnv)
+        credentials = Credentials(key.reveal())  # type: ignore[no-untyped-call]
+    else:
+        try:
+            credentials, found = google.auth.default(scopes=SCOPES)
+        except (GoogleAuthError, ValueError, OSError) as error:
+            raise InputError(
+                f"no credentials for Vertex AI: {type(error).__name__}",
+                where="spec.oracle.provider",
+                hint="run `gcloud auth application-default login`, mount a service account and set "
+                "GOOGLE_APPLICATION_CREDENTIALS, or set oracle.apiKeyEnv",
+            ) from None
+    project = oracle.project or os.environ.get("GOOGLE_CLOUD_PROJECT") or found
+    if not project:
+        raise InputError("is not set", where="spec.oracle.project", hint="set it, or export GOOGLE_CLOUD_PROJECT=…")
+    return Account(credentials, project, oracle.location or os.environ.get("GOOGLE_CLOUD_LOCATION") or "global", key)
+
+
+def generation_config(flt: Filter) -> dict[str, Any]:
+    """The service's generationConfig: a JSON reply in the filter's schema, and the oracle's parameters."""
+    oracle, schema = flt.spec.oracle, wire_schema(flt)
+    properties = {
+        name: {key: value.upper() if key == "type" else value for key, value in rule.items()}
+        for name, rule in schema["properties"].items()
+    }
+    config: dict[str, Any] = {
+        "maxOutputTokens": oracle.maxOutputTokens,
+        "responseMimeType": "application/json",
+        "responseSchema": {
+            "type": "OBJECT",
+            "properties": properties,
+            "required": schema["required"],
+            "propertyOrdering": list(properties),
+        },
+    }
+    if oracle.temperature is not None:
+        config["temperature"] = oracle.temperature
+    if oracle.thinkingBudget is not None:
+        config["thinkingConfig"] = {"thinkingBudget": oracle.thinkingBudget}
+    return config
+
+
+def contents(request: Request) -> list[dict[str, Any]]:
+    return [{"role": "user", "parts": [{"text": request.part}]}]
+
+
+def system_instruction(request: Request) -> dict[str, Any]:
+    return {"parts": [{"text": request.prefix}]}
+
+
+def read_response(response: object, key: Key) -> RawReply:
+    """A response of the service as JSON. Refused where it holds no reply, with what it was billed all the same."""
+    if not isinstance(response, dict):
+        raise Unavailable("the service's answer is not JSON", unknown=True)
+    usage = read_usage(response.get("usageMetadata"))
+    candidates = response.get("candidates")
+    candidate = candidates[0] if isinstance(candidates, list) and candidates and isinstance(candidates[0], dict) else None
+    if candidate is None:
+        blocked = (response.get("promptFeedback") or {}).get("blockReason")
+        raise Refused(
+            key.message(f"the prompt is blocked: {blocked}" if blocked else "the service's answer holds no reply"), usage=usage
+        )
+    parts = (candidate.get("content") or {}).get("parts") or []
+    text = "".join(part.get("text") or "" for part in parts if isinstance(part, dict) and not part.get("thought"))
+    finish = FINISH.get(str(candidate.get("finishReason")), "other")
+    if not text and finish == "blocked":
+        raise Refused(key.message(f"the reply is blocked: {candidate.get('finishReason')}"), usage=usage)
+    return RawReply(key.hidden(text), usage, finish, key.hidden(str(response.get("modelVersion") or "")))
+
+
+def read_usage(metadata: object) -> Usage:
+    """Tokens as billed; thinking is billed as output."""
+    if not isinstance(metadata, dict):
+        return Usage()
+    given = count(metadata.get("promptTokenCount"))
+    output = count(metadata.get("candidatesTokenCount")) + count(metadata.get("thoughtsTokenCount"))
+    return Usage(given, min(count(metadata.get("cachedContentTokenCount")), given), output)
+
+
+def mapped(code: int, message: object, details: object, headers: Mapping[str, str], key: Key) -> Exception:
+    """What an HTTP error of the service means. details: its body as JSON."""
+    words, text = f"{message} {details}".lower(), key.message(f"{code} {message}")
+    if code == 402 or (code in (400, 403, 429) and any(word in words for word in CREDIT)):
+        return OutOfCredit(text)
+    if code == 429:
+        return RateLimited(text, retry_after=retry_after(headers) or _retry_delay(details))
+    if code in (408, 409, 499) or code >= 500:
+        return Unavailable(text, unknown=code in (408, 504))
+    if code in (401, 403):
+        where = key.where if key is not NO_KEY else "application default credentials"
+        return InputError(
+            f"Vertex AI refuses them: {text}",
+            where=where,
+            hint="check that they are valid, and that they may use Vertex AI in this project",
+        )
+    if code == 404:
+        return InputError(
+            f"Vertex AI has no such model here: {text}",
+            where="spec.oracle",
+            hint="check oracle.model, oracle.project and oracle.location",
+        )
+    return Refused(text)
+
+
+def failed_credentials(error: Exception, key: Key) -> Exception:
+    """google-auth could not get a token: a matter of the network, or of the credentials."""
+    if getattr(error, "retryable", False) or "Transport" in type(error).__name__:
+        return Unavailable(f"no access token: {type(error).__name__}")
+    where = key.where if key is not NO_KEY else "application default credentials"
+    return InputError(
+        f"no access token can be had: {type(error).__name__}",
+        where=where,
+        hint="an access token lives an hour; for longer runs use a service account",
+    )
+
+
+def _retry_delay(details: object) -> float | None:
+    """RetryInfo among the details of a Google error: {"error": {"details": [{"retryDelay": "7s"}]}}."""
+    error = details.get("error") if isinstance(details, dict) else None
+    for detail in error.get("details") or [] if isinstance(error, dict) else []:
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and delay.endswith("s"):
+            return retry_after({"retry-after": delay[:-1]})
+    return None

@@ -1,0 +1,229 @@
+"""OpenAI-compatible endpoints (OpenAI, DeepSeek, vLLM, Ollama) through the openai client: one call, no retry.
+
+Endpoints differ in what they accept. Rather than by a table of vendors that ages, the first calls find out: a reply schema,
+else "some JSON object", else neither; `max_completion_tokens` or `max_tokens`. Where the first way of asking gets a 400 before
+anything was answered, one call tries the others while the rest wait, and the way that is answered is kept. The trade-off: a
+few unbilled calls at the start of a run.
+
+The client's connections, headers and errors are used (its `post`), its typed requests and replies are not: building those
+takes a third of a call's processor time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import TYPE_CHECKING, Any, Final
+
+from distillery.components.labeling.oracles.base import (
+    OutOfCredit,
+    RateLimited,
+    RawReply,
+    Refused,
+    Request,
+    Unavailable,
+    Usage,
+)
+from distillery.components.labeling.oracles.connections import one_each
+from distillery.components.labeling.oracles.keys import NO_KEY, Key, needed_key, read_key
+from distillery.components.labeling.oracles.schema import wire_schema
+from distillery.filters.digests import oracle_part
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI
+
+DEFAULT_VARIABLE: Final = "OPENAI_API_KEY"
+MAX_RETRY_AFTER: Final = 3600.0
+CONNECT_SECONDS: Final = 15.0
+CREDIT: Final = ("insufficient_quota", "billing", "current quota", "insufficient balance", "credit")
+THIS_REQUEST: Final = ("content_filter", "context_length", "context length", "content_policy", "content policy", "too long")
+FINISH: Final[Mapping[str, str]] = {"stop": "stop", "length": "length", "content_filter": "blocked"}
+
+
+class _Unaccepted(Refused):
+    """A 400 that may be about the way of asking rather than about this article."""
+
+
+class OpenAIEndpoint:
+    """One model at one endpoint."""
+
+    def __init__(self, flt: Filter, client: AsyncOpenAI, key: Key) -> None:
+        self.identity = identity(flt)
+        self._oracle, self._client, self._key = flt.spec.oracle, client, key
+        self._ways = list(_ways(flt, str(client.base_url)))
+        self._kept: Mapping[str, Any] | None = None
+        self._searching = asyncio.Lock()
+
+    async def ask(self, request: Request) -> RawReply:
+        try:
+            reply = await self._call(request, way := self._kept or self._ways[0])
+        except _Unaccepted as refusal:
+            if self._kept is way:
+                raise
+            async with self._searching:
+                return await self._search(request, refusal)
+        self._kept = way
+        return reply
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _search(self, request: Request, refusal: _Unaccepted) -> RawReply:
+        """Another way of asking; `refusal` where every one of them is refused."""
+        for way in [self._kept] if self._kept else self._ways[1:]:
+            try:
+                reply = await self._call(request, way)
+            except _Unaccepted:
+                continue
+            self._kept = way
+            return reply
+        raise refusal
+
+    async def _call(self, request: Request, way: Mapping[str, Any]) -> RawReply:
+        import httpx2
+        import openai
+
+        body = {"model": self._oracle.model, "messages": [{"role": "user", "content": request.prompt}], **way}
+        if self._oracle.temperature is not None:
+            body["temperature"] = self._oracle.temperature
+        try:
+            text = (await self._client.post("/chat/completions", body=body, cast_to=httpx2.Response)).text
+        except openai.APIStatusError as error:
+            raise self._mapped(error) from None
+        except openai.APIConnectionError as error:  # deadlines, refused and dropped connections
+            reason = type(error.__cause__).__name__
+            sent = reason not in ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol")
+            raise Unavailable(f"the endpoint gave no answer: {reason}", unknown=sent) from None
+        except (openai.OpenAIError, UnicodeError) as error:
+            raise Unavailable(self._key.message(f"{type(error).__name__}: {error}"), unknown=True) from None
+        return self._read(text)
+
+    def _read(self, text: str) -> RawReply:
+        try:
+            reply = json.loads(text)
+            usage, version, choices = _usage(reply), str(reply.get("model") or ""), reply.get("choices")
+        except (ValueError, AttributeError, RecursionError):
+            raise Unavailable("the endpoint's answer is not JSON", unknown=True) from None
+        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
+        if choice is None or not isinstance(message := choice.get("message"), dict):
+            raise Refused("the endpoint's answer holds no reply", usage=usage)
+        finish, content = FINISH.get(str(choice.get("finish_reason")), "other"), message.get("content")
+        if not content and message.get("refusal"):
+            content, finish = message["refusal"], "blocked"
+        # A list of parts is rare, and None is an empty reply.
+        content = content if isinstance(content, str) else json.dumps(content) if content else ""
+        return RawReply(self._key.hidden(content), usage, finish, self._key.hidden(version))
+
+    def _mapped(self, error: APIStatusError) -> Exception:
+        status, body = error.status_code, error.body if isinstance(error.body, dict) else {}
+        words = f"{body.get('type')} {body.get('code')} {error.message}".lower()
+        message = self._key.message(f"{status} {body.get('message') or error.message}")
+        if status == 402 or (status in (403, 429) and any(word in words for word in CREDIT)):
+            return OutOfCredit(message)
+        if status == 429:
+            return RateLimited(message, retry_after=retry_after(error.response.headers))
+        if status in (408, 409, 425) or status >= 500:
+            return Unavailable(message, unknown=status in (408, 504, 524))
+        if status in (401, 403):
+            return InputError(
+                f"the endpoint refuses the key: {message}",
+                where=self._key.where,
+                hint="check the key, and that oracle.baseUrl is the address it is for",
+            )
+        if status == 404 or status < 400:
+            return InputError(
+                f"the endpoint has no such model or address: {message}",
+                where="spec.oracle",
+                hint="check oracle.model and oracle.baseUrl, which often ends in /v1",
+            )
+        if body.get("param") == "temperature" or "'temperature'" in words:
+            return InputError(
+                f"the model does not take this temperature: {message}",
+                where="spec.oracle.temperature",
+                hint="set oracle.temperature to null",
+            )
+        return (Refused if any(word in words for word in THIS_REQUEST) else _Unaccepted)(message)
+
+
+def identity(flt: Filter) -> dict[str, Any]:
+    """Provider, model and parameters."""
+    return oracle_part(flt)
+
+
+def connect(flt: Filter) -> OpenAIEndpoint:
+    """The endpoint at oracle.baseUrl, else OPENAI_BASE_URL, else OpenAI's own. InputError where a key is missing.
+
+    Where neither oracle.apiKeyEnv nor OPENAI_API_KEY is set, an endpoint of one's own is asked without a key.
+    """
+    try:
+        import httpx2
+        import openai
+    except ImportError:
+        raise InputError(
+            "the openai client is not installed", where="spec.oracle.provider", hint="pip install 'llm-distillery[oracle]'"
+        ) from None
+    oracle = flt.spec.oracle
+    if oracle.apiKeyEnv:
+        key = needed_key(oracle.apiKeyEnv)
+    elif (found := read_key(DEFAULT_VARIABLE)) or not (oracle.baseUrl or os.environ.get("OPENAI_BASE_URL")):
+        key = found or needed_key(DEFAULT_VARIABLE)
+    else:
+        key = NO_KEY
+    # The engine decides how many calls are under way; a pool with a limit of its own would only queue them out of sight.
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
+    timeout = httpx2.Timeout(oracle.timeoutSeconds, connect=min(CONNECT_SECONDS, oracle.timeoutSeconds), pool=None)
+    http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, transport=one_each(httpx2), follow_redirects=False)
+    return OpenAIEndpoint(
+        flt,
+        openai.AsyncOpenAI(
+            api_key=key.reveal() or "none", base_url=oracle.baseUrl, max_retries=0, timeout=timeout, http_client=http
+        ),
+        key,
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, 0 to an hour, as `retry-after-ms` or `retry-after` (seconds or a date) says; None where neither does."""
+    for name, scale in (("retry-after-ms", 1000), ("retry-after", 1)):
+        text = headers.get(name, "")
+        try:
+            seconds = float(text) / scale
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(text).timestamp() - time()
+            except (ValueError, TypeError):
+                continue
+        if seconds == seconds:
+            return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+    return None
+
+
+def _ways(flt: Filter, address: str) -> Iterator[dict[str, Any]]:
+    """What can be sent besides model, prompt and temperature; best first."""
+    schema = {"name": "judgement", "strict": True, "schema": wire_schema(flt)}
+    formats = [{"type": "json_schema", "json_schema": schema}, {"type": "json_object"}, None]
+    # OpenAI's newer models refuse max_tokens; elsewhere the newer name may be passed over in silence, and with it the limit.
+    limits = ["max_completion_tokens", "max_tokens"]
+    for kind in formats:
+        for limit in limits if "api.openai.com" in address else reversed(limits):
+            yield {limit: flt.spec.oracle.maxOutputTokens, **({"response_format": kind} if kind else {})}
+
+
+def _usage(reply: Mapping[str, Any]) -> Usage:
+    """Tokens as billed. Cached ones: OpenAI's and vLLM's key, or DeepSeek's."""
+    usage = reply.get("usage") or {}
+    details = usage.get("prompt_tokens_details") or {}
+    cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens")
+    given = count(usage.get("prompt_tokens"))
+    return Usage(given, min(count(cached), given), count(usage.get("completion_tokens")))
+
+
+def count(value: object) -> int:
+    """A number of tokens as a service states it; 0 where it does not."""
+    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,0 +1,92 @@
+"""The replay oracle: raw replies recorded earlier, so that the whole path runs without a key.
+
+The recordings are held in memory, about their own size: 10,000 replies of 2 KB take 25 MB.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from distillery.components.articles.input_files import local_file
+from distillery.components.articles.readers import read_rows
+from distillery.components.labeling.oracles.base import OracleError, RawReply, Request
+from distillery.components.store import digest_file
+from distillery.filters.digests import oracle_part
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+
+
+class Replay:
+    """Gives attempt n at an article its n-th recorded reply. `replies`: article digest or id → replies in order."""
+
+    def __init__(self, identity: Mapping[str, Any], replies: Mapping[str, list[str]]) -> None:
+        self.identity = identity
+        self._replies = replies
+
+    async def ask(self, request: Request) -> RawReply:
+        article = request.article
+        recorded = self._replies.get(article.digest) or self._replies.get(f"id {article.id}")
+        if not recorded:
+            raise OracleError("no reply is recorded for this article")
+        if request.attempt > len(recorded):
+            raise OracleError("no further reply is recorded for this article")
+        return RawReply(recorded[request.attempt - 1])
+
+    async def close(self) -> None:
+        pass
+
+
+def identity(flt: Filter) -> dict[str, Any]:
+    """Provider, model and parameters, and the recordings by their digest: other recordings are another oracle."""
+    with _recordings(flt) as path:
+        return {**oracle_part(flt), "replies": digest_file(path)}
+
+
+def connect(flt: Filter, repetition: int = 1) -> Replay:
+    """The replay oracle over `oracle.replies`: JSONL (.gz) of {"id" or "article": digest, "reply", "attempt"?, "repeat"?}.
+
+    repetition: which of several recordings of the same question answers, where noise is measured; its own identity.
+    InputError for a file or row that can't be used.
+    """
+    with _recordings(flt) as path:
+        known = identity(flt) if repetition == 1 else {**identity(flt), "repetition": repetition}
+        replies = _read(path, repetition)
+        if repetition > 1 and not replies:
+            raise InputError(f'no reply is recorded with "repeat": {repetition}', where=str(path), hint="lower --repeat")
+        return Replay(known, replies)
+
+
+def _recordings(flt: Filter) -> AbstractContextManager[Path]:
+    if not flt.spec.oracle.replies:
+        raise InputError(
+            "the replay oracle has no recorded replies",
+            where="spec.oracle.replies",
+            hint="add --set oracle.replies=FILE with recorded replies, or give --labels",
+        )
+    return local_file(flt.spec.oracle.replies, parameter="oracle.replies")
+
+
+def _read(path: Path, repetition: int = 1) -> dict[str, list[str]]:
+    found: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    for line, row, fault in read_rows(path, frozenset({"id", "article", "reply", "attempt", "repeat", "content"})):
+        where = f"{path}:{line}"
+        if row is None:
+            raise InputError(fault, where=where, hint="mend or remove the line")
+        key = row["article"] if isinstance(row.get("article"), str) else f"id {row['id']}" if "id" in row else None
+        if key is None or not isinstance(row.get("reply"), str):
+            raise InputError("is not a recorded reply", where=where, hint='write {"id": …, "reply": "the raw text"}')
+        if row.get("repeat", 1) != repetition:
+            continue
+        attempt = row.get("attempt", len(found[key]) + 1)
+        if isinstance(attempt, bool) or not isinstance(attempt, int) or attempt < 1 or attempt in found[key]:
+            raise InputError(
+                f"attempt {attempt!r} is not a new number from 1 on",
+                where=where,
+                hint="number the attempts at an article 1, 2, 3",
+            )
+        found[key][attempt] = row["reply"]
+    return {key: [attempts[number] for number in sorted(attempts)] for key, attempts in found.items()}

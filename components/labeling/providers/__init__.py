@@ -1,1 +1,0 @@
-"""Providers of oracles: one small file each; client libraries are imported only when one connects."""

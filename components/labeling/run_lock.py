@@ -1,0 +1,183 @@
+"""`run.json` beside the journal: which run is labelling, and what a kill would lose.
+
+One run at a time asks one oracle with one rubric: two would pay for the same articles, submit the same batch job, and share no
+budget. The next one waits, and then finds the labels there. The price: after a run whose machine died, the next one waits for
+75 s (one that was killed on this machine is seen to be gone at once), and a small put every 15 s.
+
+Silence is measured by the clock of who waits, so no two clocks are compared. Who was silent and comes back stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from distillery.components.store import Conflict, Store
+from distillery.filters.errors import Stopped
+
+BEAT: Final = 15.0  # seconds between two signs of life
+SILENT: Final = 75.0  # without one, a run counts as gone
+LOOK: Final = 1.0
+
+
+@dataclass
+class Lost:
+    """Calls of killed runs that may have been paid without a label, at most. usd: at the worst."""
+
+    runs: int = 0
+    calls: int = 0
+    usd: float = 0.0
+
+
+@dataclass
+class _State:
+    """open, usd: what the last run can lose if it is killed. holder: {id, machine, pid, beat} while a run is under way."""
+
+    open: int = 0
+    usd: float = 0.0
+    lost: Lost = field(default_factory=Lost)
+    holder: dict[str, Any] | None = None
+
+
+class RunMark:
+    """A run's hold on a journal. take, begin, then `keep` while it asks, and end (or leave, where calls were broken off)."""
+
+    def __init__(
+        self,
+        store: Store,
+        prefix: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._store, self._key, self._clock, self._sleep = store, f"{prefix}/run.json", clock, sleep
+        self._id, self._beats = secrets.token_hex(8), 0
+
+    def take(self, waits: Callable[[], None] = lambda: None) -> bool:
+        """Returns when this run may ask: whether another one was waited for. waits: called once, before waiting."""
+        waited, sign, since = False, None, self._clock()
+        while True:
+            state, etag = self._read()
+            holder = state.holder
+            if holder is not None and not _gone(holder):
+                if sign != (sign := (holder.get("id"), holder.get("beat"))):
+                    since = self._clock()
+                if self._clock() - since < SILENT:
+                    if not waited:
+                        waits()
+                    waited = True
+                    self._sleep(LOOK)
+                    continue
+            if self._write(state, etag):
+                return waited
+
+    def begin(self, calls: int, usd: float) -> tuple[Lost, int]:
+        """What a kill would lose from here on; what killed runs may have lost so far, and how many calls of it the last one."""
+        while True:
+            state, etag = self._read()
+            self._own(state)
+            before, lost = state.open, state.lost
+            if before:
+                lost = Lost(lost.runs + 1, lost.calls + before, lost.usd + state.usd)
+            if self._write(_State(calls, usd, lost), etag):
+                return lost, before
+
+    def beat(self) -> None:
+        """A sign of life. Stopped: another run has taken over."""
+        state, etag = self._read()
+        self._own(state)
+        self._beats += 1
+        self._write(state, etag)
+
+    async def keep(self, stop: Callable[[BaseException], None]) -> None:
+        """Signs of life until cancelled. stop: called where another run has taken over."""
+        while True:
+            await asyncio.sleep(BEAT)
+            try:
+                await asyncio.to_thread(self.beat)
+            except Stopped as error:
+                stop(error)
+                return
+            except Exception:
+                continue  # the store is out; the journal will say so, or it comes back
+
+    def end(self, unknown_calls: int, unknown_usd: float) -> None:
+        """The run ended in order; only calls without a bill stay in doubt."""
+        self._let_go(lambda state: _State(lost=Lost(
+            state.lost.runs, state.lost.calls + unknown_calls, state.lost.usd + unknown_usd)))  # fmt: skip
+
+    def leave(self) -> None:
+        """The run was broken off: what was under way stays in doubt, but nobody has to wait."""
+        self._let_go(lambda state: _State(state.open, state.usd, state.lost))
+
+    def _let_go(self, changed: Callable[[_State], _State]) -> None:
+        while True:
+            state, etag = self._read()
+            if (state.holder or {}).get("id") != self._id:
+                return  # another run's by now
+            if self._write(changed(state), etag, holder=False):
+                return
+
+    def _own(self, state: _State) -> None:
+        if (state.holder or {}).get("id") != self._id:
+            raise Stopped(
+                "stopped: another run has taken over, since this one gave no sign of life for a while",
+                hint="wait for it; the same command then finds its labels",
+            )
+
+    def _read(self) -> tuple[_State, str | None]:
+        found = self._store.current(self._key, max_bytes=1 << 16)
+        if found is None:
+            return _State(), None
+        try:
+            fields = json.loads(found[0])
+            holder = fields.get("holder")
+            state = _State(int(fields.get("open", 0)), float(fields.get("usd", 0)), Lost(**fields.get("lost", {})),
+                           holder if isinstance(holder, dict) else None)  # fmt: skip
+        except (ValueError, TypeError, AttributeError):
+            state = _State()  # a damaged mark counts for nothing; labels and their cost are in the journal
+        return state, found[1]
+
+    def _write(self, state: _State, etag: str | None, *, holder: bool = True) -> bool:
+        """False: somebody was faster."""
+        me = {"id": self._id, "machine": _machine(), "pid": os.getpid(), "beat": self._beats} if holder else None
+        data = json.dumps({"open": state.open, "usd": state.usd, "lost": asdict(state.lost), "holder": me}, sort_keys=True)
+        try:
+            self._store.put_if(self._key, data.encode(), etag=etag)
+        except Conflict:
+            return False
+        return True
+
+
+def _machine() -> str:
+    """Which machine, and where there are several on it which space of process numbers; tells nothing about it."""
+    known = [socket.gethostname()]
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        try:
+            known.append(os.readlink(path) if "ns" in path else Path(path).read_text(encoding="ascii"))
+        except OSError:
+            continue
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
+
+
+def _gone(holder: dict[str, Any]) -> bool:
+    """Whether the run's process is known to have ended."""
+    pid = holder.get("pid")
+    if holder.get("machine") != _machine() or not isinstance(pid, int) or pid < 1:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

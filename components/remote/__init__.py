@@ -1,0 +1,1 @@
+"""What is far away: what to try again, and for how long."""

@@ -1,0 +1,101 @@
+"""The Kubernetes API, from inside a pod or by KUBECONFIG; each request outlasts an outage of three minutes.
+
+The generated client waits for ever for a reply, so every request has 30 s. What the API refuses is said in one line, with what
+to do; an account that may not do something is the commonest of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from distillery.components.remote.retry import PATIENCE, is_outage, outlast
+from distillery.filters.errors import InputError, Stopped
+
+TIMEOUT = (5, 30)  # to connect, to reply
+SETTINGS = "distillery"  # ConfigMap
+TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=1)
+def _api_client() -> Any:
+    from kubernetes import client, config
+
+    try:
+        if os.environ.get("KUBERNETES_SERVICE_HOST") and TOKEN.is_file():
+            config.load_incluster_config()
+        else:
+            config.load_kube_config()
+    except (config.ConfigException, OSError) as error:
+        raise InputError("no cluster is at hand", hint="set KUBECONFIG") from error
+    return client.ApiClient()
+
+
+def batch() -> Any:
+    """Jobs."""
+    from kubernetes import client
+
+    return client.BatchV1Api(_api_client())
+
+
+def core() -> Any:
+    """Pods, their logs, ConfigMaps."""
+    from kubernetes import client
+
+    return client.CoreV1Api(_api_client())
+
+
+def custom() -> Any:
+    """Objects of a CustomResourceDefinition."""
+    from kubernetes import client
+
+    return client.CustomObjectsApi(_api_client())
+
+
+def ask(request: Callable[..., T], *args: Any, seconds: float = PATIENCE, **kwargs: Any) -> T:
+    """`request(*args, **kwargs)` through an outage of `seconds`. InputError where it is refused; KeyError for a 404.
+
+    A 409 (it exists, or has changed) is raised as FileExistsError.
+    """
+    from kubernetes.client.exceptions import ApiException
+
+    try:
+        return outlast("Kubernetes", lambda: request(*args, _request_timeout=TIMEOUT, **kwargs), seconds=seconds)
+    except ApiException as error:
+        if error.status == 404:
+            raise KeyError(reason(error)) from error
+        if error.status == 409:
+            raise FileExistsError(reason(error)) from error
+        if is_outage(error):
+            raise Stopped(f"Kubernetes answers {error.status}", hint="the same command later goes on") from error
+        hint = (
+            "bind this account to the Roles run-scoring and run-training (manifests/base)" if error.status in (401, 403) else ""
+        )
+        raise InputError(f"Kubernetes refuses: {reason(error)}", hint=hint) from error
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        # Only the kind of error: messages of HTTP clients carry addresses that may carry keys.
+        what = f"Kubernetes can't be reached ({type(error).__name__})"
+        raise Stopped(what, hint="check KUBECONFIG; the same command later goes on") from error
+
+
+def reason(error: Any) -> str:
+    """What an ApiException says, in the API server's words."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{error.status} {error.reason}"
+
+
+def cluster_settings(namespace: str) -> Mapping[str, str]:
+    """The ConfigMap `distillery` of a namespace; empty where there is none."""
+    try:
+        return dict(ask(core().read_namespaced_config_map, SETTINGS, namespace).data or {})
+    except KeyError:
+        return {}

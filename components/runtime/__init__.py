@@ -1,0 +1,1 @@
+"""What a step runs in: its settings, its progress, its record."""

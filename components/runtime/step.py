@@ -1,0 +1,142 @@
+"""What every step of a run has in common: its store, its filter, its progress, and where it leaves its record.
+
+A component is then a signature and one call. Records lie under runs/<run>/<step>.json for the report that ends a run,
+whatever happened in it; DISTILLERY_RUN names a run on a laptop, Kubeflow's own id on a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distillery.components.artifacts.filter import read_filter
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.remote.retry import is_outage
+from distillery.components.runtime.progress import Reporter, reporter
+from distillery.components.runtime.settings import limit_threads, load_settings
+from distillery.components.store import Store, open_store
+from distillery.filters.errors import InputError, Stopped
+from distillery.filters.filter import Filter
+
+RUN = "DISTILLERY_RUN"
+STORE = "DISTILLERY_STORE"
+LAST_WORDS = Path("/dev/termination-log")  # what a pod writes here, Kubernetes and Kubeflow's UI show as the task's error
+
+
+def store_of_step(uri: str) -> Store:
+    """The store of a step: `uri`, or where that is empty the one DISTILLERY_STORE names. InputError says "store"."""
+    where = uri or os.environ.get(STORE, "")
+    if not where:
+        raise InputError("is empty, and this cluster names no default", where="store", hint="write s3://bucket/prefix")
+    if in_a_pod() and not where.startswith("s3://"):
+        raise InputError("lies in the pod and is gone with it", where=f"store {where}", hint="write s3://bucket/prefix")
+    try:
+        return open_store(where)
+    except InputError as error:
+        raise InputError(error.what, where=f"store {error.where or where}", hint=error.hint) from error.__cause__
+
+
+def in_a_pod() -> bool:
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+
+
+def on_cluster() -> bool:
+    """Whether each step of this run is a pod of its own; a laptop's run in a notebook's pod is named by DISTILLERY_RUN."""
+    return in_a_pod() and not os.environ.get(RUN)
+
+
+def say_last(message: str) -> None:
+    """Leaves `message` where a pod's last words are read; elsewhere does nothing."""
+    with suppress(OSError):
+        if in_a_pod() and LAST_WORDS.is_file():
+            LAST_WORDS.write_text(message[:2000], encoding="utf-8")
+
+
+def step_key(run: str, step: str) -> str:
+    return f"runs/{run}/{step}.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    store: Store
+    run: str
+    progress: Reporter
+    filter_key: str = ""
+
+    @property
+    def filter(self) -> Filter:
+        return read_filter(self.store, self.filter_key)
+
+    def keep(self, record: StepRecord) -> StepRecord:
+        """Leaves the record where the report finds it, and tells whoever watches."""
+        self.store.put(step_key(self.run, self.name), json.dumps(record.to_json(), sort_keys=True, indent=1).encode())
+        self.progress.event("done", record=record.to_json())
+        return record
+
+    def describe(self, artifact: Any, record: StepRecord, digest: str, key: str = "") -> None:
+        """Makes a KFP output artifact of what the step yields: the record as its content, digest and address as its metadata.
+
+        The bytes stay in the store. key: where they are there, by default the first that the record names.
+        """
+        address = f"{self.store.uri}/{key or record.keys[0]}"
+        Path(artifact.path).write_text(json.dumps({"address": address, **record.to_json()}, indent=1), encoding="utf-8")
+        plain = {name: value for name, value in record.outputs.items() if isinstance(value, (str, int, float))}
+        artifact.metadata.update({**plain, "digest": digest, "store": self.store.uri, "address": address, "step": record.step})
+
+    def fail(self, kind: str, message: str) -> None:
+        self.progress.event("failed", cause=kind, message=message)
+        failure = {"step": self.name, "kind": kind, "message": message}
+        self.store.put(step_key(self.run, "failure"), json.dumps(failure, indent=1).encode())
+
+
+def cause_of(error: Exception) -> str:
+    """Whose fault it is: "input" must be mended, "stopped" may be tried again as it is, "fault" is ours."""
+    if isinstance(error, InputError):
+        away = error.__cause__ is not None and is_outage(error.__cause__)  # a store, for longer than we have patience
+        return "stopped" if away else "input"
+    return "stopped" if isinstance(error, Stopped) else "fault"
+
+
+@contextmanager
+def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[Step]:
+    """Opens a step. Bad input ends the process with exit code 2 and one line, a step that stopped itself with 1,
+    anything else with its traceback.
+
+    store: store URI, empty for DISTILLERY_STORE. filter_key: key of the published filter, "" before there is one.
+    run: the run's name.
+    """
+    load_settings()
+    if in_a_pod():
+        limit_threads()
+    run = os.environ.get(RUN) or run
+    progress = reporter(name)
+    step: Step | None = None
+    try:
+        opened = store_of_step(store)
+        progress.share(lambda data: opened.put(f"runs/{run}/events/{name}.jsonl", data))
+        progress.event("started")
+        step = Step(name, opened, run, progress, filter_key)
+        yield step
+    except Exception as error:
+        cause = cause_of(error)
+        message = f"{type(error).__name__}: {error}" if cause == "fault" else str(error)
+        try:
+            if step is None:
+                progress.event("failed", cause=cause, message=message)
+            else:
+                step.fail(cause, message)
+        except Exception as second:  # the store may be what failed
+            progress.event("failed", cause=cause, message=message, second=str(second))
+        say_last(f"{name}: {message}")
+        if cause != "fault":
+            print(f"error: {message}", flush=True)
+            raise SystemExit(2 if cause == "input" else 1) from None
+        raise
+    finally:
+        progress.close()

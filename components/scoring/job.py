@@ -1,0 +1,312 @@
+"""Scoring over a cluster: an Indexed Job started once for the same work into the same place, followed to its end, or deleted.
+
+The parts in the store say what is done, the Job only who is at it; so a Job that is deleted, fails or outlives its follower
+costs nothing but the parts under way. Following costs one request every 2 s, and one small read a part.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distillery.components.articles.input_files import local_file
+from distillery.components.artifacts.filter import publish_filter
+from distillery.components.remote.kubernetes import ask, batch, core
+from distillery.components.runtime.progress import Progress, clock, quiet
+from distillery.components.scoring.corpus import Corpus, find_corpus
+from distillery.components.scoring.job_manifest import (
+    COMPONENT,
+    FILTER_LABEL,
+    JOB_LABEL,
+    SCORES,
+    TODO,
+    Place,
+    job_name,
+    manifest,
+)
+from distillery.components.scoring.plan import Plan, all_facts, begin, finish, missing, plan_for, put_todo, todo_list
+from distillery.components.store import Json, Store, digest_file, open_store
+from distillery.filters.errors import InputError, Stopped
+from distillery.filters.filter import Filter
+
+PART_BYTES = 64 * 2**20  # 20,000 articles of 3 kB: minutes of one core, so the seconds of a pod's start don't count
+MAX_PARALLEL = 1000
+POLL_SECONDS = 2.0
+STUCK_SECONDS = 60.0
+PATIENCE = 24 * 3600.0  # of who follows: the Job goes on meanwhile
+SAFE = re.compile(r"[^A-Za-z0-9._@=-]")
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A scoring job. left: parts to do when it was submitted; name: of the Job, empty where none was needed."""
+
+    plan: Plan
+    out: Store
+    place: Place
+    name: str
+    left: list[int]
+    adopted: bool
+
+    @property
+    def kubectl(self) -> str:
+        return f"kubectl -n {self.place.namespace} get job {self.name}"
+
+
+def plan_on_cluster(
+    store: Store, flt: Filter, adapter: str, articles: str, place: Place, *, shards: int = 0, upload: bool = True
+) -> Plan:
+    """The plan of scoring `articles` (s3://, or one local file) with the place's image.
+
+    upload: puts into the store what its pods read there, a local file and the filter as it is now.
+    """
+    corpus = find_corpus(articles)
+    if not articles.startswith("s3://"):
+        corpus = _uploaded(store, corpus, articles, upload)
+    if upload:
+        publish_filter(store, flt)  # one that was published by an earlier version may have another digest now
+    return plan_for(flt, adapter, corpus, shards, part_bytes=PART_BYTES, code=place.image)
+
+
+def _uploaded(store: Store, corpus: Corpus, articles: str, upload: bool) -> Corpus:
+    if Path(articles.removeprefix("file://")).expanduser().is_dir():
+        raise InputError("is a folder on this machine", where=f"ARTICLES {articles}", hint="give one file, or an s3:// prefix")
+    if not store.uri.startswith("s3://"):
+        raise InputError("is no place that a cluster reaches", where=f"--store {store.uri}", hint="give s3://bucket/prefix")
+    with local_file(articles, parameter="ARTICLES") as path:
+        key = f"inputs/{digest_file(path)}/{SAFE.sub('_', path.name).lstrip('.') or 'articles'}"
+        if upload and not store.exists(key):
+            store.put(key, path)
+    return find_corpus(f"{store.uri}/{key}") if upload or store.exists(key) else corpus
+
+
+def submit(
+    store: Store, plan: Plan, place: Place, *, out: str = "", parallelism: int = 0, progress: Progress = quiet
+) -> Submitted:
+    """Starts the Job for the parts that are not there, or adopts one that is at it; notes this filter's other ones.
+
+    out: where the scores go, default scores/<job> in the store. InputError where it holds other scores, or Kubernetes refuses.
+    """
+    scores = open_store(out or default_out(store, plan))
+    begin(scores, plan)
+    left = missing(scores, plan)
+    if not left:
+        return Submitted(plan, scores, place, "", [], False)
+    others = unfinished(place, plan.filter)
+    for job in others:
+        if _is_of(job, plan) and scores_of(job) == scores.uri:
+            return Submitted(plan, scores, place, job.metadata.name, left, True)
+    for job in others:
+        address = scores_of(job)
+        progress.note(
+            f"Job {job.metadata.name} of this filter goes on as well, into {address}; --cancel --out {address} ends it"
+        )
+    todo = put_todo(scores, left) if len(left) < plan.shards else ""
+    body = manifest(
+        plan,
+        place,
+        out=scores.uri,
+        store=store.uri,
+        completions=len(left),
+        parallelism=parallelism or MAX_PARALLEL,
+        todo=todo,
+    )
+    return Submitted(plan, scores, place, job_name(plan, scores.uri, todo), left, _create(place.namespace, body))
+
+
+def default_out(store: Store, plan: Plan) -> str:
+    return f"{store.uri}/scores/{plan.job}"
+
+
+def _create(namespace: str, body: dict[str, Any]) -> bool:
+    """Whether somebody else had created it. A Job of this name that has ended makes room first.
+
+    InputError where one of this name scores into another place.
+    """
+    name, address = body["metadata"]["name"], body["metadata"]["annotations"][SCORES]
+    while True:
+        try:
+            ask(batch().create_namespaced_job, namespace, body)
+            return False
+        except FileExistsError:
+            try:
+                job = ask(batch().read_namespaced_job, name, namespace)
+            except KeyError:
+                continue
+            if _goes_on(job):
+                if scores_of(job) != address:
+                    hint = f"give another --out, or end it: --cancel --out {scores_of(job)}"
+                    raise InputError(f"scores into {scores_of(job)}", where=f"Job {name}", hint=hint) from None
+                return True
+            _delete(namespace, name)
+            time.sleep(0.5)
+
+
+def _delete(namespace: str, name: str) -> None:
+    with suppress(KeyError):
+        ask(batch().delete_namespaced_job, name, namespace, propagation_policy="Background")
+
+
+def cancel(place: Place, scores: str, plan: Plan | None = None) -> list[str]:
+    """Deletes the unfinished Jobs that score into the address `scores`; their names. Parts that are there stay.
+
+    plan: leaves alone those of other inputs.
+    """
+    found = [job for job in unfinished(place) if scores_of(job) == scores and (plan is None or _is_of(job, plan))]
+    names = [job.metadata.name for job in found]
+    for name in names:
+        _delete(place.namespace, name)
+    return names
+
+
+def unfinished(place: Place, flt: str = "") -> list[Any]:
+    """The place's scoring Jobs that go on, oldest first. flt: of this filter alone."""
+    selector = f"{FILTER_LABEL}={flt}" if flt else COMPONENT
+    found = ask(batch().list_namespaced_job, place.namespace, label_selector=selector)
+    return sorted(filter(_goes_on, found.items), key=lambda job: str(job.metadata.creation_timestamp))
+
+
+def scores_of(job: Any) -> str:
+    """The address that a Job scores into."""
+    return str((job.metadata.annotations or {}).get(SCORES, ""))
+
+
+def _is_of(job: Any, plan: Plan) -> bool:
+    return bool((job.metadata.labels or {}).get(JOB_LABEL) == plan.job[:40])
+
+
+def _goes_on(job: Any) -> bool:
+    return not _ended(job) and job.metadata.deletion_timestamp is None
+
+
+def _ended(job: Any) -> str:
+    """ "Complete" or "Failed", empty while it goes on."""
+    ends = [each.type for each in job.status.conditions or [] if each.status == "True" and each.type in ("Complete", "Failed")]
+    return ends[0] if ends else ""
+
+
+def expand(text: str | None) -> Iterator[int]:
+    """The indexes of "0-2,5"."""
+    for each in filter(None, (text or "").split(",")):
+        first, _, last = each.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+@dataclass
+class _Follower:
+    job: Submitted
+    progress: Progress
+    order: list[int] = field(default_factory=list)
+    done: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+    articles: int = 0
+    start: tuple[int, float] = (0, 0.0)  # parts done and when, when following began
+    counted: tuple[int, float] = (0, 0.0)  # … and when there was last a new one
+    moved: float = field(default_factory=time.monotonic)
+    said: str = ""
+
+    def look(self, job: Any) -> None:
+        """Takes in what the Job's status says, and the facts of parts that are new."""
+        status, shards, before = job.status, self.job.plan.shards, list[int]()
+        if not self.order:
+            digest = (job.metadata.annotations or {}).get(TODO, "")
+            self.order = todo_list(self.job.out, digest) if digest else list(range(shards))
+            before = sorted(set(range(shards)) - set(self.job.left))
+        fresh = sorted({self.order[place] for place in expand(status.completed_indexes)} - self.done - {*before})
+        for index, facts in all_facts(self.job.out, [*before, *fresh], self.job.plan.job):
+            if facts:
+                self.done.add(index)
+                self.articles += facts.articles
+        if not self.start[1]:
+            self.start = (len(self.done), time.monotonic())
+        newly_failed = {self.order[place] for place in expand(status.failed_indexes)} - self.failed
+        self.failed |= newly_failed
+        if fresh or newly_failed or status.ready:
+            self.moved = time.monotonic()
+        for index in sorted(newly_failed)[:5]:
+            self.progress.note(f"part {index} failed: {self.last_words(index)[1] or 'see its pod'}")
+        said = {"parts": f"{len(self.done):,} of {shards:,}"}
+        if status.active:
+            said["running"] = f"{status.ready or 0:,}"
+        if self.failed:
+            said["failed"] = f"{len(self.failed):,}"
+        if fresh or before:
+            self.counted = (len(self.done), time.monotonic())
+        if (new := self.counted[0] - self.start[0]) > 0 and len(self.done) < shards:
+            said["left"] = clock((shards - len(self.done)) * (self.counted[1] - self.start[1]) / new)
+        self.progress(self.articles, self.articles if len(self.done) == shards else None, "articles", **said)
+        if time.monotonic() - self.moved > STUCK_SECONDS:
+            self.moved = time.monotonic()
+            self.say_why_nothing_moves(job)
+
+    def say_why_nothing_moves(self, job: Any) -> None:
+        if job.spec.suspend:
+            why = f"the Job waits in queue {self.job.place.queue}" if self.job.place.queue else "the Job is suspended"
+        else:
+            pods = self.pods(50)
+            waits = [
+                f"{state.waiting.reason}: {state.waiting.message or ''}"[:200]
+                for pod in pods
+                for state in [each.state for each in pod.status.container_statuses or []]
+                if state.waiting and state.waiting.reason not in ("ContainerCreating", "PodInitializing")
+            ]
+            unplaced = [
+                f"{each.reason}: {each.message}"[:200]
+                for pod in pods
+                for each in pod.status.conditions or []
+                if each.type == "PodScheduled" and each.status == "False"
+            ]
+            why = (waits or unplaced or ["its pods don't run yet"])[0]
+        if why != self.said:
+            self.said = why
+            self.progress.note(f"nothing moves: {why}")
+
+    def pods(self, limit: int, more: str = "") -> list[Any]:
+        selector = f"batch.kubernetes.io/job-name={self.job.name}{more}"
+        return list(ask(core().list_namespaced_pod, self.job.place.namespace, label_selector=selector, limit=limit).items)
+
+    def last_words(self, index: int) -> tuple[int, str]:
+        """Exit code and message of the newest pod of a part that failed; (0, "") where none is left."""
+        place = self.order.index(index)
+        pods = self.pods(20, f",batch.kubernetes.io/job-completion-index={place}")
+        for pod in sorted(pods, key=lambda pod: str(pod.metadata.creation_timestamp), reverse=True):
+            for each in pod.status.container_statuses or []:
+                if each.state.terminated and each.state.terminated.exit_code:
+                    text = (each.state.terminated.message or each.state.terminated.reason or "").strip()
+                    return each.state.terminated.exit_code, (text.splitlines() or [""])[-1].removeprefix("error: ")
+        return 0, ""
+
+
+def follow(job: Submitted, progress: Progress = quiet) -> Json:
+    """Waits for the Job's end and writes _SUCCESS; returns what it says.
+
+    InputError where a part's input is bad, Stopped where the Job failed otherwise or was deleted; the parts done stay.
+    """
+    again = "the same command goes on with the parts that are left"
+    follower = _Follower(job, progress)
+    while job.name:
+        try:
+            found = ask(batch().read_namespaced_job, job.name, job.place.namespace, seconds=PATIENCE)
+        except KeyError:
+            if missing(job.out, job.plan):
+                raise Stopped(f"the Job {job.name} was deleted", hint=again) from None
+            break
+        follower.look(found)
+        end = _ended(found)
+        if end == "Failed":
+            words = [(index, *follower.last_words(index)) for index in sorted(follower.failed)[:20]]
+            for index, code, said in sorted(words, key=lambda each: each[1] != 2):
+                if code == 2:
+                    raise InputError(f"part {index}: {said}", hint="mend that and score again; a changed corpus is another job")
+                raise Stopped(f"part {index} failed (exit code {code}): {said}", hint=f"see {job.kubectl}; {again}")
+            reasons = [each.message or each.reason for each in found.status.conditions or [] if each.type == "Failed"]
+            raise Stopped(f"the Job failed: {'; '.join(map(str, reasons))}", hint=f"see {job.kubectl}; {again}")
+        if end:
+            break
+        time.sleep(POLL_SECONDS)
+    return finish(job.out, job.plan)

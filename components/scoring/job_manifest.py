@@ -1,0 +1,151 @@
+"""The Indexed Job of a scoring job, as Kubernetes wants it.
+
+An index that fails doesn't end the others; it is tried six times over with growing pauses. Evictions don't count, bad
+input (exit code 2) fails its index at once, and a tenth of the indexes failed ends the Job: by then it is not the input
+of one part. The pods pass the restricted Pod Security level, call no API, and write to /tmp and the store alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from distillery.components.remote.kubernetes import cluster_settings
+from distillery.components.runtime.images import TORCH
+from distillery.components.scoring.plan import Plan
+from distillery.components.store import digest_bytes
+from distillery.filters.errors import InputError
+
+RETRIES: Final = 6
+KEPT_SECONDS: Final = 3 * 24 * 3600
+COMPONENT: Final = "app.kubernetes.io/component=scoring"
+FILTER_LABEL: Final = "llm-distillery.io/filter"
+JOB_LABEL: Final = "llm-distillery.io/scoring-job"
+SCORES: Final = "llm-distillery.io/scores"
+TODO: Final = "llm-distillery.io/todo"
+RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where scoring pods run and as what. resources: of one pod. queue: Kueue's LocalQueue, empty for none."""
+
+    namespace: str
+    image: str
+    store: str
+    queue: str
+    resources: Mapping[str, Mapping[str, str]]
+
+
+def find_place(namespace: str = "") -> Place:
+    """From the environment (a step of a run), or else from the cluster's ConfigMap `distillery` (a command line)."""
+    space = namespace or os.environ.get("DISTILLERY_NAMESPACE") or "distillery"
+    known = "DISTILLERY_IMAGE_TORCH" in os.environ and "DISTILLERY_NAMESPACE" in os.environ
+    found = {} if known else cluster_settings(space)
+
+    def setting(name: str, default: str = "") -> str:
+        return os.environ.get(name) or found.get(name) or default
+
+    text = setting("DISTILLERY_SCORING_RESOURCES")
+    try:
+        given = json.loads(text) if text else {}
+        resources = {kind: {**RESOURCES[kind], **given.get(kind, {})} for kind in RESOURCES}
+    except (ValueError, TypeError, AttributeError) as error:
+        hint = 'write {"requests": {"cpu": "1"}, "limits": {"memory": "8Gi"}}'
+        raise InputError("is not JSON of requests and limits", where="DISTILLERY_SCORING_RESOURCES", hint=hint) from error
+    image = setting("DISTILLERY_IMAGE_TORCH", TORCH)
+    return Place(space, image, setting("DISTILLERY_STORE"), setting("DISTILLERY_QUEUE"), resources)
+
+
+def job_name(plan: Plan, out: str, todo: str = "") -> str:
+    """By content: the same work into the same place `out` (a URI) has the same name.
+
+    What is left of a job whose parts are partly there is other work. 55 characters at most: a pod's hostname has an index more.
+    """
+    digits = digest_bytes(out.encode())[:6]
+    return "-".join(filter(None, ("score", plan.filter[:22].rstrip("-"), plan.job[:12], digits, todo[:6])))
+
+
+def manifest(
+    plan: Plan, place: Place, *, out: str, store: str, completions: int, parallelism: int, todo: str = ""
+) -> dict[str, Any]:
+    """The Job. out, store: URIs. completions: how many parts are left to do. todo: digest of their list, empty for all."""
+    kind, _, scoring = COMPONENT.partition("=")
+    labels = {
+        "app.kubernetes.io/name": "distillery-score",
+        "app.kubernetes.io/part-of": "llm-distillery",
+        kind: scoring,
+        FILTER_LABEL: plan.filter,
+        JOB_LABEL: plan.job[:40],
+    }
+    annotations = {SCORES: out, "llm-distillery.io/adapter": plan.adapter, TODO: todo}
+    queue = {}
+    if place.queue:
+        queue = {"kueue.x-k8s.io/queue-name": place.queue}
+        if min(parallelism, completions) > 1:  # Kueue refuses a least that is no less
+            annotations["kueue.x-k8s.io/job-min-parallelism"] = "1"  # admitted with what the quota has, not all or nothing
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job_name(plan, out, todo),
+            "namespace": place.namespace,
+            "labels": labels | queue,
+            "annotations": annotations,
+        },
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": completions,
+            "parallelism": min(parallelism, completions),
+            "backoffLimitPerIndex": RETRIES,
+            "maxFailedIndexes": completions // 10 + 1,
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {"action": "FailIndex", "onExitCodes": {"containerName": "score", "operator": "In", "values": [2]}},
+                ]
+            },
+            "ttlSecondsAfterFinished": KEPT_SECONDS,
+            "template": {"metadata": {"labels": labels}, "spec": _pod(plan, place, out, store, todo)},
+        },
+    }
+
+
+def _pod(plan: Plan, place: Place, out: str, store: str, todo: str) -> dict[str, Any]:
+    arguments = [f"--out={out}", f"--store={store}", f"--job={plan.job}", *([f"--todo={todo}"] if todo else [])]
+    cores = {"resourceFieldRef": {"containerName": "score", "resource": "limits.cpu", "divisor": "1"}}
+    container = {
+        "name": "score",
+        "image": place.image,
+        "command": ["python", "-m", "distillery.components.scoring.worker"],
+        "args": arguments,
+        "env": [
+            {"name": "OMP_NUM_THREADS", "valueFrom": cores},
+            {"name": "DISTILLERY_CACHE", "value": "/tmp/models"},
+        ],
+        "envFrom": [
+            {"configMapRef": {"name": "distillery", "optional": True}},
+            {"secretRef": {"name": "distillery-store", "optional": True}},
+        ],
+        "resources": {kind: dict(amounts) for kind, amounts in place.resources.items()},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+    }
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": "distillery-scoring",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 10,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "20Gi"}}],
+    }

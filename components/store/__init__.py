@@ -1,0 +1,34 @@
+"""The object store: content-addressed, verified on every read, changed by conditional put only."""
+
+from distillery.components.store.digests import (
+    Digest,
+    Json,
+    as_digest,
+    canonical_json,
+    digest_bytes,
+    digest_file,
+    digest_json,
+)
+from distillery.components.store.objects import Conflict, NotFound, StoreError, check_key, parse_json
+from distillery.components.store.open import open_store
+from distillery.components.store.store import MANIFEST, FileEntry, Folder, Store
+
+__all__ = [
+    "MANIFEST",
+    "Conflict",
+    "Digest",
+    "FileEntry",
+    "Folder",
+    "Json",
+    "NotFound",
+    "Store",
+    "StoreError",
+    "as_digest",
+    "canonical_json",
+    "check_key",
+    "digest_bytes",
+    "digest_file",
+    "digest_json",
+    "open_store",
+    "parse_json",
+]

@@ -1,0 +1,276 @@
+"""Objects in an S3 bucket, or in a stand-in that speaks S3 (AWS_ENDPOINT_URL), with conditional writes.
+
+Some stand-ins take If-None-Match and ignore it, so that two promotions both "win". The first conditional put of a
+process tests the server with three requests to one small key, and refuses there if it ignores the condition. Its keys lie
+below _probe/, which readers of datasets skip. Every request outlasts an outage of three minutes; before the server has
+answered once, and outside a pod, of ten seconds: there an address is more often wrong than a server away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, NoCredentialsError
+from urllib3.exceptions import HTTPError
+
+from distillery.components.remote.retry import PATIENCE, is_outage, outlast
+from distillery.components.store.objects import Conflict, NotFound, StoreError
+
+FIRST_CONTACT = 10.0
+WINDOW = 8 * 2**20
+WRITE_KEY, PROBE_KEY = "_probe/write", "_probe/conditional-write"
+_ABSENT = {"404", "NoSuchKey", "NotFound"}
+T = TypeVar("T")
+
+
+def make_client() -> Any:
+    """A client that follows the usual AWS variables; path-style addresses where an endpoint is given."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    # Checksums only where S3 requires them: stand-ins refuse the trailing ones, and every reader here verifies sha256.
+    config = Config(
+        retries={"max_attempts": 3, "mode": "standard"},
+        connect_timeout=5,
+        max_pool_connections=32,
+        read_timeout=60,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if endpoint else "auto"},
+    )
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    return boto3.client("s3", endpoint_url=endpoint, region_name=region, config=config)
+
+
+class S3Objects:
+    def __init__(self, bucket: str, prefix: str, *, write: bool, client: Any | None = None) -> None:
+        if not bucket:
+            raise StoreError("names no bucket", where="s3://", hint="write s3://bucket/prefix")
+        self.bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
+        self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._lock, self._conditional = threading.Lock(), False
+        self._patience = PATIENCE if os.environ.get("KUBERNETES_SERVICE_HOST") else min(FIRST_CONTACT, PATIENCE)
+        try:
+            self._client = client or make_client()
+        except (BotoCoreError, ValueError) as error:
+            raise self._explained(error) from error
+        if write:
+            self._call(lambda: self._put(WRITE_KEY, b""))
+
+    def _at(self, key: str) -> dict[str, Any]:
+        return {"Bucket": self.bucket, "Key": self._prefix + key}
+
+    def _put(self, key: str, data: bytes, **condition: str) -> str:
+        return str(self._client.put_object(**self._at(key), Body=data, **condition)["ETag"])
+
+    @contextlib.contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        with io.BufferedReader(self.file(key), 2**20) as stream:
+            yield cast("BinaryIO", stream)
+
+    def file(self, key: str, *, etag: str | None = None, window: int = WINDOW) -> S3File:
+        """The object as a seekable file, its bytes fetched `window` at a time.
+
+        NotFound if absent; StoreError where its version is not `etag`, now or later while it is read.
+        """
+        size, found = self.stat(key)
+        if etag not in (None, found):
+            raise self._changed(key)
+        return S3File(lambda start, end: self._range(key, start, end, found), size, window)
+
+    def stat(self, key: str) -> tuple[int, str]:
+        """Size in bytes and etag of the current version. NotFound if absent."""
+        head = self._call(lambda: self._client.head_object(**self._at(key)), key)
+        return int(head["ContentLength"]), str(head["ETag"])
+
+    def _range(self, key: str, start: int, end: int, etag: str) -> bytes:
+        def get() -> bytes:
+            response = self._client.get_object(**self._at(key), Range=f"bytes={start}-{end - 1}")
+            with contextlib.closing(response["Body"]) as body:
+                if response["ETag"] != etag:
+                    raise self._changed(key)
+                data: bytes = body.read()
+            if len(data) != end - start:
+                raise IncompleteReadError(actual_bytes=len(data), expected_bytes=end - start)
+            return data
+
+        return self._call(get, key)
+
+    def _changed(self, key: str) -> StoreError:
+        return StoreError("was changed while it was read", where=f"{self.uri}/{key}", hint="run again on what is there now")
+
+    def download(self, key: str, path: Path) -> None:
+        """The object to a file, in parts that are fetched again where one breaks off."""
+        self._call(lambda: self._client.download_file(self.bucket, self._prefix + key, str(path)), key)
+
+    def versioned(self, key: str, max_bytes: int | None) -> tuple[bytes, str]:
+        def get() -> tuple[bytes, str]:
+            response = self._client.get_object(**self._at(key))
+            with contextlib.closing(response["Body"]) as body:
+                if max_bytes is not None and response["ContentLength"] > max_bytes:
+                    raise StoreError(f"is larger than the {max_bytes:,} bytes expected", where=f"{self.uri}/{key}")
+                return body.read(), response["ETag"]
+
+        return self._call(get, key)  # as a whole: botocore retries a request, but not a reply that breaks off midway
+
+    def exists(self, key: str) -> bool:
+        return self.etag(key) is not None
+
+    def etag(self, key: str) -> str | None:
+        try:
+            return self.stat(key)[1]
+        except NotFound:
+            return None
+
+    def put(self, key: str, data: bytes | Path) -> None:
+        if isinstance(data, Path):
+            self._call(lambda: self._client.upload_file(str(data), self.bucket, self._prefix + key), key)
+        else:
+            self._call(lambda: self._put(key, data), key)
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> None:
+        self._require_conditions()
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+
+        def attempt() -> None:
+            try:
+                self._put(key, data, **condition)
+                return
+            except Exception as error:
+                status = _status(error) if isinstance(error, ClientError) else 0
+                if status not in (404, 412) and not is_outage(error):
+                    raise
+                cause = error
+            # The reply may have been lost after our bytes were stored, or be about the SDK's second try: read back.
+            with contextlib.suppress(NotFound):
+                if self.versioned(key, None)[0] == data:
+                    return
+            if status in (404, 412):
+                raise Conflict(f"{key} was changed by another process")
+            raise _Unknown from cause
+
+        try:
+            self._call(attempt, key)
+        except _Unknown as error:
+            raise StoreError(
+                "doesn't answer; whether the write took place is unknown",
+                where=f"{self.uri}/{key}",
+                hint="run again: a finished write is recognised",
+            ) from error
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        more: dict[str, str] = {}
+        within = self._prefix + (f"{prefix}/" if prefix else "")
+        while True:
+            page = self._call(lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=within, **more))  # noqa: B023
+            for entry in page.get("Contents", []):
+                key = entry["Key"][len(self._prefix) :]
+                if "/_probe/" not in f"/{key}" and not key.startswith("probe/"):  # where they lay before
+                    yield key
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _require_conditions(self) -> None:
+        """StoreError unless the server refuses a put whose condition doesn't hold."""
+        with self._lock:
+            if self._conditional:
+                return
+            self._call(lambda: self._put(PROBE_KEY, b"probe"))
+            for condition in ({"IfNoneMatch": "*"}, {"IfMatch": '"00000000000000000000000000000000"'}):
+                refused = False
+                try:
+                    self._call(lambda condition=condition: self._put(PROBE_KEY, b"probe", **condition))  # type: ignore[misc]
+                except _Refused:
+                    refused = True
+                if not refused:
+                    raise StoreError(
+                        f"ignores {next(iter(condition))} on writes: two promotions could both win",
+                        where=self.uri,
+                        hint="use a server with conditional writes (S3, MinIO, Ceph, …)",
+                    )
+            self._conditional = True
+
+    def _call(self, request: Callable[[], T], key: str = "") -> T:
+        try:
+            result = outlast(self.uri, request, seconds=self._patience)
+            self._patience = PATIENCE
+            return result
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in _ABSENT and key:
+                raise NotFound(key) from error
+            if _status(error) == 412:
+                raise _Refused from error
+            raise self._explained(error, key) from error
+        except _Unknown:
+            raise
+        except (BotoCoreError, boto3.exceptions.Boto3Error, HTTPError, ConnectionError, TimeoutError) as error:
+            raise self._explained(error, key) from error
+
+    def _explained(self, error: Exception, key: str = "") -> StoreError:
+        where = f"{self.uri}/{key}" if key else self.uri
+        if isinstance(error, NoCredentialsError):
+            return StoreError("needs credentials", where=where, hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        if isinstance(error, ClientError):
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in ("NoSuchBucket", "404"):
+                return StoreError("has no such bucket", where=where, hint="create it, or check the name")
+            if code in ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
+                return StoreError(f"refuses access ({code})", where=where, hint="check credentials and bucket policy")
+            return StoreError(f"answered {code}", where=where)
+        # Only the kind of error: messages of HTTP clients carry addresses that may carry keys.
+        return StoreError(f"can't be reached ({type(error).__name__})", where=where, hint="check AWS_ENDPOINT_URL")
+
+
+class S3File(io.RawIOBase):
+    """A seekable file of ranged reads, all of one version; a read that breaks off is done again.
+
+    fetch: (start, end) → bytes. It holds one window, so memory is flat, and 3 GB at 8 MB a window are some 400 requests.
+    """
+
+    def __init__(self, fetch: Callable[[int, int], bytes], size: int, window: int) -> None:
+        self._fetch, self.size, self._window = fetch, size, window
+        self._at = self._from = 0
+        self._block = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + (0, self._at, self.size)[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        if self._at >= self.size:
+            return 0
+        if not self._from <= self._at < self._from + len(self._block):
+            self._block = self._fetch(self._at, min(self.size, self._at + max(self._window, len(buffer))))
+            self._from = self._at
+        piece = self._block[self._at - self._from : self._at - self._from + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+
+class _Refused(Exception):
+    """412: the condition of a put didn't hold."""
+
+
+class _Unknown(ConnectionError):
+    """Whether a conditional put took place can't be told yet."""
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

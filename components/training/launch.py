@@ -1,0 +1,65 @@
+"""Who trains: this process, several in this pod (one a GPU), or the pods of a TrainJob. What is trained is the same."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from distillery.components.artifacts.step_record import StepRecord, look_up
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.runtime.settings import TRAINERS
+from distillery.components.store import Store, digest_json
+from distillery.components.student.base import resolve_base
+from distillery.components.training.train import train, train_inputs
+from distillery.filters.errors import InputError, Stopped
+from distillery.filters.filter import Filter
+
+
+def train_by(
+    trainer: str, store: Store, flt: Filter, filter_key: str, *, split: str, gpus: int = 0, progress: Progress = quiet
+) -> StepRecord:
+    """`train`, by whom `trainer` says: "pod" for this one, with a process for each of its GPUs, or "trainjob".
+
+    gpus: of the pod, or of each node; 0 for those that are here. InputError for bad input wherever a worker met it.
+    """
+    if trainer not in TRAINERS:
+        raise InputError(f"{trainer!r} is no trainer", where="trainer", hint=f"one of {', '.join(TRAINERS)}")
+    processes = 1 if trainer == "trainjob" else _gpus_here(gpus)
+    if trainer == "pod" and processes == 1:
+        return train(store, flt, split=split, progress=progress)
+    base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, store)
+    inputs = train_inputs(flt, split, base.digest)
+    if found := look_up(store, "train", inputs):
+        return found
+    arguments = ["--store", store.uri, "--filter-key", filter_key, "--split", split]
+    if trainer == "pod":
+        from distillery.components.training.worker import launch
+        from distillery.components.training.worker_progress import following
+
+        with tempfile.TemporaryDirectory() as folder, following(lines := Path(folder) / "progress", progress):
+            launch([*arguments, "--progress", str(lines)], processes)
+    else:
+        from distillery.components.training.trainjob import Api, train_job, work_off
+
+        namespace = os.environ.get("DISTILLERY_NAMESPACE", "distillery")
+        digest = digest_json({"step": "train", "inputs": inputs})
+        body = train_job(flt, digest, store.uri, arguments, gpus=gpus, namespace=namespace)
+        work_off(Api(namespace), body, progress, done=lambda: look_up(store, "train", inputs) is not None)
+    record = look_up(store, "train", inputs)
+    if record is None:
+        raise Stopped("the training ended and left no adapter", hint="read its log, then start it again")
+    return replace(record, reused=False)
+
+
+def _gpus_here(wanted: int) -> int:
+    """How many processes train in this pod: one for each GPU, one without any."""
+    if wanted == 0 and not Path("/proc/driver/nvidia").exists():
+        return 1  # spares a laptop the seconds that torch takes to start
+    import torch
+
+    here = torch.cuda.device_count()
+    if wanted > here:
+        raise InputError(f"{wanted} GPUs were asked for, {here} are here", where="gpus")
+    return max(1, wanted or here)

@@ -1,0 +1,1 @@
+"""The `distillery` command, one file for each group of commands."""

@@ -1,0 +1,159 @@
+"""What is done with an adapter: benchmark, report, history, rollback, approve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from distillery.filters.errors import InputError
+from distillery.pipelines.cli.options import (
+    DEFAULT_STORE,
+    FilterArg,
+    JsonOpt,
+    SetOpt,
+    StoreOpt,
+    SubjectArg,
+    absolute,
+    absolute_overrides,
+    adapter_summary,
+    is_digest,
+    print_json,
+    store_uri,
+)
+
+if TYPE_CHECKING:
+    from distillery.components.store import Store
+    from distillery.filters.filter import Filter
+
+
+def _subject(store: Store, subject: str) -> tuple[Filter, str, dict[str, object]]:
+    """A filter's promoted adapter, or the adapter with this digest: (filter, adapter digest, its run's summary)."""
+    from distillery.components.artifacts.filter import read_filter
+    from distillery.components.promotion.promote import current
+    from distillery.filters.loading import load_filter
+
+    if is_digest(subject):
+        summary = adapter_summary(store, subject)
+        return read_filter(store, summary["filter_key"]), summary["adapter"], summary
+    flt = load_filter(subject)
+    pointer = current(store, flt.name, flt.spec.promotion.channel)
+    if pointer is None:
+        raise InputError(
+            f"nothing is promoted on channel {flt.spec.promotion.channel} of {flt.name} in this store",
+            hint=f"run `distillery distill {subject} …` first, or give an adapter's digest",
+        )
+    return flt, pointer.adapter, adapter_summary(store, pointer.adapter)
+
+
+def benchmark(
+    subject: SubjectArg,
+    labels: Annotated[str, typer.Option("--labels", metavar="FILE", help="the labelled set to judge on")],
+    store: StoreOpt = DEFAULT_STORE,
+    max_rejects: Annotated[str, typer.Option("--max-rejects", metavar="N|P%")] = "0",
+    as_json: JsonOpt = False,
+) -> None:
+    """Judge any adapter on any labelled set."""
+    from distillery.components.articles.input_files import local_file
+    from distillery.components.benchmarking.evaluate import evaluate_file
+    from distillery.components.runtime.progress import reporter
+    from distillery.components.store import open_store
+
+    opened = open_store(store_uri(store))
+    flt, adapter, _ = _subject(opened, subject)
+    with local_file(absolute(labels), parameter="--labels") as path:
+        result = evaluate_file(opened, flt, adapter, path, max_rejects=max_rejects, progress=reporter("benchmark"))
+    if as_json:
+        print_json(result)
+        return
+    from distillery.pipelines.results import print_benchmark
+
+    print_benchmark(result)
+
+
+def report(
+    subject: SubjectArg,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="where to write it")],
+    store: StoreOpt = DEFAULT_STORE,
+    markdown: Annotated[bool, typer.Option("--md", help="Markdown for a pull request instead of HTML")] = False,
+) -> None:
+    """Write the report of a filter's last run, or of the run that made an adapter."""
+    import json
+
+    from distillery.components.artifacts.filter import read_filter
+    from distillery.components.reporting.gather import gather
+    from distillery.components.reporting.publish import last_key
+    from distillery.components.reporting.render import render_html, render_markdown
+    from distillery.components.store import NotFound, open_store
+    from distillery.filters.loading import load_filter
+
+    opened = open_store(store_uri(store))
+    if is_digest(subject):
+        summary = adapter_summary(opened, subject)
+    else:
+        flt = load_filter(subject)
+        try:
+            summary = json.loads(opened.get(last_key(flt.name)))
+        except NotFound:
+            hint = f"run `distillery distill {subject} …` first"
+            raise InputError(f"no run of {flt.name} in this store", hint=hint) from None
+    context = gather(opened, read_filter(opened, summary["filter_key"]), summary)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(render_markdown(context) if markdown else render_html(context), encoding="utf-8")
+    print(out)
+
+
+def history(filter: FilterArg, store: StoreOpt = DEFAULT_STORE, as_json: JsonOpt = False) -> None:
+    """List what the filter's channel pointed at, newest first."""
+    from distillery.components.promotion.promote import history as read
+    from distillery.components.store import open_store
+    from distillery.filters.loading import load_filter
+
+    flt = load_filter(filter)
+    entries = read(open_store(store_uri(store)), flt.name, flt.spec.promotion.channel)
+    if as_json:
+        print_json({"filter": flt.name, "channel": flt.spec.promotion.channel, "history": entries})
+        return
+    if not entries:
+        print(f"nothing was promoted on channel {flt.spec.promotion.channel} of {flt.name} yet")
+    for index, entry in enumerate(entries):
+        mark = "now" if index == 0 else ""
+        print(f"{mark:<4}{entry['at']}  {entry['action']:<9} {entry['adapter'][:12]}  verdict {entry['verdict'][:12]}")
+
+
+def rollback(
+    filter: FilterArg,
+    to: Annotated[str, typer.Option("--to", metavar="ADAPTER", help="default: the adapter before this one")] = "",
+    store: StoreOpt = DEFAULT_STORE,
+) -> None:
+    """Point the filter's channel back at an earlier adapter, after verifying its stored bytes."""
+    from distillery.components.promotion.promote import rollback as work
+    from distillery.components.store import open_store
+    from distillery.filters.loading import load_filter
+
+    flt = load_filter(filter)
+    opened = open_store(store_uri(store))
+    pointer = work(opened, flt.name, flt.spec.promotion.channel, to=to or None)
+    print(f"{flt.name}/{flt.spec.promotion.channel} → {pointer.adapter}")
+
+
+def approve(
+    filter: FilterArg,
+    store: StoreOpt = DEFAULT_STORE,
+    set: SetOpt = [],  # noqa: B006 - typer reads the default
+) -> None:
+    """Promote the candidate that passed its gates and waits for approval."""
+    from distillery.components.promotion.promote import approve as work
+    from distillery.components.runtime.progress import reporter
+    from distillery.components.store import open_store
+    from distillery.filters.loading import load_filter
+
+    flt = load_filter(filter, overrides=absolute_overrides(set))
+    record = work(open_store(store_uri(store)), flt.name, flt.spec.promotion.channel, progress=reporter("promote"))
+    print(f"{flt.name}/{flt.spec.promotion.channel} → {record.outputs['adapter']}")
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (benchmark, report, history, rollback, approve):
+        app.command()(command)

@@ -1,0 +1,229 @@
+"""Before labels are paid for: `select` a sample, `calibrate` the rubric with its oracle, measure the oracle's `noise`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from distillery.filters.errors import InputError
+from distillery.pipelines.cli.options import (
+    DEFAULT_STORE,
+    FilterArg,
+    JsonOpt,
+    ProfileOpt,
+    SetOpt,
+    StoreOpt,
+    absolute,
+    absolute_overrides,
+    print_json,
+    store_uri,
+)
+
+if TYPE_CHECKING:
+    from distillery.components.sampling.draw import Affinity
+    from distillery.components.store import Store
+    from distillery.filters.filter import Filter
+
+ArticlesOpt = Annotated[str, typer.Option("--articles", metavar="FILE", help="articles: JSONL, JSONL.gz or Parquet")]
+EXIT_CODES = {"PASS": 0, "WAIVED": 0, "FAIL": 3, "REVIEW": 4}
+
+
+def _opened(filter: str, articles: str, store: str, profile: str, overrides: list[str]) -> tuple[Store, Filter, str]:
+    from distillery.components.store import open_store
+    from distillery.filters.loading import load_filter
+
+    flt = load_filter(filter, overrides=absolute_overrides(overrides), profile=profile or None)
+    file = absolute(articles or flt.spec.data.articles or "")
+    if not file:
+        raise InputError("no articles are given", where="--articles", hint="give a JSONL, JSONL.gz or Parquet file")
+    return open_store(store_uri(store)), flt, file
+
+
+def select(
+    filter: FilterArg,
+    n: Annotated[int, typer.Option("--n", min=1, max=1_000_000, help="articles to draw")],
+    articles: ArticlesOpt = "",
+    rule: Annotated[list[str], typer.Option("--rule", metavar="RULE=SHARE", help="random, stratified, enrich")] = ["random=1"],  # noqa: B006
+    examples: Annotated[str, typer.Option("--examples", metavar="FILE", help="enrich: articles of the kind that is rare")] = "",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="also write the sample as JSON Lines")] = None,
+    seed: Annotated[str, typer.Option("--seed", help="another one is another sample")] = "",
+    store: StoreOpt = DEFAULT_STORE,
+    profile: ProfileOpt = "",
+    set: SetOpt = [],  # noqa: B006 - typer reads the default
+    as_json: JsonOpt = False,
+) -> None:
+    """Draw articles worth a label: a plain random draw, evenly over strata, or toward what is rare."""
+    from distillery.components.articles.input_files import local_file
+    from distillery.components.runtime.progress import reporter
+    from distillery.components.sampling.draw import ENRICH
+    from distillery.components.sampling.select import FILE
+    from distillery.components.sampling.select import select as work
+
+    opened, flt, file = _opened(filter, articles, store, profile, set)
+    shares = _shares(rule)
+    progress = reporter("select")
+    affinity, by = _affinity(opened, flt, absolute(examples)) if shares.get(ENRICH) else (None, "")
+    with local_file(file, parameter="--articles") as path:
+        sample, digest = work(opened, flt, path, n, shares, seed=seed, affinity=affinity, by=by, progress=progress)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(opened.folder("samples", digest).read(FILE))
+    found = {
+        "sample": digest,
+        "n": len(sample.articles),
+        "corpus": sample.corpus,
+        "drawn": sample.drawn(),
+        "strata": sample.strata,
+        "rejected": sample.rejected,
+        "out": str(out) if out else None,
+    }
+    if as_json:
+        print_json(found)
+        return
+    rules = ", ".join(f"{name} {count:,}" for name, count in sample.drawn().items())
+    print(f"{len(sample.articles):,} of {sample.corpus:,} articles: {rules}\nsample: {digest}")
+    if out is not None:
+        print(f"articles: {out}")
+
+
+def _shares(rules: list[str]) -> dict[str, float]:
+    shares: dict[str, float] = {}
+    for rule in rules:
+        name, sign, share = rule.partition("=")
+        try:
+            shares[name] = float(share) if sign else 1.0
+        except ValueError:
+            raise InputError(f"{share!r} is not a share", where=f"--rule {rule}", hint="write --rule random=0.6") from None
+    return shares
+
+
+def _affinity(store: Store, flt: Filter, examples: str) -> tuple[Affinity | None, str]:
+    """Examples go before a student: they were given. None where there is neither, which `draw` refuses."""
+    from distillery.components.runtime.progress import reporter
+    from distillery.components.sampling.affinity import by_examples, by_student
+
+    if examples:
+        from distillery.components.articles.articles import read_articles
+        from distillery.components.articles.input_files import local_file
+        from distillery.components.articles.rejects import Rejects
+        from distillery.components.store import digest_json
+
+        with local_file(examples, parameter="--examples") as path:
+            found = list(read_articles(path, rejects=Rejects()))
+        digest = digest_json(sorted(article.digest for article in found))
+        return by_examples(flt, found, store, reporter("select")), f"{len(found)} examples {digest}"
+
+    from distillery.components.promotion.promote import current
+
+    pointer = current(store, flt.name, flt.spec.promotion.channel)
+    if pointer is None:
+        return None, ""
+    from distillery.components.student.bundle import open_bundle
+
+    return by_student(flt, open_bundle(store, flt.name, pointer.adapter), reporter("select")), f"adapter {pointer.adapter}"
+
+
+def calibrate(
+    filter: FilterArg,
+    articles: ArticlesOpt = "",
+    marks: Annotated[str, typer.Option("--marks", metavar="FILE|reference|prefilter", help="the marks that came back")] = "",
+    n: Annotated[int, typer.Option("--n", help="articles a sample; 60, or 120 where nobody has to look")] = 0,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the page to mark articles on")] = Path("review.html"),
+    accept: Annotated[str, typer.Option("--accept", metavar="REASON", help="go on with a REVIEW, and say why")] = "",
+    store: StoreOpt = DEFAULT_STORE,
+    profile: ProfileOpt = "",
+    set: SetOpt = [],  # noqa: B006 - typer reads the default
+    as_json: JsonOpt = False,
+) -> None:
+    """Judge rubric and oracle on a sample before labels are paid for: PASS 0, FAIL 3, REVIEW (or not marked yet) 4."""
+    from distillery.components.calibration.calibrate import calibrate as work
+    from distillery.components.runtime.progress import reporter
+
+    opened, flt, file = _opened(filter, articles if not accept else articles or "-", store, profile, set)
+    record = work(
+        opened,
+        flt,
+        articles=file,
+        marks=absolute(marks) if marks not in ("reference", "prefilter") else marks,
+        n=n,
+        accept=accept,
+        progress=reporter("calibrate"),
+    )
+    outputs = record.outputs
+    page = None
+    if "review" in outputs:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(opened.get(outputs["review"]))
+        page = str(out)
+    if as_json:
+        print_json({"filter": flt.name, **outputs, "reused": record.reused, "page": page})
+    else:
+        accepted = f", accepted: {outputs['accepted']['reason']}" if outputs["accepted"] else ""
+        print(f"{outputs['verdict']}{' (as before)' if record.reused else ''}{accepted}")
+        for reason in outputs["reasons"]:
+            print(f"  {reason}")
+        print(_figures(outputs["figures"]))
+        if page:
+            print(f"articles to look at: {page}")
+    raise typer.Exit(0 if outputs["usable"] else EXIT_CODES[outputs["verdict"]])
+
+
+def _figures(figures: dict[str, Any]) -> str:
+    lines = []
+    for name, sample in figures.items():
+        if "off_topic_high" in sample:
+            off, on = sample["off_topic_high"], sample["on_topic_low"]
+            lines.append(
+                f"{name:<12} {sample['n']} articles: off-topic scored high {off['wrong']} of {off['n']}, "
+                f"on-topic scored low {on['wrong']} of {on['n']}"
+            )
+    return "\n".join(lines)
+
+
+def noise(
+    filter: FilterArg,
+    articles: ArticlesOpt = "",
+    repeat: Annotated[int, typer.Option("--repeat", min=1, max=20, help="labels of each article")] = 3,
+    second_oracle: Annotated[
+        str, typer.Option("--second-oracle", metavar="PROVIDER:MODEL|path=value,…", help="compare with it")
+    ] = "",
+    n: Annotated[int, typer.Option("--n", min=10, max=120, help="articles")] = 50,
+    store: StoreOpt = DEFAULT_STORE,
+    profile: ProfileOpt = "",
+    set: SetOpt = [],  # noqa: B006 - typer reads the default
+    as_json: JsonOpt = False,
+) -> None:
+    """Label some articles several times: how far the oracle is from itself, and from another one."""
+    from distillery.components.calibration.noise import measure, second
+    from distillery.components.runtime.progress import reporter
+
+    opened, flt, file = _opened(filter, articles, store, profile, set)
+    other = None
+    if second_oracle:
+        from distillery.filters.loading import load_filter
+
+        overrides = absolute_overrides([*set, *second(second_oracle)])
+        other = load_filter(filter, overrides=overrides, profile=profile or None)
+    record = measure(opened, flt, articles=file, repeat=repeat, second=other, n=n, progress=reporter("noise"))
+    document = record.outputs
+    if as_json:
+        print_json({"filter": flt.name, **document})
+        return
+    floor = document["floor"]
+    if floor:
+        low, high = floor["interval"]
+        print(f"noise floor {floor['mae']:.3f} ({low:.3f}–{high:.3f}): {floor['n']} articles, {floor['repeat']} labels each")
+    if found := document["second"]:
+        print(f"{found['model']} differs by {found['mae']:.3f}, on average {found['bias']:+.3f}, over {found['n']} articles")
+    print(f"{'dimension':<40}{'floor':>8}{'bias':>8}{'MAE':>8}")
+    for name in flt.dimensions:
+        own = f"{floor['dimensions'][name]:.3f}" if floor else "–"
+        its = found["dimensions"][name] if found else None
+        print(f"{name:<40}{own:>8}" + (f"{its['bias']:>+8.3f}{its['mae']:>8.3f}" if its else f"{'–':>8}{'–':>8}"))
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (select, calibrate, noise):
+        app.command()(command)

@@ -1,0 +1,218 @@
+"""`distillery distill`, `plan` and `demo`: the whole pipeline on this machine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from distillery.pipelines.cli.options import (
+    DEFAULT_STORE,
+    ArticlesOpt,
+    BudgetOpt,
+    FilterArg,
+    JsonOpt,
+    LabelsOpt,
+    MarksOpt,
+    ProfileOpt,
+    RejectsOpt,
+    SetOpt,
+    StoreOpt,
+    UncalibratedOpt,
+    absolute,
+    absolute_overrides,
+    in_all,
+    print_json,
+    store_uri,
+)
+
+STEPS = ("preflight", "calibrate", "label", "audit", "split", "train", "benchmark", "gate")
+EXIT_CODES = {"promote": 0, "reject": 3, "approve": 4}
+
+
+def new_run() -> str:
+    """A run's name: sorts by time, and two begun in one second differ."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+
+
+def distill(
+    filter: FilterArg,
+    labels: LabelsOpt = "",
+    articles: ArticlesOpt = "",
+    store: StoreOpt = DEFAULT_STORE,
+    profile: ProfileOpt = "",
+    set: SetOpt = [],  # noqa: B006 - typer reads the default
+    max_rejects: RejectsOpt = "0",
+    marks: MarksOpt = "",
+    without_calibration: UncalibratedOpt = "",
+    budget: BudgetOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
+    from distillery.components.artifacts.filter import read_filter
+    from distillery.components.preflight.preflight import preflight
+    from distillery.components.store import open_store
+    from distillery.components.student.base import resolve_base
+    from distillery.pipelines.laptop.run import start
+    from distillery.pipelines.run_view import LocalRun, Tail, watch
+
+    overrides, uri = absolute_overrides(set), store_uri(store)
+    opened = open_store(uri)
+    arguments: dict[str, Any] = {
+        "filter": str(Path(filter).absolute()) if Path(filter).is_file() else filter,
+        "store": uri,
+        "articles": absolute(articles),
+        "labels": absolute(labels),
+        "profile": profile,
+        "overrides": overrides,
+        "max_rejects": max_rejects,
+        "marks": marks if marks in ("reference", "prefilter") else absolute(marks),
+        "without_calibration": without_calibration,
+        "budget": in_all(budget),
+    }
+    # The same check as the first step's, so that a typo is answered in half a second.
+    ready = preflight(
+        opened,
+        ref=arguments["filter"],
+        articles=arguments["articles"],
+        labels=arguments["labels"],
+        profile=profile,
+        overrides=overrides,
+        max_rejects=max_rejects,
+        marks=arguments["marks"],
+        budget=arguments["budget"],
+    )
+    # Before an oracle is paid: the base model that training needs can be had.
+    student = read_filter(opened, ready.outputs["filter_key"]).spec.student
+    resolve_base(student.baseModel, student.revision, opened)
+    run, scratch = new_run(), Path(tempfile.mkdtemp(prefix="distillery-"))
+    events, log = scratch / "events.jsonl", scratch / "run.log"
+    process = start(arguments, run=run, events=events, log=log)
+    try:
+        watched = watch(LocalRun(process, Tail(events)), STEPS)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        raise
+    outputs: dict[str, Any] = {}
+    for view in watched.steps.values():
+        outputs |= {} if view.name == "calibrate" else view.record.get("outputs", {})
+    if watched.failure or "decision" not in outputs:
+        running = [view.name for view in watched.steps.values() if view.state == "started"]
+        failure = watched.failure or {
+            "step": running[-1] if running else "run",
+            "cause": "fault",
+            "message": "its process ended without a word (killed, or out of memory)",
+        }
+        _explain_failure(failure, uri, outputs, log)
+        if failure["cause"] != "fault":
+            shutil.rmtree(scratch, ignore_errors=True)
+        raise typer.Exit(2 if failure["cause"] == "input" else 1)
+    shutil.rmtree(scratch, ignore_errors=True)
+    result = result_of(opened, uri, run, outputs, {name: view.record for name, view in watched.steps.items()})
+    if as_json:
+        print_json(result)
+    else:
+        from distillery.pipelines.results import print_summary
+
+        print_summary(result, filter=filter, store=store)
+    raise typer.Exit(EXIT_CODES[outputs["decision"]])
+
+
+def _explain_failure(failure: dict[str, str], uri: str, outputs: dict[str, Any], log: Path) -> None:
+    where = f"{uri}/{outputs['report']}" if "report" in outputs else ""
+    print(f"error: {failure['step']}: {failure['message']}", file=sys.stderr)
+    if failure["cause"] == "fault":
+        tail = log.read_text(errors="replace").splitlines()[-25:] if log.exists() else []
+        print("\n".join(["", *tail, "", f"whole log: {log}"]), file=sys.stderr)
+    if where:
+        print(f"report: {where}", file=sys.stderr)
+    print("nothing is lost: the same command goes on from the last finished step", file=sys.stderr)
+
+
+def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
+    """What `distill --json` prints."""
+    from distillery.components.benchmarking.benchmark import read_benchmark
+    from distillery.components.gating.gate import read_verdict
+
+    verdict = read_verdict(store, outputs["name"], outputs["verdict"])
+    benchmark = read_benchmark(store, outputs["adapter"], outputs["test"], outputs["benchmark"])
+    return {
+        "filter": outputs["name"],
+        "verdict": outputs["decision"],
+        "promoted": outputs["adapter"] if outputs["decision"] == "promote" else None,
+        "adapter": outputs["adapter"],
+        "gates": verdict["rules"],
+        "n": benchmark["n"],
+        "mae": benchmark["mae"],
+        "overall_mae": benchmark["overall_mae"],
+        "spearman": benchmark["spearman"],
+        "baselines": {name: {"mae": row["mae"]} for name, row in benchmark["baselines"].items()},
+        "store": uri,
+        "run": run,
+        "report": f"{uri}/{outputs['report']}" if "report" in outputs else None,
+        "digests": {k: outputs[k] for k in ("label_set", "split", "test", "adapter", "benchmark", "verdict")},
+        "steps": {
+            name: {"reused": record["reused"], "seconds": record["facts"].get("seconds")}
+            for name, record in records.items()
+            if record
+        },
+    }
+
+
+def plan(
+    filter: FilterArg,
+    labels: LabelsOpt = "",
+    articles: ArticlesOpt = "",
+    store: StoreOpt = DEFAULT_STORE,
+    profile: ProfileOpt = "",
+    set: SetOpt = [],  # noqa: B006 - typer reads the default
+    max_rejects: RejectsOpt = "0",
+    marks: MarksOpt = "",
+    without_calibration: UncalibratedOpt = "",
+    budget: BudgetOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Say which steps a `distill` with these flags would run or reuse, which digest moved and why. Runs nothing."""
+    from distillery.components.articles.input_files import given
+    from distillery.components.preflight.preflight import resolve
+    from distillery.components.store import open_store
+    from distillery.pipelines.plan import make_plan, render_plan
+
+    flt = resolve(filter, profile=profile, overrides=absolute_overrides(set))
+    data = flt.spec.data
+    articles, labels = given(absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels)
+    in_all(budget)
+    opened = open_store(store_uri(store), write=False)
+    steps = make_plan(
+        opened, flt, articles=articles, labels=labels, max_rejects=max_rejects, marks=marks, waived=without_calibration
+    )
+    if as_json:
+        print_json({"filter": flt.name, "steps": [step.to_json() for step in steps]})
+    else:
+        print(render_plan(steps))
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="folder for articles.jsonl and replies.jsonl")] = Path(".demo"),
+    n: Annotated[int, typer.Option("--articles", min=50, max=1_000_000, help="how many articles")] = 1500,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 7,
+) -> None:
+    """Write the demo corpus: articles with known true scores, and an oracle's recorded replies to them."""
+    from distillery.components.demo.write import write_demo
+
+    files = write_demo(out, n=n, seed=seed)
+    print(f"{n:,} articles: {files.articles}\nrecorded oracle replies: {files.replies}")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(distill)
+    app.command()(plan)
+    app.command()(demo)

@@ -1,0 +1,81 @@
+"""`distillery filters new | lint | show | prompt | diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distillery.pipelines.cli.options import FilterArg, JsonOpt, ProfileOpt, SetOpt, absolute_overrides, print_json
+
+app = typer.Typer(help="Write, check and compare filters.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="the filter's one name: lower-case letters, digits, hyphens")],
+    out: Annotated[Path, typer.Option("--out", help="folder to write <name>/v1/filter.yaml under")] = Path("filters"),
+) -> None:
+    """Write a commented starter filter."""
+    from distillery.filters.scaffold import new_filter
+
+    path = new_filter(name, out)
+    print(f"{path}\nnext: edit it, then  distillery filters lint {path}")
+
+
+@app.command()
+def lint(filter: FilterArg, as_json: JsonOpt = False) -> None:
+    """Check a filter, also for what a schema can't see. Exits with 2 where something is an error."""
+    from distillery.filters.lint import lint as check
+    from distillery.filters.lint import render_findings
+    from distillery.filters.loading import find_filter, load_filter, read_text
+
+    path, _ = find_filter(filter)
+    findings = check(load_filter(filter), read_text(path, str(path)))
+    if as_json:
+        print_json([finding._asdict() for finding in findings])
+    else:
+        print(render_findings(findings))
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(2)
+
+
+@app.command()
+def show(filter: FilterArg, profile: ProfileOpt = "", set: SetOpt = []) -> None:  # noqa: B006 - typer reads the default
+    """Print the filter as a run would see it: defaults, profile and overrides resolved."""
+    from distillery.filters.loading import dump_filter, load_filter
+
+    print(dump_filter(load_filter(filter, overrides=absolute_overrides(set), profile=profile or None)), end="")
+
+
+@app.command()
+def prompt(
+    filter: FilterArg,
+    title: Annotated[str, typer.Option("--title")] = "The article's title",
+    article: Annotated[Path | None, typer.Option("--article", help="a text file to put in")] = None,
+) -> None:
+    """Print the prompt that the oracle gets."""
+    from distillery.filters.loading import load_filter
+    from distillery.filters.prompt import render_prompt
+
+    content = article.read_text(encoding="utf-8") if article else "The article's text stands here."
+    print(render_prompt(load_filter(filter), title, content))
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD")],
+    new: Annotated[str, typer.Argument(metavar="NEW")],
+    as_json: JsonOpt = False,
+) -> None:
+    """Say what changed between two filters, and which steps that would redo."""
+    from distillery.filters.diff import diff as compare
+    from distillery.filters.diff import render_diff
+    from distillery.filters.loading import load_filter
+
+    changes = compare(load_filter(old), load_filter(new))
+    if as_json:
+        print_json([change._asdict() for change in changes])
+    else:
+        print(render_diff(changes))

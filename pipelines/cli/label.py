@@ -1,0 +1,179 @@
+"""`distillery label`: what it will cost, then the labels themselves, stopped and started again at will."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from distillery.filters.errors import InputError, Stopped
+from distillery.pipelines.cli.options import (
+    DEFAULT_STORE,
+    ArticlesOpt,
+    BudgetOpt,
+    FilterArg,
+    JsonOpt,
+    LabelsOpt,
+    ProfileOpt,
+    RejectsOpt,
+    SetOpt,
+    StoreOpt,
+    UncalibratedOpt,
+    absolute,
+    absolute_overrides,
+    print_json,
+    store_uri,
+)
+
+if TYPE_CHECKING:
+    from distillery.components.artifacts.step_record import StepRecord
+    from distillery.components.store import Digest, Store
+
+FIELDS = ("id", "title", "content", "source", "language", "url", "published")
+
+OutOpt = Annotated[str, typer.Option("--out", metavar="FILE", help="write the labels here as JSON Lines, too")]
+ConcurrencyOpt = Annotated[int, typer.Option("--concurrency", metavar="N", min=1, max=10_000, help="calls at once, at most")]
+QuoteOpt = Annotated[bool, typer.Option("--quote", help="say what it would cost, and ask nothing")]
+RetryOpt = Annotated[bool, typer.Option("--retry-dead", help="ask again for articles in dead letters")]
+PricesOpt = Annotated[str, typer.Option("--prices", metavar="FILE", help="prices that go before those we ship")]
+
+
+def label(
+    filter: FilterArg,
+    articles: ArticlesOpt = "",
+    labels: LabelsOpt = "",
+    out: OutOpt = "",
+    store: StoreOpt = DEFAULT_STORE,
+    concurrency: ConcurrencyOpt = 64,
+    budget: BudgetOpt = None,
+    quote: QuoteOpt = False,
+    retry_dead: RetryOpt = False,
+    prices: PricesOpt = "",
+    without_calibration: UncalibratedOpt = "",
+    profile: ProfileOpt = "",
+    set: SetOpt = [],  # noqa: B006 - typer reads the default
+    max_rejects: RejectsOpt = "0",
+    as_json: JsonOpt = False,
+) -> None:
+    """Label articles with the filter's oracle; what is labelled already is not asked again.
+
+    Stop it at any moment: the same command goes on from there. Exit code 1 where it stopped itself (budget, credit, failures).
+    """
+    from distillery.components.articles.input_files import given
+    from distillery.components.labeling.label import label as work
+    from distillery.components.labeling.oracles.prices import read_prices
+    from distillery.components.preflight.preflight import resolve
+    from distillery.components.runtime.progress import reporter
+    from distillery.components.store import open_store
+
+    if budget is not None and not 0 <= budget < float("inf"):
+        raise InputError(f"{budget} is not an amount of dollars", where="--budget", hint="write --budget 25.00")
+    flt = resolve(filter, profile=profile, overrides=absolute_overrides(set))
+    data = flt.spec.data
+    articles, labels = given(absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels)
+    known = read_prices(prices)
+    opened = open_store(store_uri(store))
+    if quote:
+        if not articles:
+            raise InputError("labels that exist cost nothing", where="--quote", hint="give --articles FILE")
+        from distillery.components.labeling.quote import quote as price
+        from distillery.components.labeling.quote import render_quote
+
+        found = price(opened, flt, articles, known, retry_dead=retry_dead)
+        if as_json:
+            print_json(found.to_json())
+        else:
+            print(render_quote(found))
+        return
+    target = _target(out)
+    try:
+        record = work(opened, flt, articles=articles, labels=labels, max_rejects=max_rejects, concurrency=concurrency,
+                      budget=budget, prices=known, retry_dead=retry_dead, without_calibration=without_calibration,
+                      progress=reporter("label"))  # fmt: skip
+    except Stopped as error:
+        if as_json:
+            print_json({**error.facts, "stopped": error.what, "mend": error.hint})
+        raise
+    digest = record.outputs["label_set"]
+    if target:
+        _write(target, opened, digest, flt.dimensions)
+    summary = _summary(record)
+    if as_json:
+        print_json(summary)
+        return
+    print(
+        f"{summary['labeled']:,} labelled ({summary['cached']:,} of them before), {summary['dead']:,} in dead letters, "
+        f"{summary['rejected']:,} bad rows; {summary['calls']:,} calls, ${summary['usd']:.4f}"
+    )
+    print(f"label set {digest[:12]}" + (f", written to {out}" if target else ""))
+
+
+def _summary(record: StepRecord) -> dict[str, Any]:
+    """Of a record that was there already nothing was asked or paid."""
+    facts, outputs = record.facts, record.outputs
+    ran = (
+        {"cached": outputs["rows"], "calls": 0, "usd": 0.0, "reused": True}
+        if record.reused
+        else {
+            key: facts.get(key, 0)
+            for key in ("cached", "calls", "usd", "usd_total", "limited", "unknown", "tokens", "per_second")
+        }
+        | {"reused": False}
+    )
+    return {
+        "labeled": outputs["rows"],
+        "dead": outputs["dead"],
+        "rejected": outputs["rejected"],
+        **ran,
+        "label_set": outputs["label_set"],
+    }
+
+
+def _target(out: str) -> Path | None:
+    """Checked before anything is paid."""
+    if not out:
+        return None
+    path = Path(out).expanduser().absolute()
+    if not path.parent.is_dir() or (path.exists() and not path.is_file()):
+        raise InputError("is no place for a file", where=f"--out {out}", hint="give a file in a folder that exists")
+    return path
+
+
+def _write(path: Path, store: Store, digest: Digest, dimensions: list[str]) -> None:
+    """The label set as JSON Lines, row by row; the file appears when it is whole."""
+    with tempfile.TemporaryDirectory(prefix="distillery-labels-") as folder:
+        table = store.folder("labelsets", digest).download(Path(folder), ["labels.parquet"]) / "labels.parquet"
+        part = path.with_name(f".{path.name}.part-{os.getpid()}")
+        try:
+            with part.open("w", encoding="utf-8") as file:
+                for row in _rows(table, dimensions):
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            part.replace(path)
+        except OSError as error:
+            raise InputError(
+                f"can't be written: {error.strerror}",
+                where=f"--out {path}",
+                hint="the labels are in the store; run the same command with another --out",
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _rows(table: Path, dimensions: list[str]) -> Iterator[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(table) as file:
+        for batch in file.iter_batches(1_000, use_threads=False):
+            for row in batch.to_pylist():
+                kept = {key: row[key] for key in FIELDS if row[key]}
+                kind = {"content_type": row["content_type"]} if row["content_type"] else {}
+                yield {**kept, "scores": {name: row[f"score.{name}"] for name in dimensions}, **kind}
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("label")(label)

@@ -1,0 +1,83 @@
+"""Arguments that several commands share, and what they resolve to."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from distillery.filters.errors import InputError
+
+FilterArg = Annotated[str, typer.Argument(metavar="FILTER", help="a filter's name, name/vN, or path of a filter.yaml")]
+SubjectArg = Annotated[str, typer.Argument(metavar="FILTER|ADAPTER", help="a filter, or an adapter's digest (8 digits do)")]
+StoreOpt = Annotated[str, typer.Option("--store", metavar="URI", help="object store: a folder, file:// or s3://")]
+ProfileOpt = Annotated[str, typer.Option("--profile", help="a named set of overrides: laptop")]
+SetOpt = Annotated[list[str], typer.Option("--set", metavar="path=value", help="overrides one key of the filter; repeatable")]
+LabelsOpt = Annotated[str, typer.Option("--labels", metavar="FILE", help="labels: JSONL, JSONL.gz or Parquet")]
+ArticlesOpt = Annotated[str, typer.Option("--articles", metavar="FILE", help="articles for the oracle to label")]
+RejectsOpt = Annotated[str, typer.Option("--max-rejects", metavar="N|P%", help="bad rows of labels that may be left out")]
+MarksOpt = Annotated[
+    str, typer.Option("--marks", metavar="FILE|reference|prefilter", help="articles: what the rubric is calibrated by")
+]
+UncalibratedOpt = Annotated[
+    str, typer.Option("--without-calibration", metavar="REASON", help="label uncalibrated; the reason is recorded")
+]
+BudgetOpt = Annotated[
+    float | None,
+    typer.Option("--budget", metavar="USD", min=0, help="what this filter's labels may cost, earlier runs included"),
+]
+JsonOpt = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else there")]
+
+DEFAULT_STORE = ".distillery"
+DIGEST = re.compile(r"[0-9a-f]{8,64}")
+
+
+def store_uri(store: str) -> str:
+    """An absolute URI, since steps may run in another folder."""
+    return store if "://" in store else Path(store).expanduser().absolute().as_uri()
+
+
+def absolute(path: str) -> str:
+    """A local path made absolute; URIs and the empty string as they are."""
+    return path if not path or "://" in path else str(Path(path).expanduser().absolute())
+
+
+def absolute_overrides(overrides: list[str]) -> list[str]:
+    """Overrides that name a file on this machine keep their meaning in another folder."""
+    done = []
+    for override in overrides:
+        path, sign, value = override.partition("=")
+        named = path in {"oracle.replies", "data.articles", "data.labels"} and value and value != "null"
+        done.append(f"{path}{sign}{absolute(value)}" if named else override)
+    return done
+
+
+def in_all(budget: float | None) -> float:
+    """A pipeline's budget parameter, where 0 is no limit; InputError for a limit of 0, which would pay for nothing."""
+    if budget == 0:
+        raise InputError("pays for nothing", where="--budget 0", hint="leave it out for no limit, or give --labels")
+    return budget or 0.0
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def is_digest(text: str) -> bool:
+    return DIGEST.fullmatch(text) is not None
+
+
+def adapter_summary(store: Any, digest: str) -> dict[str, Any]:
+    """The summary of the run that made or judged an adapter; `digest` may be the first 8 or more characters.
+
+    Raises InputError where no adapter, or more than one, begins so.
+    """
+    keys = [key for key in store.keys("summaries/") if key.startswith(f"summaries/{digest}")]
+    if len(keys) != 1:
+        found = "no adapter" if not keys else f"{len(keys)} adapters"
+        raise InputError(f"{found} in this store begins with {digest}", hint="see `distillery history FILTER`")
+    summary: dict[str, Any] = json.loads(store.get(keys[0]))
+    return summary

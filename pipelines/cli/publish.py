@@ -1,0 +1,63 @@
+"""`distillery pipelines compile | publish`: the project's pipelines as versions on Kubeflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distillery.pipelines.cli.options import JsonOpt, print_json
+
+app = typer.Typer(
+    help="Compile the project's pipelines, and publish them on Kubeflow.", no_args_is_help=True, rich_markup_mode=None
+)
+
+LightOpt = Annotated[
+    str, typer.Option("--light-image", metavar="IMAGE", envvar="DISTILLERY_IMAGE_LIGHT", help="image without torch")
+]
+TorchOpt = Annotated[
+    str, typer.Option("--torch-image", metavar="IMAGE", envvar="DISTILLERY_IMAGE_TORCH", help="image with torch")
+]
+EndpointOpt = Annotated[
+    str, typer.Option("--endpoint", metavar="URL", envvar="KFP_ENDPOINT", help="Kubeflow Pipelines, https://host/pipeline")
+]
+
+
+@app.command("compile")
+def compile_command(
+    out: Annotated[Path, typer.Option("--out", help="folder for <version>.yaml, one a pipeline")] = Path("compiled"),
+    manifests: Annotated[bool, typer.Option("--manifests", help="write Pipeline and PipelineVersion objects instead")] = False,
+    light: LightOpt = "",
+    torch: TorchOpt = "",
+) -> None:
+    """Compile every pipeline of the project. The name of a version says its content, images included."""
+    from distillery.pipelines.versions import compile_all, write_manifests
+
+    versions = compile_all(light=light, torch=torch)
+    if manifests:
+        changed = write_manifests(out, versions)
+        print("\n".join(str(out / path) for path in changed) or f"{out}: nothing changed")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for version in versions:
+        path = out / f"{version.name}.yaml"
+        path.write_text(version.package(), encoding="utf-8")
+        print(path)
+
+
+@app.command("publish")
+def publish_command(endpoint: EndpointOpt = "", light: LightOpt = "", torch: TorchOpt = "", as_json: JsonOpt = False) -> None:
+    """Publish every pipeline as a version named by its content; what is there already stays as it is."""
+    from distillery.pipelines.cluster.kubeflow import Kubeflow, require_images
+    from distillery.pipelines.versions import compile_all
+
+    require_images(light, torch)
+    kubeflow = Kubeflow(endpoint)
+    versions = compile_all(light=light, torch=torch)
+    new = {version.name: kubeflow.publish(version) for version in versions}
+    if as_json:
+        print_json([{"pipeline": version.pipeline, "version": version.name, "new": new[version.name]} for version in versions])
+        return
+    for version in versions:
+        print(f"{version.name}: {'published' if new[version.name] else 'there already'}")

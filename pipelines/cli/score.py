@@ -1,0 +1,175 @@
+"""`distillery score`: a corpus through an adapter, on this machine or over a cluster."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from distillery.filters.errors import InputError
+from distillery.pipelines.cli.options import (
+    DEFAULT_STORE,
+    JsonOpt,
+    StoreOpt,
+    SubjectArg,
+    absolute,
+    adapter_summary,
+    is_digest,
+    print_json,
+    store_uri,
+)
+
+if TYPE_CHECKING:
+    from distillery.components.artifacts.adapter import Subject
+    from distillery.components.scoring.job_manifest import Place
+    from distillery.components.store import Store
+
+Format = Literal["parquet", "jsonl"]
+
+
+def score(
+    subject: SubjectArg,
+    articles: Annotated[
+        str, typer.Argument(metavar="ARTICLES", help="JSONL, JSONL.gz or Parquet: a file, a folder, or s3:// of either")
+    ],
+    out: Annotated[
+        str, typer.Option("--out", metavar="DIR|URI", help="where the scores go; default: scores/ in the store")
+    ] = "",
+    on: Annotated[
+        Literal["here", "cluster"], typer.Option("--on", help="this machine, or an Indexed Job over a cluster")
+    ] = "here",
+    shards: Annotated[int, typer.Option("--shards", metavar="N", min=0, help="parts; 0 chooses by the corpus's size")] = 0,
+    parallelism: Annotated[
+        int, typer.Option("--parallelism", metavar="N", min=0, help="pods at once; 0: as many as parts, 1,000 at most")
+    ] = 0,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="delete the cluster's Job, with --out any that scores there; finished parts stay")
+    ] = False,
+    namespace: Annotated[str, typer.Option("--namespace", help="of the pods; default: the cluster's own setting")] = "",
+    store: StoreOpt = DEFAULT_STORE,
+    format: Annotated[Format, typer.Option("--format")] = "parquet",
+    as_json: JsonOpt = False,
+) -> None:
+    """Score a corpus with a promoted adapter: prefilter, student, tiers. The same command goes on with what is left."""
+    if on == "here" and (cancel or namespace or parallelism):
+        option = "--cancel" if cancel else "--namespace" if namespace else "--parallelism"
+        raise InputError("is for a cluster", where=option, hint="add --on cluster")
+    if on == "cluster":
+        if format != "parquet":
+            raise InputError("must be parquet on a cluster", where="--format")
+        found = _on_cluster(subject, articles, out, shards, parallelism, namespace, store, cancel=cancel)
+    else:
+        found = _here(subject, articles, out, shards, store, format)
+    if found is None:
+        return
+    if as_json:
+        print_json({name: found[name] for name in found if name not in ("files", "code", "filter_key", "format")})
+        return
+    _print(found)
+
+
+def _subject(store: Store, text: str) -> Subject:
+    from distillery.components.artifacts.adapter import promoted, trained
+    from distillery.filters.loading import load_filter
+
+    if is_digest(text):
+        return trained(store, adapter_summary(store, text)["adapter"])
+    return promoted(store, load_filter(text))
+
+
+def _here(
+    subject: str, articles: str, out: str, shards: int, store: str, format: Literal["parquet", "jsonl"]
+) -> dict[str, Any]:
+    from distillery.components.artifacts.filter import publish_filter
+    from distillery.components.runtime.progress import reporter
+    from distillery.components.scoring.score import score as work
+    from distillery.components.store import open_store
+    from distillery.components.student.bundle import open_bundle
+
+    opened = open_store(store_uri(store))
+    flt, adapter = _subject(opened, subject)
+    publish_filter(opened, flt)  # _SUCCESS names it by digest
+
+    def student() -> Any:
+        return open_bundle(opened, flt.name, adapter, flt=flt)
+
+    return work(
+        flt,
+        student,
+        absolute(articles),
+        store_uri(out) if out else opened,
+        adapter=adapter,
+        fmt=format,
+        shards=shards,
+        progress=reporter("score"),
+    )
+
+
+def _on_cluster(
+    subject: str, articles: str, out: str, shards: int, parallelism: int, namespace: str, store: str, *, cancel: bool
+) -> dict[str, Any] | None:
+    import time
+
+    from distillery.components.runtime.progress import reporter
+    from distillery.components.scoring.job import follow, plan_on_cluster, submit
+    from distillery.components.scoring.job_manifest import find_place
+    from distillery.components.store import open_store
+
+    began, place = time.monotonic(), find_place(namespace)
+    uri = place.store if store == DEFAULT_STORE and place.store else store_uri(store)
+    for where, address in (("--store", uri), ("--out", out)):
+        if address and not address.startswith("s3://"):
+            raise InputError("is no place that a cluster reaches", where=f"{where} {address}", hint="give s3://bucket/prefix")
+    opened, progress = open_store(uri), reporter("score")
+    found = _subject(opened, subject)
+    if cancel:
+        _cancel(opened, found, articles, out, shards, place)
+        return None
+    plan = plan_on_cluster(opened, *found, absolute(articles), place, shards=shards)
+    job = submit(opened, plan, place, out=out, parallelism=parallelism, progress=progress)
+    how = "adopted" if job.adopted else "started"
+    what = f"{how} Job {place.namespace}/{job.name}" if job.name else "nothing to do"
+    progress.note(f"{len(job.left):,} of {plan.shards:,} parts to score: {what}")
+    try:
+        done = follow(job, progress)
+    except KeyboardInterrupt:
+        same = "while filter, adapter, corpus and image stay as they are, the same command follows it"
+        print(f"\nthe Job goes on: {job.kubectl}; {same}; with --cancel --out {job.out.uri} it is deleted", file=sys.stderr)
+        raise typer.Exit(130) from None
+    seconds = round(time.monotonic() - began, 3)
+    parts = [part["name"] for part in done["parts"]]
+    return {**done, "parts": parts, "out": job.out.uri, "job_name": job.name, "reused": not job.left, "seconds": seconds}
+
+
+def _cancel(store: Store, subject: Subject, articles: str, out: str, shards: int, place: Place) -> None:
+    """Deletes the Job of these inputs, or with `out` whatever scores into there; InputError where neither goes on."""
+    from distillery.components.scoring.job import cancel, default_out, plan_on_cluster, scores_of, unfinished
+    from distillery.components.store import open_store
+
+    if out:
+        names, none = cancel(place, open_store(out, write=False).uri), f"no unfinished Job scores into {out}"
+    else:
+        plan = plan_on_cluster(store, *subject, absolute(articles), place, shards=shards, upload=False)
+        names, none = cancel(place, default_out(store, plan), plan), "no unfinished Job has these inputs"
+    if names:
+        print(f"deleted {', '.join(names)}; finished parts stay")
+        return
+    others = unfinished(place, subject.filter.name)
+    for job in others:
+        print(f"unfinished: Job {job.metadata.name}, into {scores_of(job)}")
+    hint = "add --out and the address of the one you mean" if others else "nothing is left to cancel"
+    raise InputError(none, where="--cancel", hint=hint)
+
+
+def _print(found: dict[str, Any]) -> None:
+    from distillery.components.runtime.progress import clock
+
+    tiers = ", ".join(f"{name} {n:,}" for name, n in found["tiers"].items())
+    took = "were scored before" if found["reused"] else f"scored in {clock(found['seconds'])}"
+    print(f"{found['scored']:,} articles {took}: {tiers}")
+    print(f"{found['prefiltered']:,} refused by the prefilter, {found['rejected']:,} bad rows\nscores: {found['out']}")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(score)

@@ -1,0 +1,101 @@
+"""Each step as a command of its own, over the same function as in the pipeline: label, audit, split, train, gate."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from distillery.pipelines.cli.options import (
+    DEFAULT_STORE,
+    ArticlesOpt,
+    FilterArg,
+    JsonOpt,
+    LabelsOpt,
+    ProfileOpt,
+    RejectsOpt,
+    SetOpt,
+    StoreOpt,
+    absolute,
+    absolute_overrides,
+    print_json,
+    store_uri,
+)
+
+labels = typer.Typer(help="Labels that people already have.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def _run(
+    last: str, filter: str, labels: str, articles: str, store: str, profile: str, set: list[str],
+    max_rejects: str, as_json: bool,
+) -> None:  # fmt: skip
+    from distillery.components.articles.input_files import given
+    from distillery.components.preflight.preflight import resolve
+    from distillery.components.store import open_store
+    from distillery.pipelines.laptop.chain import run_through
+
+    flt = resolve(filter, profile=profile, overrides=absolute_overrides(set))
+    data = flt.spec.data
+    articles, labels = given(absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels)
+    records = run_through(
+        last,  # type: ignore[arg-type]
+        open_store(store_uri(store)),
+        flt,
+        articles=articles,
+        labels=labels,
+        max_rejects=max_rejects,
+    )
+    if as_json:
+        print_json({step: {"reused": record.reused, **record.outputs} for step, record in records.items()})
+        return
+    for step, record in records.items():
+        state = "reused" if record.reused else f"done in {record.facts['seconds']:.1f} s"
+        outputs = ", ".join(f"{key} {_short(value)}" for key, value in record.outputs.items())
+        print(f"{step:<10} {state:<14} {outputs}")
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text[:12] if len(text) == 64 else text
+
+
+def _command(last: str, help: str) -> object:
+    def command(
+        filter: FilterArg,
+        labels: LabelsOpt = "",
+        articles: ArticlesOpt = "",
+        store: StoreOpt = DEFAULT_STORE,
+        profile: ProfileOpt = "",
+        set: SetOpt = [],  # noqa: B006 - typer reads the default
+        max_rejects: RejectsOpt = "0",
+        as_json: JsonOpt = False,
+    ) -> None:
+        _run(last, filter, labels, articles, store, profile, set, max_rejects, as_json)
+
+    command.__doc__ = help
+    return command
+
+
+COMMANDS = {
+    "audit": "Label or import, then look for what makes labels unfit to learn from.",
+    "split": "…, then split into train, validation and the frozen test part.",
+    "train": "…, then train the student; a run that was killed goes on from its checkpoint.",
+    "gate": "…, then benchmark and hold the result against the filter's gates. Promotes nothing.",
+}
+
+
+@labels.command("import")
+def import_labels(
+    filter: FilterArg,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="labels: JSONL, JSONL.gz or Parquet")],
+    store: StoreOpt = DEFAULT_STORE,
+    max_rejects: RejectsOpt = "0",
+    as_json: JsonOpt = False,
+) -> None:
+    """Bring labels that exist already into the store."""
+    _run("label", filter, file, "", store, "", [], max_rejects, as_json)
+
+
+def add_to(app: typer.Typer) -> None:
+    for name, help in COMMANDS.items():
+        app.command(name)(_command(name, help))  # type: ignore[type-var]

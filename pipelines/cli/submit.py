@@ -1,0 +1,192 @@
+"""`distillery submit`: a run on a Kubeflow cluster, with the flags, the view and the exit codes of a run on this machine."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from distillery.filters.errors import InputError
+from distillery.pipelines.cli.distill import EXIT_CODES, STEPS, result_of
+from distillery.pipelines.cli.options import (
+    ArticlesOpt,
+    BudgetOpt,
+    FilterArg,
+    JsonOpt,
+    LabelsOpt,
+    MarksOpt,
+    ProfileOpt,
+    RejectsOpt,
+    SetOpt,
+    UncalibratedOpt,
+    absolute_overrides,
+    in_all,
+    print_json,
+)
+from distillery.pipelines.cli.publish import EndpointOpt, LightOpt, TorchOpt
+
+NamespaceOpt = Annotated[str, typer.Option("--namespace", help="yours, on a Kubeflow of several users")]
+AccountOpt = Annotated[str, typer.Option("--service-account", help="the run's; empty: Kubeflow's default")]
+StoreOpt = Annotated[str, typer.Option("--store", metavar="URI", envvar="DISTILLERY_STORE", help="object store, s3://")]
+TrainerOpt = Annotated[str, typer.Option("--trainer", metavar="pod|trainjob", help="one pod, or a TrainJob over several nodes")]
+GpusOpt = Annotated[int, typer.Option("--gpus", min=0, help="GPUs of the training pod")]
+WatchOpt = Annotated[bool, typer.Option("--watch", help="follow the run to its end")]
+
+app = typer.Typer(help="Run a pipeline on a Kubeflow cluster; follow or cancel a run.", no_args_is_help=True)
+
+
+@app.callback(invoke_without_command=True)
+def submit(
+    context: typer.Context,
+    follow: Annotated[str, typer.Option("--follow", metavar="RUN", help="follow a run that was submitted")] = "",
+    cancel: Annotated[str, typer.Option("--cancel", metavar="RUN", help="end a run that was submitted")] = "",
+    endpoint: EndpointOpt = "",
+    namespace: NamespaceOpt = "",
+    store: StoreOpt = "",
+    as_json: JsonOpt = False,
+) -> None:
+    if context.invoked_subcommand is not None:
+        if follow or cancel:
+            raise InputError("--follow and --cancel take a run, not a pipeline", hint="type `distillery submit --follow RUN`")
+        return
+    if bool(follow) == bool(cancel):
+        raise InputError("neither a pipeline, --follow nor --cancel", hint="type `distillery submit distill FILTER …`")
+    from distillery.pipelines.cluster.kubeflow import Kubeflow
+
+    kubeflow = Kubeflow(endpoint, namespace)
+    found = kubeflow.get(follow or cancel)
+    given = found.runtime_config
+    uri = str(((given.parameters if given else None) or {}).get("store") or store)
+    if cancel:
+        _cancel(kubeflow, uri, cancel, state=str(found.state), as_json=as_json)
+    else:
+        _follow(kubeflow, _store_address(uri), follow, as_json=as_json)
+
+
+@app.command()
+def distill(
+    filter: FilterArg,
+    labels: LabelsOpt = "",
+    articles: ArticlesOpt = "",
+    store: StoreOpt = "",
+    profile: ProfileOpt = "",
+    set: SetOpt = [],  # noqa: B006 - typer reads the default
+    max_rejects: RejectsOpt = "0",
+    marks: MarksOpt = "",
+    without_calibration: UncalibratedOpt = "",
+    budget: BudgetOpt = None,
+    trainer: TrainerOpt = "pod",
+    gpus: GpusOpt = 0,
+    watch: WatchOpt = False,
+    endpoint: EndpointOpt = "",
+    namespace: NamespaceOpt = "",
+    service_account: AccountOpt = "",
+    light_image: LightOpt = "",
+    torch_image: TorchOpt = "",
+    as_json: JsonOpt = False,
+) -> None:
+    """Start `distill` on the cluster. The same inputs twice are one run while it lasts; later, what is done is reused."""
+    from distillery.components.runtime.settings import TRAINERS
+    from distillery.components.store import open_store
+    from distillery.pipelines.cluster.submit import arguments, start
+
+    if trainer not in TRAINERS:
+        raise InputError(f'unknown trainer "{trainer}"', where="--trainer", hint=f"known: {', '.join(TRAINERS)}")
+    uri = _store_address(store)
+    opened = open_store(uri)
+    parameters, inputs, name = arguments(
+        opened,
+        ref=filter,
+        articles=articles,
+        labels=labels,
+        profile=profile,
+        overrides=absolute_overrides(set),
+        marks=marks,
+        max_rejects="" if max_rejects == "0" else max_rejects,
+        without_calibration=without_calibration,
+        budget=in_all(budget),
+        trainer="" if trainer == "pod" else trainer,
+        gpus=gpus,
+    )
+    from distillery.pipelines.cluster.kubeflow import Kubeflow
+
+    kubeflow = Kubeflow(endpoint, namespace)
+    version = kubeflow.published("distill", light=light_image, torch=torch_image)
+    claimed = start(kubeflow, opened, version, name, parameters, inputs, account=service_account)
+    page = kubeflow.page(claimed.run)
+    begun = "submitted" if claimed.mine else "already running, not started again:"
+    print(f"{begun} run {claimed.run} ({claimed.name})" + (f"\n{page}" if page else ""), file=sys.stderr)
+    if watch:
+        _follow(kubeflow, uri, claimed.run, as_json=as_json, filter=filter)
+    elif as_json:
+        print_json({"run": claimed.run, "name": claimed.name, "started": claimed.mine, "store": uri, "page": page or None})
+    else:
+        print(_how_to(claimed.run), file=sys.stderr)
+
+
+def _how_to(run: str) -> str:
+    return f"follow it   distillery submit --follow {run}\nend it      distillery submit --cancel {run}"
+
+
+def _store_address(store: str) -> str:
+    if not store:
+        raise InputError("which store?", hint="give --store s3://bucket/prefix or set DISTILLERY_STORE")
+    if not store.startswith("s3://"):
+        raise InputError("pods can't reach it", where=f"--store {store}", hint="use the s3:// store of the cluster")
+    return store.rstrip("/")
+
+
+def _cancel(kubeflow: Any, store: str, run: str, *, state: str, as_json: bool) -> None:
+    import contextlib
+    import time
+
+    from distillery.pipelines.cluster.kubeflow import ENDED
+    from distillery.pipelines.cluster.submit import mark_cancelled
+
+    said = f"had ended before: {state}"
+    if state not in ENDED:
+        kubeflow.cancel(run)
+        with contextlib.suppress(Exception):  # a run can be ended from where its store can't be reached
+            mark_cancelled(_store_address(store), run)
+        while kubeflow.active(run):
+            time.sleep(1)
+        said = "cancelled"
+    if as_json:
+        print_json({"run": run, "cancelled": said == "cancelled"})
+    else:
+        print(f"run {run} {said}")
+
+
+def _follow(kubeflow: Any, uri: str, run: str, *, as_json: bool, filter: str = "") -> None:
+    from distillery.components.store import open_store
+    from distillery.pipelines.cluster.submit import ClusterRun, for_ever, settle
+    from distillery.pipelines.run_view import watch
+
+    kubeflow.get(run)
+    opened = for_ever(lambda: open_store(uri, write=False))
+    source = ClusterRun(kubeflow, opened, run)
+    try:
+        watched = watch(source, STEPS)
+        settle(source, watched)
+    except KeyboardInterrupt:
+        print(f"\nthe run goes on\n{_how_to(run)}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    outputs: dict[str, Any] = {}
+    for view in watched.steps.values():
+        outputs |= {} if view.name == "calibrate" else view.record.get("outputs", {})
+    if watched.failure or "decision" not in outputs:
+        failure = watched.failure or {"step": "run", "cause": "fault", "message": "it ended without a decision"}
+        print(f"error: {failure['step']}: {failure['message']}", file=sys.stderr)
+        if "report" in outputs:
+            print(f"report: {uri}/{outputs['report']}", file=sys.stderr)
+        print("nothing is lost: the same submission goes on from the last finished step", file=sys.stderr)
+        raise typer.Exit(2 if failure["cause"] == "input" else 1)
+    result = result_of(opened, uri, run, outputs, {name: view.record for name, view in watched.steps.items()})
+    if as_json:
+        print_json(result)
+    else:
+        from distillery.pipelines.results import print_summary
+
+        print_summary(result, filter=filter or outputs["name"], store=uri)
+    raise typer.Exit(EXIT_CODES[outputs["decision"]])

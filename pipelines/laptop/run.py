@@ -1,0 +1,60 @@
+"""Runs a pipeline on this machine with kfp.local, each task a process of its own.
+
+`python -m distillery.pipelines.laptop.run` is the process that KFP's own output goes to a log from; `start` is what the command line
+calls. The price of a process of its own is about a second of imports a run; what it buys is a quiet terminal and a
+Ctrl-C that ends every task.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from distillery.components.runtime.progress import EVENTS
+from distillery.components.runtime.step import RUN
+
+
+def start(arguments: dict[str, Any], *, run: str, events: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Starts `distill` with these pipeline parameters in a process group of its own; output goes to `log`."""
+    environment = {**os.environ, EVENTS: str(events), RUN: run, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    with open(log, "ab") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "distillery.pipelines.laptop.run", json.dumps(arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def die_with(parent: int) -> None:
+    """Ends this process group once `parent` is gone, so that a killed command leaves no training running."""
+    while os.getppid() == parent:
+        time.sleep(0.3)
+    os.killpg(0, signal.SIGKILL)
+
+
+def main() -> int:
+    threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
+    from kfp import local
+
+    from distillery.pipelines.distill import distill
+
+    arguments = json.loads(sys.argv[1])
+    with tempfile.TemporaryDirectory(prefix="distillery-") as root:
+        local.init(runner=local.SubprocessRunner(use_venv=False), pipeline_root=root, raise_on_error=False)
+        distill(**arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
