@@ -1,0 +1,112 @@
+"""The base of every JSON document that steps leave for one another: a pydantic model, read strictly, written one way.
+
+A document that is torn, of another form or written by a newer program ends in one line that names the object. The price is
+one validation a read, some 10 µs for a small document.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from distillery.components.store import Digest, Json, Store, StoreError, canonical_json, parse_json
+
+MAX_DOCUMENT = 64 * 2**20
+
+
+class Document(BaseModel):
+    """One JSON object of the store. Fields are frozen, unknown keys are refused, and types are not converted.
+
+    A document that is changed in place has a field `format: Literal[1] = 1`, so that one written before there was a version
+    reads as the first. One that is found by its own digest gets no such field: it would change the digest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    KIND: ClassVar[str] = "a document"
+    HINT: ClassVar[str] = "restore it from a copy, or delete it and redo the step that wrote it"
+    FORMAT: ClassVar[int] = 1
+
+    @classmethod
+    def older(cls, fields: dict[str, Json]) -> dict[str, Json]:
+        """Return the fields of an older form as the present form has them; by default, as they are.
+
+        Args:
+            fields: the parsed object, whatever its format.
+
+        Returns:
+            The object to be validated.
+        """
+        return fields
+
+    @classmethod
+    def read(cls, data: bytes, where: str) -> Self:
+        """Return the document that these bytes hold.
+
+        Args:
+            data: JSON in UTF-8.
+            where: address of the object, for the error.
+
+        Raises:
+            StoreError: the bytes are no JSON object, have another form, or were written by a newer program.
+        """
+        try:
+            fields = parse_json(data, where)
+        except StoreError as error:
+            raise StoreError(error.what, where=where, hint=cls.HINT) from error
+        if not isinstance(fields, dict):
+            raise StoreError(f"is not {cls.KIND}: it is no JSON object", where=where, hint=cls.HINT)
+        written = fields.get("format")
+        if isinstance(written, int) and written > cls.FORMAT:
+            raise StoreError(
+                f"is {cls.KIND} of format {written}; this program reads formats up to {cls.FORMAT}",
+                where=where,
+                hint="update llm-distillery",
+            )
+        try:
+            return cls.model_validate_json(canonical_json(cls.older(fields)))
+        except ValidationError as error:
+            raise StoreError(f"is not {cls.KIND}: {first_fault(error)}", where=where, hint=cls.HINT) from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise StoreError(f"is not {cls.KIND}: {str(error)[:200]}", where=where, hint=cls.HINT) from error
+
+    @classmethod
+    def load(cls, store: Store, key: str, *, digest: Digest | None = None, max_bytes: int = MAX_DOCUMENT) -> Self:
+        """Return the document stored at a key.
+
+        Args:
+            store: where it is.
+            key: its key.
+            digest: sha256 that its bytes must have; None where it may change.
+            max_bytes: size above which it is refused.
+
+        Raises:
+            NotFound: no object has this key.
+            StoreError: the object is no such document, or its bytes have another digest.
+        """
+        return cls.read(store.get(key, digest=digest, max_bytes=max_bytes), f"{store.uri}/{key}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document as plain JSON values, in the order of its fields."""
+        return self.model_dump(mode="json")
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes in which the document is stored: indented JSON with sorted keys.
+
+        Raises:
+            ValueError: a value is NaN or infinite.
+        """
+        return json.dumps(self.to_json(), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+    def put(self, store: Store, key: str) -> None:
+        """Write the document at a key, whatever was there; `Store.put_if` with `to_bytes` writes conditionally."""
+        store.put(key, self.to_bytes())
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return the first fault that pydantic found, as "path: what is wrong", on one line."""
+    fault = error.errors(include_url=False, include_input=False)[0]
+    path = ".".join(map(str, fault["loc"]))
+    return f"{path}: {fault['msg']}" if path else fault["msg"]

@@ -1,0 +1,105 @@
+"""The base of stored documents: strict reading, one-line errors, older and newer forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import ValidationError
+
+from distillery.components.artifacts.document import Document
+from distillery.components.store import NotFound, Store, StoreError, digest_bytes, open_store
+
+
+class Note(Document):
+    KIND = "a note"
+
+    format: Literal[1] = 1
+    text: str
+    weight: float = 1.0
+    parts: tuple[str, ...] = ()
+
+
+class Sealed(Document):
+    """A document that is found by its digest has no version."""
+
+    text: str
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+def test_what_is_written_is_read(store: Store) -> None:
+    note = Note(text="grün", weight=0.5, parts=("a", "b"))
+    note.put(store, "notes/1.json")
+    assert Note.load(store, "notes/1.json") == note
+    assert Note.read(note.to_bytes(), "x") == note
+    assert note.to_json() == {"format": 1, "text": "grün", "weight": 0.5, "parts": ["a", "b"]}
+
+
+def test_one_without_a_version_is_the_first(store: Store) -> None:
+    assert Note.read(b'{"text": "old", "weight": 2}', "x") == Note(text="old", weight=2.0)
+
+
+def test_a_sealed_one_gets_no_version() -> None:
+    assert Sealed(text="a").to_json() == {"text": "a"}
+
+
+def test_a_document_is_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Note(text="a").text = "b"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b'{"text": "to', "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"", "is not JSON"),
+        (b"[1]", "is not a note: it is no JSON object"),
+        (b"{}", "is not a note: text: Field required"),
+        (b'{"text": "a", "more": 1}', "is not a note: more: Extra inputs are not permitted"),
+        (b'{"text": 3}', "is not a note: text: Input should be a valid string"),
+        (b'{"text": "a", "weight": "1"}', "is not a note: weight: Input should be a valid number"),
+        (b'{"text": "a", "weight": NaN}', "is not JSON: NaN is not JSON"),
+        (b'{"text": "a", "weight": 1e999}', "is not a note: Out of range float values are not JSON compliant"),
+        (b'{"text": "\\ud800"}', "is not a note: 'utf-8' codec can't encode"),
+        (b'{"text": "a", "format": 0}', "is not a note: format: Input should be 1"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"text": "a", "parts": ' + b"[" * 500 + b"]" * 500 + b"}", "is not a note: Invalid JSON: recursion limit"),
+    ],
+)
+def test_anything_else_is_one_line(data: bytes, what: str) -> None:
+    with pytest.raises(StoreError) as error:
+        Note.read(data, "file:///s/notes/1.json")
+    text = str(error.value)
+    assert text.startswith(f"file:///s/notes/1.json: {what}")
+    assert text.endswith(f"; {Note.HINT}")
+    assert "\n" not in text
+
+
+def test_a_newer_one_says_what_to_do() -> None:
+    with pytest.raises(StoreError, match="is a note of format 2; this program reads formats up to 1; update llm-distillery"):
+        Note.read(b'{"format": 2, "content": "a"}', "x")
+
+
+def test_loading_verifies_digest_and_size(store: Store) -> None:
+    sealed = Sealed(text="a")
+    digest = digest_bytes(sealed.to_bytes())
+    sealed.put(store, "a.json")
+    assert Sealed.load(store, "a.json", digest=digest) == sealed
+    with pytest.raises(StoreError, match="larger than"):
+        Sealed.load(store, "a.json", max_bytes=4)
+    Sealed(text="b").put(store, "a.json")
+    with pytest.raises(StoreError, match="other bytes"):
+        Sealed.load(store, "a.json", digest=digest)
+    with pytest.raises(NotFound):
+        Sealed.load(store, "b.json")
+
+
+def test_nan_is_never_written() -> None:
+    with pytest.raises(ValidationError):
+        Note(text="a", weight=float("nan"))
