@@ -1,6 +1,6 @@
 """What changed between two filters, and which steps that would redo.
 
-Each change is tried alone on the old filter, and the steps whose part of it moves (distillery.filters.digests) are the ones to redo, with
+Each change is tried alone on the old filter, and the steps whose part of it moves (`digests`) are the ones to redo, with
 all that follow; so this can't disagree with the digests. Things with names are compared by name, so a tier that moved does
 not look like three that changed.
 """

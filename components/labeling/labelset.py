@@ -1,4 +1,4 @@
-"""A label set, written row by row: the same table as `distillery.components.articles.label_table.label_frame` makes, without holding it.
+"""A label set, written row by row: the same table as `articles.label_table.label_frame` makes, without holding it.
 
 Row groups of 2,000 rows bound the memory (10 MB of text) and cost 2% of the size.
 """

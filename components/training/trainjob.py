@@ -49,7 +49,7 @@ def train_job(
 ) -> dict[str, Any]:
     """The TrainJob, as a Kubernetes object.
 
-    store: its URI. arguments: of distillery.components.training.worker. gpus: of each node, 0 for the CPU. The image, the queue, and
+    store: its URI. arguments: of the module `worker`. gpus: of each node, 0 for the CPU. The image, the queue, and
     the nodes' resources and labels are the cluster's settings: DISTILLERY_IMAGE_TORCH, DISTILLERY_QUEUE,
     DISTILLERY_TORCH_RESOURCES, DISTILLERY_TORCH_NODES.
     """

@@ -1,4 +1,4 @@
-"""`python -m distillery.components.training.worker`: one training by several processes, in this pod or as one node of a TrainJob.
+"""`python -m distillery.components.training.worker`: one training by several processes, in a pod or as a node of a TrainJob.
 
 Started plainly it is the agent: it fetches the base model, starts its processes through torchrun's launcher, which reads the
 node's place from PET_* variables (a TrainJob sets them), and ends as the first of them ended. Exit codes: 0 done, 2 bad input

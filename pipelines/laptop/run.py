@@ -1,7 +1,7 @@
 """Runs a pipeline on this machine with kfp.local, each task a process of its own.
 
-`python -m distillery.pipelines.laptop.run` is the process that KFP's own output goes to a log from; `start` is what the command line
-calls. The price of a process of its own is about a second of imports a run; what it buys is a quiet terminal and a
+`python -m distillery.pipelines.laptop.run` is the process that KFP's own output goes to a log from; `start` is what the command
+line calls. The price of a process of its own is about a second of imports a run; what it buys is a quiet terminal and a
 Ctrl-C that ends every task.
 """
 

@@ -102,7 +102,8 @@ def test_the_digest_does_not_depend_on_the_process(
     frame = frame_of(labels)
     expected = audit(store, flt, label_set=keep(store, frame)).outputs
     code = (
-        "import sys; from distillery.components.auditing.audit import audit; from distillery.components.store import open_store; "
+        "import sys; from distillery.components.auditing.audit import audit; "
+        "from distillery.components.store import open_store; "
         "from distillery.filters.spec import Filter; flt = Filter.model_validate_json(sys.argv[2]); "
         "print(audit(open_store(sys.argv[1]), flt, label_set=sys.argv[3]).outputs['audit'])"
     )

@@ -131,8 +131,8 @@ def ours(
     text = FILTER.replace("model: recorded, maxWords: 60", ORACLES[service])
     (folder / "filter.yaml").write_text(text, encoding="utf-8")
     seconds, memory, processor, out = measured([
-        sys.executable, "-m", "distillery.pipelines.cli.main", "label", str(folder / "filter.yaml"), "--articles", str(file), "--json",
-        "--store", str(folder / f"store-{file.stem}-{concurrency}"), "--concurrency", str(concurrency),
+        sys.executable, "-m", "distillery.pipelines.cli.main", "label", str(folder / "filter.yaml"), "--articles",
+        str(file), "--json", "--store", str(folder / f"store-{file.stem}-{concurrency}"), "--concurrency", str(concurrency),
         "--set", f"oracle.baseUrl={url}", "--without-calibration", "benchmark"])  # fmt: skip
     return seconds, memory, processor, json.loads(out)
 

@@ -311,7 +311,8 @@ def test_a_killed_promotion_leaves_old_or_new(tmp_path: Path) -> None:
 
 
 def test_importing_promotion_loads_no_torch() -> None:
-    code = "import sys, distillery.components.promotion.promote, distillery.components.gating.gate; print({'torch', 'kfp'} & set(sys.modules))"
+    modules = "distillery.components.promotion.promote, distillery.components.gating.gate"
+    code = f"import sys, {modules}; print({{'torch', 'kfp'}} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
     assert callable(channel_module.reproduce)
