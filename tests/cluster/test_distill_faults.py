@@ -72,8 +72,10 @@ def links(cluster: Cluster) -> Iterator[tuple[Link, Link]]:
 def test_a_deleted_training_pod_costs_no_digest(
     request: pytest.FixtureRequest, cluster: Cluster, store: Store, demo: Path, links: tuple[Link, Link]
 ) -> None:
-    """The same inputs in another store, so that all is done again; the pod dies after the first checkpoint. Kubeflow's own
-    next pod, or the same submission again, goes on from there; the second follower loses its connection on the way."""
+    """The training pod dies after its first checkpoint; Kubeflow's next pod, or the same submission again, goes on from there.
+
+    The inputs are the same in another store, so that all is done again; the second follower loses its connection on the way.
+    """
     other = open_store(f"{store.uri}-killed")
     run_distillery(*documented("distillery models push")[1:-1], other.uri, check=True)
     arguments = ("distill", *flags(demo), "--store", other.uri, "--watch", "--json")

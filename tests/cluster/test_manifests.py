@@ -30,7 +30,7 @@ PIPELINE, SCORING, TRAINING = f"{KFP}:distillery-try-pipeline", f"{OURS}:{OURS}-
 
 @pytest.fixture(scope="module")
 def kubectl() -> Kubectl:
-    """kubectl ARGUMENTS…, stdin= and all; asserts a zero exit unless fails=True."""
+    """Return a function that runs kubectl with its arguments and asserts a zero exit status, unless called with fails=True."""
 
     def call(*arguments: str, stdin: str | None = None, fails: bool | None = False) -> subprocess.CompletedProcess[str]:
         answer = subprocess.run(["kubectl", *arguments], input=stdin, capture_output=True, text=True, timeout=180)
@@ -70,7 +70,7 @@ def tried(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def overlay(kubectl: Kubectl) -> str:
-    """kueue where the cluster has Kueue and Trainer, else testbed."""
+    """Return "kueue" where the cluster has Kueue and Trainer, else "testbed"."""
     kinds = kubectl("get", "crd", "-o", "name").stdout
     return "kueue" if "clusterqueues.kueue" in kinds and "trainingruntimes.trainer" in kinds else "testbed"
 

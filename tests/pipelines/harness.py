@@ -53,8 +53,11 @@ def run_distillery(*arguments: str | Path, cwd: Path, timeout: float = 240) -> R
 
 
 def compile_alone(name: str, **options: str) -> Version:
-    """compile_pipeline in a process of its own: KFP looks through every loaded module for each line of a pipeline, 40 s
-    where other tests have loaded torch and transformers."""
+    """Return what compile_pipeline returns in a process of its own.
+
+    KFP looks through every loaded module for each line of a pipeline: 40 s where other tests have
+    loaded torch and transformers.
+    """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_compile, name, options).result(timeout=120)
 
@@ -95,7 +98,7 @@ def write_filter(path: Path, base: Path, **spec: Any) -> Path:
 
 
 def label_rows(n: int, seed: int = 1) -> list[dict[str, Any]]:
-    """n labelled articles; the share of good words sets both scores."""
+    """Return `n` labelled articles; the share of good words sets both scores."""
     rng = random.Random(seed)
     rows = []
     for i in range(n):

@@ -36,7 +36,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def asking() -> Callable[..., Filter]:
-    """The filter with an oracle of these keys: asking(provider="openai", baseUrl=server.url)."""
+    """Return a function that makes a filter whose oracle has the keys it is called with, such as `provider="openai"`."""
 
     def made(**oracle: object) -> Filter:
         given = ", ".join(f"{name}: {value}" for name, value in {"model": "m", **oracle}.items())

@@ -272,10 +272,10 @@ OPENAI_ERRORS: dict[Fault, tuple[int, dict[str, Any], dict[str, str]]] = {
 
 
 class OpenAIServer(Server):
-    """POST /v1/chat/completions. Faults: those of OPENAI_ERRORS, 401 (which quotes the key, as some gateways do), hang,
+    """An endpoint that answers POST /v1/chat/completions.
 
-    cut, garbage (no JSON), malformed (a torn reply), echo (no scores, the key instead), no_usage, length, blocked,
-    refusal, empty (no choices).
+    Faults: those of OPENAI_ERRORS, 401 (which quotes the key, as some gateways do), hang, cut, garbage (no JSON), malformed
+    (a torn reply), echo (no scores, the key instead), no_usage, length, blocked, refusal, empty (no choices).
     formats: what `response_format` types it knows, others are 400. token_key: the one limit it takes, None for both.
     """
 

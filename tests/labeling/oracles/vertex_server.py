@@ -45,10 +45,12 @@ DONE = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_S
 
 
 class VertexServer(Server):
-    """Faults of calls and batch rows: those of VERTEX_ERRORS, 401 (which quotes the token), hang, cut, garbage, malformed,
+    """An endpoint that answers as Vertex AI does, online and by batch.
 
-    no_usage, length, safety, prompt_blocked, empty. jobs: fate of the jobs in the order of their creation: "" (succeeds),
-    cancelled, expired (half of the rows done), failed, denied, or lost (made, but the answer to the creation is a 503).
+    Faults of calls and batch rows: those of VERTEX_ERRORS, 401 (which quotes the token), hang, cut, garbage, malformed,
+    no_usage, length, safety, prompt_blocked, empty.
+    jobs: fate of the jobs in the order of their creation: "" (succeeds), cancelled, expired (half of the rows done), failed,
+    denied, or lost (made, but the answer to the creation is a 503).
     cache_minimum: tokens of the shortest prefix that can be cached.
     """
 
