@@ -1,8 +1,8 @@
 """What changed between two filters, and which steps that would redo.
 
-Each change is tried alone on the old filter, and the steps whose part of it moves (`digests`) are the ones to redo, with
-all that follow; so this can't disagree with the digests. Things with names are compared by name, so a tier that moved does
-not look like three that changed.
+Each change is tried alone on the old filter. The steps whose part of the filter (`distillery.filters.digests`) it changes must
+be redone, with all that depend on them; so this cannot disagree with the digests. Named things are compared by name, so a
+tier that moved does not look like three that changed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from distillery.filters.digests import STEPS, Step, downstream, parts
+from distillery.filters.digests import parts
 from distillery.filters.filter import Filter
 from distillery.filters.spec import UNCHECKED
+from distillery.filters.steps import STEPS, Step, downstream
 
 Path = tuple[str | int, ...]
 _ABSENT = object()

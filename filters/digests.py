@@ -7,22 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
 from distillery.filters.filter import Filter
-
-Step = Literal["label", "audit", "split", "train", "benchmark", "gate", "promote"]
-STEPS: tuple[Step, ...] = get_args(Step)
-AFTER: Mapping[Step, tuple[Step, ...]] = {
-    "label": ("audit", "split"),
-    "audit": (),
-    "split": ("train",),
-    "train": ("benchmark",),
-    "benchmark": ("gate",),
-    "gate": ("promote",),
-    "promote": (),
-}
+from distillery.filters.steps import Step
 
 PROMPT_FORMAT = 1  # bumped when distillery.filters.prompt words the same filter otherwise
 
@@ -128,17 +116,6 @@ def oracle_digest(flt: Filter) -> str:
 def step_digest(flt: Filter, step: Step) -> str:
     """sha256 (64 hex characters) of what `step` reads of the filter."""
     return _digest(parts(flt, step))
-
-
-def downstream(steps: set[Step]) -> list[Step]:
-    """`steps` and all that must follow them, in the pipeline's order."""
-    found, waiting = set[Step](), list(steps)
-    while waiting:
-        step = waiting.pop()
-        if step not in found:
-            found.add(step)
-            waiting.extend(AFTER[step])
-    return [step for step in STEPS if step in found]
 
 
 def _digest(value: object) -> str:

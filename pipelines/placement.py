@@ -1,8 +1,8 @@
 """Where and how a task runs on Kubernetes: resources, settings, secrets, time limit, shared memory, GPUs, nodes.
 
-What is a property of the step is fixed here; what is a property of the cluster comes from the ConfigMap `distillery` while the
-run runs, by way of the first step (`components.preflight.cluster`). So one compiled pipeline, with one name, serves a test
-cluster of two cores and one with GPUs, and nobody compiles to change a node pool. A laptop's runner ignores all of it.
+Properties of a step are fixed here. Properties of the cluster are read from the ConfigMap `distillery` while the run runs, by
+its first step (`distillery.components.preflight.cluster`). So one compiled pipeline, with one name, serves a test cluster of
+two cores and one with GPUs, and nobody compiles to change a node pool. A laptop's runner ignores all of it.
 """
 
 from __future__ import annotations

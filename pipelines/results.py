@@ -5,11 +5,42 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+EXIT_CODES = {"promote": 0, "reject": 3, "approve": 4}
 SENTENCES = {
     "promote": "PROMOTED: {name} {adapter} passed every gate and is on its channel.",
     "approve": "AWAITING APPROVAL: {name} {adapter} passed every gate; a person must approve it.",
     "reject": "REJECTED: {name} {adapter} failed {failed}; the channel stays as it was.",
 }
+
+
+def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
+    """What `distill --json` prints."""
+    from distillery.components.benchmarking.benchmark import read_benchmark
+    from distillery.components.gating.gate import read_verdict
+
+    verdict = read_verdict(store, outputs["name"], outputs["verdict"])
+    benchmark = read_benchmark(store, outputs["adapter"], outputs["test"], outputs["benchmark"])
+    return {
+        "filter": outputs["name"],
+        "verdict": outputs["decision"],
+        "promoted": outputs["adapter"] if outputs["decision"] == "promote" else None,
+        "adapter": outputs["adapter"],
+        "gates": verdict["rules"],
+        "n": benchmark["n"],
+        "mae": benchmark["mae"],
+        "overall_mae": benchmark["overall_mae"],
+        "spearman": benchmark["spearman"],
+        "baselines": {name: {"mae": row["mae"]} for name, row in benchmark["baselines"].items()},
+        "store": uri,
+        "run": run,
+        "report": f"{uri}/{outputs['report']}" if "report" in outputs else None,
+        "digests": {k: outputs[k] for k in ("label_set", "split", "test", "adapter", "benchmark", "verdict")},
+        "steps": {
+            name: {"reused": record["reused"], "seconds": record["facts"].get("seconds")}
+            for name, record in records.items()
+            if record
+        },
+    }
 
 
 def number(value: float | None) -> str:

@@ -7,15 +7,12 @@ from typing import Any, NamedTuple
 
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.artifacts.steps import ENDS, RECORDED
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.gather import gather
 from distillery.components.reporting.render import render_html, render_markdown, render_verdict
 from distillery.components.runtime.step import step_key
 from distillery.components.store import NotFound, Store, digest_json
-
-STEPS = ("preflight", "calibrate", "label", "audit", "split", "train", "benchmark", "gate", "promote", "hold", "reject")
-ENDS = ("promote", "hold", "reject")
-
 
 # A pod that is killed, or does not start, leaves no message, and Kubeflow hands none on.
 NO_WORD = "its pod ended without a word (killed, out of memory, or it never started); the pod's events and log say more"
@@ -37,7 +34,7 @@ def _read(store: Store, key: str) -> dict[str, Any] | None:
 
 def summarise(store: Store, run: str) -> dict[str, Any]:
     """One run in one document: its steps' records, their digests by name, and the failure where there was one."""
-    records = [record for step in STEPS if (record := _read(store, step_key(run, step)))]
+    records = [record for step in RECORDED if (record := _read(store, step_key(run, step)))]
     summary: dict[str, Any] = {"run": run, "steps": records, "failure": _read(store, step_key(run, "failure"))}
     for record in records:
         # A calibration has a verdict of its own, which is not the gates'.
@@ -48,7 +45,7 @@ def summarise(store: Store, run: str) -> dict[str, Any]:
 def _silent(store: Store, summary: dict[str, Any]) -> str:
     """The step that began, going by its events, and left no record; "" where there is none."""
     done = {record["step"] for record in summary["steps"]}
-    began = (step for step in STEPS if step not in done and store.exists(f"runs/{summary['run']}/events/{step}.jsonl"))
+    began = (step for step in RECORDED if step not in done and store.exists(f"runs/{summary['run']}/events/{step}.jsonl"))
     return next(began, "")
 
 

@@ -19,9 +19,9 @@ from distillery.pipelines.cli.options import (
     absolute_overrides,
     adapter_summary,
     is_digest,
-    print_json,
     store_uri,
 )
+from distillery.pipelines.cli.printing import print_json
 
 if TYPE_CHECKING:
     from distillery.components.store import Store

@@ -17,9 +17,9 @@ from distillery.pipelines.cli.options import (
     StoreOpt,
     absolute,
     absolute_overrides,
-    print_json,
     store_uri,
 )
+from distillery.pipelines.cli.printing import print_json
 
 if TYPE_CHECKING:
     from distillery.components.sampling.draw import Affinity

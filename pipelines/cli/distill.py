@@ -30,12 +30,10 @@ from distillery.pipelines.cli.options import (
     absolute,
     absolute_overrides,
     in_all,
-    print_json,
     store_uri,
 )
-
-STEPS = ("preflight", "calibrate", "label", "audit", "split", "train", "benchmark", "gate")
-EXIT_CODES = {"promote": 0, "reject": 3, "approve": 4}
+from distillery.pipelines.cli.printing import print_json
+from distillery.pipelines.results import EXIT_CODES, result_of
 
 
 def new_run() -> str:
@@ -58,11 +56,13 @@ def distill(
 ) -> None:
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
     from distillery.components.artifacts.filter import read_filter
+    from distillery.components.artifacts.steps import WATCHED
     from distillery.components.preflight.preflight import preflight
     from distillery.components.store import open_store
     from distillery.components.student.base import resolve_base
+    from distillery.pipelines.cli.live import watch
+    from distillery.pipelines.laptop.events import LocalRun, Tail
     from distillery.pipelines.laptop.run import start
-    from distillery.pipelines.run_view import LocalRun, Tail, watch
 
     overrides, uri = absolute_overrides(set), store_uri(store)
     opened = open_store(uri)
@@ -97,7 +97,7 @@ def distill(
     events, log = scratch / "events.jsonl", scratch / "run.log"
     process = start(arguments, run=run, events=events, log=log)
     try:
-        watched = watch(LocalRun(process, Tail(events)), STEPS)
+        watched = watch(LocalRun(process, Tail(events)), WATCHED)
     except BaseException:
         os.killpg(process.pid, signal.SIGTERM)
         raise
@@ -135,36 +135,6 @@ def _explain_failure(failure: dict[str, str], uri: str, outputs: dict[str, Any],
     if where:
         print(f"report: {where}", file=sys.stderr)
     print("nothing is lost: the same command goes on from the last finished step", file=sys.stderr)
-
-
-def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
-    """What `distill --json` prints."""
-    from distillery.components.benchmarking.benchmark import read_benchmark
-    from distillery.components.gating.gate import read_verdict
-
-    verdict = read_verdict(store, outputs["name"], outputs["verdict"])
-    benchmark = read_benchmark(store, outputs["adapter"], outputs["test"], outputs["benchmark"])
-    return {
-        "filter": outputs["name"],
-        "verdict": outputs["decision"],
-        "promoted": outputs["adapter"] if outputs["decision"] == "promote" else None,
-        "adapter": outputs["adapter"],
-        "gates": verdict["rules"],
-        "n": benchmark["n"],
-        "mae": benchmark["mae"],
-        "overall_mae": benchmark["overall_mae"],
-        "spearman": benchmark["spearman"],
-        "baselines": {name: {"mae": row["mae"]} for name, row in benchmark["baselines"].items()},
-        "store": uri,
-        "run": run,
-        "report": f"{uri}/{outputs['report']}" if "report" in outputs else None,
-        "digests": {k: outputs[k] for k in ("label_set", "split", "test", "adapter", "benchmark", "verdict")},
-        "steps": {
-            name: {"reused": record["reused"], "seconds": record["facts"].get("seconds")}
-            for name, record in records.items()
-            if record
-        },
-    }
 
 
 def plan(

@@ -26,9 +26,9 @@ from distillery.pipelines.cli.options import (
     UncalibratedOpt,
     absolute,
     absolute_overrides,
-    print_json,
     store_uri,
 )
+from distillery.pipelines.cli.printing import print_json
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.step_record import StepRecord

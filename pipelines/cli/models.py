@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from distillery.filters.errors import InputError
-from distillery.pipelines.cli.options import JsonOpt, absolute, print_json, store_uri
+from distillery.pipelines.cli.options import JsonOpt, absolute, store_uri
+from distillery.pipelines.cli.printing import print_json
 
 app = typer.Typer(
     help="Keep base models in a store, for clusters without a model hub.", no_args_is_help=True, rich_markup_mode=None

@@ -62,10 +62,6 @@ def in_all(budget: float | None) -> float:
     return budget or 0.0
 
 
-def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
-
-
 def is_digest(text: str) -> bool:
     return DIGEST.fullmatch(text) is not None
 

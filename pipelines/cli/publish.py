@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from distillery.pipelines.cli.options import JsonOpt, print_json
+from distillery.pipelines.cli.options import JsonOpt
+from distillery.pipelines.cli.printing import print_json
 
 app = typer.Typer(
     help="Compile the project's pipelines, and publish them on Kubeflow.", no_args_is_help=True, rich_markup_mode=None

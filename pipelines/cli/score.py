@@ -16,9 +16,9 @@ from distillery.pipelines.cli.options import (
     absolute,
     adapter_summary,
     is_digest,
-    print_json,
     store_uri,
 )
+from distillery.pipelines.cli.printing import print_json
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.adapter import Subject

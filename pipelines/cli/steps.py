@@ -18,9 +18,9 @@ from distillery.pipelines.cli.options import (
     StoreOpt,
     absolute,
     absolute_overrides,
-    print_json,
     store_uri,
 )
+from distillery.pipelines.cli.printing import print_json, short
 
 labels = typer.Typer(help="Labels that people already have.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -50,13 +50,8 @@ def _run(
         return
     for step, record in records.items():
         state = "reused" if record.reused else f"done in {record.facts['seconds']:.1f} s"
-        outputs = ", ".join(f"{key} {_short(value)}" for key, value in record.outputs.items())
+        outputs = ", ".join(f"{key} {short(value)}" for key, value in record.outputs.items())
         print(f"{step:<10} {state:<14} {outputs}")
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text[:12] if len(text) == 64 else text
 
 
 def _command(last: str, help: str) -> object:

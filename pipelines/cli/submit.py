@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from distillery.filters.errors import InputError
-from distillery.pipelines.cli.distill import EXIT_CODES, STEPS, result_of
 from distillery.pipelines.cli.options import (
     ArticlesOpt,
     BudgetOpt,
@@ -22,9 +21,10 @@ from distillery.pipelines.cli.options import (
     UncalibratedOpt,
     absolute_overrides,
     in_all,
-    print_json,
 )
+from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.publish import EndpointOpt, LightOpt, TorchOpt
+from distillery.pipelines.results import EXIT_CODES, result_of
 
 NamespaceOpt = Annotated[str, typer.Option("--namespace", help="yours, on a Kubeflow of several users")]
 AccountOpt = Annotated[str, typer.Option("--service-account", help="the run's; empty: Kubeflow's default")]
@@ -141,8 +141,8 @@ def _cancel(kubeflow: Any, store: str, run: str, *, state: str, as_json: bool) -
     import contextlib
     import time
 
+    from distillery.pipelines.cluster.events import mark_cancelled
     from distillery.pipelines.cluster.kubeflow import ENDED
-    from distillery.pipelines.cluster.submit import mark_cancelled
 
     said = f"had ended before: {state}"
     if state not in ENDED:
@@ -159,15 +159,16 @@ def _cancel(kubeflow: Any, store: str, run: str, *, state: str, as_json: bool) -
 
 
 def _follow(kubeflow: Any, uri: str, run: str, *, as_json: bool, filter: str = "") -> None:
+    from distillery.components.artifacts.steps import WATCHED
     from distillery.components.store import open_store
-    from distillery.pipelines.cluster.submit import ClusterRun, for_ever, settle
-    from distillery.pipelines.run_view import watch
+    from distillery.pipelines.cli.live import watch
+    from distillery.pipelines.cluster.events import ClusterRun, for_ever, settle
 
     kubeflow.get(run)
     opened = for_ever(lambda: open_store(uri, write=False))
     source = ClusterRun(kubeflow, opened, run)
     try:
-        watched = watch(source, STEPS)
+        watched = watch(source, WATCHED)
         settle(source, watched)
     except KeyboardInterrupt:
         print(f"\nthe run goes on\n{_how_to(run)}", file=sys.stderr)

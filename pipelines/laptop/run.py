@@ -1,8 +1,7 @@
 """Runs a pipeline on this machine with kfp.local, each task a process of its own.
 
-`python -m distillery.pipelines.laptop.run` is the process that KFP's own output goes to a log from; `start` is what the command
-line calls. The price of a process of its own is about a second of imports a run; what it buys is a quiet terminal and a
-Ctrl-C that ends every task.
+The command line calls `start`, which runs `python -m distillery.pipelines.laptop.run` with KFP's own output in a log. A
+process of its own costs about a second of imports a run; in return the terminal stays quiet and Ctrl-C ends every task.
 """
 
 from __future__ import annotations

@@ -12,10 +12,11 @@ import pytest
 from pydantic import BaseModel
 
 from distillery.filters.diff import diff, redone, render_diff
-from distillery.filters.digests import STEP_FREE, STEPS, downstream, oracle_digest, parts, rubric_digest, step_digest
+from distillery.filters.digests import STEP_FREE, oracle_digest, parts, rubric_digest, step_digest
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter, load_filter_text
 from distillery.filters.spec import UNCHECKED
+from distillery.filters.steps import STEPS, downstream
 
 ALL = ["label", "audit", "split", "train", "benchmark", "gate", "promote"]
 TRAIN, BENCHMARK, GATE = ALL[3:], ALL[4:], ALL[5:]

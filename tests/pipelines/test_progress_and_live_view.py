@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from distillery.components.runtime.progress import FEED_EVENTS, Feed, Reporter, clock, line
-from distillery.pipelines.run_view import StepView, Tail, Watched
+from distillery.pipelines.laptop.events import Tail
+from distillery.pipelines.run_view import StepView, Watched
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3.7, "3 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")])

@@ -18,7 +18,7 @@ from distillery.components.store import Store, open_store
 from distillery.pipelines import results as summary
 from distillery.pipelines.cli import main as cli
 from distillery.pipelines.cli import submit as cli_submit
-from distillery.pipelines.cluster import claims, submit
+from distillery.pipelines.cluster import claims, events
 from tests.pipelines.fake_kubeflow import FakeKubeflow
 from tests.pipelines.harness import label_rows, write_rows
 from tests.store.conftest import s3_server, s3_uri  # noqa: F401 - fixtures
@@ -45,7 +45,7 @@ def labels(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submit, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(events, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(claims, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(outage, "TELL_AFTER", -1.0)
 

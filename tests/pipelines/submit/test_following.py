@@ -14,7 +14,7 @@ import pytest
 
 from distillery.components.runtime.step import step_key
 from distillery.components.store import Store, StoreError
-from distillery.pipelines.cluster import submit
+from distillery.pipelines.cluster import events
 from tests.pipelines.fake_kubeflow import FakeKubeflow
 from tests.pipelines.submit.conftest import FILTER, Steps
 
@@ -149,7 +149,7 @@ def test_a_run_that_was_cancelled_too_late_is_promoted(
     fake.on_create = Steps(fake, store).start
     command("distill", FILTER, "--labels", labels, "--watch")
     run = next(iter(fake.runs))
-    submit.mark_cancelled(store.uri, run)
+    events.mark_cancelled(store.uri, run)
     fake.runs[run]["state_history"] = [{"state": "CANCELING"}, {"state": "SUCCEEDED"}]
     followed = command("--follow", run)
     assert followed.code == 0, followed.err
@@ -163,13 +163,13 @@ def test_a_run_that_cant_be_cancelled_is_not_said_to_be(
     ran = command("--cancel", run)
     assert ran.code == 2
     assert "Kubeflow refuses this (403)" in ran.err
-    assert not store.exists(step_key(run, submit.CANCELLED))
+    assert not store.exists(step_key(run, events.CANCELLED))
 
 
 def test_a_pod_that_does_not_start_is_worth_a_line(
     command: Callable[..., SimpleNamespace], fake: FakeKubeflow, labels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submit, "SLOW_SECONDS", 0.2)
+    monkeypatch.setattr(events, "SLOW_SECONDS", 0.2)
 
     def stuck(run: str) -> None:
         fake.runs[run]["run_details"] = {"task_details": [{"display_name": "train", "state": "RUNNING"}]}

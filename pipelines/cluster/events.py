@@ -1,0 +1,124 @@
+"""The events of a run on a cluster, followed to its end.
+
+The store says what happened (records, events, failure), Kubeflow where the run stands. So a follower may start late, lose its
+connection or go away without harm to the run. Following costs some three small requests every 3 s.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from distillery.components.artifacts.steps import ENDS, WATCHED
+from distillery.components.remote.retry import is_outage, outlast
+from distillery.components.runtime.step import step_key
+from distillery.components.store import NotFound, Store, StoreError, canonical_json, open_store
+from distillery.pipelines.cluster.kubeflow import ENDED, Kubeflow, cancelled, tasks
+from distillery.pipelines.run_view import Watched
+
+POLL_SECONDS = 3.0
+SLOW_SECONDS = 60.0
+T = TypeVar("T")
+CANCELLED = "cancelled"  # beside the records of a run's steps
+
+
+def for_ever(request: Callable[[], T]) -> T:
+    """`request()` of the store, through an outage of any length: who follows a run may wait, and ends it with Ctrl-C."""
+
+    def once() -> T:
+        try:
+            return request()
+        except StoreError as error:
+            if error.__cause__ is not None and is_outage(error.__cause__):
+                raise ConnectionError("the store") from error
+            raise
+
+    return outlast("the store", once, seconds=math.inf)
+
+
+class ClusterRun:
+    """A run's events, from the store where its steps leave them and from Kubeflow where no step has spoken."""
+
+    def __init__(self, kubeflow: Kubeflow, store: Store, run: str) -> None:
+        self.kubeflow, self.store, self.run = kubeflow, store, run
+        self.state, self.cancelled, self.tasks = "", False, dict[str, str]()
+        self._asked, self._final = 0.0, False
+        self._seen: dict[str, int] = {}
+        self._etags: dict[str, str | None] = {}
+        self._done: set[str] = set()
+        self._since: dict[str, float] = {}
+
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        now = time.monotonic()
+        if self._final or (now - self._asked < POLL_SECONDS and not self.ended()):
+            return
+        self._final = self.ended()
+        yield from for_ever(self._from_store)
+        found = self.kubeflow.get(self.run, seconds=math.inf)
+        self.cancelled, self.tasks = cancelled(found), tasks(found)
+        if not self._final:
+            yield from self._slow_pods()
+        self.state = str(found.state)
+        self._asked = time.monotonic()
+
+    def _from_store(self) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = []
+        for key in self.store.keys(f"runs/{self.run}/events"):
+            name = key.rsplit("/", 1)[-1].removesuffix(".jsonl")
+            if name in self._done or not (found := self.store.current(key, max_bytes=1 << 20)):
+                continue
+            rows = [json.loads(row) for row in found[0].splitlines()]
+            events += [row for row in rows if row["n"] > self._seen.get(name, 0)]
+            self._seen[name] = rows[-1]["n"] if rows else 0
+            if rows and rows[-1]["kind"] in ("done", "failed"):
+                self._done.add(name)
+        return sorted(events, key=lambda event: float(event["at"]))
+
+    def _slow_pods(self) -> Iterable[dict[str, Any]]:
+        """A pod that can't start (no image, no room) leaves no event of its own."""
+        now = time.monotonic()
+        for name, state in self.tasks.items():
+            if state == "RUNNING" and name in WATCHED and name not in self._seen:
+                since = self._since.setdefault(name, now)
+                if now - since > SLOW_SECONDS:
+                    self._since[name] = float("inf")
+                    text = f"no word from its pod for {SLOW_SECONDS:.0f} s (waiting for room, or for an image?)"
+                    yield {"at": time.time(), "step": name, "kind": "note", "text": text}
+
+
+def mark_cancelled(store: str, run: str) -> None:
+    """Says in the run's store that somebody ends it: Kubeflow forgets that where a pod reports at the same moment."""
+    open_store(store).put(step_key(run, CANCELLED), canonical_json({"at": time.time()}))
+
+
+def settle(source: ClusterRun, watched: Watched) -> None:
+    """Takes what the run left behind for good into the view: records and the failure, also where no event arrived."""
+    names = [*watched.steps, *ENDS, "report"]
+    for name in dict.fromkeys(names):
+        record = _read(source.store, step_key(source.run, name))
+        if record is not None and not (name in watched.steps and watched.steps[name].record):
+            watched.take({"at": time.time(), "step": name, "kind": "done", "record": record})
+    failure = _read(source.store, step_key(source.run, "failure"))
+    if failure is not None:
+        watched.failure = {"step": failure["step"], "cause": failure["kind"], "message": failure["message"]}
+    elif source.state == "SUCCEEDED":
+        return  # also where somebody cancelled it too late
+    elif source.cancelled or _read(source.store, step_key(source.run, CANCELLED)) is not None:
+        watched.failure = {"step": "run", "cause": "stopped", "message": "was cancelled"}
+    elif watched.failure is None:
+        broken = [name for name, state in source.tasks.items() if state == "FAILED" and name in watched.steps]
+        message = "its pod ended without a word (deleted, evicted, or out of memory)"
+        watched.failure = {"step": broken[0] if broken else "run", "cause": "fault", "message": message}
+
+
+def _read(store: Store, key: str) -> Any:
+    try:
+        return for_ever(lambda: store.get_json(key))
+    except NotFound:
+        return None

@@ -1,0 +1,42 @@
+"""The events of a run on this machine: lines that its steps append to one file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class Tail:
+    """Reads whole lines as a file grows; a torn last line waits for its rest."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.offset, self.rest = path, 0, b""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        if not self.path.exists():
+            return
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            data = file.read()
+        self.offset += len(data)
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for raw in lines:
+            yield json.loads(raw)
+
+
+@dataclass
+class LocalRun:
+    """A run in a process of this machine, its events in a file."""
+
+    process: subprocess.Popen[bytes]
+    tail: Tail
+
+    def events(self) -> Iterable[dict[str, Any]]:
+        return self.tail
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
