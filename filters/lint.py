@@ -8,6 +8,7 @@ Tokens are estimated at 1.3 per word, without a tokenizer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from distillery.filters.expressions import Expression, parse
@@ -46,7 +47,7 @@ class Finding(NamedTuple):
 
 def lint(flt: Filter, text: str | None = None) -> list[Finding]:
     """Findings about a valid filter, errors first. text: the file itself, for what the model no longer shows."""
-    found = [*_rubric(flt), *_rules(flt), *_prefilter(flt), *_lengths(flt), *_gates(flt)]
+    found = [*_rubric(flt), *_tried_out(flt), *_lengths(flt), *_gates(flt)]
     if text is not None and "TODO" in text:
         line = text[: text.index("TODO")].count("\n") + 1
         found.append(Finding("warning", f"line {line}", "something is still to do", "write it out"))
@@ -146,6 +147,15 @@ def samples(flt: Filter, seed: int = 0) -> Samples:
     level = np.repeat(np.linspace(0, 10, 2001)[:, None], len(names), axis=1)
     rows: Samples = np.clip(np.concatenate([mixed, steered, level]), 0, 10)
     return rows
+
+
+def _tried_out(flt: Filter) -> Iterator[Finding]:
+    if find_spec("numpy") and find_spec("pyarrow"):
+        yield from _rules(flt)
+        yield from _prefilter(flt)
+    else:
+        hint = "pip install 'llm-distillery[light]' and lint again"
+        yield Finding("warning", "spec", "tiers, caps and prefilter were not tried out: numpy or pyarrow is missing", hint)
 
 
 def _rules(flt: Filter) -> Iterator[Finding]:

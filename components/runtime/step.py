@@ -17,6 +17,7 @@ from typing import Any
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.remote.retry import is_outage
+from distillery.components.runtime.extras import missing_package
 from distillery.components.runtime.progress import Reporter, reporter
 from distillery.components.runtime.settings import limit_threads, load_settings
 from distillery.components.store import Store, open_store
@@ -123,7 +124,8 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
         progress.event("started")
         step = Step(name, opened, run, progress, filter_key)
         yield step
-    except Exception as error:
+    except Exception as raised:
+        error = missing_package(raised) or raised
         cause = cause_of(error)
         message = f"{type(error).__name__}: {error}" if cause == "fault" else str(error)
         try:

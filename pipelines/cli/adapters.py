@@ -55,6 +55,9 @@ def benchmark(
     as_json: JsonOpt = False,
 ) -> None:
     """Judge any adapter on any labelled set."""
+    from distillery.components.runtime.extras import STUDENT, require
+
+    require(STUDENT)
     from distillery.components.articles.input_files import local_file
     from distillery.components.benchmarking.evaluate import evaluate_file
     from distillery.components.runtime.progress import reporter

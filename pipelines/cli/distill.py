@@ -58,12 +58,14 @@ def distill(
     from distillery.components.artifacts.filter import read_filter
     from distillery.components.artifacts.steps import WATCHED
     from distillery.components.preflight.preflight import preflight
+    from distillery.components.runtime.extras import STUDENT, require
     from distillery.components.store import open_store
     from distillery.components.student.base import resolve_base
     from distillery.pipelines.cli.live import watch
     from distillery.pipelines.laptop.events import LocalRun, Tail
     from distillery.pipelines.laptop.run import start
 
+    require(STUDENT)
     overrides, uri = absolute_overrides(set), store_uri(store)
     opened = open_store(uri)
     arguments: dict[str, Any] = {

@@ -82,6 +82,9 @@ def _here(
     subject: str, articles: str, out: str, shards: int, store: str, format: Literal["parquet", "jsonl"]
 ) -> dict[str, Any]:
     from distillery.components.artifacts.filter import publish_filter
+    from distillery.components.runtime.extras import STUDENT, require
+
+    require(STUDENT)
     from distillery.components.runtime.progress import reporter
     from distillery.components.scoring.score import score as work
     from distillery.components.store import open_store

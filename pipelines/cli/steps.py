@@ -29,6 +29,9 @@ def _run(
     last: str, filter: str, labels: str, articles: str, store: str, profile: str, set: list[str],
     max_rejects: str, as_json: bool,
 ) -> None:  # fmt: skip
+    from distillery.components.runtime.extras import STUDENT, require
+
+    require(STUDENT if last in ("train", "gate") else ())
     from distillery.components.articles.input_files import given
     from distillery.components.preflight.preflight import resolve
     from distillery.components.store import open_store

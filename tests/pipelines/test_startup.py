@@ -20,6 +20,12 @@ def test_the_command_line_loads_nothing_heavy_to_show_its_help() -> None:
     assert not loaded("import distillery.pipelines.cli.main") & HEAVY
 
 
+def test_help_and_version_are_shown_without_rich_or_anything_heavy() -> None:
+    for option in ("--help", "--version"):
+        code = f"import sys; sys.argv = ['distillery', {option!r}]\nfrom distillery.pipelines.cli.main import app\n"
+        assert not loaded(f"{code}\ntry: app()\nexcept SystemExit: pass") & (HEAVY | {"rich", "yaml"})
+
+
 @pytest.mark.parametrize("step", ["splitting", "auditing", "labeling", "training", "benchmarking", "gating", "scoring"])
 def test_a_step_package_loads_neither_torch_nor_kfp(step: str) -> None:
-    assert not loaded(f"import components.{step}") & {"torch", "kfp", "transformers"}
+    assert not loaded(f"import distillery.components.{step}") & {"torch", "kfp", "transformers"}

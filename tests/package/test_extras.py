@@ -1,0 +1,102 @@
+"""What is not installed is named with the extra that brings it; the table of extras is that of pyproject.toml."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
+
+import pytest
+
+from distillery.components.runtime import extras
+from distillery.components.runtime.extras import MODULES, STUDENT, missing_package, require
+from distillery.filters.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+SMALLEST = ("light", "torch", "deepspeed", "oracle")
+
+
+def plain(requirement: str) -> str:
+    """A distribution's normalised name out of a requirement."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]).lower()
+
+
+def closure(requirements: list[str]) -> set[str]:
+    """Distributions that installing these would bring, by the metadata of what is installed here."""
+    todo, found = [plain(one) for one in requirements if plain(one) != PROJECT["name"]], set[str]()
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            declared = requires(name) or []
+        except PackageNotFoundError:
+            continue  # for another platform
+        todo += [plain(one) for one in declared if "extra ==" not in one]
+    return found
+
+
+BASE = closure(PROJECT["dependencies"])
+EXTRAS = {name: closure(PROJECT["optional-dependencies"][name]) for name in SMALLEST}
+
+
+def distributions(module: str) -> set[str]:
+    return {plain(name) for name in packages_distributions().get(module, [])}
+
+
+def imported() -> Iterator[tuple[str, str]]:
+    """(top-level module, file) of every import of the product."""
+    for folder in ("components", "filters", "pipelines"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    names = [node.module]
+                for name in names:
+                    yield name.partition(".")[0], str(path.relative_to(ROOT))
+
+
+def test_every_import_is_of_the_base_or_has_an_extra() -> None:
+    known = {*sys.stdlib_module_names, *MODULES, "distillery"}
+    strange = {(module, path) for module, path in imported() if module not in known and not distributions(module) & BASE}
+    assert strange == set()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_an_extra_of_the_table_brings_its_module_and_no_smaller_one_does(module: str) -> None:
+    extra, brought = MODULES[module], distributions(module)
+    assert brought & EXTRAS[extra]
+    smaller = ("light",) if extra in ("torch", "oracle") else ("light", "torch") if extra == "deepspeed" else ()
+    if module != "google":  # one name for many distributions; google.protobuf is in the base
+        assert not brought & BASE
+        assert [name for name in smaller if brought & EXTRAS[name]] == []
+
+
+def test_a_missing_package_is_named_with_its_extra() -> None:
+    error = missing_package(ModuleNotFoundError("No module named 'sklearn.linear_model'", name="sklearn.linear_model"))
+    assert isinstance(error, InputError)
+    assert "sklearn" in error.what
+    assert error.hint == "pip install 'llm-distillery[light]'"
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), ModuleNotFoundError("x", name="distillery.nowhere"), ModuleNotFoundError("x")]
+)
+def test_anything_else_stays_what_it_is(error: Exception) -> None:
+    assert missing_package(error) is None
+
+
+def test_of_several_missing_packages_the_largest_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    require(STUDENT)
+    monkeypatch.setattr(extras, "find_spec", lambda module: None)
+    with pytest.raises(InputError, match=r"llm-distillery\[torch\]"):
+        require(STUDENT)
+    with pytest.raises(InputError, match=r"llm-distillery\[light\]"):
+        require(["numpy", "scipy"])
+    require([])
