@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distillery.components.articles.readers import read_rows
 from distillery.components.articles.rejects import Reject, Rejects
 from distillery.components.store import Digest, digest_json
 from distillery.filters.errors import InputError
@@ -102,8 +103,6 @@ def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
 
     InputError if the file as a whole is unusable, or (at the end) if not one row was good.
     """
-    from distillery.components.articles.readers import read_rows
-
     path, seen, good = Path(path), dict[int, int](), 0
     for line, row, fault in read_rows(path, COLUMNS, ("reference.",)):
         rejects.rows += 1
@@ -134,8 +133,6 @@ def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects
     max_rejects: how many bad rows to go on without, "20" or "1%"; more of them raise InputError once the file is read,
     so nothing may be written before the iterator has ended. An id used for two texts or two scores raises at once.
     """
-    from distillery.components.articles.readers import read_rows
-
     allowed = parse_max_rejects(max_rejects)
     path, seen, dims = Path(path), dict[str, tuple[int, Digest, Label]](), list(dimensions)
     for line, row, fault in read_rows(path, COLUMNS, ("score.", "reference.")):

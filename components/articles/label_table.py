@@ -110,7 +110,7 @@ def read_frame(data: bytes) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from distillery.components.articles.readers import FREE_BYTES, MAX_RATIO
+    from distillery.components.articles.formats import FREE_BYTES, MAX_RATIO
 
     limit, batches, unpacked = min(MAX_FRAME, max(FREE_BYTES, MAX_RATIO * len(data))), [], 0
     bomb = InputError(f"the table would unpack from {len(data):,} bytes to {limit:,}", hint="look at what made it")

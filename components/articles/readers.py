@@ -1,45 +1,53 @@
-"""Rows of a JSONL, JSONL.gz or Parquet file, told apart by content, streamed with flat memory.
+"""The one reader of rows: a whole file, or the part of it that begins in a range of its bytes. Memory stays flat.
 
-Files are untrusted: lines, decoded sizes and row counts are capped before anything is decoded, so that a bomb is
-refused in seconds. The caps are generous (a ratio of 100:1 beyond 256 MB, 8 MB a line); real text stays below 20:1.
+A line belongs to the part in which it begins. It begins at the place of its first byte in the file; in a gzip file at the place
+of the 64 KiB block of compressed bytes that its first byte came out of, so parts of gzip are cut as evenly as those of JSONL.
+The rows of a Parquet file are shared out by their number.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
-import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
+from distillery.components.articles.formats import (
+    HUGE_LINE,
+    MAX_LINE,
+    Kind,
+    Row,
+    arrow_row,
+    file_kind,
+    json_row,
+    refuse_bomb,
+    too_long,
+    wanted_columns,
+)
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-MAX_LINE = 8 * 2**20  # a longer line is a bad row: 1,000,000 characters fit even when each is escaped as \uXXXX
-HUGE_LINE = 64 * 2**20  # and one longer than this is no table of articles at all
-FREE_BYTES = 256 * 2**20
-MAX_RATIO = 100
+BLOCK = 65_536  # bytes of a gzip file that count as one place
+UNPACKED = 2**20  # bytes that a block is unpacked to at a time
 
-
-Kind: TypeAlias = Literal["jsonl", "gzip", "parquet"]
-
-
-class Row(NamedTuple):
-    """Line (JSONL) or row number (Parquet), counted from 1; `value` is None where `fault` says what is wrong."""
-
-    line: int
-    value: dict[str, Any] | None
-    fault: str = ""
+Stream: TypeAlias = BinaryIO | io.BufferedReader
+Line: TypeAlias = tuple[bytes, int]  # the first 8 MB of a line, and the length of all of it
 
 
 def read_rows(path: Path, columns: frozenset[str], prefixes: tuple[str, ...] = ()) -> Iterator[Row]:
-    """Yield the rows of `path`. InputError if the file as a whole can't be read: missing, empty, cut short, a bomb.
+    """Yield the rows of a file on this machine.
 
-    columns, prefixes: the columns of a Parquet file to read, by name or by the start of the name.
+    Args:
+        path: a JSONL, JSONL.gz or Parquet file.
+        columns: names of the columns to read from a Parquet file.
+        prefixes: beginnings of names; columns that begin so are read, too.
+
+    Raises:
+        InputError: the file as a whole can't be read: missing, empty, without rows, cut short, damaged, a bomb.
     """
     try:
         with path.open("rb") as stream:
@@ -54,159 +62,205 @@ def read_rows(path: Path, columns: frozenset[str], prefixes: tuple[str, ...] = (
     if not size:
         raise InputError("is empty", where=str(path), hint="give a file with one article a line")
     kind = file_kind(head, str(path))
-    if kind == "parquet":
-        yield from _parquet_rows(path, size, columns, prefixes)
-    elif kind == "gzip":
-        yield from _gzip_rows(path, size)
-    else:
-        with path.open("rb") as stream:
-            yield from _json_rows(path, stream, size)
+    yield from Rows(lambda: path.open("rb"), kind, size, str(path), columns=columns, prefixes=prefixes)
 
 
-def file_kind(head: bytes, where: str) -> Kind:
-    """What a file is, by its first four bytes; InputError for what is none of the three."""
-    if head == b"PAR1":
-        return "parquet"
-    if head[:2] == b"\x1f\x8b":
-        return "gzip"
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError("is UTF-16", where=where, hint="save it as UTF-8")
-    if head in (b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"\xfd7zX") or head[:3] == b"BZh":
-        raise InputError("is an archive or a compression other than gzip", where=where, hint="unpack it first")
-    return "jsonl"
+class Rows:
+    """Iterates once over the rows of a file, or over those that begin in a range of its bytes.
 
+    Attributes:
+        lines: lines read so far, blank and bad ones included. Rows are numbered by it, from the start of the range.
+    """
 
-def _gzip_rows(path: Path, size: int) -> Iterator[Row]:
-    line = 0
-    try:
-        with gzip.open(path, "rb") as raw, io.BufferedReader(raw, 2**20) as stream:
-            for row in _json_rows(path, stream, size):
-                line = row.line
+    def __init__(
+        self,
+        open_file: Callable[[], AbstractContextManager[Stream]],
+        kind: Kind,
+        size: int,
+        where: str,
+        *,
+        columns: frozenset[str],
+        prefixes: tuple[str, ...] = (),
+        start: int = 0,
+        end: int | None = None,
+    ) -> None:
+        """Note what to read; the file is opened when the iteration begins.
+
+        Args:
+            open_file: opens the file, seekable.
+            kind: its format.
+            size: bytes of the file as it is stored.
+            where: the file, as errors name it.
+            columns: names of the columns to read from a Parquet file.
+            prefixes: beginnings of names; columns that begin so are read, too.
+            start: the byte at which the range begins.
+            end: the byte before which it ends; None for the whole file, whatever its size is by now.
+        """
+        self.lines = 0
+        self._open, self._kind, self._size, self._where = open_file, kind, size, where
+        self._columns, self._prefixes = columns, prefixes
+        self._start, self._end, self._whole = start, size if end is None else end, end is None
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield the rows in their order.
+
+        Raises:
+            InputError: the file can't be read: no table of articles, a bomb, cut short, damaged, shorter than the range.
+        """
+        with self._open() as stream:
+            if self._kind == "parquet":
+                yield from self._parquet_rows(stream)
+            else:
+                yield from self._json_rows(self._plain_lines(stream) if self._kind == "jsonl" else self._gzip_lines(stream))
+
+    def _json_rows(self, lines: Iterable[Line]) -> Iterator[Row]:
+        rows = 0
+        for line, length in lines:
+            self.lines += 1
+            if length > MAX_LINE:
+                rows += 1
+                yield too_long(self.lines, length, "line")
+                continue
+            if self.lines == 1 and not self._start:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            if text := line.strip():
+                rows += 1
+                row = json_row(self.lines, text)
+                if rows == 1 and not self._start and text[:1] == b"[" and not row.value:
+                    hint = f"convert it: jq -c '.[]' {self._where.rpartition('/')[2]}"
+                    raise InputError("is a JSON list, not JSON Lines", where=self._where, hint=hint)
                 yield row
-    except EOFError as error:
-        raise InputError(
-            f"is cut short: its gzip data end after line {line}", where=str(path), hint="copy or download it again"
-        ) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"is damaged after line {line}: {error}", where=str(path), hint="copy or download it again") from error
+        if self._whole and not rows:
+            raise InputError("has no rows", where=self._where, hint="give a file with one article a line")
 
+    def _plain_lines(self, stream: Stream) -> Iterator[Line]:
+        position = max(0, self._start - 1)  # a line begins at `start` where the byte before it ends one
+        stream.seek(position)
+        if self._start:
+            position += self._line_length(stream, stream.readline(MAX_LINE), self._end - position)
+        while self._whole or position < self._end:
+            line = stream.readline(MAX_LINE)
+            length = len(line) if line.endswith(b"\n") else self._line_length(stream, line)
+            if not length:
+                if self._whole:
+                    return
+                what = f"ends after {position:,} bytes, before those that were planned"
+                raise InputError(what, where=self._where, hint="score what is there now")
+            position += length
+            yield line, length
 
-def _json_rows(path: Path, stream: IO[bytes], size: int) -> Iterator[Row]:
-    number = total = found = 0
-    while line := stream.readline(MAX_LINE):
-        number += 1
-        length = len(line)
-        whole = line.endswith(b"\n")
-        while not whole and length < HUGE_LINE and (more := stream.readline(MAX_LINE)):
-            length += len(more)
-            whole = more.endswith(b"\n")
+    def _line_length(self, stream: Stream, line: bytes, enough: int = HUGE_LINE) -> int:
+        """Return the length of a line that begins with `line`, read to its end or, if it is longer, beyond `enough` bytes."""
+        piece, length = line, len(line)
+        while piece and not piece.endswith(b"\n") and length < enough:
+            piece = stream.readline(MAX_LINE)
+            length += len(piece)
         if length >= HUGE_LINE:
-            raise InputError(
-                f"is longer than {HUGE_LINE // 2**20} MB", where=f"{path}:{number}", hint="give JSON Lines: one article a line"
-            )
-        total += length
-        refuse_bomb(path, total, number, size)
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if length > MAX_LINE:
-            found += 1
-            yield too_long(number, length, "line")
-        elif text := line.strip():
-            found += 1
-            row = json_row(number, text)
-            if found == 1 and text[:1] == b"[" and not row.value:
-                raise InputError("is a JSON list, not JSON Lines", where=str(path), hint=f"convert it: jq -c '.[]' {path.name}")
-            yield row
-    if not found:
-        raise InputError("has no rows", where=str(path), hint="give a file with one article a line")
+            raise self._huge_line()
+        return length
+
+    def _huge_line(self) -> InputError:
+        limit, number, hint = f"longer than {HUGE_LINE // 2**20} MB", self.lines + 1, "give JSON Lines: one article a line"
+        if self._whole:
+            return InputError(f"is {limit}", where=f"{self._where}:{number}", hint=hint)
+        what = f"has a line {limit}, its line {number:,} after byte {self._start:,}"
+        return InputError(what, where=self._where, hint=hint)
+
+    def _gzip_lines(self, stream: Stream) -> Iterator[Line]:
+        start, end = self._start, self._end
+        line, length, ours = b"", 0, start == 0  # of the line that has begun and not ended
+        for place, data in self._unpacked(stream):
+            if place >= end and not (length and ours):
+                return
+            if not length:
+                ours = start <= place
+            if place < start:
+                after = data.rfind(b"\n") + 1
+                if after:
+                    line, length = b"", 0
+                length += len(data) - after
+                ours = False
+                continue
+            texts = data.split(b"\n")
+            for number, text in enumerate(texts):
+                last = number == len(texts) - 1
+                if number:
+                    if place >= end:
+                        return
+                    line, length, ours = b"", 0, True
+                if ours and length <= MAX_LINE:
+                    line += text
+                length += len(text) + (not last)
+                if length >= HUGE_LINE:
+                    raise self._huge_line()
+                if ours and not last:
+                    yield line, length
+        if ours and length:
+            yield line, length
+
+    def _unpacked(self, stream: Stream) -> Iterator[tuple[int, bytes]]:
+        """Yield the unpacked bytes, at most 1 MB at a time, each with the place of the block that they came out of."""
+        decoder, decoded, lines, begun = zlib.decompressobj(31), 0, 0, False
+        hint = "copy or download it again"
+        try:
+            for place in range(0, self._size, BLOCK):
+                stream.seek(place)
+                block = stream.read(BLOCK)
+                while block:
+                    if decoder.eof:
+                        block = block.lstrip(b"\0")  # padding between members
+                        if not block:
+                            break
+                        decoder, begun = zlib.decompressobj(31), False
+                    begun = True
+                    data = decoder.decompress(block, UNPACKED)
+                    block = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+                    decoded, lines = decoded + len(data), lines + data.count(b"\n")
+                    refuse_bomb(self._where, decoded, lines, self._size)
+                    if data:
+                        yield place, data
+        except zlib.error as error:
+            after = f" after line {self.lines}" if self._whole else ""
+            raise InputError(f"is damaged{after}: {error}", where=self._where, hint=hint) from error
+        if begun and not decoder.eof:
+            what = f"its gzip data end after line {self.lines}" if self._whole else "its gzip data don't end"
+            raise InputError(f"is cut short: {what}", where=self._where, hint=hint)
+
+    def _parquet_rows(self, stream: Stream) -> Iterator[Row]:
+        import pyarrow.parquet as pq
+
+        try:
+            # Page by page and row by row (10 µs each): neither a large row group nor a long text that a dictionary tells a
+            # million times is ever unpacked as a whole. Reading as dictionaries instead keeps every text of a row group.
+            with pq.ParquetFile(stream, buffer_size=2**20, pre_buffer=False) as file:
+                total = file.metadata.num_rows
+                low, high = -(-self._start * total // self._size), -(-self._end * total // self._size)
+                if low >= high and not self._whole:
+                    return
+                names = wanted_columns(file, self._where, self._size, self._columns, self._prefixes)
+                groups, first = _row_groups(file, low, high)
+                batches = file.iter_batches(1, row_groups=groups, columns=names, use_threads=False)
+                for number, batch in enumerate(batches, first):
+                    if number < low:
+                        continue
+                    if number >= high:
+                        return
+                    self.lines += 1
+                    yield arrow_row(self.lines, batch)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a damaged file makes the decoder say
+            reason = str(error).partition("\n")[0][:200]
+            raise InputError(f"is a damaged Parquet file: {reason}", where=self._where, hint="write it again") from error
 
 
-def too_long(number: int, length: int, what: str) -> Row:
-    """The fault of a line or row of `length` bytes."""
-    return Row(number, None, f"the {what} is {length / 2**20:.0f} MB long, more than {MAX_LINE // 2**20}")
-
-
-def json_row(number: int, line: bytes) -> Row:
-    """One line of JSON as a row; it has a fault where it isn't an object."""
-    try:
-        value = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return Row(number, None, f"is not UTF-8 at byte {error.start + 1}")
-    except RecursionError:
-        return Row(number, None, "is nested too deep")
-    except ValueError as error:
-        return Row(number, None, f"is not JSON: {error}")
-    if not isinstance(value, dict):
-        return Row(number, None, f"is not a JSON object but {_kind(value)}")
-    return Row(number, value)
-
-
-def refuse_bomb(where: Path | str, decoded: int, rows: int, size: int) -> None:
-    """InputError where a file of `size` bytes has unpacked to more than honest data do."""
-    if (decoded > FREE_BYTES and decoded > MAX_RATIO * size) or rows > size + 1_000:
-        raise InputError(
-            f"unpacks to more than {MAX_RATIO} times its size, as only a bomb does",
-            where=str(where),
-            hint="look at what made this file",
-        )
-
-
-def _parquet_rows(path: Path, size: int, columns: frozenset[str], prefixes: tuple[str, ...]) -> Iterator[Row]:
-    import pyarrow.parquet as pq
-
-    try:
-        # Page by page and row by row (10 µs each): neither a large row group nor a long text that a dictionary tells a
-        # million times is ever unpacked as a whole. Reading as dictionaries instead keeps every text of a row group.
-        with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as file:
-            names = wanted_columns(path, file, size, columns, prefixes)
-            for number, batch in enumerate(file.iter_batches(1, columns=names, use_threads=False), 1):
-                if batch.nbytes > MAX_LINE:
-                    yield too_long(number, batch.nbytes, "row")
-                    continue
-                try:
-                    yield Row(number, batch.to_pylist()[0])
-                except UnicodeDecodeError:
-                    yield Row(number, None, "is not UTF-8")
-    except InputError:
-        raise
-    except Exception as error:  # whatever a damaged file makes the decoder say
-        reason = str(error).partition("\n")[0][:200]
-        raise InputError(f"is a damaged Parquet file: {reason}", where=str(path), hint="write it again") from error
-
-
-def wanted_columns(
-    path: Path | str, file: pq.ParquetFile, size: int, columns: frozenset[str], prefixes: tuple[str, ...]
-) -> list[str]:
-    """The columns of a table of articles that are read. InputError for a bomb, no rows, no text column `content`."""
-    metadata = file.metadata
-    decoded = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
-    refuse_bomb(path, decoded, metadata.num_rows, size)
-    if not metadata.num_rows:
-        raise InputError("has no rows", where=str(path), hint="give a file with one article a row")
-    schema = file.schema_arrow
-    if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
-        raise InputError(f"has column {twice[0]!r} twice", where=str(path))
-    if "content" not in schema.names:
-        raise InputError(
-            f"has no column 'content' (it has {', '.join(schema.names[:12])})",
-            where=str(path),
-            hint="rename the column that holds the article's text",
-        )
-    if not _is_text(schema.field("content").type):
-        raise InputError(f"column 'content' is {schema.field('content').type}, not text", where=str(path))
-    return [name for name in schema.names if name in columns or name.startswith(prefixes)]
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or (pa.types.is_dictionary(kind) and _is_text(kind.value_type))
-    )
-
-
-def _kind(value: Any) -> str:
-    return {list: "a list", str: "text", bool: "true or false", type(None): "null"}.get(type(value), "a number")
+def _row_groups(file: pq.ParquetFile, low: int, high: int) -> tuple[list[int], int]:
+    """Return the row groups that hold rows low to high (the latter left out), and the number of their first row, from 0."""
+    groups, first, row = list[int](), 0, 0
+    for group in range(file.metadata.num_row_groups):
+        end = row + file.metadata.row_group(group).num_rows
+        if row < high and end > low:
+            first = first if groups else row
+            groups.append(group)
+        row = end
+    return groups, first

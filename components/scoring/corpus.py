@@ -22,7 +22,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from distillery.components.articles.readers import Kind, file_kind
+from distillery.components.articles.articles import COLUMNS
+from distillery.components.articles.formats import Kind, file_kind
+from distillery.components.articles.readers import Rows
 from distillery.components.store import Digest, Json, NotFound, StoreError, digest_file, digest_json
 from distillery.filters.errors import InputError
 
@@ -109,6 +111,25 @@ class Corpus:
                 yield remote
         except NotFound:
             raise self._gone(file) from None
+
+    def rows(self, piece: Piece) -> Rows:
+        """Return a reader of the rows of one piece.
+
+        Args:
+            piece: a range of bytes of one of the files.
+        """
+        file, start, end = piece
+        entry = self.files[file]
+        return Rows(
+            lambda: self.open(file),
+            entry.kind,
+            entry.size,
+            self.address(file),
+            columns=COLUMNS,
+            prefixes=("reference.",),
+            start=start,
+            end=end,
+        )
 
     def _gone(self, file: int) -> InputError:
         return InputError("is there no more", where=self.address(file), hint="restore it, or score what is left")

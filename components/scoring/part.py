@@ -20,7 +20,6 @@ from distillery.components.articles.label_table import read_frame, write_frame
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.corpus import cut
 from distillery.components.scoring.plan import ANOTHER, Facts, Plan, facts_key, facts_of, rejects_key
-from distillery.components.scoring.rows import Rows
 from distillery.components.store import Conflict, Store, StoreError, digest_bytes
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -55,7 +54,7 @@ class _Articles:
 
     def __iter__(self) -> Iterator[Article]:
         for piece in cut(self.plan.corpus, self.plan.shards, self.index):
-            rows = Rows(self.plan.corpus, piece)
+            rows = self.plan.corpus.rows(piece)
             for line, value, fault in rows:
                 try:
                     if value is None:

@@ -49,6 +49,7 @@ Format = Literal["parquet", "jsonl"]
 # What decides a score, besides what the plan names.
 CODE = (
     "articles/articles.py",
+    "articles/formats.py",
     "articles/label_table.py",
     "articles/prefilter.py",
     "articles/readers.py",

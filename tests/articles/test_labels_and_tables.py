@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distillery.components.articles import formats as tables
 from distillery.components.articles import label_table as frames
-from distillery.components.articles import readers as tables
 from distillery.components.articles.articles import Article, Label, Rejects, article_digest, parse_max_rejects, read_labels
 from distillery.components.articles.label_table import frame_labels, label_frame, read_frame, references, scores, write_frame
 from distillery.filters.errors import InputError
@@ -181,6 +181,7 @@ def test_a_table_keeps_its_labels(labels: list[Label]) -> None:
     assert frame["article"].to_pylist() == [article_digest(x.article.title, x.article.content) for x in labels]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.lists(st.integers(0, 300)))
 def test_equal_tables_are_equal_bytes_however_they_are_cut(rows: int, cuts: list[int]) -> None:
     whole = pa.table({"x": pa.array([None if n % 7 == 3 else f"text {n % 5}" for n in range(rows)]), "y": np.arange(rows) / 3})

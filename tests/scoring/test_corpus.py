@@ -17,10 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distillery.components.articles.readers import Row
-from distillery.components.scoring import rows as reading
+from distillery.components.articles import readers as reading
+from distillery.components.articles.formats import Row
 from distillery.components.scoring.corpus import Corpus, Piece, cut, find_corpus
-from distillery.components.scoring.rows import Rows
 from distillery.components.store import StoreError
 from distillery.filters.errors import InputError
 
@@ -48,7 +47,7 @@ FORMATS: dict[str, Callable[[Path, list[dict[str, Any]]], None]] = {"jsonl": jso
 
 
 def read(corpus: Corpus, shards: int) -> list[list[Row]]:
-    return [[found for piece in cut(corpus, shards, index) for found in Rows(corpus, piece)] for index in range(shards)]
+    return [[found for piece in cut(corpus, shards, index) for found in corpus.rows(piece)] for index in range(shards)]
 
 
 def ids(parts: list[list[Row]]) -> list[str]:
@@ -110,7 +109,7 @@ def test_line_numbers_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ki
     corpus, before = find_corpus(str(tmp_path / "corpus")), 0
     for index in range(6):
         for piece in cut(corpus, 6, index):
-            rows = Rows(corpus, piece)
+            rows = corpus.rows(piece)
             for found in rows:
                 assert found.value is not None
                 assert found.value["id"] == f"a{before + found.line - 1}"
@@ -152,10 +151,10 @@ def test_bad_input_fails_in_the_part_that_meets_it(tmp_path: Path, monkeypatch: 
     data = "".join(json.dumps(row(n)) + "\n" for n in range(200)).encode()
     (tmp_path / "cut").write_bytes(gzip.compress(data)[:-200])
     corpus = find_corpus(str(tmp_path / "cut"))
-    good = [list(Rows(corpus, piece)) for index in range(3) for piece in cut(corpus, 4, index)]
+    good = [list(corpus.rows(piece)) for index in range(3) for piece in cut(corpus, 4, index)]
     assert all(good)
     with pytest.raises(InputError, match="cut short"):
-        [list(Rows(corpus, piece)) for piece in cut(corpus, 4, 3)]
+        [list(corpus.rows(piece)) for piece in cut(corpus, 4, 3)]
     broken = bytearray(gzip.compress(data))
     broken[len(broken) // 2] ^= 0xFF
     (tmp_path / "broken").write_bytes(broken)
@@ -218,10 +217,10 @@ def test_a_file_shorter_than_planned_is_noticed_without_its_stamp(tmp_path: Path
     for index in range(4):
         pieces = cut(corpus, 4, index)
         if index < 2:
-            assert all(list(Rows(corpus, piece)) for piece in pieces)
+            assert all(list(corpus.rows(piece)) for piece in pieces)
         else:
             with pytest.raises(InputError, match=r"ends after [\d,]+ bytes, before those that were planned"):
-                [list(Rows(corpus, piece)) for piece in pieces]
+                [list(corpus.rows(piece)) for piece in pieces]
 
 
 def test_stamps_are_no_part_of_plan_or_digest(tmp_path: Path) -> None:
