@@ -80,10 +80,10 @@ class Planner:
 
 def last_records(store: Store, name: str) -> dict[str, dict[str, Any]]:
     """The step records of the filter's last run, by step."""
-    from distillery.components.reporting.publish import last_key
+    from distillery.components.store.layout import last_summary_key
 
     try:
-        summary = store.get_json(last_key(name))
+        summary = store.get_json(last_summary_key(name))
     except NotFound:
         return {}
     return {record["step"]: record for record in summary["steps"]}

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from distillery.components.artifacts.channel import current
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.store import NotFound, Store, as_digest
+from distillery.components.store.layout import summary_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -39,7 +40,7 @@ def served(store: Store, name: str, channel: str) -> Subject:
 def trained(store: Store, adapter: str) -> Subject:
     """The adapter of this digest, with the filter of the run that made it."""
     try:
-        summary = store.get_json(f"summaries/{as_digest(adapter, 'adapter')}.json")
+        summary = store.get_json(summary_key(as_digest(adapter, "adapter")))
     except NotFound:
         raise InputError(
             f"no run of this store made {adapter[:12]}", where="adapter", hint="see `distillery history`"

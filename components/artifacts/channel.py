@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from distillery.components.store import Store, StoreError, as_digest, check_key, parse_json
+from distillery.components.store import Store, StoreError, as_digest, parse_json
+from distillery.components.store.layout import channel_key
 
 MAX_POINTER = 16 * 2**20
 
@@ -30,10 +31,6 @@ class Pointer:
     filter: str
     history: list[Entry]
     etag: str
-
-
-def channel_key(name: str, channel: str) -> str:
-    return check_key(f"channels/{name}/{channel}.json")
 
 
 def current(store: Store, name: str, channel: str) -> Pointer | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from distillery.components.store import Store, digest_bytes
+from distillery.components.store.layout import published_filter_key
 from distillery.filters.filter import Filter
 from distillery.filters.loading import dump_filter, load_filter_text
 
@@ -10,7 +11,7 @@ from distillery.filters.loading import dump_filter, load_filter_text
 def publish_filter(store: Store, flt: Filter) -> str:
     """Puts the resolved filter under its own digest; returns the key that every step of the run reads it by."""
     data = dump_filter(flt).encode()
-    key = f"filters/{flt.name}/v{flt.spec.version}/{digest_bytes(data)}.yaml"
+    key = published_filter_key(flt.name, flt.spec.version, digest_bytes(data))
     store.put(key, data)
     return key
 

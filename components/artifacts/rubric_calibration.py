@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from distillery.components.store import Digest, Json, NotFound, Store, StoreError, as_digest, digest_json
+from distillery.components.store.layout import LABEL_SETS, calibration_key, noise_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -34,14 +35,6 @@ LIMITS: Final = {"off": Limit(0.10, 0.20, 16), "on": Limit(0.20, 0.30, 10)}
 WORDS: Final = {"off": f"off-topic articles scored {MIDDLE:g} or more", "on": f"on-topic articles scored below {MIDDLE:g}"}
 
 
-def calibration_key(name: str, rubric: str, oracle: str) -> str:
-    return f"calibrations/{name}/{as_digest(rubric, 'rubric')}-{as_digest(oracle, 'oracle')}.json"
-
-
-def noise_key(name: str, rubric: str, oracle: str) -> str:
-    return f"noise/{name}/{as_digest(rubric, 'rubric')}-{as_digest(oracle, 'oracle')}.json"
-
-
 def read_calibration(store: Store, flt: Filter, oracle: Mapping[str, Any]) -> dict[str, Json] | None:
     """The filter's calibration document with the oracle of this identity; None where there is none."""
     rubric, by = rubric_digest(flt), oracle_digest(oracle)
@@ -56,7 +49,7 @@ def read_noise(store: Store, name: str, rubric: str, oracle: Mapping[str, Any]) 
 
 def noise_of(store: Store, name: str, label_set: str) -> dict[str, Json] | None:
     """The noise measured for those labels' rubric and oracle; None for labels that people brought, or where there is none."""
-    meta = store.folder("labelsets", as_digest(label_set)).meta
+    meta = store.folder(LABEL_SETS, as_digest(label_set)).meta
     rubric, oracle = meta.get("rubric"), meta.get("oracle")
     return read_noise(store, name, rubric, oracle) if isinstance(rubric, str) and isinstance(oracle, Mapping) else None
 

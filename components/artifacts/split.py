@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from distillery.components.store import Digest, Json, Store, StoreError, digest_json
+from distillery.components.store.layout import LABEL_SETS, SPLITS
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def load_labels(store: Store, label_set: str) -> pa.Table:
     """The rows of a label set, verified. InputError where there is no such label set."""
     from distillery.components.articles.label_table import read_frame
 
-    return read_frame(store.folder("labelsets", Digest(label_set)).read("labels.parquet"))
+    return read_frame(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
 
 
 def load_split(store: Store, digest: str, *, expected_test: str | None = None) -> Split:
@@ -53,7 +54,7 @@ def load_split(store: Store, digest: str, *, expected_test: str | None = None) -
     """
     from distillery.components.articles.label_table import read_frame
 
-    folder = store.folder("datasets", Digest(digest))
+    folder = store.folder(SPLITS, Digest(digest))
     folder.require(FILES.values())
     train, validation, test = (read_frame(folder.read(name)) for name in FILES.values())
     found = test_digest(test)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from distillery.components.store import Conflict, Digest, Json, NotFound, Store, digest_json
+from distillery.components.store.layout import step_record_key
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,11 @@ class StepRecord:
         }
 
 
-def record_key(step: str, inputs_digest: Digest) -> str:
-    return f"steps/{step}/{inputs_digest}.json"
-
-
 def look_up(store: Store, step: str, inputs: dict[str, Json]) -> StepRecord | None:
     """The record of this step with these inputs, or None where it must run."""
     inputs_digest = digest_json({"step": step, "inputs": inputs})
     try:
-        found = json.loads(store.get(record_key(step, inputs_digest)))
+        found = json.loads(store.get(step_record_key(step, inputs_digest)))
     except NotFound:
         return None
     if not all(store.exists(key) for key in found["keys"]):
@@ -78,7 +75,7 @@ def run_step(
     facts = {"seconds": round(time.monotonic() - began, 3), **outcome.facts}
     inputs_digest = digest_json({"step": step, "inputs": inputs})
     record = StepRecord(step, inputs, inputs_digest, outcome.outputs, outcome.keys, facts)
-    key = record_key(step, inputs_digest)
+    key = step_record_key(step, inputs_digest)
     data = json.dumps(record.to_json(), sort_keys=True, indent=1).encode()
     try:
         store.put_if(key, data, etag=store.etag(key))

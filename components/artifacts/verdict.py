@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from distillery.components.store import NotFound, Store, as_digest
+from distillery.components.store.layout import verdict_key
 from distillery.filters.errors import InputError
 
 AGAIN = "run again: what hasn't changed is reused"
-
-
-def verdict_key(name: str, digest: str) -> str:
-    return f"verdicts/{name}/{as_digest(digest, 'verdict')}.json"
 
 
 def read_verdict(store: Store, name: str, digest: str) -> dict[str, Any]:

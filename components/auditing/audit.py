@@ -14,6 +14,7 @@ from distillery.components.artifacts.split import SCORE, load_labels
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import MANIFEST, Digest, Json, Store, canonical_json
+from distillery.components.store.layout import AUDITS, committed_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -59,8 +60,8 @@ def audit(
             "label_set": label_set,
             **examine(frame, flt.dimensions, values.mean(axis=1), threshold=flt.spec.split.duplicateJaccard, progress=progress),
         }
-        digest = store.commit("audits", {FILE: canonical_json(document)}, {"kind": "audit", "label_set": label_set})
-        return Outcome({"audit": digest}, [f"audits/{digest}/{name}" for name in (MANIFEST, FILE)])
+        digest = store.commit(AUDITS, {FILE: canonical_json(document)}, {"kind": "audit", "label_set": label_set})
+        return Outcome({"audit": digest}, [committed_key(AUDITS, digest, name) for name in (MANIFEST, FILE)])
 
     record = run_step(store, "audit", audit_inputs(flt, label_set), work)
     keep(record)
@@ -79,7 +80,7 @@ def audit(
 
 def load_audit(store: Store, digest: str) -> dict[str, Json]:
     """The audit document, verified."""
-    document: dict[str, Json] = store.folder("audits", Digest(digest)).read_json(FILE)
+    document: dict[str, Json] = store.folder(AUDITS, Digest(digest)).read_json(FILE)
     return document
 
 

@@ -21,8 +21,9 @@ def audit(store: str, filter_key: str, label_set: str, run: str, labels: dsl.Out
     """
     from distillery.components.auditing.audit import audit as work
     from distillery.components.runtime.step import step_context
+    from distillery.components.store.layout import LABEL_SETS, committed_key
 
     with step_context("audit", store, filter_key, run) as step:
         record = work(step.store, step.filter, label_set=label_set, progress=step.progress, keep=step.keep)
-        step.describe(labels, record, label_set, f"labelsets/{label_set}/manifest.json")
+        step.describe(labels, record, label_set, committed_key(LABEL_SETS, label_set))
         return str(record.outputs["audit"])

@@ -33,6 +33,7 @@ from distillery.components.benchmarking.predict import (
 )
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, NotFound, Store, digest_bytes, digest_json
+from distillery.components.store.layout import SPLITS, baselines_key, benchmark_key
 from distillery.filters.digests import parts
 from distillery.filters.errors import InputError
 
@@ -72,7 +73,7 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
     """
     about = about_bundle(store, flt.name, adapter)
     same_dimensions(flt, about)
-    test = str(store.folder("datasets", Digest(split)).meta.get("test"))
+    test = str(store.folder(SPLITS, Digest(split)).meta.get("test"))
     record = predict(
         store, flt.name, adapter, test, lambda: load_split(store, split, expected_test=test).test, progress=progress
     )
@@ -109,16 +110,12 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
 
 def measured_noise(store: Store, flt: Filter, split: str) -> dict[str, Any] | None:
     """The noise of the oracle that gave this split's labels, {"floor", "second"}; None where nobody measured it."""
-    label_set = store.folder("datasets", Digest(split)).meta.get("label_set")
+    label_set = store.folder(SPLITS, Digest(split)).meta.get("label_set")
     try:
         found = noise_of(store, flt.name, str(label_set))
     except (NotFound, InputError):  # a label set that was cleaned away, or labels without one
         return None
     return {"floor": found["floor"], "second": found["second"]} if found else None
-
-
-def benchmark_key(adapter: str, test: str, digest: str) -> str:
-    return f"judgements/{adapter}/{test}/benchmark/{digest}.json"
 
 
 def read_benchmark(store: Store, adapter: str, test: str, digest: str) -> dict[str, Any]:
@@ -149,7 +146,7 @@ def baselines(store: Store, flt: Filter, split: str, tables: Split, progress: Pr
         columns = {f"{name}.{d}": values[:, i] for name, values in fitted.items() for i, d in enumerate(flt.dimensions)}
         data = write_frame(pa.table(columns))
         digest = digest_bytes(data)
-        key = f"baselines/{split}/{digest}.parquet"
+        key = baselines_key(split, digest)
         store.put(key, data)
         return Outcome({"baselines": digest, "names": list(fitted)}, [key])
 

@@ -17,6 +17,7 @@ from distillery.components.benchmarking.alarms import count_seen
 from distillery.components.benchmarking.predict import MAX_JSON, about_bundle, aligned, predict, read_predictions
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import NotFound, Store, as_digest
+from distillery.components.store.layout import channel_key
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def current_incumbent(store: Store, flt: Filter, adapter: str) -> str | None:
     Where it points at `adapter` itself, the one that `adapter` replaced, so that a run repeated after its promotion has
     the inputs it had before and redoes nothing. InputError: the channel can't be read.
     """
-    key = f"channels/{flt.name}/{flt.spec.promotion.channel}.json"
+    key = channel_key(flt.name, flt.spec.promotion.channel)
     try:
         channel = store.get_json(key, max_bytes=MAX_JSON)
     except NotFound:

@@ -19,6 +19,7 @@ from distillery.components.artifacts.step_record import Outcome, StepRecord, run
 from distillery.components.benchmarking.alarms import check_predictions
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, NotFound, Store, digest_bytes
+from distillery.components.store.layout import adapters_folder, predictions_key
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ class Predictions(NamedTuple):
 def about_bundle(store: Store, name: str, adapter: str) -> About:
     """Reads manifest and both files, verified, without opening the student. InputError where there is no such adapter."""
     try:
-        folder = store.folder(f"adapters/{name}", Digest(adapter))
+        folder = store.folder(adapters_folder(name), Digest(adapter))
     except NotFound as error:
-        raise InputError(f"there is no adapter {adapter[:12]}…", where=f"adapters/{name}") from error
+        raise InputError(f"there is no adapter {adapter[:12]}…", where=adapters_folder(name)) from error
     if any(entry.size > MAX_JSON for file, entry in folder.files.items() if file.endswith(".json")):
         raise InputError("a JSON file of the bundle is larger than 16 MB", where=folder.where, hint="train it again")
     return About(adapter, folder.read_json("student.json"), folder.read_json("calibration.json"))
@@ -125,10 +126,6 @@ def read(student: Student, frame: pa.Table, adapter: str, progress: Progress = q
     final = np.asarray(student.scores(raw), dtype=np.float64)
     check_predictions(frame, student.dimensions, final, adapter)
     return raw, final, float(np.nan_to_num(np.abs(again - raw[: len(probe)]), nan=np.inf).max())
-
-
-def predictions_key(adapter: str, test: str, digest: str) -> str:
-    return f"judgements/{adapter}/{test}/predictions/{digest}.parquet"
 
 
 def read_predictions(store: Store, adapter: str, test: str, digest: str) -> pa.Table:

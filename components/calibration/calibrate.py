@@ -23,7 +23,6 @@ from distillery.components.artifacts.rubric_calibration import (
     REVIEW,
     SAMPLE,
     UNCALIBRATED,
-    calibration_key,
     free,
     oracle_digest,
     read_calibration,
@@ -39,6 +38,7 @@ from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.sampling.draw import RANDOM, STRATIFIED, Sample
 from distillery.components.sampling.select import FILE, jsonl, read_sample, select
 from distillery.components.store import Conflict, Digest, Json, Store, canonical_json, digest_bytes, digest_json
+from distillery.components.store.layout import LABEL_SETS, calibration_attempts_key, calibration_key, review_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -115,7 +115,7 @@ def calibrate(
     inputs["marks"] = digest_json([given.by, given.given])
     with local_file(articles, parameter="--articles") as path:
         document, page = _calibrate(store, flt, path, given, n, oracle, identity, progress)
-    review = f"calibrations/{flt.name}/reviews/{digest_bytes(page)}.html"
+    review = review_key(flt.name, digest_bytes(page))
     store.put(review, page)
     if given.by == NOBODY and known is not None and known["marks"]["by"] != NOBODY:
         document = known
@@ -216,7 +216,7 @@ def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle:
         path = Path(folder) / FILE
         path.write_bytes(jsonl(sample.articles))
         label_set = label(store, flt, articles=str(path), oracle=oracle, progress=progress).outputs["label_set"]
-    frame = read_frame(store.folder("labelsets", Digest(label_set)).read("labels.parquet"))
+    frame = read_frame(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
     places = {article.digest: at for at, article in enumerate(sample.articles)}
     rows = scores(frame, flt.dimensions)
     return Labelled(
@@ -245,16 +245,12 @@ def _reviewed(flt: Filter, part: Labelled, marks: list[str | None], fresh: bool)
     return [one(at, article) for at, article in enumerate(part.sample.articles)]
 
 
-def _attempts_key(flt: Filter) -> str:
-    return f"calibrations/{flt.name}/attempts.json"
-
-
 def _attempts(store: Store, flt: Filter) -> tuple[list[dict[str, Json]], str | None]:
-    if (current := store.current(_attempts_key(flt), max_bytes=64 * 2**20)) is None:
+    if (current := store.current(calibration_attempts_key(flt.name), max_bytes=64 * 2**20)) is None:
         return [], None
     from distillery.components.store import parse_json
 
-    return list(parse_json(current[0], _attempts_key(flt))["attempts"]), current[1]
+    return list(parse_json(current[0], calibration_attempts_key(flt.name))["attempts"]), current[1]
 
 
 def _spent(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled) -> set[str]:
@@ -277,11 +273,11 @@ def _spend(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled,
             return
         attempts.append({"rubric": rubric, "oracle": oracle, "calibration": first.digest, "fresh": fresh.digest})
         try:
-            store.put_if(_attempts_key(flt), canonical_json({"format": 1, "attempts": attempts}), etag=etag)
+            store.put_if(calibration_attempts_key(flt.name), canonical_json({"format": 1, "attempts": attempts}), etag=etag)
         except Conflict:
             continue
         return
-    raise Conflict(f"{_attempts_key(flt)} changed {ATTEMPTS} times while it was read")
+    raise Conflict(f"{calibration_attempts_key(flt.name)} changed {ATTEMPTS} times while it was read")
 
 
 def _write(store: Store, key: str, document: dict[str, Json]) -> dict[str, Json]:

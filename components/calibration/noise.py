@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from distillery.components.articles.input_files import local_file
 from distillery.components.articles.label_table import read_frame, scores
-from distillery.components.artifacts.rubric_calibration import noise_key, oracle_digest
+from distillery.components.artifacts.rubric_calibration import oracle_digest
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.labeling.label import label
 from distillery.components.labeling.oracles.base import Oracle, RawReply, Request, open_oracle, oracle_identity
@@ -26,6 +26,7 @@ from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.sampling.draw import RANDOM
 from distillery.components.sampling.select import FILE, jsonl, select
 from distillery.components.store import Conflict, Digest, Json, Store, canonical_json, digest_json, parse_json
+from distillery.components.store.layout import LABEL_SETS, noise_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -146,7 +147,7 @@ def measure(
 def _labels(store: Store, flt: Filter, label_set: str) -> Table:
     from distillery.filters.verdict import judge
 
-    frame = read_frame(store.folder("labelsets", Digest(label_set)).read("labels.parquet"))
+    frame = read_frame(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
     rows = scores(frame, flt.dimensions)
     overall = judge(flt, rows, frame["content_type"].to_pylist()).overall
     return {article: (row, float(its)) for article, row, its in zip(frame["article"].to_pylist(), rows, overall, strict=True)}

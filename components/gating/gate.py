@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
-from distillery.components.artifacts.verdict import AGAIN, read_verdict, verdict_key
+from distillery.components.artifacts.verdict import AGAIN, read_verdict
 from distillery.components.gating.rules import apply_gates, passed
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Json, NotFound, Store, as_digest, canonical_json, digest_bytes, digest_json
+from distillery.components.store.layout import SPLITS, adapters_folder, benchmark_key, frozen_key, verdict_key
 from distillery.filters.digests import parts, step_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -74,10 +75,10 @@ def frozen_test(store: Store, flt: Filter, adapter: str) -> str:
     InputError where bundle, split or frozen list is missing or altered.
     """
     try:
-        student = store.folder(f"adapters/{flt.name}", as_digest(adapter, "adapter")).read_json("student.json")
-        split = store.folder("datasets", as_digest(str(student["split"]), f"split of adapter {adapter[:12]}"))
+        student = store.folder(adapters_folder(flt.name), as_digest(adapter, "adapter")).read_json("student.json")
+        split = store.folder(SPLITS, as_digest(str(student["split"]), f"split of adapter {adapter[:12]}"))
         policy, frozen, test = split.meta["policy"], split.meta["frozen"], str(split.meta["test"])
-        listed = store.get_json(f"datasets/frozen/{flt.name}/{digest_json(policy)}.json")
+        listed = store.get_json(frozen_key(flt.name, digest_json(policy)))
         known = [entry["digest"] for entry in listed["lineages"]]
     except NotFound as error:
         raise InputError(
@@ -97,7 +98,7 @@ def frozen_test(store: Store, flt: Filter, adapter: str) -> str:
 
 
 def _benchmark(store: Store, flt: Filter, adapter: str, test: str, digest: str) -> dict[str, Any]:
-    key = f"judgements/{adapter}/{test}/benchmark/{as_digest(digest, 'benchmark')}.json"
+    key = benchmark_key(adapter, test, as_digest(digest, "benchmark"))
     where = f"benchmark {digest[:12]}"
     try:
         document: dict[str, Any] = store.get_json(key, digest=as_digest(digest))

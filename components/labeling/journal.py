@@ -24,6 +24,7 @@ from typing import Any, Final, TypeAlias
 
 from distillery.components.labeling.oracles.base import NOTHING, Usage
 from distillery.components.store import Conflict, Digest, NotFound, Store, canonical_json, digest_bytes, digest_json
+from distillery.components.store.layout import journal_folder, journal_segment_key
 
 SEGMENT_LINES: Final = 64
 SEGMENT_BYTES: Final = 512 * 1024  # failures carry raw replies: such a segment is sealed before it has 64 lines
@@ -87,7 +88,7 @@ class Journal:
 
     def __init__(self, store: Store, name: str, *, rubric: Digest, oracle: Digest, dimensions: Sequence[str]) -> None:
         self.store, self.dimensions = store, tuple(dimensions)
-        self.prefix = f"labels/{name}/{digest_json({'rubric': rubric, 'oracle': oracle})}"
+        self.prefix = journal_folder(name, digest_json({"rubric": rubric, "oracle": oracle}))
         self.damaged, self.usage, self.usd = 0, NOTHING, 0.0
         self._index = _Index()
         self._taken: dict[int, int] = {}  # bytes of the last segments that are known already
@@ -217,7 +218,7 @@ class Journal:
                         durable.set_result(None)
 
     def _key(self, number: int) -> str:
-        return f"{self.prefix}/{number:06d}.jsonl"
+        return journal_segment_key(self.prefix, number)
 
     def _unwritten(self, record: Record) -> Record | None:
         """What is left to write: nothing where it is known, only the cost where another run was faster."""

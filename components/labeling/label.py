@@ -34,6 +34,7 @@ from distillery.components.labeling.oracles.prices import Prices, no_price, pric
 from distillery.components.labeling.run_lock import RunMark
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Store, canonical_json, digest_file, digest_json
+from distillery.components.store.layout import LABEL_SETS, MANIFEST, committed_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
@@ -339,14 +340,16 @@ def _commit(
         files["rejects.jsonl"] = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     counts = {"rows": rows, "dead": dead, "rejected": rejects.count}
     meta = {"kind": "label set", "filter": flt.name, "dimensions": flt.dimensions, **origin, **counts}
-    digest = store.commit("labelsets", files, meta)
-    folder = f"labelsets/{digest}"
+    digest = store.commit(LABEL_SETS, files, meta)
     if rejects.count:
         first = rejects.first[0]
         progress.note(
-            f"{rejects.count} bad rows left out (line {first.line}: {first.reason}): {store.uri}/{folder}/rejects.jsonl"
+            f"{rejects.count} bad rows left out (line {first.line}: {first.reason}): "
+            f"{store.uri}/{committed_key(LABEL_SETS, digest, 'rejects.jsonl')}"
         )
     if dead:
-        progress.note(f"{dead} articles got no label, with raw replies: {store.uri}/{folder}/dead.jsonl")
-    keys = [f"{folder}/{name}" for name in ("manifest.json", *files)]
+        progress.note(
+            f"{dead} articles got no label, with raw replies: {store.uri}/{committed_key(LABEL_SETS, digest, 'dead.jsonl')}"
+        )
+    keys = [committed_key(LABEL_SETS, digest, name) for name in (MANIFEST, *files)]
     return Outcome({"label_set": digest, **counts}, keys, facts or {})

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from distillery.components.store import Conflict, Store
+from distillery.components.store.layout import run_lock_key
 from distillery.filters.errors import Stopped
 
 BEAT: Final = 15.0  # seconds between two signs of life
@@ -59,7 +60,7 @@ class RunMark:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._store, self._key, self._clock, self._sleep = store, f"{prefix}/run.json", clock, sleep
+        self._store, self._key, self._clock, self._sleep = store, run_lock_key(prefix), clock, sleep
         self._id, self._beats = secrets.token_hex(8), 0
 
     def take(self, waits: Callable[[], None] = lambda: None) -> bool:

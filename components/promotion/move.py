@@ -12,9 +12,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from distillery.components.artifacts.channel import MAX_POINTER, Entry, Pointer, channel_key, current
+from distillery.components.artifacts.channel import MAX_POINTER, Entry, Pointer, current
 from distillery.components.artifacts.verdict import AGAIN
 from distillery.components.store import Conflict, Digest, Store, StoreError
+from distillery.components.store.layout import channel_key
 from distillery.filters.errors import InputError
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "Pointer",
     "Verify",
     "changed",
-    "channel_key",
     "current",
     "history",
     "move",

@@ -17,7 +17,6 @@ from distillery.components.promotion.move import (
     Pointer,
     Verify,
     changed,
-    channel_key,
     current,
     history,
     move,
@@ -27,6 +26,7 @@ from distillery.components.promotion.move import (
 )
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Json, NotFound, Store, as_digest, digest_json
+from distillery.components.store.layout import adapters_folder, candidate_key, channel_key
 from distillery.filters.digests import step_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -61,7 +61,7 @@ def promote(
     adapter, channel = as_digest(judged["adapter"]), flt.spec.promotion.channel
     before = current(store, flt.name, channel)
     if before is not None and before.adapter == adapter:
-        store.folder(f"adapters/{flt.name}", adapter).verify()
+        store.folder(adapters_folder(flt.name), adapter).verify()
         progress.note(f"{flt.name}/{channel} points at {adapter[:12]} already")
         return _promoted(flt, verdict, before)
     if judged["incumbent"] != (before.adapter if before else None):
@@ -132,10 +132,6 @@ def reject(store: Store, flt: Filter, *, verdict: str, progress: Progress = quie
     for reason in reasons:
         progress.note(reason)
     return _record("reject", {"filter": flt.name, "verdict": verdict}, {"adapter": judged["adapter"], "reasons": reasons}, [])
-
-
-def candidate_key(name: str, channel: str) -> str:
-    return channel_key(name, f"{channel}.candidate")
 
 
 def passing(store: Store, flt: Filter, digest: str) -> dict[str, Any]:

@@ -12,6 +12,15 @@ from typing import Any, TypeVar
 
 from distillery.components.reporting.context import Context
 from distillery.components.store import Digest, NotFound, Store, as_digest
+from distillery.components.store.layout import (
+    AUDITS,
+    LABEL_SETS,
+    SPLITS,
+    adapters_folder,
+    benchmark_key,
+    predictions_key,
+    verdict_key,
+)
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -46,8 +55,8 @@ def gather(store: Store, flt: Filter | None, summary: Mapping[str, Any]) -> Cont
         return None
 
     name = flt.name if flt else str(summary.get("name") or "")
-    benchmark = read("benchmark", lambda digest: _judgement(store, digests, f"benchmark/{digest}.json", digest))
-    bundle = read("adapter", lambda digest: store.folder(f"adapters/{name}", digest))
+    benchmark = read("benchmark", lambda digest: _benchmark(store, digests, digest))
+    bundle = read("adapter", lambda digest: store.folder(adapters_folder(name), digest))
 
     def file(what: str) -> Mapping[str, Any] | None:
         if bundle is None or what not in bundle.files:
@@ -58,9 +67,9 @@ def gather(store: Store, flt: Filter | None, summary: Mapping[str, Any]) -> Cont
     return Context(
         filter=flt,
         calibrated=summary["calibrated"] if isinstance(summary.get("calibrated"), Mapping) else None,
-        label_set=read("label_set", lambda digest: store.folder("labelsets", digest).meta),
+        label_set=read("label_set", lambda digest: store.folder(LABEL_SETS, digest).meta),
         audit=read("audit", lambda digest: _audit(store, digest)),
-        split=read("split", lambda digest: store.folder("datasets", digest).meta),
+        split=read("split", lambda digest: store.folder(SPLITS, digest).meta),
         student=file("student.json"),
         history=file("training_history.json"),
         calibration=file("calibration.json"),
@@ -68,7 +77,7 @@ def gather(store: Store, flt: Filter | None, summary: Mapping[str, Any]) -> Cont
         predictions=read("predictions", lambda digest: _predictions(store, digests, digest, dimensions)),
         verdict=read(
             "verdict",
-            lambda digest: _mapping(store.get_json(f"verdicts/{name}/{digest}.json", digest=digest, max_bytes=MAX_DOCUMENT)),
+            lambda digest: _mapping(store.get_json(verdict_key(name, digest), digest=digest, max_bytes=MAX_DOCUMENT)),
         ),
         promoted=_promoted(summary.get("promoted")),
         steps=_steps(summary.get("steps")),
@@ -92,15 +101,15 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value
 
 
-def _judgement(store: Store, digests: Mapping[str, Digest], name: str, digest: Digest) -> Mapping[str, Any] | None:
+def _benchmark(store: Store, digests: Mapping[str, Digest], digest: Digest) -> Mapping[str, Any] | None:
     if "adapter" not in digests or "test" not in digests:
         return None
-    key = f"judgements/{digests['adapter']}/{digests['test']}/{name}"
+    key = benchmark_key(digests["adapter"], digests["test"], digest)
     return _mapping(store.get_json(key, digest=digest, max_bytes=MAX_DOCUMENT))
 
 
 def _audit(store: Store, digest: Digest) -> Mapping[str, Any]:
-    return _mapping(store.folder("audits", digest).read_json("audit.json"))
+    return _mapping(store.folder(AUDITS, digest).read_json("audit.json"))
 
 
 def _predictions(store: Store, digests: Mapping[str, Digest], digest: Digest, dimensions: Sequence[str]) -> Columns | None:
@@ -109,7 +118,7 @@ def _predictions(store: Store, digests: Mapping[str, Digest], digest: Digest, di
 
     if "adapter" not in digests or "test" not in digests:
         return None
-    key = f"judgements/{digests['adapter']}/{digests['test']}/predictions/{digest}.parquet"
+    key = predictions_key(digests["adapter"], digests["test"], digest)
     frame = read_frame(store.get(key, digest=digest, max_bytes=MAX_TABLE))
     return {
         name: (frame[f"score.{name}"].to_pylist(), frame[f"prediction.{name}"].to_pylist())

@@ -11,8 +11,15 @@ from distillery.components.artifacts.steps import ENDS, RECORDED
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.gather import gather
 from distillery.components.reporting.render import render_html, render_markdown, render_verdict
-from distillery.components.runtime.step import step_key
 from distillery.components.store import NotFound, Store, digest_json
+from distillery.components.store.layout import (
+    events_key,
+    failure_key,
+    last_summary_key,
+    report_key,
+    run_record_key,
+    summary_key,
+)
 
 # A pod that is killed, or does not start, leaves no message, and Kubeflow hands none on.
 NO_WORD = "its pod ended without a word (killed, out of memory, or it never started); the pod's events and log say more"
@@ -34,8 +41,8 @@ def _read(store: Store, key: str) -> dict[str, Any] | None:
 
 def summarise(store: Store, run: str) -> dict[str, Any]:
     """One run in one document: its steps' records, their digests by name, and the failure where there was one."""
-    records = [record for step in RECORDED if (record := _read(store, step_key(run, step)))]
-    summary: dict[str, Any] = {"run": run, "steps": records, "failure": _read(store, step_key(run, "failure"))}
+    records = [record for step in RECORDED if (record := _read(store, run_record_key(run, step)))]
+    summary: dict[str, Any] = {"run": run, "steps": records, "failure": _read(store, failure_key(run))}
     for record in records:
         # A calibration has a verdict of its own, which is not the gates'.
         summary |= {"calibrated": record["outputs"]} if record["step"] == "calibrate" else record["outputs"]
@@ -45,16 +52,8 @@ def summarise(store: Store, run: str) -> dict[str, Any]:
 def _silent(store: Store, summary: dict[str, Any]) -> str:
     """The step that began, going by its events, and left no record; "" where there is none."""
     done = {record["step"] for record in summary["steps"]}
-    began = (step for step in RECORDED if step not in done and store.exists(f"runs/{summary['run']}/events/{step}.jsonl"))
+    began = (step for step in RECORDED if step not in done and store.exists(events_key(summary["run"], step)))
     return next(began, "")
-
-
-def summary_key(adapter: str) -> str:
-    return f"summaries/{adapter}.json"
-
-
-def last_key(name: str) -> str:
-    return f"summaries/last/{name}.json"
 
 
 def publish(store: Store, run: str, *, failed: bool, message: str) -> Pages:
@@ -70,13 +69,13 @@ def publish(store: Store, run: str, *, failed: bool, message: str) -> Pages:
     flt = read_filter(store, summary["filter_key"]) if "filter_key" in summary else None
     context: Context = gather(store, flt, summary)
     html = render_html(context)
-    store.put(f"runs/{run}/report.html", html.encode())
-    store.put(f"runs/{run}/report.md", render_markdown(context).encode())
+    store.put(report_key(run), html.encode())
+    store.put(report_key(run, "md"), render_markdown(context).encode())
     data = json.dumps(summary, sort_keys=True, indent=1).encode()
     if flt is not None:
-        store.put(last_key(flt.name), data)
+        store.put(last_summary_key(flt.name), data)
     if "adapter" in summary:
         store.put(summary_key(summary["adapter"]), data)
-    outputs = {"report": f"runs/{run}/report.html"}
+    outputs = {"report": report_key(run)}
     record = StepRecord("report", {"run": run}, digest_json(outputs), outputs, [outputs["report"]])
     return Pages(html, render_verdict(context), record)

@@ -21,6 +21,7 @@ from distillery.components.runtime.extras import missing_package
 from distillery.components.runtime.progress import Reporter, reporter
 from distillery.components.runtime.settings import limit_threads, load_settings
 from distillery.components.store import Store, open_store
+from distillery.components.store.layout import events_key, failure_key, run_record_key
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
 
@@ -58,10 +59,6 @@ def say_last(message: str) -> None:
             LAST_WORDS.write_text(message[:2000], encoding="utf-8")
 
 
-def step_key(run: str, step: str) -> str:
-    return f"runs/{run}/{step}.json"
-
-
 @dataclass(frozen=True)
 class Step:
     name: str
@@ -76,7 +73,7 @@ class Step:
 
     def keep(self, record: StepRecord) -> StepRecord:
         """Leaves the record where the report finds it, and tells whoever watches."""
-        self.store.put(step_key(self.run, self.name), json.dumps(record.to_json(), sort_keys=True, indent=1).encode())
+        self.store.put(run_record_key(self.run, self.name), json.dumps(record.to_json(), sort_keys=True, indent=1).encode())
         self.progress.event("done", record=record.to_json())
         return record
 
@@ -93,7 +90,7 @@ class Step:
     def fail(self, kind: str, message: str) -> None:
         self.progress.event("failed", cause=kind, message=message)
         failure = {"step": self.name, "kind": kind, "message": message}
-        self.store.put(step_key(self.run, "failure"), json.dumps(failure, indent=1).encode())
+        self.store.put(failure_key(self.run), json.dumps(failure, indent=1).encode())
 
 
 def cause_of(error: Exception) -> str:
@@ -120,7 +117,7 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
     step: Step | None = None
     try:
         opened = store_of_step(store)
-        progress.share(lambda data: opened.put(f"runs/{run}/events/{name}.jsonl", data))
+        progress.share(lambda data: opened.put(events_key(run, name), data))
         progress.event("started")
         step = Step(name, opened, run, progress, filter_key)
         yield step

@@ -12,6 +12,7 @@ from distillery.components.articles.rejects import Rejects
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.sampling.draw import Affinity, Sample, draw
 from distillery.components.store import Digest, Store, digest_json
+from distillery.components.store.layout import SAMPLES
 from distillery.filters.filter import Filter
 
 CODE = 2
@@ -50,7 +51,7 @@ def select(
         "excluded": len(frozenset(exclude)),
         "strata": sample.strata,
     }
-    return sample, store.commit("samples", {FILE: jsonl(sample.articles)}, meta)
+    return sample, store.commit(SAMPLES, {FILE: jsonl(sample.articles)}, meta)
 
 
 def jsonl(articles: Collection[Article]) -> bytes:
@@ -61,5 +62,5 @@ def jsonl(articles: Collection[Article]) -> bytes:
 
 def read_sample(store: Store, digest: Digest, scratch: Path) -> Iterator[Article]:
     """The articles of a stored sample, verified; `scratch` is a folder to unpack it in."""
-    store.folder("samples", digest).download(scratch, only=[FILE])
+    store.folder(SAMPLES, digest).download(scratch, only=[FILE])
     return read_articles(scratch / FILE, rejects=Rejects())

@@ -6,7 +6,6 @@ costs nothing but the parts under way. Following costs one request every 2 s, an
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,6 +30,7 @@ from distillery.components.scoring.job_manifest import (
 )
 from distillery.components.scoring.plan import Plan, all_facts, begin, finish, missing, plan_for, put_todo, todo_list
 from distillery.components.store import Json, Store, digest_file, open_store
+from distillery.components.store.layout import input_key, scores_folder
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
 
@@ -39,7 +39,6 @@ MAX_PARALLEL = 1000
 POLL_SECONDS = 2.0
 STUCK_SECONDS = 60.0
 PATIENCE = 24 * 3600.0  # of who follows: the Job goes on meanwhile
-SAFE = re.compile(r"[^A-Za-z0-9._@=-]")
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def _uploaded(store: Store, corpus: Corpus, articles: str, upload: bool) -> Corp
     if not store.uri.startswith("s3://"):
         raise InputError("is no place that a cluster reaches", where=f"--store {store.uri}", hint="give s3://bucket/prefix")
     with local_file(articles, parameter="ARTICLES") as path:
-        key = f"inputs/{digest_file(path)}/{SAFE.sub('_', path.name).lstrip('.') or 'articles'}"
+        key = input_key(digest_file(path), path.name)
         if upload and not store.exists(key):
             store.put(key, path)
     return find_corpus(f"{store.uri}/{key}") if upload or store.exists(key) else corpus
@@ -120,7 +119,7 @@ def submit(
 
 
 def default_out(store: Store, plan: Plan) -> str:
-    return f"{store.uri}/scores/{plan.job}"
+    return f"{store.uri}/{scores_folder(plan.job)}"
 
 
 def _create(namespace: str, body: dict[str, Any]) -> bool:

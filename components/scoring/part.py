@@ -19,8 +19,9 @@ from distillery.components.articles.articles import Article, as_article
 from distillery.components.articles.label_table import read_frame, write_frame
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.corpus import cut
-from distillery.components.scoring.plan import ANOTHER, Facts, Plan, facts_key, facts_of, rejects_key
+from distillery.components.scoring.plan import ANOTHER, Facts, Plan, facts_of
 from distillery.components.store import Conflict, Store, StoreError, digest_bytes
+from distillery.components.store.layout import part_facts_key, part_rejects_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -96,9 +97,9 @@ def score_part(
             data = _theirs(out, plan, index, frame["article"].to_pylist())
     if articles.rejects:
         lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects)
-        out.put(rejects_key(index), "".join(lines).encode())
+        out.put(part_rejects_key(index), "".join(lines).encode())
     facts = _facts(plan, index, flt, data, articles)
-    out.put(facts_key(index), json.dumps(asdict(facts)).encode())
+    out.put(part_facts_key(index), json.dumps(asdict(facts)).encode())
     return facts
 
 

@@ -36,13 +36,20 @@ from distillery.components.store import (
     digest_bytes,
     digest_json,
 )
+from distillery.components.store.layout import (
+    REJECTS,
+    SCORING_PLAN,
+    SUCCESS,
+    part_facts_key,
+    part_key,
+    part_rejects_key,
+    published_filter_key,
+    todo_key,
+)
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 from distillery.filters.loading import dump_filter
 
-SUCCESS = "_SUCCESS"
-PLAN = "_job/plan.json"
-REJECTS = "_rejects.jsonl"
 MAX_SHARDS = 100_000  # what Kubernetes lets an Indexed Job have
 ANOTHER = "delete it, or give another place"  # what mends something of another job
 Format = Literal["parquet", "jsonl"]
@@ -97,7 +104,7 @@ class Plan:
         return digest_json({"format": 2, **asdict(self), "corpus": self.corpus.digest})
 
     def part(self, index: int) -> str:
-        return f"part-{index:05}.{self.fmt}"
+        return part_key(index, self.fmt)
 
     def to_bytes(self) -> bytes:
         return canonical_json({"job": self.job, **asdict(self), "corpus": self.corpus.to_json()})
@@ -108,7 +115,7 @@ def plan_for(
 ) -> Plan:
     """The plan of scoring `corpus`. shards: 0 for as many as make parts of some `part_bytes` of corpus."""
     digest = digest_bytes(dump_filter(flt).encode())
-    key = f"filters/{flt.name}/v{flt.spec.version}/{digest}.yaml"
+    key = published_filter_key(flt.name, flt.spec.version, digest)
     shards = shards or min(MAX_SHARDS, -(-corpus.size // part_bytes))
     return Plan(flt.name, flt.spec.version, key, flt.dimensions, adapter, corpus, shards, fmt, code or own_code())
 
@@ -139,7 +146,7 @@ def begin(out: Store, plan: Plan) -> None:
     jobs = "end its Job (--cancel) and " if out.uri.startswith("s3://") else ""
     hint, data = f"give another place, or {jobs}delete this one", plan.to_bytes()
     while True:
-        held = out.current(PLAN)
+        held = out.current(SCORING_PLAN)
         if held is None and out.exists(SUCCESS):
             raise InputError("holds scores already", where=out.uri, hint=hint)
         if held and _job_of(held[0]) != plan.job:
@@ -147,7 +154,7 @@ def begin(out: Store, plan: Plan) -> None:
         if held and held[0] == data:
             return
         with suppress(Conflict):
-            out.put_if(PLAN, data, etag=held[1] if held else None)
+            out.put_if(SCORING_PLAN, data, etag=held[1] if held else None)
             return
 
 
@@ -160,9 +167,9 @@ def _job_of(plan: bytes) -> str:
 
 def read_plan(out: Store, job: str) -> Plan:
     """The plan of `out`; StoreError unless it is the one that `job` names."""
-    where = f"{out.uri}/{PLAN}"
+    where = f"{out.uri}/{SCORING_PLAN}"
     try:
-        value = out.get_json(PLAN)
+        value = out.get_json(SCORING_PLAN)
         value.pop("job")
         plan = Plan(**value | {"corpus": Corpus.from_json(value["corpus"])})
     except NotFound:
@@ -174,19 +181,11 @@ def read_plan(out: Store, job: str) -> Plan:
     return plan
 
 
-def facts_key(index: int) -> str:
-    return f"_job/part-{index:05}.json"
-
-
-def rejects_key(index: int) -> str:
-    return f"_job/rejects-{index:05}.jsonl"
-
-
 def facts_of(out: Store, index: int, job: str) -> Facts | None:
     """None where the part isn't done; StoreError where the facts are another job's, or none."""
-    where = f"{out.uri}/{facts_key(index)}"
+    where = f"{out.uri}/{part_facts_key(index)}"
     try:
-        value = out.get_json(facts_key(index))
+        value = out.get_json(part_facts_key(index))
         found = Facts(**value | {"lines": [tuple(each) for each in value["lines"]]})
     except NotFound:
         return None
@@ -278,7 +277,7 @@ def _gather_rejects(out: Store, plan: Plan, facts: list[Facts]) -> str:
     with tempfile.NamedTemporaryFile(prefix="rejects-") as gathered:
         for each in facts:
             if each.rejected:
-                for text in out.get(rejects_key(each.index)).splitlines():
+                for text in out.get(part_rejects_key(each.index)).splitlines():
                     number, line, reason = json.loads(text)
                     reject = {"file": plan.corpus.files[number].name, "line": before[number] + line, "reason": reason}
                     first = first or f": {reject['file']}:{reject['line']}: {reason}"
@@ -300,13 +299,13 @@ def put_todo(out: Store, indexes: list[int]) -> Digest:
             ranges.append([index, index])
     data = canonical_json(ranges)
     digest = digest_bytes(data)
-    out.put(f"_job/todo-{digest}.json", data)
+    out.put(todo_key(digest), data)
     return digest
 
 
 def todo_list(out: Store, digest: str) -> list[int]:
     """The parts of a list that `put_todo` kept. InputError where it is there no more."""
-    key = f"_job/todo-{digest}.json"
+    key = todo_key(digest)
     try:
         ranges = out.get_json(key, digest=Digest(digest))
     except NotFound:

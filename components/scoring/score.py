@@ -16,6 +16,7 @@ from distillery.components.scoring.corpus import Corpus, find_corpus
 from distillery.components.scoring.part import CHUNK, Predictor, check_student, score_part
 from distillery.components.scoring.plan import Format, begin, finish, missing, plan_for
 from distillery.components.store import Store, open_store
+from distillery.components.store.layout import scores_folder
 from distillery.filters.filter import Filter
 
 PART_BYTES = 16 * 2**20
@@ -57,7 +58,7 @@ def score(
     opened: list[Predictor] = [] if callable(student) else [student]
     for each in opened:
         check_student(flt, each)
-    store = open_store(f"{out.uri}/scores/{plan.job}" if isinstance(out, Store) else str(out))
+    store = open_store(f"{out.uri}/{scores_folder(plan.job)}" if isinstance(out, Store) else str(out))
     begin(store, plan)
 
     def ready() -> Predictor:

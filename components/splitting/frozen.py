@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from distillery.components.store import Digest, Json, Store, StoreError, canonical_json, digest_json
+from distillery.components.store.layout import frozen_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -36,13 +37,13 @@ class Frozen:
     etag: str | None
 
 
-def frozen_key(flt: Filter) -> str:
-    return f"datasets/frozen/{flt.name}/{digest_json(flt.spec.split.model_dump())}.json"
+def _key(flt: Filter) -> str:
+    return frozen_key(flt.name, digest_json(flt.spec.split.model_dump()))
 
 
 def read_frozen(store: Store, flt: Filter) -> Frozen:
     """The filter's frozen test parts under its policy, oldest first. StoreError where the document was altered."""
-    key = frozen_key(flt)
+    key = _key(flt)
     if (current := store.current(key, max_bytes=MAX_DOCUMENT)) is None:
         return Frozen([], None)
     data, etag = current
@@ -79,5 +80,5 @@ def freeze(store: Store, flt: Filter, frozen: Frozen, test: Collection[str]) -> 
     articles = sorted(test)
     lineage = Lineage(articles, digest_json(articles))
     document = {"format": 1, "lineages": [{"test": each.test, "digest": each.digest} for each in (*frozen.lineages, lineage)]}
-    store.put_if(frozen_key(flt), canonical_json(document), etag=frozen.etag)
+    store.put_if(_key(flt), canonical_json(document), etag=frozen.etag)
     return lineage

@@ -14,6 +14,7 @@ from distillery.components.artifacts.step_record import Outcome, StepRecord, run
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.splitting.frozen import Lineage, applicable, freeze, read_frozen
 from distillery.components.store import MANIFEST, Conflict, Digest, Json, Store, digest_json
+from distillery.components.store.layout import SPLITS, committed_key
 from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
@@ -126,11 +127,11 @@ def _commit(
         "test": test,
         "groups": {"articles": len(sizes), "of_several": sum(size > 1 for size in sizes), "largest": max(sizes)},
     }
-    digest = store.commit("datasets", {FILES[part]: write_frame(table) for part, table in tables.items()}, meta)
+    digest = store.commit(SPLITS, {FILES[part]: write_frame(table) for part, table in tables.items()}, meta)
     progress.note(
         ", ".join(f"{rows[part]:,} {part}" for part in FILES)
         + (f", {rows[WITHHELD]:,} withheld as near-duplicates of test articles" if rows[WITHHELD] else "")
         + (f", {rows['copies']:,} copies left out" if rows["copies"] else "")
     )
-    keys = [f"datasets/{digest}/{name}" for name in (MANIFEST, *FILES.values())]
+    keys = [committed_key(SPLITS, digest, name) for name in (MANIFEST, *FILES.values())]
     return Outcome({"split": digest, "test": test, "rows": rows}, keys)

@@ -9,9 +9,10 @@ from distillery.components.store.digests import (
     digest_file,
     digest_json,
 )
+from distillery.components.store.layout import MANIFEST
 from distillery.components.store.objects import Conflict, NotFound, StoreError, check_key, parse_json
 from distillery.components.store.open import open_store
-from distillery.components.store.store import MANIFEST, FileEntry, Folder, Store
+from distillery.components.store.store import FileEntry, Folder, Store
 
 __all__ = [
     "MANIFEST",

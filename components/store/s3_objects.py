@@ -22,11 +22,11 @@ from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError,
 from urllib3.exceptions import HTTPError
 
 from distillery.components.remote.retry import PATIENCE, is_outage, outlast
+from distillery.components.store.layout import CONDITION_PROBE, WRITE_PROBE, is_probe
 from distillery.components.store.objects import Conflict, NotFound, StoreError
 
 FIRST_CONTACT = 10.0
 WINDOW = 8 * 2**20
-WRITE_KEY, PROBE_KEY = "_probe/write", "_probe/conditional-write"
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class S3Objects:
         except (BotoCoreError, ValueError) as error:
             raise self._explained(error) from error
         if write:
-            self._call(lambda: self._put(WRITE_KEY, b""))
+            self._call(lambda: self._put(WRITE_PROBE, b""))
 
     def _at(self, key: str) -> dict[str, Any]:
         return {"Bucket": self.bucket, "Key": self._prefix + key}
@@ -171,7 +171,7 @@ class S3Objects:
             page = self._call(lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=within, **more))  # noqa: B023
             for entry in page.get("Contents", []):
                 key = entry["Key"][len(self._prefix) :]
-                if "/_probe/" not in f"/{key}" and not key.startswith("probe/"):  # where they lay before
+                if not is_probe(key):
                     yield key
             if not page.get("IsTruncated"):
                 return
@@ -182,11 +182,11 @@ class S3Objects:
         with self._lock:
             if self._conditional:
                 return
-            self._call(lambda: self._put(PROBE_KEY, b"probe"))
+            self._call(lambda: self._put(CONDITION_PROBE, b"probe"))
             for condition in ({"IfNoneMatch": "*"}, {"IfMatch": '"00000000000000000000000000000000"'}):
                 refused = False
                 try:
-                    self._call(lambda condition=condition: self._put(PROBE_KEY, b"probe", **condition))  # type: ignore[misc]
+                    self._call(lambda condition=condition: self._put(CONDITION_PROBE, b"probe", **condition))  # type: ignore[misc]
                 except _Refused:
                     refused = True
                 if not refused:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from distillery.components.store.digests import Digest, Json, as_digest, canonical_json, digest_bytes, digest_file
+from distillery.components.store.layout import MANIFEST, committed_key
 from distillery.components.store.objects import NotFound, Objects, StoreError, check_key, parse_json
 
-MANIFEST = "manifest.json"
 MAX_MANIFEST = 4 * 2**20
 CHUNK = 2**20
 
@@ -84,14 +84,14 @@ class Store:
         manifest = canonical_json({"format": 1, "meta": dict(meta), "files": entries})
         digest = digest_bytes(manifest)
         for name, data in files.items():
-            self.put(f"{prefix}/{digest}/{name}", data)
-        self.put(f"{prefix}/{digest}/{MANIFEST}", manifest)
+            self.put(committed_key(prefix, digest, name), data)
+        self.put(committed_key(prefix, digest), manifest)
         return digest
 
     def folder(self, prefix: str, digest: Digest) -> Folder:
         """What `commit` stored, its manifest verified. NotFound if absent."""
         as_digest(digest)
-        key = f"{prefix}/{digest}/{MANIFEST}"
+        key = committed_key(prefix, digest)
         where = f"{self.uri}/{key}"
         manifest = parse_json(self.get(key, digest=digest, max_bytes=MAX_MANIFEST), where)
         try:

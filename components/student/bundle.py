@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, NotFound, Store, canonical_json, digest_bytes
+from distillery.components.store.layout import adapters_folder
 from distillery.components.student.base import Base, resolve_base
 from distillery.components.student.golden import GOLDEN
 from distillery.components.student.score_curves import Calibration
@@ -221,16 +222,11 @@ def golden_texts() -> list[tuple[str, str]]:
     return list(GOLDEN)
 
 
-def adapter_prefix(name: str) -> str:
-    """Where the bundles of filter `name` lie in the store."""
-    return f"adapters/{name}"
-
-
 def save_bundle(store: Store, name: str, student: Student) -> Digest:
     """Commit the bundle under adapters/<name>/<digest>/; the digest covers every byte."""
     facts = student.facts
     return store.commit(
-        adapter_prefix(name),
+        adapters_folder(name),
         bundle_files(student),
         {"kind": "adapter", "filter": facts.filter, "split": facts.split, "base": facts.base.digest},
     )
@@ -243,9 +239,9 @@ def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = No
     extra or missing file, altered bytes, an unknown key, a wrong shape, or a base model with another digest.
     """
     try:
-        folder = store.folder(adapter_prefix(name), Digest(digest))
+        folder = store.folder(adapters_folder(name), Digest(digest))
     except NotFound as error:
-        raise InputError(f"there is no adapter {digest[:12]}…", where=f"{store.uri}/{adapter_prefix(name)}") from error
+        raise InputError(f"there is no adapter {digest[:12]}…", where=f"{store.uri}/{adapters_folder(name)}") from error
     folder.require(FILES)
     for file, entry in folder.files.items():
         _check_size(file, entry.size, folder.where)

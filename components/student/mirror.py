@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import (
-    MANIFEST,
     Digest,
     Folder,
     Json,
@@ -28,12 +27,12 @@ from distillery.components.store import (
     digest_bytes,
     digest_file,
 )
+from distillery.components.store.layout import MODELS, committed_key, model_folder, model_of_pointer, model_pointer_key
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     from distillery.components.student.base import Base
 
-MODELS, POINTER = "models", "model.json"
 DEFAULT_REVISION = "main"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(json|safetensors)")
@@ -53,7 +52,7 @@ class Mirrored:
 
     @property
     def prefix(self) -> str:
-        return f"{MODELS}/{self.name}@{self.revision}"
+        return model_folder(self.name, self.revision)
 
     def folder(self, store: Store) -> Folder:
         """Its files, the manifest verified. StoreError where `store` has no such manifest any more."""
@@ -81,7 +80,7 @@ def find(store: Store, ref: str, revision: str | None) -> Mirrored | None:
 
 
 def _read(store: Store, name: str, revision: str) -> Mirrored | None:
-    key = f"{MODELS}/{name}@{revision}/{POINTER}"
+    key = model_pointer_key(name, revision)
     if not store.exists(key):
         return None
     found = store.get_json(key, max_bytes=2**16)
@@ -96,8 +95,7 @@ def _read(store: Store, name: str, revision: str) -> Mirrored | None:
 def mirrored(store: Store) -> Iterator[Mirrored]:
     """Every base model in `store`, by name."""
     for key in store.keys(MODELS):
-        name, separator, revision = key.removeprefix(f"{MODELS}/").removesuffix(f"/{POINTER}").rpartition("@")
-        if separator and key.endswith(f"/{POINTER}") and (one := _read(store, name, revision)):
+        if (named := model_of_pointer(key)) and (one := _read(store, *named)):
             yield one
 
 
@@ -121,7 +119,7 @@ def push(
     size = sum(path.stat().st_size for path in files.values())
     wanted = Mirrored(name, revision, base.digest, digest_bytes(manifest), base.kind, size)
 
-    key, where = f"{wanted.prefix}/{POINTER}", f"{store.uri}/{wanted.prefix}"
+    key, where = model_pointer_key(name, revision), f"{store.uri}/{wanted.prefix}"
     before = store.current(key, max_bytes=2**16)
     known = _read(store, name, revision) if before else None
     if known and known.base != base.digest and not replace:
@@ -132,14 +130,15 @@ def push(
         )
     done, sent = 0, False
     for file, path in files.items():
-        target = f"{wanted.prefix}/{wanted.manifest}/{file}"
+        target = committed_key(wanted.prefix, wanted.manifest, file)
         if not store.exists(target):
             store.put(target, path)
             sent = True
         done += path.stat().st_size
         progress(done // 10**6, size // 10**6, "MB", file=file)
-    if sent or not store.exists(f"{wanted.prefix}/{wanted.manifest}/{MANIFEST}"):
-        store.put(f"{wanted.prefix}/{wanted.manifest}/{MANIFEST}", manifest)
+    manifest_key = committed_key(wanted.prefix, wanted.manifest)
+    if sent or not store.exists(manifest_key):
+        store.put(manifest_key, manifest)
     if known == wanted:
         return wanted, sent
     pointer = {"format": 1, "base": wanted.base, "manifest": wanted.manifest, "kind": wanted.kind, "size": size}

@@ -14,6 +14,7 @@ import torch
 
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, NotFound, Store
+from distillery.components.store.layout import checkpoint_key
 
 EVERY_SECONDS = 30.0
 COST = 20  # a save may take one part in this of the time between saves
@@ -30,7 +31,7 @@ class StoreCheckpoints:
     """checkpoints/<digest of the training's inputs>/state.pt"""
 
     def __init__(self, store: Store, inputs: Digest, progress: Progress = quiet) -> None:
-        self._store, self._key, self._progress = store, f"checkpoints/{inputs}/state.pt", progress
+        self._store, self._key, self._progress = store, checkpoint_key(inputs), progress
         self._every, self._saved = EVERY_SECONDS, time.monotonic()
 
     def load(self) -> dict[str, Any] | None:

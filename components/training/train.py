@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from distillery.components.artifacts.step_record import Outcome, StepRecord, look_up, run_step
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Json, Store, digest_json
+from distillery.components.store.layout import adapters_folder, committed_key
 from distillery.components.student.base import Base, resolve_base
 from distillery.filters.digests import training_part
 from distillery.filters.filter import Filter
@@ -75,7 +76,7 @@ def _work(
     from distillery.components.articles.label_table import scores
     from distillery.components.artifacts.split import load_split
     from distillery.components.student.attention import attend_by_article
-    from distillery.components.student.bundle import adapter_prefix, save_bundle
+    from distillery.components.student.bundle import save_bundle
     from distillery.components.student.model import build, expected_trainable, merged
     from distillery.components.student.predict import raw_predictions
     from distillery.components.student.probe import choose_device, choose_precision
@@ -156,7 +157,7 @@ def _work(
     }
     if device == "cuda":
         facts |= _gpu_facts(base, speed / workers.world)
-    return Outcome({"adapter": adapter}, [f"{adapter_prefix(flt.name)}/{adapter}/manifest.json"], facts)
+    return Outcome({"adapter": adapter}, [committed_key(adapters_folder(flt.name), adapter)], facts)
 
 
 def _peak_memory() -> int:

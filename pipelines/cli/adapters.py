@@ -86,9 +86,9 @@ def report(
 
     from distillery.components.artifacts.filter import read_filter
     from distillery.components.reporting.gather import gather
-    from distillery.components.reporting.publish import last_key
     from distillery.components.reporting.render import render_html, render_markdown
     from distillery.components.store import NotFound, open_store
+    from distillery.components.store.layout import last_summary_key
     from distillery.filters.loading import load_filter
 
     opened = open_store(store_uri(store))
@@ -97,7 +97,7 @@ def report(
     else:
         flt = load_filter(subject)
         try:
-            summary = json.loads(opened.get(last_key(flt.name)))
+            summary = json.loads(opened.get(last_summary_key(flt.name)))
         except NotFound:
             hint = f"run `distillery distill {subject} …` first"
             raise InputError(f"no run of {flt.name} in this store", hint=hint) from None

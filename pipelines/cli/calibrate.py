@@ -60,6 +60,7 @@ def select(
     from distillery.components.sampling.draw import ENRICH
     from distillery.components.sampling.select import FILE
     from distillery.components.sampling.select import select as work
+    from distillery.components.store.layout import SAMPLES
 
     opened, flt, file = _opened(filter, articles, store, profile, set)
     shares = _shares(rule)
@@ -69,7 +70,7 @@ def select(
         sample, digest = work(opened, flt, path, n, shares, seed=seed, affinity=affinity, by=by, progress=progress)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(opened.folder("samples", digest).read(FILE))
+        out.write_bytes(opened.folder(SAMPLES, digest).read(FILE))
     found = {
         "sample": digest,
         "n": len(sample.articles),

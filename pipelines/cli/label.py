@@ -146,8 +146,10 @@ def _target(out: str) -> Path | None:
 
 def _write(path: Path, store: Store, digest: Digest, dimensions: list[str]) -> None:
     """The label set as JSON Lines, row by row; the file appears when it is whole."""
+    from distillery.components.store.layout import LABEL_SETS
+
     with tempfile.TemporaryDirectory(prefix="distillery-labels-") as folder:
-        table = store.folder("labelsets", digest).download(Path(folder), ["labels.parquet"]) / "labels.parquet"
+        table = store.folder(LABEL_SETS, digest).download(Path(folder), ["labels.parquet"]) / "labels.parquet"
         part = path.with_name(f".{path.name}.part-{os.getpid()}")
         try:
             with part.open("w", encoding="utf-8") as file:

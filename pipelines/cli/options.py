@@ -71,7 +71,9 @@ def adapter_summary(store: Any, digest: str) -> dict[str, Any]:
 
     Raises InputError where no adapter, or more than one, begins so.
     """
-    keys = [key for key in store.keys("summaries/") if key.startswith(f"summaries/{digest}")]
+    from distillery.components.store.layout import SUMMARIES
+
+    keys = [key for key in store.keys(SUMMARIES) if key.startswith(f"{SUMMARIES}/{digest}")]
     if len(keys) != 1:
         found = "no adapter" if not keys else f"{len(keys)} adapters"
         raise InputError(f"{found} in this store begins with {digest}", hint="see `distillery history FILTER`")

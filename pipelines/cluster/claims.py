@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from distillery.components.store import Conflict, Digest, Store
+from distillery.components.store.layout import claim_key
 
 GRACE_SECONDS = 60.0
 POLL_SECONDS = 2.0
@@ -24,10 +25,6 @@ class Claim:
     run: str
     name: str
     mine: bool
-
-
-def claim_key(inputs: Digest) -> str:
-    return f"runs/{inputs}.json"
 
 
 def claim(

@@ -14,15 +14,14 @@ from typing import Any, TypeVar
 
 from distillery.components.artifacts.steps import ENDS, WATCHED
 from distillery.components.remote.retry import is_outage, outlast
-from distillery.components.runtime.step import step_key
 from distillery.components.store import NotFound, Store, StoreError, canonical_json, open_store
+from distillery.components.store.layout import cancelled_key, events_folder, failure_key, run_record_key
 from distillery.pipelines.cluster.kubeflow import ENDED, Kubeflow, cancelled, tasks
 from distillery.pipelines.run_view import Watched
 
 POLL_SECONDS = 3.0
 SLOW_SECONDS = 60.0
 T = TypeVar("T")
-CANCELLED = "cancelled"  # beside the records of a run's steps
 
 
 def for_ever(request: Callable[[], T]) -> T:
@@ -69,7 +68,7 @@ class ClusterRun:
 
     def _from_store(self) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = []
-        for key in self.store.keys(f"runs/{self.run}/events"):
+        for key in self.store.keys(events_folder(self.run)):
             name = key.rsplit("/", 1)[-1].removesuffix(".jsonl")
             if name in self._done or not (found := self.store.current(key, max_bytes=1 << 20)):
                 continue
@@ -94,22 +93,22 @@ class ClusterRun:
 
 def mark_cancelled(store: str, run: str) -> None:
     """Says in the run's store that somebody ends it: Kubeflow forgets that where a pod reports at the same moment."""
-    open_store(store).put(step_key(run, CANCELLED), canonical_json({"at": time.time()}))
+    open_store(store).put(cancelled_key(run), canonical_json({"at": time.time()}))
 
 
 def settle(source: ClusterRun, watched: Watched) -> None:
     """Takes what the run left behind for good into the view: records and the failure, also where no event arrived."""
     names = [*watched.steps, *ENDS, "report"]
     for name in dict.fromkeys(names):
-        record = _read(source.store, step_key(source.run, name))
+        record = _read(source.store, run_record_key(source.run, name))
         if record is not None and not (name in watched.steps and watched.steps[name].record):
             watched.take({"at": time.time(), "step": name, "kind": "done", "record": record})
-    failure = _read(source.store, step_key(source.run, "failure"))
+    failure = _read(source.store, failure_key(source.run))
     if failure is not None:
         watched.failure = {"step": failure["step"], "cause": failure["kind"], "message": failure["message"]}
     elif source.state == "SUCCEEDED":
         return  # also where somebody cancelled it too late
-    elif source.cancelled or _read(source.store, step_key(source.run, CANCELLED)) is not None:
+    elif source.cancelled or _read(source.store, cancelled_key(source.run)) is not None:
         watched.failure = {"step": "run", "cause": "stopped", "message": "was cancelled"}
     elif watched.failure is None:
         broken = [name for name, state in source.tasks.items() if state == "FAILED" and name in watched.steps]

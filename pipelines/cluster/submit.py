@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from distillery.components.articles.input_files import given, local_file
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.store import Store, digest_file, digest_json, open_store
+from distillery.components.store.layout import input_key
 from distillery.filters.errors import InputError
 from distillery.pipelines.cluster.claims import Claim, claim
 from distillery.pipelines.cluster.kubeflow import Kubeflow, Published
@@ -28,8 +28,7 @@ def upload(store: Store, path: str, *, parameter: str) -> str:
             raise InputError("no such object", where=f"{parameter} {path}", hint="check bucket and key")
         return path
     with local_file(path, parameter=parameter) as file:
-        name = re.sub(r"[^A-Za-z0-9._@=-]+", "-", file.name).lstrip(".") or "input"
-        key = f"inputs/{digest_file(file)}/{name}"
+        key = input_key(digest_file(file), file.name)
         if not store.exists(key):
             store.put(key, file)
     return f"{store.uri}/{key}"

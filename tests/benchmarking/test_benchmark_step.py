@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from distillery.components.artifacts.rubric_calibration import noise_key, oracle_digest
+from distillery.components.artifacts.rubric_calibration import oracle_digest
 from distillery.components.artifacts.step_record import look_up
 from distillery.components.benchmarking.benchmark import (
     benchmark,
@@ -17,6 +17,7 @@ from distillery.components.benchmarking.benchmark import (
 )
 from distillery.components.benchmarking.evaluate import evaluate, evaluate_file
 from distillery.components.benchmarking.predict import read_predictions
+from distillery.components.store.layout import noise_key
 from distillery.filters.errors import InputError
 
 

@@ -12,7 +12,6 @@ import pytest
 from distillery.components.articles.articles import Article
 from distillery.components.artifacts.rubric_calibration import (
     UNCALIBRATED,
-    calibration_key,
     oracle_digest,
     read_calibration,
     require_calibration,
@@ -21,6 +20,7 @@ from distillery.components.calibration.calibrate import calibrate
 from distillery.components.labeling.label import label
 from distillery.components.sampling.select import read_sample
 from distillery.components.store import Digest, Store
+from distillery.components.store.layout import calibration_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter

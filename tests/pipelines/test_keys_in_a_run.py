@@ -17,8 +17,9 @@ import pytest
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.labeling.label import label
 from distillery.components.reporting.publish import publish
-from distillery.components.runtime.step import step_context, step_key
+from distillery.components.runtime.step import step_context
 from distillery.components.store import open_store
+from distillery.components.store.layout import run_record_key
 from distillery.filters.filter import Filter
 from tests.labeling.providers.servers import OpenAIServer
 from tests.pipelines.harness import filter_document, label_rows, write_filter, write_rows
@@ -86,7 +87,7 @@ def test_a_step_in_a_pod_that_fails_over_the_key(tmp_path: Path, monkeypatch: py
     with OpenAIServer(fault=lambda article, asked: "401") as server:
         oracle = {"provider": "openai", "model": "m", "baseUrl": server.url, "apiKeyEnv": "ORACLE_API_KEY"}
         key = publish_filter(store, Filter.model_validate(filter_document(tmp_path, oracle=oracle)))
-        store.put(step_key("r1", "preflight"), json.dumps({"step": "preflight", "outputs": {"filter_key": key}}).encode())
+        store.put(run_record_key("r1", "preflight"), json.dumps({"step": "preflight", "outputs": {"filter_key": key}}).encode())
         with pytest.raises(SystemExit) as stop, step_context("label", store.uri, key, "r1") as step:
             label(step.store, step.filter, articles=str(articles), progress=step.progress)
     publish(store, "r1", failed=True, message="the step failed")

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from distillery.components.artifacts.rubric_calibration import FREE, calibration_key, oracle_digest
+from distillery.components.artifacts.rubric_calibration import FREE, oracle_digest
 from distillery.components.labeling.oracles.base import oracle_identity
 from distillery.components.store import Store, open_store
+from distillery.components.store.layout import calibration_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text

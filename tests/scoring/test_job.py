@@ -22,7 +22,7 @@ from tests.scoring.test_score import FILTER
 
 def test_a_local_file_is_put_into_the_store_once(store: Store, plan: Plan, tmp_path: Path) -> None:
     keys = list(store.keys("inputs"))
-    assert [key.rpartition("/")[2] for key in keys] == ["a_corpus.jsonl"]
+    assert [key.rpartition("/")[2] for key in keys] == ["a-corpus.jsonl"]
     assert plan.corpus.where.startswith(f"{store.uri}/inputs/")
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match=r"is a folder on this machine|has no files"):

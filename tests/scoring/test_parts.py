@@ -22,7 +22,6 @@ from distillery.components.scoring.plan import (
     Plan,
     all_facts,
     begin,
-    facts_key,
     facts_of,
     finish,
     missing,
@@ -34,6 +33,7 @@ from distillery.components.scoring.plan import (
     todo_list,
 )
 from distillery.components.store import Store, StoreError, open_store
+from distillery.components.store.layout import part_facts_key
 from distillery.filters.errors import InputError
 from tests.scoring.test_score import FILTER, Reader
 
@@ -221,7 +221,7 @@ def test_a_part_of_another_job_is_refused(out: Store, plan: Plan, when: str) -> 
 def test_a_part_that_names_no_job_is_refused(out: Store, plan: Plan) -> None:
     do(out, plan, 1)
     out.put(plan.part(1), write_frame(read_frame(out.get(plan.part(1)))))
-    (Path(out.uri.removeprefix("file://")) / facts_key(1)).unlink()
+    (Path(out.uri.removeprefix("file://")) / part_facts_key(1)).unlink()
     with pytest.raises(StoreError, match=r"is of another job \(unnamed\)"):
         do(out, plan, 1)
 
@@ -357,7 +357,7 @@ def test_the_plan_is_verified(out: Store, plan: Plan) -> None:
         out.put("_job/plan.json", text)
         with pytest.raises(StoreError):
             read_plan(out, plan.job)
-    out.put(facts_key(0), b"{}")
+    out.put(part_facts_key(0), b"{}")
     with pytest.raises(StoreError, match="not the facts"):
         facts_of(out, 0, plan.job)
 

@@ -14,9 +14,10 @@ import distillery.components.scoring.corpus as reading
 import distillery.components.scoring.worker as worker
 import distillery.components.student.bundle as bundle
 from distillery.components.scoring.part import score_part
-from distillery.components.scoring.plan import Plan, begin, facts_key, missing, put_todo
+from distillery.components.scoring.plan import Plan, begin, missing, put_todo
 from distillery.components.store import Store, open_store
 from distillery.components.store import s3_objects as objects_s3
+from distillery.components.store.layout import part_facts_key
 from tests.scoring.test_score import FILTER, Reader
 
 Run = Callable[..., int]
@@ -110,8 +111,8 @@ def test_a_filter_of_an_earlier_version_is_published_as_it_is_now(run: Run, stor
 def test_facts_of_another_job_are_not_its_own(run: Run, capsys: pytest.CaptureFixture[str], out: Store, plan: Plan) -> None:
     """As pods leave them whose Job was replaced in this place."""
     assert run(1) == 0
-    facts = json.loads(out.get(facts_key(1))) | {"job": "0" * 64}
-    out.put(facts_key(1), json.dumps(facts).encode())
+    facts = json.loads(out.get(part_facts_key(1))) | {"job": "0" * 64}
+    out.put(part_facts_key(1), json.dumps(facts).encode())
     assert run(1) == 2
     assert "is of another job (000000000000); delete it, or give another place" in capsys.readouterr().err
 
@@ -119,6 +120,6 @@ def test_facts_of_another_job_are_not_its_own(run: Run, capsys: pytest.CaptureFi
 def test_a_part_of_another_job_is_refused(run: Run, capsys: pytest.CaptureFixture[str], out: Store, plan: Plan) -> None:
     other = replace(plan, adapter="b" * 64)
     score_part(out, other, 1, FILTER, Reader)
-    out._objects._client.delete_object(Bucket=out.uri.split("/")[2], Key=f"{out.uri.split('/', 3)[3]}/{facts_key(1)}")  # type: ignore[attr-defined]
+    out._objects._client.delete_object(Bucket=out.uri.split("/")[2], Key=f"{out.uri.split('/', 3)[3]}/{part_facts_key(1)}")  # type: ignore[attr-defined]
     assert run(1) == 2
     assert f"part-00001.parquet: is of another job ({other.job[:12]})" in capsys.readouterr().err

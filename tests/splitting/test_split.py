@@ -19,10 +19,11 @@ from distillery.components.articles.label_table import scores, write_frame
 from distillery.components.artifacts.split import FILES, load_split, test_digest
 from distillery.components.runtime.progress import Progress
 from distillery.components.splitting import assign as assigning
-from distillery.components.splitting.frozen import freeze, frozen_key, read_frozen
+from distillery.components.splitting.frozen import freeze, read_frozen
 from distillery.components.splitting.leaks import Leak
 from distillery.components.splitting.split import frozen_test, split, split_inputs
-from distillery.components.store import Conflict, Store, StoreError
+from distillery.components.store import Conflict, Store, StoreError, digest_json
+from distillery.components.store.layout import frozen_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 from tests.tables import with_columns
@@ -31,6 +32,11 @@ Labels = list[Label]
 Makes = Callable[..., Labels]
 Keeps = Callable[[Labels], str]
 Frames = Callable[[Labels], pa.Table]
+
+
+def frozen_list(flt: Filter) -> str:
+    """Return the key of the filter's frozen test parts."""
+    return frozen_key(flt.name, digest_json(flt.spec.split.model_dump()))
 
 
 class Notes(Progress):
@@ -73,10 +79,10 @@ def test_labels_that_lack_some_of_the_test_part_are_refused(
     first = load_split(store, split(store, flt, label_set=keep(labels)).outputs["split"])
     gone = set(first.test["article"].to_pylist()[:7])
     fewer = keep([label for label in labels if label.article.digest not in gone])
-    frozen = store.get(frozen_key(flt))
+    frozen = store.get(frozen_list(flt))
     with pytest.raises(InputError, match=r"lack 7 of the 20 articles of the frozen test part .*split\.seed=43"):
         split(store, flt, label_set=fewer)
-    assert store.get(frozen_key(flt)) == frozen
+    assert store.get(frozen_list(flt)) == frozen
     other = split(store, with_policy(seed=43), label_set=fewer)
     assert other.outputs["rows"]["test"] == 19
 
@@ -165,12 +171,12 @@ def test_a_document_that_never_holds_still_is_a_conflict_not_an_endless_loop(
 def test_an_altered_frozen_document_is_refused(store: Store, flt: Filter, make_labels: Makes, keep: Keeps) -> None:
     labels = keep(make_labels(40))
     split(store, flt, label_set=labels)
-    document = json.loads(store.get(frozen_key(flt)))
+    document = json.loads(store.get(frozen_list(flt)))
     document["lineages"][0]["test"].pop()
-    store.put(frozen_key(flt), json.dumps(document).encode())
+    store.put(frozen_list(flt), json.dumps(document).encode())
     with pytest.raises(StoreError, match="other than the frozen one"):
         split(store, flt, label_set=labels)
-    store.put(frozen_key(flt), b"[]")
+    store.put(frozen_list(flt), b"[]")
     with pytest.raises(StoreError, match="not a list of frozen test parts"):
         split(store, flt, label_set=labels)
 
@@ -205,7 +211,7 @@ def test_a_single_stratum_stops_the_step(
 def test_too_few_labels_freeze_nothing(store: Store, flt: Filter, make_labels: Makes, keep: Keeps, count: int) -> None:
     with pytest.raises(InputError, match=f"{count} distinct articles where a split needs at least 30"):
         split(store, flt, label_set=keep(make_labels(count)))
-    assert store.etag(frozen_key(flt)) is None
+    assert store.etag(frozen_list(flt)) is None
 
 
 def test_labels_of_other_dimensions_freeze_nothing(store: Store, flt: Filter, make_labels: Makes, frame_of: Frames) -> None:
@@ -213,7 +219,7 @@ def test_labels_of_other_dimensions_freeze_nothing(store: Store, flt: Filter, ma
     labels = store.commit("labelsets", {"labels.parquet": write_frame(frame)}, {})
     with pytest.raises(InputError, match="lacks dimension 'depth'"):
         split(store, flt, label_set=labels)
-    assert store.etag(frozen_key(flt)) is None
+    assert store.etag(frozen_list(flt)) is None
 
 
 def test_the_test_digest_goes_by_articles_and_scores_alone(make_labels: Makes, frame_of: Frames) -> None:

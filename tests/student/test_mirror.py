@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from distillery.components.store import NotFound, Store, StoreError, canonical_json, open_store
+from distillery.components.store.layout import model_pointer_key
 from distillery.components.student.base import resolve_base
-from distillery.components.student.mirror import POINTER, find, mirrored, push
+from distillery.components.student.mirror import find, mirrored, push
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.models import app
 
@@ -138,7 +139,7 @@ def test_altered_weights_are_refused(store: Store, tiny_encoder: Path, cache: Pa
 def test_a_mirror_is_not_trusted(fault: str, tiny_encoder: Path, tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "store"))
     found, _ = push(store, resolve_base(str(tiny_encoder)), "org/tiny", None)
-    key, words = f"{found.prefix}/{POINTER}", "not a model's pointer"
+    key, words = model_pointer_key("org/tiny", "main"), "not a model's pointer"
     pointer = store.get_json(key)
     if fault == "base":
         pointer["base"], words = "0" * 64, "not the base model"
@@ -182,4 +183,4 @@ def test_an_absent_store_object_is_no_pointer(tmp_path: Path) -> None:
     assert find(store, "./folder", None) is None
     assert find(store, "org/tiny", "feature/branch") is None
     with pytest.raises(NotFound):
-        store.get(f"models/org/tiny@main/{POINTER}")
+        store.get(model_pointer_key("org/tiny", "main"))

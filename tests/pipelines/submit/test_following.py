@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from distillery.components.runtime.step import step_key
 from distillery.components.store import Store, StoreError
+from distillery.components.store.layout import cancelled_key
 from distillery.pipelines.cluster import events
 from tests.pipelines.fake_kubeflow import FakeKubeflow
 from tests.pipelines.submit.conftest import FILTER, Steps
@@ -163,7 +163,7 @@ def test_a_run_that_cant_be_cancelled_is_not_said_to_be(
     ran = command("--cancel", run)
     assert ran.code == 2
     assert "Kubeflow refuses this (403)" in ran.err
-    assert not store.exists(step_key(run, events.CANCELLED))
+    assert not store.exists(cancelled_key(run))
 
 
 def test_a_pod_that_does_not_start_is_worth_a_line(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from distillery.components.store import Store, open_store
+from distillery.components.store.layout import claim_key
 from distillery.pipelines.cli import main as cli
 from distillery.pipelines.cluster import claims, kubeflow, submit
 from tests.pipelines.fake_kubeflow import FakeKubeflow
@@ -137,7 +138,7 @@ def test_a_run_whose_creation_got_no_reply_is_found_again(
 def test_a_submitter_that_died_before_it_started_the_run_is_replaced(
     fake: FakeKubeflow, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = claims.claim_key("c" * 64)  # type: ignore[arg-type]
+    key = claim_key("c" * 64)
     store.put(key, json.dumps({"run": "", "name": "dead", "at": time.time()}).encode())
     monkeypatch.setattr(claims, "GRACE_SECONDS", 0.3)
     began, started = time.monotonic(), []
@@ -153,7 +154,7 @@ def test_a_submitter_that_died_before_it_started_the_run_is_replaced(
 
 
 def test_a_submitter_that_woke_up_late_ends_its_own_run(store: Store) -> None:
-    key = claims.claim_key("d" * 64)  # type: ignore[arg-type]
+    key = claim_key("d" * 64)
     ended: list[str] = []
 
     def slow_start(name: str) -> str:
