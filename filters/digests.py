@@ -108,11 +108,6 @@ def rubric_digest(flt: Filter) -> str:
     return _digest(rubric_part(flt))
 
 
-def oracle_digest(flt: Filter) -> str:
-    """sha256 (64 hex characters) of who answers and how."""
-    return _digest(oracle_part(flt))
-
-
 def step_digest(flt: Filter, step: Step) -> str:
     """sha256 (64 hex characters) of what `step` reads of the filter."""
     return _digest(parts(flt, step))

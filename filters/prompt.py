@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from distillery.filters.digests import oracle_digest, rubric_digest
+from distillery.filters.digests import rubric_digest
 from distillery.filters.filter import Filter
 from distillery.filters.spec import Dimension
 
-__all__ = ["article_part", "oracle_digest", "prompt_prefix", "render_prompt", "reply_schema", "rubric", "rubric_digest"]
+__all__ = ["article_part", "prompt_prefix", "render_prompt", "reply_schema", "rubric", "rubric_digest"]
 
 NO_TYPE = "none"
 TITLE_CHARACTERS = 500

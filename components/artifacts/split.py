@@ -41,9 +41,9 @@ test_digest.__test__ = False  # type: ignore[attr-defined]  # pytest would colle
 
 def load_labels(store: Store, label_set: str) -> pa.Table:
     """The rows of a label set, verified. InputError where there is no such label set."""
-    from distillery.components.articles.label_table import read_frame
+    from distillery.components.articles.label_table import read_table
 
-    return read_frame(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
+    return read_table(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
 
 
 def load_split(store: Store, digest: str, *, expected_test: str | None = None) -> Split:
@@ -52,11 +52,11 @@ def load_split(store: Store, digest: str, *, expected_test: str | None = None) -
     expected_test: the test digest the caller goes by (an earlier benchmark, a verdict). InputError where the split's
     test part is another one; StoreError where the stored test part is not the one the split recorded.
     """
-    from distillery.components.articles.label_table import read_frame
+    from distillery.components.articles.label_table import read_table
 
     folder = store.folder(SPLITS, Digest(digest))
     folder.require(FILES.values())
-    train, validation, test = (read_frame(folder.read(name)) for name in FILES.values())
+    train, validation, test = (read_table(folder.read(name)) for name in FILES.values())
     found = test_digest(test)
     if found != folder.meta.get("test") or digest_json(sorted(test["article"].to_pylist())) != folder.meta.get("frozen"):
         raise StoreError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distillery.components.articles.label_table import read_frame, write_frame
+from distillery.components.articles.label_table import read_table, write_table
 from distillery.components.artifacts.rubric_calibration import noise_of
 from distillery.components.artifacts.split import Split, load_split
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
@@ -144,7 +144,7 @@ def baselines(store: Store, flt: Filter, split: str, tables: Split, progress: Pr
         progress.note("fitting the baselines")
         fitted = fit_baselines(tables.train, tables.validation, tables.test, flt.dimensions)
         columns = {f"{name}.{d}": values[:, i] for name, values in fitted.items() for i, d in enumerate(flt.dimensions)}
-        data = write_frame(pa.table(columns))
+        data = write_table(pa.table(columns))
         digest = digest_bytes(data)
         key = baselines_key(split, digest)
         store.put(key, data)
@@ -152,7 +152,7 @@ def baselines(store: Store, flt: Filter, split: str, tables: Split, progress: Pr
 
     inputs = {"split": split, "dimensions": flt.dimensions, "code": BASELINES_CODE}
     record = run_step(store, "baselines", inputs, work)
-    table = read_frame(store.get(record.keys[0], digest=record.outputs["baselines"]))
+    table = read_table(store.get(record.keys[0], digest=record.outputs["baselines"]))
     return {
         name: np.column_stack([table[f"{name}.{d}"].to_numpy() for d in flt.dimensions]) for name in record.outputs["names"]
     }

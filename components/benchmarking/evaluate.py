@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillery.components.articles.articles import Rejects, read_labels
-from distillery.components.articles.label_table import label_frame
+from distillery.components.articles.label_table import label_table
 from distillery.components.artifacts.split import load_split, test_digest
 from distillery.components.benchmarking.alarms import reread_differs, trained_on
 from distillery.components.benchmarking.baselines import fit_baselines
@@ -65,7 +65,7 @@ def evaluate_file(
     from distillery.components.student.bundle import check_golden, open_bundle
 
     rejects = Rejects()
-    frame = label_frame(read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects), flt.dimensions)
+    frame = label_table(read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects), flt.dimensions)
     if rejects.count:
         progress.note(f"{rejects.count:,} of {rejects.rows:,} rows were bad and are left out")
     student = open_bundle(store, flt.name, adapter, flt=flt)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distillery.components.articles.label_table import read_frame, scores, write_frame
+from distillery.components.articles.label_table import read_table, scores, write_table
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.benchmarking.alarms import check_predictions
 from distillery.components.runtime.progress import Progress, quiet
@@ -104,7 +104,7 @@ def predict(
         check_golden(student)
         labelled = frame()
         raw, final, reread = read(student, labelled, adapter, progress)
-        data = write_frame(_table(labelled, student.dimensions, raw, final, reread))
+        data = write_table(_table(labelled, student.dimensions, raw, final, reread))
         digest = digest_bytes(data)
         key = predictions_key(adapter, test, digest)
         store.put(key, data)
@@ -130,7 +130,7 @@ def read(student: Student, frame: pa.Table, adapter: str, progress: Progress = q
 
 def read_predictions(store: Store, adapter: str, test: str, digest: str) -> pa.Table:
     """The stored table: article, id, source, language, then raw., prediction. and score. of each dimension, reread."""
-    return read_frame(store.get(predictions_key(adapter, test, digest), digest=Digest(digest), max_bytes=MAX_TABLE))
+    return read_table(store.get(predictions_key(adapter, test, digest), digest=Digest(digest), max_bytes=MAX_TABLE))
 
 
 def aligned(table: pa.Table, frame: pa.Table) -> Predictions:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from distillery.components.articles.articles import Article
 from distillery.components.articles.input_files import local_file
-from distillery.components.articles.label_table import read_frame, scores
+from distillery.components.articles.label_table import read_table, scores
 from distillery.components.artifacts.rubric_calibration import (
     FAIL,
     FREE,
@@ -216,7 +216,7 @@ def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle:
         path = Path(folder) / FILE
         path.write_bytes(jsonl(sample.articles))
         label_set = label(store, flt, articles=str(path), oracle=oracle, progress=progress).outputs["label_set"]
-    frame = read_frame(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
+    frame = read_table(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
     places = {article.digest: at for at, article in enumerate(sample.articles)}
     rows = scores(frame, flt.dimensions)
     return Labelled(

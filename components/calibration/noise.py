@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery.components.articles.input_files import local_file
-from distillery.components.articles.label_table import read_frame, scores
+from distillery.components.articles.label_table import read_table, scores
 from distillery.components.artifacts.rubric_calibration import oracle_digest
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.labeling.label import label
@@ -147,7 +147,7 @@ def measure(
 def _labels(store: Store, flt: Filter, label_set: str) -> Table:
     from distillery.filters.verdict import judge
 
-    frame = read_frame(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
+    frame = read_table(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
     rows = scores(frame, flt.dimensions)
     overall = judge(flt, rows, frame["content_type"].to_pylist()).overall
     return {article: (row, float(its)) for article, row, its in zip(frame["article"].to_pylist(), rows, overall, strict=True)}

@@ -129,10 +129,6 @@ class Journal:
         for line in self._index.all("answers"):
             yield self._record(json.loads(line))  # type: ignore[misc]
 
-    def dead_letters(self) -> Iterator[DeadLetter]:
-        for line in self._index.all("dead"):
-            yield self._record(json.loads(line))  # type: ignore[misc]
-
     def count(self) -> int:
         """How many answers there are."""
         return self._index.count("answers")

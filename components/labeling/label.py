@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from distillery.components.articles.articles import Article, Label, Rejects, read_articles, read_labels
 from distillery.components.articles.input_files import local_file
-from distillery.components.articles.label_table import label_frame, write_frame
+from distillery.components.articles.label_table import label_table, write_label_table, write_table
 from distillery.components.artifacts.rubric_calibration import require_calibration
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.labeling.article_pool import Pool
@@ -28,7 +28,6 @@ from distillery.components.labeling.budget import Budget
 from distillery.components.labeling.engine import CONCURRENCY, Engine, run
 from distillery.components.labeling.injections import orders
 from distillery.components.labeling.journal import Journal
-from distillery.components.labeling.labelset import write_label_set
 from distillery.components.labeling.oracles.base import BatchOracle, Oracle, open_oracle, oracle_identity
 from distillery.components.labeling.oracles.prices import Prices, no_price, price_of, read_prices
 from distillery.components.labeling.run_lock import RunMark
@@ -119,8 +118,8 @@ def _import(store: Store, flt: Filter, path: Path, max_rejects: str, progress: P
     rejects = Rejects()
     found = list(read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects))
     progress(len(found), len(found), "labels")
-    frame = label_frame(found, flt.dimensions).sort_by([("article", "ascending"), ("id", "ascending")])
-    files: dict[str, bytes | Path] = {"labels.parquet": write_frame(frame)}
+    frame = label_table(found, flt.dimensions).sort_by([("article", "ascending"), ("id", "ascending")])
+    files: dict[str, bytes | Path] = {"labels.parquet": write_table(frame)}
     return _commit(store, flt, files, frame.num_rows, 0, rejects, {"rubric": None, "oracle": None}, progress)
 
 
@@ -288,7 +287,7 @@ class _Labeling:
         flt = self.flt
         with tempfile.TemporaryDirectory(prefix="distillery-labels-") as folder:
             table, letters = Path(folder) / "labels.parquet", Path(folder) / "dead.jsonl"
-            rows = write_label_set(
+            rows = write_label_table(
                 table, self._labels(), flt.dimensions, references=self.pool.references, drawn=self.pool.drawn
             )
             with letters.open("wb") as out:

@@ -114,12 +114,12 @@ def _audit(store: Store, digest: Digest) -> Mapping[str, Any]:
 
 def _predictions(store: Store, digests: Mapping[str, Digest], digest: Digest, dimensions: Sequence[str]) -> Columns | None:
     """Labels and calibrated predictions by dimension, for the scatter plots."""
-    from distillery.components.articles.label_table import read_frame
+    from distillery.components.articles.label_table import read_table
 
     if "adapter" not in digests or "test" not in digests:
         return None
     key = predictions_key(digests["adapter"], digests["test"], digest)
-    frame = read_frame(store.get(key, digest=digest, max_bytes=MAX_TABLE))
+    frame = read_table(store.get(key, digest=digest, max_bytes=MAX_TABLE))
     return {
         name: (frame[f"score.{name}"].to_pylist(), frame[f"prediction.{name}"].to_pylist())
         for name in dimensions

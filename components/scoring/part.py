@@ -16,7 +16,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from distillery.components.articles.articles import Article, as_article
-from distillery.components.articles.label_table import read_frame, write_frame
+from distillery.components.articles.label_table import read_table, write_table
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.corpus import cut
 from distillery.components.scoring.plan import ANOTHER, Facts, Plan, facts_of
@@ -90,7 +90,7 @@ def score_part(
         data = _theirs(out, plan, index, [article.digest for article in articles])
     else:
         frame = _scored(flt, student(), articles, chunk, progress)
-        data = write_frame(frame, {JOB: plan.job}) if plan.fmt == "parquet" else _json_lines(frame)
+        data = write_table(frame, {JOB: plan.job}) if plan.fmt == "parquet" else _json_lines(frame)
         try:
             out.put_if(name, data, etag=None)
         except Conflict:
@@ -125,7 +125,7 @@ def _read(plan: Plan, data: bytes) -> pa.Table:
     import pyarrow as pa
 
     if plan.fmt == "parquet":
-        return read_frame(data)
+        return read_table(data)
     return pa.Table.from_pylist([json.loads(line) for line in io.BytesIO(data)], _schema(plan.dimensions))
 
 

@@ -103,7 +103,7 @@ def _commit(
     lineage: Lineage,
     progress: Progress,
 ) -> Outcome:
-    from distillery.components.articles.label_table import write_frame
+    from distillery.components.articles.label_table import write_table
     from distillery.components.splitting.assign import WITHHELD, counts_by_stratum
     from distillery.components.splitting.leaks import refuse_leaks
 
@@ -127,7 +127,7 @@ def _commit(
         "test": test,
         "groups": {"articles": len(sizes), "of_several": sum(size > 1 for size in sizes), "largest": max(sizes)},
     }
-    digest = store.commit(SPLITS, {FILES[part]: write_frame(table) for part, table in tables.items()}, meta)
+    digest = store.commit(SPLITS, {FILES[part]: write_table(table) for part, table in tables.items()}, meta)
     progress.note(
         ", ".join(f"{rows[part]:,} {part}" for part in FILES)
         + (f", {rows[WITHHELD]:,} withheld as near-duplicates of test articles" if rows[WITHHELD] else "")

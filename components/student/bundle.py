@@ -11,7 +11,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Digest, NotFound, Store, canonical_json, digest_bytes
+from distillery.components.store import Digest, NotFound, Store, canonical_json
 from distillery.components.store.layout import adapters_folder
 from distillery.components.student.base import Base, resolve_base
 from distillery.components.student.golden import GOLDEN
@@ -246,30 +245,6 @@ def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = No
     for file, entry in folder.files.items():
         _check_size(file, entry.size, folder.where)
     return _open({file: folder.read(file) for file in FILES}, folder.where, store, flt, device)
-
-
-def load_bundle(folder: Path, *, store: Store | None = None, flt: Filter | None = None, device: str = "cpu") -> Student:
-    """A bundle that lies in a plain folder, checked as in `open_bundle`; a manifest.json beside it is verified too."""
-    where = str(folder)
-    try:
-        names = {path.name for path in folder.iterdir()}
-    except OSError as error:
-        raise InputError("can't read the bundle", where=where, hint="give a folder with the six files of a bundle") from error
-    if odd := sorted((names ^ set(FILES)) - {"manifest.json"}):
-        raise InputError(f"the bundle has a file too many or too few: {odd[0]}", where=where, hint=MEND)
-    for name in FILES:
-        _check_size(name, (folder / name).stat().st_size, where)
-    files = {name: (folder / name).read_bytes() for name in FILES}
-    if "manifest.json" in names:
-        listed = _json((folder / "manifest.json").read_bytes(), f"{where}/manifest.json")
-        try:
-            sums = {name: entry["sha256"] for name, entry in listed["files"].items()}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError("manifest.json is not one", where=where, hint=MEND) from error
-        for name, data in files.items():
-            if sums.get(name) != digest_bytes(data):
-                raise InputError(f"{name} is not the file its manifest names", where=where, hint=MEND)
-    return _open(files, where, store, flt, device)
 
 
 def _check_size(name: str, size: int, where: str) -> None:

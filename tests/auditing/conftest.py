@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from distillery.components.articles.articles import Article, Label
-from distillery.components.articles.label_table import label_frame
+from distillery.components.articles.label_table import label_table
 from distillery.filters.filter import Filter
 from tests.made_up_filter import small_filter
 
@@ -62,7 +62,7 @@ def make_labels() -> Callable[..., list[Label]]:
 
 @pytest.fixture
 def frame_of() -> Callable[[Sequence[Label]], pa.Table]:
-    return lambda labels: label_frame(labels, DIMENSIONS)
+    return lambda labels: label_table(labels, DIMENSIONS)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from distillery.components.articles.articles import Label, Rejects, read_labels
-from distillery.components.articles.label_table import label_frame, write_frame
+from distillery.components.articles.label_table import label_table, write_table
 from distillery.components.auditing.audit import audit, audit_inputs, load_audit
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import Store, open_store
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def keep(store: Store, frame: pa.Table) -> str:
-    return store.commit("labelsets", {"labels.parquet": write_frame(frame)}, {})
+    return store.commit("labelsets", {"labels.parquet": write_table(frame)}, {})
 
 
 class Notes(Progress):
@@ -137,7 +137,7 @@ def test_real_labels_hold_no_consent_page_and_say_what_is_known_of_them() -> Non
         "innovation_quality",
         "evidence_strength",
     ]
-    frame = label_frame(read_labels(path, dimensions, rejects=Rejects()), dimensions)
+    frame = label_table(read_labels(path, dimensions, rejects=Rejects()), dimensions)
     document = examine(frame, dimensions, score_matrix(frame, dimensions).mean(axis=1))
     assert document["rows"] == 5324
     assert document["boilerplate"]["pages"] == 0

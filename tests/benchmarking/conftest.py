@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from distillery.components.articles.articles import Article, Label
-from distillery.components.articles.label_table import label_frame, write_frame
+from distillery.components.articles.label_table import label_table, write_table
 from distillery.components.artifacts.split import FILES, test_digest
 from distillery.components.store import Store, digest_json, open_store
 from distillery.filters.filter import Filter
@@ -112,9 +112,9 @@ class House:
     def split(self, *, train: int = 120, test: int = 60, truth: bool = False, **meta: Any) -> str:
         labels = make_labels(train + 30 + test, truth=truth)
         parts = (labels[:train], labels[train : train + 30], labels[train + 30 :])
-        frames = {name: label_frame(part, DIMENSIONS) for name, part in zip(FILES, parts, strict=True)}
+        frames = {name: label_table(part, DIMENSIONS) for name, part in zip(FILES, parts, strict=True)}
         known = {"test": test_digest(frames["test"]), "frozen": digest_json(sorted(frames["test"]["article"].to_pylist()))}
-        files = {FILES[name]: write_frame(frame) for name, frame in frames.items()}
+        files = {FILES[name]: write_table(frame) for name, frame in frames.items()}
         return self.store.commit("datasets", files, {"kind": "split", **known, **meta})
 
     def adapter(self, reader: Reader, split: str, dimensions: list[str] = DIMENSIONS, **about: Any) -> str:
@@ -165,4 +165,4 @@ def readers() -> types.SimpleNamespace:
 @pytest.fixture
 def labelled() -> Callable[..., Any]:
     """`labelled(n, seed=0, truth=False)`: a labelled frame."""
-    return lambda count, **how: label_frame(make_labels(count, **how), DIMENSIONS)
+    return lambda count, **how: label_table(make_labels(count, **how), DIMENSIONS)

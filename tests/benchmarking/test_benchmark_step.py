@@ -196,11 +196,11 @@ def test_predictions_follow_the_article_not_the_row(house, flt, readers):
     adapter = house.adapter(readers.noisy(1.0), split)
     record = benchmark(house.store, flt, adapter=adapter, split=split)
     folder = house.store.folder("datasets", split)
-    from distillery.components.articles.label_table import read_frame, write_frame
+    from distillery.components.articles.label_table import read_table, write_table
 
     files = {name: folder.read(name) for name in folder.files}
-    test = read_frame(files["test.parquet"])
-    files["test.parquet"] = write_frame(test.take(list(range(test.num_rows))[::-1]))
+    test = read_table(files["test.parquet"])
+    files["test.parquet"] = write_table(test.take(list(range(test.num_rows))[::-1]))
     turned = house.store.commit("datasets", files, folder.meta)
     calls = house.students[adapter].calls
     other = benchmark(house.store, flt, adapter=adapter, split=turned)

@@ -118,9 +118,9 @@ def write_corpus(path: Path, n: int) -> None:
 def table(where: Store, parts: list[str]) -> Any:
     import pyarrow as pa
 
-    from distillery.components.articles.label_table import read_frame
+    from distillery.components.articles.label_table import read_table
 
-    return pa.concat_tables([read_frame(where.get(name)) for name in parts])
+    return pa.concat_tables([read_table(where.get(name)) for name in parts])
 
 
 def part(*words: str) -> None:

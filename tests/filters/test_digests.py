@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from distillery.filters.diff import diff, redone, render_diff
-from distillery.filters.digests import STEP_FREE, oracle_digest, parts, rubric_digest, step_digest
+from distillery.filters.digests import STEP_FREE, oracle_part, parts, rubric_digest, step_digest
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter, load_filter_text
 from distillery.filters.spec import UNCHECKED
@@ -147,10 +147,10 @@ def test_rubric_and_oracle_have_digests_of_their_own(text: str) -> None:
     flt = load_filter_text(text, "x")
     other_model = load_filter_text(text.replace("recorded", "other"), "x")
     assert rubric_digest(flt) == rubric_digest(other_model)
-    assert oracle_digest(flt) != oracle_digest(other_model)
+    assert oracle_part(flt) != oracle_part(other_model)
     other_scope = load_filter_text(text.replace("helps", "harms"), "x")
     assert rubric_digest(flt) != rubric_digest(other_scope)
-    assert oracle_digest(flt) == oracle_digest(other_scope)
+    assert oracle_part(flt) == oracle_part(other_scope)
     assert len(rubric_digest(flt)) == 64
 
 
@@ -159,7 +159,7 @@ def test_batch_and_online_are_one_oracle(text: str) -> None:
     online = load_filter_text(text.replace("model: recorded", oracle), "x")
     batch = load_filter_text(text.replace("model: recorded", oracle.replace("vertex", "vertex-batch")), "x")
     warmer = load_filter_text(text.replace("model: recorded", f"{oracle}, temperature: 0.5"), "x")
-    assert oracle_digest(online) == oracle_digest(batch) != oracle_digest(warmer)
+    assert oracle_part(online) == oracle_part(batch) != oracle_part(warmer)
 
 
 def test_diff_compares_by_name_and_tells_order(text: str) -> None:

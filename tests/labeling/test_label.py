@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from distillery.components.articles.articles import Article
-from distillery.components.articles.label_table import read_frame
+from distillery.components.articles.label_table import read_table
 from distillery.components.labeling import asking
 from distillery.components.labeling import label as step
 from distillery.components.labeling.asking import check_prompts
@@ -70,7 +70,7 @@ class Notes(Progress):
 
 
 def frame_of(store: Store, outputs: Mapping[str, Any]) -> pa.Table:
-    return read_frame(store.folder("labelsets", outputs["label_set"]).read("labels.parquet"))
+    return read_table(store.folder("labelsets", outputs["label_set"]).read("labels.parquet"))
 
 
 def test_recorded_replies_become_a_label_set(store: Store, write: Write, replaying: Replaying) -> None:
@@ -346,10 +346,10 @@ def test_recordings_by_article_digest_go_before_those_by_id(store: Store, write:
 def test_the_rule_that_drew_an_article_comes_with_its_label(store: Store, write: Write, flt: Filter) -> None:
     rows = [{**row(number), "drawn_by": ("random", "enrich")[number % 2]} for number in range(20)]
     done = label(store, flt, articles=write("a.jsonl", rows), oracle=Counting(good))
-    frame = read_frame(store.folder("labelsets", done.outputs["label_set"]).read("labels.parquet"))
+    frame = read_table(store.folder("labelsets", done.outputs["label_set"]).read("labels.parquet"))
     assert dict(zip(frame["id"].to_pylist(), frame["drawn_by"].to_pylist(), strict=True)) == {
         each["id"]: each["drawn_by"] for each in rows
     }
     plain = label(store, flt, articles=write("b.jsonl", [row(number) for number in range(5)]), oracle=Counting(good))
-    table = read_frame(store.folder("labelsets", plain.outputs["label_set"]).read("labels.parquet"))
+    table = read_table(store.folder("labelsets", plain.outputs["label_set"]).read("labels.parquet"))
     assert "drawn_by" not in table.column_names

@@ -29,11 +29,11 @@ def summary(store: Store, rejected: Context, flt: Filter) -> dict[str, Any]:
     """A whole run as its steps leave it in the store, and the summary that names its digests."""
     import pyarrow as pa
 
-    from distillery.components.articles.label_table import write_frame
+    from distillery.components.articles.label_table import write_table
 
     labels = {f"score.{name}": columns[0] for name, columns in (rejected.predictions or {}).items()}
     found = {f"prediction.{name}": columns[1] for name, columns in (rejected.predictions or {}).items()}
-    table = write_frame(pa.table({"article": [str(i) for i in range(150)], **labels, **found}))
+    table = write_table(pa.table({"article": [str(i) for i in range(150)], **labels, **found}))
     adapter = store.commit(
         f"adapters/{flt.name}",
         {

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from distillery.components.articles.label_table import read_frame, write_frame
+from distillery.components.articles.label_table import read_table, write_table
 from distillery.components.runtime.progress import quiet
 from distillery.components.scoring.corpus import find_corpus
 from distillery.components.scoring.part import score_part
@@ -91,7 +91,7 @@ def do(out: Store, plan: Plan, index: int, student: Reader | None = None) -> Fac
 
 
 def ids(out: Store, plan: Plan) -> list[str]:
-    return [id for index in range(plan.shards) for id in read_frame(out.get(plan.part(index)))["id"].to_pylist()]
+    return [id for index in range(plan.shards) for id in read_table(out.get(plan.part(index)))["id"].to_pylist()]
 
 
 WANTED = [f"a{n}" for n in range(120) if n % 9]
@@ -166,7 +166,7 @@ def test_done_twice_at_once(out: Store, plan: Plan) -> None:
     for thread in threads:
         thread.join()
     assert found[0] == found[1] == facts_of(out, 1, plan.job)
-    scores = set(read_frame(out.get(plan.part(1)))["score.readiness"].to_pylist())
+    scores = set(read_table(out.get(plan.part(1)))["score.readiness"].to_pylist())
     assert len({round(value % 1, 6) for value in scores if value not in (0.0, 10.0)}) == 1
 
 
@@ -220,7 +220,7 @@ def test_a_part_of_another_job_is_refused(out: Store, plan: Plan, when: str) -> 
 
 def test_a_part_that_names_no_job_is_refused(out: Store, plan: Plan) -> None:
     do(out, plan, 1)
-    out.put(plan.part(1), write_frame(read_frame(out.get(plan.part(1)))))
+    out.put(plan.part(1), write_table(read_table(out.get(plan.part(1)))))
     (Path(out.uri.removeprefix("file://")) / part_facts_key(1)).unlink()
     with pytest.raises(StoreError, match=r"is of another job \(unnamed\)"):
         do(out, plan, 1)

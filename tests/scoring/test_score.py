@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distillery.components.articles.articles import Rejects, article_digest, read_labels
-from distillery.components.articles.label_table import read_frame
+from distillery.components.articles.label_table import read_table
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.score import score
 from distillery.components.store import StoreError, digest_file, open_store
@@ -296,7 +296,7 @@ def test_into_a_store_on_s3(tmp_path: Path, s3_uri: str) -> None:
     counts = run(Reader(), articles, f"{s3_uri}/scores/x", shards=2)  # type: ignore[arg-type]
     assert counts["out"] == f"{s3_uri}/scores/x"
     store = open_store(f"{s3_uri}/scores/x")
-    ids = [id for name in counts["parts"] for id in read_frame(store.get(name))["id"].to_pylist()]
+    ids = [id for name in counts["parts"] for id in read_table(store.get(name))["id"].to_pylist()]
     assert ids == [row["id"] for row in ROWS]
     assert run(Reader(), articles, f"{s3_uri}/scores/x", shards=2)["reused"]  # type: ignore[arg-type]
 

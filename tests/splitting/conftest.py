@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from distillery.components.articles.articles import Article, Label
-from distillery.components.articles.label_table import label_frame, write_frame
+from distillery.components.articles.label_table import label_table, write_table
 from distillery.components.store import Store, open_store
 from distillery.filters.filter import Filter
 from tests.made_up_filter import small_filter
@@ -89,7 +89,7 @@ def make_labels() -> Callable[..., Labels]:
 
 @pytest.fixture
 def frame_of() -> Callable[[Labels], pa.Table]:
-    return lambda labels: label_frame(labels, DIMENSIONS)
+    return lambda labels: label_table(labels, DIMENSIONS)
 
 
 @pytest.fixture
@@ -101,5 +101,5 @@ def store(tmp_path: Path) -> Store:
 def keep(store: Store) -> Callable[[Labels], str]:
     """Stores labels as a label set and returns its digest."""
     return lambda labels: store.commit(
-        "labelsets", {"labels.parquet": write_frame(label_frame(labels, DIMENSIONS))}, {"kind": "labels"}
+        "labelsets", {"labels.parquet": write_table(label_table(labels, DIMENSIONS))}, {"kind": "labels"}
     )

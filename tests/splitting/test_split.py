@@ -15,7 +15,7 @@ import pytest
 
 import distillery.components.splitting.split as module
 from distillery.components.articles.articles import Article, Label
-from distillery.components.articles.label_table import scores, write_frame
+from distillery.components.articles.label_table import scores, write_table
 from distillery.components.artifacts.split import FILES, load_split, test_digest
 from distillery.components.runtime.progress import Progress
 from distillery.components.splitting import assign as assigning
@@ -216,7 +216,7 @@ def test_too_few_labels_freeze_nothing(store: Store, flt: Filter, make_labels: M
 
 def test_labels_of_other_dimensions_freeze_nothing(store: Store, flt: Filter, make_labels: Makes, frame_of: Frames) -> None:
     frame = frame_of(make_labels(40)).rename_columns({"score.depth": "score.width"})
-    labels = store.commit("labelsets", {"labels.parquet": write_frame(frame)}, {})
+    labels = store.commit("labelsets", {"labels.parquet": write_table(frame)}, {})
     with pytest.raises(InputError, match="lacks dimension 'depth'"):
         split(store, flt, label_set=labels)
     assert store.etag(frozen_list(flt)) is None
@@ -245,10 +245,10 @@ def test_a_split_whose_test_table_was_swapped_is_refused(store: Store, flt: Filt
     record = split(store, flt, label_set=keep(make_labels(60)))
     found = load_split(store, record.outputs["split"])
     tables = {"train.parquet": found.test, "val.parquet": found.validation, "test.parquet": found.train}
-    forged = store.commit("datasets", {name: write_frame(table) for name, table in tables.items()}, found.meta)
+    forged = store.commit("datasets", {name: write_table(table) for name, table in tables.items()}, found.meta)
     with pytest.raises(StoreError, match="not the frozen one"):
         load_split(store, forged)
-    store.put(f"datasets/{record.outputs['split']}/{FILES['test']}", write_frame(found.train))
+    store.put(f"datasets/{record.outputs['split']}/{FILES['test']}", write_table(found.train))
     with pytest.raises(StoreError):
         load_split(store, record.outputs["split"])
 

@@ -56,7 +56,7 @@ def articles(count: int, seed: int) -> tuple[list[tuple[str, str]], np.ndarray[A
 
 def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed: int = 0, text: str | None = None) -> str:
     from distillery.components.articles.articles import Article, Label
-    from distillery.components.articles.label_table import label_frame, write_frame
+    from distillery.components.articles.label_table import label_table, write_table
     from distillery.components.artifacts.split import FILES, test_digest
     from distillery.components.store import digest_json
 
@@ -70,8 +70,8 @@ def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed:
             )
             for row, ((title, content), values) in enumerate(zip(texts, scores, strict=True))
         ]
-        frames.append(label_frame(labels, NAMES))
-    files = {name: write_frame(frame) for name, frame in zip(FILES.values(), frames, strict=True)}
+        frames.append(label_table(labels, NAMES))
+    files = {name: write_table(frame) for name, frame in zip(FILES.values(), frames, strict=True)}
     meta = {"kind": "split", "test": test_digest(frames[2]), "frozen": digest_json(sorted(frames[2]["article"].to_pylist()))}
     return str(store.commit("datasets", files, meta))
 

@@ -136,12 +136,12 @@ def test_inputs_all_the_same_train_nothing(store: Store, tmp_path: Path, tiny_en
     document = filter_of(tiny_encoder).model_dump()
     document["spec"]["student"]["maxLength"] = 16
     flt = Filter.model_validate(document)
-    from distillery.components.articles.label_table import read_frame, write_frame
+    from distillery.components.articles.label_table import read_table, write_table
     from distillery.components.artifacts.split import FILES, test_digest
     from distillery.components.store import Digest, digest_json
 
     folder = store.folder("datasets", Digest(split))
-    frames = {name: read_frame(folder.read(name)) for name in FILES.values()}
+    frames = {name: read_table(folder.read(name)) for name in FILES.values()}
     frames = {
         name: with_columns(frame, {"title": ["prompt " * 90 + title for title in frame["title"].to_pylist()]})
         for name, frame in frames.items()
@@ -149,7 +149,7 @@ def test_inputs_all_the_same_train_nothing(store: Store, tmp_path: Path, tiny_en
     test = frames["test.parquet"]
     same = store.commit(
         "datasets",
-        {name: write_frame(frame) for name, frame in frames.items()},
+        {name: write_table(frame) for name, frame in frames.items()},
         {"test": test_digest(test), "frozen": digest_json(sorted(test["article"].to_pylist()))},
     )
     with pytest.raises(InputError, match="every input is the same text after truncation"):
