@@ -1,1 +1,1 @@
-"""A corpus made of latent facts, whose true scores are known, and recorded oracle replies to it. No third-party text."""
+"""The demo corpus: 1,500 made-up articles with known true scores, and an oracle's recorded replies. No third-party text."""

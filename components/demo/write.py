@@ -1,62 +1,48 @@
-"""The demo files on disk: articles.jsonl and replies.jsonl, the same bytes for the same n and seed."""
+"""Writes the demo corpus, which the package holds compressed: articles whose true scores are known, and an oracle's replies."""
 
 from __future__ import annotations
 
-import json
+import gzip
 import os
-from collections.abc import Iterable, Mapping
-from heapq import nsmallest
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from distillery.components.articles.articles import article_digest
-from distillery.components.articles.sample_order import priority
-from distillery.components.demo.corpus import DemoArticle, generate
-from distillery.components.demo.replies import record
-
-AGAIN = 60
+from typing import NamedTuple
 
 
 class DemoFiles(NamedTuple):
-    """Where the two files lie, and how many articles and replies they hold."""
+    """Paths of the two files that were written, and how many articles the first one has."""
 
     articles: Path
     replies: Path
     n_articles: int
-    n_replies: int
 
 
-def write_demo(folder: Path, n: int = 1500, seed: int = 7) -> DemoFiles:
-    """Write both files into `folder` (made where absent). Each appears complete or not at all."""
+def write_demo(folder: Path) -> DemoFiles:
+    """Write articles.jsonl and replies.jsonl into a folder; each file appears complete or not at all.
+
+    Args:
+        folder: where the files go; made if absent.
+
+    Returns:
+        The paths of both files, and the number of articles.
+
+    Raises:
+        OSError: the folder cannot be made, or a file cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    articles: list[DemoArticle] = list(generate(n, seed))
-    paths = folder / "articles.jsonl", folder / "replies.jsonl"
-    return DemoFiles(
-        *paths,
-        _write(paths[0], (article.row() for article in articles)),
-        _write(paths[1], record(articles, seed, asked_again(articles))),
-    )
+    articles, replies = folder / "articles.jsonl", folder / "replies.jsonl"
+    rows = _unpack(articles)
+    _unpack(replies)
+    return DemoFiles(articles, replies, rows)
 
 
-def asked_again(articles: Iterable[DemoArticle]) -> frozenset[str]:
-    """Ids of the articles with several recordings: the first ones in the order that `distillery noise` draws in."""
-
-    def place(article: DemoArticle) -> bytes:
-        return priority("noise:random", article_digest(article.title, article.content))
-
-    first = nsmallest(AGAIN, articles, key=place)
-    return frozenset(article.id for article in first)
-
-
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
-    partial = path.with_name(path.name + ".part")
-    count = 0
+def _unpack(path: Path) -> int:
+    """Write the packaged file of the same name to `path`; return its number of rows."""
+    data = gzip.decompress(files(__package__).joinpath(f"{path.name}.gz").read_bytes())
+    partial = path.with_name(f"{path.name}.part")
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as stream:
-            for row in rows:
-                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-                count += 1
+        partial.write_bytes(data)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    return count
+    return data.count(b"\n")

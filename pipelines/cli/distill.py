@@ -174,14 +174,12 @@ def plan(
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="folder for articles.jsonl and replies.jsonl")] = Path(".demo"),
-    n: Annotated[int, typer.Option("--articles", min=50, max=1_000_000, help="how many articles")] = 1500,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 7,
 ) -> None:
     """Write the demo corpus: articles with known true scores, and an oracle's recorded replies to them."""
     from distillery.components.demo.write import write_demo
 
-    files = write_demo(out, n=n, seed=seed)
-    print(f"{n:,} articles: {files.articles}\nrecorded oracle replies: {files.replies}")
+    files = write_demo(out)
+    print(f"{files.n_articles:,} articles: {files.articles}\nrecorded oracle replies: {files.replies}")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from distillery.components.demo.write import write_demo
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.main import app
+from tests.demo.generator.files import write_files
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    write_demo(folder, n=900)
+    write_files(folder, n=900)
     return folder
 
 

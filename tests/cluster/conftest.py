@@ -26,6 +26,7 @@ from distillery.components.store import Store, open_store
 from tests.cluster.harness import KFP_NAMESPACE, ROOT, Cluster, has_trainer, run_distillery
 from tests.cluster.logs import what_failed
 from tests.cluster.runs import documented, flags
+from tests.demo.generator.files import write_files
 from tests.pipelines.harness import Ran
 
 HERE = Path(__file__).parent
@@ -154,9 +155,7 @@ def distillery(cluster: Cluster) -> Callable[..., Ran]:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo corpus, 300 articles: a folder with articles.jsonl and replies.jsonl."""
-    folder = tmp_path_factory.mktemp("demo")
-    run_distillery("demo", "--out", folder, "--articles", "300", check=True)
-    return folder
+    return write_files(tmp_path_factory.mktemp("demo"), n=300).articles.parent
 
 
 @pytest.fixture(scope="session")

@@ -108,7 +108,7 @@ def make_student(store: Store, flt: Filter, ref: str) -> Student:
 
 def write_corpus(path: Path, n: int) -> None:
     """`n` demo articles as JSON Lines."""
-    from distillery.components.demo.corpus import generate
+    from tests.demo.generator.corpus import generate
 
     with path.open("w") as out:
         for number, article in enumerate(generate(n, 7)):

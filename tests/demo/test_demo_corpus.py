@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
-from distillery.components.demo.bank import DIMENSIONS, FOLDER, LEVELS, Bank, bank, outlets
-from distillery.components.demo.corpus import DemoArticle, generate
-from distillery.components.demo.grammar import Slot, Template, capital, compile_template, indefinite, render, slots
-from distillery.components.demo.latent import CENTRE, conclude, draw_state, nearest
+from tests.demo.generator.bank import DIMENSIONS, FOLDER, LEVELS, Bank, bank, outlets
+from tests.demo.generator.corpus import DemoArticle, generate
+from tests.demo.generator.grammar import Slot, Template, capital, compile_template, indefinite, render, slots
+from tests.demo.generator.latent import CENTRE, conclude, draw_state, nearest
 
 REAL_NAMES = [
     "Tesla", "Siemens", "Shell", "Exxon", "Chevron", "Vestas", "Orsted", "Ørsted", "Vattenfall", "Enel",

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from distillery.components.demo.bank import DIMENSIONS
-from distillery.components.demo.corpus import DemoArticle, generate
-from distillery.components.demo.replies import ATTEMPTS, record
-from distillery.components.demo.write import write_demo
 from distillery.components.labeling.replies import parse
+from tests.demo.generator.bank import DIMENSIONS
+from tests.demo.generator.corpus import DemoArticle, generate
+from tests.demo.generator.files import write_files
+from tests.demo.generator.replies import ATTEMPTS, record
 
 N = 4000
 
@@ -86,14 +86,14 @@ def test_another_article_changes_no_other_reply() -> None:
 
 def test_files_are_the_same_bytes(tmp_path: Path) -> None:
     def digests(folder: Path) -> list[str]:
-        files = write_demo(folder, n=120, seed=9)
+        files = write_files(folder, n=120, seed=9)
         return [hashlib.sha256(path.read_bytes()).hexdigest() for path in (files.articles, files.replies)]
 
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
 def test_files_hold_what_was_generated(tmp_path: Path) -> None:
-    files = write_demo(tmp_path, n=80)
+    files = write_files(tmp_path, n=80)
     rows = [json.loads(line) for line in files.articles.read_text(encoding="utf-8").splitlines()]
     assert [row["id"] for row in rows] == [article.id for article in generate(80)]
     assert len(rows) == files.n_articles == 80

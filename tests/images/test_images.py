@@ -36,7 +36,7 @@ def checkout(tmp_path: Path) -> Path:
         for path in tags.parts(image):
             copy = tmp_path / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
+            shutil.copy(path, copy, follow_symlinks=False)
     return tmp_path
 
 

@@ -252,7 +252,7 @@ def test_a_full_disk_is_one_line(command: Command, tmp_path: Path) -> None:
 
 def test_a_place_that_takes_no_file_is_one_line(command: Command, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("in the way")
-    assert "taken" in one_line(command("demo", "--out", tmp_path / "taken" / "demo", "--articles", 50))
+    assert "taken" in one_line(command("demo", "--out", tmp_path / "taken" / "demo"))
     assert "no place for a file" in one_line(
         command("label", make_filter(tmp_path / "filter.yaml"), "--labels", "l.jsonl", "--out", "/dev/null")
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from distillery.components.demo.grammar import Template, capital, compile_template
+from tests.demo.generator.grammar import Template, capital, compile_template
 
 DIMENSIONS = (
     "technology_readiness_level",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from distillery.components.demo.bank import DIMENSIONS, LEVELS
+from tests.demo.generator.bank import DIMENSIONS, LEVELS
 
 READINESS, PERFORMANCE, ECONOMICS, ENVIRONMENT = DIMENSIONS[:4]
 SIDES = {"works": DIMENSIONS[:3], "world": DIMENSIONS[3:]}

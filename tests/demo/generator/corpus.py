@@ -1,6 +1,7 @@
-"""Articles made of latent facts. The words for a good and a bad outcome are the same; what differs is who is spoken of,
-what is denied, claimed or undone. Denials stand in some 5% of the articles and reversals in 3%; README.md says how far the
-student gets with them and what was tried to have more.
+"""Articles made of latent facts, put into words that are the same for good and bad outcomes.
+
+What differs is who is spoken of, and what is denied, claimed or undone. Some 5% of the articles hold a denial and 3% a
+reversal; README.md says how far the student gets with them and what was tried to have more.
 
 Each article: draw a state (latent.py), choose which dimensions are told of, render each as a frame around a clause
 (a plain statement, a denial of the opposite, a claim without evidence, a half-truth), mix in facts about other projects
@@ -16,9 +17,9 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from distillery.components.demo.bank import DIMENSIONS, Bank, Outlet, bank, outlets
-from distillery.components.demo.grammar import Slot, Template, capital, indefinite, pick, render
-from distillery.components.demo.latent import CENTRE, PERFORMANCE, READINESS, SIDE, SIDES, State, conclude, draw_state, nearest
+from tests.demo.generator.bank import DIMENSIONS, Bank, Outlet, bank, outlets
+from tests.demo.generator.grammar import Slot, Template, capital, indefinite, pick, render
+from tests.demo.generator.latent import CENTRE, PERFORMANCE, READINESS, SIDE, SIDES, State, conclude, draw_state, nearest
 
 COPY_RATE, CONSENT_RATE, OFF_TOPIC_RATE, PROMO_RATE = 0.027, 0.04, 0.15, 0.05
 # How a level is put into words other than plainly: share, and the levels of the clause that is denied or claimed.
@@ -34,7 +35,7 @@ _DAY_ONE = date(2023, 1, 2)
 
 @dataclass(frozen=True)
 class DemoArticle:
-    """`reference`: dimension -> true score, 0-10. `planted`: news, promotion, consent, off-topic or copy."""
+    """An article. `reference`: dimension to true score, 0-10. `planted`: news, promo, consent, off-topic or copy."""
 
     id: str
     title: str

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Iterator
 from random import Random
 from typing import Any
 
-from distillery.components.demo.bank import DIMENSIONS
-from distillery.components.demo.corpus import DemoArticle
-from distillery.components.demo.grammar import pick
+from tests.demo.generator.bank import DIMENSIONS
+from tests.demo.generator.corpus import DemoArticle
+from tests.demo.generator.grammar import pick
 
 NOISE = 0.5
 # A mild leaning per dimension, in the order of DIMENSIONS: generous on the environment, strict on costs.
