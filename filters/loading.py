@@ -20,7 +20,7 @@ from distillery.filters.expressions import nearest
 from distillery.filters.faults import explain
 from distillery.filters.filter import Filter
 
-INSTALLED = FilePath(__file__).parent
+INSTALLED = FilePath(__file__).resolve().parent
 _REF = re.compile(r"([a-z][a-z0-9-]{0,61}[a-z0-9])(?:/v([1-9][0-9]{0,5}))?")
 _STEP = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\.?\[([0-9]{1,4})\]|\.([0-9]{1,4})")
 

@@ -36,7 +36,8 @@ def checkout(tmp_path: Path) -> Path:
         for path in tags.parts(image):
             copy = tmp_path / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy, follow_symlinks=False)
+            if not copy.is_symlink():
+                shutil.copy(path, copy, follow_symlinks=False)
     return tmp_path
 
 
