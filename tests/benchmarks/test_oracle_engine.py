@@ -90,7 +90,7 @@ asyncio.run(main())
 
 @contextmanager
 def served(latency: float, service: str = "openai") -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.labeling.providers.servers", "--latency", str(latency), "--service", service]
+    command = [sys.executable, "-m", "tests.labeling.oracles.servers", "--latency", str(latency), "--service", service]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
         assert server.stdout is not None
         assert server.stdin is not None

@@ -17,7 +17,7 @@ from distillery.filters.loading import load_filter_text
 from distillery.filters.prompt import render_prompt
 from distillery.pipelines.cli.main import main
 from tests.labeling.conftest import FILTER
-from tests.labeling.providers.servers import OpenAIServer, article_key, true_scores
+from tests.labeling.oracles.servers import OpenAIServer, article_key, true_scores
 
 STORM = {"429": 0.3, "500": 0.1, "hang": 0.05, "malformed": 0.05}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.labeling.conftest import FILTER
-from tests.labeling.providers.servers import OpenAIServer
+from tests.labeling.oracles.servers import OpenAIServer
 
 ROOT = Path(__file__).parents[2]
 CONCURRENCY = 16

@@ -21,7 +21,7 @@ from distillery.components.runtime.step import step_context
 from distillery.components.store import open_store
 from distillery.components.store.layout import run_record_key
 from distillery.filters.filter import Filter
-from tests.labeling.providers.servers import OpenAIServer
+from tests.labeling.oracles.servers import OpenAIServer
 from tests.pipelines.harness import filter_document, label_rows, write_filter, write_rows
 
 KEY = "sk-planted-fedcba9876543210"

@@ -1,6 +1,6 @@
 """A local server that speaks an OpenAI-compatible endpoint's wire format, faults included, and keeps its own bill.
 
-One asyncio loop in a thread of its own (or in a process: `python -m tests.labeling.providers.servers --latency 0.3`), HTTP/1.1
+One asyncio loop in a thread of its own (or in a process: `python -m tests.labeling.oracles.servers --latency 0.3`), HTTP/1.1
 by hand so that it is never what a benchmark measures. Scores follow from article and dimension alone: whatever is asked
 again, and in whatever order, is answered alike.
 
@@ -361,7 +361,7 @@ def main() -> None:
     options = parser.parse_args()
     kind: type[Server] = OpenAIServer
     if options.service == "vertex":
-        from tests.labeling.providers.vertex_server import VertexServer
+        from tests.labeling.oracles.vertex_server import VertexServer
 
         kind = VertexServer
     server = kind(latency=options.latency, storm=options.storm, seed=options.seed)

@@ -21,8 +21,8 @@ from distillery.components.labeling.oracles.base import OracleError, RawReply, R
 from distillery.components.store import open_store
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from tests.labeling.providers.servers import HttpRequest, OpenAIServer, Server
-from tests.labeling.providers.vertex_server import VertexServer
+from tests.labeling.oracles.servers import HttpRequest, OpenAIServer, Server
+from tests.labeling.oracles.vertex_server import VertexServer
 
 Asking = Callable[..., Filter]
 Requesting = Callable[..., Request]

@@ -15,7 +15,7 @@ from distillery.components.labeling.oracles.prices import Price, Prices
 from distillery.components.store import Store, open_store
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
-from tests.labeling.providers.vertex_server import VertexServer
+from tests.labeling.oracles.vertex_server import VertexServer
 
 PRICES = Prices({"m": (Price(input=1.0, output=10.0, cached=0.1, batch=0.5), "2026-11-01")})
 Write = Callable[[str, Iterable[Mapping[str, object]]], str]

@@ -26,7 +26,7 @@ from distillery.components.labeling.oracles.openai import retry_after
 from distillery.components.labeling.replies import parse, parse_reply
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from tests.labeling.providers.servers import OpenAIServer, article_key, true_scores
+from tests.labeling.oracles.servers import OpenAIServer, article_key, true_scores
 
 Asking = Callable[..., Filter]
 Requesting = Callable[..., Request]

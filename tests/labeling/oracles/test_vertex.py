@@ -21,8 +21,8 @@ from distillery.components.labeling.oracles.base import (
 from distillery.components.labeling.replies import parse_reply
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from tests.labeling.providers.servers import true_scores
-from tests.labeling.providers.vertex_server import VertexServer
+from tests.labeling.oracles.servers import true_scores
+from tests.labeling.oracles.vertex_server import VertexServer
 
 Asking = Callable[..., Filter]
 Requesting = Callable[..., Request]

@@ -24,8 +24,8 @@ from distillery.components.labeling.oracles.base import (
 from distillery.components.labeling.replies import parse_reply
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from tests.labeling.providers.servers import article_key, true_scores
-from tests.labeling.providers.vertex_server import VertexServer
+from tests.labeling.oracles.servers import article_key, true_scores
+from tests.labeling.oracles.vertex_server import VertexServer
 
 Requesting = Callable[..., Request]
 Outcomes = list[tuple[Request, RawReply | OracleError]]
@@ -282,7 +282,7 @@ def test_the_token_is_refused(key: str, flt_for: Callable[..., Filter], request_
 def test_a_job_that_is_refused(
     flt_for: Callable[..., Filter], request_for: Requesting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.labeling.providers import vertex_server
+    from tests.labeling.oracles import vertex_server
 
     with VertexServer() as server:
         serve, refuse = server._job, vertex_server.error(400, "INVALID_ARGUMENT", "no batch for this model")
@@ -294,7 +294,7 @@ def test_a_job_that_is_refused(
 def test_an_account_without_billing(
     flt_for: Callable[..., Filter], request_for: Requesting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.labeling.providers import vertex_server
+    from tests.labeling.oracles import vertex_server
 
     with VertexServer() as server:
         refuse = vertex_server.error(*vertex_server.VERTEX_ERRORS["403-billing"])

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import google_crc32c
 
-from tests.labeling.providers.servers import (
+from tests.labeling.oracles.servers import (
     MODEL_VERSION,
     Fault,
     HttpRequest,
