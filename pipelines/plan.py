@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from distillery.components.articles.input_files import local_file
 from distillery.components.artifacts.step_record import StepRecord, look_up
 from distillery.components.runtime.progress import clock
-from distillery.components.store import NotFound, Store, digest_file
+from distillery.components.store import Store, digest_file
 from distillery.filters.filter import Filter
 
 Action = Literal["reuse", "run", "skip"]
@@ -54,7 +54,7 @@ def _shown(value: Any) -> str:
 class Planner:
     """Walks the steps in order; `upstream` names the first step that must run, after which digests are unknown."""
 
-    def __init__(self, store: Store, last: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, store: Store, last: dict[str, StepRecord]) -> None:
         self.store, self.last = store, last
         self.steps: list[Planned] = []
         self.upstream = ""
@@ -68,25 +68,22 @@ class Planner:
             self.steps.append(Planned(step, "reuse", [], "", record.inputs_digest))
             return record
         before = self.last.get(step)
-        why = changes(before["inputs"], inputs) if before else ["not done in this store yet"]
+        why = changes(before.inputs, inputs) if before else ["not done in this store yet"]
         self.steps.append(Planned(step, "run", why or ["its outputs are no longer in the store"], cost or self._seconds(step)))
         self.upstream = step
         return None
 
     def _seconds(self, step: str) -> str:
-        seconds = self.last.get(step, {}).get("facts", {}).get("seconds")
+        seconds = self.last[step].seconds if step in self.last else None
         return f"about {clock(seconds)}, as last time" if seconds else ""
 
 
-def last_records(store: Store, name: str) -> dict[str, dict[str, Any]]:
-    """The step records of the filter's last run, by step."""
-    from distillery.components.store.layout import last_summary_key
+def last_records(store: Store, name: str) -> dict[str, StepRecord]:
+    """Return the step records of a filter's last run, by step; none where it has had no run in this store."""
+    from distillery.components.artifacts.run_summary import read_last_summary
 
-    try:
-        summary = store.get_json(last_summary_key(name))
-    except NotFound:
-        return {}
-    return {record["step"]: record for record in summary["steps"]}
+    summary = read_last_summary(store, name)
+    return summary.records if summary else {}
 
 
 def _calibration(store: Store, flt: Filter, marks: str, waived: str) -> Planned:

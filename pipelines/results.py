@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from distillery.components.artifacts.step_record import StepRecord
 
 EXIT_CODES = {"promote": 0, "reject": 3, "approve": 4}
 SENTENCES = {
@@ -13,7 +16,7 @@ SENTENCES = {
 }
 
 
-def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
+def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: dict[str, StepRecord]) -> dict[str, Any]:
     """What `distill --json` prints."""
     from distillery.components.benchmarking.benchmark import read_benchmark
     from distillery.components.gating.gate import read_verdict
@@ -35,11 +38,7 @@ def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: 
         "run": run,
         "report": f"{uri}/{outputs['report']}" if "report" in outputs else None,
         "digests": {k: outputs[k] for k in ("label_set", "split", "test", "adapter", "benchmark", "verdict")},
-        "steps": {
-            name: {"reused": record["reused"], "seconds": record["facts"].get("seconds")}
-            for name, record in records.items()
-            if record
-        },
+        "steps": {name: {"reused": record.reused, "seconds": record.facts.get("seconds")} for name, record in records.items()},
     }
 
 

@@ -6,9 +6,12 @@ A run on this machine and a run on a cluster have one view. `distillery.pipeline
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from distillery.components.artifacts.run_summary import Failure
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.runtime.events import Done, Event, Failed, Noted, Progressed, Started
 from distillery.components.runtime.progress import clock, line
 
 
@@ -18,13 +21,18 @@ class StepView:
     state: str = "waiting"
     began: float = 0.0
     seconds: float = 0.0
-    last: dict[str, Any] = field(default_factory=dict)
+    last: Progressed | None = None
     note: str = ""
-    record: dict[str, Any] = field(default_factory=dict)
+    record: StepRecord | None = None
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """Return what the step put out; nothing before it is done."""
+        return self.record.outputs if self.record else {}
 
     def detail(self) -> str:
         if self.state == "started" and self.last:
-            text = line("", self.last["done"], self.last["total"], self.last["unit"], self.last["rate"], self.last["facts"])
+            text = line("", self.last.done, self.last.total, self.last.unit, self.last.rate, self.last.facts)
             return text.removeprefix(": ")
         return self.note
 
@@ -34,45 +42,54 @@ class Watched:
     """What the events told: each step's view, and the failure where there was one."""
 
     steps: dict[str, StepView]
-    failure: dict[str, str] | None = None
+    failure: Failure | None = None
 
-    def take(self, event: dict[str, Any]) -> str | None:
-        """Takes one event in; returns a line worth printing where there is one."""
-        name = event["step"]
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """Return what all steps put out, by name; the calibration's is apart, since its verdict is not the gates'."""
+        return {key: value for view in self.steps.values() if view.name != "calibrate" for key, value in view.outputs.items()}
+
+    @property
+    def records(self) -> dict[str, StepRecord]:
+        """Return the records of the steps that are done, by step."""
+        return {name: view.record for name, view in self.steps.items() if view.record}
+
+    def take(self, event: Event) -> str | None:
+        """Take one event in; return a line worth printing where there is one."""
+        name = event.step
         view = self.steps.setdefault(name, StepView(name))
-        kind = event["kind"]
-        if kind == "started":
-            view.state, view.began = "started", event["at"]
+        if isinstance(event, Started):
+            view.state, view.began = "started", event.at
             return f"{name}: started"
-        if kind == "progress":
+        if isinstance(event, Progressed):
             view.last = event
-        elif kind == "note":
-            view.note = event["text"]
-            return f"{name}: {event['text']}"
-        elif kind == "done":
-            view.record = event["record"]
-            view.state = "reused" if view.record["reused"] else "done"
-            view.seconds = event["at"] - view.began
-            outputs = view.record.get("outputs", {})
+        elif isinstance(event, Noted):
+            view.note = event.text
+            return f"{name}: {event.text}"
+        elif isinstance(event, Done):
+            view.record = event.record
+            view.state = "reused" if event.record.reused else "done"
+            view.seconds = event.at - view.began
+            outputs = view.outputs
             if outputs.get("labels") and name == "preflight":
                 self.steps.pop("calibrate", None)  # there is no oracle to calibrate
             if outputs.get("verdict") == "WAIVED":
                 view.state, view.note = "skipped", outputs.get("reason", "")
                 return f"{name}: skipped: {view.note}"
-            return f"{name}: {'reused, nothing to do' if view.record['reused'] else 'done in ' + clock(view.seconds)}"
-        elif kind == "failed":
-            view.state, view.note = "failed", event["message"]
-            view.seconds = event["at"] - view.began if view.began else 0.0
+            return f"{name}: {'reused, nothing to do' if event.record.reused else 'done in ' + clock(view.seconds)}"
+        elif isinstance(event, Failed):
+            view.state, view.note = "failed", event.message
+            view.seconds = event.at - view.began if view.began else 0.0
             if self.failure is None:
-                self.failure = {"step": name, "cause": event["cause"], "message": event["message"]}
-            return f"{name}: failed: {event['message']}"
+                self.failure = Failure(step=name, kind=event.cause, message=event.message)
+            return f"{name}: failed: {event.message}"
         return None
 
 
 class Source(Protocol):
     """Where a run's events come from."""
 
-    def events(self) -> Iterable[dict[str, Any]]:
+    def events(self) -> Iterable[Event]:
         """What has happened since the last call."""
 
     def ended(self) -> bool: ...

@@ -1,4 +1,4 @@
-"""What has been done before: a step's outputs, kept under the digest of what it read.
+"""Step records: a step's outputs, kept under the digest of what it read, so that work is done once.
 
 A record is found by its key alone. It is reused only while every object it points at is still there, so a store that was
 cleaned up redoes work instead of failing later. The price is one small read and one existence check an object, a step.
@@ -6,20 +6,26 @@ cleaned up redoes work instead of failing later. The price is one small read and
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
-from distillery.components.store import Conflict, Digest, Json, NotFound, Store, digest_json
+from pydantic import Field
+
+from distillery.components.artifacts.document import MAX_DOCUMENT, Document
+from distillery.components.store import Conflict, Digest, Json, NotFound, Store, StoreError, digest_json
 from distillery.components.store.layout import step_record_key
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """outputs: digests and counts, a function of the inputs alone. keys: objects a later step will read.
+    """What a step's work yields, before it is recorded.
 
-    facts: seconds, rates, memory – different each time, part of no digest.
+    Attributes:
+        outputs: digests and counts, a function of the inputs alone.
+        keys: objects that a later step will read.
+        facts: seconds, rates, memory; different each time, part of no digest.
     """
 
     outputs: dict[str, Json]
@@ -27,58 +33,114 @@ class Outcome:
     facts: dict[str, Json] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class StepRecord:
+class StepRecord(Document):
+    """What one step read and left.
+
+    Attributes:
+        step: name of the step.
+        inputs: everything the outputs depend on.
+        inputs_digest: digest of step and inputs, by which the record is found.
+        outputs: digests and counts, a function of the inputs alone.
+        keys: objects of the store that a later step will read.
+        facts: seconds, rates, memory.
+        reused: True if this run found the record instead of doing the work.
+    """
+
+    KIND = "a step record"
+
+    format: Literal[1] = 1
     step: str
     inputs: dict[str, Json]
     inputs_digest: Digest
     outputs: dict[str, Json]
-    keys: list[str] = field(default_factory=list)
-    facts: dict[str, Json] = field(default_factory=dict)
+    keys: list[str] = Field(default_factory=list)
+    facts: dict[str, Json] = Field(default_factory=dict)
     reused: bool = False
 
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "step": self.step,
-            "inputs": self.inputs,
-            "inputs_digest": self.inputs_digest,
-            "outputs": self.outputs,
-            "keys": self.keys,
-            "facts": self.facts,
-            "reused": self.reused,
-        }
+    @classmethod
+    def of(
+        cls,
+        step: str,
+        inputs: dict[str, Json],
+        outputs: dict[str, Json],
+        keys: list[str],
+        facts: dict[str, Json] | None = None,
+        *,
+        reused: bool = False,
+    ) -> StepRecord:
+        """Return the record of a step, with the digest of its inputs."""
+        return cls(
+            step=step,
+            inputs=inputs,
+            inputs_digest=inputs_digest(step, inputs),
+            outputs=outputs,
+            keys=keys,
+            facts=facts or {},
+            reused=reused,
+        )
+
+    @property
+    def seconds(self) -> float | None:
+        """Return how long the work took, in seconds; None where nobody measured it."""
+        seconds = self.facts.get("seconds")
+        return float(seconds) if isinstance(seconds, int | float) else None
+
+
+def inputs_digest(step: str, inputs: dict[str, Json]) -> Digest:
+    """Return the digest that a step with these inputs is recorded under."""
+    return digest_json({"step": step, "inputs": inputs})
 
 
 def look_up(store: Store, step: str, inputs: dict[str, Json]) -> StepRecord | None:
-    """The record of this step with these inputs, or None where it must run."""
-    inputs_digest = digest_json({"step": step, "inputs": inputs})
+    """Return the record of this step with these inputs, or None where the step must run.
+
+    A record that cannot be read (torn, another form, a newer program's) counts as absent. That is safe: outputs are a
+    function of the inputs and lie under their own digests, and answers of an oracle are in its journal, so redoing a step
+    costs time only.
+
+    Args:
+        store: where records are.
+        step: name of the step.
+        inputs: everything its outputs depend on.
+
+    Returns:
+        The record, marked as reused; None where there is none or an object it points at is gone.
+    """
+    key = step_record_key(step, inputs_digest(step, inputs))
     try:
-        found = json.loads(store.get(step_record_key(step, inputs_digest)))
+        data = store.get(key, max_bytes=MAX_DOCUMENT)
     except NotFound:
         return None
-    if not all(store.exists(key) for key in found["keys"]):
+    try:
+        record = StepRecord.read(data, f"{store.uri}/{key}")
+    except StoreError:
         return None
-    return StepRecord(step, inputs, inputs_digest, found["outputs"], found["keys"], found["facts"], reused=True)
+    if not all(store.exists(key) for key in record.keys):
+        return None
+    return record.model_copy(update={"reused": True})
 
 
 def run_step(
     store: Store, step: str, inputs: dict[str, Json], work: Callable[[], Outcome], *, again: bool = False
 ) -> StepRecord:
-    """Reuses the record for these inputs or does the work and records it; a second writer's record is the first's.
+    """Return the record for these inputs, or do the work and record it; a second writer's record is the first's.
 
-    again: do the work even where there is a record.
+    Args:
+        store: where records are.
+        step: name of the step.
+        inputs: everything its outputs depend on.
+        work: does the work.
+        again: do the work even where there is a record.
     """
-    if not again and (found := look_up(store, step, inputs)):
-        return found
+    if not again and (record := look_up(store, step, inputs)):
+        return record
     began = time.monotonic()
     outcome = work()
     facts = {"seconds": round(time.monotonic() - began, 3), **outcome.facts}
-    inputs_digest = digest_json({"step": step, "inputs": inputs})
-    record = StepRecord(step, inputs, inputs_digest, outcome.outputs, outcome.keys, facts)
-    key = step_record_key(step, inputs_digest)
-    data = json.dumps(record.to_json(), sort_keys=True, indent=1).encode()
+    record = StepRecord.of(step, inputs, outcome.outputs, outcome.keys, facts)
+    key = step_record_key(step, record.inputs_digest)
     try:
-        store.put_if(key, data, etag=store.etag(key))
+        store.put_if(key, record.to_bytes(), etag=store.etag(key))
     except Conflict:
         # Someone did the same work meanwhile; what is addressed by content needs no winner.
         return look_up(store, step, inputs) or record

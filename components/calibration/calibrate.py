@@ -346,7 +346,7 @@ def _outputs(document: dict[str, Json], key: str) -> dict[str, Json]:
 
 def _record(inputs: dict[str, Json], outputs: dict[str, Json], keys: list[str], *, reused: bool = False) -> StepRecord:
     """Not kept by the ledger: the document under rubric and oracle is the record, and a later judgement replaces it."""
-    return StepRecord("calibrate", inputs, digest_json({"step": "calibrate", "inputs": inputs}), outputs, keys, {}, reused)
+    return StepRecord.of("calibrate", inputs, outputs, keys, reused=reused)
 
 
 __all__ = ["NOBODY", "PREFILTER", "REFERENCE", "calibrate"]

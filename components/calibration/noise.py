@@ -25,7 +25,7 @@ from distillery.components.labeling.oracles.replay import connect
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.sampling.draw import RANDOM
 from distillery.components.sampling.select import FILE, jsonl, select
-from distillery.components.store import Conflict, Digest, Json, Store, canonical_json, digest_json, parse_json
+from distillery.components.store import Conflict, Digest, Json, Store, canonical_json, parse_json
 from distillery.components.store.layout import LABEL_SETS, noise_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
@@ -141,7 +141,7 @@ def measure(
         "repeat": repeat,
         "second": other,
     }
-    return StepRecord("noise", inputs, digest_json({"step": "noise", "inputs": inputs}), document, [key])
+    return StepRecord.of("noise", inputs, document, [key])
 
 
 def _labels(store: Store, flt: Filter, label_set: str) -> Table:

@@ -18,7 +18,7 @@ from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.preflight.base_model import require_base
 from distillery.components.runtime.settings import TRAINERS
 from distillery.components.runtime.step import on_cluster
-from distillery.components.store import Store, digest_json
+from distillery.components.store import Store
 from distillery.filters.document import MAX_BYTES
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -91,7 +91,7 @@ def preflight(
     flt, articles, labels = check() if flags else by_field(check, otherwise="filter")
     key = publish_filter(store, flt)
     outputs = {"name": flt.name, "filter_key": key, "articles": articles, "labels": labels}
-    return StepRecord("preflight", {"filter": key}, digest_json(outputs), outputs, [key])
+    return StepRecord.of("preflight", {"filter": key}, outputs, [key])
 
 
 def _inputs(flt: Filter, articles: str, labels: str) -> tuple[str, str]:

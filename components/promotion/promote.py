@@ -25,7 +25,7 @@ from distillery.components.promotion.move import (
     utc_now,
 )
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Json, NotFound, Store, as_digest, digest_json
+from distillery.components.store import Json, NotFound, Store, as_digest
 from distillery.components.store.layout import adapters_folder, candidate_key, channel_key
 from distillery.filters.digests import step_digest
 from distillery.filters.errors import InputError
@@ -147,4 +147,4 @@ def passing(store: Store, flt: Filter, digest: str) -> dict[str, Any]:
 
 
 def _record(step: str, inputs: dict[str, Json], outputs: dict[str, Json], keys: list[str]) -> StepRecord:
-    return StepRecord(step, inputs, digest_json({"step": step, "inputs": inputs}), outputs, keys)
+    return StepRecord.of(step, inputs, outputs, keys)

@@ -10,13 +10,15 @@ eyes only: nothing is decided by them.
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import IO
+
+from distillery.components.runtime.events import Event, Noted, Progressed
 
 EVENTS = "DISTILLERY_EVENTS"
 EVENT_SECONDS = 0.25
@@ -26,7 +28,7 @@ FEED_EVENTS = 200
 
 
 def clock(seconds: float) -> str:
-    """Seconds as people say them: "48 s", "3 min 20 s", "1 h 05 min"."""
+    """Return seconds as people say them: "48 s", "3 min 20 s", "1 h 05 min"."""
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -36,7 +38,7 @@ def clock(seconds: float) -> str:
 
 
 def line(step: str, done: int, total: int | None, unit: str, rate: float, facts: Mapping[str, float | str]) -> str:
-    """One plain line: step, how far, rate, time left, facts."""
+    """Return one plain line: step, how far, rate, time left, facts."""
     parts = [f"{step}: {done:,}" + (f" of {total:,}" if total else "") + (f" {unit}" if unit else "")]
     if rate > 0:
         parts.append(f"{rate:,.1f}/s")
@@ -47,20 +49,20 @@ def line(step: str, done: int, total: int | None, unit: str, rate: float, facts:
 
 
 class Progress:
-    """Does nothing; the base of what reports."""
+    """Report nothing; the base of what reports."""
 
     def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
-        """Says that `done` of `total` units are through; cheap enough for an inner loop."""
+        """Say that `done` of `total` units are through; cheap enough for an inner loop."""
 
     def note(self, text: str) -> None:
-        """One line worth keeping in the log."""
+        """Say one line worth keeping in the log."""
 
 
 quiet = Progress()
 
 
 class Feed:
-    """The events of one step as one object, JSON lines, rewritten as a whole; each carries its number "n".
+    """Keep the events of one step as one object, JSON lines, rewritten as a whole; each carries its number "n".
 
     Only the newest of consecutive progress events is kept, and at most 200 events: an object of some 40 kB. What `put`
     raises is dropped, since nobody's work may fail over its progress bar.
@@ -68,25 +70,26 @@ class Feed:
 
     def __init__(self, put: Callable[[bytes], object], *, seconds: float = FEED_SECONDS) -> None:
         self._put, self._seconds = put, seconds
-        self._rows: list[dict[str, object]] = []
+        self._rows: list[Event] = []
         self._count = 0
         self._changed = threading.Condition()
         self._ended = self._stale = False
         self._thread = threading.Thread(target=self._work, name="progress", daemon=True)
 
-    def take(self, event: dict[str, object]) -> None:
+    def take(self, event: Event) -> None:
+        """Keep one more event."""
         with self._changed:
             self._count += 1
-            if self._rows and self._rows[-1]["kind"] == event["kind"] == "progress":
+            if self._rows and self._rows[-1].kind == event.kind == "progress":
                 self._rows.pop()
-            self._rows = [*self._rows[-FEED_EVENTS + 1 :], {"n": self._count, **event}]
+            self._rows = [*self._rows[-FEED_EVENTS + 1 :], event.model_copy(update={"n": self._count})]
             self._stale = True
             self._changed.notify()
             if self._thread.ident is None:
                 self._thread.start()
 
     def close(self, seconds: float = 10.0) -> None:
-        """Writes what is left; waits `seconds` for it at most."""
+        """Write what is left; wait `seconds` for it at most."""
         with self._changed:
             self._ended = True
             self._changed.notify()
@@ -99,7 +102,7 @@ class Feed:
                 self._changed.wait_for(lambda: self._stale or self._ended)
                 if not self._stale:
                     return
-                data = "".join(json.dumps(row, default=str) + "\n" for row in self._rows).encode()
+                data = "".join(row.to_line() for row in self._rows).encode()
                 self._stale = False
             with contextlib.suppress(Exception):
                 self._put(data)
@@ -108,7 +111,7 @@ class Feed:
 
 
 class Reporter(Progress):
-    """Writes events to a file, or plain lines to a stream, and events to a feed where there is one."""
+    """Write events to a file, or plain lines to a stream, and events to a feed where there is one."""
 
     def __init__(self, step: str, events: str | None, stream: IO[str]) -> None:
         self.step, self.events, self.stream = step, events, stream
@@ -117,21 +120,22 @@ class Reporter(Progress):
         self._said = self._fed = 0.0
 
     def share(self, put: Callable[[bytes], object]) -> None:
-        """From here on the step's events are kept by `put` too, unless a local file has them already."""
+        """Keep the step's events by `put` too from here on, unless a local file has them already."""
         if not self.events:
             self.feed = Feed(put)
 
     def close(self) -> None:
+        """Write what the feed still has."""
         if self.feed:
             self.feed.close()
 
-    def event(self, kind: str, **fields: object) -> None:
-        record = {"at": time.time(), "step": self.step, "kind": kind, **fields}
+    def event(self, event: Event) -> None:
+        """Hand one event to the file or the feed."""
         if self.events:
             with open(self.events, "a", encoding="utf-8") as file:
-                file.write(json.dumps(record, default=str) + "\n")
+                file.write(event.to_line())
         elif self.feed:
-            self.feed.take(record)
+            self.feed.take(event)
 
     def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
         now = time.monotonic()
@@ -142,17 +146,30 @@ class Reporter(Progress):
         rate = (done - first) / elapsed if elapsed > 0 else 0.0
         if now - self._fed >= EVENT_SECONDS or last:
             self._fed = now
-            self.event("progress", done=done, total=total, unit=unit, rate=rate, facts=facts)
+            shown = {name: _plain(value) for name, value in facts.items()}
+            self.event(Progressed(at=time.time(), step=self.step, done=done, total=total, unit=unit, rate=rate, facts=shown))
         if not self.events and (now - self._said >= LINE_SECONDS or last):
             self._said = now
             print(line(self.step, done, total, unit, rate, facts), file=self.stream, flush=True)
 
     def note(self, text: str) -> None:
-        self.event("note", text=text)
+        self.event(Noted(at=time.time(), step=self.step, text=printable(text)))
         if not self.events:
             print(f"{self.step}: {text}", file=self.stream, flush=True)
 
 
+def printable(text: str) -> str:
+    """Return text that can be encoded: a lone surrogate, as a file's name may hold one, becomes a question mark."""
+    return str(text).encode("utf-8", "replace").decode("utf-8")
+
+
+def _plain(value: object) -> int | float | str:
+    """Return a fact as JSON has it; what is no finite number, as text."""
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    return int(value) if isinstance(value, int) else printable(str(value))
+
+
 def reporter(step: str) -> Reporter:
-    """The reporter for a step running in this process."""
+    """Return the reporter for a step running in this process."""
     return Reporter(step, os.environ.get(EVENTS), sys.stderr)

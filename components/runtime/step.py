@@ -1,4 +1,4 @@
-"""What every step of a run has in common: its store, its filter, its progress, and where it leaves its record.
+"""What every step of a run needs: its store, its filter, its progress, and the place where it leaves its record.
 
 A component is then a signature and one call. Records lie under runs/<run>/<step>.json for the report that ends a run,
 whatever happened in it; DISTILLERY_RUN names a run on a laptop, Kubeflow's own id on a cluster.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from distillery.components.artifacts.filter import read_filter
+from distillery.components.artifacts.run_summary import Cause, Failure
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.remote.retry import is_outage
+from distillery.components.runtime.events import Done, Failed, Started
 from distillery.components.runtime.extras import missing_package
-from distillery.components.runtime.progress import Reporter, reporter
+from distillery.components.runtime.progress import Reporter, printable, reporter
 from distillery.components.runtime.settings import limit_threads, load_settings
 from distillery.components.store import Store, open_store
 from distillery.components.store.layout import events_key, failure_key, run_record_key
@@ -31,7 +34,14 @@ LAST_WORDS = Path("/dev/termination-log")  # what a pod writes here, Kubernetes 
 
 
 def store_of_step(uri: str) -> Store:
-    """The store of a step: `uri`, or where that is empty the one DISTILLERY_STORE names. InputError says "store"."""
+    """Return the store of a step.
+
+    Args:
+        uri: its address; empty for the one that DISTILLERY_STORE names.
+
+    Raises:
+        InputError: there is none, a pod cannot reach it, or it cannot be opened; it names the parameter "store".
+    """
     where = uri or os.environ.get(STORE, "")
     if not where:
         raise InputError("is empty, and this cluster names no default", where="store", hint="write s3://bucket/prefix")
@@ -44,16 +54,17 @@ def store_of_step(uri: str) -> Store:
 
 
 def in_a_pod() -> bool:
+    """True if this process runs in a pod of Kubernetes."""
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
 
 
 def on_cluster() -> bool:
-    """Whether each step of this run is a pod of its own; a laptop's run in a notebook's pod is named by DISTILLERY_RUN."""
+    """True if each step of this run is a pod of its own; a laptop's run in a notebook's pod is named by DISTILLERY_RUN."""
     return in_a_pod() and not os.environ.get(RUN)
 
 
 def say_last(message: str) -> None:
-    """Leaves `message` where a pod's last words are read; elsewhere does nothing."""
+    """Leave `message` where a pod's last words are read; elsewhere do nothing."""
     with suppress(OSError):
         if in_a_pod() and LAST_WORDS.is_file():
             LAST_WORDS.write_text(message[:2000], encoding="utf-8")
@@ -61,6 +72,16 @@ def say_last(message: str) -> None:
 
 @dataclass(frozen=True)
 class Step:
+    """A step that runs.
+
+    Attributes:
+        name: of the step.
+        store: where it reads and writes.
+        run: name of the run.
+        progress: tells whoever watches.
+        filter_key: key of the published filter, "" before there is one.
+    """
+
     name: str
     store: Store
     run: str
@@ -69,32 +90,39 @@ class Step:
 
     @property
     def filter(self) -> Filter:
+        """Return the run's filter, read anew and verified."""
         return read_filter(self.store, self.filter_key)
 
     def keep(self, record: StepRecord) -> StepRecord:
-        """Leaves the record where the report finds it, and tells whoever watches."""
-        self.store.put(run_record_key(self.run, self.name), json.dumps(record.to_json(), sort_keys=True, indent=1).encode())
-        self.progress.event("done", record=record.to_json())
+        """Leave the record where the report finds it, and tell whoever watches."""
+        record.put(self.store, run_record_key(self.run, self.name))
+        self.progress.event(Done(at=time.time(), step=self.name, record=record))
         return record
 
     def describe(self, artifact: Any, record: StepRecord, digest: str, key: str = "") -> None:
-        """Makes a KFP output artifact of what the step yields: the record as its content, digest and address as its metadata.
+        """Make a KFP output artifact of what the step yields: the record as its content, digest and address as its metadata.
 
-        The bytes stay in the store. key: where they are there, by default the first that the record names.
+        The bytes stay in the store.
+
+        Args:
+            artifact: the output artifact that KFP handed the component.
+            record: the step's record.
+            digest: digest of what the step yields.
+            key: where it is in the store; by default the first object that the record names.
         """
         address = f"{self.store.uri}/{key or record.keys[0]}"
         Path(artifact.path).write_text(json.dumps({"address": address, **record.to_json()}, indent=1), encoding="utf-8")
         plain = {name: value for name, value in record.outputs.items() if isinstance(value, (str, int, float))}
         artifact.metadata.update({**plain, "digest": digest, "store": self.store.uri, "address": address, "step": record.step})
 
-    def fail(self, kind: str, message: str) -> None:
-        self.progress.event("failed", cause=kind, message=message)
-        failure = {"step": self.name, "kind": kind, "message": message}
-        self.store.put(failure_key(self.run), json.dumps(failure, indent=1).encode())
+    def fail(self, cause: Cause, message: str) -> None:
+        """Leave the failure where the report finds it, and tell whoever watches."""
+        self.progress.event(Failed(at=time.time(), step=self.name, cause=cause, message=message))
+        Failure(step=self.name, kind=cause, message=message).put(self.store, failure_key(self.run))
 
 
-def cause_of(error: Exception) -> str:
-    """Whose fault it is: "input" must be mended, "stopped" may be tried again as it is, "fault" is ours."""
+def cause_of(error: Exception) -> Cause:
+    """Return whose fault it is: "input" must be mended, "stopped" may be tried again as it is, "fault" is ours."""
     if isinstance(error, InputError):
         away = error.__cause__ is not None and is_outage(error.__cause__)  # a store, for longer than we have patience
         return "stopped" if away else "input"
@@ -103,11 +131,19 @@ def cause_of(error: Exception) -> str:
 
 @contextmanager
 def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[Step]:
-    """Opens a step. Bad input ends the process with exit code 2 and one line, a step that stopped itself with 1,
-    anything else with its traceback.
+    """Open a step; record its failure where it fails.
 
-    store: store URI, empty for DISTILLERY_STORE. filter_key: key of the published filter, "" before there is one.
-    run: the run's name.
+    Bad input ends the process with exit code 2 and one line, a step that stopped itself with 1, anything else with its
+    traceback.
+
+    Args:
+        name: of the step.
+        store: URI of the store, empty for DISTILLERY_STORE.
+        filter_key: key of the published filter, "" before there is one.
+        run: name of the run, where DISTILLERY_RUN does not give one.
+
+    Yields:
+        The open step.
     """
     load_settings()
     if in_a_pod():
@@ -118,20 +154,21 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
     try:
         opened = store_of_step(store)
         progress.share(lambda data: opened.put(events_key(run, name), data))
-        progress.event("started")
+        progress.event(Started(at=time.time(), step=name))
         step = Step(name, opened, run, progress, filter_key)
         yield step
     except Exception as raised:
         error = missing_package(raised) or raised
         cause = cause_of(error)
-        message = f"{type(error).__name__}: {error}" if cause == "fault" else str(error)
+        message = printable(f"{type(error).__name__}: {error}" if cause == "fault" else str(error))
         try:
             if step is None:
-                progress.event("failed", cause=cause, message=message)
+                progress.event(Failed(at=time.time(), step=name, cause=cause, message=message))
             else:
                 step.fail(cause, message)
         except Exception as second:  # the store may be what failed
-            progress.event("failed", cause=cause, message=message, second=str(second))
+            failed = Failed(at=time.time(), step=name, cause=cause, message=message, second=printable(str(second)))
+            progress.event(failed)
         say_last(f"{name}: {message}")
         if cause != "fault":
             print(f"error: {message}", flush=True)

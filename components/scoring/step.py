@@ -15,7 +15,7 @@ from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.job import cancel, follow, plan_on_cluster, submit
 from distillery.components.scoring.job_manifest import find_place
-from distillery.components.store import Store, digest_json
+from distillery.components.store import Store
 from distillery.components.store.layout import SUCCESS, scores_folder
 from distillery.filters.errors import InputError, Stopped
 
@@ -69,6 +69,5 @@ def score_on_cluster(
     counts = {name: found[name] for name in ("articles", "scored", "prefiltered", "rejected", "tiers", "adapter", "filter")}
     outputs = {"job": plan.job, "scores": job.out.uri, "shards": plan.shards, **counts}
     inputs = {"job": plan.job, "out": job.out.uri}
-    digest = digest_json({"step": "score", "inputs": inputs})
     keys = [f"{scores_folder(plan.job)}/{SUCCESS}"]
-    return StepRecord("score", inputs, digest, outputs, keys, {"parts_done": len(job.left)}, reused=not job.left)
+    return StepRecord.of("score", inputs, outputs, keys, {"parts_done": len(job.left)}, reused=not job.left)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from distillery.components.artifacts.step_record import StepRecord, look_up
@@ -50,7 +49,7 @@ def train_by(
     record = look_up(store, "train", inputs)
     if record is None:
         raise Stopped("the training ended and left no adapter", hint="read its log, then start it again")
-    return replace(record, reused=False)
+    return record.model_copy(update={"reused": False})
 
 
 def _gpus_here(wanted: int) -> int:

@@ -60,7 +60,7 @@ def train(store: Store, flt: Filter, *, split: str, progress: Progress = quiet, 
     if workers.first:
         return run_step(store, "train", inputs, work, again=True)
     work()
-    return StepRecord("train", inputs, inputs_digest, {})
+    return StepRecord.of("train", inputs, {}, [])
 
 
 def _texts(frame: pa.Table) -> list[tuple[str, str]]:

@@ -24,19 +24,20 @@ from distillery.pipelines.cli.options import (
 from distillery.pipelines.cli.printing import print_json
 
 if TYPE_CHECKING:
+    from distillery.components.artifacts.run_summary import RunSummary
     from distillery.components.store import Store
     from distillery.filters.filter import Filter
 
 
-def _subject(store: Store, subject: str) -> tuple[Filter, str, dict[str, object]]:
-    """A filter's promoted adapter, or the adapter with this digest: (filter, adapter digest, its run's summary)."""
+def _subject(store: Store, subject: str) -> tuple[Filter, str]:
+    """Return the filter and the adapter's digest: of a filter what is promoted, of a digest that adapter."""
     from distillery.components.artifacts.filter import read_filter
     from distillery.components.promotion.promote import current
     from distillery.filters.loading import load_filter
 
     if is_digest(subject):
         summary = adapter_summary(store, subject)
-        return read_filter(store, summary["filter_key"]), summary["adapter"], summary
+        return read_filter(store, _filter_key(summary)), str(summary.adapter)
     flt = load_filter(subject)
     pointer = current(store, flt.name, flt.spec.promotion.channel)
     if pointer is None:
@@ -44,7 +45,13 @@ def _subject(store: Store, subject: str) -> tuple[Filter, str, dict[str, object]
             f"nothing is promoted on channel {flt.spec.promotion.channel} of {flt.name} in this store",
             hint=f"run `distillery distill {subject} …` first, or give an adapter's digest",
         )
-    return flt, pointer.adapter, adapter_summary(store, pointer.adapter)
+    return flt, pointer.adapter
+
+
+def _filter_key(summary: RunSummary) -> str:
+    if summary.filter_key is None:
+        raise InputError("stopped before its filter was read", where=f"run {summary.run}", hint="distill again")
+    return summary.filter_key
 
 
 def benchmark(
@@ -64,7 +71,7 @@ def benchmark(
     from distillery.components.store import open_store
 
     opened = open_store(store_uri(store))
-    flt, adapter, _ = _subject(opened, subject)
+    flt, adapter = _subject(opened, subject)
     with local_file(absolute(labels), parameter="--labels") as path:
         result = evaluate_file(opened, flt, adapter, path, max_rejects=max_rejects, progress=reporter("benchmark"))
     if as_json:
@@ -82,13 +89,11 @@ def report(
     markdown: Annotated[bool, typer.Option("--md", help="Markdown for a pull request instead of HTML")] = False,
 ) -> None:
     """Write the report of a filter's last run, or of the run that made an adapter."""
-    import json
-
     from distillery.components.artifacts.filter import read_filter
+    from distillery.components.artifacts.run_summary import read_last_summary
     from distillery.components.reporting.gather import gather
     from distillery.components.reporting.render import render_html, render_markdown
-    from distillery.components.store import NotFound, open_store
-    from distillery.components.store.layout import last_summary_key
+    from distillery.components.store import open_store
     from distillery.filters.loading import load_filter
 
     opened = open_store(store_uri(store))
@@ -96,12 +101,11 @@ def report(
         summary = adapter_summary(opened, subject)
     else:
         flt = load_filter(subject)
-        try:
-            summary = json.loads(opened.get(last_summary_key(flt.name)))
-        except NotFound:
-            hint = f"run `distillery distill {subject} …` first"
-            raise InputError(f"no run of {flt.name} in this store", hint=hint) from None
-    context = gather(opened, read_filter(opened, summary["filter_key"]), summary)
+        last = read_last_summary(opened, flt.name)
+        if last is None:
+            raise InputError(f"no run of {flt.name} in this store", hint=f"run `distillery distill {subject} …` first")
+        summary = last
+    context = gather(opened, read_filter(opened, _filter_key(summary)), summary.by_name())
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(render_markdown(context) if markdown else render_html(context), encoding="utf-8")
     print(out)

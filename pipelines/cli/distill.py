@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,6 +35,9 @@ from distillery.pipelines.cli.options import (
 from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.results import EXIT_CODES, result_of
 
+if TYPE_CHECKING:
+    from distillery.components.artifacts.run_summary import Failure
+
 
 def new_run() -> str:
     """A run's name: sorts by time, and two begun in one second differ."""
@@ -56,6 +59,7 @@ def distill(
 ) -> None:
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
     from distillery.components.artifacts.filter import read_filter
+    from distillery.components.artifacts.run_summary import Failure
     from distillery.components.artifacts.steps import WATCHED
     from distillery.components.preflight.preflight import preflight
     from distillery.components.runtime.extras import STUDENT, require
@@ -103,22 +107,20 @@ def distill(
     except BaseException:
         os.killpg(process.pid, signal.SIGTERM)
         raise
-    outputs: dict[str, Any] = {}
-    for view in watched.steps.values():
-        outputs |= {} if view.name == "calibrate" else view.record.get("outputs", {})
+    outputs = watched.outputs
     if watched.failure or "decision" not in outputs:
         running = [view.name for view in watched.steps.values() if view.state == "started"]
-        failure = watched.failure or {
-            "step": running[-1] if running else "run",
-            "cause": "fault",
-            "message": "its process ended without a word (killed, or out of memory)",
-        }
+        failure = watched.failure or Failure(
+            step=running[-1] if running else "run",
+            kind="fault",
+            message="its process ended without a word (killed, or out of memory)",
+        )
         _explain_failure(failure, uri, outputs, log)
-        if failure["cause"] != "fault":
+        if failure.kind != "fault":
             shutil.rmtree(scratch, ignore_errors=True)
-        raise typer.Exit(2 if failure["cause"] == "input" else 1)
+        raise typer.Exit(2 if failure.kind == "input" else 1)
     shutil.rmtree(scratch, ignore_errors=True)
-    result = result_of(opened, uri, run, outputs, {name: view.record for name, view in watched.steps.items()})
+    result = result_of(opened, uri, run, outputs, watched.records)
     if as_json:
         print_json(result)
     else:
@@ -128,10 +130,10 @@ def distill(
     raise typer.Exit(EXIT_CODES[outputs["decision"]])
 
 
-def _explain_failure(failure: dict[str, str], uri: str, outputs: dict[str, Any], log: Path) -> None:
+def _explain_failure(failure: Failure, uri: str, outputs: dict[str, Any], log: Path) -> None:
     where = f"{uri}/{outputs['report']}" if "report" in outputs else ""
-    print(f"error: {failure['step']}: {failure['message']}", file=sys.stderr)
-    if failure["cause"] == "fault":
+    print(f"error: {failure.step}: {failure.message}", file=sys.stderr)
+    if failure.kind == "fault":
         tail = log.read_text(errors="replace").splitlines()[-25:] if log.exists() else []
         print("\n".join(["", *tail, "", f"whole log: {log}"]), file=sys.stderr)
     if where:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from distillery.filters.errors import InputError
+
+if TYPE_CHECKING:
+    from distillery.components.artifacts.run_summary import RunSummary
+    from distillery.components.store import Store
 
 FilterArg = Annotated[str, typer.Argument(metavar="FILTER", help="a filter's name, name/vN, or path of a filter.yaml")]
 SubjectArg = Annotated[str, typer.Argument(metavar="FILTER|ADAPTER", help="a filter, or an adapter's digest (8 digits do)")]
@@ -66,16 +69,21 @@ def is_digest(text: str) -> bool:
     return DIGEST.fullmatch(text) is not None
 
 
-def adapter_summary(store: Any, digest: str) -> dict[str, Any]:
-    """The summary of the run that made or judged an adapter; `digest` may be the first 8 or more characters.
+def adapter_summary(store: Store, digest: str) -> RunSummary:
+    """Return the summary of the run that made or judged an adapter.
 
-    Raises InputError where no adapter, or more than one, begins so.
+    Args:
+        store: where the run left it.
+        digest: the adapter's, or its first 8 or more characters.
+
+    Raises:
+        InputError: no adapter, or more than one, begins so.
     """
+    from distillery.components.artifacts.run_summary import RunSummary
     from distillery.components.store.layout import SUMMARIES
 
     keys = [key for key in store.keys(SUMMARIES) if key.startswith(f"{SUMMARIES}/{digest}")]
     if len(keys) != 1:
         found = "no adapter" if not keys else f"{len(keys)} adapters"
         raise InputError(f"{found} in this store begins with {digest}", hint="see `distillery history FILTER`")
-    summary: dict[str, Any] = json.loads(store.get(keys[0]))
-    return summary
+    return RunSummary.load(store, keys[0])

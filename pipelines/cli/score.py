@@ -74,7 +74,7 @@ def _subject(store: Store, text: str) -> Subject:
     from distillery.filters.loading import load_filter
 
     if is_digest(text):
-        return trained(store, adapter_summary(store, text)["adapter"])
+        return trained(store, str(adapter_summary(store, text).adapter))
     return promoted(store, load_filter(text))
 
 

@@ -159,6 +159,7 @@ def _cancel(kubeflow: Any, store: str, run: str, *, state: str, as_json: bool) -
 
 
 def _follow(kubeflow: Any, uri: str, run: str, *, as_json: bool, filter: str = "") -> None:
+    from distillery.components.artifacts.run_summary import Failure
     from distillery.components.artifacts.steps import WATCHED
     from distillery.components.store import open_store
     from distillery.pipelines.cli.live import watch
@@ -173,17 +174,15 @@ def _follow(kubeflow: Any, uri: str, run: str, *, as_json: bool, filter: str = "
     except KeyboardInterrupt:
         print(f"\nthe run goes on\n{_how_to(run)}", file=sys.stderr)
         raise typer.Exit(130) from None
-    outputs: dict[str, Any] = {}
-    for view in watched.steps.values():
-        outputs |= {} if view.name == "calibrate" else view.record.get("outputs", {})
+    outputs = watched.outputs
     if watched.failure or "decision" not in outputs:
-        failure = watched.failure or {"step": "run", "cause": "fault", "message": "it ended without a decision"}
-        print(f"error: {failure['step']}: {failure['message']}", file=sys.stderr)
+        failure = watched.failure or Failure(step="run", kind="fault", message="it ended without a decision")
+        print(f"error: {failure.step}: {failure.message}", file=sys.stderr)
         if "report" in outputs:
             print(f"report: {uri}/{outputs['report']}", file=sys.stderr)
         print("nothing is lost: the same submission goes on from the last finished step", file=sys.stderr)
-        raise typer.Exit(2 if failure["cause"] == "input" else 1)
-    result = result_of(opened, uri, run, outputs, {name: view.record for name, view in watched.steps.items()})
+        raise typer.Exit(2 if failure.kind == "input" else 1)
+    result = result_of(opened, uri, run, outputs, watched.records)
     if as_json:
         print_json(result)
     else:

@@ -6,14 +6,17 @@ connection or go away without harm to the run. Following costs some three small 
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.run_summary import Failure
+from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.steps import ENDS, WATCHED
 from distillery.components.remote.retry import is_outage, outlast
+from distillery.components.runtime.events import Done, Event, Noted, read_event
 from distillery.components.store import NotFound, Store, StoreError, canonical_json, open_store
 from distillery.components.store.layout import cancelled_key, events_folder, failure_key, run_record_key
 from distillery.pipelines.cluster.kubeflow import ENDED, Kubeflow, cancelled, tasks
@@ -22,6 +25,7 @@ from distillery.pipelines.run_view import Watched
 POLL_SECONDS = 3.0
 SLOW_SECONDS = 60.0
 T = TypeVar("T")
+D = TypeVar("D", bound=Document)
 
 
 def for_ever(request: Callable[[], T]) -> T:
@@ -53,7 +57,7 @@ class ClusterRun:
     def ended(self) -> bool:
         return self.state in ENDED
 
-    def events(self) -> Iterator[dict[str, Any]]:
+    def events(self) -> Iterator[Event]:
         now = time.monotonic()
         if self._final or (now - self._asked < POLL_SECONDS and not self.ended()):
             return
@@ -66,20 +70,20 @@ class ClusterRun:
         self.state = str(found.state)
         self._asked = time.monotonic()
 
-    def _from_store(self) -> list[dict[str, Any]]:
-        events: list[dict[str, Any]] = []
+    def _from_store(self) -> list[Event]:
+        events: list[Event] = []
         for key in self.store.keys(events_folder(self.run)):
             name = key.rsplit("/", 1)[-1].removesuffix(".jsonl")
             if name in self._done or not (found := self.store.current(key, max_bytes=1 << 20)):
                 continue
-            rows = [json.loads(row) for row in found[0].splitlines()]
-            events += [row for row in rows if row["n"] > self._seen.get(name, 0)]
-            self._seen[name] = rows[-1]["n"] if rows else 0
-            if rows and rows[-1]["kind"] in ("done", "failed"):
+            rows = [read_event(row, f"{self.store.uri}/{key}") for row in found[0].splitlines()]
+            events += [row for row in rows if row.n > self._seen.get(name, 0)]
+            self._seen[name] = rows[-1].n if rows else 0
+            if rows and rows[-1].kind in ("done", "failed"):
                 self._done.add(name)
-        return sorted(events, key=lambda event: float(event["at"]))
+        return sorted(events, key=lambda event: event.at)
 
-    def _slow_pods(self) -> Iterable[dict[str, Any]]:
+    def _slow_pods(self) -> Iterable[Event]:
         """A pod that can't start (no image, no room) leaves no event of its own."""
         now = time.monotonic()
         for name, state in self.tasks.items():
@@ -88,7 +92,7 @@ class ClusterRun:
                 if now - since > SLOW_SECONDS:
                     self._since[name] = float("inf")
                     text = f"no word from its pod for {SLOW_SECONDS:.0f} s (waiting for room, or for an image?)"
-                    yield {"at": time.time(), "step": name, "kind": "note", "text": text}
+                    yield Noted(at=time.time(), step=name, text=text)
 
 
 def mark_cancelled(store: str, run: str) -> None:
@@ -100,24 +104,24 @@ def settle(source: ClusterRun, watched: Watched) -> None:
     """Takes what the run left behind for good into the view: records and the failure, also where no event arrived."""
     names = [*watched.steps, *ENDS, "report"]
     for name in dict.fromkeys(names):
-        record = _read(source.store, run_record_key(source.run, name))
+        record = _read(StepRecord, source.store, run_record_key(source.run, name))
         if record is not None and not (name in watched.steps and watched.steps[name].record):
-            watched.take({"at": time.time(), "step": name, "kind": "done", "record": record})
-    failure = _read(source.store, failure_key(source.run))
+            watched.take(Done(at=time.time(), step=name, record=record))
+    failure = _read(Failure, source.store, failure_key(source.run))
     if failure is not None:
-        watched.failure = {"step": failure["step"], "cause": failure["kind"], "message": failure["message"]}
+        watched.failure = failure
     elif source.state == "SUCCEEDED":
         return  # also where somebody cancelled it too late
-    elif source.cancelled or _read(source.store, cancelled_key(source.run)) is not None:
-        watched.failure = {"step": "run", "cause": "stopped", "message": "was cancelled"}
+    elif source.cancelled or for_ever(lambda: source.store.exists(cancelled_key(source.run))):
+        watched.failure = Failure(step="run", kind="stopped", message="was cancelled")
     elif watched.failure is None:
         broken = [name for name, state in source.tasks.items() if state == "FAILED" and name in watched.steps]
         message = "its pod ended without a word (deleted, evicted, or out of memory)"
-        watched.failure = {"step": broken[0] if broken else "run", "cause": "fault", "message": message}
+        watched.failure = Failure(step=broken[0] if broken else "run", kind="fault", message=message)
 
 
-def _read(store: Store, key: str) -> Any:
+def _read(form: type[D], store: Store, key: str) -> D | None:
     try:
-        return for_ever(lambda: store.get_json(key))
+        return for_ever(lambda: form.load(store, key))
     except NotFound:
         return None

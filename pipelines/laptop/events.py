@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from distillery.components.runtime.events import Event, read_event
 
 
 class Tail:
@@ -16,7 +16,7 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self.path, self.offset, self.rest = path, 0, b""
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Event]:
         if not self.path.exists():
             return
         with open(self.path, "rb") as file:
@@ -25,7 +25,7 @@ class Tail:
         self.offset += len(data)
         *lines, self.rest = (self.rest + data).split(b"\n")
         for raw in lines:
-            yield json.loads(raw)
+            yield read_event(raw, str(self.path))
 
 
 @dataclass
@@ -35,7 +35,7 @@ class LocalRun:
     process: subprocess.Popen[bytes]
     tail: Tail
 
-    def events(self) -> Iterable[dict[str, Any]]:
+    def events(self) -> Iterable[Event]:
         return self.tail
 
     def ended(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distillery.components.artifacts.step_record import Outcome, look_up, run_step
+from distillery.components.artifacts.step_record import Outcome, StepRecord, look_up, run_step
 from distillery.components.store import Store, open_store
 from distillery.pipelines.plan import Planner, changes
 
@@ -47,8 +47,8 @@ def test_changes_names_the_path_and_both_values() -> None:
 def test_after_the_first_step_that_runs_everything_follows(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     done = run_step(store, "split", {"seed": 1}, lambda: outcome(store))
-    planner = Planner(store, {"train": {"inputs": {"epochs": 3}, "facts": {"seconds": 90.0}}})
-    assert planner.add("split", {"seed": 1}) == done.__class__(**{**vars(done), "reused": True})
+    planner = Planner(store, {"train": StepRecord.of("train", {"epochs": 3}, {}, [], {"seconds": 90.0})})
+    assert planner.add("split", {"seed": 1}) == done.model_copy(update={"reused": True})
     assert planner.add("train", {"epochs": 4}) is None
     assert planner.add("benchmark", None) is None
     split, train, benchmark = planner.steps

@@ -11,7 +11,7 @@ import pytest
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.runtime import settings, step
 from distillery.components.runtime.step import step_context, store_of_step
-from distillery.components.store import StoreError, digest_bytes, open_store
+from distillery.components.store import StoreError, open_store
 from distillery.filters.errors import InputError
 
 
@@ -112,7 +112,7 @@ def test_a_step_that_was_killed_is_named_in_the_report(tmp_path: Path) -> None:
 
     store = store_of_step(str(tmp_path))
     with step_context("preflight", store.uri, "", "run-2") as first:
-        first.keep(StepRecord("preflight", {}, digest_bytes(b""), {"name": "x"}))
+        first.keep(StepRecord.of("preflight", {}, {"name": "x"}, []))
     for name in ("preflight", "train"):
         store.put(f"runs/run-2/events/{name}.jsonl", b"{}\n")
     pages = publish(store, "run-2", failed=True, message="")
@@ -127,5 +127,5 @@ def test_a_run_whose_last_step_is_done_has_not_stopped(tmp_path: Path) -> None:
     store = store_of_step(str(tmp_path))
     for name in ("preflight", "promote"):
         with step_context(name, store.uri, "", "run-4") as step:
-            step.keep(StepRecord(name, {}, digest_bytes(b""), {"name": "x"}))
+            step.keep(StepRecord.of(name, {}, {"name": "x"}, []))
     assert "Stopped" not in publish(store, "run-4", failed=True, message="").verdict

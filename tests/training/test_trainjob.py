@@ -100,7 +100,7 @@ def test_each_store_has_a_trainjob_of_its_own(flt: Filter, tmp_path: Path, monke
     from distillery.components.training import launch as trainer
 
     made: list[dict[str, Any]] = []
-    looks = iter([None, StepRecord("train", {}, INPUTS, {})] * 3)
+    looks = iter([None, StepRecord.of("train", {}, {}, [])] * 3)
     monkeypatch.setattr(trainer, "resolve_base", lambda *_: SimpleNamespace(digest="0" * 64))
     monkeypatch.setattr(trainer, "look_up", lambda *_: next(looks))
     monkeypatch.setattr(trainjob, "Api", MagicMock())

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.remote import retry as outage
+from distillery.components.runtime.events import Done, Event, Started
 from distillery.components.store import Store, open_store
 from distillery.pipelines import results as summary
 from distillery.pipelines.cli import main as cli
@@ -82,12 +84,11 @@ class Steps:
         threading.Thread(target=self.play, args=(run,), daemon=True).start()
 
     def step(self, run: str, name: str, outputs: dict[str, Any], *, events: bool = True) -> None:
-        record = {"step": name, "outputs": outputs, "reused": False, "facts": {"seconds": 1.0}}
-        rows = [{"n": 1, "at": time.time(), "step": name, "kind": "started"}]
-        rows += [{"n": 2, "at": time.time(), "step": name, "kind": "done", "record": record}]
-        self.store.put(f"runs/{run}/{name}.json", json.dumps(record).encode())
+        record = StepRecord.of(name, {}, outputs, [], {"seconds": 1.0})
+        rows: list[Event] = [Started(n=1, at=time.time(), step=name), Done(n=2, at=time.time(), step=name, record=record)]
+        record.put(self.store, f"runs/{run}/{name}.json")
         if events:
-            text = "".join(json.dumps(row) + "\n" for row in rows)
+            text = "".join(row.to_line() for row in rows)
             self.store.put(f"runs/{run}/events/{name}.jsonl", text.encode())
 
     def play(self, run: str) -> None:

@@ -1,0 +1,125 @@
+"""Run summaries: one run in one document, and the failure that ended one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.store import Json, NotFound, Store, as_digest
+from distillery.components.store.layout import last_summary_key, summary_key
+
+Cause = Literal["input", "stopped", "fault"]
+
+
+class Failure(Document):
+    """Why a run stopped.
+
+    Attributes:
+        step: the step that failed; "" where it is not known.
+        kind: whose fault it is: "input" must be mended, "stopped" may be tried again as it is, "fault" is ours.
+        message: one line for people.
+    """
+
+    KIND = "a failure of a run"
+
+    format: Literal[1] = 1
+    step: str
+    kind: Cause
+    message: str
+
+
+class RunSummary(Document):
+    """One run: its steps' records in order, and the failure where there was one.
+
+    Format 1, which had no version, repeated every step's outputs beside the records; they are dropped when it is read.
+    """
+
+    KIND = "the summary of a run"
+    HINT = "run `distillery distill` again: what is done is reused, and the summary is written anew"
+    FORMAT = 2
+
+    format: Literal[2] = 2
+    run: str
+    steps: list[StepRecord]
+    failure: Failure | None = None
+
+    @classmethod
+    def older(cls, fields: dict[str, Json]) -> dict[str, Json]:
+        if "format" in fields:
+            return fields
+        return {"format": 2, **{name: fields[name] for name in ("run", "steps", "failure")}}
+
+    @property
+    def records(self) -> dict[str, StepRecord]:
+        """Return the records by step."""
+        return {record.step: record for record in self.steps}
+
+    @property
+    def outputs(self) -> dict[str, Json]:
+        """Return what all steps put out, by name; the calibration's is apart, since its verdict is not the gates'."""
+        return {name: value for each in self.steps if each.step != "calibrate" for name, value in each.outputs.items()}
+
+    @property
+    def calibrated(self) -> dict[str, Json] | None:
+        """Return what the calibrate step put out; None where the run had none."""
+        record = self.records.get("calibrate")
+        return record.outputs if record else None
+
+    @property
+    def filter_key(self) -> str | None:
+        """Return the key of the run's published filter; None where the run stopped before there was one."""
+        return self.outputs.get("filter_key")
+
+    @property
+    def adapter(self) -> str | None:
+        """Return the digest of the adapter that the run made or reused; None where it came to none."""
+        return self.outputs.get("adapter")
+
+    def by_name(self) -> dict[str, Any]:
+        """Return outputs, calibration, records and failure in one mapping, from which a report is gathered."""
+        calibrated = {} if self.calibrated is None else {"calibrated": self.calibrated}
+        return {**self.to_json(), **self.outputs, **calibrated}
+
+
+def read_last_summary(store: Store, name: str) -> RunSummary | None:
+    """Return the summary of a filter's last run; None where it has had none in this store.
+
+    Raises:
+        StoreError: the summary cannot be read.
+    """
+    try:
+        return RunSummary.load(store, last_summary_key(name))
+    except NotFound:
+        return None
+
+
+def read_adapter_summary(store: Store, adapter: str) -> RunSummary | None:
+    """Return the summary of the last run that made or reused an adapter; None where no run of this store did.
+
+    Args:
+        store: where summaries are.
+        adapter: digest of the adapter, all 64 digits.
+
+    Raises:
+        InputError: `adapter` is no digest.
+        StoreError: the summary cannot be read.
+    """
+    try:
+        return RunSummary.load(store, summary_key(as_digest(adapter, "adapter")))
+    except NotFound:
+        return None
+
+
+def put_summary(store: Store, summary: RunSummary, *, name: str | None) -> None:
+    """Write the summary where the filter's last run and the adapter's run are looked up.
+
+    Args:
+        store: where it goes.
+        summary: the run.
+        name: of the filter; None where the run stopped before the filter was read.
+    """
+    if name is not None:
+        summary.put(store, last_summary_key(name))
+    if summary.adapter is not None:
+        summary.put(store, summary_key(summary.adapter))
