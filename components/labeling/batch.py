@@ -13,9 +13,8 @@ from itertools import chain
 from typing import Any
 
 from distillery.components.articles.articles import Article, clean
-from distillery.components.labeling.asking import ATTEMPTS
 from distillery.components.labeling.breaker import AGAIN
-from distillery.components.labeling.engine import Engine
+from distillery.components.labeling.engine import ATTEMPTS, Engine
 from distillery.components.labeling.journal import Answer, Attempt, DeadLetter, Failure
 from distillery.components.labeling.oracles.base import (
     BatchOracle,
@@ -121,8 +120,7 @@ class BatchEngine(Engine):
                 await journal.add(letter)
             else:
                 journal.hold(letter)  # nothing was answered or paid: the next run asks again
-            tally.dead += 1
-            tally.reasons[record.attempt.reason] += 1
+            tally.count_dead(record.attempt.reason)
         self._unpaid.pop(digest, None)
         tally.asked += 1
         money = {"usd": round(tally.usd, 4)} if self.price else {}

@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from distillery.components.articles.articles import Article, clean
-from distillery.components.labeling.asking import ATTEMPTS, KEPT_CHARACTERS, Tally, generic, read_reply
 from distillery.components.labeling.breaker import AGAIN, Breaker
 from distillery.components.labeling.budget import Budget, most_tokens
 from distillery.components.labeling.journal import Answer, Attempt, DeadLetter, Failure, Journal
@@ -38,7 +37,8 @@ from distillery.components.labeling.oracles.base import (
     Usage,
 )
 from distillery.components.labeling.oracles.prices import Price
-from distillery.components.labeling.replies import Reply
+from distillery.components.labeling.replies import Reply, read_reply
+from distillery.components.labeling.tally import Tally
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, canonical_json
 from distillery.filters.errors import Stopped
@@ -47,6 +47,8 @@ from distillery.filters.prompt import article_part, prompt_prefix, reply_schema
 
 T = TypeVar("T")
 
+ATTEMPTS: Final = 3  # at one article
+KEPT_CHARACTERS: Final = 20_000  # of a raw reply, in a dead letter
 CONCURRENCY: Final = 64
 SPARE: Final = 8  # one more article in hand for so many calls, while answers are on their way to the store …
 WORTH_HIDING: Final = 0.1  # … where a call takes at least so many seconds
@@ -175,8 +177,7 @@ class Engine:
                     await journal.add(letter)
                 else:
                     journal.hold(letter)
-                tally.dead += 1
-                tally.reasons[generic(outcome.attempt.reason)] += 1
+                tally.count_dead(outcome.attempt.reason)
                 break
             if outcome.attempt.reply is not None or outcome.usage:
                 await journal.add(outcome)
@@ -316,7 +317,7 @@ class Engine:
         tally = self.tally
         return Stopped(
             f"stopped: {tally.dead} of {tally.dead + tally.answered} articles failed {ATTEMPTS} attempts, most "
-            f"often because {tally.reason()} (oracle {self.flt.spec.oracle.model})",
+            f"often because {tally.main_reason()} (oracle {self.flt.spec.oracle.model})",
             hint=f"mend oracle or rubric and start again, with --retry-dead if the rubric is the same; the "
             f"{tally.answered} labels so far are kept",
         )

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from itertools import count
 from typing import Any, Final, TypeAlias
 
 from distillery.components.labeling.oracles.base import NOTHING, Usage
+from distillery.components.labeling.scratch_file import ScratchFile
 from distillery.components.store import Conflict, Digest, NotFound, Store, canonical_json, digest_bytes, digest_json
 from distillery.components.store.layout import journal_folder, journal_segment_key
 
@@ -289,44 +288,31 @@ class Journal:
 
 
 class _Index:
-    """Lines by article, in a private file that SQLite deletes; safe between threads."""
+    """Lines of the journal by table and article, on disk."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._base = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -4000"):
-            self._base.execute(f"PRAGMA {pragma}")
-        for table in TABLES:
-            self._base.execute(f"CREATE TABLE {table} (article BLOB PRIMARY KEY, line BLOB) WITHOUT ROWID")
+        self._file = ScratchFile(
+            *(f"CREATE TABLE {table} (article BLOB PRIMARY KEY, line BLOB) WITHOUT ROWID" for table in TABLES)
+        )
 
     def get(self, table: str, article: Digest) -> bytes | None:
-        with self._lock:
-            row = self._base.execute(f"SELECT line FROM {table} WHERE article = ?", (bytes.fromhex(article),)).fetchone()
-        return None if row is None else bytes(row[0])
+        rows = self._file.rows(f"SELECT line FROM {table} WHERE article = ?", bytes.fromhex(article))
+        return bytes(rows[0][0]) if rows else None
 
     def put(self, table: str, article: Digest, line: bytes) -> None:
-        with self._lock:
-            self._base.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (bytes.fromhex(article), line))
+        self._file.change(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", bytes.fromhex(article), line)
 
     def drop(self, table: str, article: Digest) -> None:
-        with self._lock:
-            self._base.execute(f"DELETE FROM {table} WHERE article = ?", (bytes.fromhex(article),))
+        self._file.change(f"DELETE FROM {table} WHERE article = ?", bytes.fromhex(article))
 
     def count(self, table: str) -> int:
-        with self._lock:
-            return int(self._base.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        return int(self._file.rows(f"SELECT count(*) FROM {table}")[0][0])
 
     def all(self, table: str) -> Iterator[bytes]:
-        after = b""
-        while True:
-            with self._lock:
-                rows = self._base.execute(
-                    f"SELECT article, line FROM {table} WHERE article > ? ORDER BY article LIMIT 500", (after,)
-                ).fetchall()
-            if not rows:
-                return
+        last = b""
+        while rows := self._file.rows(f"SELECT article, line FROM {table} WHERE article > ? ORDER BY article LIMIT 500", last):
             for article, line in rows:
-                after = article
+                last = article
                 yield bytes(line)
 
 

@@ -21,8 +21,7 @@ from distillery.components.articles.input_files import local_file
 from distillery.components.articles.label_table import label_table, write_label_table, write_table
 from distillery.components.artifacts.rubric_calibration import require_calibration
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
-from distillery.components.labeling.article_pool import Pool
-from distillery.components.labeling.asking import Tally, check_prompts, generic
+from distillery.components.labeling.article_pool import ArticlePool
 from distillery.components.labeling.batch import BatchEngine
 from distillery.components.labeling.budget import Budget
 from distillery.components.labeling.engine import CONCURRENCY, Engine, run
@@ -30,7 +29,9 @@ from distillery.components.labeling.injections import orders
 from distillery.components.labeling.journal import Journal
 from distillery.components.labeling.oracles.base import BatchOracle, Oracle, open_oracle, oracle_identity
 from distillery.components.labeling.oracles.prices import Prices, no_price, price_of, read_prices
-from distillery.components.labeling.run_lock import RunMark
+from distillery.components.labeling.prompt_check import check_prompts
+from distillery.components.labeling.run_lock import RunLock
+from distillery.components.labeling.tally import Tally
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Store, canonical_json, digest_file, digest_json
 from distillery.components.store.layout import LABEL_SETS, MANIFEST, committed_key
@@ -130,7 +131,7 @@ class _Labeling:
         self, store: Store, flt: Filter, path: Path, digest: Digest, identity: dict[str, Any], progress: Progress
     ) -> None:
         self.store, self.flt, self.path, self.digest, self.identity = store, flt, path, digest, identity
-        self.progress, self.rejects, self.pool = progress, Rejects(), Pool()
+        self.progress, self.rejects, self.pool = progress, Rejects(), ArticlePool()
         self.journal = open_journal(store, flt, identity)
         self.tally = Tally(total=0, answered=0, dead=0)
         self.cached = 0  # labels that this run did not buy
@@ -156,7 +157,7 @@ class _Labeling:
         tally = self.tally
         if not tally.answered:
             raise InputError(
-                f"none of the {tally.total} articles got a label, most often because {tally.reason()}",
+                f"none of the {tally.total} articles got a label, most often because {tally.main_reason()}",
                 where=f"oracle {self.flt.spec.oracle.model}",
                 hint="mend oracle or rubric and start again",
             )
@@ -178,8 +179,7 @@ class _Labeling:
                     if retry_dead:
                         journal.forget_dead(digest)
                     else:
-                        tally.dead += 1
-                        tally.reasons[generic(letter.attempts[-1].reason)] += 1
+                        tally.count_dead(letter.attempts[-1].reason)
                 yield digest, article
 
         return [article for _, article in heapq.nsmallest(SAMPLE, distinct(), key=lambda pair: pair[0])]
@@ -191,12 +191,12 @@ class _Labeling:
             raise no_price(flt)
         if tally.answered + tally.dead == tally.total:
             return
-        mark = RunMark(self.store, journal.prefix)
-        mark.take(lambda: progress.note("another run asks this oracle with this rubric; its labels are waited for"))
+        lock = RunLock(self.store, journal.prefix)
+        lock.acquire(lambda: progress.note("another run asks this oracle with this rubric; its labels are waited for"))
         if journal.catch_up():
             self._recount()
             if tally.answered + tally.dead == tally.total:
-                mark.end(0, 0.0)
+                lock.release(0, 0.0)
                 return
 
         async def ask() -> None:
@@ -211,32 +211,32 @@ class _Labeling:
                     flt, oracle, journal, tally, concurrency=concurrency, price=price, budget=budget, progress=progress
                 )
             most = max(engine.most(engine.request(article, 1)) for article in sample)
-            lost, open_calls = mark.begin(at_risk, at_risk * most)
+            lost, open_calls = lock.start(at_risk, at_risk * most)
             budget.spent = journal.usd + lost.usd
             if open_calls:
                 progress.note(
                     f"an earlier run was killed or broken off: of its calls in flight, {open_calls} at most, "
                     f"no reply was kept; they are asked again (${lost.usd:.4f} at most is in doubt)"
                 )
-            beating = asyncio.create_task(mark.keep(engine.stop))
+            heartbeat = asyncio.create_task(lock.heartbeat(engine.stop))
             try:
                 await engine.run(pair for pair in self.pool.distinct() if self._open(pair[0]))
             finally:
-                beating.cancel()
+                heartbeat.cancel()
                 if (close := getattr(oracle, "close", None)) and given is None:
                     await close()
-            mark.end(tally.unknown, tally.unknown_usd)
+            lock.release(tally.unknown, tally.unknown_usd)
 
         if found is None:
             progress.note(f"no price is known for {flt.spec.oracle.model}, so no money is counted (--prices FILE)")
         try:
             run(ask())
         except Stopped as error:
-            mark.end(tally.unknown, tally.unknown_usd)
+            lock.release(tally.unknown, tally.unknown_usd)
             error.facts = self._facts()
             raise
         except BaseException:
-            mark.leave()
+            lock.abandon()
             raise
         if tally.unknown:
             progress.note(
@@ -258,8 +258,7 @@ class _Labeling:
             if journal.answer(digest):
                 tally.answered += 1
             elif letter := journal.dead_letter(digest):
-                tally.dead += 1
-                tally.reasons[generic(letter.attempts[-1].reason)] += 1
+                tally.count_dead(letter.attempts[-1].reason)
         self.cached = tally.answered
 
     def _open(self, digest: Digest) -> bool:

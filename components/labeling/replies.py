@@ -20,6 +20,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from distillery.components.articles.articles import Article, clean
+from distillery.components.labeling.injections import obeyed, orders
+from distillery.components.labeling.oracles.base import RawReply
+from distillery.filters.filter import Filter
 from distillery.filters.prompt import NO_TYPE
 
 MAX_CHARACTERS: Final = 100_000
@@ -54,6 +58,34 @@ class Reply:
     scores: dict[str, float]
     content_type: str | None
     repaired: list[str]
+
+
+def read_reply(flt: Filter, article: Article, raw: RawReply) -> Reply:
+    """Read the scores of an oracle's reply to an article.
+
+    Args:
+        flt: the filter, with the dimensions and content types asked for.
+        article: what the oracle was asked about.
+        raw: what it wrote.
+
+    Returns:
+        A score for each dimension.
+
+    Raises:
+        ValueError: the reply was blocked or cut, can't be read, or obeys the article instead of the rubric.
+    """
+    text = clean(raw.text)
+    if raw.finish == "blocked":
+        raise ValueError("the oracle blocked its reply")
+    try:
+        reply = parse(text, flt.dimensions, [kind.name for kind in flt.spec.contentTypes])
+    except ValueError as error:
+        if raw.finish == "length":
+            raise ValueError(f"the reply was cut at oracle.maxOutputTokens: {error}") from None
+        raise
+    if orders(article) and (reason := obeyed(article, text, {"reasoning", "content_type", *flt.dimensions})):
+        raise ValueError(f"the reply obeys the article: {reason}")
+    return reply
 
 
 def parse_reply(text: str, dimensions: Sequence[str]) -> dict[str, float]:

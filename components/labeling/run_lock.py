@@ -49,7 +49,7 @@ class _State:
     holder: dict[str, Any] | None = None
 
 
-class RunMark:
+class RunLock:
     """A run's hold on a journal. take, begin, then `keep` while it asks, and end (or leave, where calls were broken off)."""
 
     def __init__(
@@ -63,7 +63,7 @@ class RunMark:
         self._store, self._key, self._clock, self._sleep = store, run_lock_key(prefix), clock, sleep
         self._id, self._beats = secrets.token_hex(8), 0
 
-    def take(self, waits: Callable[[], None] = lambda: None) -> bool:
+    def acquire(self, waits: Callable[[], None] = lambda: None) -> bool:
         """Returns when this run may ask: whether another one was waited for. waits: called once, before waiting."""
         waited, sign, since = False, None, self._clock()
         while True:
@@ -81,7 +81,7 @@ class RunMark:
             if self._write(state, etag):
                 return waited
 
-    def begin(self, calls: int, usd: float) -> tuple[Lost, int]:
+    def start(self, calls: int, usd: float) -> tuple[Lost, int]:
         """What a kill would lose from here on; what killed runs may have lost so far, and how many calls of it the last one."""
         while True:
             state, etag = self._read()
@@ -99,7 +99,7 @@ class RunMark:
         self._beats += 1
         self._write(state, etag)
 
-    async def keep(self, stop: Callable[[BaseException], None]) -> None:
+    async def heartbeat(self, stop: Callable[[BaseException], None]) -> None:
         """Signs of life until cancelled. stop: called where another run has taken over."""
         while True:
             await asyncio.sleep(BEAT)
@@ -111,12 +111,12 @@ class RunMark:
             except Exception:
                 continue  # the store is out; the journal will say so, or it comes back
 
-    def end(self, unknown_calls: int, unknown_usd: float) -> None:
+    def release(self, unknown_calls: int, unknown_usd: float) -> None:
         """The run ended in order; only calls without a bill stay in doubt."""
         self._let_go(lambda state: _State(lost=Lost(
             state.lost.runs, state.lost.calls + unknown_calls, state.lost.usd + unknown_usd)))  # fmt: skip
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """The run was broken off: what was under way stays in doubt, but nobody has to wait."""
         self._let_go(lambda state: _State(state.open, state.usd, state.lost))
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from distillery.components.articles.articles import Article
-from distillery.components.labeling.asking import read_reply
 from distillery.components.labeling.injections import orders
 from distillery.components.labeling.label import label
 from distillery.components.labeling.oracles.base import RawReply, Request
+from distillery.components.labeling.replies import read_reply
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import Store
 from distillery.filters.filter import Filter

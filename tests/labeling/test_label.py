@@ -15,11 +15,11 @@ import pytest
 
 from distillery.components.articles.articles import Article
 from distillery.components.articles.label_table import read_table
-from distillery.components.labeling import asking
 from distillery.components.labeling import label as step
-from distillery.components.labeling.asking import check_prompts
+from distillery.components.labeling import prompt_check
 from distillery.components.labeling.label import label, label_inputs
 from distillery.components.labeling.oracles.base import OracleError, RawReply, Request
+from distillery.components.labeling.prompt_check import check_prompts
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import Digest, Store
 from distillery.filters.errors import InputError, Stopped
@@ -226,11 +226,11 @@ def test_articles_that_differ_only_where_they_are_cut_off_stop_the_run(store: St
 def test_a_prompt_that_crowds_out_the_article_stops_the_run(
     store: Store, write: Write, flt: Filter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    render, oracle = asking.render_prompt, Counting(good)
+    render, oracle = prompt_check.render_prompt, Counting(good)
     sample = [Article(f"a{number}", f"Pump {number}", "It heats homes well. " * 30) for number in range(8)]
     check_prompts(flt, sample)
     limit = len(render(flt, "", ""))  # as a model does whose context the rubric fills
-    monkeypatch.setattr(asking, "render_prompt", lambda *text: render(*text)[:limit])
+    monkeypatch.setattr(prompt_check, "render_prompt", lambda *text: render(*text)[:limit])
     with pytest.raises(InputError, match="the prompt crowds out the article"):
         check_prompts(flt, sample)
     with pytest.raises(InputError, match="the prompt crowds out the article"):

@@ -23,7 +23,7 @@ ID: Final = 40
 Row = Callable[[Request], dict[str, Any]]
 
 
-class Wave:
+class BatchRequests:
     """scope: what all requests have in common, so that ids differ between rubrics and oracles. row: a request as sent."""
 
     def __init__(self, scope: str, row: Row) -> None:
@@ -74,7 +74,7 @@ class Wave:
                 stream.write(self.line(self.get(name)))
 
     def which(self, asked: object) -> str:
-        """The id of a request that came back: its label, else worked out from its text. Empty: none of this wave."""
+        """The id of a request that came back: its label, else worked out from its text. Empty: none of this batch."""
         if not isinstance(asked, dict):
             return ""
         name = (asked.get("labels") or {}).get(LABEL)
@@ -90,17 +90,19 @@ class Wave:
         self._file.close()
 
 
-async def waves(scope: str, row: Row, requests: AsyncIterator[Request] | Iterable[Request]) -> AsyncIterator[Wave]:
-    """The requests in as few waves as a job's limits allow; one held twice is held once."""
-    wave = Wave(scope, row)
+async def in_batches(
+    scope: str, row: Row, requests: AsyncIterator[Request] | Iterable[Request]
+) -> AsyncIterator[BatchRequests]:
+    """The requests in as few batches as a job's limits allow; one held twice is held once."""
+    batch = BatchRequests(scope, row)
     async for request in _each(requests):
-        size = len(wave.line(request))
-        if not wave.fits(size):
-            yield wave
-            wave = Wave(scope, row)
-        wave.add(request, size)
-    if len(wave):
-        yield wave
+        size = len(batch.line(request))
+        if not batch.fits(size):
+            yield batch
+            batch = BatchRequests(scope, row)
+        batch.add(request, size)
+    if len(batch):
+        yield batch
 
 
 async def _each(requests: AsyncIterator[Request] | Iterable[Request]) -> AsyncIterator[Request]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CHUNK = 8 * 2**20  # of an upload; what a broken connection sends again
 
 
-class Blobs(Protocol):
+class Bucket(Protocol):
     """Names are relative to `uri`, which ends without a slash."""
 
     uri: str
@@ -32,7 +32,7 @@ class Blobs(Protocol):
         """For reading, streamed. KeyError: there is none."""
 
 
-class GoogleBlobs:
+class GoogleBucket:
     """A folder of a Google Cloud Storage bucket. Requests are retried by the client, which may do so: they cost nothing."""
 
     def __init__(self, prefix: str, who: Account) -> None:
@@ -65,13 +65,13 @@ class GoogleBlobs:
         return reader
 
 
-def lines(blobs: Blobs, name: str) -> Iterator[bytes]:
+def lines(bucket: Bucket, name: str) -> Iterator[bytes]:
     """The object's lines, one after the other. KeyError: there is none."""
-    with blobs.open(name) as stream:
+    with bucket.open(name) as stream:
         yield from stream
 
 
-def open_blobs(prefix: str | None, who: Account) -> Blobs:
+def open_bucket(prefix: str | None, who: Account) -> Bucket:
     if not prefix:
         raise InputError("is not set", where="spec.oracle.batchPrefix", hint="set it to gs://bucket/folder")
-    return GoogleBlobs(prefix, who)
+    return GoogleBucket(prefix, who)

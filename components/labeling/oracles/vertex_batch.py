@@ -3,7 +3,7 @@
 A job outlives whoever started it, and that is used: its name is made from its rubric, oracle and requests, and beside its
 input lie the ids of its requests. A run that was killed finds the jobs of its rubric by name, waits for those that go on,
 takes from all of them, finished, cancelled or expired, the replies that it still needs, and submits only the rest. The service
-has no conditional creation, so two runs at the same moment are kept apart before they come here (`runmark`).
+has no conditional creation, so two runs at the same moment are kept apart before they come here (`run_lock`).
 
 Replies come in any order, so each is matched by the id among its request's labels. A row that failed for the moment goes
 into the next job; one that is refused is given back as refused.
@@ -29,8 +29,8 @@ from distillery.components.labeling.oracles.base import (
     Request,
     Unavailable,
 )
-from distillery.components.labeling.oracles.batch_requests import Wave, waves
-from distillery.components.labeling.oracles.bucket import Blobs, lines, open_blobs
+from distillery.components.labeling.oracles.batch_requests import BatchRequests, in_batches
+from distillery.components.labeling.oracles.bucket import Bucket, lines, open_bucket
 from distillery.components.labeling.oracles.gemini import (
     Account,
     account,
@@ -80,10 +80,10 @@ class VertexBatch:
     """One model in one project and region. poll: seconds until a job is looked at first, and at most between two looks."""
 
     def __init__(
-        self, flt: Filter, client: JobServiceClient, blobs: Blobs, who: Account, *, poll: tuple[float, float] = POLL
+        self, flt: Filter, client: JobServiceClient, bucket: Bucket, who: Account, *, poll: tuple[float, float] = POLL
     ) -> None:
         self.identity = identity(flt)
-        self._client, self._blobs, self._who, self._poll = client, blobs, who, poll
+        self._client, self._bucket, self._who, self._poll = client, bucket, who, poll
         model = flt.spec.oracle.model
         self._model = model if "/" in model else f"publishers/google/models/{model}"
         self._config = generation_config(flt)
@@ -99,8 +99,8 @@ class VertexBatch:
         known = await self._list(f"distillery-{self._scope}-", wildcard=True)
         tasks: list[asyncio.Task[None]] = []
         try:
-            async for wave in waves(self._scope, self._row, requests):
-                tasks.append(asyncio.create_task(self._settle(wave, known, on_reply)))
+            async for batch in in_batches(self._scope, self._row, requests):
+                tasks.append(asyncio.create_task(self._settle(batch, known, on_reply)))
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
@@ -117,24 +117,24 @@ class VertexBatch:
             "generationConfig": self._config,
         }
 
-    async def _settle(self, wave: Wave, known: list[Job], on_reply: OnReply) -> None:
-        open_ids = wave.ids
+    async def _settle(self, batch: BatchRequests, known: list[Job], on_reply: OnReply) -> None:
+        open_ids = batch.ids
         try:
             for job in known:
                 if open_ids & await asyncio.to_thread(self._ids, job.label):
-                    await self._collect(await self._ended(job), wave, open_ids, on_reply)
+                    await self._collect(await self._ended(job), batch, open_ids, on_reply)
             for _ in range(ROUNDS):
                 if not open_ids:
                     return
-                job = await self._ended(await self._submit(wave, open_ids))
+                job = await self._ended(await self._submit(batch, open_ids))
                 before = len(open_ids)
-                await self._collect(job, wave, open_ids, on_reply)
+                await self._collect(job, batch, open_ids, on_reply)
                 if job.state == "FAILED" and len(open_ids) == before:
                     self._failed(job)
             reason = Unavailable(f"no reply in {ROUNDS} batch jobs")
-            await _all(on_reply(wave.get(name), reason) for name in sorted(open_ids))
+            await _all(on_reply(batch.get(name), reason) for name in sorted(open_ids))
         finally:
-            wave.close()
+            batch.close()
 
     def _failed(self, job: Job) -> None:
         """Raises where another job would fail as well."""
@@ -142,7 +142,7 @@ class VertexBatch:
         if not isinstance(error, Unavailable | RateLimited):
             raise error
 
-    async def _submit(self, wave: Wave, open_ids: set[str]) -> Job:
+    async def _submit(self, batch: BatchRequests, open_ids: set[str]) -> Job:
         """The job of these requests: the one that has them already, else a new one."""
         names = sorted(open_ids)
         stem = f"distillery-{self._scope}-{digest_json(names)[:24]}"
@@ -154,10 +154,10 @@ class VertexBatch:
             return found[label]
         with tempfile.TemporaryDirectory() as folder:
             rows, ids = Path(folder, "requests.jsonl"), Path(folder, "ids.txt")
-            await asyncio.to_thread(wave.write, names, rows)
+            await asyncio.to_thread(batch.write, names, rows)
             ids.write_text("\n".join(names), encoding="ascii")
-            await self._call(lambda: self._blobs.upload(f"{label}/requests.jsonl", rows))
-            await self._call(lambda: self._blobs.upload(f"{label}/ids.txt", ids))
+            await self._call(lambda: self._bucket.upload(f"{label}/requests.jsonl", rows))
+            await self._call(lambda: self._bucket.upload(f"{label}/ids.txt", ids))
         pause, longest = self._poll
         for left in reversed(range(SUBMISSIONS)):
             try:
@@ -172,7 +172,7 @@ class VertexBatch:
         raise AssertionError("unreachable")
 
     def _create(self, label: str) -> Job:
-        place = f"{self._blobs.uri}/{label}"
+        place = f"{self._bucket.uri}/{label}"
         job = {
             "display_name": label,
             "model": self._model,
@@ -203,36 +203,38 @@ class VertexBatch:
 
     def _ids(self, label: str) -> set[str]:
         try:
-            return {line.decode("ascii").strip() for line in lines(self._blobs, f"{label}/ids.txt")}
+            return {line.decode("ascii").strip() for line in lines(self._bucket, f"{label}/ids.txt")}
         except KeyError:
             return set()  # its files were deleted, and its replies with them
 
-    async def _collect(self, job: Job, wave: Wave, open_ids: set[str], on_reply: OnReply) -> None:
+    async def _collect(self, job: Job, batch: BatchRequests, open_ids: set[str], on_reply: OnReply) -> None:
         """Hands over what the job has for open requests; an unusable row leaves its request open."""
         for left in reversed(range(TRIES)):
             try:
-                await self._hand_over(self._rows(job.label), wave, open_ids, on_reply)
+                await self._hand_over(self._rows(job.label), batch, open_ids, on_reply)
                 return
             except Unavailable:  # while reading; what was handed over is open no longer
                 if not left:
                     raise
             await asyncio.sleep(self._poll[0])
 
-    async def _hand_over(self, rows: Iterator[dict[str, Any]], wave: Wave, open_ids: set[str], on_reply: OnReply) -> None:
+    async def _hand_over(
+        self, rows: Iterator[dict[str, Any]], batch: BatchRequests, open_ids: set[str], on_reply: OnReply
+    ) -> None:
         while some := await self._call(lambda: list(islice(rows, AT_ONCE)), tries=1):
             ready = []
             for row in some:
-                name = wave.which(row.get("request"))
+                name = batch.which(row.get("request"))
                 if name in open_ids and (outcome := self._outcome(row)) is not None:
                     open_ids.discard(name)
-                    ready.append(on_reply(wave.get(name), outcome))
+                    ready.append(on_reply(batch.get(name), outcome))
             await _all(ready)
 
     def _rows(self, label: str) -> Iterator[dict[str, Any]]:
-        for name in self._blobs.names(f"{label}/out"):
+        for name in self._bucket.names(f"{label}/out"):
             if not name.endswith(".jsonl"):
                 continue
-            for line in lines(self._blobs, name):
+            for line in lines(self._bucket, name):
                 try:
                     row = json.loads(line)
                 except (ValueError, RecursionError):
@@ -290,8 +292,8 @@ class VertexBatch:
 
 async def _all(handed: Iterable[Awaitable[None]]) -> None:
     some = iter(handed)
-    while batch := list(islice(some, AT_ONCE)):
-        await asyncio.gather(*batch)
+    while group := list(islice(some, AT_ONCE)):
+        await asyncio.gather(*group)
 
 
 def identity(flt: Filter) -> dict[str, Any]:
@@ -314,4 +316,4 @@ def connect(flt: Filter, *, poll: tuple[float, float] | None = None) -> VertexBa
     own = "aiplatform.googleapis.com" if who.location == "global" else f"{who.location}-aiplatform.googleapis.com"
     scheme, _, host = (oracle.baseUrl or f"https://{own}").partition("://")
     transport = JobServiceRestTransport(host=host.rstrip("/"), credentials=who.credentials, url_scheme=scheme)
-    return VertexBatch(flt, JobServiceClient(transport=transport), open_blobs(oracle.batchPrefix, who), who, poll=poll or POLL)
+    return VertexBatch(flt, JobServiceClient(transport=transport), open_bucket(oracle.batchPrefix, who), who, poll=poll or POLL)

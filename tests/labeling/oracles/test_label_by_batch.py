@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from distillery.components.labeling import run_lock as runmark
+from distillery.components.labeling import run_lock
 from distillery.components.labeling.label import label
 from distillery.components.labeling.oracles import vertex_batch
 from distillery.components.labeling.oracles.prices import Price, Prices
@@ -161,7 +161,7 @@ def test_retry_dead_asks_anew_instead_of_taking_up_the_replies_that_were_no_use(
 def test_two_runs_at_the_same_moment_submit_one_job(
     store: Store, articles: str, flt_for: Callable[..., Filter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runmark, "LOOK", 0.02)
+    monkeypatch.setattr(run_lock, "LOOK", 0.02)
     with VertexServer() as server:
         flt = flt_for(server)
         with ThreadPoolExecutor(2) as pool:

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from distillery.components.labeling.oracles import batch_requests as wave
-from distillery.components.labeling.oracles import vertex_batch
+from distillery.components.labeling.oracles import batch_requests, vertex_batch
 from distillery.components.labeling.oracles.base import (
     OracleError,
     OutOfCredit,
@@ -210,15 +209,15 @@ def test_another_attempt_is_another_request(flt_for: Callable[..., Filter], requ
 def test_jobs_are_split_at_the_services_limits(
     flt_for: Callable[..., Filter], request_for: Requesting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (wave.MAX_REQUESTS, wave.MAX_BYTES) == (200_000, 1_000_000_000)
-    monkeypatch.setattr(wave, "MAX_REQUESTS", 4)
+    assert (batch_requests.MAX_REQUESTS, batch_requests.MAX_BYTES) == (200_000, 1_000_000_000)
+    monkeypatch.setattr(batch_requests, "MAX_REQUESTS", 4)
     with VertexServer() as server:
         flt = flt_for(server)
         requests = [request_for(flt, f"text {n}") for n in range(10)]
         right(run(flt, requests), requests, flt)
         assert len(server.jobs) == 3
-    monkeypatch.setattr(wave, "MAX_REQUESTS", 200_000)
-    monkeypatch.setattr(wave, "MAX_BYTES", 5_000)
+    monkeypatch.setattr(batch_requests, "MAX_REQUESTS", 200_000)
+    monkeypatch.setattr(batch_requests, "MAX_BYTES", 5_000)
     with VertexServer() as server:
         flt = flt_for(server)
         right(run(flt, requests), requests, flt)
@@ -309,8 +308,8 @@ def test_a_bucket_that_breaks_off_while_it_is_read(
     read = vertex_batch.lines
     broken = iter([True])
 
-    def breaking(blobs: object, name: str) -> Iterator[bytes]:
-        some = read(blobs, name)  # type: ignore[arg-type]
+    def breaking(bucket: object, name: str) -> Iterator[bytes]:
+        some = read(bucket, name)  # type: ignore[arg-type]
         if "/out/" in name and next(broken, False):
             yield next(some)
             raise ConnectionResetError

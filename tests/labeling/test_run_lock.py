@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from distillery.components.labeling import run_lock as runmark
+from distillery.components.labeling import run_lock
 from distillery.components.labeling.label import label
 from distillery.components.labeling.oracles.base import RawReply, Request
-from distillery.components.labeling.run_lock import SILENT, Lost, RunMark
+from distillery.components.labeling.run_lock import SILENT, Lost, RunLock
 from distillery.components.store import Store
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
@@ -35,70 +35,70 @@ class Time:
         self.meanwhile()
 
 
-def mark(store: Store, time: Time | None = None) -> RunMark:
+def lock(store: Store, time: Time | None = None) -> RunLock:
     time = time or Time()
-    return RunMark(store, PREFIX, clock=lambda: time.now, sleep=time.sleep)
+    return RunLock(store, PREFIX, clock=lambda: time.now, sleep=time.sleep)
 
 
 def test_a_run_that_was_broken_off_is_told_to_the_next(store: Store) -> None:
-    first = mark(store)
-    assert first.take() is False
-    assert first.begin(64, 0.5) == (Lost(), 0)
-    first.leave()
-    second = mark(store)
-    assert second.take() is False
-    assert second.begin(8, 0.1) == (Lost(1, 64, 0.5), 64)
-    second.end(2, 0.01)
-    third = mark(store)
-    third.take()
-    lost, calls = third.begin(8, 0.1)
+    first = lock(store)
+    assert first.acquire() is False
+    assert first.start(64, 0.5) == (Lost(), 0)
+    first.abandon()
+    second = lock(store)
+    assert second.acquire() is False
+    assert second.start(8, 0.1) == (Lost(1, 64, 0.5), 64)
+    second.release(2, 0.01)
+    third = lock(store)
+    third.acquire()
+    lost, calls = third.start(8, 0.1)
     assert (lost.runs, lost.calls, calls) == (1, 66, 0)
     assert lost.usd == pytest.approx(0.51)
 
 
 def test_who_comes_second_waits_for_the_end(store: Store) -> None:
-    first, time, told = mark(store), Time(), []
-    first.take()
+    first, time, told = lock(store), Time(), []
+    first.acquire()
 
     def meanwhile() -> None:
-        first.beat() if time.now < 10 * SILENT else first.end(0, 0.0)
+        first.beat() if time.now < 10 * SILENT else first.release(0, 0.0)
 
     time.meanwhile = meanwhile
-    assert mark(store, time).take(lambda: told.append(time.now)) is True
+    assert lock(store, time).acquire(lambda: told.append(time.now)) is True
     assert told == [0.0]
     assert time.now == pytest.approx(10 * SILENT, abs=2)
 
 
 def test_who_gives_no_sign_of_life_is_taken_over_from_and_stops(store: Store) -> None:
-    first, time = mark(store), Time()
-    first.take()
-    first.begin(64, 0.5)
-    second = mark(store, time)
-    assert second.take() is True
+    first, time = lock(store), Time()
+    first.acquire()
+    first.start(64, 0.5)
+    second = lock(store, time)
+    assert second.acquire() is True
     assert SILENT <= time.now <= SILENT + 2
     with pytest.raises(Stopped, match="another run has taken over"):
         first.beat()
-    first.end(0, 0.0)
+    first.release(0, 0.0)
     second.beat()  # still its own
-    assert second.begin(1, 0.1)[1] == 64
+    assert second.start(1, 0.1)[1] == 64
 
 
 def test_a_run_that_was_killed_on_this_machine_is_seen_to_be_gone(store: Store) -> None:
-    code = "import sys; from tests.labeling.test_runmark import mark; from distillery.components.store import open_store; "
-    code += "mark(open_store(sys.argv[1])).take()"
+    code = "import sys; from tests.labeling.test_run_lock import lock; from distillery.components.store import open_store; "
+    code += "lock(open_store(sys.argv[1])).acquire()"
     subprocess.run([sys.executable, "-c", code, store.uri], check=True)
     held = json.loads(store.get(f"{PREFIX}/run.json"))["holder"]
-    assert mark(store).take() is False
+    assert lock(store).acquire() is False
     store.put(f"{PREFIX}/run.json", json.dumps({"holder": {**held, "machine": "another"}}).encode())
-    assert mark(store).take() is True
+    assert lock(store).acquire() is True
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"nonsense", b'{"holder": {"pid": "x"}, "open": []}', b'{"lost": {"what": 1}}'])
 def test_a_damaged_mark_counts_for_nothing(store: Store, data: bytes) -> None:
     store.put(f"{PREFIX}/run.json", data)
-    taken = mark(store)
-    assert taken.take() is False
-    assert taken.begin(1, 0.1) == (Lost(), 0)
+    taken = lock(store)
+    assert taken.acquire() is False
+    assert taken.start(1, 0.1) == (Lost(), 0)
 
 
 class Counting:
@@ -124,8 +124,8 @@ class Counting:
 def test_two_runs_at_once_pay_each_article_once_and_end_with_the_same_label_set(
     store: Store, flt: Filter, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runmark, "LOOK", 0.02)
-    monkeypatch.setattr(runmark, "BEAT", 0.02)
+    monkeypatch.setattr(run_lock, "LOOK", 0.02)
+    monkeypatch.setattr(run_lock, "BEAT", 0.02)
     articles = write("a.jsonl", [{"id": f"a{n}", "title": f"Pump {n}", "content": f"It heats {n} homes."} for n in range(100)])
     oracles, found = [Counting(), Counting()], {}
 
@@ -152,7 +152,7 @@ def test_a_run_that_fails_lets_go(store: Store, flt: Filter, write: Callable[...
 def test_a_run_that_was_taken_over_from_stops_and_keeps_its_labels(
     store: Store, flt: Filter, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runmark, "BEAT", 0.01)
+    monkeypatch.setattr(run_lock, "BEAT", 0.01)
     articles = write("a.jsonl", [{"id": f"a{n}", "title": f"Pump {n}", "content": f"It heats {n} homes."} for n in range(100)])
 
     class Usurped(Counting):
