@@ -12,9 +12,11 @@ from typing import Any, Final, Literal
 
 from distillery.components.articles.input_files import local_file
 from distillery.components.artifacts.step_record import StepRecord, look_up
+from distillery.components.artifacts.steps import LOOKED_UP
 from distillery.components.runtime.progress import clock
 from distillery.components.store import Store, digest_file
 from distillery.filters.filter import Filter
+from distillery.pipelines.steps import INPUTS, RunState
 
 Action = Literal["reuse", "run", "skip"]
 QUOTED: Final = 200 * 2**20  # bytes: a larger file takes longer to price than somebody waits for a plan
@@ -73,6 +75,22 @@ class Planner:
         self.upstream = step
         return None
 
+    def follow(self, step: str, run: RunState, cost: str = "") -> StepRecord | None:
+        """Plan one step of a run, and hand its outputs to the steps after it.
+
+        Args:
+            step: Name of the step.
+            run: The run so far; gets the outputs of a record that would be reused.
+            cost: What the step would cost where it must run; empty for its seconds of the last run.
+
+        Returns:
+            The record that would be reused; None where the step must run.
+        """
+        record = self.add(step, None if self.upstream else INPUTS[step](run), cost)
+        if record:
+            run.outputs |= record.outputs
+        return record
+
     def _seconds(self, step: str) -> str:
         seconds = self.last[step].seconds if step in self.last else None
         return f"about {clock(seconds)}, as last time" if seconds else ""
@@ -121,49 +139,31 @@ def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     return f"about ${usd:,.2f} for {found.open:,} articles"
 
 
-def make_plan(
-    store: Store, flt: Filter, *, articles: str, labels: str, max_rejects: str, marks: str = "", waived: str = ""
-) -> list[Planned]:
-    """Plans `distill`. Reads the store and the input file; writes nothing.
+def make_plan(run: RunState, *, marks: str = "", waived: str = "") -> list[Planned]:
+    """Plan a `distill`. Reads the store and the file that the run starts from; writes nothing.
 
-    Raises InputError as the first step would.
+    Args:
+        run: The run's store, filter and data.
+        marks: What the calibration goes by: a path, "reference", "prefilter", or empty.
+        waived: Why to label without a calibration that passed; empty where it is not waived.
+
+    Returns:
+        What each step would do, in order.
+
+    Raises:
+        InputError: The first step would refuse the input, or the base model cannot be had.
     """
-    from distillery.components.auditing.audit import audit_inputs
-    from distillery.components.benchmarking.benchmark import benchmark_inputs, current_incumbent, measured_noise
-    from distillery.components.benchmarking.predict import predict_inputs
-    from distillery.components.gating.gate import gate_inputs
-    from distillery.components.labeling.label import label_inputs
-    from distillery.components.splitting.split import frozen_test, split_inputs
-    from distillery.components.student.base import resolve_base
-    from distillery.components.training.train import train_inputs
-
-    planner = Planner(store, last_records(store, flt.name))
-    with local_file(articles or labels, parameter="--articles" if articles else "--labels") as path:
-        digest = digest_file(path)
-        given = (digest, None) if articles else (None, digest)
-        labelled = planner.add("label", label_inputs(flt, *given, max_rejects=max_rejects), "no oracle call: labels exist")
-        if articles:
-            if labelled is None:
-                planner.steps[-1].cost = _labels_cost(store, flt, articles, path)
-            planner.steps.insert(0, _calibration(store, flt, marks, waived))
-    label_set = labelled.outputs["label_set"] if labelled else None
-
-    planner.add("audit", audit_inputs(flt, label_set) if label_set else None)
-    frozen = frozen_test(store, flt, label_set) if label_set else None
-    parts = planner.add("split", split_inputs(flt, label_set, frozen) if label_set else None)
-    base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, store)
-    trained = planner.add("train", train_inputs(flt, parts.outputs["split"], base.digest) if parts else None)
-    if trained and parts:
-        adapter, test = trained.outputs["adapter"], parts.outputs["test"]
-        predicted = planner.add("predict", predict_inputs(adapter, test))
-        incumbent = current_incumbent(store, flt, adapter)
-        noise = measured_noise(store, flt, parts.outputs["split"])
-        inputs = benchmark_inputs(flt, adapter, parts.outputs["split"], incumbent, noise) if predicted else None
-        judged = planner.add("benchmark", inputs)
-        planner.add("gate", gate_inputs(flt, adapter, judged.outputs["benchmark"]) if judged else None)
-    else:
-        for step in ("predict", "benchmark", "gate"):
-            planner.add(step, None)
+    planner = Planner(run.store, last_records(run.store, run.filter.name))
+    parameter = "--articles" if run.articles else "--labels"
+    with local_file(run.articles or run.labels, parameter=parameter) as path:
+        run.data = digest_file(path)
+        if planner.follow("label", run, "no oracle call: labels exist") is None and run.articles:
+            planner.steps[-1].cost = _labels_cost(run.store, run.filter, run.articles, path)
+    if run.articles:
+        planner.steps.insert(0, _calibration(run.store, run.filter, marks, waived))
+    _ = run.base  # whoever asks for a plan is told at once that training would fail
+    for step in LOOKED_UP[1:]:
+        planner.follow(step, run)
     return planner.steps
 
 

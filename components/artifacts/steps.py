@@ -27,11 +27,13 @@ class RunStep:
         needs: Names of the steps whose results it depends on; all of them stand earlier in the table.
         stage: check: refuses what could not end well. work: leaves a result that the next steps read. end: one of the ways a
             run ends, chosen by the gates' decision. exit: runs last, whatever happened.
+        inner: Names of the steps that it does within itself and records on their own, so that they are reused on their own.
     """
 
     name: str
     needs: tuple[str, ...]
     stage: Stage
+    inner: tuple[str, ...] = ()
 
     def reads(self, flt: Filter) -> dict[str, Any]:
         """Return what the step itself reads of the filter, which is nothing for most checks and ends.
@@ -47,10 +49,14 @@ class RunStep:
         return parts(flt, self.name) if self.name in reading.STEPS else {}
 
 
+INNER: Final = {"benchmark": ("predict",)}
 STEPS: Final = (
     RunStep("preflight", (), "check"),
     RunStep("calibrate", ("preflight",), "check"),
-    *(RunStep(name, reading.NEEDS[name] or ("preflight",), "end" if name == "promote" else "work") for name in reading.STEPS),
+    *(
+        RunStep(name, reading.NEEDS[name] or ("preflight",), "end" if name == "promote" else "work", INNER.get(name, ()))
+        for name in reading.STEPS
+    ),
     RunStep("hold", ("gate",), "end"),
     RunStep("reject", ("gate",), "end"),
     RunStep("report", (), "exit"),
@@ -71,6 +77,8 @@ def names(*stages: Stage) -> tuple[str, ...]:
 
 
 WORK: Final = names("work")
+# Each of them has a record of its own, found by the digest of its inputs.
+LOOKED_UP: Final = tuple(name for step in STEPS if step.stage == "work" for name in (*step.inner, step.name))
 WATCHED: Final = names("check", "work")  # each of them is a line of the live view, from the start
 ENDS: Final = names("end")
 RECORDED: Final = names("check", "work", "end")  # leave a record for the report

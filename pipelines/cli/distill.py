@@ -159,15 +159,14 @@ def plan(
     from distillery.components.preflight.preflight import resolve
     from distillery.components.store import open_store
     from distillery.pipelines.plan import make_plan, render_plan
+    from distillery.pipelines.steps import RunState
 
     flt = resolve(filter, profile=profile, overrides=absolute_overrides(set))
     data = flt.spec.data
     articles, labels = given(absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels)
     in_all(budget)
-    opened = open_store(store_uri(store), write=False)
-    steps = make_plan(
-        opened, flt, articles=articles, labels=labels, max_rejects=max_rejects, marks=marks, waived=without_calibration
-    )
+    run = RunState(open_store(store_uri(store), write=False), flt, articles, labels, max_rejects)
+    steps = make_plan(run, marks=marks, waived=without_calibration)
     if as_json:
         print_json({"filter": flt.name, "steps": [step.to_json() for step in steps]})
     else:

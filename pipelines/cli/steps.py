@@ -36,18 +36,12 @@ def _run(
     from distillery.components.preflight.preflight import resolve
     from distillery.components.store import open_store
     from distillery.pipelines.laptop.chain import run_through
+    from distillery.pipelines.steps import RunState
 
     flt = resolve(filter, profile=profile, overrides=absolute_overrides(set))
     data = flt.spec.data
     articles, labels = given(absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels)
-    records = run_through(
-        last,  # type: ignore[arg-type]
-        open_store(store_uri(store)),
-        flt,
-        articles=articles,
-        labels=labels,
-        max_rejects=max_rejects,
-    )
+    records = run_through(last, RunState(open_store(store_uri(store)), flt, articles, labels, max_rejects))
     if as_json:
         print_json({step: {"reused": record.reused, **record.outputs} for step, record in records.items()})
         return
