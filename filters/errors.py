@@ -1,37 +1,132 @@
-"""The one error a user is meant to read: what is wrong, where, and how to mend it."""
+"""Errors that a user is meant to read: what is wrong, where, and how to fix it.
+
+A run is started from a terminal or from a form in a browser. The same error names the same parameter in both, as `--labels`
+there and as `labels` here: it carries the parameter's name, and whoever shows it picks the spelling.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
 
+# How the command line spells a parameter; one that is not listed is spelt the same everywhere.
+OPTIONS: Final[Mapping[str, str]] = {
+    "filter": "",  # a bare argument: what is wrong with it names its file
+    "store": "--store",
+    "articles": "--articles",
+    "labels": "--labels",
+    "profile": "--profile",
+    "overrides": "--set",
+    "max_rejects": "--max-rejects",
+    "marks": "--marks",
+    "without_calibration": "--without-calibration",
+    "budget": "--budget",
+    "trainer": "--trainer",
+    "gpus": "--gpus",
+    "shards": "--shards",
+}
+FIELDS: Final[Mapping[str, str]] = {name: name for name in OPTIONS}
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks, terminal escapes and lone surrogates, so that quoting bad input is harmless."""
-    return _UNPRINTABLE.sub(lambda found: " " if found[0] in "\n\r\t" else "�", text)
+    """Return `text` without line breaks, terminal escapes and lone surrogates, so that quoting bad input is harmless.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        One printable line.
+    """
+    return _UNPRINTABLE.sub(lambda match: " " if match[0] in "\n\r\t" else "�", text)
 
 
 class InputError(ValueError):
     """Bad input or usage. The command line prints it as one line and exits with 2; nothing has been written.
 
-    what: the fault, in the user's terms ("score 11 is outside 0–10").
-    where: "file:line", "parameter --labels", "gates[2]" …; empty where there is no place to point at.
-    mend: what to type or change.
+    Any of the three texts may name a parameter as `{labels}`, and is shown with the spelling of whoever shows it.
+
+    Args:
+        what: The fault, in the user's terms ("score 11 is outside 0–10").
+        where: The place or the value at fault: "file:line", "gates[2]", a path; empty where there is none to point at.
+        hint: What to type or change; empty where the fault says it.
+        parameter: The parameter at fault, "labels"; empty where the place says more.
+
+    Attributes:
+        what: As given, spelt for a terminal; so are where and hint.
+        where: The place at fault.
+        hint: How to fix it.
+        parameter: Name of the parameter at fault.
     """
 
-    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
-        what, where, hint = one_line(what), one_line(where), one_line(hint)
-        self.what, self.where, self.hint = what, where, hint
+    def __init__(self, what: str, *, where: str = "", hint: str = "", parameter: str = "") -> None:
+        self._texts = (one_line(what), one_line(where), one_line(hint))
+        self.what, self.where, self.hint = (_spelt(text, OPTIONS) for text in self._texts)
+        self.parameter = parameter
+        super().__init__(self.what)
+
+    def __str__(self) -> str:
+        return self._shown(OPTIONS)
+
+    def for_form(self) -> str:
+        """Return the error as a form or a pod shows it: parameters by the names that a pipeline gives them.
+
+        Returns:
+            One line, which begins with the parameter where one is at fault.
+        """
+        return self._shown(FIELDS)
+
+    def _shown(self, names: Mapping[str, str]) -> str:
+        what, where, hint = (_spelt(text, names) for text in self._texts)
+        name = names.get(self.parameter, self.parameter)
+        if name and not (where or what).startswith(name):
+            # "labels" has the value of the field after it, "filter" a place somewhere within.
+            where = f"{name}: {where}" if where and self.parameter == "filter" else f"{name} {where}".rstrip()
         text = f"{where}: {what}" if where else what
-        super().__init__(f"{text}; {hint}" if hint else text)
+        return f"{text}; {hint}" if hint else text
+
+
+def _spelt(text: str, names: Mapping[str, str]) -> str:
+    for name, spelling in names.items():
+        text = text.replace(f"{{{name}}}", spelling)
+    return text
+
+
+@contextmanager
+def blamed_on(parameter: str) -> Iterator[None]:
+    """Blame a parameter for each InputError of the block that blames none itself.
+
+    Args:
+        parameter: Name of the parameter that the block reads.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: The block's own, with the parameter.
+    """
+    try:
+        yield
+    except InputError as error:
+        error.parameter = error.parameter or parameter
+        raise
 
 
 class Stopped(RuntimeError):
     """A run that ended itself before its work was done: no credit, budget reached, replies not worth paying for.
 
-    The command line prints it as one line and exits with 1. What was done is kept; `mend` says how to go on, `facts` how far
-    it came.
+    The command line prints it as one line and exits with 1. What was done is kept.
+
+    Args:
+        what: Why it ended.
+        hint: How to go on.
+
+    Attributes:
+        what: Why it ended.
+        hint: How to go on.
+        facts: How far it came, by name; filled in by whoever counts.
     """
 
     def __init__(self, what: str, *, hint: str) -> None:
