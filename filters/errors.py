@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-# How the command line spells a parameter; one that is not listed is spelt the same everywhere.
+# The parameters of a run, and how the command line spells them.
 OPTIONS: Final[Mapping[str, str]] = {
     "filter": "",  # a bare argument: what is wrong with it names its file
     "store": "--store",
@@ -52,7 +52,8 @@ class InputError(ValueError):
         what: The fault, in the user's terms ("score 11 is outside 0–10").
         where: The place or the value at fault: "file:line", "gates[2]", a path; empty where there is none to point at.
         hint: What to type or change; empty where the fault says it.
-        parameter: The parameter at fault, "labels"; empty where the place says more.
+        parameter: The parameter at fault, "labels"; empty where the place says more. A name that is no parameter of a run, such
+            as "oracle.replies", becomes part of the place.
 
     Attributes:
         what: As given, spelt for a terminal; so are where and hint.
@@ -62,6 +63,8 @@ class InputError(ValueError):
     """
 
     def __init__(self, what: str, *, where: str = "", hint: str = "", parameter: str = "") -> None:
+        if parameter not in OPTIONS:
+            parameter, where = _leading(f"{parameter} {where}".strip())
         self._texts = (one_line(what), one_line(where), one_line(hint))
         self.what, self.where, self.hint = (_spelt(text, OPTIONS) for text in self._texts)
         self.parameter = parameter
@@ -80,12 +83,19 @@ class InputError(ValueError):
 
     def _shown(self, names: Mapping[str, str]) -> str:
         what, where, hint = (_spelt(text, names) for text in self._texts)
-        name = names.get(self.parameter, self.parameter)
-        if name and not (where or what).startswith(name):
+        name = names.get(self.parameter, "")
+        if name and (where or what).split(" ")[0].rstrip(":") != name:
             # "labels" has the value of the field after it, "filter" a place somewhere within.
             where = f"{name}: {where}" if where and self.parameter == "filter" else f"{name} {where}".rstrip()
         text = f"{where}: {what}" if where else what
         return f"{text}; {hint}" if hint else text
+
+
+def _leading(where: str) -> tuple[str, str]:
+    """Return the parameter that a place begins with, as "{overrides} training.epochs", and the rest of the place."""
+    first, _, rest = where.partition(" ")
+    name = first[1:-1]
+    return (name, rest) if first == f"{{{name}}}" and name in OPTIONS else ("", where)
 
 
 def _spelt(text: str, names: Mapping[str, str]) -> str:

@@ -168,7 +168,8 @@ def _apply_profile(document: Document, profile: str) -> None:
     """Merge filters/profiles/<profile>.yaml, a partial spec: mappings are merged, all else replaced."""
     found = {path.stem: path for folder in reversed(filter_folders()) for path in folder.glob("profiles/*.yaml")}
     if profile not in found:
-        raise InputError(f'unknown profile "{profile}"', where="--profile", hint=f"known: {', '.join(sorted(found)) or 'none'}")
+        hint = f"known: {', '.join(sorted(found)) or 'none'}"
+        raise InputError(f'unknown profile "{profile}"', hint=hint, parameter="profile")
     where = shown_path(found[profile])
     partial = read_document(read_text(found[profile], where), where)
     if not isinstance(partial.value, dict):
@@ -190,10 +191,11 @@ def _merge(base: dict[str, Any], partial: Mapping[str, Any]) -> None:
 def _apply_override(document: Document, override: str) -> None:
     """Set one value below spec: "training.epochs=4", "dimensions[0].weight=0.2"."""
     target, equals, text = override.partition("=")
-    where = f"--set {target.strip()}"
+    where = f"{{overrides}} {target.strip()}"
     steps = _steps(target.strip().removeprefix("spec."))
     if not equals or steps is None:
-        raise InputError(f'"{override[:80]}" is not path=value', where="--set", hint="for example --set training.epochs=4")
+        hint = "for example {overrides} training.epochs=4"
+        raise InputError(f'"{override[:80]}" is not path=value', hint=hint, parameter="overrides")
     value = _override_value(text.strip(), where)
     at: Any = document.value.setdefault("spec", {})
     path: Path = ("spec",)

@@ -163,7 +163,7 @@ def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects
             path,
             rejects,
             f"{rejects.count:,} of {rejects.rows:,} rows are bad",
-            "mend them, or go on without them: --max-rejects 20 or --max-rejects 1%",
+            "mend them, or go on without them: {max_rejects} 20 or {max_rejects} 1%",
         )
     if not seen:
         raise _stopped(path, rejects, "no row is a label")
@@ -179,8 +179,8 @@ def parse_max_rejects(text: str) -> float:
     if not 0 <= value < math.inf or ("%" in text and value > 1):
         raise InputError(
             f"{text!r} is neither a count nor a percentage",
-            where="--max-rejects",
-            hint="write --max-rejects 20 or --max-rejects 1%",
+            parameter="max_rejects",
+            hint="write {max_rejects} 20 or {max_rejects} 1%",
         )
     return value
 

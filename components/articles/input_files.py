@@ -49,7 +49,7 @@ def _on_disk(uri: str, parameter: str) -> Path:
     path = Path(uri.removeprefix("file://")).expanduser()
     if not path.is_file():
         hint = "give the path of a JSONL, JSONL.gz or Parquet file, or its s3:// address"
-        raise InputError("no such file" if not path.exists() else "not a file", where=f"{parameter} {uri}", hint=hint)
+        raise InputError("no such file" if not path.exists() else "not a file", where=uri, hint=hint, parameter=parameter)
     return path
 
 
@@ -59,21 +59,21 @@ def _object(uri: str, parameter: str) -> Iterator[tuple[S3Objects, str]]:
     from distillery.components.store.s3_objects import S3Objects
 
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    where = f"{parameter} {uri}"
     if not bucket or not key or key.endswith("/"):
-        raise InputError("names no object", where=where, hint="write s3://bucket/path/file.jsonl")
+        raise InputError("names no object", where=uri, hint="write s3://bucket/path/file.jsonl", parameter=parameter)
     try:
         yield S3Objects(bucket, "", write=False), key
     except NotFound:
-        raise InputError("no such object", where=where, hint="check bucket and key") from None
+        raise InputError("no such object", where=uri, hint="check bucket and key", parameter=parameter) from None
     except StoreError as error:
-        raise InputError(error.what, where=where, hint=error.hint) from None
+        raise InputError(error.what, where=uri, hint=error.hint, parameter=parameter) from None
 
 
 def given(articles: str, labels: str, *, filter_articles: str | None, filter_labels: str | None) -> tuple[str, str]:
     """Which input a run has: (articles, "") or ("", labels). The command line goes before the filter's `data`."""
     if articles and labels:
-        raise InputError("--articles and --labels are both given", hint="give the one that the run starts from")
+        what, hint = "{articles} and {labels} are both given", "give the one that the run starts from"
+        raise InputError(what, hint=hint, parameter="articles")
     if not articles and not labels:
         articles, labels = filter_articles or "", filter_labels or ""
         if labels:
@@ -81,6 +81,6 @@ def given(articles: str, labels: str, *, filter_articles: str | None, filter_lab
     if not articles and not labels:
         raise InputError(
             "neither articles nor labels are given",
-            hint="add --labels FILE where scores exist, or --articles FILE to have the oracle label them",
+            hint="add {labels} FILE where scores exist, or {articles} FILE to have the oracle label them",
         )
     return articles, labels

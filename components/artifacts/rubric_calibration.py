@@ -107,7 +107,7 @@ def require_calibration(
         f"{n_articles:,} articles would be labelled, but {what}",
         where=f"filter {flt.name}",
         hint=f"run `distillery calibrate {flt.name} --articles FILE` first{accept}, label {UNCALIBRATED} articles at most, "
-        'or give --without-calibration "reason"',
+        'or give {without_calibration} "reason"',
     )
 
 

@@ -113,7 +113,7 @@ def calibrate(
         return _record(inputs, _outputs(known, key), [key], reused=True)
     given = read_marks(marks)
     inputs["marks"] = digest_json([given.by, given.given])
-    with local_file(articles, parameter="--articles") as path:
+    with local_file(articles, parameter="articles") as path:
         document, page = _calibrate(store, flt, path, given, n, oracle, identity, progress)
     review = review_key(flt.name, digest_bytes(page))
     store.put(review, page)
@@ -181,7 +181,7 @@ def _calibrate(
     elif not applied:
         of_prefilter = "the prefilter refuses none of the samples' articles, so it marks none"
         what = of_prefilter if given.by == PREFILTER else "none of its articles is in the samples"
-        raise InputError(what, where="--marks", hint="mark the articles of the review page")
+        raise InputError(what, parameter="marks", hint="mark the articles of the review page")
     document: dict[str, Json] = {
         "format": 1,
         "code": CODE,

@@ -52,7 +52,7 @@ def read_marks(marks: str) -> Marks:
         return Marks(marks or NOBODY, {})
     from distillery.components.articles.input_files import local_file
 
-    with local_file(marks, parameter="--marks") as path:
+    with local_file(marks, parameter="marks") as path:
         return Marks(PERSON, _read(path, marks))
 
 
@@ -82,7 +82,7 @@ def by_reference(flt: Filter, articles: Sequence[Article]) -> list[str | None]:
 
     known = [at for at, article in enumerate(articles) if set(flt.dimensions) <= set(article.reference or {})]
     if not known:
-        raise InputError("no article carries true scores", where="--marks reference", hint="give a file of marks")
+        raise InputError("no article carries true scores", where="reference", parameter="marks", hint="give a file of marks")
     truth = np.array([[(articles[at].reference or {})[name] for name in flt.dimensions] for at in known])
     marks: list[str | None] = [None] * len(articles)
     for at, overall in zip(known, judge(flt, truth).overall, strict=True):

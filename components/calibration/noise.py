@@ -97,7 +97,7 @@ def measure(
     if repeat < 2 and second is None:
         raise InputError("one label of each article says nothing of noise", where="--repeat", hint="give 2 or more")
     identity = dict(oracle_identity(flt) if oracle is None else oracle.identity)
-    with local_file(articles, parameter="--articles") as path:
+    with local_file(articles, parameter="articles") as path:
         sample, digest = select(store, flt, path, n, {RANDOM: 1.0}, seed=SEED, progress=progress)
     with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
         file = Path(folder) / FILE

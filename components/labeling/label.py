@@ -96,14 +96,14 @@ def label(
     if bool(articles) == bool(labels):
         raise InputError(
             "give exactly one of articles and labels",
-            where="--articles, --labels",
-            hint="--labels FILE where scores exist, --articles FILE to have the oracle label them",
+            where="{articles}, {labels}",
+            hint="{labels} FILE where scores exist, {articles} FILE to have the oracle label them",
         )
     if labels:
-        with local_file(labels, parameter="--labels") as path:
+        with local_file(labels, parameter="labels") as path:
             inputs = label_inputs(flt, None, digest_file(path), max_rejects=max_rejects)
             return run_step(store, "label", inputs, lambda: _import(store, flt, path, max_rejects, progress))
-    with local_file(articles, parameter="--articles") as path:
+    with local_file(articles, parameter="articles") as path:
         digest = digest_file(path)
         identity = oracle_identity(flt) if oracle is None else dict(oracle.identity)
         inputs = label_inputs(flt, digest, None, oracle=identity)

@@ -79,7 +79,7 @@ def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dea
     price, date = found
     journal = open_journal(store, flt, oracle_identity(flt))
     total = labeled = dead = 0
-    with local_file(articles, parameter="--articles") as path:
+    with local_file(articles, parameter="articles") as path:
         seen: set[bytes] = set()
 
         def distinct() -> Iterator[tuple[bool, Digest, Article]]:

@@ -36,25 +36,50 @@ def preflight(
         ("nodes", dict),
     ],
 ):
-    """Refuses in seconds what would fail later, naming the field; publishes the resolved filter. Parameters as the pipeline's.
+    """Refuse in seconds what would fail later, naming the field, and publish the resolved filter.
+
+    Args:
+        filter: As the pipeline's; so are all but the last.
+        articles: Articles to label.
+        labels: Labels that exist.
+        store: URI of the object store.
+        profile: A named set of overrides.
+        overrides: Settings for this run.
+        max_rejects: How many bad rows of labels may be left out.
+        marks: What the calibration goes by.
+        budget: US dollars that the labels may cost.
+        trainer: pod or trainjob.
+        gpus: GPUs of a training pod.
+        run: Name of this run.
 
     Returns:
         filter_key: Key of the published filter. articles, labels: What the run starts from, one of them empty.
         The rest: what this cluster gives to the tasks that load the student.
     """
     from collections import namedtuple
-    from typing import Any
 
     from distillery.components.preflight.cluster import cluster
     from distillery.components.preflight.preflight import preflight as work
+    from distillery.components.preflight.request import RunRequest
     from distillery.components.runtime.step import step_context
 
-    inputs: dict[str, Any] = {"ref": filter, "articles": articles, "labels": labels, "marks": marks}
-    settings: dict[str, Any] = {"profile": profile, "overrides": overrides, "max_rejects": max_rejects, "budget": budget}
     with step_context("preflight", store, "", run) as step:
-        record = work(step.store, **inputs, **settings, trainer=trainer, gpus=gpus, flags=False)
-        given = cluster(trainer=trainer, gpus=gpus)
+        request = RunRequest(
+            filter=filter,
+            store=store,
+            articles=articles,
+            labels=labels,
+            profile=profile,
+            overrides=tuple(overrides),
+            max_rejects=max_rejects,
+            marks=marks,
+            budget=budget,
+            trainer=trainer,
+            gpus=gpus,
+        )
+        record = work(step.store, request)
+        training = cluster(trainer=trainer, gpus=gpus)
         outputs = step.keep(record).outputs
         values = {"filter_key": outputs["filter_key"], "articles": outputs["articles"], "labels": outputs["labels"]}
-        values |= given._asdict()
+        values |= training._asdict()
         return namedtuple("Ready", list(values))(**values)

@@ -129,6 +129,13 @@ def cause_of(error: Exception) -> Cause:
     return "stopped" if isinstance(error, Stopped) else "fault"
 
 
+def _message(error: Exception, cause: str) -> str:
+    """Return what a person reads of an error: on a cluster with the names of a form's fields, else with options."""
+    if cause == "fault":
+        return f"{type(error).__name__}: {error}"
+    return error.for_form() if isinstance(error, InputError) and on_cluster() else str(error)
+
+
 @contextmanager
 def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[Step]:
     """Open a step; record its failure where it fails.
@@ -160,7 +167,7 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
     except Exception as raised:
         error = missing_package(raised) or raised
         cause = cause_of(error)
-        message = printable(f"{type(error).__name__}: {error}" if cause == "fault" else str(error))
+        message = printable(_message(error, cause))
         try:
             if step is None:
                 progress.event(Failed(at=time.time(), step=name, cause=cause, message=message))

@@ -76,7 +76,9 @@ def _uploaded(store: Store, corpus: Corpus, articles: str, upload: bool) -> Corp
     if Path(articles.removeprefix("file://")).expanduser().is_dir():
         raise InputError("is a folder on this machine", where=f"ARTICLES {articles}", hint="give one file, or an s3:// prefix")
     if not store.uri.startswith("s3://"):
-        raise InputError("is no place that a cluster reaches", where=f"--store {store.uri}", hint="give s3://bucket/prefix")
+        raise InputError(
+            "is no place that a cluster reaches", where=store.uri, hint="give s3://bucket/prefix", parameter="store"
+        )
     with local_file(articles, parameter="ARTICLES") as path:
         key = input_key(digest_file(path), path.name)
         if upload and not store.exists(key):

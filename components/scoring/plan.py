@@ -96,7 +96,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not 1 <= self.shards <= MAX_SHARDS:
-            raise InputError(f"{self.shards:,} is not in 1 to {MAX_SHARDS:,}", where="--shards", hint="a part may be large")
+            what = f"{self.shards:,} is not in 1 to {MAX_SHARDS:,}"
+            raise InputError(what, hint="a part may be large", parameter="shards")
 
     @cached_property
     def job(self) -> Digest:

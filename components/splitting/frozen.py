@@ -70,7 +70,7 @@ def applicable(frozen: Frozen, articles: Collection[str], seed: int) -> Lineage 
             raise InputError(
                 f"these labels lack {len(absent)} of the {len(lineage.test)} articles of the frozen test part"
                 f" (first {absent[0][:12]}…)",
-                hint=f"add them, or begin a new test part with --set split.seed={seed + 1}",
+                hint=f"add them, or begin a new test part with {{overrides}} split.seed={seed + 1}",
             )
     return None
 

@@ -34,7 +34,7 @@ KINDS: dict[str, Kind] = {
 CONFIG, TOKENIZER, WEIGHTS, INDEX = "config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json"
 SMALL = (CONFIG, TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")
 MODELS_VARIABLE = "DISTILLERY_MODELS"
-MEND = "use --profile laptop, a folder with config.json, tokenizer.json and safetensors, or an s3:// prefix with those files"
+MEND = "use {profile} laptop, a folder with config.json, tokenizer.json and safetensors, or an s3:// prefix with those files"
 
 
 @dataclass(frozen=True)

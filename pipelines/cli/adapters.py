@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from distillery.components.preflight.request import absolute, absolute_overrides
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
@@ -15,8 +16,6 @@ from distillery.pipelines.cli.options import (
     SetOpt,
     StoreOpt,
     SubjectArg,
-    absolute,
-    absolute_overrides,
     adapter_summary,
     is_digest,
     store_uri,

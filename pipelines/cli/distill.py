@@ -27,8 +27,6 @@ from distillery.pipelines.cli.options import (
     SetOpt,
     StoreOpt,
     UncalibratedOpt,
-    absolute,
-    absolute_overrides,
     in_all,
     store_uri,
 )
@@ -62,6 +60,7 @@ def distill(
     from distillery.components.artifacts.run_summary import Failure
     from distillery.components.artifacts.steps import WATCHED
     from distillery.components.preflight.preflight import preflight
+    from distillery.components.preflight.request import RunRequest
     from distillery.components.runtime.extras import STUDENT, require
     from distillery.components.store import open_store
     from distillery.components.student.base import resolve_base
@@ -70,38 +69,19 @@ def distill(
     from distillery.pipelines.laptop.run import start
 
     require(STUDENT)
-    overrides, uri = absolute_overrides(set), store_uri(store)
+    uri = store_uri(store)
     opened = open_store(uri)
-    arguments: dict[str, Any] = {
-        "filter": str(Path(filter).absolute()) if Path(filter).is_file() else filter,
-        "store": uri,
-        "articles": absolute(articles),
-        "labels": absolute(labels),
-        "profile": profile,
-        "overrides": overrides,
-        "max_rejects": max_rejects,
-        "marks": marks if marks in ("reference", "prefilter") else absolute(marks),
-        "without_calibration": without_calibration,
-        "budget": in_all(budget),
-    }
+    request = RunRequest(
+        filter, uri, articles, labels, profile, tuple(set), max_rejects, marks, without_calibration, in_all(budget)
+    ).absolute()
     # The same check as the first step's, so that a typo is answered in half a second.
-    ready = preflight(
-        opened,
-        ref=arguments["filter"],
-        articles=arguments["articles"],
-        labels=arguments["labels"],
-        profile=profile,
-        overrides=overrides,
-        max_rejects=max_rejects,
-        marks=arguments["marks"],
-        budget=arguments["budget"],
-    )
+    ready = preflight(opened, request)
     # Before an oracle is paid: the base model that training needs can be had.
     student = read_filter(opened, ready.outputs["filter_key"]).spec.student
     resolve_base(student.baseModel, student.revision, opened)
     run, scratch = new_run(), Path(tempfile.mkdtemp(prefix="distillery-"))
     events, log = scratch / "events.jsonl", scratch / "run.log"
-    process = start(arguments, run=run, events=events, log=log)
+    process = start(request, run=run, events=events, log=log)
     try:
         watched = watch(LocalRun(process, Tail(events)), WATCHED)
     except BaseException:
@@ -155,20 +135,20 @@ def plan(
     as_json: JsonOpt = False,
 ) -> None:
     """Say which steps a `distill` with these flags would run or reuse, which digest moved and why. Runs nothing."""
-    from distillery.components.articles.input_files import given
     from distillery.components.preflight.preflight import resolve
+    from distillery.components.preflight.request import RunRequest
     from distillery.components.store import open_store
     from distillery.pipelines.plan import make_plan, render_plan
     from distillery.pipelines.steps import RunState
 
-    flt = resolve(filter, profile=profile, overrides=absolute_overrides(set))
-    data = flt.spec.data
-    articles, labels = given(absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels)
-    in_all(budget)
-    run = RunState(open_store(store_uri(store), write=False), flt, articles, labels, max_rejects)
-    steps = make_plan(run, marks=marks, waived=without_calibration)
+    request = RunRequest(
+        filter, store_uri(store), articles, labels, profile, tuple(set), max_rejects, marks, without_calibration, in_all(budget)
+    ).absolute()
+    resolved = resolve(request)
+    run = RunState(open_store(request.store, write=False), *resolved, max_rejects)
+    steps = make_plan(run, marks=request.marks, waived=request.without_calibration)
     if as_json:
-        print_json({"filter": flt.name, "steps": [step.to_json() for step in steps]})
+        print_json({"filter": resolved.filter.name, "steps": [step.to_json() for step in steps]})
     else:
         print(render_plan(steps))
 

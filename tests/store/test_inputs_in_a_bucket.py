@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from distillery.components.articles.input_files import local_file, require_file
-from distillery.components.preflight.preflight import resolve
+from distillery.components.preflight.preflight import resolve_filter
 from distillery.filters.errors import InputError
 from tests.pipelines.harness import filter_document
 
@@ -52,6 +52,6 @@ def test_what_is_not_there_is_said_with_the_parameter(bucket: str, key: str) -> 
 
 def test_a_filter_in_a_bucket(bucket: str, tmp_path: Path) -> None:
     uri = put(bucket, "filter.yaml", json.dumps(filter_document(tmp_path)).encode())
-    assert resolve(uri, profile="", overrides=["training.epochs=7"]).spec.training.epochs == 7
+    assert resolve_filter(uri, overrides=["training.epochs=7"]).spec.training.epochs == 7
     with pytest.raises(InputError, match="larger than 256 KiB"):
-        resolve(put(bucket, "large.yaml", b"#" * 300_000), profile="", overrides=[])
+        resolve_filter(put(bucket, "large.yaml", b"#" * 300_000))

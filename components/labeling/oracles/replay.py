@@ -65,7 +65,7 @@ def _recordings(flt: Filter) -> AbstractContextManager[Path]:
         raise InputError(
             "the replay oracle has no recorded replies",
             where="spec.oracle.replies",
-            hint="add --set oracle.replies=FILE with recorded replies, or give --labels",
+            hint="add {overrides} oracle.replies=FILE with recorded replies, or give {labels}",
         )
     return local_file(flt.spec.oracle.replies, parameter="oracle.replies")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from distillery.components.preflight.request import RunRequest
 from distillery.components.store import Store, open_store
 from distillery.components.store.layout import claim_key
 from distillery.pipelines.cli import main as cli
@@ -46,21 +47,19 @@ def test_a_file_that_is_not_there_is_named(store: Store, command: Callable[..., 
 
 def test_the_filter_travels_as_it_is_here(store: Store, labels: Path, tmp_path: Path) -> None:
     """With profile and overrides in it, also where it is one of ours: the image may have another one under its name."""
-    from distillery.components.preflight.preflight import resolve
+    from distillery.components.preflight.preflight import resolve_filter
 
-    def sent(ref: str, *overrides: str, profile: str = "") -> tuple[dict[str, Any], dict[str, Any], str]:
-        return submit.arguments(
-            store, ref=ref, articles="", labels=str(labels), profile=profile, overrides=list(overrides), marks="", gpus=0
-        )
+    def sent(ref: str, *overrides: str, profile: str = "") -> submit.Prepared:
+        return submit.prepare(store, RunRequest(ref, labels=str(labels), profile=profile, overrides=overrides))
 
-    parameters, inputs, name = sent(FILTER, "training.epochs=1", profile="laptop")
+    name, parameters, inputs = sent(FILTER, "training.epochs=1", profile="laptop")
     assert name == FILTER
     assert parameters.keys() == {"store", "filter", "labels"}, "a parameter at its default is the pipeline's business"
-    there = resolve(parameters["filter"], profile="", overrides=[])
-    assert there == resolve(FILTER, profile="laptop", overrides=["training.epochs=1"])
+    there = resolve_filter(parameters["filter"])
+    assert there == resolve_filter(FILTER, profile="laptop", overrides=["training.epochs=1"])
     path = write_filter(tmp_path / "filter.yaml", tmp_path / "base")
-    parameters, other, name = sent(str(path), "training.epochs=1")
-    assert resolve(parameters["filter"], profile="", overrides=[]).spec.training.epochs == 1
+    name, parameters, other = sent(str(path), "training.epochs=1")
+    assert resolve_filter(parameters["filter"]).spec.training.epochs == 1
     assert name == "small-town"
     assert inputs != other
 
@@ -72,14 +71,14 @@ def the_text(parameters: dict[str, Any]) -> str:
 
 def test_overrides_and_filters_that_name_files_name_their_copies(store: Store, labels: Path, tmp_path: Path) -> None:
     replies = write_rows(tmp_path / "replies.jsonl", [{"reply": 1}])
-    common = {"articles": str(labels), "labels": "", "profile": "", "marks": str(labels)}
-    parameters, _, _ = submit.arguments(store, ref=FILTER, overrides=[f"oracle.replies={replies}"], **common)
+    common = {"articles": str(labels), "marks": str(labels)}
+    parameters = submit.prepare(store, RunRequest(FILTER, overrides=(f"oracle.replies={replies}",), **common)).parameters
     assert f"replies: {store.uri}/inputs/" in the_text(parameters)
     assert parameters["marks"] == parameters["articles"]
     path = write_filter(
         tmp_path / "filter.yaml", tmp_path, oracle={"provider": "replay", "model": "recorded", "replies": str(replies)}
     )
-    parameters, _, _ = submit.arguments(store, ref=str(path), overrides=[], **common)
+    parameters = submit.prepare(store, RunRequest(str(path), **common)).parameters
     assert f"replies: {store.uri}/inputs/" in the_text(parameters)
 
 
@@ -105,14 +104,12 @@ def test_a_second_submission_finds_the_first_while_it_runs(
 
 
 def test_two_submitters_at_once_start_one_run(fake: FakeKubeflow, store: Store, labels: Path) -> None:
-    parameters, inputs, name = submit.arguments(
-        store, ref=FILTER, articles="", labels=str(labels), profile="", overrides=[], marks=""
-    )
+    prepared = submit.prepare(store, RunRequest(FILTER, labels=str(labels)))
     found: list[claims.Claim] = []
 
     def one() -> None:
         ours = kubeflow.Kubeflow(fake.endpoint)
-        found.append(submit.start(ours, open_store(store.uri), ours.published("distill"), name, parameters, inputs))
+        found.append(submit.start(ours, open_store(store.uri), ours.published("distill"), prepared))
 
     threads = [threading.Thread(target=one) for _ in range(4)]
     for thread in threads:
