@@ -1,6 +1,7 @@
-"""Which sections of a filter each step reads, so that a change redoes only what depends on it.
+"""What each step reads of a filter, so that a change redoes only what depends on it.
 
-`parts` is the one table: digests are taken over it, `filters diff` and `distillery plan` explain themselves with it.
+`parts` is the one table: digests are taken over it, and `filters diff` and `distillery plan` explain themselves with it.
+`distillery.filters.steps` has the steps' names, order and dependencies.
 """
 
 from __future__ import annotations
@@ -50,7 +51,15 @@ STEP_FREE = frozenset(
 
 
 def parts(flt: Filter, step: Step) -> dict[str, Any]:
-    """The plain values (JSON) of the filter that `step` itself reads; not what it gets through earlier steps."""
+    """Return what a step itself reads of a filter, without what it gets through earlier steps.
+
+    Args:
+        flt: The resolved filter.
+        step: Name of the step.
+
+    Returns:
+        Plain JSON values by name of the section.
+    """
     spec = flt.spec
     if step == "label":
         return {"rubric": rubric_part(flt), "oracle": oracle_part(flt)}
@@ -79,7 +88,14 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
 
 
 def rubric_part(flt: Filter) -> dict[str, Any]:
-    """What the prompt says: meaning, not arithmetic. Weights, caps and tiers are computed afterwards."""
+    """Return what the prompt says: meaning, not arithmetic. Weights, caps and tiers are computed afterwards.
+
+    Args:
+        flt: The resolved filter.
+
+    Returns:
+        Plain JSON values.
+    """
     spec = flt.spec
     return {
         "format": PROMPT_FORMAT,
@@ -92,28 +108,57 @@ def rubric_part(flt: Filter) -> dict[str, Any]:
 
 
 def oracle_part(flt: Filter) -> dict[str, Any]:
-    """Who answers and how. Batch and online are one oracle by two routes: a label is bought once, by either."""
+    """Return who answers and how. Batch and online are one oracle by two routes: a label is bought once, by either.
+
+    Args:
+        flt: The resolved filter.
+
+    Returns:
+        Plain JSON values.
+    """
     oracle = flt.spec.oracle
     part = oracle.model_dump(mode="json", exclude=set(ORACLE_FREE | (PARAMETERS if oracle.provider == "replay" else set())))
     return {**part, "provider": oracle.provider.removesuffix("-batch")}
 
 
 def training_part(flt: Filter) -> dict[str, Any]:
-    """What a student is fitted by: none of who does the work."""
+    """Return how a student is fitted, without who does the work.
+
+    Args:
+        flt: The resolved filter.
+
+    Returns:
+        Plain JSON values.
+    """
     return flt.spec.training.model_dump(mode="json", exclude=set(TRAINING_FREE))
 
 
 def rubric_digest(flt: Filter) -> str:
-    """sha256 (64 hex characters) of what the prompt says."""
+    """Return the digest of what the prompt says.
+
+    Args:
+        flt: The resolved filter.
+
+    Returns:
+        sha256, 64 hexadecimal digits.
+    """
     return _digest(rubric_part(flt))
 
 
 def step_digest(flt: Filter, step: Step) -> str:
-    """sha256 (64 hex characters) of what `step` reads of the filter."""
+    """Return the digest of what a step reads of a filter.
+
+    Args:
+        flt: The resolved filter.
+        step: Name of the step.
+
+    Returns:
+        sha256, 64 hexadecimal digits.
+    """
     return _digest(parts(flt, step))
 
 
 def _digest(value: object) -> str:
-    """The canonical JSON of distillery.components.store, which filters may not import."""
+    """Return the digest of the canonical JSON of `distillery.components.store`, which filters may not import."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()

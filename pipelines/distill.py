@@ -1,8 +1,8 @@
 """The distill pipeline: from articles or labels to a promoted adapter, or to the reasons why not.
 
-One graph for a laptop (kfp.local), the Kubeflow backend and the operator. Bulk data stay in the store; steps exchange digests,
-where they can as small artifacts, so that the UI shows the way from labels to adapter. Reuse is the store's: each step finds
-its own record by the digest of its inputs.
+A laptop (kfp.local) and the Kubeflow backend run the same graph. Bulk data stay in the store; steps exchange digests, as small
+artifacts where they can, so that the UI shows the way from labels to adapter. Reuse is the store's: each step finds its own
+record by the digest of its inputs. `distillery.components.artifacts.steps` names the steps and their order.
 """
 
 from kfp import dsl
@@ -35,7 +35,7 @@ def distill(
     trainer: str = "pod",
     gpus: int = 0,
 ) -> None:
-    """Calibrates and labels, audits, splits, trains, benchmarks, gates, and then promotes, holds or rejects.
+    """Calibrate, label, audit, split, train, benchmark and gate; then promote, hold or reject.
 
     Args:
         filter: A filter's name, name/vN, s3:// address, or the text of a filter.yaml.

@@ -24,7 +24,13 @@ HOUR: Final = 3600
 
 @dataclass(frozen=True)
 class Weight:
-    """What a class of steps asks for and may use at most. hours: after these Kubernetes ends the pod."""
+    """What a class of steps asks for, and may use at most.
+
+    Attributes:
+        cpu: Request and limit, as Kubernetes writes them.
+        memory: Request and limit.
+        hours: After these Kubernetes ends the pod.
+    """
 
     cpu: tuple[str, str]
     memory: tuple[str, str]
@@ -38,7 +44,15 @@ TORCH_HOURS: Final = 7 * 24
 
 
 def place(task: Any, weight: Weight = LIGHT) -> Any:
-    """Settles a task without a student; returns it."""
+    """Settle where and how a task without a student runs.
+
+    Args:
+        task: A task of a KFP graph.
+        weight: What its pod asks for.
+
+    Returns:
+        The task.
+    """
     task.set_cpu_request(weight.cpu[0]).set_cpu_limit(weight.cpu[1])
     task.set_memory_request(weight.memory[0]).set_memory_limit(weight.memory[1])
     if weight is ORACLE:
@@ -47,9 +61,15 @@ def place(task: Any, weight: Weight = LIGHT) -> Any:
 
 
 def place_torch(task: Any, cluster: Any, *, gpus: str) -> Any:
-    """Settles a task that loads the student; returns it.
+    """Settle where and how a task that loads the student runs.
 
-    cluster: the outputs of preflight, with this cluster's resources and nodes. gpus: which of them is the number of GPUs.
+    Args:
+        task: A task of a KFP graph.
+        cluster: The outputs of preflight, with this cluster's resources and nodes.
+        gpus: Name of the output that is the number of GPUs.
+
+    Returns:
+        The task.
     """
     # kfp 2.17 hands these down into a dsl.If only where it is told that the task reads them.
     task.register_pipeline_channels([cluster[name] for name in (*RESOURCES, gpus)])
@@ -63,7 +83,14 @@ def place_torch(task: Any, cluster: Any, *, gpus: str) -> Any:
 
 
 def starts_pods(task: Any) -> Any:
-    """Tells a task that starts torch pods of its own the image of this version, whatever the ConfigMap names; returns it."""
+    """Tell a task that starts torch pods of its own the image of this version, whatever the ConfigMap names.
+
+    Args:
+        task: A task of a KFP graph.
+
+    Returns:
+        The task.
+    """
     return task.set_env_variable(TORCH_VARIABLE, TORCH)
 
 

@@ -1,7 +1,7 @@
 """The score pipeline: a corpus through a promoted adapter, over the cluster.
 
-One small task that starts an Indexed Job and waits: the parts are Kubernetes' business, which places, retries and queues pods
-at some 10 ms each, where a KFP task costs a driver pod and some 10 s.
+One small task starts an Indexed Job and waits. Kubernetes places, retries and queues the Job's pods at some 10 ms each; a KFP
+task for each part would cost a driver pod and some 10 s.
 """
 
 from kfp import dsl, kubernetes
@@ -25,7 +25,7 @@ def score(
     parallelism: int = 0,
     out: str = "",
 ) -> None:
-    """Scores every article of a corpus once: prefilter, student, tiers.
+    """Score every article of a corpus once: prefilter, student, tiers.
 
     Args:
         adapter: A filter's name, for what its channel points at, or an adapter's digest.

@@ -1,6 +1,6 @@
-"""Every pipeline of the project as a version that is named by its content: compiled, written as objects, published.
+"""Every pipeline of the project as a version named by its content: compiled, written as objects, published.
 
-A name is the pipeline's and 12 hexadecimal digits of what was compiled, images included, so publishing twice makes one version,
+A name is the pipeline's and 12 hexadecimal digits of what was compiled, images included. So publishing twice makes one version,
 an operator can tell by name whether a cluster has what Git has, and both ways in (the API, `kubectl apply`) make the same
 object. Compiling takes 1.5 s, nearly all of it importing kfp.
 """
@@ -28,7 +28,16 @@ GENERATED: Final = "# Written by `make golden`; do not edit.\n"
 
 @dataclass(frozen=True)
 class Version:
-    """One compiled pipeline. spec, platform: KFP's PipelineSpec and PlatformSpec as JSON values."""
+    """One compiled pipeline.
+
+    Attributes:
+        pipeline: Name of the pipeline.
+        name: Name of the version.
+        description: The pipeline's.
+        about: What this version is of: its images.
+        spec: KFP's PipelineSpec as JSON values.
+        platform: KFP's PlatformSpec as JSON values.
+    """
 
     pipeline: str
     name: str
@@ -38,12 +47,25 @@ class Version:
     platform: dict[str, Any]
 
     def package(self) -> str:
-        """What KFP takes for an upload: two YAML documents."""
+        """Return what KFP takes for an upload.
+
+        Returns:
+            Two YAML documents.
+        """
         return _dump_all([self.spec, self.platform])
 
 
 def compile_pipeline(name: str, *, light: str = "", torch: str = "") -> Version:
-    """Compiles the pipeline of this name. light, torch: its images; empty for the plain names that an overlay replaces."""
+    """Compile a pipeline.
+
+    Args:
+        name: Its name, one of PIPELINES.
+        light: Image without torch; empty for the plain name that an overlay replaces.
+        torch: Image with torch; empty for the plain name that an overlay replaces.
+
+    Returns:
+        The version.
+    """
     from google.protobuf import json_format
 
     module, _, function = PIPELINES[name].partition(":")
@@ -63,10 +85,27 @@ def compile_pipeline(name: str, *, light: str = "", torch: str = "") -> Version:
 
 
 def compile_all(*, light: str = "", torch: str = "") -> list[Version]:
+    """Compile every pipeline of the project.
+
+    Args:
+        light: Image without torch; empty for the plain name.
+        torch: Image with torch; empty for the plain name.
+
+    Returns:
+        A version of each.
+    """
     return [compile_pipeline(name, light=light, torch=torch) for name in PIPELINES]
 
 
 def pipeline_object(version: Version) -> dict[str, Any]:
+    """Return the Kubernetes object of a pipeline.
+
+    Args:
+        version: Any version of it.
+
+    Returns:
+        A Pipeline as JSON values.
+    """
     return {
         "apiVersion": API_VERSION,
         "kind": "Pipeline",
@@ -76,6 +115,14 @@ def pipeline_object(version: Version) -> dict[str, Any]:
 
 
 def version_object(version: Version) -> dict[str, Any]:
+    """Return the Kubernetes object of a version.
+
+    Args:
+        version: A compiled pipeline.
+
+    Returns:
+        A PipelineVersion as JSON values.
+    """
     return {
         "apiVersion": API_VERSION,
         "kind": "PipelineVersion",
@@ -95,9 +142,16 @@ def _metadata(name: str) -> dict[str, Any]:
 
 
 def manifests(versions: Iterable[Version]) -> dict[str, str]:
-    """The files under manifests/pipelines: Pipelines in one kustomization, their versions in a second, images in a component.
+    """Return the files under manifests/pipelines: pipelines in one kustomization, versions in another, images in a component.
 
-    Two, since the webhook refuses a version whose Pipeline is not there yet, and Flux checks a whole kustomization first.
+    There are two kustomizations, since the webhook refuses a version whose Pipeline is not there yet, and Flux checks a whole
+    kustomization first.
+
+    Args:
+        versions: A version of each pipeline.
+
+    Returns:
+        YAML texts by path below the folder.
     """
     files, found = {}, list(versions)
     for version in found:
@@ -112,7 +166,7 @@ def manifests(versions: Iterable[Version]) -> dict[str, str]:
 
 
 def _image_replacements(versions: list[Version]) -> dict[str, Any]:
-    """A kustomize component that puts the images of a ConfigMap "distillery-images" (keys light, torch) into every executor."""
+    """Return a kustomize component that puts the images of the ConfigMap "distillery-images" into every executor."""
     replacements = []
     for key, image in (("light", LIGHT), ("torch", TORCH)):
         targets = []
@@ -135,7 +189,15 @@ def _image_replacements(versions: list[Version]) -> dict[str, Any]:
 
 
 def outdated(folder: Path, versions: Iterable[Version]) -> list[Path]:
-    """Files below `folder`, relative to it, that are missing, differ from `manifests`, or belong to no pipeline of these."""
+    """Return the files that are missing, differ from `manifests`, or belong to no pipeline of these.
+
+    Args:
+        folder: Where the files are.
+        versions: A version of each pipeline.
+
+    Returns:
+        Paths relative to the folder, sorted.
+    """
     files = {Path(name): text for name, text in manifests(versions).items()}
     stale = [
         name for name, text in files.items() if not (folder / name).is_file() or (folder / name).read_text("utf-8") != text
@@ -145,7 +207,15 @@ def outdated(folder: Path, versions: Iterable[Version]) -> list[Path]:
 
 
 def write_manifests(folder: Path, versions: Iterable[Version]) -> list[Path]:
-    """Brings the files below `folder` up to date, those of pipelines that are gone included; returns which changed."""
+    """Bring the files below a folder up to date; those of pipelines that are gone are deleted.
+
+    Args:
+        folder: Where the files go.
+        versions: A version of each pipeline.
+
+    Returns:
+        Paths relative to the folder of the files that changed.
+    """
     found = list(versions)
     files, changed = manifests(found), outdated(folder, found)
     for path in changed:
@@ -158,9 +228,16 @@ def write_manifests(folder: Path, versions: Iterable[Version]) -> list[Path]:
 
 
 def publish(version: Version, client: Any) -> bool:
-    """Makes the version known to Kubeflow Pipelines, and its pipeline where that is new; False where it was there already.
+    """Make a version known to Kubeflow Pipelines, and its pipeline where that is new.
 
-    client: a kfp.Client. Two that publish at once make one version: the name is taken, and the second finds it so.
+    Two that publish at once make one version: the name is taken, and the second finds it so.
+
+    Args:
+        version: A compiled pipeline.
+        client: A kfp.Client.
+
+    Returns:
+        True if the version was not there yet.
     """
     from kfp_server_api import ApiException, V2beta1Pipeline
 

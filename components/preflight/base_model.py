@@ -1,7 +1,7 @@
-"""Whether a cluster's training will find its base model, asked before an oracle is paid.
+"""Checks that a cluster's training will find its base model, before an oracle is paid.
 
-A pod has the stores and no more: what lies on one machine, in a package there or on the model hub is mirrored once
-(`distillery models push`). This costs one request; a run that finds out in its training has paid for its labels by then.
+A pod reaches the stores and nothing else: a model that lies on one machine, in a package there or on the model hub is mirrored
+once (`distillery models push`). The check costs one request; a run that finds out in its training has already paid for labels.
 """
 
 from __future__ import annotations
@@ -16,9 +16,16 @@ from distillery.filters.filter import Filter
 
 
 def require_base(store: Store, flt: Filter) -> None:
-    """InputError, with the command that mirrors it, where no pod can have the filter's base model.
+    """Refuse a filter whose base model no pod can have.
 
     An absolute path is left to training: an image or a volume of the platform's own may have it.
+
+    Args:
+        store: The run's store, which may mirror models.
+        flt: The resolved filter.
+
+    Raises:
+        InputError: Neither DISTILLERY_MODELS nor the store mirrors the model; the hint is the command that does.
     """
     ref, revision = flt.spec.student.baseModel, flt.spec.student.revision
     where = f"student.baseModel {ref}"

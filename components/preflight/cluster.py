@@ -21,7 +21,10 @@ _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 
 
 class Cluster(NamedTuple):
-    """As strings, since Kubeflow puts no number that a step returns into a pod's resources."""
+    """Resources and nodes of the tasks that load the student.
+
+    All but the nodes are strings: Kubeflow puts no number that a step returns into a pod's resources.
+    """
 
     cpu_request: str
     cpu_limit: str
@@ -33,9 +36,19 @@ class Cluster(NamedTuple):
 
 
 def cluster(*, trainer: str, gpus: int) -> Cluster:
-    """Resources and nodes of the tasks that load the student. InputError, naming the setting, where it can't be read.
+    """Return resources and nodes of the tasks that load the student.
 
     A TrainJob's pods have GPUs of their own: the task that waits for it asks for none, and the benchmark for one at most.
+
+    Args:
+        trainer: pod or trainjob.
+        gpus: GPUs of the training pod, or of each node of a TrainJob.
+
+    Returns:
+        What the ConfigMap of this cluster says, with our defaults for what it leaves out.
+
+    Raises:
+        InputError: A setting cannot be read, or no pod could have it; the setting is named.
     """
     given = _mapping(RESOURCES)
     found = {kind: {**TORCH_RESOURCES[kind], **given.get(kind, {})} for kind in TORCH_RESOURCES}

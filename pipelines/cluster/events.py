@@ -29,7 +29,19 @@ D = TypeVar("D", bound=Document)
 
 
 def for_ever(request: Callable[[], T]) -> T:
-    """`request()` of the store, through an outage of any length: who follows a run may wait, and ends it with Ctrl-C."""
+    """Return what a request of the store returns, retried through an outage of any length.
+
+    Whoever follows a run may wait, and ends it with Ctrl-C.
+
+    Args:
+        request: Asks the store.
+
+    Returns:
+        Its answer.
+
+    Raises:
+        StoreError: The store refuses.
+    """
 
     def once() -> T:
         try:
@@ -43,21 +55,36 @@ def for_ever(request: Callable[[], T]) -> T:
 
 
 class ClusterRun:
-    """A run's events, from the store where its steps leave them and from Kubeflow where no step has spoken."""
+    """A run's events, from the store where its steps leave them and from Kubeflow where no step has spoken.
+
+    Args:
+        kubeflow: Where the run runs.
+        store: The run's store.
+        run: The run's id.
+    """
 
     def __init__(self, kubeflow: Kubeflow, store: Store, run: str) -> None:
         self.kubeflow, self.store, self.run = kubeflow, store, run
         self.state, self.cancelled, self.tasks = "", False, dict[str, str]()
         self._asked, self._final = 0.0, False
         self._seen: dict[str, int] = {}
-        self._etags: dict[str, str | None] = {}
         self._done: set[str] = set()
         self._since: dict[str, float] = {}
 
     def ended(self) -> bool:
+        """True if Kubeflow calls the run ended.
+
+        Returns:
+            Whether nothing more will happen.
+        """
         return self.state in ENDED
 
     def events(self) -> Iterator[Event]:
+        """Yield what has happened since the last call; nothing where that is less than POLL_SECONDS ago.
+
+        Yields:
+            Events, oldest first.
+        """
         now = time.monotonic()
         if self._final or (now - self._asked < POLL_SECONDS and not self.ended()):
             return
@@ -84,7 +111,7 @@ class ClusterRun:
         return sorted(events, key=lambda event: event.at)
 
     def _slow_pods(self) -> Iterable[Event]:
-        """A pod that can't start (no image, no room) leaves no event of its own."""
+        """Yield a note for each pod that does not start (no image, no room): it leaves no event of its own."""
         now = time.monotonic()
         for name, state in self.tasks.items():
             if state == "RUNNING" and name in WATCHED and name not in self._seen:
@@ -96,12 +123,22 @@ class ClusterRun:
 
 
 def mark_cancelled(store: str, run: str) -> None:
-    """Says in the run's store that somebody ends it: Kubeflow forgets that where a pod reports at the same moment."""
+    """Record in the run's store that somebody ends it: Kubeflow forgets that where a pod reports at the same moment.
+
+    Args:
+        store: URI of the run's store.
+        run: The run's id.
+    """
     open_store(store).put(cancelled_key(run), canonical_json({"at": time.time()}))
 
 
 def settle(source: ClusterRun, watched: Watched) -> None:
-    """Takes what the run left behind for good into the view: records and the failure, also where no event arrived."""
+    """Take what an ended run left behind into the view: records and the failure, also where no event arrived.
+
+    Args:
+        source: The run, followed to its end.
+        watched: The view; changed in place.
+    """
     names = [*watched.steps, *ENDS, "report"]
     for name in dict.fromkeys(names):
         record = _read(StepRecord, source.store, run_record_key(source.run, name))

@@ -1,7 +1,7 @@
 """The few things a run needs of Kubeflow Pipelines: start it under a name of its own, find it, look at it, end it.
 
-Each call outlasts an outage of three minutes (the first, 20 s: there an address may be wrong), and `get` any outage where a
-run is followed. The generated client would wait for ever for one reply, so every request has 30 s.
+Each call is retried through an outage of up to three minutes (the first one 20 s: its address may be wrong), and `get` through
+any outage where a run is followed. The generated client would wait forever for one reply, so every request has 30 s.
 """
 
 from __future__ import annotations
@@ -27,7 +27,14 @@ T = TypeVar("T")
 
 
 class Refused(InputError):
-    """Kubeflow answers, and says no. status: of HTTP."""
+    """Kubeflow answers, and says no.
+
+    Args:
+        status: HTTP status of the answer.
+        what: What it says, or what we make of it.
+        where: Address of the API.
+        hint: How to fix it; empty to show Kubeflow's own words.
+    """
 
     def __init__(self, status: int, what: str, *, where: str, hint: str = "") -> None:
         login = "check your credentials for Kubeflow, and --namespace"
@@ -38,7 +45,7 @@ class Refused(InputError):
 
 @dataclass(frozen=True)
 class Published:
-    """A version of a pipeline that Kubeflow has."""
+    """A version of a pipeline that Kubeflow has: its ids, and its name."""
 
     pipeline: str
     version: str
@@ -46,7 +53,12 @@ class Published:
 
 
 class Kubeflow:
-    """endpoint: URL of the API. namespace: on an installation for several users, theirs; empty elsewhere."""
+    """An installation of Kubeflow Pipelines.
+
+    Args:
+        endpoint: URL of the API.
+        namespace: The user's, on an installation for several users; empty elsewhere.
+    """
 
     def __init__(self, endpoint: str, namespace: str = "") -> None:
         if not endpoint:
@@ -65,7 +77,7 @@ class Kubeflow:
             raise Stopped(what, hint="check --endpoint; the same command goes on") from error
 
     def _answered(self, request: Callable[[], T]) -> T:
-        """`request()`; Refused where Kubeflow says no, or a proxy before it sends us to its login."""
+        """Return `request()`; raise Refused where Kubeflow says no, or a proxy before it sends us to its login."""
         from kfp_server_api import ApiException
         from urllib3.exceptions import MaxRetryError, ResponseError
 
@@ -81,13 +93,29 @@ class Kubeflow:
             raise Refused(401, "a login is asked for", where=self.endpoint) from None
 
     def publish(self, version: Version) -> bool:
-        """Whether the version was not there yet."""
+        """Publish a version of a pipeline.
+
+        Args:
+            version: A compiled pipeline.
+
+        Returns:
+            True if the version was not there yet.
+        """
         return self._call(lambda: publish(version, self.client))
 
     def published(self, pipeline: str, *, light: str = "", torch: str = "") -> Published:
-        """The version compiled here for these images, published where it is not there yet; without images, the newest one.
+        """Return the version compiled here for these images, published first where it is new; without images, the newest one.
 
-        Raises InputError where no images are given and nothing is published, or one image without the other.
+        Args:
+            pipeline: Name of the pipeline.
+            light: Image without torch; empty for the newest version.
+            torch: Image with torch; empty for the newest version.
+
+        Returns:
+            A version that runs can be started with.
+
+        Raises:
+            InputError: One image is given without the other, or none is and nothing is published.
         """
         if light or torch:
             require_images(light, torch)
@@ -112,7 +140,18 @@ class Kubeflow:
     def start(
         self, version: Published, name: str, arguments: Mapping[str, Any], *, experiment: str, service_account: str = ""
     ) -> str:
-        """Starts a run under a name that is this run's alone; returns the run's id."""
+        """Start a run, or find it where an earlier try was answered too late to be heard.
+
+        Args:
+            version: The pipeline's version.
+            name: Name of the run, which no other run has.
+            arguments: The pipeline's parameters.
+            experiment: Name of the experiment that the run belongs to.
+            service_account: The run's; empty for Kubeflow's default.
+
+        Returns:
+            The run's id.
+        """
 
         def once() -> str:
             if found := self._find(name):  # an earlier try whose reply was lost
@@ -132,6 +171,14 @@ class Kubeflow:
         return self._call(once)
 
     def find(self, name: str) -> str | None:
+        """Return the id of the run of this name.
+
+        Args:
+            name: Name of a run.
+
+        Returns:
+            Its id, None where there is no such run.
+        """
         return self._call(lambda: self._find(name))
 
     def _find(self, name: str) -> str | None:
@@ -140,7 +187,18 @@ class Kubeflow:
         return str(runs[0].run_id) if runs else None
 
     def get(self, run: str, *, seconds: float = PATIENCE) -> Any:
-        """Kubeflow's own record of a run. InputError where there is none; seconds: how long an outage may last."""
+        """Return Kubeflow's own record of a run.
+
+        Args:
+            run: The run's id.
+            seconds: How long an outage may last.
+
+        Returns:
+            A record as kfp's client has it.
+
+        Raises:
+            InputError: There is no such run.
+        """
         try:
             return self._call(lambda: self.client.get_run(run), seconds=seconds)
         except Refused as error:
@@ -150,7 +208,17 @@ class Kubeflow:
             raise Refused(error.status, what, where=self.endpoint, hint=hint) from None
 
     def active(self, run: str) -> bool:
-        """Whether the run is there and unfinished. InputError where Kubeflow won't say."""
+        """True if the run is there and unfinished.
+
+        Args:
+            run: The run's id.
+
+        Returns:
+            Whether it goes on.
+
+        Raises:
+            InputError: Kubeflow will not say.
+        """
         try:
             return self.get(run).state not in ENDED
         except Refused as error:
@@ -159,15 +227,27 @@ class Kubeflow:
             return False
 
     def cancel(self, run: str) -> None:
+        """End a run.
+
+        Args:
+            run: The run's id.
+        """
         self._call(lambda: self.client.terminate_run(run))
 
     def page(self, run: str) -> str:
-        """Address of the run in the UI, where KF_PIPELINES_UI_ENDPOINT tells it; empty elsewhere."""
+        """Return the address of the run in the UI.
+
+        Args:
+            run: The run's id.
+
+        Returns:
+            A URL where KF_PIPELINES_UI_ENDPOINT names the UI; empty elsewhere.
+        """
         return f"{self.client._uihost.rstrip('/')}/#/runs/details/{run}" if self.client._uihost else ""
 
 
 def _message(error: Any) -> str:
-    """What Kubeflow's API says in a refusal, in its own words."""
+    """Return what Kubeflow's API says in a refusal, in its own words."""
     try:
         said = json.loads(error.body)
         return str(said.get("error") or said["message"])[:400]
@@ -176,7 +256,15 @@ def _message(error: Any) -> str:
 
 
 def require_images(light: str, torch: str) -> None:
-    """InputError where an image is not named: a version with a name that no registry has is everybody's newest one."""
+    """Refuse a version without the names of its images: under a name that no registry has, it would be everybody's newest one.
+
+    Args:
+        light: Image without torch.
+        torch: Image with torch.
+
+    Raises:
+        InputError: One of them is empty.
+    """
     missing = [option for option, image in (("--light-image", light), ("--torch-image", torch)) if not image]
     if missing:
         hint = "give both, or set DISTILLERY_IMAGE_LIGHT and DISTILLERY_IMAGE_TORCH"
@@ -184,19 +272,41 @@ def require_images(light: str, torch: str) -> None:
 
 
 def cancelled(run: Any) -> bool:
-    """Whether somebody ended this run; Kubeflow calls it FAILED in the end."""
+    """True if somebody ended this run; Kubeflow calls it FAILED in the end.
+
+    Args:
+        run: Kubeflow's record of the run.
+
+    Returns:
+        Whether it was cancelled.
+    """
     return any(status.state in ("CANCELING", "CANCELED") for status in run.state_history or [])
 
 
 def tasks(run: Any) -> dict[str, str]:
-    """State by task. A component that a graph uses twice (label, label-2) counts as one: the branch not taken is SKIPPED."""
+    """Return the state of each task. A component used twice (label, label-2) counts once: the branch not taken is SKIPPED.
+
+    Args:
+        run: Kubeflow's record of the run.
+
+    Returns:
+        Kubeflow's word for the state, by the task's name.
+    """
     details = (run.run_details.task_details if run.run_details else None) or []
     found = [(re.sub(r"-\d+$", "", task.display_name or ""), str(task.state)) for task in details]
     return dict(sorted(found, key=lambda pair: pair[1] not in ("SKIPPED", "OMITTED")))
 
 
 def connect(endpoint: str, namespace: str) -> Any:
-    """A kfp.Client whose requests end."""
+    """Return a client whose requests end.
+
+    Args:
+        endpoint: URL of the API.
+        namespace: The user's; empty on an installation for one.
+
+    Returns:
+        A kfp.Client without retries of its own.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import kfp

@@ -11,7 +11,11 @@ from distillery.components.runtime.events import Event, read_event
 
 
 class Tail:
-    """Reads whole lines as a file grows; a torn last line waits for its rest."""
+    """The events of a file that grows; a torn last line waits for its rest.
+
+    Args:
+        path: The file, which may not be there yet.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self.offset, self.rest = path, 0, b""
@@ -30,13 +34,28 @@ class Tail:
 
 @dataclass
 class LocalRun:
-    """A run in a process of this machine, its events in a file."""
+    """A run in a process of this machine, its events in a file.
+
+    Attributes:
+        process: The process that runs the graph.
+        tail: Its events.
+    """
 
     process: subprocess.Popen[bytes]
     tail: Tail
 
     def events(self) -> Iterable[Event]:
+        """Return what has happened since the last call.
+
+        Returns:
+            Events, oldest first.
+        """
         return self.tail
 
     def ended(self) -> bool:
+        """True if the process is gone.
+
+        Returns:
+            Whether nothing more will happen.
+        """
         return self.process.poll() is not None
