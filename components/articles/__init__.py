@@ -1,1 +1,1 @@
-"""Articles and labels: read from what people have, kept as tables."""
+"""Articles and labels: read from people's files, kept as tables, compared for copies."""

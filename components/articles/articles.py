@@ -1,9 +1,9 @@
 """Articles and labels, and how they are read from people's files.
 
-Rows from outside are checked one by one; a bad one is recorded with line and reason, never guessed at and never a zero.
-Scores are matched to dimensions by name only, since order has gone wrong elsewhere. Text keeps its form but for three
-mends without which nothing downstream works: NUL characters are dropped, lone surrogates become U+FFFD, and digests are
-taken over NFC. Reading keeps some 100 bytes an article to notice ids used twice, so a million takes 100 MB.
+Rows from outside are checked one by one; a bad one is recorded with its line and the reason, never guessed at and never
+turned into a zero. Scores are matched to dimensions by name only. Text is kept as it is, with three exceptions without which
+nothing downstream works: NUL characters are dropped, lone surrogates become U+FFFD, and digests are taken over NFC. Reading
+keeps about 100 bytes an article to notice ids used twice, so a million articles take 100 MB.
 """
 
 from __future__ import annotations
@@ -58,22 +58,46 @@ COLUMNS = frozenset(
 
 
 def clean(text: str) -> str:
-    """`text` without NUL characters, lone surrogates replaced by U+FFFD."""
+    """Make a text fit to be written as UTF-8.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The text without NUL characters, lone surrogates replaced by U+FFFD.
+    """
     if _SURROGATE.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text.replace("\0", "")
 
 
 def article_digest(title: str, content: str) -> Digest:
-    """Identity of an article's text: sha256 over title and content, cleaned and in NFC."""
+    """Return the identity of an article's text.
+
+    Args:
+        title: the title.
+        content: the text below it.
+
+    Returns:
+        The sha256 of both, cleaned and in NFC.
+    """
     return digest_json([unicodedata.normalize("NFC", clean(title)), unicodedata.normalize("NFC", clean(content))])
 
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """reference: true scores where somebody knows them; never shown to oracle or student.
+    """An article.
 
-    drawn_by: the rule of a sample that drew it (random, stratified, enrich); empty where nobody chose.
+    Attributes:
+        id: what its owner calls it.
+        title: the title.
+        content: the text below it.
+        source: who published it.
+        language: a code such as "en".
+        url: where it was found.
+        published: when it was published, as its owner writes it.
+        reference: true scores where somebody knows them; never shown to oracle or student.
+        drawn_by: the rule of a sample that drew it (random, stratified, enrich); empty where no rule did.
     """
 
     id: str
@@ -88,20 +112,31 @@ class Article:
 
     @property
     def digest(self) -> Digest:
+        """The identity of the article's text."""
         return article_digest(self.title, self.content)
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
+    """An article with a score of 0 to 10 for each dimension, and the content type where the filter has any."""
+
     article: Article
     scores: dict[str, float]
     content_type: str | None = None
 
 
 def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
-    """Yield the articles of a JSONL, JSONL.gz or Parquet file, memory flat; bad rows go to `rejects`.
+    """Yield the articles of a file; memory stays flat.
 
-    InputError if the file as a whole is unusable, or (at the end) if not one row was good.
+    Args:
+        path: a JSONL, JSONL.gz or Parquet file.
+        rejects: where bad rows are counted and kept.
+
+    Yields:
+        Each article once; a row that repeats an earlier one exactly is only counted.
+
+    Raises:
+        InputError: the file as a whole can't be used, or (at the end) not one row was good.
     """
     path, seen, good = Path(path), dict[int, int](), 0
     for line, row, fault in read_rows(path, COLUMNS, ("reference.",)):
@@ -128,10 +163,22 @@ def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
 
 
 def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects, max_rejects: str = "0") -> Iterator[Label]:
-    """Yield labelled articles, each with exactly one score in 0 to 10 per dimension, in the order of `dimensions`.
+    """Yield the labels of a file, each with exactly one score for each dimension.
 
-    max_rejects: how many bad rows to go on without, "20" or "1%"; more of them raise InputError once the file is read,
-    so nothing may be written before the iterator has ended. An id used for two texts or two scores raises at once.
+    Nothing may be written before the iterator has ended, since only then the bad rows are counted.
+
+    Args:
+        path: a JSONL, JSONL.gz or Parquet file.
+        dimensions: names of the dimensions, in the order that the scores are to have.
+        rejects: where bad rows are counted and kept.
+        max_rejects: how many bad rows are acceptable, "20" or "1%".
+
+    Yields:
+        Each label once; a row that repeats an earlier one exactly is only counted.
+
+    Raises:
+        InputError: the file as a whole can't be used, an id stands for two texts or two sets of scores, or (at the end) too
+            many rows were bad or none was good.
     """
     allowed = parse_max_rejects(max_rejects)
     path, seen, dims = Path(path), dict[str, tuple[int, Digest, Label]](), list(dimensions)
@@ -170,7 +217,17 @@ def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects
 
 
 def parse_max_rejects(text: str) -> float:
-    """A count, or with "%" a share of the rows; InputError otherwise."""
+    """Parse how many bad rows are acceptable.
+
+    Args:
+        text: a count such as "20" or a percentage such as "1%".
+
+    Returns:
+        The count, or the share of the rows (0 to 1) where the text ends with "%".
+
+    Raises:
+        InputError: it is neither.
+    """
     number = text.strip().removesuffix("%")
     try:
         value = float(number) / 100 if "%" in text else int(number)
@@ -191,7 +248,17 @@ def _stopped(path: Path, rejects: Rejects, what: str, hint: str = "") -> InputEr
 
 
 def as_article(row: dict[str, Any]) -> Article:
-    """A row of a table as an article; ValueError says what is wrong with it."""
+    """Convert a row of a table to an article.
+
+    Args:
+        row: the row, from outside and not to be trusted.
+
+    Returns:
+        The article; without an id of its own it is named by its digest.
+
+    Raises:
+        ValueError: the row is not an article; the message says what is wrong with it.
+    """
     title, content = _text(row, "title"), _text(row, "content")
     if not content.strip():
         raise ValueError("has no content" if row.get("content") is None else "its content is empty")
@@ -220,7 +287,7 @@ def _text(row: dict[str, Any], key: str) -> str:
 
 
 def _plain(row: dict[str, Any], key: str) -> str:
-    """A short field; numbers and dates become text, lists and objects are refused."""
+    """Return a short field as text; numbers and dates are converted, lists and objects refused."""
     value = row.get(key)
     if value is None or value == "":
         return ""
@@ -235,11 +302,11 @@ def _plain(row: dict[str, Any], key: str) -> str:
 
 
 def _flat(row: dict[str, Any], key: str, prefix: str) -> dict[str, Any] | None:
-    """The object `row[key]`, or the columns `prefix`… of a flat table gathered into one."""
+    """Return the object `row[key]`, or the columns of a flat table whose names begin with `prefix` as one object."""
     value = row.get(key)
     if value is None:
-        found = {name.removeprefix(prefix): cell for name, cell in row.items() if name.startswith(prefix)}
-        return {name: cell for name, cell in found.items() if cell is not None} or None
+        columns = {name.removeprefix(prefix): cell for name, cell in row.items() if name.startswith(prefix)}
+        return {name: cell for name, cell in columns.items() if cell is not None} or None
     if isinstance(value, list) and all(isinstance(item, tuple) and len(item) == 2 for item in value):
         return dict(value)  # a Parquet map
     if not isinstance(value, dict):
@@ -248,22 +315,30 @@ def _flat(row: dict[str, Any], key: str, prefix: str) -> dict[str, Any] | None:
 
 
 def _reference(row: dict[str, Any]) -> dict[str, float] | None:
-    found = _flat(row, "reference", "reference.")
-    return {name: _score(name, value, "reference") for name, value in found.items()} if found else None
+    scores = _flat(row, "reference", "reference.")
+    return {name: _score(name, value, "reference") for name, value in scores.items()} if scores else None
 
 
 def _label(row: dict[str, Any], dimensions: list[str]) -> Label:
-    article, found = as_article(row), _flat(row, "scores", "score.")
-    if found is None:
+    article, scores = as_article(row), _flat(row, "scores", "score.")
+    if scores is None:
         raise ValueError("has no scores")
-    match(found, dimensions)
+    match(scores, dimensions)
     kind = _plain(row, "content_type") or None
-    return Label(article, {name: _score(name, found[name], "score") for name in dimensions}, kind)
+    return Label(article, {name: _score(name, scores[name], "score") for name in dimensions}, kind)
 
 
-def match(found: Iterable[str], dimensions: Sequence[str]) -> None:
-    """ValueError naming the first dimension that lacks or is too many, and the nearest one."""
-    names = list(found)
+def match(scored: Iterable[str], dimensions: Sequence[str]) -> None:
+    """Raise unless the scores are those of the filter's dimensions.
+
+    Args:
+        scored: names of the scores, in any order.
+        dimensions: names of the filter's dimensions.
+
+    Raises:
+        ValueError: a dimension is missing or one too many; the message names the first, and the nearest other name.
+    """
+    names = list(scored)
     missing = [name for name in dimensions if name not in names]
     extra = [name for name in names if name not in dimensions]
     if missing:

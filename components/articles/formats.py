@@ -44,6 +44,9 @@ def file_kind(head: bytes, where: str) -> Kind:
         head: the first four bytes of the file.
         where: the file, as an error names it.
 
+    Returns:
+        "parquet", "gzip" or "jsonl".
+
     Raises:
         InputError: the file is UTF-16, an archive, or compressed with something other than gzip.
     """
@@ -65,6 +68,9 @@ def too_long(number: int, length: int, what: str) -> Row:
         number: its line number, from 1.
         length: its length in bytes.
         what: "line" or "row".
+
+    Returns:
+        The row, with its fault.
     """
     return Row(number, None, f"the {what} is {length / 2**20:.0f} MB long, more than {MAX_LINE // 2**20}")
 
@@ -75,6 +81,9 @@ def json_row(number: int, line: bytes) -> Row:
     Args:
         number: its line number, from 1.
         line: its bytes, without white space at either end.
+
+    Returns:
+        The row, or one with a fault.
     """
     try:
         value = json.loads(line.decode("utf-8"))
@@ -95,6 +104,9 @@ def arrow_row(number: int, batch: pa.RecordBatch) -> Row:
     Args:
         number: its row number, from 1.
         batch: a batch that holds this row alone.
+
+    Returns:
+        The row, or one with a fault.
     """
     if batch.nbytes > MAX_LINE:
         return too_long(number, batch.nbytes, "row")
@@ -135,6 +147,9 @@ def wanted_columns(
         size: bytes of the file as it is stored.
         columns: names of columns to read.
         prefixes: beginnings of names; columns that begin so are read, too.
+
+    Returns:
+        Their names, in the order of the file.
 
     Raises:
         InputError: the file is a bomb, has no rows, has a column twice, or has no text column `content`.

@@ -1,7 +1,7 @@
-"""Where input files are: a path on this machine, or an object fetched to a temporary file.
+"""The input files of a run: which ones it has, and how an s3:// object becomes a file on this machine.
 
-An object costs its size in temporary disk and no memory; reading it where it lies would save the disk, but every step reads its
-input twice (digest, then rows), and a download is the one place where a broken transfer is begun again.
+An object costs its size in temporary disk and no memory. Reading it in place would save the disk, but every step reads its
+input twice (digest, then rows), and a download is the one place where a broken transfer is started again.
 """
 
 from __future__ import annotations
@@ -17,13 +17,22 @@ from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     from distillery.components.store.s3_objects import S3Objects
+    from distillery.filters.spec import Data
 
 
 @contextmanager
 def local_file(uri: str, *, parameter: str) -> Iterator[Path]:
-    """A readable path for `uri` (a path, file:// or s3://) while the context lasts.
+    """Yield a local path of an input file; a fetched copy is deleted when the context ends.
 
-    parameter: what the user called it ("--labels"), for the error. Raises InputError where nothing is there.
+    Args:
+        uri: a path, file:// or s3://.
+        parameter: the option or parameter that named it ("--labels"), for the error.
+
+    Yields:
+        The path of a readable file.
+
+    Raises:
+        InputError: there is no such file or object, or it can't be read.
     """
     if not uri.startswith("s3://"):
         yield _on_disk(uri, parameter)
@@ -36,7 +45,15 @@ def local_file(uri: str, *, parameter: str) -> Iterator[Path]:
 
 
 def require_file(uri: str, *, parameter: str) -> None:
-    """Refuses what `local_file` would, at the price of one request: an object is not fetched."""
+    """Raise where `local_file` would, without fetching an object: it costs one request.
+
+    Args:
+        uri: a path, file:// or s3://.
+        parameter: the option or parameter that named it ("--labels"), for the error.
+
+    Raises:
+        InputError: there is no such file or object, or it can't be reached.
+    """
     if not uri.startswith("s3://"):
         _on_disk(uri, parameter)
         return
@@ -55,7 +72,7 @@ def _on_disk(uri: str, parameter: str) -> Path:
 
 @contextmanager
 def _object(uri: str, parameter: str) -> Iterator[tuple[S3Objects, str]]:
-    """The bucket of `uri`, to be read only, and the key in it; what goes wrong there names the parameter."""
+    """Yield the bucket of a URI, for reading only, and the key in it; errors of the store name the parameter."""
     from distillery.components.store.s3_objects import S3Objects
 
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -69,13 +86,25 @@ def _object(uri: str, parameter: str) -> Iterator[tuple[S3Objects, str]]:
         raise InputError(error.what, where=uri, hint=error.hint, parameter=parameter) from None
 
 
-def given(articles: str, labels: str, *, filter_articles: str | None, filter_labels: str | None) -> tuple[str, str]:
-    """Which input a run has: (articles, "") or ("", labels). The command line goes before the filter's `data`."""
+def choose_input(articles: str, labels: str, data: Data) -> tuple[str, str]:
+    """Choose the input of a run; the command line takes precedence over the filter's `data`.
+
+    Args:
+        articles: --articles, empty where it was not given.
+        labels: --labels, empty where it was not given.
+        data: the filter's own input; where it names both, labels take precedence.
+
+    Returns:
+        Either (articles, "") or ("", labels).
+
+    Raises:
+        InputError: both options were given, or there is no input at all.
+    """
     if articles and labels:
         what, hint = "{articles} and {labels} are both given", "give the one that the run starts from"
         raise InputError(what, hint=hint, parameter="articles")
     if not articles and not labels:
-        articles, labels = filter_articles or "", filter_labels or ""
+        articles, labels = data.articles or "", data.labels or ""
         if labels:
             articles = ""
     if not articles and not labels:

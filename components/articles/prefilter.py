@@ -1,7 +1,7 @@
-"""The prefilter: articles that are too short or about something else never reach the student; sampling balances by it.
+"""The prefilter: leaves out articles that are too short or clearly about something else, before the student reads them.
 
-One pass per pattern over the articles not yet decided; 256 words over 2,048 articles of 3 kB take 0.9 s,
-and 3.4 s as patterns with classes and edges of words.
+It takes one pass for each pattern over the articles not yet decided: 256 plain words over 2,048 articles of 3 kB take 0.9 s,
+256 patterns with character classes and word boundaries 3.4 s.
 """
 
 from __future__ import annotations
@@ -21,9 +21,17 @@ SHOWN = 80
 
 
 def refused(prefilter: Prefilter, titles: Sequence[str], contents: Sequence[str]) -> list[str | None]:
-    """For each of n articles the reason why it is left out, None where it passes.
+    """Return why each article is left out.
 
-    minChars counts the content alone; patterns look at title and content, without regard to case.
+    `minChars` counts the content alone; patterns look at title and content, without regard to case.
+
+    Args:
+        prefilter: the filter's rules.
+        titles: n titles.
+        contents: n contents.
+
+    Returns:
+        n reasons, None for an article that passes.
     """
     import numpy as np
     import pyarrow as pa
@@ -36,8 +44,8 @@ def refused(prefilter: Prefilter, titles: Sequence[str], contents: Sequence[str]
     texts = pa.array([f"{titles[row]}\n{contents[row]}" for row in rows.tolist()], pa.large_string())
 
     spared = _any(texts, rows, prefilter.unless if prefilter.exclude else [])
-    for pattern, found in _matching(texts.filter(pa.array(~spared)), rows[~spared], prefilter.exclude):
-        for row in found.tolist():
+    for pattern, matches in _matching(texts.filter(pa.array(~spared)), rows[~spared], prefilter.exclude):
+        for row in matches.tolist():
             reasons[row] = f"matches {pattern[:SHOWN]}"
 
     if prefilter.requireAny:
@@ -49,16 +57,16 @@ def refused(prefilter: Prefilter, titles: Sequence[str], contents: Sequence[str]
 
 
 def _any(texts: pa.LargeStringArray, rows: NDArray[np.int64], patterns: Sequence[str]) -> NDArray[np.bool_]:
-    """(n,) whether any pattern matches."""
+    """Return (n,) True where any pattern matches."""
     import numpy as np
 
-    return np.isin(rows, np.concatenate([rows[:0], *(found for _, found in _matching(texts, rows, patterns))]))
+    return np.isin(rows, np.concatenate([rows[:0], *(matches for _, matches in _matching(texts, rows, patterns))]))
 
 
 def _matching(
     texts: pa.LargeStringArray, rows: NDArray[np.int64], patterns: Sequence[str]
 ) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Each pattern with those of `rows` whose text it is the first to match. texts: (n,) title and content of `rows`."""
+    """Yield each pattern with those of `rows` whose text it is the first to match; `texts` are the n texts of `rows`."""
     import pyarrow as pa
 
     for pattern in patterns:

@@ -46,6 +46,9 @@ def read_rows(path: Path, columns: frozenset[str], prefixes: tuple[str, ...] = (
         columns: names of the columns to read from a Parquet file.
         prefixes: beginnings of names; columns that begin so are read, too.
 
+    Yields:
+        Each row, good or bad, with its number.
+
     Raises:
         InputError: the file as a whole can't be read: missing, empty, without rows, cut short, damaged, a bomb.
     """

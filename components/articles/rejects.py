@@ -1,4 +1,4 @@
-"""Rows that could not be read: counted, kept, and written down with file, line and reason."""
+"""Rejects: rows that could not be read, counted and kept with file, line and reason."""
 
 from __future__ import annotations
 
@@ -11,15 +11,23 @@ from typing import IO, NamedTuple
 
 
 class Reject(NamedTuple):
+    """A bad row: the name of its file, its line, and why it was left out."""
+
     file: str
     line: int
     reason: str
 
 
 class Rejects:
-    """Counts bad rows; keeps the first 10,000 and, where `path` is given, writes each to that JSONL file.
+    """Counts bad rows, keeps the first 10,000 and, given a path, writes each to that JSONL file.
 
-    rows: rows read so far, bad ones included. collapsed: rows that repeat an earlier one exactly.
+    Attributes:
+        path: the file, made with the first bad row; None for no file.
+        rows: rows read so far, bad ones included.
+        count: bad rows.
+        collapsed: rows that repeat an earlier one exactly.
+        first: the bad rows that are kept.
+        reasons: how often each kind of reason occurred.
     """
 
     KEEP = 10_000
@@ -32,6 +40,13 @@ class Rejects:
         self._out: IO[bytes] | None = None
 
     def add(self, file: Path, line: int, reason: str) -> None:
+        """Count a bad row.
+
+        Args:
+            file: the file it is in.
+            line: its line, from 1.
+            reason: what is wrong with it.
+        """
         self.count += 1
         reject = Reject(file.name, line, reason)
         # Numbers and quoted parts differ from row to row; the table of reasons must not grow with the file.
@@ -45,10 +60,15 @@ class Rejects:
             self._out.write(_reject_line(reject))
 
     def jsonl(self) -> bytes:
-        """The kept rejects as JSON Lines {file, line, reason}."""
+        """Return the kept rejects as a file.
+
+        Returns:
+            JSON Lines {file, line, reason}.
+        """
         return b"".join(map(_reject_line, self.first))
 
     def close(self) -> None:
+        """Close the file, if there is one."""
         if self._out is not None:
             self._out.close()
             self._out = None

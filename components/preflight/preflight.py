@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from distillery.components.articles.articles import parse_max_rejects
-from distillery.components.articles.input_files import given, local_file, require_file
+from distillery.components.articles.input_files import choose_input, local_file, require_file
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.preflight.base_model import require_base
@@ -74,7 +74,7 @@ def resolve(request: RunRequest) -> Resolved:
     """
     flt = resolve_filter(request.filter, profile=request.profile, overrides=request.overrides)
     data = flt.spec.data
-    files = given(request.articles, request.labels, filter_articles=data.articles, filter_labels=data.labels)
+    files = choose_input(request.articles, request.labels, data)
     return Resolved(flt, *files)
 
 

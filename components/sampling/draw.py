@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from distillery.components.articles.articles import Article, read_articles
 from distillery.components.articles.prefilter import refused
 from distillery.components.articles.rejects import Rejects
-from distillery.components.articles.sample_order import priority
+from distillery.components.articles.sample_order import order_key
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest
 from distillery.filters.errors import InputError
@@ -93,7 +93,7 @@ class Least:
             return
         if not self.size:
             return
-        entry = (-int.from_bytes(priority(self.seed, seen.digest), "big"), seen.digest)
+        entry = (-int.from_bytes(order_key(self.seed, seen.digest), "big"), seen.digest)
         if len(self._heap) < self.size:
             heapq.heappush(self._heap, entry)
         elif entry > self._heap[0]:
@@ -209,7 +209,7 @@ def spread(counts: Mapping[Cell, int], n: int, seed: str) -> dict[Cell, int]:
 
 def _even(sizes: Mapping[Key, int], n: int, seed: str) -> dict[Key, int]:
     """n over the keys, each as much as the next unless it has less; what doesn't divide goes by priority."""
-    order = sorted(sizes, key=lambda key: priority(seed, repr(key)))
+    order = sorted(sizes, key=lambda key: order_key(seed, repr(key)))
     found = dict.fromkeys(order, 0)
     left = min(n, sum(sizes.values()))
     while left:

@@ -1,9 +1,9 @@
-"""Which part each article belongs to: a pure function of articles, scores, policy and the frozen test part.
+"""The assignment of articles to parts: a pure function of articles, scores, policy and the frozen test part.
 
 Groups of copies and near-duplicates are placed whole. They are ordered by a hash of seed and content, and each stratum
-of the overall score gives its first ones; so the result does not depend on row order, sizes are exact to a group, and
-another batch of labels moves only the few validation articles at the edge of a stratum's share: 2% of them when 4,230
-real labels became 5,323. A fixed hash threshold would move none, but leaves small parts unstratified, of chance size.
+of the overall score contributes its first ones. So row order makes no difference, each part's size is exact to a group, and
+more labels move only the few validation articles at the edge of a stratum's share: 2% of them when 4,230 real labels became
+5,323. A fixed hash threshold would move none, but would leave small parts unstratified and their sizes to chance.
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ if TYPE_CHECKING:
 WITHHELD = "withheld"  # near a test article but not one: neither learned from nor judged on
 MIN_PART = 3
 MAX_STRATA = 10
-MOST_OF_PLAIN = 0.5  # of a sample's plain random draw, at most this goes to the test part
+MOST_OF_PLAIN = 0.5  # the largest share of a sample's plain random draw that goes to the test part
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """part: (n,) train, validation, test or withheld. stratum: (n,) int. group: (n,) first row of the group.
+    """Where each of n articles goes.
 
-    edges: (strata - 1,) the highest overall score of each stratum but the last.
+    Attributes:
+        part: (n,) train, validation, test or withheld.
+        stratum: (n,) number of the stratum, from 0.
+        group: (n,) first row of the article's group of near-duplicates.
+        edges: (strata - 1,) the highest overall score of each stratum but the last.
     """
 
     part: NDArray[np.str_]
@@ -43,45 +47,73 @@ class Assignment:
     edges: NDArray[np.float64]
 
     def rows(self) -> dict[str, int]:
+        """Count the articles of each part.
+
+        Returns:
+            Articles by the name of the part, those withheld included.
+        """
         return {part: int((self.part == part).sum()) for part in (*FILES, WITHHELD)}
 
 
-def distinct(frame: pa.Table) -> tuple[pa.Table, dict[str, int]]:
-    """One row per article, sorted by article digest; of several the one with the first id (never a mean nobody gave).
+def distinct(table: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+    """Reduce a label table to one row for each article.
 
-    Second value: {"copies": rows left out, "conflicting": articles whose copies carry different scores}.
+    Args:
+        table: a label table.
+
+    Returns:
+        The rows sorted by article digest, of several for one article the one with the first id (never a mean that nobody
+        gave); and {"copies": rows left out, "conflicting": articles whose copies carry different scores}.
     """
-    names = ["article", "id", *(column for column in frame.column_names if column not in ("article", "id"))]
-    ordered = frame.sort_by([(name, "ascending") for name in names])
+    names = ["article", "id", *(column for column in table.column_names if column not in ("article", "id"))]
+    ordered = table.sort_by([(name, "ascending") for name in names])
     kept = ordered.take(np.unique(ordered["article"].to_pylist(), return_index=True)[1])
     scored = [column for column in names if column.startswith(SCORE)]
-    opinions = frame.group_by(["article", *scored]).aggregate([])["article"]
+    opinions = table.group_by(["article", *scored]).aggregate([])["article"]
     conflicting = opinions.value_counts().field("counts").to_numpy() > 1
-    return kept, {"copies": frame.num_rows - kept.num_rows, "conflicting": int(conflicting.sum())}
+    return kept, {"copies": table.num_rows - kept.num_rows, "conflicting": int(conflicting.sum())}
 
 
-def group_rows(frame: pa.Table, threshold: float) -> Indices:
-    """(n,) first row of each article's group of copies and near-duplicates over title and content."""
-    return near_groups(fingerprint(frame["title"].to_pylist(), frame["content"].to_pylist()), threshold)
+def group_rows(table: pa.Table, threshold: float) -> Indices:
+    """Group copies and near-duplicates.
+
+    Args:
+        table: n rows with `title` and `content`.
+        threshold: a Jaccard similarity, above 0 and at most 1.
+
+    Returns:
+        (n,) the first row of each article's group.
+    """
+    return near_groups(fingerprint(table["title"].to_pylist(), table["content"].to_pylist()), threshold)
 
 
 def assign(
-    frame: pa.Table,
+    table: pa.Table,
     overall: NDArray[np.float64],
     policy: Policy,
     frozen_test: Collection[str] | None = None,
     *,
     group: Indices | None = None,
 ) -> Assignment:
-    """Places every article of `frame` (one row per article) in a part.
+    """Assign every article to a part.
 
-    overall: (n,) what is stratified on. frozen_test: digests of the test articles, all present; None draws a new test
-    part, of articles that a plain random draw chose where the frame has a column `drawn_by`.
-    group: what `group_rows` returned for this frame, where the caller has it.
-    InputError: too few distinct articles, a constant overall score, a part that would be next to empty.
+    Args:
+        table: n rows, one for each article.
+        overall: (n,) the score to stratify by.
+        policy: shares, seed and similarity threshold.
+        frozen_test: digests of the test articles, all present; None draws a new test part, only from articles that a plain
+            random draw chose where the table has a column `drawn_by`.
+        group: what `group_rows` returned for this table; None to find the groups here.
+
+    Returns:
+        The part, stratum and group of each row.
+
+    Raises:
+        InputError: too few distinct articles, a constant overall score, or a part that would be nearly empty.
+        ValueError: rows and scores don't match, or a frozen test article is missing.
     """
-    articles = frame["article"].to_pylist()
-    if len(set(articles)) != frame.num_rows or overall.shape != (frame.num_rows,):
+    articles = table["article"].to_pylist()
+    if len(set(articles)) != table.num_rows or overall.shape != (table.num_rows,):
         raise ValueError("assign takes one row and one overall score per article")
     if policy.validation + policy.test >= 1:
         raise InputError(
@@ -89,15 +121,15 @@ def assign(
             where="spec.split",
             hint="let them sum to less than 1, as in 0.1 and 0.1",
         )
-    group = group_rows(frame, policy.duplicateJaccard) if group is None else group
+    group = group_rows(table, policy.duplicateJaccard) if group is None else group
     units, unit = np.unique(group, return_inverse=True)
     if len(units) < MIN_ARTICLES:
         raise InputError(
             f"{len(units)} distinct articles where a split needs at least {MIN_ARTICLES}"
-            + (f" ({frame.num_rows - len(units)} more are copies)" if frame.num_rows > len(units) else ""),
+            + (f" ({table.num_rows - len(units)} more are copies)" if table.num_rows > len(units) else ""),
             hint="label more articles",
         )
-    edges = strata_edges(overall, int(np.clip(frame.num_rows // 20, 2, MAX_STRATA)))
+    edges = strata_edges(overall, int(np.clip(table.num_rows // 20, 2, MAX_STRATA)))
     stratum = np.searchsorted(edges, overall, side="left").astype(np.int64)
 
     sizes = np.bincount(unit)
@@ -108,9 +140,9 @@ def assign(
 
     where = np.full(len(units), "train", dtype="<U10")
     if frozen_test is None:
-        plain = plainly_drawn(frame)
+        plain = plainly_drawn(table)
         of_plain = np.bincount(unit, weights=plain, minlength=len(units)).astype(np.int64)
-        share = min(policy.test * frame.num_rows / max(int(plain.sum()), 1), MOST_OF_PLAIN) if not plain.all() else policy.test
+        share = min(policy.test * table.num_rows / max(int(plain.sum()), 1), MOST_OF_PLAIN) if not plain.all() else policy.test
         chosen = _draw(np.flatnonzero(of_plain), level, of_plain, names, share, f"{policy.seed}:test")
         where[chosen] = "test"
         part = where[unit]
@@ -131,27 +163,40 @@ def assign(
     for name in FILES:
         if (count := result.rows()[name]) < MIN_PART:
             raise InputError(
-                f"the {name} part would have {count} of {frame.num_rows} articles, not {MIN_PART}",
+                f"the {name} part would have {count} of {table.num_rows} articles, not {MIN_PART}",
                 where="spec.split",
                 hint="label more articles, or change the shares",
             )
     return result
 
 
-def plainly_drawn(frame: pa.Table) -> NDArray[np.bool_]:
-    """(n,) whether a test part may hold the row: one that was chosen for its stratum or its promise says too much.
+def plainly_drawn(table: pa.Table) -> NDArray[np.bool_]:
+    """Tell which rows a test part may hold: those that were not chosen for their stratum or their promise.
 
-    Rows without a rule, as in labels that people brought, count as plain.
+    Args:
+        table: n rows. Rows without a rule in `drawn_by`, as in labels that people brought, count as drawn at random.
+
+    Returns:
+        (n,) True for a row that was drawn at random.
     """
-    if "drawn_by" not in frame.column_names:
-        return np.ones(frame.num_rows, dtype=bool)
-    return np.array([rule in (None, "", "random") for rule in frame["drawn_by"].to_pylist()], dtype=bool)
+    if "drawn_by" not in table.column_names:
+        return np.ones(table.num_rows, dtype=bool)
+    return np.array([rule in (None, "", "random") for rule in table["drawn_by"].to_pylist()], dtype=bool)
 
 
 def strata_edges(overall: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Edges of up to `count` quantile bins, each value at most an edge below it; at least one edge, so two strata.
+    """Cut the overall scores into strata of about equal size.
 
-    InputError where every score is the same: then either the labels are worthless or the wrong thing was read.
+    Args:
+        overall: (n,) finite scores.
+        count: the most strata to make.
+
+    Returns:
+        The highest score of each stratum but the last; at least one, so there are at least two strata.
+
+    Raises:
+        InputError: every score is the same, so the labels are worthless or the wrong thing was read.
+        ValueError: a score is missing.
     """
     values = np.unique(overall)
     if not np.isfinite(values).all():
@@ -167,30 +212,30 @@ def strata_edges(overall: NDArray[np.float64], count: int) -> NDArray[np.float64
 
 
 def _names(unit: Indices, articles: Sequence[str]) -> list[str]:
-    """Each group's name: the least of its members' digests."""
+    """Return the name of each group: the least of its members' digests."""
     least: dict[int, str] = {}
-    for at, article in zip(unit.tolist(), articles, strict=True):
-        least[at] = min(least.get(at, article), article)
-    return [least[at] for at in range(len(least))]
+    for group, article in zip(unit.tolist(), articles, strict=True):
+        least[group] = min(least.get(group, article), article)
+    return [least[group] for group in range(len(least))]
 
 
 def _draw(pool: Indices, level: Indices, sizes: Indices, names: Sequence[str], share: float, salt: str) -> Indices:
-    """Groups from `pool` holding `share` of its articles, stratum by stratum in the order of a salted hash.
+    """Return groups of `pool` that hold `share` of its articles, taken stratum by stratum in the order of a salted hash.
 
-    A group of more than a tenth of the part stays out, or a test part could be one consent page three hundred times.
+    A group larger than a tenth of the part is never taken, or a test part could be one consent page three hundred times.
     """
     whole = int(sizes[pool].sum())
     largest = max(MIN_PART, int(share * whole) // 10)
-    order = sorted(pool.tolist(), key=lambda at: (level[at], _hash(salt, names[at])))
-    seen = have = 0
+    order = sorted(pool.tolist(), key=lambda group: (level[group], _hash(salt, names[group])))
+    passed = taken = 0  # articles
     chosen: list[int] = []
-    for each in np.unique(level[pool]):
-        members = [at for at in order if level[at] == each]
-        seen += int(sizes[members].sum())
-        for at in members:
-            if sizes[at] <= largest and have + sizes[at] <= int(share * seen + 0.5):
-                chosen.append(at)
-                have += int(sizes[at])
+    for stratum in np.unique(level[pool]):
+        members = [group for group in order if level[group] == stratum]
+        passed += int(sizes[members].sum())
+        for group in members:
+            if sizes[group] <= largest and taken + sizes[group] <= int(share * passed + 0.5):
+                chosen.append(group)
+                taken += int(sizes[group])
     return np.array(chosen, dtype=np.int64)
 
 
@@ -199,12 +244,19 @@ def _hash(salt: str, name: str) -> bytes:
 
 
 def counts_by_stratum(assignment: Assignment) -> list[dict[str, float | int | None]]:
-    """Per stratum its highest overall score (None for the last) and how many articles of each part it holds."""
+    """Count the articles of each part by stratum.
+
+    Args:
+        assignment: where each article goes.
+
+    Returns:
+        For each stratum its highest overall score `upto` (None for the last) and the articles of each part.
+    """
     limits: list[float | None] = [*map(float, assignment.edges), None]
     return [
         {
             "upto": limit,
-            **{part: int(((assignment.stratum == at) & (assignment.part == part)).sum()) for part in (*FILES, WITHHELD)},
+            **{part: int(((assignment.stratum == number) & (assignment.part == part)).sum()) for part in (*FILES, WITHHELD)},
         }
-        for at, limit in enumerate(limits)
+        for number, limit in enumerate(limits)
     ]

@@ -1,8 +1,8 @@
 """The frozen test parts of a filter: lists of article digests that new labels never change.
 
-One document per filter and split policy, changed by conditional put only. Labels that hold a whole list are judged on
-that list, old or new; labels that hold most of it are refused, since a test part that shrinks silently compares with
-nothing.
+There is one document for each filter and split policy, changed by conditional put only. Labels that contain a whole list are
+split with that list as their test part. Labels that contain most of it are refused, since figures on a test part that shrinks
+silently can't be compared with earlier ones.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from distillery.components.store.layout import frozen_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
-RECOGNISED = 0.5  # of its articles present: these labels mean this test part
+RECOGNISED = 0.5  # the share of its articles that must be present for labels to be meant for this test part
 RESTORE = "restore it from a copy"
 MAX_DOCUMENT = 256 * 2**20
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """One frozen test part: its sorted article digests and their digest."""
+    """One frozen test part: its article digests, sorted, and the digest of this list."""
 
     test: list[str]
     digest: Digest
@@ -31,7 +31,7 @@ class Lineage:
 
 @dataclass(frozen=True)
 class Frozen:
-    """The document as read: etag None where there is none yet."""
+    """The document as it was read; the etag is None where there is none yet."""
 
     lineages: list[Lineage]
     etag: str | None
@@ -42,7 +42,18 @@ def _key(flt: Filter) -> str:
 
 
 def read_frozen(store: Store, flt: Filter) -> Frozen:
-    """The filter's frozen test parts under its policy, oldest first. StoreError where the document was altered."""
+    """Read the filter's frozen test parts under its split policy.
+
+    Args:
+        store: the store.
+        flt: the filter.
+
+    Returns:
+        The test parts, oldest first, and the document's etag.
+
+    Raises:
+        StoreError: the document was altered.
+    """
     key = _key(flt)
     if (current := store.current(key, max_bytes=MAX_DOCUMENT)) is None:
         return Frozen([], None)
@@ -59,7 +70,19 @@ def read_frozen(store: Store, flt: Filter) -> Frozen:
 
 
 def applicable(frozen: Frozen, articles: Collection[str], seed: int) -> Lineage | None:
-    """The oldest lineage these labels hold whole; None where a new one begins; InputError where one is held in part."""
+    """Find the frozen test part that these labels are to be split with.
+
+    Args:
+        frozen: the frozen test parts.
+        articles: digests of the labeled articles.
+        seed: the policy's seed, for the hint.
+
+    Returns:
+        The oldest test part that the labels contain whole; None where a new one begins.
+
+    Raises:
+        InputError: the labels contain most of a test part, but not all of it.
+    """
     present = set(articles)
     missing = [[article for article in lineage.test if article not in present] for lineage in frozen.lineages]
     for lineage, absent in zip(frozen.lineages, missing, strict=True):
@@ -76,7 +99,20 @@ def applicable(frozen: Frozen, articles: Collection[str], seed: int) -> Lineage 
 
 
 def freeze(store: Store, flt: Filter, frozen: Frozen, test: Collection[str]) -> Lineage:
-    """Adds a test part to the document as it was read. Conflict where another process changed it meanwhile."""
+    """Add a test part to the document.
+
+    Args:
+        store: the store.
+        flt: the filter.
+        frozen: the document as it was read.
+        test: digests of the test articles.
+
+    Returns:
+        The new test part.
+
+    Raises:
+        Conflict: another process changed the document meanwhile.
+    """
     articles = sorted(test)
     lineage = Lineage(articles, digest_json(articles))
     document = {"format": 1, "lineages": [{"test": each.test, "digest": each.digest} for each in (*frozen.lineages, lineage)]}

@@ -1,4 +1,4 @@
-"""Near-duplicates across parts: the check that runs after every split, whatever placed the articles."""
+"""The check after every split: no near-duplicates lie in different parts, whatever assigned the articles."""
 
 from __future__ import annotations
 
@@ -27,26 +27,34 @@ class Pair(NamedTuple):
 
 
 class Leak(RuntimeError):
-    """A near-duplicate lies across the split: a fault in the split, never in its input."""
+    """Near-duplicates lie in different parts: a fault of the split, never of its input."""
 
 
 def cross_part_pairs(train: pa.Table, validation: pa.Table, test: pa.Table, threshold: float) -> list[Pair]:
-    """Pairs in different parts with Jaccard >= threshold, the most alike first, at most MAX_PAIRS; empty if none leaks.
+    """Find near-duplicates that lie in different parts.
 
-    Each table needs `article`, `title`, `content`. Articles linked over others count too (jaccard below the threshold).
+    Args:
+        train: articles with `article`, `title` and `content`.
+        validation: as `train`.
+        test: as `train`.
+        threshold: a Jaccard similarity, above 0 and at most 1.
+
+    Returns:
+        At most MAX_PAIRS pairs, the most similar first; articles linked through others count, too, though their own
+        similarity may be below the threshold.
     """
-    frames = dict(zip(FILES, (train, validation, test), strict=True))
-    articles = [article for frame in frames.values() for article in frame["article"].to_pylist()]
-    parts = [part for part, frame in frames.items() for _ in range(frame.num_rows)]
+    tables = dict(zip(FILES, (train, validation, test), strict=True))
+    articles = [article for table in tables.values() for article in table["article"].to_pylist()]
+    parts = [part for part, table in tables.items() for _ in range(table.num_rows)]
     prints = fingerprint(
-        [title for frame in frames.values() for title in frame["title"].to_pylist()],
-        [content for frame in frames.values() for content in frame["content"].to_pylist()],
+        [title for table in tables.values() for title in table["title"].to_pylist()],
+        [content for table in tables.values() for content in table["content"].to_pylist()],
     )
     groups = near_groups(prints, threshold)
     pairs: list[Pair] = []
     for group in np.flatnonzero(np.bincount(groups, minlength=len(groups)) > 1):
         members = np.flatnonzero(groups == group).tolist()
-        if len({parts[at] for at in members}) == 1:
+        if len({parts[row] for row in members}) == 1:
             continue
         for left, right in combinations(members, 2):
             if parts[left] != parts[right]:
@@ -58,7 +66,17 @@ def cross_part_pairs(train: pa.Table, validation: pa.Table, test: pa.Table, thre
 
 
 def refuse_leaks(train: pa.Table, validation: pa.Table, test: pa.Table, threshold: float) -> None:
-    """Leak, naming the most alike pair, if any near-duplicate lies across the parts."""
+    """Raise if any near-duplicates lie in different parts.
+
+    Args:
+        train: articles with `article`, `title` and `content`.
+        validation: as `train`.
+        test: as `train`.
+        threshold: a Jaccard similarity, above 0 and at most 1.
+
+    Raises:
+        Leak: it names the most similar pair.
+    """
     if pairs := cross_part_pairs(train, validation, test, threshold):
         worst = pairs[0]
         raise Leak(

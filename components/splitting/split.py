@@ -1,8 +1,8 @@
-"""The split step: find the frozen test part or freeze one, place every article, check for leaks, commit three tables.
+"""The split step: find or freeze the test part, assign every article to a part, check for leaks, commit three tables.
 
 The test part is frozen before the tables are written, so a run killed in between finds its own test part and ends with
-the same digests. Near-duplicates are searched for twice, once to place and once to check: a second for 5,000 articles,
-and the check would also catch a fault in the placing.
+the same digests. Near-duplicates are searched for twice, to assign and to check: that costs a second for 5,000 articles, and
+the check would catch a fault of the assignment, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ SMALL_TEST = 0.5  # of the policy's share: a test part frozen from far fewer lab
 
 
 def split_inputs(flt: Filter, label_set: str, frozen: str | None) -> dict[str, Json]:
-    """What the split depends on. frozen: digest of the test part used; None where one is still to be drawn."""
+    """Return what the result of the split depends on.
+
+    Args:
+        flt: the filter.
+        label_set: digest of the label set.
+        frozen: digest of the test part; None where one is still to be drawn.
+
+    Returns:
+        A JSON object whose digest is the step's key.
+    """
     return {
         "code": CODE,
         "label_set": label_set,
@@ -41,16 +50,39 @@ def split_inputs(flt: Filter, label_set: str, frozen: str | None) -> dict[str, J
 
 
 def frozen_test(store: Store, flt: Filter, label_set: str) -> Digest | None:
-    """Digest of the frozen test part that these labels will be judged on; None where a split would draw one."""
+    """Return the frozen test part that a split of these labels would use.
+
+    Args:
+        store: the store.
+        flt: the filter.
+        label_set: digest of the label set.
+
+    Returns:
+        Its digest; None where a split would draw a new one.
+
+    Raises:
+        InputError: there is no such label set, or it holds most of a frozen test part, but not all of it.
+    """
     articles = load_labels(store, label_set)["article"].to_pylist()
     lineage = applicable(read_frozen(store, flt), articles, flt.spec.split.seed)
     return lineage.digest if lineage else None
 
 
 def split(store: Store, flt: Filter, *, label_set: str, progress: Progress = quiet) -> StepRecord:
-    """Splits a label set; outputs {"split", "test", "rows"}, the tables under datasets/<split>/.
+    """Split a label set into train, validation and test.
 
-    InputError: too few articles, constant scores, labels that hold a frozen test part only in part.
+    Args:
+        store: the store, which gets the three tables.
+        flt: the filter, with the split policy.
+        label_set: digest of the label set.
+        progress: shows what is done.
+
+    Returns:
+        The step's record, with outputs {"split": digest, "test": digest, "rows": articles by part}.
+
+    Raises:
+        InputError: too few articles, constant scores, or labels that hold most of a frozen test part, but not all of it.
+        Conflict: other processes changed the frozen test parts again and again meanwhile.
     """
     from distillery.components.splitting.assign import assign, distinct
 
@@ -85,11 +117,19 @@ def split(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
     return run_step(store, "split", split_inputs(flt, label_set, chosen.digest), work)
 
 
-def overall_scores(frame: pa.Table, flt: Filter) -> NDArray[np.float64]:
-    """(n,) the unweighted mean of the dimensions: what is stratified on, so that new weights don't redo the split."""
+def overall_scores(table: pa.Table, flt: Filter) -> NDArray[np.float64]:
+    """Return the scores that a split stratifies by: the unweighted mean, so that new weights don't redo the split.
+
+    Args:
+        table: a label table of n rows.
+        flt: the filter, with the dimensions.
+
+    Returns:
+        (n,) the mean over the dimensions.
+    """
     from distillery.components.articles.label_table import scores
 
-    mean: NDArray[np.float64] = scores(frame, flt.dimensions).mean(axis=1)
+    mean: NDArray[np.float64] = scores(table, flt.dimensions).mean(axis=1)
     return mean
 
 

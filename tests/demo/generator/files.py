@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from distillery.components.articles.articles import article_digest
-from distillery.components.articles.sample_order import priority
+from distillery.components.articles.sample_order import order_key
 from tests.demo.generator.corpus import DemoArticle, generate
 from tests.demo.generator.replies import record
 
@@ -45,7 +45,7 @@ def asked_again(articles: Iterable[DemoArticle]) -> frozenset[str]:
     """Return ids of the articles with several recordings: the first ones in the order that `distillery noise` draws in."""
 
     def place(article: DemoArticle) -> bytes:
-        return priority("noise:random", article_digest(article.title, article.content))
+        return order_key("noise:random", article_digest(article.title, article.content))
 
     first = nsmallest(AGAIN, articles, key=place)
     return frozenset(article.id for article in first)
