@@ -234,7 +234,7 @@ def failing(row: dict[str, Any], index: int = 0) -> Callable[[FakeApi, str], Non
 
 
 def test_bad_input_is_the_steps_own(body: dict[str, Any]) -> None:
-    words = {"what": "no folder /x", "where": "student.baseModel", "mend": "push it"}
+    words = {"what": "no folder /x", "where": "student.baseModel", "hint": "push it"}
     api = FakeApi(failing({"error": words, "input": True}))
     with pytest.raises(InputError, match=r"student.baseModel: no folder /x; push it"):
         work_off(api, body, Notes())
