@@ -7,13 +7,16 @@ one validation a read, some 10 µs for a small document.
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from distillery.components.store import Digest, Json, Store, StoreError, canonical_json, parse_json
 
 MAX_DOCUMENT = 64 * 2**20
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A digest, as 64 lower-case hexadecimal digits."""
 
 
 class Document(BaseModel):

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from distillery.components.artifacts.channel import current
 from distillery.components.artifacts.split import load_split
 from distillery.components.benchmarking.alarms import count_seen
-from distillery.components.benchmarking.predict import MAX_JSON, about_bundle, aligned, predict, read_predictions
+from distillery.components.benchmarking.predict import about_bundle, aligned, predict, read_predictions
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import NotFound, Store, as_digest
-from distillery.components.store.layout import channel_key
+from distillery.components.store import NotFound, Store
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,20 +48,12 @@ def current_incumbent(store: Store, flt: Filter, adapter: str) -> str | None:
     Where it points at `adapter` itself, the one that `adapter` replaced, so that a run repeated after its promotion has
     the inputs it had before and redoes nothing. InputError: the channel can't be read.
     """
-    key = channel_key(flt.name, flt.spec.promotion.channel)
-    try:
-        channel = store.get_json(key, max_bytes=MAX_JSON)
-    except NotFound:
-        return None
-    try:
-        if channel["current"]["adapter"] != adapter:
-            return str(as_digest(channel["current"]["adapter"], key))
-        served = [entry["adapter"] for entry in channel["history"]]  # newest first
-        promoted = [at for at, entry in enumerate(channel["history"]) if entry["action"] == "promote"]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"is not a channel: {error!r}", where=key, hint="restore it from a copy") from error
-    mine = next((at for at in promoted if served[at] == adapter), None)
-    return None if mine is None or mine + 1 == len(served) else str(as_digest(served[mine + 1], key))
+    pointer = current(store, flt.name, flt.spec.promotion.channel)
+    if pointer is None or pointer.adapter != adapter:
+        return pointer.adapter if pointer else None
+    history = pointer.history  # newest first
+    mine = next((at for at, entry in enumerate(history) if entry.action == "promote" and entry.adapter == adapter), None)
+    return None if mine is None or mine + 1 == len(history) else history[mine + 1].adapter
 
 
 def compare_with(

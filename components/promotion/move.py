@@ -1,4 +1,4 @@
-"""A channel: which adapter serves, and what served before; changed by conditional put only.
+"""Move a channel, which says which adapter serves and what served before; it is changed by conditional put only.
 
 The pointer and its history are one object, so a reader always sees a whole state and a killed writer leaves the old one
 or the new one. Nothing is deleted: rolling back adds an entry.
@@ -6,13 +6,10 @@ or the new one. Nothing is deleted: rolling back adds an entry.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
-from distillery.components.artifacts.channel import MAX_POINTER, Entry, Pointer, current
+from distillery.components.artifacts.channel import MAX_POINTER, Channel, Entry, Pointer, current, serving
 from distillery.components.artifacts.verdict import AGAIN
 from distillery.components.store import Conflict, Digest, Store, StoreError
 from distillery.components.store.layout import channel_key
@@ -36,19 +33,26 @@ Verify = Callable[[Store, str, Digest], object]
 
 
 def move(store: Store, name: str, channel: str, before: Pointer | None, entry: Entry) -> Pointer:
-    """Points the channel at `entry`, if it still is as `before` says; returns what it then holds.
+    """Point a channel at an adapter, if the channel is still as it was read.
 
-    InputError where another process changed the channel meanwhile to another adapter; the same adapter is no quarrel.
+    Args:
+        store: where the channel is.
+        name: of the filter.
+        channel: name of the channel.
+        before: the version read; None where there was none.
+        entry: the move.
+
+    Returns:
+        What the channel holds afterwards.
+
+    Raises:
+        InputError: another process pointed the channel at another adapter meanwhile.
+        StoreError: the store did not keep what was written.
     """
     history = [entry, *(before.history if before else [])]
-    now = {"adapter": entry.adapter, "verdict": entry.verdict, "filter": entry.filter}
-    document = {"format": 1, "current": now, "history": [asdict(each) for each in history]}
+    document = Channel(current=serving(entry), history=history)
     try:
-        store.put_if(
-            channel_key(name, channel),
-            json.dumps(document, sort_keys=True, indent=1).encode(),
-            etag=before.etag if before else None,
-        )
+        store.put_if(channel_key(name, channel), document.to_bytes(), etag=before.etag if before else None)
     except Conflict as error:
         after = current(store, name, channel)
         if after is None or after.adapter != entry.adapter:
@@ -61,21 +65,49 @@ def move(store: Store, name: str, channel: str, before: Pointer | None, entry: E
 
 
 def changed(name: str, channel: str, now: Pointer | None) -> InputError:
+    """Return the error that says what another process made of a channel.
+
+    Args:
+        name: of the filter.
+        channel: name of the channel.
+        now: what it points at; None for nothing.
+    """
     found = f"it points at {now.adapter[:12]} now" if now else "it points at nothing now"
     return InputError(f"another process changed the channel meanwhile: {found}", where=f"{name}/{channel}", hint=AGAIN)
 
 
-def history(store: Store, name: str, channel: str) -> list[dict[str, Any]]:
-    """What the channel pointed at, newest first: {"adapter", "verdict", "filter", "action", "at"}."""
-    found = current(store, name, channel)
-    return [asdict(entry) for entry in found.history] if found else []
+def history(store: Store, name: str, channel: str) -> list[Entry]:
+    """Return what a channel pointed at, newest first; nothing where nothing was promoted yet.
+
+    Args:
+        store: where the channel is.
+        name: of the filter.
+        channel: name of the channel.
+
+    Raises:
+        StoreError: the channel cannot be read.
+    """
+    pointer = current(store, name, channel)
+    return pointer.history if pointer else []
 
 
 def rollback(store: Store, name: str, channel: str, to: str | None = None, *, verify: Verify | None = None) -> Pointer:
-    """Points the channel back at an earlier adapter, whose stored bytes are verified first.
+    """Point a channel back at an earlier adapter, whose stored bytes are verified first.
 
-    to: its digest, or eight or more of the first digits; default: the adapter before this one. A second rollback goes
-    further back, not forth again. InputError where the channel never held it.
+    A second rollback goes further back, not forth again.
+
+    Args:
+        store: where the channel is.
+        name: of the filter.
+        channel: name of the channel.
+        to: digest of the adapter, or its first eight or more digits; None for the adapter before this one.
+        verify: reads the stored bundle back; None for `reproduce`.
+
+    Returns:
+        What the channel holds afterwards.
+
+    Raises:
+        InputError: the channel never held that adapter, or its bundle is not what it was.
     """
     where = f"{name}/{channel}"
     before = current(store, name, channel)
@@ -85,7 +117,7 @@ def rollback(store: Store, name: str, channel: str, to: str | None = None, *, ve
     if target.adapter == before.adapter:
         return before
     (verify or reproduce)(store, name, Digest(target.adapter))
-    return move(store, name, channel, before, Entry(target.adapter, target.verdict, target.filter, "rollback", utc_now()))
+    return move(store, name, channel, before, target.model_copy(update={"action": "rollback", "at": utc_now()}))
 
 
 def _earlier(pointer: Pointer, to: str | None, where: str) -> Entry:
@@ -113,9 +145,18 @@ def _earlier(pointer: Pointer, to: str | None, where: str) -> Entry:
 
 
 def reproduce(store: Store, name: str, adapter: Digest) -> float:
-    """Reads the stored bundle back and scores its golden texts; the largest difference in points, at most 0.001.
+    """Read the stored bundle back and score its golden texts.
 
-    InputError where a byte, a file, a key or a shape is other than it should be, or the scores aren't reproduced.
+    Args:
+        store: where the bundle is.
+        name: of the filter.
+        adapter: digest of the adapter.
+
+    Returns:
+        The largest difference to the recorded scores, in points; at most 0.001.
+
+    Raises:
+        InputError: a byte, a file, a key or a shape is other than it should be, or the scores are not reproduced.
     """
     from distillery.components.student.bundle import check_golden, open_bundle
 
@@ -123,4 +164,5 @@ def reproduce(store: Store, name: str, adapter: Digest) -> float:
 
 
 def utc_now() -> str:
+    """Return the time in UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

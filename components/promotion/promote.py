@@ -7,9 +7,9 @@ the student (seconds), and a bundle that can't be served is never pointed at.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from distillery.components.artifacts.channel import Candidate, read_candidate
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.verdict import AGAIN, read_verdict
 from distillery.components.promotion.move import (
@@ -69,9 +69,13 @@ def promote(
     difference = (verify or reproduce)(store, flt.name, adapter)
     if isinstance(difference, float):
         progress.note(f"the stored bundle reproduces its golden predictions (within {difference:.2g} points)")
-    after = move(store, flt.name, channel, before, Entry(adapter, verdict, filter_key, "promote", utc_now()))
+    after = move(store, flt.name, channel, before, _entry(adapter, verdict, filter_key))
     progress.note(f"{flt.name}/{channel} points at {adapter[:12]}")
     return _promoted(flt, verdict, after)
+
+
+def _entry(adapter: str, verdict: str, filter_key: str) -> Entry:
+    return Entry(adapter=adapter, verdict=verdict, filter=filter_key, action="promote", at=utc_now())
 
 
 def _promoted(flt: Filter, verdict: str, pointer: Pointer) -> StepRecord:
@@ -93,8 +97,7 @@ def hold(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progr
     """
     judged = passing(store, flt, verdict)
     key = candidate_key(flt.name, flt.spec.promotion.channel)
-    candidate = {"adapter": judged["adapter"], "verdict": verdict, "filter": filter_key}
-    store.put(key, json.dumps(candidate, sort_keys=True, indent=1).encode())
+    Candidate(adapter=judged["adapter"], verdict=verdict, filter=filter_key).put(store, key)
     progress.note(f"{judged['adapter'][:12]} waits for approval: distillery approve {flt.name}")
     return _record("hold", {"filter": flt.name, "verdict": verdict}, {"adapter": judged["adapter"], "candidate": key}, [key])
 
@@ -103,18 +106,19 @@ def approve(store: Store, name: str, channel: str, *, progress: Progress = quiet
     """Promotes the candidate that waits, as `promote` does. InputError where none waits."""
     from distillery.components.artifacts.filter import read_filter
 
+    candidate = read_candidate(store, name, channel)
+    hint = f"run distillery distill {name}"
+    if candidate is None:
+        raise InputError("no candidate waits for approval", where=f"{name}/{channel}", hint=hint)
     try:
-        candidate: dict[str, Any] = store.get_json(candidate_key(name, channel))
-        flt = read_filter(store, candidate["filter"])
+        flt = read_filter(store, candidate.filter)
     except NotFound as error:
-        raise InputError(
-            "no candidate waits for approval", where=f"{name}/{channel}", hint=f"run distillery distill {name}"
-        ) from error
+        raise InputError("the candidate's filter is gone from the store", where=f"{name}/{channel}", hint=hint) from error
     return promote(
         store,
         flt,
-        verdict=candidate["verdict"],
-        filter_key=candidate["filter"],
+        verdict=candidate.verdict,
+        filter_key=candidate.filter,
         progress=progress,
         verify=verify,
         approved=True,

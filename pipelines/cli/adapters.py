@@ -119,13 +119,15 @@ def history(filter: FilterArg, store: StoreOpt = DEFAULT_STORE, as_json: JsonOpt
     flt = load_filter(filter)
     entries = read(open_store(store_uri(store)), flt.name, flt.spec.promotion.channel)
     if as_json:
-        print_json({"filter": flt.name, "channel": flt.spec.promotion.channel, "history": entries})
+        print_json(
+            {"filter": flt.name, "channel": flt.spec.promotion.channel, "history": [entry.to_json() for entry in entries]}
+        )
         return
     if not entries:
         print(f"nothing was promoted on channel {flt.spec.promotion.channel} of {flt.name} yet")
     for index, entry in enumerate(entries):
         mark = "now" if index == 0 else ""
-        print(f"{mark:<4}{entry['at']}  {entry['action']:<9} {entry['adapter'][:12]}  verdict {entry['verdict'][:12]}")
+        print(f"{mark:<4}{entry.at}  {entry.action:<9} {entry.adapter[:12]}  verdict {entry.verdict[:12]}")
 
 
 def rollback(

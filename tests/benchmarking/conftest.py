@@ -16,6 +16,7 @@ import pytest
 
 from distillery.components.articles.articles import Article, Label
 from distillery.components.articles.label_table import label_table, write_table
+from distillery.components.artifacts.channel import Channel, Entry, serving
 from distillery.components.artifacts.split import FILES, test_digest
 from distillery.components.store import Store, digest_json, open_store
 from distillery.filters.filter import Filter
@@ -127,10 +128,10 @@ class House:
 
     def promoted(self, *adapters: str, action: str = "promote") -> None:
         """The channel as promotion leaves it; adapters newest first."""
-        history = [{"adapter": adapter, "action": "promote"} for adapter in adapters]
-        history[0]["action"] = action
-        channel = {"current": {"adapter": adapters[0]}, "history": history}
-        self.store.put("channels/demo/production.json", json.dumps(channel).encode())
+        shared = {"verdict": "0" * 64, "filter": "filters/demo/v1/x.yaml", "at": "2026-01-01T00:00:00Z"}
+        history = [Entry(adapter=adapter, action="promote", **shared) for adapter in adapters]
+        history[0] = history[0].model_copy(update={"action": action})
+        Channel(current=serving(history[0]), history=history).put(self.store, "channels/demo/production.json")
 
     def open_bundle(self, store: Store, name: str, digest: str, *, flt: Filter | None = None) -> FakeStudent:
         return self.students[digest]

@@ -54,8 +54,8 @@ def test_promotion_points_the_channel_and_keeps_history(store: Store) -> None:
     assert pointer is not None
     assert (pointer.adapter, pointer.filter) == (second, "filters/demo/2")
     entries = history(store, "demo", "production")
-    assert [(e["adapter"], e["action"]) for e in entries] == [(second, "promote"), (first, "promote")]
-    assert all(len(e["at"]) == 20 and e["at"].endswith("Z") for e in entries)
+    assert [(e.adapter, e.action) for e in entries] == [(second, "promote"), (first, "promote")]
+    assert all(len(e.at) == 20 and e.at.endswith("Z") for e in entries)
     assert json.loads(store.get(KEY))["current"]["adapter"] == second
 
 
@@ -135,7 +135,7 @@ def test_a_verdict_against_another_incumbent_is_refused(store: Store) -> None:
     second = promoted(store, 2)
     with pytest.raises(InputError, match=f"another process changed the channel meanwhile: it points at {second[:12]}"):
         promote(store, FILTER, verdict=stale, verify=fine)
-    assert [entry["adapter"] for entry in history(store, "demo", "production")] == [second]
+    assert [entry.adapter for entry in history(store, "demo", "production")] == [second]
 
 
 def test_a_bundle_that_does_not_reproduce_itself_is_not_pointed_at(store: Store) -> None:
@@ -220,7 +220,7 @@ def test_rollback_goes_back_and_further_back(store: Store) -> None:
         rollback(store, "demo", "production", verify=fine)
     assert rollback(store, "demo", "production", third[:12], verify=fine).adapter == third
     assert rollback(store, "demo", "production", verify=fine).adapter == first
-    actions = [(entry["adapter"], entry["action"]) for entry in history(store, "demo", "production")]
+    actions = [(entry.adapter, entry.action) for entry in history(store, "demo", "production")]
     assert actions == [
         (first, "rollback"),
         (third, "rollback"),
@@ -306,7 +306,7 @@ def test_a_killed_promotion_leaves_old_or_new(tmp_path: Path) -> None:
         assert [e.adapter for e in pointer.history] in ([first], [adapter, first])
         seen.add(pointer.adapter)
     promote(store, FILTER, verdict=verdict, verify=fine)
-    assert [e["adapter"] for e in history(store, "demo", "production")] == [adapter, first]
+    assert [e.adapter for e in history(store, "demo", "production")] == [adapter, first]
     assert seen <= {first, adapter}
 
 

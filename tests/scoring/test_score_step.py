@@ -25,7 +25,9 @@ from tests.scoring.test_score import FILTER
 @pytest.fixture
 def articles(store: Store, plan: Plan, jobs: Jobs, pods: Pods, monkeypatch: pytest.MonkeyPatch) -> str:
     """Address of a corpus, on a cluster where an adapter of filter `demo` is promoted."""
-    move(store, "demo", "production", None, Entry(ADAPTER, "0" * 64, publish_filter(store, FILTER), "promote", "now"))
+    key = publish_filter(store, FILTER)
+    entry = Entry(adapter=ADAPTER, verdict="0" * 64, filter=key, action="promote", at="now")
+    move(store, "demo", "production", None, entry)
     monkeypatch.setattr(step, "find_place", lambda: PLACE)
     return f"{plan.corpus.where}/{plan.corpus.files[0].name}"
 
