@@ -15,8 +15,10 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
+from distillery.components.artifacts.channel import read_candidate
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.rubric_calibration import noise_of, read_calibration
+from distillery.components.artifacts.run_summary import read_last_summary
 from distillery.components.artifacts.split import load_split
 from distillery.components.artifacts.step_record import look_up
 from distillery.components.artifacts.verdict import read_verdict
@@ -27,10 +29,10 @@ from distillery.components.promotion.promote import history, passing, rollback
 from distillery.components.reporting.gather import gather
 from distillery.components.reporting.publish import summarise
 from distillery.components.reporting.render import render_html, render_markdown
+from distillery.components.runtime.events import read_event
 from distillery.components.scoring.plan import missing, read_plan, success, todo_list
 from distillery.components.splitting.frozen import read_frozen
 from distillery.components.store import Digest, Store, open_store
-from distillery.components.store.layout import candidate_key, last_summary_key
 from distillery.components.student.bundle import check_golden, open_bundle
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter
@@ -80,11 +82,13 @@ def test_every_folder_is_whole_and_the_split_is_the_frozen_one(old: Unpacked) ->
 
 
 def test_the_channel_points_where_it_did_and_can_be_moved(old: Unpacked, tmp_path: Path) -> None:
-    assert history(old.store, NAME, "production") == OLD["history"]  # the newest, which is the current one, first
+    moves = [entry.to_json() for entry in history(old.store, NAME, "production")]
+    assert moves == OLD["history"]  # the newest, which is the current one, first
     printed = distillery("history", old.folder / "filter.yaml", "--store", old.store.uri).splitlines()
     assert [line.split()[-4] for line in printed] == ["rollback", "promote", "promote"]
-    held = old.store.get_json(candidate_key(NAME, "production"))
-    assert passing(old.store, read_filter(old.store, held["filter"]), held["verdict"])["decision"] == "approve"
+    held = read_candidate(old.store, NAME, "production")
+    assert held is not None
+    assert passing(old.store, read_filter(old.store, held.filter), held.verdict)["decision"] == "approve"
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(tmp_path, filter="data")
     after = rollback(open_store(str(tmp_path / "store")), NAME, "production", to=OLD["history"][1]["adapter"])
@@ -134,17 +138,19 @@ def test_every_step_is_found_and_nothing_is_redone(old: Unpacked) -> None:
 
 
 def test_runs_are_told_and_reported(old: Unpacked) -> None:
-    summary = old.store.get_json(last_summary_key(NAME))
-    assert {name: summary[name] for name in OLD["last"]} == OLD["last"]
-    context = gather(old.store, read_filter(old.store, summary["filter_key"]), summary)
+    summary = read_last_summary(old.store, NAME)
+    assert summary is not None
+    assert {name: summary.by_name()[name] for name in OLD["last"]} == OLD["last"]
+    context = gather(old.store, read_filter(old.store, str(summary.filter_key)), summary.by_name())
     assert not context.problems
-    assert (summary["adapter"] in render_html(context), "2.068" in render_markdown(context)) == (True, True)
+    assert (str(summary.adapter) in render_html(context), "2.068" in render_markdown(context)) == (True, True)
     for run, ended in OLD["runs"].items():
         watched = Watched({})
         for line in b"".join(map(old.store.get, old.store.keys(f"runs/{run}/events"))).splitlines():
-            watched.take(json.loads(line))
+            watched.take(read_event(line, run))
         assert {name: view.state for name, view in watched.steps.items()} == ended["states"]
-        assert summarise(old.store, run)["failure"] == ended["failure"]
+        failure = summarise(old.store, run).failure
+        assert (failure and failure.model_dump(exclude={"format"})) == ended["failure"]
 
 
 @pytest.mark.parametrize("place", OLD["scores"])
