@@ -13,7 +13,8 @@ from typing import Final
 
 # The parameters of a run, and how the command line spells them.
 OPTIONS: Final[Mapping[str, str]] = {
-    "filter": "",  # a bare argument: what is wrong with it names its file
+    "filter": "",  # a bare argument, as the next: what is wrong with it names its file
+    "adapter": "",
     "store": "--store",
     "articles": "--articles",
     "labels": "--labels",

@@ -1,15 +1,21 @@
-"""Resolve which adapter scores: the one that a filter's channel points at, or the one that a digest names."""
+"""Resolves which adapter is meant: the one that a filter's channel points at, or the one that a digest names."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 from distillery.components.artifacts.channel import current
 from distillery.components.artifacts.filter import read_filter
-from distillery.components.artifacts.run_summary import read_adapter_summary
+from distillery.components.artifacts.run_summary import RunSummary, read_adapter_summary
 from distillery.components.store import Store
+from distillery.components.store.layout import SUMMARIES
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter
+
+DIGEST: Final = re.compile(r"[0-9a-f]{8,64}")
+WHOLE: Final = 64  # hexadecimal digits of a digest
 
 
 class Subject(NamedTuple):
@@ -19,50 +25,98 @@ class Subject(NamedTuple):
     adapter: str
 
 
-def promoted(store: Store, flt: Filter) -> Subject:
-    """Return the filter's promoted adapter, under the filter as it is now.
+def find_adapter(store: Store, text: str, *, channel: str = "") -> Subject:
+    """Return the adapter that a user means.
+
+    Args:
+        store: Where adapters are.
+        text: An adapter's digest, or its first 8 or more digits; else a filter: its name, or the path of a filter.yaml.
+        channel: Name of the channel of a filter that is known by name alone, and is taken as it was when it was promoted; empty
+            for the filter as it is here, and the channel that it names.
+
+    Returns:
+        The adapter, with its filter.
 
     Raises:
-        InputError: nothing is promoted on the filter's channel.
+        InputError: No adapter, or more than one, is meant; there is no such filter, or nothing is promoted on its channel.
     """
+    if not text:
+        raise InputError("is empty", hint="give a filter's name, or an adapter's digest", parameter="adapter")
+    if is_digest(text):
+        summary = find_summary(store, text)
+        return Subject(read_filter(store, filter_key_of(summary)), str(summary.adapter))
+    return _served(store, text, channel) if channel else _promoted(store, text)
+
+
+def is_digest(text: str) -> bool:
+    """True if `text` reads as a digest or as the beginning of one.
+
+    Args:
+        text: What a user gave.
+
+    Returns:
+        Whether it is 8 to 64 hexadecimal digits.
+    """
+    return DIGEST.fullmatch(text) is not None
+
+
+def find_summary(store: Store, digest: str) -> RunSummary:
+    """Return the summary of the last run that made or reused an adapter.
+
+    Args:
+        store: Where runs left their summaries.
+        digest: The adapter's, or its first 8 or more digits.
+
+    Returns:
+        The summary, which has the adapter's whole digest.
+
+    Raises:
+        InputError: No adapter, or more than one, begins so.
+    """
+    if len(digest) == WHOLE:
+        if summary := read_adapter_summary(store, digest):
+            return summary
+        keys = []
+    else:
+        keys = [key for key in store.keys(SUMMARIES) if key.startswith(f"{SUMMARIES}/{digest}")]
+    if len(keys) != 1:
+        count = f"{len(keys)} adapters" if keys else "no adapter"
+        what, hint = f"{count} in this store begins with {digest}", "see `distillery history FILTER`"
+        raise InputError(what, hint=hint, parameter="adapter")
+    return RunSummary.load(store, keys[0])
+
+
+def filter_key_of(summary: RunSummary) -> str:
+    """Return the key of a run's published filter.
+
+    Args:
+        summary: A run.
+
+    Returns:
+        A key of the store.
+
+    Raises:
+        InputError: The run stopped before its filter was read.
+    """
+    if summary.filter_key is None:
+        raise InputError("stopped before its filter was read", where=f"run {summary.run}", hint="distill again")
+    return summary.filter_key
+
+
+def _promoted(store: Store, ref: str) -> Subject:
+    """Return what the filter's channel points at, under the filter as it is now."""
+    flt = load_filter(ref)
     pointer = current(store, flt.name, flt.spec.promotion.channel)
     if pointer is None:
-        raise InputError(
-            f"nothing is promoted on channel {flt.spec.promotion.channel} of {flt.name} in this store",
-            hint=f"run `distillery distill {flt.name} …` first, or give an adapter's digest",
-        )
+        what = f"nothing is promoted on channel {flt.spec.promotion.channel} of {flt.name} in this store"
+        raise InputError(what, hint=f"run `distillery distill {ref} …` first, or give an adapter's digest")
     return Subject(flt, pointer.adapter)
 
 
-def served(store: Store, name: str, channel: str) -> Subject:
-    """Return what a channel points at, with the filter that it was promoted for.
-
-    Args:
-        store: where the channel is.
-        name: of the filter.
-        channel: name of the channel.
-
-    Raises:
-        InputError: nothing is promoted there.
-    """
+def _served(store: Store, name: str, channel: str) -> Subject:
+    """Return what a channel points at, with the filter that it was promoted for."""
     pointer = current(store, name, channel)
     if pointer is None:
         hint = "give the name of a filter that was promoted, or an adapter's digest"
-        raise InputError(f"nothing is promoted on channel {channel} of {name[:80]}", where="adapter", hint=hint)
+        raise InputError(f"nothing is promoted on channel {channel} of {name[:80]}", hint=hint, parameter="adapter")
     return Subject(read_filter(store, pointer.filter), pointer.adapter)
-
-
-def trained(store: Store, adapter: str) -> Subject:
-    """Return the adapter of this digest, with the filter of the run that made it.
-
-    Args:
-        store: where the run left its summary.
-        adapter: digest of the adapter, all 64 digits.
-
-    Raises:
-        InputError: no run of this store made it.
-    """
-    summary = read_adapter_summary(store, adapter)
-    if summary is None or summary.filter_key is None:
-        raise InputError(f"no run of this store made {adapter[:12]}", where="adapter", hint="see `distillery history`")
-    return Subject(read_filter(store, summary.filter_key), adapter)

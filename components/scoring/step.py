@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-from distillery.components.artifacts.adapter import Subject, served, trained
+from distillery.components.artifacts.adapter import find_adapter
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.job import cancel, follow, plan_on_cluster, submit
@@ -18,15 +18,6 @@ from distillery.components.scoring.job_manifest import find_place
 from distillery.components.store import Store
 from distillery.components.store.layout import SUCCESS, scores_folder
 from distillery.filters.errors import InputError, Stopped
-
-
-def find_subject(store: Store, adapter: str, channel: str) -> Subject:
-    """The adapter of a digest, or what the channel of the filter of this name points at. InputError says "adapter"."""
-    if not adapter:
-        raise InputError("is empty", where="adapter", hint="give a filter's name, or an adapter's digest")
-    if len(adapter) == 64 and set(adapter) <= set("0123456789abcdef"):
-        return trained(store, adapter)
-    return served(store, adapter, channel or "production")
 
 
 def score_on_cluster(
@@ -50,7 +41,7 @@ def score_on_cluster(
         raise InputError("must be an s3:// address", where="out", hint="s3://bucket/prefix, or leave it empty")
     if shards < 0 or parallelism < 0:
         raise InputError("must be 0 or more", where="shards" if shards < 0 else "parallelism", hint="0 chooses")
-    subject, place = find_subject(store, adapter, channel), find_place()
+    subject, place = find_adapter(store, adapter, channel=channel or "production"), find_place()
     plan = plan_on_cluster(store, subject.filter, subject.adapter, articles, place, shards=shards)
     job = submit(store, plan, place, out=out, parallelism=parallelism, progress=progress)
     progress.note(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,41 +16,9 @@ from distillery.pipelines.cli.options import (
     SetOpt,
     StoreOpt,
     SubjectArg,
-    adapter_summary,
-    is_digest,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
-
-if TYPE_CHECKING:
-    from distillery.components.artifacts.run_summary import RunSummary
-    from distillery.components.store import Store
-    from distillery.filters.filter import Filter
-
-
-def _subject(store: Store, subject: str) -> tuple[Filter, str]:
-    """Return the filter and the adapter's digest: of a filter what is promoted, of a digest that adapter."""
-    from distillery.components.artifacts.filter import read_filter
-    from distillery.components.promotion.promote import current
-    from distillery.filters.loading import load_filter
-
-    if is_digest(subject):
-        summary = adapter_summary(store, subject)
-        return read_filter(store, _filter_key(summary)), str(summary.adapter)
-    flt = load_filter(subject)
-    pointer = current(store, flt.name, flt.spec.promotion.channel)
-    if pointer is None:
-        raise InputError(
-            f"nothing is promoted on channel {flt.spec.promotion.channel} of {flt.name} in this store",
-            hint=f"run `distillery distill {subject} …` first, or give an adapter's digest",
-        )
-    return flt, pointer.adapter
-
-
-def _filter_key(summary: RunSummary) -> str:
-    if summary.filter_key is None:
-        raise InputError("stopped before its filter was read", where=f"run {summary.run}", hint="distill again")
-    return summary.filter_key
 
 
 def benchmark(
@@ -65,13 +33,14 @@ def benchmark(
 
     require(STUDENT)
     from distillery.components.articles.input_files import local_file
+    from distillery.components.artifacts.adapter import find_adapter
     from distillery.components.benchmarking.evaluate import evaluate_file
     from distillery.components.runtime.progress import reporter
     from distillery.components.store import open_store
 
     opened = open_store(store_uri(store))
-    flt, adapter = _subject(opened, subject)
-    with local_file(absolute(labels), parameter="--labels") as path:
+    flt, adapter = find_adapter(opened, subject)
+    with local_file(absolute(labels), parameter="labels") as path:
         result = evaluate_file(opened, flt, adapter, path, max_rejects=max_rejects, progress=reporter("benchmark"))
     if as_json:
         print_json(result)
@@ -88,6 +57,7 @@ def report(
     markdown: Annotated[bool, typer.Option("--md", help="Markdown for a pull request instead of HTML")] = False,
 ) -> None:
     """Write the report of a filter's last run, or of the run that made an adapter."""
+    from distillery.components.artifacts.adapter import filter_key_of, find_summary, is_digest
     from distillery.components.artifacts.filter import read_filter
     from distillery.components.artifacts.run_summary import read_last_summary
     from distillery.components.reporting.gather import gather
@@ -97,14 +67,14 @@ def report(
 
     opened = open_store(store_uri(store))
     if is_digest(subject):
-        summary = adapter_summary(opened, subject)
+        summary = find_summary(opened, subject)
     else:
         flt = load_filter(subject)
         last = read_last_summary(opened, flt.name)
         if last is None:
             raise InputError(f"no run of {flt.name} in this store", hint=f"run `distillery distill {subject} …` first")
         summary = last
-    context = gather(opened, read_filter(opened, _filter_key(summary)), summary.by_name())
+    context = gather(opened, read_filter(opened, filter_key_of(summary)), summary.by_name())
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(render_markdown(context) if markdown else render_html(context), encoding="utf-8")
     print(out)

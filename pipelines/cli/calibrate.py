@@ -115,7 +115,7 @@ def _affinity(store: Store, flt: Filter, examples: str) -> tuple[Affinity | None
         digest = digest_json(sorted(article.digest for article in found))
         return by_examples(flt, found, store, reporter("select")), f"{len(found)} examples {digest}"
 
-    from distillery.components.promotion.promote import current
+    from distillery.components.artifacts.channel import current
 
     pointer = current(store, flt.name, flt.spec.promotion.channel)
     if pointer is None:

@@ -36,7 +36,7 @@ def lint(filter: FilterArg, as_json: JsonOpt = False) -> None:
     path, _ = find_filter(filter)
     findings = check(load_filter(filter), read_text(path, str(path)))
     if as_json:
-        print_json([finding._asdict() for finding in findings])
+        print_json([{**finding._asdict(), "mend": finding.hint} for finding in findings])
     else:
         print(render_findings(findings))
     if any(finding.level == "error" for finding in findings):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +10,7 @@ import typer
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
-    from distillery.components.artifacts.run_summary import RunSummary
-    from distillery.components.store import Store
+    pass
 
 FilterArg = Annotated[str, typer.Argument(metavar="FILTER", help="a filter's name, name/vN, or path of a filter.yaml")]
 SubjectArg = Annotated[str, typer.Argument(metavar="FILTER|ADAPTER", help="a filter, or an adapter's digest (8 digits do)")]
@@ -35,7 +33,6 @@ BudgetOpt = Annotated[
 JsonOpt = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else there")]
 
 DEFAULT_STORE = ".distillery"
-DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
 def store_uri(store: str) -> str:
@@ -48,27 +45,3 @@ def in_all(budget: float | None) -> float:
     if budget == 0:
         raise InputError("pays for nothing", where="0", hint="leave it out for no limit, or give {labels}", parameter="budget")
     return budget or 0.0
-
-
-def is_digest(text: str) -> bool:
-    return DIGEST.fullmatch(text) is not None
-
-
-def adapter_summary(store: Store, digest: str) -> RunSummary:
-    """Return the summary of the run that made or judged an adapter.
-
-    Args:
-        store: where the run left it.
-        digest: the adapter's, or its first 8 or more characters.
-
-    Raises:
-        InputError: no adapter, or more than one, begins so.
-    """
-    from distillery.components.artifacts.run_summary import RunSummary
-    from distillery.components.store.layout import SUMMARIES
-
-    keys = [key for key in store.keys(SUMMARIES) if key.startswith(f"{SUMMARIES}/{digest}")]
-    if len(keys) != 1:
-        found = "no adapter" if not keys else f"{len(keys)} adapters"
-        raise InputError(f"{found} in this store begins with {digest}", hint="see `distillery history FILTER`")
-    return RunSummary.load(store, keys[0])

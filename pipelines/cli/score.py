@@ -14,8 +14,6 @@ from distillery.pipelines.cli.options import (
     JsonOpt,
     StoreOpt,
     SubjectArg,
-    adapter_summary,
-    is_digest,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
@@ -69,18 +67,10 @@ def score(
     _print(found)
 
 
-def _subject(store: Store, text: str) -> Subject:
-    from distillery.components.artifacts.adapter import promoted, trained
-    from distillery.filters.loading import load_filter
-
-    if is_digest(text):
-        return trained(store, str(adapter_summary(store, text).adapter))
-    return promoted(store, load_filter(text))
-
-
 def _here(
     subject: str, articles: str, out: str, shards: int, store: str, format: Literal["parquet", "jsonl"]
 ) -> dict[str, Any]:
+    from distillery.components.artifacts.adapter import find_adapter
     from distillery.components.artifacts.filter import publish_filter
     from distillery.components.runtime.extras import STUDENT, require
 
@@ -91,7 +81,7 @@ def _here(
     from distillery.components.student.bundle import open_bundle
 
     opened = open_store(store_uri(store))
-    flt, adapter = _subject(opened, subject)
+    flt, adapter = find_adapter(opened, subject)
     publish_filter(opened, flt)  # _SUCCESS names it by digest
 
     def student() -> Any:
@@ -114,6 +104,7 @@ def _on_cluster(
 ) -> dict[str, Any] | None:
     import time
 
+    from distillery.components.artifacts.adapter import find_adapter
     from distillery.components.runtime.progress import reporter
     from distillery.components.scoring.job import follow, plan_on_cluster, submit
     from distillery.components.scoring.job_manifest import find_place
@@ -125,7 +116,7 @@ def _on_cluster(
         if address and not address.startswith("s3://"):
             raise InputError("is no place that a cluster reaches", where=f"{where} {address}", hint="give s3://bucket/prefix")
     opened, progress = open_store(uri), reporter("score")
-    found = _subject(opened, subject)
+    found = find_adapter(opened, subject)
     if cancel:
         _cancel(opened, found, articles, out, shards, place)
         return None

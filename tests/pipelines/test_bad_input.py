@@ -257,3 +257,13 @@ def test_a_place_that_takes_no_file_is_one_line(command: Command, tmp_path: Path
         command("label", make_filter(tmp_path / "filter.yaml"), "--labels", "l.jsonl", "--out", "/dev/null")
     )
     assert Path("/dev/null").is_char_device()
+
+
+def test_findings_as_json_have_their_hint_under_both_names(command: Command, tmp_path: Path) -> None:
+    def narrow(spec: dict[str, Any]) -> None:
+        spec["scope"]["outOfScope"] = []
+
+    ran = command("filters", "lint", make_filter(tmp_path / "filter.yaml", narrow), "--json")
+    findings = json.loads(ran.out)
+    assert findings
+    assert all(finding["hint"] == finding["mend"] for finding in findings)

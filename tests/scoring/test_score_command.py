@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 import distillery.components.scoring.job as cluster
 import distillery.components.scoring.job_manifest as manifest
+from distillery.components.artifacts import adapter
 from distillery.components.artifacts.adapter import Subject
 from distillery.components.scoring.job_manifest import Place
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store
 from distillery.filters.errors import InputError
-from distillery.pipelines.cli import score as cli_score
 from distillery.pipelines.cli.main import app
 from tests.scoring.played import ADAPTER, PLACE, Jobs
 from tests.scoring.test_score import FILTER
@@ -65,7 +65,7 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(
     out = SimpleNamespace(uri=f"{s3_uri}/scores/x")
     place = Place("ns", "", "", "", {})
     job = SimpleNamespace(adopted=False, name="score-x", left=[0], place=place, kubectl="kubectl -n ns …", out=out)
-    monkeypatch.setattr(cli_score, "_subject", lambda *_: (None, "a" * 64))
+    monkeypatch.setattr(adapter, "find_adapter", lambda *_: (None, "a" * 64))
     monkeypatch.setattr(cluster, "plan_on_cluster", lambda *_, **__: SimpleNamespace(shards=1))
     monkeypatch.setattr(cluster, "submit", lambda *_, **__: job)
     monkeypatch.setattr(cluster, "follow", interrupted)
@@ -83,7 +83,7 @@ class TestCancel:
         self.store, self.plan, self.jobs = store, plan, jobs
         self.articles = f"{plan.corpus.where}/{plan.corpus.files[0].name}"
         monkeypatch.setattr(manifest, "find_place", lambda namespace="": PLACE)
-        monkeypatch.setattr(cli_score, "_subject", lambda *_: Subject(FILTER, ADAPTER))
+        monkeypatch.setattr(adapter, "find_adapter", lambda *_: Subject(FILTER, ADAPTER))
 
     def cancel(self, *arguments: str) -> Any:
         flags = ["--on", "cluster", "--store", self.store.uri, "--shards", "6", "--cancel"]
