@@ -35,14 +35,17 @@ def sources() -> list[Path]:
 
 
 def public_functions(body: list[ast.stmt]) -> Iterator[Function]:
-    """Yield the functions and methods of a module that others may call: not nested, no underscore, no property, no command."""
+    """Yield the functions and methods of a module that others may call.
+
+    Not those nested, with an underscore, or shown otherwise: a property, a command, an override of what its base documents.
+    """
     for node in body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield from public_functions(node.body)
         if not isinstance(node, Function) or node.name.startswith("_"):
             continue
         decorators = {ast.unparse(d.func if isinstance(d, ast.Call) else d).rsplit(".", 1)[-1] for d in node.decorator_list}
-        if not decorators & {"cached_property", "overload", "property", "setter", *SHOWN_AS_HELP}:
+        if not decorators & {"cached_property", "overload", "override", "property", "setter", *SHOWN_AS_HELP}:
             yield node
 
 
@@ -103,6 +106,7 @@ def test_public_functions_are_documented() -> None:
         ("def _f(a): ...", None),
         ("@app.command('name')\ndef f(a): 'Help.'", None),
         ("class A:\n @property\n def f(self) -> int: ...", None),
+        ("class A(B):\n @override\n def f(self, a): ...", None),
     ],
 )  # fmt: skip
 def test_what_counts_as_documented(text: str, missing: list[str] | None) -> None:

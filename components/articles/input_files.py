@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distillery.components.store import NotFound, StoreError
+from distillery.components.store import NotFound, StoreError, open_bucket
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,13 +73,11 @@ def _on_disk(uri: str, parameter: str) -> Path:
 @contextmanager
 def _object(uri: str, parameter: str) -> Iterator[tuple[S3Objects, str]]:
     """Yield the bucket of a URI, for reading only, and the key in it; errors of the store name the parameter."""
-    from distillery.components.store.s3_objects import S3Objects
-
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    if not bucket or not key or key.endswith("/"):
-        raise InputError("names no object", where=uri, hint="write s3://bucket/path/file.jsonl", parameter=parameter)
     try:
-        yield S3Objects(bucket, "", write=False), key
+        objects, key = open_bucket(uri)
+        if not key or key.endswith("/"):
+            raise InputError("names no object", where=uri, hint="write s3://bucket/path/file.jsonl", parameter=parameter)
+        yield objects, key
     except NotFound:
         raise InputError("no such object", where=uri, hint="check bucket and key", parameter=parameter) from None
     except StoreError as error:

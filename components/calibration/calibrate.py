@@ -37,7 +37,7 @@ from distillery.components.labeling.oracles.base import Oracle, oracle_identity
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.sampling.draw import RANDOM, STRATIFIED, Sample
 from distillery.components.sampling.select import FILE, jsonl, read_sample, select
-from distillery.components.store import Conflict, Digest, Json, Store, canonical_json, digest_bytes, digest_json
+from distillery.components.store import Digest, Json, NotFound, Store, digest_bytes, digest_json
 from distillery.components.store.layout import LABEL_SETS, calibration_attempts_key, calibration_key, review_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 CODE: Final = 1
 SHARES: Final = {RANDOM: 0.5, STRATIFIED: 0.5}
-ATTEMPTS: Final = 5
 KEPT: Final = 50  # earlier judgements in the document
 
 
@@ -245,19 +244,18 @@ def _reviewed(flt: Filter, part: Labelled, marks: list[str | None], fresh: bool)
     return [one(at, article) for at, article in enumerate(part.sample.articles)]
 
 
-def _attempts(store: Store, flt: Filter) -> tuple[list[dict[str, Json]], str | None]:
-    if (current := store.current(calibration_attempts_key(flt.name), max_bytes=64 * 2**20)) is None:
-        return [], None
-    from distillery.components.store import parse_json
-
-    return list(parse_json(current[0], calibration_attempts_key(flt.name))["attempts"]), current[1]
+def _attempts(store: Store, flt: Filter) -> list[dict[str, Json]]:
+    try:
+        return list(store.get_json(calibration_attempts_key(flt.name))["attempts"])
+    except NotFound:
+        return []
 
 
 def _spent(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled) -> set[str]:
     """Articles that a fresh sample must not hold: the calibration sample's, and those of earlier rubrics' samples."""
     spent = {article.digest for article in first.sample.articles}
     with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
-        for attempt in _attempts(store, flt)[0]:
+        for attempt in _attempts(store, flt):
             if (attempt["rubric"], attempt["oracle"]) == (rubric, oracle):
                 break
             for name in ("calibration", "fresh"):
@@ -266,43 +264,31 @@ def _spent(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled)
 
 
 def _spend(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled, fresh: Labelled) -> None:
-    """Writes down what this rubric is judged on; the first time only, so that a repetition draws the same again."""
-    for _ in range(ATTEMPTS):
-        attempts, etag = _attempts(store, flt)
+    """Write down what this rubric is judged on; the first time only, so that a repetition draws the same again."""
+    attempt = {"rubric": rubric, "oracle": oracle, "calibration": first.digest, "fresh": fresh.digest}
+
+    def added(document: Json | None) -> Json | None:
+        attempts = document["attempts"] if document else []
         if any((one["rubric"], one["oracle"]) == (rubric, oracle) for one in attempts):
-            return
-        attempts.append({"rubric": rubric, "oracle": oracle, "calibration": first.digest, "fresh": fresh.digest})
-        try:
-            store.put_if(calibration_attempts_key(flt.name), canonical_json({"format": 1, "attempts": attempts}), etag=etag)
-        except Conflict:
-            continue
-        return
-    raise Conflict(f"{calibration_attempts_key(flt.name)} changed {ATTEMPTS} times while it was read")
+            return None
+        return {"format": 1, "attempts": [*attempts, attempt]}
+
+    store.update_json(calibration_attempts_key(flt.name), added)
 
 
 def _write(store: Store, key: str, document: dict[str, Json]) -> dict[str, Json]:
-    """The document, what it replaces kept in its history; an acceptance stays with the very same judgement only."""
-    for _ in range(ATTEMPTS):
-        current = store.current(key)
-        if current is not None:
-            old = _parsed(current[0], key)
-            if _judgement(old) == _judgement(document):
-                return old
-            earlier = {**_judgement(old), "accepted": old.get("accepted")}
-            document = {**document, "history": [*old.get("history", []), earlier][-KEPT:]}
-        try:
-            store.put_if(key, canonical_json(document), etag=current[1] if current else None)
-        except Conflict:
-            continue
-        return document
-    raise Conflict(f"{key} changed {ATTEMPTS} times while it was written")
+    """Write the document, with what it replaces in its history; an acceptance stays with the very same judgement only."""
 
+    def replaced(old: Json | None) -> Json | None:
+        if old is None:
+            return document
+        if _judgement(old) == _judgement(document):
+            return None
+        earlier = {**_judgement(old), "accepted": old.get("accepted")}
+        return {**document, "history": [*old.get("history", []), earlier][-KEPT:]}
 
-def _parsed(data: bytes, key: str) -> dict[str, Json]:
-    from distillery.components.store import parse_json
-
-    found: dict[str, Json] = parse_json(data, key)
-    return found
+    written: dict[str, Json] = store.update_json(key, replaced)
+    return written
 
 
 def _judgement(document: dict[str, Json]) -> dict[str, Json]:
@@ -310,25 +296,20 @@ def _judgement(document: dict[str, Json]) -> dict[str, Json]:
 
 
 def _accept(store: Store, key: str, flt: Filter, reason: str) -> dict[str, Json]:
-    for _ in range(ATTEMPTS):
-        current = store.current(key)
-        document = _parsed(current[0], key) if current else None
-        if current is None or document is None:
+    def accepted(document: Json | None) -> Json:
+        if document is None:
             raise InputError("there is no calibration to accept", where=f"filter {flt.name}", hint="calibrate first")
         if document["verdict"] != REVIEW or document["marks"]["by"] == NOBODY:
-            said = document["verdict"] if document["marks"]["by"] != NOBODY else "that nobody has looked yet"
+            state = document["verdict"] if document["marks"]["by"] != NOBODY else "that nobody has looked yet"
             raise InputError(
-                f"only a REVIEW of marked articles can be accepted; this calibration says {said}",
+                f"only a REVIEW of marked articles can be accepted; this calibration says {state}",
                 where=f"filter {flt.name}",
                 hint="" if document["verdict"] == PASS else "mend the rubric, or mark",
             )
-        accepted = {**document, "accepted": {"reason": reason.strip()}}
-        try:
-            store.put_if(key, canonical_json(accepted), etag=current[1])
-        except Conflict:
-            continue
-        return accepted
-    raise Conflict(f"{key} changed {ATTEMPTS} times while it was written")
+        return {**document, "accepted": {"reason": reason.strip()}}
+
+    written: dict[str, Json] = store.update_json(key, accepted)
+    return written
 
 
 def _outputs(document: dict[str, Json], key: str) -> dict[str, Json]:

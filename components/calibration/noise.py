@@ -25,7 +25,7 @@ from distillery.components.labeling.oracles.replay import connect
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.sampling.draw import RANDOM
 from distillery.components.sampling.select import FILE, jsonl, select
-from distillery.components.store import Conflict, Digest, Json, Store, canonical_json, parse_json
+from distillery.components.store import Digest, Json, Store
 from distillery.components.store.layout import LABEL_SETS, noise_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
@@ -38,7 +38,6 @@ CODE: Final = 1
 SEED: Final = "noise"
 RESAMPLES: Final = 2000
 FEWEST: Final = 10  # articles labelled every time, without which nothing is said
-ATTEMPTS: Final = 5
 
 
 class Again:
@@ -216,14 +215,10 @@ def _round(value: np.floating | float) -> float:
 
 
 def _write(store: Store, key: str, document: dict[str, Json]) -> dict[str, Json]:
-    for _ in range(ATTEMPTS):
-        current = store.current(key)
-        if current is not None:
-            old = parse_json(current[0], key)
-            document = {**document, **{part: document[part] or old[part] for part in ("floor", "second")}}
-        try:
-            store.put_if(key, canonical_json(document), etag=current[1] if current else None)
-        except Conflict:
-            continue
-        return document
-    raise Conflict(f"{key} changed {ATTEMPTS} times while it was written")
+    """Write the document; a part that was not measured this time stays as it is."""
+
+    def merged(old: Json | None) -> Json:
+        return {**document, **{part: document[part] or old[part] for part in ("floor", "second")}} if old else document
+
+    written: dict[str, Json] = store.update_json(key, merged)
+    return written

@@ -18,18 +18,15 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from distillery.components.articles.articles import COLUMNS
 from distillery.components.articles.formats import Kind, file_kind
 from distillery.components.articles.readers import Rows
-from distillery.components.store import Digest, Json, NotFound, StoreError, digest_file, digest_json
+from distillery.components.store import Digest, Json, NotFound, StoreError, digest_file, digest_json, open_bucket
 from distillery.filters.errors import InputError
-
-if TYPE_CHECKING:
-    from distillery.components.store.s3_objects import S3Objects
 
 MAX_FILES = 200_000
 PARQUET_WINDOW = 2**20
@@ -104,7 +101,7 @@ class Corpus:
             return
         from distillery.components.store.s3_objects import WINDOW
 
-        objects, prefix = _bucket(self.where)
+        objects, prefix = open_bucket(f"{self.where}/")
         window = PARQUET_WINDOW if entry.kind == "parquet" else WINDOW
         try:
             with io.BufferedReader(objects.file(f"{prefix}{entry.name}", etag=entry.etag, window=window), 2**20) as remote:
@@ -198,8 +195,8 @@ def _local(path: str, where: str) -> Corpus:
 
 
 def _remote(uri: str, where: str) -> Corpus:
-    objects, prefix = _bucket(uri)
-    key = prefix.rstrip("/")
+    objects, address = open_bucket(uri)
+    key = address.rstrip("/")
     if not key:
         raise InputError("names no object", where=where, hint="write s3://bucket/path/file.jsonl, or a prefix in the bucket")
     try:
@@ -238,16 +235,3 @@ def _wanted(names: Iterator[str]) -> list[str]:
     if len(found) > MAX_FILES:
         raise InputError(f"has {len(found):,} files, more than {MAX_FILES:,}", hint="give a prefix at a time, or larger files")
     return found
-
-
-def _bucket(uri: str) -> tuple[S3Objects, str]:
-    """The bucket, to be read only, and the prefix in it, with a slash at its end."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return _objects(bucket), f"{key}/" if key else ""
-
-
-@lru_cache(maxsize=8)
-def _objects(bucket: str) -> S3Objects:
-    from distillery.components.store.s3_objects import S3Objects
-
-    return S3Objects(bucket, "", write=False)  # a client costs 0.1 s

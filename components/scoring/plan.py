@@ -18,7 +18,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -146,17 +145,15 @@ def begin(out: Store, plan: Plan) -> None:
     """
     jobs = "end its Job (--cancel) and " if out.uri.startswith("s3://") else ""
     hint, data = f"give another place, or {jobs}delete this one", plan.to_bytes()
-    while True:
-        held = out.current(SCORING_PLAN)
-        if held is None and out.exists(SUCCESS):
+
+    def written(there: bytes | None) -> bytes | None:
+        if there is None and out.exists(SUCCESS):
             raise InputError("holds scores already", where=out.uri, hint=hint)
-        if held and _job_of(held[0]) != plan.job:
+        if there is not None and _job_of(there) != plan.job:
             raise InputError("holds scores of other articles, another adapter or another program", where=out.uri, hint=hint)
-        if held and held[0] == data:
-            return
-        with suppress(Conflict):
-            out.put_if(SCORING_PLAN, data, etag=held[1] if held else None)
-            return
+        return None if there == data else data
+
+    out.update(SCORING_PLAN, written)
 
 
 def _job_of(plan: bytes) -> str:

@@ -11,7 +11,7 @@ from distillery.components.store.digests import (
 )
 from distillery.components.store.layout import MANIFEST
 from distillery.components.store.objects import Conflict, NotFound, StoreError, check_key, parse_json
-from distillery.components.store.open import open_store
+from distillery.components.store.open import open_bucket, open_store
 from distillery.components.store.store import FileEntry, Folder, Store
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "digest_bytes",
     "digest_file",
     "digest_json",
+    "open_bucket",
     "open_store",
     "parse_json",
 ]

@@ -19,25 +19,70 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def digest_bytes(data: bytes) -> Digest:
+    """Return the sha256 of bytes.
+
+    Args:
+        data: the bytes.
+
+    Returns:
+        The digest.
+    """
     return Digest(hashlib.sha256(data).hexdigest())
 
 
 def canonical_json(value: Json) -> bytes:
-    """UTF-8, sorted keys, no spaces; NaN and infinities raise ValueError. 1 and 1.0 stay different."""
+    """Return the one way to write a JSON value: UTF-8, keys sorted, no spaces. 1 and 1.0 stay different.
+
+    Args:
+        value: of dicts with text keys, lists, texts, numbers, True, False and None.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def digest_json(value: Json) -> Digest:
+    """Return the sha256 of a JSON value's canonical bytes.
+
+    Args:
+        value: as `canonical_json` takes it.
+
+    Returns:
+        The digest.
+    """
     return digest_bytes(canonical_json(value))
 
 
 def digest_file(path: Path) -> Digest:
+    """Return the sha256 of a file's bytes, read in pieces.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The digest.
+    """
     with path.open("rb") as stream:
         return Digest(hashlib.file_digest(stream, "sha256").hexdigest())
 
 
 def as_digest(text: str, where: str = "") -> Digest:
-    """`text` as a Digest; InputError unless it is 64 lower-case hexadecimal digits."""
+    """Return a text as a Digest.
+
+    Args:
+        text: what should be 64 lower-case hexadecimal digits.
+        where: what the error names, such as the option it came from.
+
+    Returns:
+        The text itself.
+
+    Raises:
+        InputError: it is something else.
+    """
     if not _DIGEST.fullmatch(text):
         raise InputError(f"{text[:80]!r} is not a sha256 digest", where=where, hint="give its 64 hexadecimal digits")
     return Digest(text)

@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from distillery.components.store.objects import Conflict, NotFound, StoreError
+from typing_extensions import override
+
+from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -28,7 +30,14 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-class FileObjects:
+class FileObjects(Objects):
+    """A backend of `Store` in a folder; its methods are those of `Objects`.
+
+    Args:
+        root: the folder.
+        write: True to make it and to try at once whether it can be written.
+    """
+
     def __init__(self, root: Path, *, write: bool) -> None:
         self._root = root.absolute()
         self.uri = f"file://{self._root}"
@@ -42,6 +51,7 @@ class FileObjects:
     def _path(self, key: str) -> Path:
         return self._root / key
 
+    @override
     @contextlib.contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
         path = self._path(key)
@@ -54,6 +64,7 @@ class FileObjects:
         with stream:
             yield stream
 
+    @override
     def versioned(self, key: str, max_bytes: int | None) -> tuple[bytes, str]:
         with self.open(key) as stream:
             data = stream.read() if max_bytes is None else stream.read(max_bytes + 1)
@@ -61,9 +72,11 @@ class FileObjects:
             raise StoreError(f"is larger than the {max_bytes:,} bytes expected", where=str(self._path(key)))
         return data, hashlib.sha256(data).hexdigest()
 
+    @override
     def exists(self, key: str) -> bool:
         return self._path(key).is_file()
 
+    @override
     def etag(self, key: str) -> str | None:
         try:
             with self.open(key) as stream:
@@ -71,11 +84,13 @@ class FileObjects:
         except NotFound:
             return None
 
+    @override
     def put(self, key: str, data: bytes | Path) -> None:
         target = self._path(key)
         with self._explained(target), self._temporary(target, data) as temporary:
             _rename(temporary, target)
 
+    @override
     def put_if(self, key: str, data: bytes, etag: str | None) -> None:
         target = self._path(key)
         with self._explained(target), self._temporary(target, data) as temporary, self._lock(key):
@@ -86,6 +101,7 @@ class FileObjects:
                 raise Conflict(f"{key} was changed by another process")
             _rename(temporary, target)
 
+    @override
     def keys(self, prefix: str) -> Iterator[str]:
         found: list[str] = []
         for folder, folders, names in os.walk(self._path(prefix) if prefix else self._root):

@@ -34,7 +34,17 @@ class StoreError(InputError):
 
 
 def check_key(key: str) -> str:
-    """`key` itself; InputError if it could climb out of the store or isn't portable between file systems and S3."""
+    """Return a key that can neither climb out of the store nor mean different things on file systems and S3.
+
+    Args:
+        key: one or more names with slashes between them.
+
+    Returns:
+        The key itself.
+
+    Raises:
+        InputError: it has other characters, a name with a leading dot, an empty name, or more than 900 characters.
+    """
     if len(key) > 900 or not _KEY.fullmatch(key):
         raise InputError(
             f"{key[:120]!r} can't be a name in the store",
@@ -44,7 +54,18 @@ def check_key(key: str) -> str:
 
 
 def parse_json(data: bytes, where: str) -> Json:
-    """JSON in UTF-8; NaN, infinities and nesting too deep are refused with StoreError."""
+    """Return the value of a JSON document.
+
+    Args:
+        data: the document, in UTF-8.
+        where: its address, for the error.
+
+    Returns:
+        What `json.loads` makes of it.
+
+    Raises:
+        StoreError: it isn't JSON, holds NaN or infinities, or is nested too deep.
+    """
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
@@ -56,14 +77,80 @@ def parse_json(data: bytes, where: str) -> Json:
 
 
 class Objects(Protocol):
-    """What a backend does; keys are checked by `Store`. `FileObjects` and `S3Objects` behave alike, down to errors."""
+    """What a backend does. `FileObjects` and `S3Objects` behave alike, down to errors; `Store` checks the keys.
+
+    Each method raises StoreError where the place can't be reached or refuses.
+
+    Attributes:
+        uri: address of the place, without a slash at its end.
+    """
 
     uri: str
 
-    def open(self, key: str) -> AbstractContextManager[BinaryIO]: ...
-    def versioned(self, key: str, max_bytes: int | None) -> tuple[bytes, str]: ...
-    def exists(self, key: str) -> bool: ...
-    def etag(self, key: str) -> str | None: ...
-    def put(self, key: str, data: bytes | Path) -> None: ...
-    def put_if(self, key: str, data: bytes, etag: str | None) -> None: ...
-    def keys(self, prefix: str) -> Iterator[str]: ...
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """Open an object for reading, one version from its first byte to its last.
+
+        Args:
+            key: of the object.
+
+        Returns:
+            A context manager that gives the stream; NotFound where there is no such object.
+        """
+
+    def versioned(self, key: str, max_bytes: int | None) -> tuple[bytes, str]:
+        """Return an object's bytes and their etag.
+
+        Args:
+            key: of the object.
+            max_bytes: size that it may have; None for any. A larger one is StoreError.
+
+        Returns:
+            Bytes and etag of one version; NotFound where there is no such object.
+        """
+
+    def exists(self, key: str) -> bool:
+        """True if there is such an object.
+
+        Args:
+            key: of the object.
+
+        Returns:
+            Whether it is there now.
+        """
+
+    def etag(self, key: str) -> str | None:
+        """Return what `put_if` compares.
+
+        Args:
+            key: of the object.
+
+        Returns:
+            A text that differs for other bytes; None where there is no such object.
+        """
+
+    def put(self, key: str, data: bytes | Path) -> None:
+        """Write an object atomically, whatever was there.
+
+        Args:
+            key: of the object.
+            data: its bytes, or a file to copy.
+        """
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> None:
+        """Write an object unless another version is there than `etag` says; then raise Conflict.
+
+        Args:
+            key: of the object.
+            data: its bytes; where exactly these are there already, nothing is written and nothing raised.
+            etag: of the version to replace; None where there must be none.
+        """
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys below a folder, sorted.
+
+        Args:
+            prefix: the folder, without a slash at its end; empty for all.
+
+        Yields:
+            Whole keys.
+        """

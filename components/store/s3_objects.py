@@ -19,11 +19,12 @@ from typing import Any, BinaryIO, TypeVar, cast
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, NoCredentialsError
+from typing_extensions import override
 from urllib3.exceptions import HTTPError
 
 from distillery.components.remote.retry import PATIENCE, is_outage, outlast
 from distillery.components.store.layout import CONDITION_PROBE, WRITE_PROBE, is_probe
-from distillery.components.store.objects import Conflict, NotFound, StoreError
+from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError
 
 FIRST_CONTACT = 10.0
 WINDOW = 8 * 2**20
@@ -32,7 +33,11 @@ T = TypeVar("T")
 
 
 def make_client() -> Any:
-    """A client that follows the usual AWS variables; path-style addresses where an endpoint is given."""
+    """Return a client of S3 that follows the usual AWS variables.
+
+    Returns:
+        A client of boto3; it writes addresses in path style where the variables name an endpoint.
+    """
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     # Checksums only where S3 requires them: stand-ins refuse the trailing ones, and every reader here verifies sha256.
     config = Config(
@@ -48,7 +53,19 @@ def make_client() -> Any:
     return boto3.client("s3", endpoint_url=endpoint, region_name=region, config=config)
 
 
-class S3Objects:
+class S3Objects(Objects):
+    """A backend of `Store` in a bucket; its methods are those of `Objects` and three for streams.
+
+    Args:
+        bucket: name of the bucket.
+        prefix: folder in it, without a slash at its end; empty for the whole bucket.
+        write: True to try at once whether it can be written; False asks nothing until something is read.
+        client: what boto3 would make; None to make one.
+
+    Attributes:
+        bucket: name of the bucket.
+    """
+
     def __init__(self, bucket: str, prefix: str, *, write: bool, client: Any | None = None) -> None:
         if not bucket:
             raise StoreError("names no bucket", where="s3://", hint="write s3://bucket/prefix")
@@ -69,15 +86,26 @@ class S3Objects:
     def _put(self, key: str, data: bytes, **condition: str) -> str:
         return str(self._client.put_object(**self._at(key), Body=data, **condition)["ETag"])
 
+    @override
     @contextlib.contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
         with io.BufferedReader(self.file(key), 2**20) as stream:
             yield cast("BinaryIO", stream)
 
     def file(self, key: str, *, etag: str | None = None, window: int = WINDOW) -> S3File:
-        """The object as a seekable file, its bytes fetched `window` at a time.
+        """Return an object as a seekable file.
 
-        NotFound if absent; StoreError where its version is not `etag`, now or later while it is read.
+        Args:
+            key: of the object.
+            etag: of the version wanted; None for the one that is there now.
+            window: bytes to fetch at a time.
+
+        Returns:
+            The file, of one version. Reading it raises StoreError where the object is changed meanwhile.
+
+        Raises:
+            NotFound: there is no such object.
+            StoreError: its version is another than `etag`.
         """
         size, found = self.stat(key)
         if etag not in (None, found):
@@ -85,7 +113,17 @@ class S3Objects:
         return S3File(lambda start, end: self._range(key, start, end, found), size, window)
 
     def stat(self, key: str) -> tuple[int, str]:
-        """Size in bytes and etag of the current version. NotFound if absent."""
+        """Return what is known of an object without reading it.
+
+        Args:
+            key: of the object.
+
+        Returns:
+            Size in bytes, and etag, of the current version.
+
+        Raises:
+            NotFound: there is no such object.
+        """
         head = self._call(lambda: self._client.head_object(**self._at(key)), key)
         return int(head["ContentLength"]), str(head["ETag"])
 
@@ -106,9 +144,18 @@ class S3Objects:
         return StoreError("was changed while it was read", where=f"{self.uri}/{key}", hint="run again on what is there now")
 
     def download(self, key: str, path: Path) -> None:
-        """The object to a file, in parts that are fetched again where one breaks off."""
+        """Copy an object to this machine, in parts that are fetched again where one breaks off.
+
+        Args:
+            key: of the object.
+            path: of the file to write.
+
+        Raises:
+            NotFound: there is no such object.
+        """
         self._call(lambda: self._client.download_file(self.bucket, self._prefix + key, str(path)), key)
 
+    @override
     def versioned(self, key: str, max_bytes: int | None) -> tuple[bytes, str]:
         def get() -> tuple[bytes, str]:
             response = self._client.get_object(**self._at(key))
@@ -119,21 +166,25 @@ class S3Objects:
 
         return self._call(get, key)  # as a whole: botocore retries a request, but not a reply that breaks off midway
 
+    @override
     def exists(self, key: str) -> bool:
         return self.etag(key) is not None
 
+    @override
     def etag(self, key: str) -> str | None:
         try:
             return self.stat(key)[1]
         except NotFound:
             return None
 
+    @override
     def put(self, key: str, data: bytes | Path) -> None:
         if isinstance(data, Path):
             self._call(lambda: self._client.upload_file(str(data), self.bucket, self._prefix + key), key)
         else:
             self._call(lambda: self._put(key, data), key)
 
+    @override
     def put_if(self, key: str, data: bytes, etag: str | None) -> None:
         self._require_conditions()
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
@@ -164,6 +215,7 @@ class S3Objects:
                 hint="run again: a finished write is recognised",
             ) from error
 
+    @override
     def keys(self, prefix: str) -> Iterator[str]:
         more: dict[str, str] = {}
         within = self._prefix + (f"{prefix}/" if prefix else "")
@@ -229,9 +281,14 @@ class S3Objects:
 
 
 class S3File(io.RawIOBase):
-    """A seekable file of ranged reads, all of one version; a read that breaks off is done again.
+    """A seekable file of ranged reads; a read that breaks off is done again.
 
-    fetch: (start, end) → bytes. It holds one window, so memory is flat, and 3 GB at 8 MB a window are some 400 requests.
+    It holds one window, so memory is flat, and 3 GB at 8 MB a window are some 400 requests.
+
+    Args:
+        fetch: gives the bytes from a start to an end, which is not included.
+        size: of the object, in bytes.
+        window: bytes to fetch at a time.
     """
 
     def __init__(self, fetch: Callable[[int, int], bytes], size: int, window: int) -> None:
@@ -239,19 +296,24 @@ class S3File(io.RawIOBase):
         self._at = self._from = 0
         self._block = b""
 
+    @override
     def readable(self) -> bool:
         return True
 
+    @override
     def seekable(self) -> bool:
         return True
 
+    @override
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._at = max(0, offset + (0, self._at, self.size)[whence])
         return self._at
 
+    @override
     def tell(self) -> int:
         return self._at
 
+    @override
     def readinto(self, buffer: Any) -> int:
         if self._at >= self.size:
             return 0

@@ -7,21 +7,30 @@ one sha256 per read (about 1 GB/s), the gain that a stale, torn or altered file 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from distillery.components.store.digests import Digest, Json, as_digest, canonical_json, digest_bytes, digest_file
 from distillery.components.store.layout import MANIFEST, committed_key
-from distillery.components.store.objects import NotFound, Objects, StoreError, check_key, parse_json
+from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError, check_key, parse_json
 
 MAX_MANIFEST = 4 * 2**20
 CHUNK = 2**20
+ATTEMPTS = 20
 
 
 class Store:
-    """Objects by key. Safe to share between threads; several processes may use one store at once."""
+    """Objects by key. Safe to share between threads; several processes may use one store at once.
+
+    Every method raises InputError for a key that can't be one (`check_key`), and StoreError where the store can't be
+    reached or refuses. `distillery.components.store.layout` makes the keys.
+
+    Attributes:
+        uri: the store's address, "file:///…" or "s3://bucket/prefix", without a slash at its end.
+    """
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -31,48 +40,197 @@ class Store:
         return f"Store({self.uri!r})"
 
     def get(self, key: str, *, digest: Digest | None = None, max_bytes: int | None = None) -> bytes:
-        """The object's bytes. NotFound if absent; StoreError if larger than `max_bytes` or not what `digest` names."""
+        """Return an object's bytes.
+
+        Args:
+            key: of the object.
+            digest: sha256 that the bytes must have; None for whatever is there.
+            max_bytes: size that the object may have; None for any.
+
+        Returns:
+            All bytes of one version of the object.
+
+        Raises:
+            NotFound: there is no such object.
+            StoreError: the object is larger than `max_bytes`, or isn't what `digest` names.
+        """
         data, _ = self._objects.versioned(check_key(key), max_bytes)
-        if digest is not None and (found := digest_bytes(data)) != digest:
-            raise _altered(self.uri, key, digest, found)
+        if digest is not None and (actual := digest_bytes(data)) != digest:
+            raise _altered(self.uri, key, digest, actual)
         return data
 
     def get_json(self, key: str, *, digest: Digest | None = None, max_bytes: int = 64 * 2**20) -> Json:
-        """The object parsed as JSON; StoreError if it isn't."""
+        """Return an object parsed as JSON.
+
+        Args:
+            key: of the object.
+            digest: sha256 that the bytes must have; None for whatever is there.
+            max_bytes: size that the object may have.
+
+        Returns:
+            What `json.loads` makes of it.
+
+        Raises:
+            StoreError: the object isn't JSON; otherwise as `get`.
+        """
         return parse_json(self.get(key, digest=digest, max_bytes=max_bytes), f"{self.uri}/{key}")
 
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        """Open an object for reading without holding it in memory.
+
+        The stream has the bytes of one version and ends where that version ends: an object that is replaced meanwhile, or
+        a reply that breaks off, is StoreError and never a shorter file. It compares no digest; `Folder` does.
+
+        Args:
+            key: of the object.
+
+        Returns:
+            A context manager that gives a binary stream and closes it. Entering it raises NotFound where there is no such
+            object.
+        """
+        return self._objects.open(check_key(key))
+
     def current(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, str] | None:
-        """Bytes and etag of one and the same version, for a later `put_if`; None if absent."""
+        """Return an object together with what `put_if` compares; for a change that `update` doesn't fit.
+
+        Args:
+            key: of the object.
+            max_bytes: size that the object may have; None for any.
+
+        Returns:
+            Bytes and etag of one and the same version; None where there is no such object.
+
+        Raises:
+            StoreError: the object is larger than `max_bytes`.
+        """
         try:
             return self._objects.versioned(check_key(key), max_bytes)
         except NotFound:
             return None
 
     def exists(self, key: str) -> bool:
+        """True if there is an object at this key.
+
+        Args:
+            key: of the object.
+
+        Returns:
+            Whether it is there now.
+        """
         return self._objects.exists(check_key(key))
 
     def etag(self, key: str) -> str | None:
-        """What `put_if` compares; None if absent."""
+        """Return what `put_if` compares, without reading the object.
+
+        Args:
+            key: of the object.
+
+        Returns:
+            A text that differs for other bytes; None where there is no such object.
+        """
         return self._objects.etag(check_key(key))
 
     def put(self, key: str, data: bytes | Path) -> None:
-        """Write atomically, whatever was there; for content-addressed keys. A Path is copied."""
+        """Write an object atomically, whatever was there; for keys that are addressed by content.
+
+        Args:
+            key: of the object.
+            data: its bytes, or a file whose bytes are copied.
+        """
         self._objects.put(check_key(key), data)
 
     def put_if(self, key: str, data: bytes, *, etag: str | None) -> None:
-        """Write only if the object is absent (etag None) or unchanged since `etag`; Conflict otherwise.
+        """Write an object only if nobody has written it meanwhile.
 
         An unknown outcome (a lost reply, 412 on one's own retried write) is read back: if the store then holds exactly
         `data`, the put has succeeded. So writers who must tell their own writes from others' put a nonce in the bytes.
+
+        Args:
+            key: of the object.
+            data: its bytes.
+            etag: of the version that must still be there; None where there must be none.
+
+        Raises:
+            Conflict: another version is there now. Nothing was written.
         """
         self._objects.put_if(check_key(key), data, etag)
 
+    def update(self, key: str, change: Callable[[bytes | None], bytes | None], *, max_bytes: int | None = None) -> bytes | None:
+        """Read an object, change it, and write it if nobody has written it meanwhile; otherwise begin again.
+
+        As with `put_if`, an object that is found to hold exactly the new bytes counts as written.
+
+        Args:
+            key: of the object.
+            change: makes the new bytes from the present ones (None where there is no such object); returns None to leave
+                the object as it is. It is called once an attempt, so it must not do anything that can't be done twice. What
+                it raises goes to the caller, and nothing is written.
+            max_bytes: size that the object may have; None for any.
+
+        Returns:
+            The bytes that were written, or those that were left; None where nothing was there and nothing was written.
+
+        Raises:
+            Conflict: others wrote the object in the middle of each of 20 attempts.
+        """
+        for _ in range(ATTEMPTS):
+            present, etag = self.current(key, max_bytes=max_bytes) or (None, None)
+            data = change(present)
+            if data is None:
+                return present
+            try:
+                self.put_if(key, data, etag=etag)
+            except Conflict:
+                continue
+            return data
+        raise Conflict(f"{key} changed {ATTEMPTS} times while it was being changed here")
+
+    def update_json(self, key: str, change: Callable[[Json | None], Json | None]) -> Json:
+        """Change a JSON document as `update` changes bytes; it is written as canonical JSON.
+
+        Args:
+            key: of the document.
+            change: makes the new document from the present one, as for `update`.
+
+        Returns:
+            The document that was written, or the one that was left; None where there is none.
+
+        Raises:
+            Conflict: as `update`.
+            StoreError: what is there isn't JSON.
+        """
+
+        def changed(data: bytes | None) -> bytes | None:
+            document = change(None if data is None else parse_json(data, f"{self.uri}/{key}"))
+            return None if document is None else canonical_json(document)
+
+        data = self.update(key, changed, max_bytes=64 * 2**20)
+        return None if data is None else parse_json(data, f"{self.uri}/{key}")
+
     def keys(self, prefix: str = "") -> Iterator[str]:
-        """Keys below `prefix` (a folder, or empty), sorted; for people and tests, never for decisions."""
+        """Yield the keys below a folder, sorted; for people and tests, never for decisions.
+
+        Args:
+            prefix: the folder; empty for the whole store.
+
+        Yields:
+            Whole keys, from the root of the store.
+        """
         return self._objects.keys(check_key(prefix.rstrip("/")) if prefix else "")
 
     def commit(self, prefix: str, files: Mapping[str, bytes | Path], meta: Mapping[str, Json]) -> Digest:
-        """Store files as prefix/<digest>/<name>, manifest last; returns the digest of the manifest. Idempotent."""
+        """Write a folder that is named by its content: its files, then a manifest with the size and sha256 of each.
+
+        Committing the same again changes nothing. A commit that is killed leaves files that nobody finds.
+
+        Args:
+            prefix: folder above it, such as `layout.SPLITS`.
+            files: bytes, or a file to copy, by name.
+            meta: what else the manifest says, as JSON.
+
+        Returns:
+            The digest of the manifest, by which `folder` finds it: a function of files and meta alone.
+        """
         entries: dict[str, Json] = {}
         for name, data in files.items():
             if check_key(name) == MANIFEST:
@@ -89,7 +247,19 @@ class Store:
         return digest
 
     def folder(self, prefix: str, digest: Digest) -> Folder:
-        """What `commit` stored, its manifest verified. NotFound if absent."""
+        """Return a folder that `commit` wrote, its manifest verified; its files are verified when they are read.
+
+        Args:
+            prefix: folder above it, such as `layout.SPLITS`.
+            digest: what `commit` returned.
+
+        Returns:
+            The folder; no file of it has been read yet.
+
+        Raises:
+            NotFound: there is no such folder.
+            StoreError: the manifest was altered.
+        """
         as_digest(digest)
         key = committed_key(prefix, digest)
         where = f"{self.uri}/{key}"
@@ -107,13 +277,28 @@ class Store:
 
 @dataclass(frozen=True)
 class FileEntry:
+    """What a manifest says of a file.
+
+    Attributes:
+        sha256: of its bytes.
+        size: in bytes.
+    """
+
     sha256: Digest
     size: int
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A committed folder: its manifest is verified, each file is when it is read."""
+    """A committed folder: its manifest is verified, each file is when it is read.
+
+    Attributes:
+        store: where it lies.
+        prefix: its own folder in the store, the digest included.
+        digest: of its manifest.
+        meta: what the manifest says beside the files.
+        files: what the manifest says of each file, by name.
+    """
 
     store: Store
     prefix: str
@@ -123,10 +308,15 @@ class Folder:
 
     @property
     def where(self) -> str:
+        """The folder's address, for people."""
         return f"{self.store.uri}/{self.prefix}"
 
     def require(self, names: Iterable[str]) -> None:
-        """StoreError unless the folder has exactly these files."""
+        """Raise StoreError unless the folder has exactly these files.
+
+        Args:
+            names: of the files.
+        """
         wanted = set(names)
         if extra := sorted(self.files.keys() - wanted):
             raise StoreError(f"has {', '.join(map(repr, extra))}, a file that doesn't belong there", where=self.where)
@@ -142,7 +332,17 @@ class Folder:
         return StoreError(f"lacks {name!r}, which its manifest names", where=self.where, hint="redo the step that wrote it")
 
     def read(self, name: str) -> bytes:
-        """The file's bytes, verified in size and digest."""
+        """Return a file's bytes, verified in size and digest.
+
+        Args:
+            name: of the file.
+
+        Returns:
+            All its bytes.
+
+        Raises:
+            StoreError: the folder has no such file, or the file was altered or removed.
+        """
         entry = self._entry(name)
         try:
             return self.store.get(f"{self.prefix}/{name}", digest=entry.sha256, max_bytes=entry.size)
@@ -150,15 +350,37 @@ class Folder:
             raise self._missing(name) from error
 
     def read_json(self, name: str) -> Json:
+        """Return a file parsed as JSON.
+
+        Args:
+            name: of the file.
+
+        Returns:
+            What `json.loads` makes of it.
+
+        Raises:
+            StoreError: the file isn't JSON; otherwise as `read`.
+        """
         return parse_json(self.read(name), f"{self.where}/{name}")
 
     def verify(self) -> None:
-        """Read every byte once; StoreError at the first file that isn't what the manifest says."""
+        """Read every byte once; raise StoreError at the first file that isn't what the manifest says."""
         for name in self.files:
             self._stream(name, None)
 
     def download(self, to: Path, only: Iterable[str] | None = None) -> Path:
-        """Copy the files (or `only` these) below folder `to`, each verified before it takes its name; returns `to`."""
+        """Copy files to this machine, each verified before it takes its name.
+
+        Args:
+            to: folder to copy them into; it is made where it isn't there.
+            only: names of the files; None for all.
+
+        Returns:
+            The folder `to`.
+
+        Raises:
+            StoreError: the folder has no such file, or a file was altered or removed.
+        """
         for name in self.files if only is None else only:
             target = to / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -175,7 +397,7 @@ class Folder:
         entry, sha, size = self._entry(name), hashlib.sha256(), 0
         key = f"{self.prefix}/{name}"
         try:
-            with self.store._objects.open(key) as stream:
+            with self.store.open(key) as stream:
                 while size <= entry.size and (chunk := stream.read(CHUNK)):
                     size += len(chunk)
                     sha.update(chunk)
@@ -187,9 +409,9 @@ class Folder:
             raise _altered(self.store.uri, key, entry.sha256, Digest(sha.hexdigest()))
 
 
-def _altered(uri: str, key: str, digest: Digest, found: Digest) -> StoreError:
+def _altered(uri: str, key: str, digest: Digest, actual: Digest) -> StoreError:
     return StoreError(
-        f"holds other bytes than its digest names (sha256 {found[:12]}…, expected {digest[:12]}…)",
+        f"holds other bytes than its digest names (sha256 {actual[:12]}…, expected {digest[:12]}…)",
         where=f"{uri}/{key}",
         hint="restore it from a copy, or delete it and redo the step that wrote it",
     )

@@ -6,13 +6,12 @@ import secrets
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from distillery.components.articles.input_files import local_file
+from distillery.components.articles.input_files import local_file, require_file
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.preflight.preflight import check_settings, resolve
 from distillery.components.preflight.request import MARKS, RunRequest, map_files
 from distillery.components.store import Store, digest_file, digest_json, open_store
 from distillery.components.store.layout import input_key
-from distillery.filters.errors import InputError
 from distillery.pipelines.cluster.claims import Claim, claim
 from distillery.pipelines.cluster.kubeflow import Kubeflow, Published
 
@@ -50,9 +49,7 @@ def upload(store: Store, path: str, *, parameter: str) -> str:
         InputError: There is nothing at `path`.
     """
     if path.startswith("s3://"):
-        folder, _, name = path.rpartition("/")
-        if open_store(folder, write=False).etag(name) is None:
-            raise InputError("no such object", where=path, hint="check bucket and key", parameter=parameter)
+        require_file(path, parameter=parameter)
         return path
     with local_file(path, parameter=parameter) as file:
         key = input_key(digest_file(file), file.name)

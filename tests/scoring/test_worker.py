@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-import distillery.components.scoring.corpus as reading
 import distillery.components.scoring.worker as worker
 import distillery.components.student.bundle as bundle
 from distillery.components.scoring.part import score_part
 from distillery.components.scoring.plan import Plan, begin, missing, put_todo
-from distillery.components.store import Store, open_store
+from distillery.components.store import Store, open_bucket, open_store
 from distillery.components.store import s3_objects as objects_s3
 from distillery.components.store.layout import part_facts_key
 from tests.scoring.test_score import FILTER, Reader
@@ -87,7 +86,7 @@ def test_a_store_that_refuses_the_key_is_1(
         status = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 403}}
         raise ClientError(status, "GetObject")  # type: ignore[arg-type]
 
-    objects = reading._objects(store.uri.removeprefix("s3://").partition("/")[0])
+    objects = open_bucket(store.uri)[0]
     monkeypatch.setattr(objects._client, "get_object", refused)
     assert run(0) == 1
     assert code in capsys.readouterr().err

@@ -1,0 +1,146 @@
+"""The tree of the store: one function for each kind of key, and no key spelled anywhere else.
+
+    filters/<filter>/v<N>/<digest>.yaml             a filter as a run resolved it
+    models/<model>@<revision>/model.json            which bytes a mirrored base model means now: a pointer
+    models/<model>@<revision>/<digest>/…            its files
+    inputs/<digest>/<file name>                     a local file, uploaded for the pods of a run
+    samples/<digest>/…                              a drawn sample of articles
+    labels/<filter>/<digest>/<n>.jsonl              the label journal of one rubric and oracle, in segments
+    labels/<filter>/<digest>/run.json               which run writes that journal now
+    labelsets/<digest>/…                            labels as a run ended with them
+    calibrations/<filter>/<rubric>-<oracle>.json    is the rubric worth paying this oracle for?
+    calibrations/<filter>/attempts.json             the samples that earlier rubrics were judged on
+    calibrations/<filter>/reviews/<digest>.html     the page on which a person marks a sample
+    noise/<filter>/<rubric>-<oracle>.json           how far the oracle disagrees with itself
+    audits/<digest>/…                               what makes labels unfit to learn from
+    datasets/<digest>/…                             a split: train, validation and test
+    datasets/frozen/<filter>/<policy>.json          the test parts that new labels never change
+    checkpoints/<inputs>/state.pt                   where a training that was stopped goes on
+    adapters/<filter>/<digest>/…                    a trained student
+    baselines/<split>/<digest>.parquet              what simple methods predict for a split's test part
+    judgements/<adapter>/<test>/predictions/<digest>.parquet
+    judgements/<adapter>/<test>/benchmark/<digest>.json
+    verdicts/<filter>/<digest>.json                 what the gates say of an adapter
+    channels/<filter>/<channel>.json                which adapter serves, and what served before: a pointer
+    channels/<filter>/<channel>.candidate.json      the adapter that waits for approval: a pointer
+    steps/<step>/<inputs>.json                      what a step put out, to be reused for the same inputs
+    runs/<inputs>.json                              which run has these inputs: a claim
+    runs/<run>/<step>.json, failure.json, cancelled.json, events/<step>.jsonl, report.html, report.md
+    summaries/<adapter>.json                        the run that made or judged an adapter
+    summaries/last/<filter>.json                    the filter's last run
+    scores/<job>/…                                  a scored corpus, unless it lies at another address:
+      part-<n>.parquet, _rejects.jsonl, _SUCCESS
+      _job/plan.json, part-<n>.json, rejects-<n>.jsonl, todo-<digest>.json
+    _probe/…                                        what a bucket is tested with
+
+Everything below a <digest> is written once. Pointers, claims, records and the growing end of a journal are changed by
+conditional put. A folder marked … after a digest is one that `Store.commit` wrote: its manifest.json names each file.
+"""
+
+from distillery.components.store.layout.artifacts import (
+    AUDITS,
+    LABEL_SETS,
+    MANIFEST,
+    MODELS,
+    SAMPLES,
+    SPLITS,
+    adapters_folder,
+    baselines_key,
+    benchmark_key,
+    calibration_attempts_key,
+    calibration_key,
+    candidate_key,
+    channel_key,
+    checkpoint_key,
+    committed_key,
+    frozen_key,
+    input_key,
+    journal_folder,
+    journal_segment_key,
+    model_folder,
+    model_of_pointer,
+    model_pointer_key,
+    noise_key,
+    predictions_key,
+    published_filter_key,
+    review_key,
+    run_lock_key,
+    verdict_key,
+)
+from distillery.components.store.layout.runs import (
+    CONDITION_PROBE,
+    REJECTS,
+    SCORING_PLAN,
+    SUCCESS,
+    SUMMARIES,
+    WRITE_PROBE,
+    cancelled_key,
+    claim_key,
+    events_folder,
+    events_key,
+    failure_key,
+    is_probe,
+    last_summary_key,
+    part_facts_key,
+    part_key,
+    part_rejects_key,
+    report_key,
+    run_record_key,
+    scores_folder,
+    step_record_key,
+    summary_key,
+    todo_key,
+)
+
+__all__ = [
+    "AUDITS",
+    "CONDITION_PROBE",
+    "LABEL_SETS",
+    "MANIFEST",
+    "MODELS",
+    "REJECTS",
+    "SAMPLES",
+    "SCORING_PLAN",
+    "SPLITS",
+    "SUCCESS",
+    "SUMMARIES",
+    "WRITE_PROBE",
+    "adapters_folder",
+    "baselines_key",
+    "benchmark_key",
+    "calibration_attempts_key",
+    "calibration_key",
+    "cancelled_key",
+    "candidate_key",
+    "channel_key",
+    "checkpoint_key",
+    "claim_key",
+    "committed_key",
+    "events_folder",
+    "events_key",
+    "failure_key",
+    "frozen_key",
+    "input_key",
+    "is_probe",
+    "journal_folder",
+    "journal_segment_key",
+    "last_summary_key",
+    "model_folder",
+    "model_of_pointer",
+    "model_pointer_key",
+    "noise_key",
+    "part_facts_key",
+    "part_key",
+    "part_rejects_key",
+    "predictions_key",
+    "published_filter_key",
+    "report_key",
+    "review_key",
+    "run_lock_key",
+    "run_record_key",
+    "scores_folder",
+    "step_record_key",
+    "summary_key",
+    "todo_key",
+    "verdict_key",
+]

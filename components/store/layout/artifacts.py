@@ -1,0 +1,324 @@
+"""Keys of what steps make for one another: labels, splits, adapters, verdicts, channels."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from distillery.components.store.digests import as_digest
+from distillery.components.store.objects import check_key
+
+MANIFEST: Final = "manifest.json"
+
+# Folders of what `Store.commit` wrote; `Store.folder` takes one of these and a digest.
+SAMPLES: Final = "samples"
+LABEL_SETS: Final = "labelsets"
+AUDITS: Final = "audits"
+SPLITS: Final = "datasets"
+
+MODELS: Final = "models"  # a folder to be listed
+
+_POINTER = "model.json"
+_UNSAFE = re.compile(r"[^A-Za-z0-9._@=-]+")
+
+
+def committed_key(folder: str, digest: str, file: str = MANIFEST) -> str:
+    """Return the key of one file that `Store.commit` wrote.
+
+    Args:
+        folder: one of SAMPLES, LABEL_SETS, AUDITS and SPLITS, or what `adapters_folder` returns.
+        digest: what `Store.commit` returned.
+        file: name of the file; by default the manifest that names the others.
+
+    Returns:
+        The key.
+    """
+    return f"{folder}/{digest}/{file}"
+
+
+def published_filter_key(name: str, version: int, digest: str) -> str:
+    """Return the key of a resolved filter, named by the digest of its bytes.
+
+    Args:
+        name: name of the filter.
+        version: version of the filter.
+        digest: sha256 of the filter's bytes.
+
+    Returns:
+        The key.
+    """
+    return f"filters/{name}/v{version}/{digest}.yaml"
+
+
+def model_folder(name: str, revision: str) -> str:
+    """Return the folder in which the versions of a mirrored base model lie.
+
+    Args:
+        name: name of the model.
+        revision: revision of the model.
+
+    Returns:
+        The folder.
+    """
+    return f"{MODELS}/{name}@{revision}"
+
+
+def model_pointer_key(name: str, revision: str) -> str:
+    """Return the key of the document that says which version of a mirrored base model counts.
+
+    Args:
+        name: name of the model.
+        revision: revision of the model.
+
+    Returns:
+        The key.
+    """
+    return f"{model_folder(name, revision)}/{_POINTER}"
+
+
+def model_of_pointer(key: str) -> tuple[str, str] | None:
+    """Return which model a key is the pointer of.
+
+    Args:
+        key: any key of the store.
+
+    Returns:
+        Name and revision of the model; None where the key is no pointer.
+    """
+    if not (key.startswith(f"{MODELS}/") and key.endswith(f"/{_POINTER}")):
+        return None
+    name, separator, revision = key.removeprefix(f"{MODELS}/").removesuffix(f"/{_POINTER}").rpartition("@")
+    return (name, revision) if separator else None
+
+
+def input_key(digest: str, file_name: str) -> str:
+    """Return the key of an uploaded input file.
+
+    Args:
+        digest: sha256 of the file's bytes.
+        file_name: name of the file on the user's machine; whatever can't stand in a key becomes a hyphen.
+
+    Returns:
+        The key.
+    """
+    return f"inputs/{digest}/{_UNSAFE.sub('-', file_name).lstrip('.') or 'input'}"
+
+
+def journal_folder(name: str, digest: str) -> str:
+    """Return the folder of the label journal of one rubric and oracle.
+
+    Args:
+        name: name of the filter.
+        digest: digest of rubric and oracle together.
+
+    Returns:
+        The folder.
+    """
+    return f"labels/{name}/{digest}"
+
+
+def journal_segment_key(folder: str, number: int) -> str:
+    """Return the key of one segment of a label journal.
+
+    Args:
+        folder: folder of the journal.
+        number: number of the segment, from 0.
+
+    Returns:
+        The key.
+    """
+    return f"{folder}/{number:06d}.jsonl"
+
+
+def run_lock_key(folder: str) -> str:
+    """Return the key of the document that says which run writes a journal.
+
+    Args:
+        folder: folder of the journal.
+
+    Returns:
+        The key.
+    """
+    return f"{folder}/run.json"
+
+
+def calibration_key(name: str, rubric: str, oracle: str) -> str:
+    """Return the key of a rubric's calibration with an oracle.
+
+    Args:
+        name: name of the filter.
+        rubric: digest of the rubric.
+        oracle: digest of the oracle.
+
+    Returns:
+        The key.
+
+    Raises:
+        InputError: one of them is no digest.
+    """
+    return f"calibrations/{name}/{as_digest(rubric, 'rubric')}-{as_digest(oracle, 'oracle')}.json"
+
+
+def calibration_attempts_key(name: str) -> str:
+    """Return the key of the list of samples that a filter's rubrics were calibrated on.
+
+    Args:
+        name: name of the filter.
+
+    Returns:
+        The key.
+    """
+    return f"calibrations/{name}/attempts.json"
+
+
+def review_key(name: str, digest: str) -> str:
+    """Return the key of a review page, named by the digest of its bytes.
+
+    Args:
+        name: name of the filter.
+        digest: sha256 of the page.
+
+    Returns:
+        The key.
+    """
+    return f"calibrations/{name}/reviews/{digest}.html"
+
+
+def noise_key(name: str, rubric: str, oracle: str) -> str:
+    """Return the key of an oracle's noise on a rubric.
+
+    Args:
+        name: name of the filter.
+        rubric: digest of the rubric.
+        oracle: digest of the oracle.
+
+    Returns:
+        The key.
+
+    Raises:
+        InputError: one of them is no digest.
+    """
+    return f"noise/{name}/{as_digest(rubric, 'rubric')}-{as_digest(oracle, 'oracle')}.json"
+
+
+def frozen_key(name: str, policy: str) -> str:
+    """Return the key of a filter's frozen test parts under one split policy.
+
+    Args:
+        name: name of the filter.
+        policy: digest of the split policy.
+
+    Returns:
+        The key.
+    """
+    return f"{SPLITS}/frozen/{name}/{policy}.json"
+
+
+def checkpoint_key(inputs: str) -> str:
+    """Return the key of a training's last checkpoint.
+
+    Args:
+        inputs: digest of the inputs.
+
+    Returns:
+        The key.
+    """
+    return f"checkpoints/{inputs}/state.pt"
+
+
+def adapters_folder(name: str) -> str:
+    """Return the folder of a filter's adapters.
+
+    Args:
+        name: name of the filter.
+
+    Returns:
+        The folder.
+    """
+    return f"adapters/{name}"
+
+
+def baselines_key(split: str, digest: str) -> str:
+    """Return the key of the baselines' predictions for the test part of a split.
+
+    Args:
+        split: digest of the split.
+        digest: sha256 of the document.
+
+    Returns:
+        The key.
+    """
+    return f"baselines/{split}/{digest}.parquet"
+
+
+def predictions_key(adapter: str, test: str, digest: str) -> str:
+    """Return the key of an adapter's predictions for a test part.
+
+    Args:
+        adapter: digest of the adapter.
+        test: digest of the test part.
+        digest: sha256 of the document.
+
+    Returns:
+        The key.
+    """
+    return f"judgements/{adapter}/{test}/predictions/{digest}.parquet"
+
+
+def benchmark_key(adapter: str, test: str, digest: str) -> str:
+    """Return the key of an adapter's benchmark on a test part.
+
+    Args:
+        adapter: digest of the adapter.
+        test: digest of the test part.
+        digest: sha256 of the document.
+
+    Returns:
+        The key.
+    """
+    return f"judgements/{adapter}/{test}/benchmark/{digest}.json"
+
+
+def verdict_key(name: str, digest: str) -> str:
+    """Return the key of a verdict on an adapter of a filter.
+
+    Args:
+        name: name of the filter.
+        digest: sha256 of the document.
+
+    Returns:
+        The key.
+
+    Raises:
+        InputError: `digest` is no digest.
+    """
+    return f"verdicts/{name}/{as_digest(digest, 'verdict')}.json"
+
+
+def channel_key(name: str, channel: str) -> str:
+    """Return the key of a filter's channel.
+
+    Args:
+        name: name of the filter.
+        channel: name of the channel.
+
+    Returns:
+        The key.
+
+    Raises:
+        InputError: the channel's name can't stand in a key.
+    """
+    return check_key(f"channels/{name}/{channel}.json")
+
+
+def candidate_key(name: str, channel: str) -> str:
+    """Return the key of the adapter that waits for approval on a channel.
+
+    Args:
+        name: name of the filter.
+        channel: name of the channel.
+
+    Returns:
+        The key.
+    """
+    return channel_key(name, f"{channel}.candidate")
