@@ -111,10 +111,17 @@ class Feed:
 
 
 class Reporter(Progress):
-    """Write events to a file, or plain lines to a stream, and events to a feed where there is one."""
+    """Write events to a file, or plain lines to a stream, and events to a feed where there is one.
 
-    def __init__(self, step: str, events: str | None, stream: IO[str]) -> None:
-        self.step, self.events, self.stream = step, events, stream
+    Args:
+        step: name of the step.
+        events: path of the file for events, or a stream that takes them; None for plain lines.
+        stream: where plain lines go.
+        seconds: the shortest time between two events of progress; the last one is written in any case.
+    """
+
+    def __init__(self, step: str, events: str | IO[str] | None, stream: IO[str], *, seconds: float = EVENT_SECONDS) -> None:
+        self.step, self.events, self.stream, self.seconds = step, events, stream, seconds
         self.feed: Feed | None = None
         self._began: tuple[float, int] | None = None
         self._said = self._fed = 0.0
@@ -131,9 +138,11 @@ class Reporter(Progress):
 
     def event(self, event: Event) -> None:
         """Hand one event to the file or the feed."""
-        if self.events:
+        if isinstance(self.events, str):
             with open(self.events, "a", encoding="utf-8") as file:
                 file.write(event.to_line())
+        elif self.events:
+            print(event.to_line(), end="", file=self.events, flush=True)
         elif self.feed:
             self.feed.take(event)
 
@@ -144,7 +153,7 @@ class Reporter(Progress):
         last = total is not None and done >= total
         elapsed, first = now - self._began[0], self._began[1]
         rate = (done - first) / elapsed if elapsed > 0 else 0.0
-        if now - self._fed >= EVENT_SECONDS or last:
+        if now - self._fed >= self.seconds or last:
             self._fed = now
             shown = {name: _plain(value) for name, value in facts.items()}
             self.event(Progressed(at=time.time(), step=self.step, done=done, total=total, unit=unit, rate=rate, facts=shown))

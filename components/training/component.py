@@ -30,10 +30,10 @@ def train(
         Digest of the adapter bundle.
     """
     from distillery.components.runtime.step import step_context
-    from distillery.components.training.launch import train_by
+    from distillery.components.training.launch import launch_training
 
     with step_context("train", store, filter_key, run) as step:
         parts, key = split.metadata["digest"], step.filter_key
-        record = train_by(trainer, step.store, step.filter, key, split=parts, gpus=gpus, progress=step.progress)
+        record = launch_training(trainer, step.store, step.filter, key, split=parts, gpus=gpus, progress=step.progress)
         step.describe(adapter, record, record.outputs["adapter"])
         return str(step.keep(record).outputs["adapter"])

@@ -16,7 +16,7 @@ from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
 
 
-def train_by(
+def launch_training(
     trainer: str, store: Store, flt: Filter, filter_key: str, *, split: str, gpus: int = 0, progress: Progress = quiet
 ) -> StepRecord:
     """`train`, by whom `trainer` says: "pod" for this one, with a process for each of its GPUs, or "trainjob".
@@ -34,11 +34,11 @@ def train_by(
         return found
     arguments = ["--store", store.uri, "--filter-key", filter_key, "--split", split]
     if trainer == "pod":
-        from distillery.components.training.worker import launch
-        from distillery.components.training.worker_progress import following
+        from distillery.components.training.worker import run_workers
+        from distillery.components.training.worker_progress import follow_file
 
-        with tempfile.TemporaryDirectory() as folder, following(lines := Path(folder) / "progress", progress):
-            launch([*arguments, "--progress", str(lines)], processes)
+        with tempfile.TemporaryDirectory() as folder, follow_file(lines := Path(folder) / "progress", progress):
+            run_workers([*arguments, "--progress", str(lines)], processes)
     else:
         from distillery.components.training.trainjob import Api, train_job, work_off
 

@@ -27,7 +27,7 @@ from distillery.components.student.model import StudentModel, assert_trainable, 
 from distillery.components.student.tokens import Tokens, by_length, epoch_order
 from distillery.components.training.checkpoints import Checkpoints, NoCheckpoints
 from distillery.components.training.distributed import ALONE, Workers
-from distillery.components.training.optimizer import descent
+from distillery.components.training.optimizer import make_optimizer
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Training
 
@@ -162,7 +162,7 @@ class Loop:
         self.labels = torch.from_numpy(labels).float().to(self.device)
         self.per_epoch = math.ceil(len(tokens) / training.batchSize)
         self.steps = self.per_epoch * training.epochs
-        self.workers, self.descent = workers, descent(model, training, workers)
+        self.workers, self.optimizer = workers, make_optimizer(model, training, workers)
         self.state: dict[str, Any] = {}
 
     def run(self, state: dict[str, Any] | None = None) -> Fitted:
@@ -184,7 +184,7 @@ class Loop:
                 "epochs": [],
             }
         assert_trainable(self.model, self.expected)
-        self.descent.begin(state["optimizer"] if state else None)
+        self.optimizer.begin(state["optimizer"] if state else None)
         began, before = time.monotonic(), int(self.state["tokens"])
         while self.state["epoch"] < self.training.epochs and not self._waited_enough():
             self._epoch(began, before)
@@ -231,7 +231,7 @@ class Loop:
     def _due(self) -> bool:
         """Decided once where the state is shared out, since all must then give their part."""
         due = self.checkpoints.due()
-        return self.workers.agree(due) if self.descent.shared else due
+        return self.workers.agree(due) if self.optimizer.shared else due
 
     def _step(self, rows: NDArray[np.int64], rate: float) -> float:
         """One optimizer step; the mean loss over its articles and dimensions."""
@@ -241,14 +241,14 @@ class Loop:
         spare = SPARE.get(self.device.type, 1024)
         # Dropout is drawn from the place in the training, so a checkpoint needs no generator and fits any number of workers.
         torch.manual_seed(self._seed())
-        passes = self.descent.passes(rows, self.tokens.lengths, spare)
+        passes = self.optimizer.passes(rows, self.tokens.lengths, spare)
         for number, (micro, share) in enumerate(passes, start=1):
             ids, lengths, full = on_device(self.tokens, micro, self.device)
             labels = self.labels[torch.from_numpy(micro).to(self.device)]
             loss = loss_of(self.model(ids, lengths, full=full), labels) * (scale * share)
-            self.descent.backward(loss, last=number == len(passes))
+            self.optimizer.backward(loss, last=number == len(passes))
             total += loss.detach()
-        value, norm = self.descent.measure(total)
+        value, norm = self.optimizer.measure(total)
         # Written so that NaN stops it, before the weights are touched.
         if not (math.isfinite(value) and math.isfinite(norm)):
             place = f"epoch {self.state['epoch'] + 1}, step {self.state['step'] + 1}"
@@ -257,7 +257,7 @@ class Loop:
                 where="training",
                 hint=f"lower learningRate (now {training.learningRate:g}) or set precision to fp32",
             )
-        self.descent.step(rate)
+        self.optimizer.step(rate)
         return value
 
     def _seed(self) -> int:
@@ -266,8 +266,8 @@ class Loop:
 
     def _close_epoch(self) -> None:
         state = self.state
-        self.descent.keep_together()
-        tensors = self.descent.weights(self.expected)
+        self.optimizer.keep_together()
+        tensors = self.optimizer.weights(self.expected)
         found = self.workers.agree(self.validate(tensors))
         if not math.isfinite(found.mae):
             raise InputError(
@@ -297,8 +297,8 @@ class Loop:
 
     def _snapshot(self) -> dict[str, Any]:
         return {
-            "weights": self.descent.weights(self.expected),
-            "optimizer": self.descent.state(),
+            "weights": self.optimizer.weights(self.expected),
+            "optimizer": self.optimizer.state(),
             "precision": self.precision,
             "loop": self.state,
         }

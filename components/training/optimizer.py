@@ -27,7 +27,7 @@ Rows = NDArray[np.int64]
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-class Descent:
+class Optimizer:
     """AdamW on whole copies; gradients are summed by one flat all-reduce."""
 
     shared = False  # whether every worker is needed to read the weights and the optimizer's state
@@ -36,13 +36,13 @@ class Descent:
         self.model, self.training, self.workers = model, training, workers
         self.parameters = list(trainable(model).values())
         self.shapes = [parameter.shape for parameter in self.parameters]  # ZeRO-3 empties what it shares out
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=training.learningRate, weight_decay=training.weightDecay)
+        self.adamw = torch.optim.AdamW(self.parameters, lr=training.learningRate, weight_decay=training.weightDecay)
 
     def begin(self, state: dict[str, Any] | None = None) -> None:
         """Starts from the model's weights as they are and, after a resume, from the optimizer's `state`."""
         if state:
-            self.optimizer.load_state_dict(state)
-            for group in self.optimizer.param_groups:  # a checkpoint's groups, of whichever strategy, decide nothing
+            self.adamw.load_state_dict(state)
+            for group in self.adamw.param_groups:  # a checkpoint's groups, of whichever strategy, decide nothing
                 group["weight_decay"] = self.training.weightDecay
 
     def passes(self, rows: Rows, lengths: Rows, spare: int) -> list[tuple[Rows, float]]:
@@ -62,10 +62,10 @@ class Descent:
         return total.item(), norm.item()
 
     def step(self, rate: float) -> None:
-        for group in self.optimizer.param_groups:
+        for group in self.adamw.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.adamw.step()
+        self.adamw.zero_grad(set_to_none=True)
 
     def keep_together(self) -> None:
         self.workers.keep_together(self.parameters)
@@ -76,7 +76,7 @@ class Descent:
 
     def state(self) -> dict[str, Any]:
         """The optimizer's state as torch's AdamW keeps it."""
-        return self.optimizer.state_dict()
+        return self.adamw.state_dict()
 
 
 def whole(tensors: dict[str, Tensor], expected: int) -> dict[str, Tensor]:
@@ -87,7 +87,7 @@ def whole(tensors: dict[str, Tensor], expected: int) -> dict[str, Tensor]:
     return tensors
 
 
-class Zero(Descent):
+class ZeroOptimizer(Optimizer):
     """The same step by DeepSpeed. Every worker makes as many passes as the busiest, since each pass exchanges messages.
 
     ZeRO-3 keeps the adapter's own tensors whole (they are the smallest) and shares out the base's large ones.
@@ -118,7 +118,7 @@ class Zero(Descent):
             for module in self.model.modules():
                 if hasattr(module, "lora_A"):
                     module.__dict__.pop("forward", None)  # peft's own: ZeRO-3 gathers a layer where the layer is called
-        self.engine = _deepspeed().initialize(model=self.model, optimizer=self.optimizer, config=config)[0]
+        self.engine = _deepspeed().initialize(model=self.model, optimizer=self.adamw, config=config)[0]
         if state:
             self._load(state)
 
@@ -165,7 +165,7 @@ class Zero(Descent):
 
     def _parts(self) -> list[dict[str, Any]]:
         """This worker's share of the optimizer's state."""
-        return [part for part in self.optimizer.state.values() if "step" in part]
+        return [part for part in self.adamw.state.values() if "step" in part]
 
     def _load(self, state: dict[str, Any]) -> None:
         """One idle step makes DeepSpeed allocate its state, which is then written over."""
@@ -196,10 +196,10 @@ def _deepspeed() -> Any:
     return deepspeed
 
 
-def descent(model: StudentModel, training: Training, workers: Workers) -> Descent:
+def make_optimizer(model: StudentModel, training: Training, workers: Workers) -> Optimizer:
     """The filter's strategy, where there are several workers to share anything out over."""
     return (
-        Descent(model, training, workers)
+        Optimizer(model, training, workers)
         if workers.world == 1 or training.strategy == "ddp"
-        else Zero(model, training, workers)
+        else ZeroOptimizer(model, training, workers)
     )

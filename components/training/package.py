@@ -52,7 +52,7 @@ def alarms(raw: Floats, labels: Floats) -> list[str]:
     return found
 
 
-def finish(
+def package_student(
     flt: Filter,
     base: Base,
     split: str,

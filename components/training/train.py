@@ -84,7 +84,7 @@ def _work(
     from distillery.components.training.checkpoints import Checkpoints, NoCheckpoints, StoreCheckpoints
     from distillery.components.training.distributed import ALONE
     from distillery.components.training.loop import Loop, deterministic
-    from distillery.components.training.package import Part, errors, finish
+    from distillery.components.training.package import Part, errors, package_student
 
     workers = workers or ALONE
     student, training, dims = flt.spec.student, flt.spec.training, len(flt.dimensions)
@@ -138,7 +138,7 @@ def _work(
     del model, loop
     if not workers.first:
         return Outcome({}, [])
-    bundle = finish(flt, base, split, precision, expected, fitted, train_part, validation, device, progress)
+    bundle = package_student(flt, base, split, precision, expected, fitted, train_part, validation, device, progress)
     adapter = save_bundle(store, flt.name, bundle)
     checkpoints.clear()
     for alarm in bundle.facts.alarms:

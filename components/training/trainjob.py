@@ -22,7 +22,7 @@ from typing import Any, Final
 from distillery.components.runtime.progress import Progress
 from distillery.components.runtime.settings import TORCH_RESOURCES
 from distillery.components.store import Digest, digest_json
-from distillery.components.training.worker_progress import AGAIN, relay
+from distillery.components.training.worker_progress import AGAIN, relay_line
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
 
@@ -218,7 +218,7 @@ class Follower:
             moment, _, text = line.partition(" ")
             if moment > self._read.get(key, ""):
                 self._read[key] = moment
-                row = relay(text, self.progress if first else Progress())
+                row = relay_line(text, self.progress if first else Progress())
                 if "error" in row and (first or not self.error):
                     self.error = row
 

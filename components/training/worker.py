@@ -2,7 +2,7 @@
 
 Started plainly it is the agent: it fetches the base model, starts its processes through torchrun's launcher, which reads the
 node's place from PET_* variables (a TrainJob sets them), and ends as the first of them ended. Exit codes: 0 done, 2 bad input
-(never tried again), 143 told to end, 1 anything else (both tried again from the checkpoint). The step calls `launch` for
+(never tried again), 143 told to end, 1 anything else (both tried again from the checkpoint). The step calls `run_workers` for
 several GPUs of its own pod.
 """
 
@@ -17,16 +17,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.remote.retry import is_outage
-from distillery.components.runtime.progress import Progress
+from distillery.components.runtime.progress import Progress, Reporter
 from distillery.components.runtime.settings import limit_threads
 from distillery.components.store import open_store
 from distillery.components.student.base import resolve_base
-from distillery.components.training.worker_progress import AGAIN, Lines
+from distillery.components.training.worker_progress import AGAIN, SECONDS
 from distillery.filters.errors import InputError, Stopped
 
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # where torchrun looks for a worker's last words
@@ -34,7 +34,7 @@ NODES = "PET_NNODES"
 MODULE = "distillery.components.training.worker"
 
 
-def launch(arguments: Sequence[str], processes: int | None = None) -> None:
+def run_workers(arguments: Sequence[str], processes: int | None = None) -> None:
     """Run the training as `processes` workers of this machine, or as PET_* say; returns when all have ended well.
 
     arguments: as on the command line. InputError where a worker found bad input; Stopped, with what the first of them said
@@ -88,7 +88,7 @@ def _lead(args: argparse.Namespace, given: Sequence[str]) -> None:
     store = open_store(args.store)
     student = read_filter(store, args.filter_key).spec.student
     resolve_base(student.baseModel, student.revision, store)
-    launch(given)
+    run_workers(given)
 
 
 def _work(args: argparse.Namespace) -> None:
@@ -96,9 +96,9 @@ def _work(args: argparse.Namespace) -> None:
     from distillery.components.training.distributed import join
     from distillery.components.training.train import train
 
-    with join() as workers, ExitStack() as open_files:
-        stream = open_files.enter_context(open(args.progress, "a", encoding="utf-8")) if args.progress else None
-        progress = Lines(stream) if workers.first else Progress()
+    with join() as workers:
+        events = args.progress or sys.stdout
+        progress = Reporter("train", events, sys.stdout, seconds=SECONDS) if workers.first else Progress()
         store = open_store(args.store)
         train(store, read_filter(store, args.filter_key), split=args.split, progress=progress, workers=workers)
 

@@ -1,59 +1,58 @@
-"""Progress of a training in other processes, as JSON lines: through a file in one pod, through a pod's log elsewhere."""
+"""Progress of a training in other processes: its events are read from a file in one pod, from a pod's log elsewhere."""
 
 from __future__ import annotations
 
 import json
-import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from distillery.components.runtime.events import Noted, Progressed, read_event
 from distillery.components.runtime.progress import Progress
+from distillery.components.store import StoreError
 
-SECONDS = 2.0
+SECONDS = 2.0  # between a worker's events: its log is read whole
 AGAIN = "start the training again: it goes on from its last checkpoint"
 
 
-class Lines(Progress):
-    """Writes progress as JSON lines to `stream`, one every two seconds at most, notes at once."""
+def relay_line(line: str, progress: Progress) -> dict[str, Any]:
+    """Pass on what one line of a worker says.
 
-    def __init__(self, stream: IO[str] | None = None) -> None:
-        self._stream, self._said = stream or sys.stdout, 0.0
+    Args:
+        line: an event as `runtime.progress.Reporter` writes it, or anything else that a log may hold.
+        progress: told of the event, if it is one of progress or a note.
 
-    def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
-        if time.monotonic() - self._said >= SECONDS or done == total:
-            self._said = time.monotonic()
-            self._say({"progress": [done, total, unit], "facts": facts})
-
-    def note(self, text: str) -> None:
-        self._say({"note": text})
-
-    def _say(self, row: dict[str, Any]) -> None:
-        print(json.dumps(row), file=self._stream, flush=True)
-
-
-def relay(line: str, progress: Progress) -> dict[str, Any]:
-    """Tells `progress` what a worker's line says; returns the line's fields, none where it is not one of ours."""
+    Returns:
+        The fields of the line; empty if it is no JSON object.
+    """
     try:
-        row = json.loads(line)
+        fields = json.loads(line)
     except ValueError:
         return {}
-    if not isinstance(row, dict):
+    if not isinstance(fields, dict):
         return {}
-    if isinstance(said := row.get("progress"), list) and len(said) == 3:
-        facts = row.get("facts")
-        progress(*said, **(facts if isinstance(facts, dict) else {}))
-    elif "note" in row:
-        progress.note(str(row["note"]))
-    return row
+    with suppress(StoreError):  # a log holds other lines, too
+        event = read_event(line.encode(), "a worker's log")
+        if isinstance(event, Progressed):
+            progress(event.done, event.total, event.unit, **event.facts)
+        elif isinstance(event, Noted):
+            progress.note(event.text)
+    return fields
 
 
 @contextmanager
-def following(path: Path, progress: Progress) -> Iterator[None]:
-    """Relays what is written to the file `path` meanwhile, from a thread of its own."""
+def follow_file(path: Path, progress: Progress) -> Iterator[None]:
+    """Relay what is appended to a file while the block runs, from a thread of its own.
+
+    Args:
+        path: the file; made if absent.
+        progress: told of each event.
+
+    Yields:
+        Once the thread has started; it reads what is left before the block is left.
+    """
     path.touch()
     ended = threading.Event()
 
@@ -64,7 +63,7 @@ def following(path: Path, progress: Progress) -> Iterator[None]:
                 last = ended.wait(0.5)
                 *whole, rest = (rest + file.read()).split("\n")
                 for line in whole:
-                    relay(line, progress)
+                    relay_line(line, progress)
                 if last:
                     return
 

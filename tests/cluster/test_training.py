@@ -27,11 +27,11 @@ STEP = """
 import sys
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.store import open_store
-from distillery.components.training.launch import train_by
+from distillery.components.training.launch import launch_training
 from distillery.components.runtime.progress import reporter
 uri, key, split = sys.argv[1:]
 store = open_store(uri)
-train_by("trainjob", store, read_filter(store, key), key, split=split, progress=reporter("train"))
+launch_training("trainjob", store, read_filter(store, key), key, split=split, progress=reporter("train"))
 """
 
 

@@ -63,5 +63,8 @@ def pod(name: str, index: int, phase: str = "Running", restart: int = 0, **statu
     return {"metadata": {"name": name, "uid": name, "labels": labels}, "status": {"phase": phase, **status}}
 
 
+EVENT = {"at": 0.0, "step": "train"}  # what every event of a worker has
+
+
 def at(second: int, row: dict[str, Any] | str) -> str:
     return f"2026-01-01T00:00:{second:02d}.000000000Z {row if isinstance(row, str) else json.dumps(row)}"

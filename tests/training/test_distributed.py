@@ -24,7 +24,7 @@ from distillery.components.student.model import TrainableError
 from distillery.components.training.distributed import ALONE, Workers
 from distillery.components.training.optimizer import whole
 from distillery.components.training.train import train
-from distillery.components.training.worker import launch
+from distillery.components.training.worker import run_workers
 from distillery.filters.errors import Stopped
 from distillery.filters.filter import Filter
 from tests.training.conftest import Notes, filter_of, store_split
@@ -96,7 +96,7 @@ def test_two_workers_train_what_one_does(
     flt = filter_without_dropout(tiny_decoder, epochs=2, batchSize=7, strategy=strategy)
     split = {store_split(store, (40, 15, 5)) for store in stores.values()}.pop()
     alone = train(stores["one"], flt, split=split)
-    launch(arguments(stores["two"], flt, split), processes=2)
+    run_workers(arguments(stores["two"], flt, split), processes=2)
     assert furthest(tensors(stores["one"]), tensors(stores["two"])) < 1e-5
     found = train(stores["two"], flt, split=split)
     assert found.reused
@@ -149,7 +149,7 @@ def test_a_training_goes_on_with_another_number_of_workers(
         killed_after(4, tmp_path),
         pytest.raises(Stopped, match=r"worker 0 failed: killed by SIGKILL; start the training again"),
     ):
-        launch(arguments(stores["two"], flt, split), processes=2)
+        run_workers(arguments(stores["two"], flt, split), processes=2)
     assert not adapters(stores["two"])
     said = Notes()
     train(stores["two"], flt, split=split, progress=said)
@@ -166,11 +166,11 @@ def test_a_pod_with_two_gpus_trains_with_two_processes(
     monkeypatch.setattr(trainer, "_gpus_here", lambda wanted: 2)
     flt, store = filter_of(tiny_encoder, epochs=1), stores["two"]
     split, said = store_split(store, (24, 8, 4)), Notes()
-    record = trainer.train_by("pod", store, flt, publish_filter(store, flt), split=split, progress=said)
+    record = trainer.launch_training("pod", store, flt, publish_filter(store, flt), split=split, progress=said)
     assert (record.reused, record.facts["workers"]) == (False, 2)
     assert any("trainable parameters" in note for note in said.notes)
     assert (24, 24) in [call[:2] for call in said.calls]  # what comes after it says its own
-    assert trainer.train_by("pod", store, flt, publish_filter(store, flt), split=split).reused
+    assert trainer.launch_training("pod", store, flt, publish_filter(store, flt), split=split).reused
 
 
 @pytest.mark.slow
@@ -179,8 +179,8 @@ def test_one_workers_checkpoint_serves_two(stores: dict[str, Store], tiny_encode
     split = {store_split(store, (40, 12, 5)) for store in stores.values()}.pop()
     train(stores["one"], flt, split=split)
     with killed_after(7, tmp_path), pytest.raises(Stopped):
-        launch(arguments(stores["two"], flt, split), processes=1)
-    launch(arguments(stores["two"], flt, split), processes=2)
+        run_workers(arguments(stores["two"], flt, split), processes=1)
+    run_workers(arguments(stores["two"], flt, split), processes=2)
     assert furthest(tensors(stores["one"]), tensors(stores["two"])) < 1e-5
 
 

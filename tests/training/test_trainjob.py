@@ -16,16 +16,17 @@ from unittest.mock import MagicMock
 import pytest
 
 from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.runtime.progress import Reporter
 from distillery.components.store import open_store
 from distillery.components.training import trainjob
-from distillery.components.training.launch import train_by
+from distillery.components.training.launch import launch_training
 from distillery.components.training.trainjob import job_name, train_job, work_off
-from distillery.components.training.worker_progress import Lines, following, relay
+from distillery.components.training.worker_progress import SECONDS, follow_file, relay_line
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
 from tests.manifests.checks import wrong
 from tests.training.conftest import Notes, filter_of
-from tests.training.fake_api import ARGUMENTS, INPUTS, STORE, FakeApi, at, pod, when
+from tests.training.fake_api import ARGUMENTS, EVENT, INPUTS, STORE, FakeApi, at, pod, when
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +107,7 @@ def test_each_store_has_a_trainjob_of_its_own(flt: Filter, tmp_path: Path, monke
     monkeypatch.setattr(trainjob, "Api", MagicMock())
     monkeypatch.setattr(trainjob, "work_off", lambda api, body, *_, **__: made.append(body))
     for name in ("one", "two", "one"):
-        train_by("trainjob", open_store(str(tmp_path / name)), flt, "k", split="s")
+        launch_training("trainjob", open_store(str(tmp_path / name)), flt, "k", split="s")
     names = [body["metadata"]["name"] for body in made]
     assert names[0] == names[2] != names[1]
     inputs = {body["metadata"]["annotations"]["llm-distillery.io/inputs"] for body in made}
@@ -130,10 +131,10 @@ def test_it_is_made_followed_and_deleted(body: dict[str, Any]) -> None:
         api.logs = {
             "a": [
                 at(1, "some warning"),
-                at(2, {"note": "precision fp32"}),
-                at(3, {"progress": [5, 10, "articles"], "facts": {}}),
+                at(2, {**EVENT, "kind": "note", "text": "precision fp32"}),
+                at(3, {**EVENT, "kind": "progress", "done": 5, "total": 10, "unit": "articles", "facts": {}}),
             ],
-            "b": [at(1, {"note": "never said: not the first worker"})],
+            "b": [at(1, {**EVENT, "kind": "note", "text": "never said: not the first worker"})],
         }
 
     api, said = FakeApi(working, lambda *_: None, when("Complete")), Notes()
@@ -243,7 +244,7 @@ def test_bad_input_is_the_steps_own(body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_failure_names_what_to_do_and_leaves_nothing(index: int, body: dict[str, Any]) -> None:
-    words = {"what": "worker 1 failed: killed by SIGKILL", "where": "", "mend": ""}
+    words = {"what": "worker 1 failed: killed by SIGKILL", "where": "", "hint": ""}
     api = FakeApi(failing({"error": words, "input": False}, index))
     with pytest.raises(Stopped, match=r"failed: worker 1 failed: killed by SIGKILL; start the training again"):
         work_off(api, body, Notes())
@@ -299,18 +300,18 @@ def test_what_killed_steps_left_is_swept_up(body: dict[str, Any]) -> None:
 
 def test_no_such_trainer(flt: Filter, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"trainer: 'spark' is no trainer; one of pod, trainjob"):
-        train_by("spark", open_store(str(tmp_path)), flt, "k", split="s")
+        launch_training("spark", open_store(str(tmp_path)), flt, "k", split="s")
 
 
 def test_more_gpus_than_are_here(flt: Filter, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gpus: 64 GPUs were asked for, \d are here"):
-        train_by("pod", open_store(str(tmp_path)), flt, "k", split="s", gpus=64)
+        launch_training("pod", open_store(str(tmp_path)), flt, "k", split="s", gpus=64)
 
 
 def test_progress_goes_through_a_file(tmp_path: Path) -> None:
     said = Notes()
-    with following(tmp_path / "lines", said), open(tmp_path / "lines", "a") as file:
-        lines = Lines(file)
+    with follow_file(tmp_path / "lines", said), open(tmp_path / "lines", "a") as file:
+        lines = Reporter("train", file, file, seconds=SECONDS)
         lines(1, 2, "articles", loss=0.5)
         lines(1, 2, "articles", loss=0.4)
         lines.note("epoch 1")
@@ -320,8 +321,8 @@ def test_progress_goes_through_a_file(tmp_path: Path) -> None:
     assert said.notes == ["epoch 1"]
 
 
-@pytest.mark.parametrize("line", ["", "text", "[1]", "1", '{"progress": 3}', "{"])
+@pytest.mark.parametrize("line", ["", "text", "[1]", "1", '{"progress": 3}', "{", '{"kind": "progress"}'])
 def test_other_lines_say_nothing(line: str) -> None:
     said = Notes()
-    relay(line, said)
+    relay_line(line, said)
     assert (said.notes, said.calls) == ([], [])

@@ -14,7 +14,7 @@ from distillery.components.training import trainjob
 from distillery.components.training.trainjob import Follower, train_job, work_off
 from distillery.filters.errors import InputError, Stopped
 from tests.training.conftest import Notes, filter_of
-from tests.training.fake_api import ARGUMENTS, INPUTS, STORE, FakeApi, at, pod, when
+from tests.training.fake_api import ARGUMENTS, EVENT, INPUTS, STORE, FakeApi, at, pod, when
 
 AWAY = Stopped("Kubernetes answers 500", hint="the same command later goes on")
 REFUSED = InputError("Kubernetes refuses: no", hint="give this account the project's Role")
@@ -98,11 +98,11 @@ def test_what_a_worker_says_while_its_log_cannot_be_had_is_read_later(monkeypatc
         asked.append(seconds)
         return api.logs.get(name, [])
 
-    api.podlist, api.logs, api.log = [pod("a", 0)], {"a": [at(1, {"note": "one"})]}, log  # type: ignore[method-assign]
+    api.podlist, api.logs, api.log = [pod("a", 0)], {"a": [at(1, {**EVENT, "kind": "note", "text": "one"})]}, log  # type: ignore[method-assign]
     monkeypatch.setattr(trainjob.time, "monotonic", lambda: now[0])
     follower, job = Follower(api, "job", said), {"metadata": {"name": "job"}}  # type: ignore[arg-type]
     follower.look(job)
-    lines = [at(1, {"note": "one"}), at(2, {"note": "two"})]
+    lines = [at(1, {**EVENT, "kind": "note", "text": "one"}), at(2, {**EVENT, "kind": "note", "text": "two"})]
     for now[0], api.logs in ((100.0, {}), (200.0, {}), (300.0, {"a": lines}), (301.0, {"a": lines})):
         follower.look(job)
     assert asked == [86_400, 110, 210, 310, 11]

@@ -33,7 +33,7 @@ def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
     for name in ("RANK", "DISTILLERY_MODELS", worker.ERROR_FILE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(worker, "limit_threads", lambda: None)
-    monkeypatch.setattr(worker, "launch", lambda _: found.append(sorted(path.name for path in cache.glob("models/*"))))
+    monkeypatch.setattr(worker, "run_workers", lambda _: found.append(sorted(path.name for path in cache.glob("models/*"))))
     return found
 
 
@@ -62,7 +62,7 @@ def test_a_base_that_cannot_be_had_starts_no_process(
     assert worker.main(arguments(store, publish_filter(store, named("package://nowhere")))) == 2
     said: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert said["input"] is True
-    assert "models push package://nowhere --revision v1 --store" in said["error"]["mend"]
+    assert "models push package://nowhere --revision v1 --store" in said["error"]["hint"]
     assert launched == []
 
 
@@ -85,7 +85,7 @@ def test_torchruns_signal_is_an_end_and_its_handlers_go(monkeypatch: pytest.Monk
     monkeypatch.setattr(api, "elastic_launch", lambda config, entrypoint: ended)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as said:
-        worker.launch([], processes=2)
+        worker.run_workers([], processes=2)
     assert said.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -93,10 +93,10 @@ def test_torchruns_signal_is_an_end_and_its_handlers_go(monkeypatch: pytest.Monk
 STEP = """
 import sys
 from distillery.components.runtime.step import step_context
-from distillery.components.training.worker import launch
+from distillery.components.training.worker import run_workers
 store, key = sys.argv[1:]
 with step_context("train", store, key, "run-1"):
-    launch(["--store", store, "--filter-key", key, "--split", "none"], processes=2)
+    run_workers(["--store", store, "--filter-key", key, "--split", "none"], processes=2)
 """
 WAITS = """
 import os, time
