@@ -26,7 +26,7 @@ def local_file(uri: str, *, parameter: str) -> Iterator[Path]:
 
     Args:
         uri: a path, file:// or s3://.
-        parameter: the option or parameter that named it ("--labels"), for the error.
+        parameter: the name of the parameter ("labels"), for the error.
 
     Yields:
         The path of a readable file.
@@ -49,7 +49,7 @@ def require_file(uri: str, *, parameter: str) -> None:
 
     Args:
         uri: a path, file:// or s3://.
-        parameter: the option or parameter that named it ("--labels"), for the error.
+        parameter: the name of the parameter ("labels"), for the error.
 
     Raises:
         InputError: there is no such file or object, or it can't be reached.

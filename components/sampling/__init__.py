@@ -1,1 +1,1 @@
-"""Samples: which articles are worth a label, drawn by rules that are written down."""
+"""Sampling: draw the articles that are worth a label, by explicit rules."""

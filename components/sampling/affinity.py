@@ -1,7 +1,7 @@
-"""What enrichment goes by: how near an article is to a few examples, or what a student says of it.
+"""The two measures that enrichment ranks articles by: similarity to a few examples, or a student's scores.
 
-Both cost one pass of a model over the pool (some 60 articles a second for MiniLM on two cores), never over the corpus.
-Scores of a student find more of what it knows already; examples also find what it misses. Neither belongs in a test part.
+Both take one pass of a model over the pool (some 60 articles a second for MiniLM on two cores), never over the corpus.
+A student's scores find more of what it knows already; examples also find what it misses. Neither belongs in a test part.
 """
 
 from __future__ import annotations
@@ -22,20 +22,52 @@ if TYPE_CHECKING:
     from distillery.components.store import Store
 
 Floats = NDArray[np.float64]
-TOKENS = 256  # of an article: its topic is told early
+TOKENS = 256  # of an article: its topic shows early
 
 
 class Scorer(Protocol):
-    """What a student does here; `distillery.components.student.bundle.Student` is one."""
+    """What enrichment needs of a student; `distillery.components.student.bundle.Student` is one."""
 
     @property
-    def dimensions(self) -> list[str]: ...
-    def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = ...) -> Floats: ...
-    def scores(self, raw: Floats) -> Floats: ...
+    def dimensions(self) -> list[str]:
+        """Names of the dimensions, in the order of the scores."""
+
+    def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = ...) -> Floats:
+        """Predict raw scores.
+
+        Args:
+            texts: n pairs of title and content.
+            progress: shows what is done.
+
+        Returns:
+            (n, D) raw scores.
+        """
+
+    def scores(self, raw: Floats) -> Floats:
+        """Convert raw scores by the score curves.
+
+        Args:
+            raw: (n, D) raw scores.
+
+        Returns:
+            (n, D) scores, 0 to 10.
+        """
 
 
 def by_student(flt: Filter, student: Scorer, progress: Progress = quiet) -> Affinity:
-    """The overall score that a student gives, before caps. InputError where its dimensions are not the filter's."""
+    """Rank articles by the overall score that a student gives, before caps.
+
+    Args:
+        flt: the filter, with the weights.
+        student: the student.
+        progress: shows what is done.
+
+    Returns:
+        A function from n articles to (n,) overall scores.
+
+    Raises:
+        InputError: the student's dimensions are not the filter's.
+    """
     if student.dimensions != flt.dimensions:
         raise InputError(
             f"the student scores {', '.join(student.dimensions)}, not this filter's dimensions",
@@ -52,11 +84,23 @@ def by_student(flt: Filter, student: Scorer, progress: Progress = quiet) -> Affi
 
 
 def by_examples(flt: Filter, examples: Sequence[Article], store: Store | None = None, progress: Progress = quiet) -> Affinity:
-    """How far an article lies from the pool's middle toward the examples', by the base model's mean over tokens.
+    """Rank articles by how far they lie in the direction of the examples, seen from the pool's mean embedding.
 
-    Similarity to the nearest example finds what is written alike, a cookie notice included; the direction from the pool's
-    middle to the examples' finds what they have in common: where a tier is 7% of the corpus, it made 24% of
-    those drawn, nearness 11% (README.md). InputError without examples.
+    Similarity to the nearest example finds texts that are written alike, cookie notices included. The direction from the
+    pool's mean to the examples' mean finds what the examples have in common: where a tier was 7% of the corpus, it was 24%
+    of the articles drawn this way, 11% of those nearest to an example (README.md).
+
+    Args:
+        flt: the filter, with the base model.
+        examples: articles of the kind that is wanted.
+        store: a store that may hold the base model.
+        progress: shows what is done.
+
+    Returns:
+        A function from n articles to (n,) cosines, -1 to 1.
+
+    Raises:
+        InputError: there are no examples.
     """
     if not examples:
         raise InputError("there are no examples", where="--examples", hint="give a file of three or more articles")
@@ -86,7 +130,7 @@ def _embedder(flt: Filter, store: Store | None, progress: Progress) -> Any:
     body: Any = load_body(base)
 
     def embed(articles: Sequence[Article]) -> Floats:
-        """(n, hidden), each of length 1."""
+        """Return (n, hidden) embeddings, each of length 1."""
         tokens = tokenizing([(article.title, article.content) for article in articles])
         out = np.empty((len(tokens), base.hidden))
         done = 0

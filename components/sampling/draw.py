@@ -1,8 +1,8 @@
-"""A sample of a corpus by rules: plain random, stratified, and enrichment toward what is rare.
+"""Samples of a corpus, drawn by three rules: at random, stratified, or enriched with what is rare.
 
-Each article has a priority, a hash of seed and content, and every rule takes the first ones; so the same articles give the
-same sample whatever the file's order, and a corpus that grew keeps most of it. The file is read once for the random part
-and the counts, once more for the strata. In memory are the sample, enrichment's pool and the counts, never the corpus.
+Articles are ordered by a hash of seed and content, and every rule takes the first ones. So the same articles give the same
+sample whatever the file's order, and a corpus that grew keeps most of its sample. The file is read once for the random part
+and the counts, and once more for the strata. Memory holds the sample, the pool for enrichment and the counts, never the corpus.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 RANDOM, STRATIFIED, ENRICH = RULES = ("random", "stratified", "enrich")
 CHUNK: Final = 2048
-POOL: Final = 20  # articles that enrichment looks at, for each one it takes
+POOL: Final = 20  # articles that enrichment ranks, for each one that it takes
 LENGTHS: Final = ((1_000, "short"), (4_000, "medium"), (10**9, "long"))  # characters of the content, below
 SOURCE_BUCKETS: Final = 2**16  # a file with a source of its own for every article takes no more memory
 
@@ -41,8 +41,14 @@ Key = TypeVar("Key", Cell, tuple[str, str])
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """An article with what the strata need. `passes`: the prefilter's verdict."""
+class Candidate:
+    """An article that may be drawn.
+
+    Attributes:
+        article: the article.
+        digest: its digest.
+        passes: whether the prefilter lets it pass.
+    """
 
     article: Article
     digest: Digest
@@ -50,20 +56,27 @@ class Seen:
 
     @property
     def length(self) -> str:
+        """Its length as strata have it: short, medium or long."""
         return next(name for limit, name in LENGTHS if len(self.article.content) < limit)
 
     @property
     def cell(self) -> Cell:
+        """Its stratum: the prefilter's verdict, the length, and a bucket of sources."""
         bucket = int.from_bytes(hashlib.sha256(self.article.source.encode()).digest()[:4], "big") % SOURCE_BUCKETS
         return ("passed" if self.passes else "refused", self.length, bucket)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """articles: sorted by digest, each with `drawn_by`. corpus: articles looked at, copies too.
+    """A sample, and the corpus it was drawn from.
 
-    passes: digest → the prefilter's verdict, for the articles drawn. strata: per verdict and length, articles of the
-    corpus and of the sample. wanted: articles asked for, by rule.
+    Attributes:
+        articles: the sample, sorted by digest, each article with `drawn_by`.
+        passes: for each of their digests, whether the prefilter lets the article pass.
+        corpus: how many articles the corpus has, copies included.
+        wanted: how many articles were asked for, by rule.
+        strata: articles of the corpus and of the sample, by the prefilter's verdict and length.
+        rejected: bad rows of the file.
     """
 
     articles: list[Article]
@@ -74,37 +87,51 @@ class Sample:
     rejected: int = 0
 
     def drawn(self) -> dict[str, int]:
-        found = Counter(article.drawn_by for article in self.articles)
-        return {rule: found[rule] for rule in self.wanted}
+        """Count the articles drawn.
+
+        Returns:
+            Articles by rule.
+        """
+        counts = Counter(article.drawn_by for article in self.articles)
+        return {rule: counts[rule] for rule in self.wanted}
 
 
-class Least:
-    """The k articles of least priority, each text once; a copy keeps the lesser id, so order doesn't matter."""
+class First:
+    """Keeps the first k articles in the order of a seed, each text once; of copies the least id, so that order is no matter."""
 
     def __init__(self, size: int, seed: str) -> None:
         self.size, self.seed = size, seed
         self._heap: list[tuple[int, Digest]] = []
-        self._held: dict[Digest, Seen] = {}
+        self._kept: dict[Digest, Candidate] = {}
 
-    def offer(self, seen: Seen) -> None:
-        if held := self._held.get(seen.digest):
-            if (seen.article.id, seen.article.source) < (held.article.id, held.article.source):
-                self._held[seen.digest] = seen
+    def offer(self, candidate: Candidate) -> None:
+        """Keep an article if it belongs to the first k so far.
+
+        Args:
+            candidate: the article.
+        """
+        if copy := self._kept.get(candidate.digest):
+            if (candidate.article.id, candidate.article.source) < (copy.article.id, copy.article.source):
+                self._kept[candidate.digest] = candidate
             return
         if not self.size:
             return
-        entry = (-int.from_bytes(order_key(self.seed, seen.digest), "big"), seen.digest)
+        entry = (-int.from_bytes(order_key(self.seed, candidate.digest), "big"), candidate.digest)
         if len(self._heap) < self.size:
             heapq.heappush(self._heap, entry)
         elif entry > self._heap[0]:
-            del self._held[heapq.heapreplace(self._heap, entry)[1]]
+            del self._kept[heapq.heapreplace(self._heap, entry)[1]]
         else:
             return
-        self._held[seen.digest] = seen
+        self._kept[candidate.digest] = candidate
 
-    def take(self) -> list[Seen]:
-        """Least priority first."""
-        return [self._held[digest] for _, digest in sorted(self._heap, reverse=True)]
+    def take(self) -> list[Candidate]:
+        """Return the articles kept.
+
+        Returns:
+            At most k articles, in the order of the seed.
+        """
+        return [self._kept[digest] for _, digest in sorted(self._heap, reverse=True)]
 
 
 def draw(
@@ -118,46 +145,63 @@ def draw(
     affinity: Affinity | None = None,
     progress: Progress = quiet,
 ) -> Sample:
-    """Draws n articles from a file by the rules of `shares` ({rule: share}, together 1); fewer where it has fewer.
+    """Draw a sample from a file of articles.
 
-    exclude: digests of articles that must not be drawn. affinity: for enrichment, articles → (n,) how near each is to
-    what is wanted. What one rule falls short of, the random draw makes up. InputError: shares that aren't, no article.
+    Where a rule finds fewer articles than it should draw, the random draw makes up for it.
+
+    Args:
+        path: the file.
+        prefilter: the filter's prefilter, which the strata go by.
+        n: how many articles to draw; fewer are drawn from a file that has fewer.
+        shares: the share of each rule, together 1.
+        seed: any text; another one draws another sample.
+        exclude: digests of articles that must not be drawn.
+        affinity: for enrichment, a function from n articles to (n,) numbers, the highest for what is wanted most.
+        progress: shows what is done.
+
+    Returns:
+        The sample.
+
+    Raises:
+        InputError: the shares are none, enrichment has no affinity, or the file has no articles.
     """
     wanted = allot(n, check_shares(shares, affinity))
     left_out, rejects = frozenset(exclude), Rejects()
     counts: Counter[Cell] = Counter()
-    plain = Least(n, f"{seed}:{RANDOM}")
-    pool = Least(POOL * wanted.get(ENRICH, 0), f"{seed}:pool")
+    plain = First(n, f"{seed}:{RANDOM}")
+    pool = First(POOL * wanted.get(ENRICH, 0), f"{seed}:pool")
     table: Counter[tuple[str, str]] = Counter()
-    for seen in _seen(path, prefilter, rejects, progress):
-        if seen.digest in left_out:
+    for candidate in _candidates(path, prefilter, rejects, progress):
+        if candidate.digest in left_out:
             continue
-        plain.offer(seen)
-        if seen.passes:
-            pool.offer(seen)
-        counts[seen.cell] += 1  # copies as well: a stratum that holds fewer texts leaves its rest to the plain draw
-        table[seen.cell[0], seen.cell[1]] += 1
+        plain.offer(candidate)
+        if candidate.passes:
+            pool.offer(candidate)
+        counts[candidate.cell] += 1  # copies as well: a stratum that holds fewer texts leaves its rest to the plain draw
+        table[candidate.cell[0], candidate.cell[1]] += 1
     ranked = plain.take()
-    chosen = {seen.digest: (seen, RANDOM) for seen in ranked[: wanted.get(RANDOM, 0)]}
+    chosen = {candidate.digest: (candidate, RANDOM) for candidate in ranked[: wanted.get(RANDOM, 0)]}
     if wanted.get(ENRICH) and affinity is not None:
-        chosen |= {seen.digest: (seen, ENRICH) for seen in _nearest(pool, chosen, wanted[ENRICH], affinity, seed)}
+        chosen |= {
+            candidate.digest: (candidate, ENRICH) for candidate in _nearest(pool, chosen, wanted[ENRICH], affinity, seed)
+        }
     if wanted.get(STRATIFIED):
-        counts.subtract(seen.cell for seen, _ in chosen.values())
+        counts.subtract(candidate.cell for candidate, _ in chosen.values())
         quota = spread(counts, wanted[STRATIFIED], seed)
-        heaps = {cell: Least(size, f"{seed}:{STRATIFIED}") for cell, size in quota.items()}
-        for seen in _seen(path, prefilter, Rejects(), progress):
-            if seen.digest not in left_out and seen.digest not in chosen and seen.cell in heaps:
-                heaps[seen.cell].offer(seen)
-        chosen |= {seen.digest: (seen, STRATIFIED) for heap in heaps.values() for seen in heap.take()}
-    for seen in ranked:
+        heaps = {cell: First(size, f"{seed}:{STRATIFIED}") for cell, size in quota.items()}
+        for candidate in _candidates(path, prefilter, Rejects(), progress):
+            if candidate.digest not in left_out and candidate.digest not in chosen and candidate.cell in heaps:
+                heaps[candidate.cell].offer(candidate)
+        chosen |= {candidate.digest: (candidate, STRATIFIED) for heap in heaps.values() for candidate in heap.take()}
+    for candidate in ranked:
         if len(chosen) >= n:
             break
-        chosen[seen.digest] = (seen, RANDOM)  # also what another rule has chosen: the plain draw stays plain
+        chosen[candidate.digest] = (candidate, RANDOM)  # also what another rule has chosen: the plain draw stays plain
     ordered = [chosen[digest] for digest in sorted(chosen)]
-    sampled = Counter((seen.cell[0], seen.cell[1]) for seen, _ in ordered)
+    sampled = Counter((candidate.cell[0], candidate.cell[1]) for candidate, _ in ordered)
     return Sample(
-        articles=[replace(seen.article, drawn_by=rule) for seen, rule in ordered],
-        passes={seen.digest: seen.passes for seen, _ in ordered},
+        articles=[replace(candidate.article, drawn_by=rule) for candidate, rule in ordered],
+        passes={candidate.digest: candidate.passes for candidate, _ in ordered},
         corpus=sum(table.values()),
         wanted=wanted,
         strata=[
@@ -169,7 +213,18 @@ def draw(
 
 
 def check_shares(shares: Mapping[str, float], affinity: Affinity | None) -> dict[str, float]:
-    """The shares of the known rules; InputError where they are not shares of one whole or enrichment has nothing to go by."""
+    """Check the shares of the rules.
+
+    Args:
+        shares: the share of each rule.
+        affinity: what enrichment ranks by; None if there is nothing.
+
+    Returns:
+        The shares above 0, in the order of RULES.
+
+    Raises:
+        InputError: a rule is unknown, the shares don't sum to 1, or enrichment has nothing to rank by.
+    """
     for rule, share in shares.items():
         if rule not in RULES:
             raise InputError(f"{rule!r} is no rule of sampling", where="--rule", hint=f"use {', '.join(RULES)}")
@@ -191,14 +246,31 @@ def check_shares(shares: Mapping[str, float], affinity: Affinity | None) -> dict
 
 
 def allot(n: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """n divided by the shares; what rounding leaves goes to the first rule, in the order of RULES."""
+    """Divide n by the shares; what rounding leaves goes to the first rule.
+
+    Args:
+        n: articles to draw.
+        shares: the share of each rule.
+
+    Returns:
+        Articles to draw by rule.
+    """
     wanted = {rule: int(n * share + 1e-9) for rule, share in shares.items()}
     wanted[next(iter(wanted))] += n - sum(wanted.values())
     return wanted
 
 
 def spread(counts: Mapping[Cell, int], n: int, seed: str) -> dict[Cell, int]:
-    """n articles over the strata, as evenly as their sizes allow: first by prefilter and length, then by source."""
+    """Divide n articles over the strata as evenly as their sizes allow, first by prefilter and length, then by source.
+
+    Args:
+        counts: articles of each stratum.
+        n: articles to draw.
+        seed: decides where an article goes that can't be divided.
+
+    Returns:
+        Articles to draw from each stratum; strata with none are left out.
+    """
     groups: dict[tuple[str, str], dict[Cell, int]] = {}
     for cell, count in counts.items():
         if count > 0:
@@ -208,21 +280,21 @@ def spread(counts: Mapping[Cell, int], n: int, seed: str) -> dict[Cell, int]:
 
 
 def _even(sizes: Mapping[Key, int], n: int, seed: str) -> dict[Key, int]:
-    """n over the keys, each as much as the next unless it has less; what doesn't divide goes by priority."""
+    """Divide n evenly over the keys, none above its size; what can't be divided goes by the order of the seed."""
     order = sorted(sizes, key=lambda key: order_key(seed, repr(key)))
-    found = dict.fromkeys(order, 0)
+    quota = dict.fromkeys(order, 0)
     left = min(n, sum(sizes.values()))
     while left:
-        open_ = [key for key in order if found[key] < sizes[key]]
+        open_ = [key for key in order if quota[key] < sizes[key]]
         step = max(1, left // len(open_))
         for key in open_:
-            more = min(step, sizes[key] - found[key], left)
-            found[key] += more
+            more = min(step, sizes[key] - quota[key], left)
+            quota[key] += more
             left -= more
-    return found
+    return quota
 
 
-def _seen(path: Path, prefilter: Prefilter, rejects: Rejects, progress: Progress) -> Iterator[Seen]:
+def _candidates(path: Path, prefilter: Prefilter, rejects: Rejects, progress: Progress) -> Iterator[Candidate]:
     articles = read_articles(path, rejects=rejects)
     done = 0
     while batch := list(islice(articles, CHUNK)):
@@ -230,14 +302,14 @@ def _seen(path: Path, prefilter: Prefilter, rejects: Rejects, progress: Progress
         done += len(batch)
         progress(done, None, "articles")
         for article, reason in zip(batch, reasons, strict=True):
-            yield Seen(article, article.digest, reason is None)
+            yield Candidate(article, article.digest, reason is None)
 
 
-def _nearest(pool: Least, chosen: Collection[Digest], n: int, affinity: Affinity, seed: str) -> Iterable[Seen]:
-    """The n of the pool that come nearest; equals in the order of their priority."""
-    candidates = [seen for seen in pool.take() if seen.digest not in chosen]
+def _nearest(pool: First, chosen: Collection[Digest], n: int, affinity: Affinity, seed: str) -> Iterable[Candidate]:
+    """Return the n articles of the pool with the highest affinity; equal ones in the order of the seed."""
+    candidates = [candidate for candidate in pool.take() if candidate.digest not in chosen]
     if not candidates:
         return []
-    nearness = affinity([seen.article for seen in candidates])
-    order = sorted(range(len(candidates)), key=lambda at: (-float(nearness[at]), at))
-    return [candidates[at] for at in order[:n]]
+    nearness = affinity([candidate.article for candidate in candidates])
+    order = sorted(range(len(candidates)), key=lambda row: (-float(nearness[row]), row))
+    return [candidates[row] for row in order[:n]]

@@ -1,4 +1,4 @@
-"""A drawn sample as an artifact, samples/<digest>: the articles with the rule that drew each, the shares in the manifest."""
+"""Samples as artifacts: the articles with the rule that drew each, and the shares in the manifest."""
 
 from __future__ import annotations
 
@@ -33,9 +33,25 @@ def select(
     by: str = "",
     progress: Progress = quiet,
 ) -> tuple[Sample, Digest]:
-    """Draws a sample as `distillery.components.sampling.draw.draw` does and keeps it in the store.
+    """Draw a sample and commit it to the store.
 
-    by: what enrichment went by ("examples …", "adapter …"), for the manifest. InputError as `draw`.
+    Args:
+        store: the store.
+        flt: the filter, with the prefilter.
+        path: the file of articles.
+        n: how many articles to draw.
+        shares: the share of each rule, together 1.
+        seed: any text; another one draws another sample.
+        exclude: digests of articles that must not be drawn.
+        affinity: for enrichment, a function from n articles to (n,) numbers, the highest for what is wanted most.
+        by: what enrichment ranked by ("examples …", "adapter …"), for the manifest.
+        progress: shows what is done.
+
+    Returns:
+        The sample, and its digest in the store.
+
+    Raises:
+        InputError: as `distillery.components.sampling.draw.draw`.
     """
     sample = draw(path, flt.spec.prefilter, n, shares, seed=seed, exclude=exclude, affinity=affinity, progress=progress)
     meta: dict[str, Any] = {
@@ -55,12 +71,28 @@ def select(
 
 
 def jsonl(articles: Collection[Article]) -> bytes:
-    """One row per article, with the rule that drew it; the file that `label` reads."""
+    """Write articles as the file that `label` reads.
+
+    Args:
+        articles: the articles.
+
+    Returns:
+        JSON Lines, each with the rule that drew it.
+    """
     rows = ({name: value for name in FIELDS if (value := getattr(article, name))} for article in articles)
     return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
 
 
 def read_sample(store: Store, digest: Digest, scratch: Path) -> Iterator[Article]:
-    """The articles of a stored sample, verified; `scratch` is a folder to unpack it in."""
+    """Read a sample from the store and verify it.
+
+    Args:
+        store: the store.
+        digest: the sample's digest.
+        scratch: a folder to download it to.
+
+    Returns:
+        An iterator over the articles.
+    """
     store.folder(SAMPLES, digest).download(scratch, only=[FILE])
     return read_articles(scratch / FILE, rejects=Rejects())
