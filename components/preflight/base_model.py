@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 
 from distillery.components.store import Store, open_store
-from distillery.components.student.base import CONFIG, MODELS_VARIABLE
+from distillery.components.student.base import CONFIG
 from distillery.components.student.mirror import find
+from distillery.components.student.resolve import MODELS_VARIABLE, mirrors_of
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -36,9 +37,8 @@ def require_base(store: Store, flt: Filter) -> None:
             raise InputError(f"has no {CONFIG}", where=where, hint="copy the model there, or name another one")
         return
     elsewhere = os.environ.get(MODELS_VARIABLE)
-    for mirror in [*([open_store(elsewhere, write=False)] if elsewhere else []), store]:
-        if find(mirror, ref, revision):
-            return
+    if any(find(mirror, ref, revision) for mirror in mirrors_of(store)):
+        return
     given = f" --revision {revision}" if revision else ""
     raise InputError(
         f"is not mirrored{f' at revision {revision}' if revision else ''}",

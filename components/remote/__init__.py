@@ -1,1 +1,1 @@
-"""What is far away: what to try again, and for how long."""
+"""What is far away: which errors to retry and for how long, and the Kubernetes API."""

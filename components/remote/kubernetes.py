@@ -1,4 +1,4 @@
-"""The Kubernetes API, from inside a pod or by KUBECONFIG; each request outlasts an outage of three minutes.
+"""The Kubernetes API, from inside a pod or by KUBECONFIG; each request is tried again through an outage of three minutes.
 
 The generated client waits for ever for a reply, so every request has 30 s. What the API refuses is said in one line, with what
 to do; an account that may not do something is the commonest of them.
@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from distillery.components.remote.retry import PATIENCE, is_outage, outlast
+from distillery.components.remote.retry import PATIENCE, is_outage, retry
 from distillery.filters.errors import InputError, Stopped
 
 TIMEOUT = (5, 30)  # to connect, to reply
@@ -37,35 +37,69 @@ def _api_client() -> Any:
 
 
 def batch() -> Any:
-    """Jobs."""
+    """Return the API of Jobs.
+
+    Returns:
+        A client of the cluster at hand.
+
+    Raises:
+        InputError: there is none.
+    """
     from kubernetes import client
 
     return client.BatchV1Api(_api_client())
 
 
 def core() -> Any:
-    """Pods, their logs, ConfigMaps."""
+    """Return the API of pods, their logs and ConfigMaps.
+
+    Returns:
+        A client of the cluster at hand.
+
+    Raises:
+        InputError: there is none.
+    """
     from kubernetes import client
 
     return client.CoreV1Api(_api_client())
 
 
 def custom() -> Any:
-    """Objects of a CustomResourceDefinition."""
+    """Return the API of objects of a CustomResourceDefinition.
+
+    Returns:
+        A client of the cluster at hand.
+
+    Raises:
+        InputError: there is none.
+    """
     from kubernetes import client
 
     return client.CustomObjectsApi(_api_client())
 
 
 def ask(request: Callable[..., T], *args: Any, seconds: float = PATIENCE, **kwargs: Any) -> T:
-    """`request(*args, **kwargs)` through an outage of `seconds`. InputError where it is refused; KeyError for a 404.
+    """Make a request to the API server, and make it again while there is an outage.
 
-    A 409 (it exists, or has changed) is raised as FileExistsError.
+    Args:
+        request: a method of what `batch`, `core` or `custom` returned.
+        *args: what it is called with.
+        seconds: how long an outage may last.
+        **kwargs: what it is called with.
+
+    Returns:
+        What the request returned.
+
+    Raises:
+        KeyError: there is no such object (404).
+        FileExistsError: it exists already, or was changed meanwhile (409).
+        InputError: the request is refused.
+        Stopped: the API server can't be reached for longer.
     """
     from kubernetes.client.exceptions import ApiException
 
     try:
-        return outlast("Kubernetes", lambda: request(*args, _request_timeout=TIMEOUT, **kwargs), seconds=seconds)
+        return retry("Kubernetes", lambda: request(*args, _request_timeout=TIMEOUT, **kwargs), seconds=seconds)
     except ApiException as error:
         if error.status == 404:
             raise KeyError(reason(error)) from error
@@ -86,7 +120,14 @@ def ask(request: Callable[..., T], *args: Any, seconds: float = PATIENCE, **kwar
 
 
 def reason(error: Any) -> str:
-    """What an ApiException says, in the API server's words."""
+    """Return what an ApiException says, in the API server's words.
+
+    Args:
+        error: the exception.
+
+    Returns:
+        Its message; status and reason where it has none.
+    """
     try:
         return str(json.loads(error.body)["message"])
     except (ValueError, KeyError, TypeError):
@@ -94,7 +135,14 @@ def reason(error: Any) -> str:
 
 
 def cluster_settings(namespace: str) -> Mapping[str, str]:
-    """The ConfigMap `distillery` of a namespace; empty where there is none."""
+    """Return the ConfigMap `distillery` of a namespace.
+
+    Args:
+        namespace: the namespace.
+
+    Returns:
+        Its settings by name; empty where there is no such ConfigMap.
+    """
     try:
         return dict(ask(core().read_namespaced_config_map, SETTINGS, namespace).data or {})
     except KeyError:

@@ -1,9 +1,12 @@
-"""Outlasting an outage of what is far away: the object store, the cluster's API.
+"""Try a request again through an outage of what is far away: the object store, the cluster's API.
 
-Only what time can mend is tried again (no connection, a reply that breaks off, 429, 5xx, "slow down"): for three minutes at
+Only what time can fix is tried again (no connection, a reply that breaks off, 429, 5xx, "slow down"): for three minutes at
 most, with pauses that grow to 10 s and differ by chance, so that a thousand workers don't come back in one second. A refusal
 is raised at once: bad input gains nothing from patience. A TLS connection that breaks is an outage; a certificate that isn't
 trusted is a setting.
+
+With tenacity the loop would be 26 lines instead of 20, since patience begins with the first failure and not with the first
+try, and every install would have one more dependency.
 """
 
 from __future__ import annotations
@@ -23,7 +26,14 @@ T = TypeVar("T")
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the same request may succeed later."""
+    """True if the same request may succeed later, without anybody changing anything.
+
+    Args:
+        error: what the request raised: of boto3, botocore, urllib3, the Kubernetes client, or Python itself.
+
+    Returns:
+        True for an outage, False for a refusal, a wrong setting, or a fault of our own.
+    """
     from botocore import exceptions as boto
     from urllib3.exceptions import HTTPError
 
@@ -45,28 +55,49 @@ def is_outage(error: BaseException) -> bool:
 
 
 def _distrusts(error: object) -> bool:
-    """Whether a certificate that can't be verified is behind `error`; botocore and urllib3 hand on what they met as a value."""
-    seen, behind = list[object](), [error]
-    while behind:
-        each = behind.pop()
+    """True if the cause is a certificate that can't be verified; botocore and urllib3 keep their causes as values."""
+    seen, causes = list[object](), [error]
+    while causes:
+        each = causes.pop()
         if isinstance(each, ssl.SSLCertVerificationError):
             return True
         if isinstance(each, BaseException) and not any(each is other for other in seen):
             seen.append(each)
-            behind += [each.__cause__, each.__context__, getattr(each, "kwargs", {}).get("error"), *each.args]
+            causes += [each.__cause__, each.__context__, getattr(each, "kwargs", {}).get("error"), *each.args]
     return False
 
 
 def by_service(error: BaseException) -> bool:
-    """Whether `error` is the object store's own word, or the way's to it: a refusal, an expired key, an outage."""
+    """True if the error came from the object store or the network path to it, rather than from our input.
+
+    Args:
+        error: what a request to the store raised.
+
+    Returns:
+        True for a refusal, an expired key or an outage.
+    """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
     return isinstance(error, (BotoCoreError, ClientError, Boto3Error)) or is_outage(error)
 
 
-def outlast(what: str, request: Callable[[], T], *, seconds: float = PATIENCE) -> T:
-    """`request()`, tried again through an outage of `what` that lasts no longer than `seconds`; then its own error."""
+def retry(what: str, request: Callable[[], T], *, seconds: float = PATIENCE) -> T:
+    """Make a request, and make it again while there is an outage.
+
+    An outage of more than 5 s is told on stderr, and so is its end.
+
+    Args:
+        what: whom the request is made to, for people.
+        request: makes it; it must be one that can be made twice.
+        seconds: how long an outage may last, counted from the first failure.
+
+    Returns:
+        What the request returned.
+
+    Raises:
+        Exception: the request's own error, where it is no outage, or one that lasts longer.
+    """
     began, pause, told = 0.0, PAUSES[0], False
     while True:
         try:

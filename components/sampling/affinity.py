@@ -120,8 +120,8 @@ def by_examples(flt: Filter, examples: Sequence[Article], store: Store | None = 
 def _embedder(flt: Filter, store: Store | None, progress: Progress) -> Any:
     import torch
 
-    from distillery.components.student.base import resolve_base
     from distillery.components.student.model import load_body
+    from distillery.components.student.resolve import resolve_base
     from distillery.components.student.tokens import Preprocessing, Tokenizing, by_length
 
     spec = flt.spec.student

@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError,
 from typing_extensions import override
 from urllib3.exceptions import HTTPError
 
-from distillery.components.remote.retry import PATIENCE, is_outage, outlast
+from distillery.components.remote.retry import PATIENCE, is_outage, retry
 from distillery.components.store.layout import CONDITION_PROBE, WRITE_PROBE, is_probe
 from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError
 
@@ -251,7 +251,7 @@ class S3Objects(Objects):
 
     def _call(self, request: Callable[[], T], key: str = "") -> T:
         try:
-            result = outlast(self.uri, request, seconds=self._patience)
+            result = retry(self.uri, request, seconds=self._patience)
             self._patience = PATIENCE
             return result
         except ClientError as error:

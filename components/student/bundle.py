@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, NotFound, Store, canonical_json
 from distillery.components.store.layout import adapters_folder
-from distillery.components.student.base import Base, resolve_base
+from distillery.components.student.base import Base
 from distillery.components.student.golden import GOLDEN
+from distillery.components.student.resolve import resolve_base
 from distillery.components.student.score_curves import Calibration
 from distillery.components.student.tokens import Preprocessing, Tokenizing
 from distillery.filters.digests import TRAINING_FREE

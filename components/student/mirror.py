@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import (
@@ -28,10 +27,8 @@ from distillery.components.store import (
     digest_file,
 )
 from distillery.components.store.layout import MODELS, committed_key, model_folder, model_of_pointer, model_pointer_key
+from distillery.components.student.base import Base
 from distillery.filters.errors import InputError
-
-if TYPE_CHECKING:
-    from distillery.components.student.base import Base
 
 DEFAULT_REVISION = "main"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
@@ -41,7 +38,16 @@ _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Mirrored:
-    """A base model in a store. `base`: its digest, as `resolve_base` gives it; `size` in bytes."""
+    """A base model in a store.
+
+    Attributes:
+        name: a hub id, or the module of a package.
+        revision: "main" unless another was asked for.
+        base: digest of the model, the same as `Base.digest` of a copy.
+        manifest: digest of the manifest that names its files.
+        kind: "encoder" or "decoder".
+        size: of its files, in bytes.
+    """
 
     name: str
     revision: str
@@ -52,10 +58,21 @@ class Mirrored:
 
     @property
     def prefix(self) -> str:
+        """The folder of this model and revision in the store."""
         return model_folder(self.name, self.revision)
 
     def folder(self, store: Store) -> Folder:
-        """Its files, the manifest verified. StoreError where `store` has no such manifest any more."""
+        """Return the model's files, the manifest verified.
+
+        Args:
+            store: where the model is mirrored.
+
+        Returns:
+            The committed folder.
+
+        Raises:
+            StoreError: the store has no such manifest any more.
+        """
         try:
             return store.folder(self.prefix, self.manifest)
         except KeyError as error:
@@ -65,13 +82,32 @@ class Mirrored:
 
 
 def mirror_name(ref: str) -> str | None:
-    """The name that base model `ref` has in a mirror: a hub id, or a package's module; None for folders and URIs."""
+    """Return the name of a base model in a mirror.
+
+    Args:
+        ref: what a filter calls the model.
+
+    Returns:
+        A hub id, or the module of a package; None for folders and addresses, which can't be mirrored by name.
+    """
     name = ref.removeprefix("package://")
     return name if _NAME.fullmatch(name) else None
 
 
 def find(store: Store, ref: str, revision: str | None) -> Mirrored | None:
-    """What `store` has as `ref` at `revision` (None: "main"); None where it has nothing. StoreError on a bad pointer."""
+    """Look a base model up in a mirror.
+
+    Args:
+        store: the mirror.
+        ref: what a filter calls the model.
+        revision: None for "main".
+
+    Returns:
+        The model; None where the mirror hasn't got it.
+
+    Raises:
+        StoreError: its pointer is damaged.
+    """
     name = mirror_name(ref)
     # A branch with a slash has no place in a mirror: such a revision is pushed under another name.
     if name is None or not _REVISION.fullmatch(revision or DEFAULT_REVISION):
@@ -83,17 +119,24 @@ def _read(store: Store, name: str, revision: str) -> Mirrored | None:
     key = model_pointer_key(name, revision)
     if not store.exists(key):
         return None
-    found = store.get_json(key, max_bytes=2**16)
+    pointer = store.get_json(key, max_bytes=2**16)
     where = f"{store.uri}/{key}"
     try:
-        base, manifest = as_digest(found["base"], where), as_digest(found["manifest"], where)
-        return Mirrored(name, revision, base, manifest, str(found["kind"]), int(found["size"]))
+        base, manifest = as_digest(pointer["base"], where), as_digest(pointer["manifest"], where)
+        return Mirrored(name, revision, base, manifest, str(pointer["kind"]), int(pointer["size"]))
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"is not a model's pointer: {error}", where=where, hint="push the model again") from error
 
 
 def mirrored(store: Store) -> Iterator[Mirrored]:
-    """Every base model in `store`, by name."""
+    """Yield every base model in a mirror, by name.
+
+    Args:
+        store: the mirror.
+
+    Yields:
+        The models.
+    """
     for key in store.keys(MODELS):
         if (named := model_of_pointer(key)) and (one := _read(store, *named)):
             yield one
@@ -102,10 +145,22 @@ def mirrored(store: Store) -> Iterator[Mirrored]:
 def push(
     store: Store, base: Base, name: str, revision: str | None, *, replace: bool = False, progress: Progress = quiet
 ) -> tuple[Mirrored, bool]:
-    """Copies `base` into `store` as `name` at `revision`; (what is there now, whether anything was written).
+    """Copy a base model into a mirror. Files that are there already are not sent again.
 
-    Files that are there already are not sent again. InputError on a name no mirror can have, and where the name means
-    other bytes already, unless `replace`.
+    Args:
+        store: the mirror.
+        base: the model on this machine.
+        name: what the model is called there.
+        revision: None for "main".
+        replace: True where the name may mean other bytes from now on.
+        progress: told the megabytes sent.
+
+    Returns:
+        The mirrored model, and True if anything was written.
+
+    Raises:
+        InputError: no mirrored model can have this name, or it means other bytes already.
+        Conflict: another process changed the pointer meanwhile.
     """
     revision = revision or DEFAULT_REVISION
     if not _NAME.fullmatch(name) or not _REVISION.fullmatch(revision):
@@ -146,9 +201,18 @@ def push(
     return wanted, True
 
 
-def download(store: Store, found: Mirrored, to: Path) -> None:
-    """The files of `found` into the new folder `to`, each verified before it takes its name. StoreError on a strange file."""
-    folder = found.folder(store)
+def download(store: Store, model: Mirrored, to: Path) -> None:
+    """Copy a mirrored model to this machine, each file verified before it takes its name.
+
+    Args:
+        store: the mirror.
+        model: what `find` returned.
+        to: a folder that isn't there yet.
+
+    Raises:
+        StoreError: the mirror holds a file that no base model needs, or one was altered or removed.
+    """
+    folder = model.folder(store)
     if strange := sorted(name for name in folder.files if not _FILE.fullmatch(name)):
         raise StoreError(f"has {strange[0]!r}, which no base model needs", where=folder.where, hint="push the model again")
     folder.download(to)

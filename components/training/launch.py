@@ -10,7 +10,7 @@ from distillery.components.artifacts.step_record import StepRecord, look_up
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.runtime.settings import TRAINERS
 from distillery.components.store import Store, digest_json
-from distillery.components.student.base import resolve_base
+from distillery.components.student.resolve import resolve_base
 from distillery.components.training.train import train, train_inputs
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter

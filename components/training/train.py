@@ -11,7 +11,8 @@ from distillery.components.artifacts.step_record import Outcome, StepRecord, loo
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Json, Store, digest_json
 from distillery.components.store.layout import adapters_folder, committed_key
-from distillery.components.student.base import Base, resolve_base
+from distillery.components.student.base import Base
+from distillery.components.student.resolve import resolve_base
 from distillery.filters.digests import training_part
 from distillery.filters.filter import Filter
 

@@ -25,7 +25,7 @@ from distillery.components.remote.retry import is_outage
 from distillery.components.runtime.progress import Progress, Reporter
 from distillery.components.runtime.settings import limit_threads
 from distillery.components.store import open_store
-from distillery.components.student.base import resolve_base
+from distillery.components.student.resolve import resolve_base
 from distillery.components.training.worker_progress import AGAIN, SECONDS
 from distillery.filters.errors import InputError, Stopped
 

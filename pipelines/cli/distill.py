@@ -63,7 +63,7 @@ def distill(
     from distillery.components.preflight.request import RunRequest
     from distillery.components.runtime.extras import STUDENT, require
     from distillery.components.store import open_store
-    from distillery.components.student.base import resolve_base
+    from distillery.components.student.resolve import resolve_base
     from distillery.pipelines.cli.live import watch
     from distillery.pipelines.laptop.events import LocalRun, Tail
     from distillery.pipelines.laptop.run import start

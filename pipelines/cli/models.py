@@ -44,8 +44,8 @@ def push_command(
     """Mirror a base model. Doing it again sends nothing; steps find it under the name that the filter says."""
     from distillery.components.runtime.progress import reporter
     from distillery.components.store import open_store
-    from distillery.components.student.base import resolve_base
     from distillery.components.student.mirror import mirror_name, push
+    from distillery.components.student.resolve import resolve_base
 
     local = Path(model).expanduser().is_dir()
     base = resolve_base(absolute(model) if local else model, revision or None, mirrors=False)

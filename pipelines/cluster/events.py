@@ -15,7 +15,7 @@ from distillery.components.artifacts.document import Document
 from distillery.components.artifacts.run_summary import Failure
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.steps import ENDS, WATCHED
-from distillery.components.remote.retry import is_outage, outlast
+from distillery.components.remote.retry import is_outage, retry
 from distillery.components.runtime.events import Done, Event, Noted, read_event
 from distillery.components.store import NotFound, Store, StoreError, canonical_json, open_store
 from distillery.components.store.layout import cancelled_key, events_folder, failure_key, run_record_key
@@ -51,7 +51,7 @@ def for_ever(request: Callable[[], T]) -> T:
                 raise ConnectionError("the store") from error
             raise
 
-    return outlast("the store", once, seconds=math.inf)
+    return retry("the store", once, seconds=math.inf)
 
 
 class ClusterRun:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from distillery.components.remote.retry import PATIENCE, is_outage, outlast
+from distillery.components.remote.retry import PATIENCE, is_outage, retry
 from distillery.filters.errors import InputError, Stopped
 from distillery.pipelines.versions import Version, compile_pipeline, publish
 
@@ -68,7 +68,7 @@ class Kubeflow:
 
     def _call(self, request: Callable[[], T], *, seconds: float = PATIENCE) -> T:
         try:
-            return outlast("Kubeflow", lambda: self._answered(request), seconds=seconds)
+            return retry("Kubeflow", lambda: self._answered(request), seconds=seconds)
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -319,5 +319,5 @@ def connect(endpoint: str, namespace: str) -> Any:
         return request(*args, **{**more, "_request_timeout": more.get("_request_timeout") or REQUEST_TIMEOUT})
 
     rest.request = bounded
-    rest.pool_manager.connection_pool_kw["retries"] = 0  # trying again is `outlast`'s, which says so
+    rest.pool_manager.connection_pool_kw["retries"] = 0  # trying again is `retry`'s, which says so
     return client

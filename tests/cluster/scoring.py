@@ -65,8 +65,8 @@ def make_student(store: Store, flt: Filter, ref: str) -> Student:
     import numpy as np
     import torch
 
-    from distillery.components.student.base import resolve_base
     from distillery.components.student.model import expected_shapes
+    from distillery.components.student.resolve import resolve_base
     from distillery.components.student.tokens import Preprocessing
 
     base, lora, preprocessing = resolve_base(ref, None, store), Lora(r=4, alpha=8), Preprocessing(128, None)

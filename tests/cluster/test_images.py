@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from distillery.components.store import Store
-from distillery.components.student.base import resolve_base
+from distillery.components.student.resolve import resolve_base
 from tests.cluster.harness import BASE_MODEL, Cluster, wait_for
 
 NAMESPACE = "distillery"
@@ -23,7 +23,7 @@ print(json.dumps({
 RESOLVE = f"""
 import json, os
 from distillery.components.store import open_store
-from distillery.components.student.base import resolve_base
+from distillery.components.student.resolve import resolve_base
 base = resolve_base({BASE_MODEL!r}, None, open_store(os.environ["MODELS_TEST"]))
 print(json.dumps(base.facts()))
 """

@@ -99,7 +99,7 @@ Start = Callable[..., Step]
 
 def trained(prepared: Prepared, flt: Filter) -> Any:
     from distillery.components.artifacts.step_record import look_up
-    from distillery.components.student.base import resolve_base
+    from distillery.components.student.resolve import resolve_base
     from distillery.components.training.train import train_inputs
 
     base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, prepared.store)

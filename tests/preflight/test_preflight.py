@@ -14,8 +14,8 @@ from distillery.components.preflight.cluster import cluster
 from distillery.components.preflight.preflight import preflight
 from distillery.components.preflight.request import RunRequest
 from distillery.components.store import Store, open_store
-from distillery.components.student.base import resolve_base
 from distillery.components.student.mirror import push
+from distillery.components.student.resolve import resolve_base
 from distillery.filters.errors import InputError
 from tests.pipelines.harness import filter_document
 

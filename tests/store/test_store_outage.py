@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from distillery.components.remote import retry as outage
-from distillery.components.remote.retry import is_outage, outlast
+from distillery.components.remote.retry import is_outage, retry
 from distillery.components.store import Conflict, NotFound, Store, StoreError
 from distillery.components.store import s3_objects as objects_s3
 from distillery.components.store.s3_objects import S3Objects
@@ -221,7 +221,7 @@ def test_what_time_cannot_mend_is_raised_at_once() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        outlast("it", refused)
+        retry("it", refused)
     assert len(calls) == 1
 
 
@@ -247,7 +247,7 @@ def test_an_outage_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
             raise ConnectionResetError
         return "there"
 
-    assert outlast("s3://bucket", away_twelve_times) == "there"
+    assert retry("s3://bucket", away_twelve_times) == "there"
     told = capsys.readouterr().err.splitlines()
     assert [line.split(" (")[0] for line in told] == ["s3://bucket can't be reached", told[1]]
     assert "answers again" in told[1]

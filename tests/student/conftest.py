@@ -31,8 +31,8 @@ def make_student() -> Callable[[Path], Student]:
     def make(folder: Path) -> Student:
         import torch
 
-        from distillery.components.student.base import resolve_base
         from distillery.components.student.model import expected_shapes
+        from distillery.components.student.resolve import resolve_base
         from distillery.components.student.tokens import Preprocessing
 
         base, lora, preprocessing = resolve_base(str(folder)), Lora(r=4, alpha=8), Preprocessing(48, None)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from distillery.components.store import NotFound, Store, StoreError, canonical_json, open_store
 from distillery.components.store.layout import model_pointer_key
-from distillery.components.student.base import resolve_base
 from distillery.components.student.mirror import find, mirrored, push
+from distillery.components.student.resolve import resolve_base
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.models import app
 

@@ -16,8 +16,8 @@ from unittest.mock import MagicMock
 import pytest
 
 from distillery.components.store import Store, open_store
-from distillery.components.student.base import resolve_base
 from distillery.components.student.mirror import push
+from distillery.components.student.resolve import resolve_base
 from distillery.filters.errors import InputError
 
 

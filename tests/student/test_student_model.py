@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from distillery.components.student.attention import ArticleAttention, attend_by_article
-from distillery.components.student.base import resolve_base
 from distillery.components.student.model import (
     StudentModel,
     TrainableError,
@@ -24,6 +23,7 @@ from distillery.components.student.model import (
     weights,
 )
 from distillery.components.student.probe import Speed, choose_precision, measure
+from distillery.components.student.resolve import resolve_base
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora
 

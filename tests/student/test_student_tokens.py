@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distillery.components.student.base import resolve_base
+from distillery.components.student.resolve import resolve_base
 from distillery.components.student.tokens import (
     Preprocessing,
     Tokenizing,

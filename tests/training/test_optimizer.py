@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from distillery.components.student.base import resolve_base
 from distillery.components.student.model import StudentModel, build
+from distillery.components.student.resolve import resolve_base
 from distillery.components.training.distributed import ALONE
 from distillery.components.training.optimizer import Optimizer, ZeroOptimizer
 from distillery.filters.spec import Lora, Training

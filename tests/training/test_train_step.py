@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from distillery.components.store import Store, open_store
-from distillery.components.student.base import resolve_base
 from distillery.components.student.bundle import check_golden, open_bundle
+from distillery.components.student.resolve import resolve_base
 from distillery.components.training.loop import LOSSES
 from distillery.components.training.package import alarms
 from distillery.components.training.train import train, train_inputs

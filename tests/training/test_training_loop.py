@@ -14,8 +14,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from distillery.components.student.base import Base, resolve_base
+from distillery.components.student.base import Base
 from distillery.components.student.model import StudentModel, TrainableError, build, expected_trainable, trainable, weights
+from distillery.components.student.resolve import resolve_base
 from distillery.components.student.tokens import Preprocessing, Tokenizing, Tokens
 from distillery.components.training.loop import SPARE, Loop, Validation, rate_at, ridge
 from distillery.filters.errors import InputError

@@ -15,8 +15,8 @@ import pytest
 
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.store import NotFound, Store
-from distillery.components.student.base import resolve_base
 from distillery.components.student.mirror import push
+from distillery.components.student.resolve import resolve_base
 from distillery.components.training import worker
 from distillery.filters.filter import Filter
 from tests.training.conftest import filter_of

@@ -1,0 +1,187 @@
+"""Where a student's base model comes from: an installed package, a folder, an object store, a mirror, or the model hub.
+
+What was fetched is kept in a cache folder (DISTILLERY_CACHE) by its content, so that it is fetched once a machine, also where
+all processes of a node ask at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from distillery.components.store import Digest, NotFound, Store, digest_json, open_store
+from distillery.components.student.base import CONFIG, HINT, INDEX, SMALL, TOKENIZER, WEIGHTS, Base, open_base, read_base
+from distillery.components.student.mirror import Mirrored, download, find
+from distillery.filters.errors import InputError
+
+MODELS_VARIABLE = "DISTILLERY_MODELS"
+
+
+def resolve_base(ref: str, revision: str | None = None, store: Store | None = None, *, mirrors: bool = True) -> Base:
+    """Return the base model that a filter names, on this machine and digested.
+
+    A mirrored model takes precedence over the hub, and stands in for a package that is not installed: the digest is the same.
+
+    Args:
+        ref: "package://<module>" (weights inside an installed package, which is never imported), a folder, an "s3://" prefix,
+            an id on the model hub, or the name of a mirrored model.
+        revision: on the hub or in a mirror; None for the main one.
+        store: where mirrored models are looked for, after the store that DISTILLERY_MODELS names.
+        mirrors: False to look in neither.
+
+    Returns:
+        The model, checked and digested.
+
+    Raises:
+        InputError: it can't be had, or isn't safetensors with a known architecture and no code of its own.
+    """
+    path = _locate(ref, revision, mirrors_of(store) if mirrors else [])
+    return open_base(path, ref, revision)
+
+
+def mirrors_of(store: Store | None) -> list[Store]:
+    """Return the stores in which mirrored models are looked for.
+
+    Args:
+        store: the run's own; None where there is none.
+
+    Returns:
+        The store that DISTILLERY_MODELS names, to be read only, then the run's own.
+    """
+    elsewhere = os.environ.get(MODELS_VARIABLE)
+    return [*([open_store(elsewhere, write=False)] if elsewhere else []), *([store] if store is not None else [])]
+
+
+def cache_folder() -> Path:
+    """Return where downloaded base models are kept.
+
+    Returns:
+        The folder "models" in DISTILLERY_CACHE, or in the user's own cache folder.
+    """
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distillery"
+    return Path(os.environ.get("DISTILLERY_CACHE") or default) / "models"
+
+
+def _locate(ref: str, revision: str | None, mirrors: list[Store]) -> Path:
+    scheme, separator, rest = ref.partition("://")
+    if separator and scheme in ("s3", "file"):
+        return _from_store(open_store(ref, write=False), ref)
+    if separator and scheme != "package":
+        raise InputError(f"{scheme}:// is no kind of base model", where="student.baseModel", hint=HINT)
+    if separator and (inside := _in_package(rest, ref)) is not None:
+        return inside
+    folder = Path(ref).expanduser()
+    if not separator and folder.is_dir():
+        return folder.resolve()
+    for store in mirrors:
+        if (mirrored := find(store, ref, revision)) is not None:
+            return _from_mirror(store, mirrored)
+    if separator:
+        raise InputError(
+            f"the Python package {rest!r} is not installed{_not_in(mirrors)}",
+            where=f"student.baseModel {ref}",
+            hint=f"{_push(ref, revision)}, from a machine that has it; or {HINT}",
+        )
+    if ref.startswith(("/", ".", "~")) or ref.count("/") != 1:
+        raise InputError(f"no folder {ref}{_not_in(mirrors)}", where="student.baseModel", hint=HINT)
+    return _from_hub(ref, revision)
+
+
+def _not_in(mirrors: list[Store]) -> str:
+    return f", and no such model in {' or '.join(store.uri for store in mirrors)}" if mirrors else ""
+
+
+def _push(ref: str, revision: str | None) -> str:
+    """Return the command that mirrors a base where it is looked for: without its revision it would be @main."""
+    return f"distillery models push {ref}{f' --revision {revision}' if revision else ''} --store STORE"
+
+
+def _in_package(module: str, ref: str) -> Path | None:
+    # find_spec of a top-level name reads the import system's tables and runs none of the package.
+    if not module.isidentifier() or (spec := importlib.util.find_spec(module)) is None:
+        return None
+    for root in spec.submodule_search_locations or ():
+        for config in sorted(Path(root).rglob(CONFIG), key=lambda path: (len(path.parts), path)):
+            if any(config.parent.glob("*.safetensors")):
+                return config.parent
+    raise InputError(
+        f"the Python package {module!r} carries no {CONFIG} beside safetensors", where=f"student.baseModel {ref}", hint=HINT
+    )
+
+
+def _from_mirror(store: Store, mirrored: Mirrored) -> Path:
+    """Download once per content; the folder's name is the base's digest."""
+
+    def fill(part: Path) -> None:
+        download(store, mirrored, part)
+        where = f"{store.uri}/{mirrored.prefix}"
+        if read_base(part, where)[0] != mirrored.base:
+            raise InputError("the mirrored files are not the base model that model.json names", where=where, hint=HINT)
+
+    return _cached(mirrored.base, fill)
+
+
+def _from_store(source: Store, ref: str) -> Path:
+    """Download once per content: the cache folder is named by the address and the etags of its files."""
+    try:
+        names = [name for name in SMALL if name in (CONFIG, TOKENIZER) or source.exists(name)]
+        if source.exists(INDEX):
+            weight_map = source.get_json(INDEX)["weight_map"]
+            names += [INDEX, *sorted({Path(str(name)).name for name in weight_map.values()})]
+        else:
+            names.append(WEIGHTS)
+        etags = {name: source.etag(name) for name in names}
+        if missing := sorted(name for name, etag in etags.items() if etag is None):
+            raise NotFound(missing[0])
+
+        def fill(part: Path) -> None:
+            part.mkdir()
+            for name in names:
+                with source.open(name) as stream, (part / name).open("wb") as copy:
+                    shutil.copyfileobj(stream, copy, 2**20)
+
+        return _cached(digest_json({"ref": ref, "etags": etags}), fill)
+    except (NotFound, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"no base model there: {error}", where=f"student.baseModel {ref}", hint=HINT) from error
+
+
+def _from_hub(ref: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        wanted = [*SMALL, "*.safetensors", INDEX]
+        return Path(snapshot_download(ref, revision=revision, allow_patterns=wanted, etag_timeout=10))
+    except Exception as error:  # the hub client raises many kinds, also of its HTTP library; none tells the user more
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise InputError(
+            f"can't fetch the base model {ref} from the model hub ({type(error).__name__}: {reason})",
+            where="student.baseModel",
+            hint=f"{_push(ref, revision)}, from a machine that reaches the hub; or {HINT}",
+        ) from error
+
+
+def _cached(content: Digest, fill: Callable[[Path], None]) -> Path:
+    """Return the cached folder of `content`; where there is none yet, `fill` makes it, once for all processes of this machine.
+
+    flock is the kernel's: a waiter wakes at once, and a killed holder leaves nothing behind. The filelock library asks every
+    50 ms, and where a file system has no flock it leaves a lock file instead; here each process then fetches its own copy.
+    """
+    target, locks = cache_folder() / content, cache_folder().parent / "locks"
+    if target.is_dir():
+        return target
+    for folder in (target.parent, locks):
+        folder.mkdir(parents=True, exist_ok=True)
+    with (locks / content).open("ab") as lock, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        with suppress(OSError):  # a file system without locks: each fetches its own, and the first to rename wins
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.is_dir():
+            fill(part := Path(scratch) / "part")
+            with suppress(OSError):  # another process was first, with the same bytes
+                part.rename(target)
+    return target
