@@ -1,7 +1,7 @@
 """What a run would do before it does anything: which steps run, which are reused, which digest moved and why.
 
-A step whose inputs are known is looked up as the step itself would; from the first one that must run, everything after it
-runs too. Costs are the last run's seconds scaled by rows, and the oracle's calls.
+A step whose inputs are known is looked up as the step itself would; everything after the first one that must run, runs too.
+Costs are the last run's seconds, and what the oracle would be paid.
 """
 
 from __future__ import annotations
@@ -24,6 +24,16 @@ QUOTED: Final = 200 * 2**20  # bytes: a larger file takes longer to price than s
 
 @dataclass
 class Planned:
+    """What a run would do about one step.
+
+    Attributes:
+        step: Name of the step.
+        action: reuse, run or skip.
+        why: Reasons, one line each; empty where the step is reused.
+        cost: What it would take, in words; empty where that is nothing or not known.
+        inputs_digest: Digest of its inputs, where it is reused.
+    """
+
     step: str
     action: Action
     why: list[str] = field(default_factory=list)
@@ -31,16 +41,30 @@ class Planned:
     inputs_digest: str | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """Return the step as `plan --json` prints it.
+
+        Returns:
+            JSON values by field.
+        """
         return {k: getattr(self, k) for k in ("step", "action", "why", "cost", "inputs_digest")}
 
 
 def changes(old: Any, new: Any, path: str = "") -> list[str]:
-    """What differs between two steps' inputs, as "training.epochs 3 → 4"; digests by their first 12 characters."""
+    """Return what differs between the inputs that a step had and has, as "training.epochs: 3 → 4".
+
+    Args:
+        old: JSON value of the last run.
+        new: JSON value of this run.
+        path: Where the two values stand; empty at the top.
+
+    Returns:
+        A line for each difference; digests by their first 12 characters.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
-        found = []
+        lines = []
         for key in sorted(old.keys() | new.keys()):
-            found += changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)
-        return found
+            lines += changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        return lines
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return [line for i, (a, b) in enumerate(zip(old, new, strict=True)) for line in changes(a, b, f"{path}[{i}]")]
     return [] if old == new else [f"{path}: {_shown(old)} → {_shown(new)}"]
@@ -54,7 +78,14 @@ def _shown(value: Any) -> str:
 
 
 class Planner:
-    """Walks the steps in order; `upstream` names the first step that must run, after which digests are unknown."""
+    """Walks the steps in order.
+
+    Attributes:
+        store: Where records are looked up.
+        last: The filter's last records, by step.
+        steps: What is planned so far.
+        upstream: Name of the first step that must run, after which digests are unknown; empty where there is none yet.
+    """
 
     def __init__(self, store: Store, last: dict[str, StepRecord]) -> None:
         self.store, self.last = store, last
@@ -62,7 +93,16 @@ class Planner:
         self.upstream = ""
 
     def add(self, step: str, inputs: dict[str, Any] | None, cost: str = "") -> StepRecord | None:
-        """Plans one step; inputs None where they depend on a step that must run. Returns the record to be reused."""
+        """Plan one step.
+
+        Args:
+            step: Name of the step.
+            inputs: What it digests; None where that depends on a step that must run.
+            cost: What it would cost where it must run; empty for its seconds of the last run.
+
+        Returns:
+            The record that would be reused; None where the step must run.
+        """
         if inputs is None or self.upstream:
             self.steps.append(Planned(step, "run", [f"follows {self.upstream}"], cost or self._seconds(step)))
             return None
@@ -97,7 +137,15 @@ class Planner:
 
 
 def last_records(store: Store, name: str) -> dict[str, StepRecord]:
-    """Return the step records of a filter's last run, by step; none where it has had no run in this store."""
+    """Return the step records of a filter's last run.
+
+    Args:
+        store: Where runs left their summaries.
+        name: Name of the filter.
+
+    Returns:
+        Records by step; none where the filter has had no run in this store.
+    """
     from distillery.components.artifacts.run_summary import read_last_summary
 
     summary = read_last_summary(store, name)
@@ -105,7 +153,7 @@ def last_records(store: Store, name: str) -> dict[str, StepRecord]:
 
 
 def _calibration(store: Store, flt: Filter, marks: str, waived: str) -> Planned:
-    """Calibration comes before labelling, but no digest hangs off it: labels are the same with and without."""
+    """Plan the calibration. No digest depends on it: labels are the same with and without."""
     from distillery.components.artifacts.rubric_calibration import FREE, UNCALIBRATED, free, read_calibration, usable
     from distillery.components.labeling.oracles.base import oracle_identity
 
@@ -124,7 +172,7 @@ def _calibration(store: Store, flt: Filter, marks: str, waived: str) -> Planned:
 
 
 def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
-    """What the label step would be billed, from the articles themselves."""
+    """Return what the label step would be billed, worked out from the articles themselves."""
     from distillery.components.labeling.oracles.prices import price_of, read_prices
     from distillery.components.labeling.quote import quote
 
@@ -133,10 +181,10 @@ def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
         return "no paid call: recorded replies"
     if price_of(flt, prices) is None or path.stat().st_size > QUOTED:
         return "paid calls: `distillery label --quote` says how many dollars"
-    found = quote(store, flt, articles, prices)
+    priced = quote(store, flt, articles, prices)
     by_batch = flt.spec.oracle.provider == "vertex-batch"
-    usd = min(route.usd for route in found.routes if not route.unavailable and (route.name == "batch") == by_batch)
-    return f"about ${usd:,.2f} for {found.open:,} articles"
+    usd = min(route.usd for route in priced.routes if not route.unavailable and (route.name == "batch") == by_batch)
+    return f"about ${usd:,.2f} for {priced.open:,} articles"
 
 
 def make_plan(run: RunState, *, marks: str = "", waived: str = "") -> list[Planned]:
@@ -168,7 +216,14 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "") -> list[Plann
 
 
 def render_plan(steps: list[Planned]) -> str:
-    """The plan as aligned text, one step a line, reasons below it."""
+    """Return a plan as text.
+
+    Args:
+        steps: What each step would do.
+
+    Returns:
+        Aligned lines: a step each, its reasons below it, and a last one that sums up.
+    """
     lines = []
     for step in steps:
         lines.append(f"{step.step:<10} {step.action:<6} {step.cost}".rstrip())

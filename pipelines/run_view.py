@@ -17,6 +17,18 @@ from distillery.components.runtime.progress import clock, line
 
 @dataclass
 class StepView:
+    """What is known of one step.
+
+    Attributes:
+        name: Name of the step.
+        state: waiting, started, done, reused, skipped or failed.
+        began: When it began, in seconds since 1970; 0 before.
+        seconds: How long it took; 0 while it goes on.
+        last: Its newest progress.
+        note: What it last said in words, or why it failed.
+        record: Its record, once it is done.
+    """
+
     name: str
     state: str = "waiting"
     began: float = 0.0
@@ -31,6 +43,11 @@ class StepView:
         return self.record.outputs if self.record else {}
 
     def detail(self) -> str:
+        """Return what is worth saying of the step beside its state.
+
+        Returns:
+            Its progress while it works, else its note.
+        """
         if self.state == "started" and self.last:
             text = line("", self.last.done, self.last.total, self.last.unit, self.last.rate, self.last.facts)
             return text.removeprefix(": ")
@@ -39,7 +56,12 @@ class StepView:
 
 @dataclass
 class Watched:
-    """What the events told: each step's view, and the failure where there was one."""
+    """What the events told.
+
+    Attributes:
+        steps: The view of each step, in order.
+        failure: The first failure; None where there is none.
+    """
 
     steps: dict[str, StepView]
     failure: Failure | None = None
@@ -55,7 +77,14 @@ class Watched:
         return {name: view.record for name, view in self.steps.items() if view.record}
 
     def take(self, event: Event) -> str | None:
-        """Take one event in; return a line worth printing where there is one."""
+        """Take one event into the view.
+
+        Args:
+            event: An event of the run.
+
+        Returns:
+            A line worth printing; None where there is none.
+        """
         name = event.step
         view = self.steps.setdefault(name, StepView(name))
         if isinstance(event, Started):
@@ -90,6 +119,15 @@ class Source(Protocol):
     """Where a run's events come from."""
 
     def events(self) -> Iterable[Event]:
-        """What has happened since the last call."""
+        """Return what has happened since the last call.
 
-    def ended(self) -> bool: ...
+        Returns:
+            Events, oldest first.
+        """
+
+    def ended(self) -> bool:
+        """True if the run has ended.
+
+        Returns:
+            Whether nothing more will happen.
+        """

@@ -20,7 +20,10 @@ from distillery.pipelines.cli.options import (
 )
 from distillery.pipelines.cli.printing import print_json
 
+app = typer.Typer()
 
+
+@app.command()
 def benchmark(
     subject: SubjectArg,
     labels: Annotated[str, typer.Option("--labels", metavar="FILE", help="the labelled set to judge on")],
@@ -50,6 +53,7 @@ def benchmark(
     print_benchmark(result)
 
 
+@app.command()
 def report(
     subject: SubjectArg,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="where to write it")],
@@ -80,6 +84,7 @@ def report(
     print(out)
 
 
+@app.command()
 def history(filter: FilterArg, store: StoreOpt = DEFAULT_STORE, as_json: JsonOpt = False) -> None:
     """List what the filter's channel pointed at, newest first."""
     from distillery.components.promotion.promote import history as read
@@ -100,6 +105,7 @@ def history(filter: FilterArg, store: StoreOpt = DEFAULT_STORE, as_json: JsonOpt
         print(f"{mark:<4}{entry.at}  {entry.action:<9} {entry.adapter[:12]}  verdict {entry.verdict[:12]}")
 
 
+@app.command()
 def rollback(
     filter: FilterArg,
     to: Annotated[str, typer.Option("--to", metavar="ADAPTER", help="default: the adapter before this one")] = "",
@@ -116,6 +122,7 @@ def rollback(
     print(f"{flt.name}/{flt.spec.promotion.channel} → {pointer.adapter}")
 
 
+@app.command()
 def approve(
     filter: FilterArg,
     store: StoreOpt = DEFAULT_STORE,
@@ -130,8 +137,3 @@ def approve(
     flt = load_filter(filter, overrides=absolute_overrides(set))
     record = work(open_store(store_uri(store)), flt.name, flt.spec.promotion.channel, progress=reporter("promote"))
     print(f"{flt.name}/{flt.spec.promotion.channel} → {record.outputs['adapter']}")
-
-
-def add_to(app: typer.Typer) -> None:
-    for command in (benchmark, report, history, rollback, approve):
-        app.command()(command)

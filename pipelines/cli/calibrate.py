@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from distillery.components.store import Store
     from distillery.filters.filter import Filter
 
+app = typer.Typer()
+
 ArticlesOpt = Annotated[str, typer.Option("--articles", metavar="FILE", help="articles: JSONL, JSONL.gz or Parquet")]
 EXIT_CODES = {"PASS": 0, "WAIVED": 0, "FAIL": 3, "REVIEW": 4}
 
@@ -40,6 +42,7 @@ def _opened(filter: str, articles: str, store: str, profile: str, overrides: lis
     return open_store(store_uri(store)), flt, file
 
 
+@app.command()
 def select(
     filter: FilterArg,
     n: Annotated[int, typer.Option("--n", min=1, max=1_000_000, help="articles to draw")],
@@ -125,6 +128,7 @@ def _affinity(store: Store, flt: Filter, examples: str) -> tuple[Affinity | None
     return by_student(flt, open_bundle(store, flt.name, pointer.adapter), reporter("select")), f"adapter {pointer.adapter}"
 
 
+@app.command()
 def calibrate(
     filter: FilterArg,
     articles: ArticlesOpt = "",
@@ -182,6 +186,7 @@ def _figures(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+@app.command()
 def noise(
     filter: FilterArg,
     articles: ArticlesOpt = "",
@@ -222,8 +227,3 @@ def noise(
         own = f"{floor['dimensions'][name]:.3f}" if floor else "–"
         its = found["dimensions"][name] if found else None
         print(f"{name:<40}{own:>8}" + (f"{its['bias']:>+8.3f}{its['mae']:>8.3f}" if its else f"{'–':>8}{'–':>8}"))
-
-
-def add_to(app: typer.Typer) -> None:
-    for command in (select, calibrate, noise):
-        app.command()(command)

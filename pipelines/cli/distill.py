@@ -36,12 +36,19 @@ from distillery.pipelines.results import EXIT_CODES, result_of
 if TYPE_CHECKING:
     from distillery.components.artifacts.run_summary import Failure
 
+app = typer.Typer()
+
 
 def new_run() -> str:
-    """A run's name: sorts by time, and two begun in one second differ."""
+    """Return a new name for a run; names sort by time, and two of one second differ.
+
+    Returns:
+        "20250131-235959-a1b2c3".
+    """
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
 
 
+@app.command()
 def distill(
     filter: FilterArg,
     labels: LabelsOpt = "",
@@ -121,6 +128,7 @@ def _explain_failure(failure: Failure, uri: str, outputs: dict[str, Any], log: P
     print("nothing is lost: the same command goes on from the last finished step", file=sys.stderr)
 
 
+@app.command()
 def plan(
     filter: FilterArg,
     labels: LabelsOpt = "",
@@ -153,6 +161,7 @@ def plan(
         print(render_plan(steps))
 
 
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="folder for articles.jsonl and replies.jsonl")] = Path(".demo"),
 ) -> None:
@@ -161,9 +170,3 @@ def demo(
 
     files = write_demo(out)
     print(f"{files.n_articles:,} articles: {files.articles}\nrecorded oracle replies: {files.replies}")
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(distill)
-    app.command()(plan)
-    app.command()(demo)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from distillery.components.artifacts.step_record import StepRecord
     from distillery.components.store import Digest, Store
 
+app = typer.Typer()
+
 FIELDS = ("id", "title", "content", "source", "language", "url", "published")
 
 OutOpt = Annotated[str, typer.Option("--out", metavar="FILE", help="write the labels here as JSON Lines, too")]
@@ -41,6 +43,7 @@ RetryOpt = Annotated[bool, typer.Option("--retry-dead", help="ask again for arti
 PricesOpt = Annotated[str, typer.Option("--prices", metavar="FILE", help="prices that go before those we ship")]
 
 
+@app.command()
 def label(
     filter: FilterArg,
     articles: ArticlesOpt = "",
@@ -172,7 +175,3 @@ def _rows(table: Path, dimensions: list[str]) -> Iterator[dict[str, Any]]:
                 kept = {key: row[key] for key in FIELDS if row[key]}
                 kind = {"content_type": row["content_type"]} if row["content_type"] else {}
                 yield {**kept, "scores": {name: row[f"score.{name}"] for name in dimensions}, **kind}
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command("label")(label)

@@ -17,7 +17,15 @@ POLL_SECONDS = 0.1
 
 
 def watch(source: Source, steps: Iterable[str]) -> Watched:
-    """Follows a run to its end."""
+    """Follow a run to its end, and show it on standard error.
+
+    Args:
+        source: The run's events.
+        steps: Names of the steps that are shown from the start.
+
+    Returns:
+        What the events told.
+    """
     watched = Watched({name: StepView(name) for name in steps})
     follow = _live if sys.stderr.isatty() else _plain
     follow(source, watched)
@@ -25,6 +33,11 @@ def watch(source: Source, steps: Iterable[str]) -> Watched:
 
 
 def say(text: str) -> None:
+    """Print a line on standard error at once.
+
+    Args:
+        text: The line.
+    """
     print(text, file=sys.stderr, flush=True)
 
 

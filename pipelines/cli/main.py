@@ -68,15 +68,11 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version and exit")
     ] = False,
 ) -> None:
-    pass
+    """Take the options that no command is needed for."""
 
 
-distill.add_to(app)
-calibrate.add_to(app)
-label.add_to(app)
-steps.add_to(app)
-score.add_to(app)
-adapters.add_to(app)
+for module in (distill, calibrate, label, steps, score, adapters):
+    app.add_typer(module.app)
 app.add_typer(filters.app, name="filters")
 app.add_typer(models.app, name="models")
 app.add_typer(publish.app, name="pipelines")

@@ -36,12 +36,29 @@ DEFAULT_STORE = ".distillery"
 
 
 def store_uri(store: str) -> str:
-    """An absolute URI, since steps may run in another folder."""
+    """Return a store's absolute URI, since steps may run in another folder.
+
+    Args:
+        store: A folder of this machine, or a URI.
+
+    Returns:
+        A file:// or s3:// URI.
+    """
     return store if "://" in store else Path(store).expanduser().absolute().as_uri()
 
 
 def in_all(budget: float | None) -> float:
-    """A pipeline's budget parameter, where 0 is no limit; InputError for a limit of 0, which would pay for nothing."""
+    """Return the pipeline's budget parameter, where 0 is no limit.
+
+    Args:
+        budget: US dollars as typed; None where there is no limit.
+
+    Returns:
+        US dollars, 0 for no limit.
+
+    Raises:
+        InputError: The limit is 0, which would pay for nothing.
+    """
     if budget == 0:
         raise InputError("pays for nothing", where="0", hint="leave it out for no limit, or give {labels}", parameter="budget")
     return budget or 0.0

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from distillery.components.scoring.job_manifest import Place
     from distillery.components.store import Store
 
+app = typer.Typer()
+
 Format = Literal["parquet", "jsonl"]
 
 
+@app.command()
 def score(
     subject: SubjectArg,
     articles: Annotated[
@@ -163,7 +166,3 @@ def _print(found: dict[str, Any]) -> None:
     took = "were scored before" if found["reused"] else f"scored in {clock(found['seconds'])}"
     print(f"{found['scored']:,} articles {took}: {tiers}")
     print(f"{found['prefiltered']:,} refused by the prefilter, {found['rejected']:,} bad rows\nscores: {found['out']}")
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(score)

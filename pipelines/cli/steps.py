@@ -20,7 +20,8 @@ from distillery.pipelines.cli.options import (
 )
 from distillery.pipelines.cli.printing import print_json, short
 
-labels = typer.Typer(help="Labels that people already have.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer()
+labels = typer.Typer(help="Import labels that people already have.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def _run(
@@ -85,6 +86,5 @@ def import_labels(
     _run("label", filter, file, "", store, "", [], max_rejects, as_json)
 
 
-def add_to(app: typer.Typer) -> None:
-    for name, help in COMMANDS.items():
-        app.command(name)(_command(name, help))  # type: ignore[type-var]
+for name, help in COMMANDS.items():
+    app.command(name)(_command(name, help))  # type: ignore[type-var]

@@ -45,6 +45,7 @@ def submit(
     store: StoreOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
+    """Follow or end a run that was submitted; do nothing where a pipeline is to be submitted."""
     if context.invoked_subcommand is not None:
         if follow or cancel:
             raise InputError("--follow and --cancel take a run, not a pipeline", hint="type `distillery submit --follow RUN`")
@@ -54,11 +55,11 @@ def submit(
     from distillery.pipelines.cluster.kubeflow import Kubeflow
 
     kubeflow = Kubeflow(endpoint, namespace)
-    found = kubeflow.get(follow or cancel)
-    given = found.runtime_config
-    uri = str(((given.parameters if given else None) or {}).get("store") or store)
+    run = kubeflow.get(follow or cancel)
+    config = run.runtime_config
+    uri = str(((config.parameters if config else None) or {}).get("store") or store)
     if cancel:
-        _cancel(kubeflow, uri, cancel, state=str(found.state), as_json=as_json)
+        _cancel(kubeflow, uri, cancel, state=str(run.state), as_json=as_json)
     else:
         _follow(kubeflow, _store_address(uri), follow, as_json=as_json)
 
@@ -142,18 +143,18 @@ def _cancel(kubeflow: Any, store: str, run: str, *, state: str, as_json: bool) -
     from distillery.pipelines.cluster.events import mark_cancelled
     from distillery.pipelines.cluster.kubeflow import ENDED
 
-    said = f"had ended before: {state}"
+    outcome = f"had ended before: {state}"
     if state not in ENDED:
         kubeflow.cancel(run)
         with contextlib.suppress(Exception):  # a run can be ended from where its store can't be reached
             mark_cancelled(_store_address(store), run)
         while kubeflow.active(run):
             time.sleep(1)
-        said = "cancelled"
+        outcome = "cancelled"
     if as_json:
-        print_json({"run": run, "cancelled": said == "cancelled"})
+        print_json({"run": run, "cancelled": outcome == "cancelled"})
     else:
-        print(f"run {run} {said}")
+        print(f"run {run} {outcome}")
 
 
 def _follow(kubeflow: Any, uri: str, run: str, *, as_json: bool, filter: str = "") -> None:
@@ -161,10 +162,10 @@ def _follow(kubeflow: Any, uri: str, run: str, *, as_json: bool, filter: str = "
     from distillery.components.artifacts.steps import WATCHED
     from distillery.components.store import open_store
     from distillery.pipelines.cli.live import watch
-    from distillery.pipelines.cluster.events import ClusterRun, for_ever, settle
+    from distillery.pipelines.cluster.events import ClusterRun, retry_forever, settle
 
     kubeflow.get(run)
-    opened = for_ever(lambda: open_store(uri, write=False))
+    opened = retry_forever(lambda: open_store(uri, write=False))
     source = ClusterRun(kubeflow, opened, run)
     try:
         watched = watch(source, WATCHED)

@@ -54,6 +54,9 @@ def claim(
         active: True if a run is unfinished.
         cancel: ends a run.
 
+    Returns:
+        The run, and whether this call started it.
+
     Raises:
         StoreError: the claim in the store cannot be read.
     """

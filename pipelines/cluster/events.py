@@ -28,7 +28,7 @@ T = TypeVar("T")
 D = TypeVar("D", bound=Document)
 
 
-def for_ever(request: Callable[[], T]) -> T:
+def retry_forever(request: Callable[[], T]) -> T:
     """Return what a request of the store returns, retried through an outage of any length.
 
     Whoever follows a run may wait, and ends it with Ctrl-C.
@@ -89,12 +89,12 @@ class ClusterRun:
         if self._final or (now - self._asked < POLL_SECONDS and not self.ended()):
             return
         self._final = self.ended()
-        yield from for_ever(self._from_store)
-        found = self.kubeflow.get(self.run, seconds=math.inf)
-        self.cancelled, self.tasks = cancelled(found), tasks(found)
+        yield from retry_forever(self._from_store)
+        record = self.kubeflow.get(self.run, seconds=math.inf)
+        self.cancelled, self.tasks = cancelled(record), tasks(record)
         if not self._final:
             yield from self._slow_pods()
-        self.state = str(found.state)
+        self.state = str(record.state)
         self._asked = time.monotonic()
 
     def _from_store(self) -> list[Event]:
@@ -149,7 +149,7 @@ def settle(source: ClusterRun, watched: Watched) -> None:
         watched.failure = failure
     elif source.state == "SUCCEEDED":
         return  # also where somebody cancelled it too late
-    elif source.cancelled or for_ever(lambda: source.store.exists(cancelled_key(source.run))):
+    elif source.cancelled or retry_forever(lambda: source.store.exists(cancelled_key(source.run))):
         watched.failure = Failure(step="run", kind="stopped", message="was cancelled")
     elif watched.failure is None:
         broken = [name for name, state in source.tasks.items() if state == "FAILED" and name in watched.steps]
@@ -159,6 +159,6 @@ def settle(source: ClusterRun, watched: Watched) -> None:
 
 def _read(form: type[D], store: Store, key: str) -> D | None:
     try:
-        return for_ever(lambda: form.load(store, key))
+        return retry_forever(lambda: form.load(store, key))
     except NotFound:
         return None

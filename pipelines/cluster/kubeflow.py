@@ -126,16 +126,19 @@ class Kubeflow:
                 version = compile_pipeline(pipeline, light=light, torch=torch)
                 publish(version, self.client)
                 name = version.name
-            found = self.client.get_pipeline_id(pipeline)
-            pages = self.client.list_pipeline_versions(found, page_size=100, sort_by="created_at desc") if found else None
+            pipeline_id = self.client.get_pipeline_id(pipeline)
+            pages = self._versions(pipeline_id) if pipeline_id else None
             versions = [each for each in (pages and pages.pipeline_versions) or [] if name in ("", each.display_name)]
             if not versions:
                 hint = "publish it: `distillery pipelines publish --light-image … --torch-image …`"
                 raise InputError(f"no version of pipeline {pipeline} is published", where=self.endpoint, hint=hint)
             newest = max(versions, key=lambda each: each.created_at)
-            return Published(str(found), str(newest.pipeline_version_id), str(newest.display_name))
+            return Published(str(pipeline_id), str(newest.pipeline_version_id), str(newest.display_name))
 
         return self._call(once)
+
+    def _versions(self, pipeline_id: str) -> Any:
+        return self.client.list_pipeline_versions(pipeline_id, page_size=100, sort_by="created_at desc")
 
     def start(
         self, version: Published, name: str, arguments: Mapping[str, Any], *, experiment: str, service_account: str = ""
@@ -154,8 +157,8 @@ class Kubeflow:
         """
 
         def once() -> str:
-            if found := self._find(name):  # an earlier try whose reply was lost
-                return found
+            if run_id := self._find(name):  # an earlier try whose reply was lost
+                return run_id
             with contextlib.redirect_stdout(io.StringIO()):
                 home = self.client.create_experiment(experiment, namespace=self.namespace)
                 run = self.client.run_pipeline(
@@ -249,8 +252,8 @@ class Kubeflow:
 def _message(error: Any) -> str:
     """Return what Kubeflow's API says in a refusal, in its own words."""
     try:
-        said = json.loads(error.body)
-        return str(said.get("error") or said["message"])[:400]
+        reply = json.loads(error.body)
+        return str(reply.get("error") or reply["message"])[:400]
     except (ValueError, KeyError, TypeError, AttributeError):
         return str(error.reason)
 
@@ -293,8 +296,8 @@ def tasks(run: Any) -> dict[str, str]:
         Kubeflow's word for the state, by the task's name.
     """
     details = (run.run_details.task_details if run.run_details else None) or []
-    found = [(re.sub(r"-\d+$", "", task.display_name or ""), str(task.state)) for task in details]
-    return dict(sorted(found, key=lambda pair: pair[1] not in ("SKIPPED", "OMITTED")))
+    states = [(re.sub(r"-\d+$", "", task.display_name or ""), str(task.state)) for task in details]
+    return dict(sorted(states, key=lambda pair: pair[1] not in ("SKIPPED", "OMITTED")))
 
 
 def connect(endpoint: str, namespace: str) -> Any:

@@ -143,6 +143,8 @@ def test_no_credit_stops_at_once_keeps_everything_and_goes_on(run: Callable[...,
         assert "no more credit" in ran.err
         assert "start again with the same command" in ran.err
         assert ran.out["labeled"] == server.counters.paid
+        assert ran.out["hint"] == ran.out["mend"]
+        assert "start again with the same command" in ran.out["hint"]
         assert server.counters.calls <= 30 + 2 * 4 + 4
         paid = server.counters.paid
     with OpenAIServer() as server:
