@@ -21,21 +21,52 @@ COST = 20  # a save may take one part in this of the time between saves
 
 
 class Checkpoints(Protocol):
-    def load(self) -> dict[str, Any] | None: ...
-    def due(self) -> bool: ...
-    def save(self, state: dict[str, Any]) -> None: ...
-    def clear(self) -> None: ...
+    """Where a training keeps its state, and when."""
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the last state.
+
+        Returns:
+            The state, or None if there is none.
+        """
+
+    def due(self) -> bool:
+        """Return whether it is time to save again.
+
+        Returns:
+            True if the last save is long enough ago.
+        """
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep a state in place of the last one.
+
+        Args:
+            state: tensors, numbers and strings, as `Loop` makes it.
+        """
+
+    def clear(self) -> None:
+        """Forget the state: the training is complete."""
 
 
 class StoreCheckpoints:
-    """checkpoints/<digest of the training's inputs>/state.pt"""
+    """Keep the state in one object of the store, named by the digest of the training's inputs.
+
+    Args:
+        store: the store that the bundle goes to.
+        inputs: digest of the training's inputs.
+        progress: told where a checkpoint cannot be read.
+    """
 
     def __init__(self, store: Store, inputs: Digest, progress: Progress = quiet) -> None:
         self._store, self._key, self._progress = store, checkpoint_key(inputs), progress
         self._every, self._saved = EVERY_SECONDS, time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The last state, or None where there is none that can be read. Never runs code from the file."""
+        """Return the last state; no code from the file is ever run.
+
+        Returns:
+            The state, or None if there is none that can be read.
+        """
         try:
             data = self._store.get(self._key)
         except NotFound:
@@ -48,9 +79,19 @@ class StoreCheckpoints:
         return state or None
 
     def due(self) -> bool:
+        """Return whether it is time to save again.
+
+        Returns:
+            True if 30 s have passed since the last save, or 20 times what that save took if it took longer.
+        """
         return time.monotonic() - self._saved >= self._every
 
     def save(self, state: dict[str, Any]) -> None:
+        """Replace the last state atomically.
+
+        Args:
+            state: tensors, numbers and strings, as `Loop` makes it.
+        """
         began = time.monotonic()
         buffer = io.BytesIO()
         torch.save(state, buffer)
@@ -59,23 +100,37 @@ class StoreCheckpoints:
         self._every = max(EVERY_SECONDS, COST * (self._saved - began))
 
     def clear(self) -> None:
-        """The bundle is committed: an empty state takes the place of the last one (a store deletes nothing)."""
+        """Replace the last state by an empty one, since a store deletes nothing."""
         buffer = io.BytesIO()
         torch.save({}, buffer)
         self._store.put(self._key, buffer.getvalue())
 
 
 class NoCheckpoints:
-    """For tests, notebooks, and the workers that don't write."""
+    """Keep nothing: for tests, notebooks, and the workers that don't write."""
 
     def load(self) -> dict[str, Any] | None:
+        """Return no state.
+
+        Returns:
+            None.
+        """
         return None
 
     def due(self) -> bool:
+        """Return that it is never time to save.
+
+        Returns:
+            False.
+        """
         return False
 
     def save(self, state: dict[str, Any]) -> None:
-        pass
+        """Do nothing.
+
+        Args:
+            state: ignored.
+        """
 
     def clear(self) -> None:
-        pass
+        """Do nothing."""

@@ -30,7 +30,7 @@ DRIFT = 1e-3  # weights that differ by more were not summed from the same gradie
 
 
 class Workers:
-    """All processes of one training, as this one sees them. This class is the world of one; `Group` is the others'."""
+    """Represent all processes of one training as this one sees them: here a single one, in `Group` several."""
 
     rank, world = 0, 1
 
@@ -40,9 +40,18 @@ class Workers:
         return self.rank == 0
 
     def deal(self, rows: NDArray[np.int64], lengths: NDArray[np.int64], rank: int | None = None) -> NDArray[np.int64]:
-        """This worker's part of `rows` (or that of `rank`): together they are `rows`, and each has about as many tokens.
+        """Return one worker's part of a step's articles.
 
-        Dealt longest first, there and back, so that parts differ by one article at most. lengths: tokens of every article.
+        Together the parts are all of `rows`, and each has about as many tokens: articles are dealt longest first, there and
+        back, so that parts differ by one article at most.
+
+        Args:
+            rows: row numbers of the step's articles.
+            lengths: tokens of every article, by row number.
+            rank: the worker whose part is wanted; None for this one.
+
+        Returns:
+            Row numbers of the part.
         """
         rank = self.rank if rank is None else rank
         if self.world == 1:
@@ -53,29 +62,65 @@ class Workers:
         return mine
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """`tensor`, summed over all workers in place."""
+        """Sum a tensor over all workers, in place.
+
+        Args:
+            tensor: this worker's summand, of the same shape on all of them.
+
+        Returns:
+            The same tensor, holding the sum.
+        """
         return tensor
 
     def agree(self, value: T) -> T:
-        """The first worker's `value`, on all of them. Decisions are made once, here."""
+        """Return the first worker's value on all of them, so that a decision is made once.
+
+        Args:
+            value: this worker's own value, anything that can be pickled.
+
+        Returns:
+            The first worker's value.
+        """
         return value
 
     def sum_gradients(self, parameters: list[torch.nn.Parameter], total: Tensor) -> Tensor:
-        """Gradients summed over workers in place, `total` returned summed: one message. A missing gradient counts as zero."""
+        """Sum gradients over all workers in place, in one message; a missing gradient counts as zero.
+
+        Args:
+            parameters: the trained parameters, in the same order on all workers.
+            total: scalar, summed in the same message.
+
+        Returns:
+            The sum of `total` over all workers.
+        """
         return total
 
     def keep_together(self, tensors: Iterable[Tensor]) -> None:
-        """Takes over the first worker's weights; Stopped where this worker's have drifted away from them."""
+        """Take over the first worker's weights.
+
+        Args:
+            tensors: this worker's weights, overwritten in place.
+
+        Raises:
+            Stopped: this worker's weights have drifted away from the first one's.
+        """
 
     def close(self) -> None:
-        """Leaves the group, once all have come here."""
+        """Leave the group."""
 
 
 ALONE = Workers()
 
 
 class Group(Workers):
-    """Workers joined by torch.distributed; CUDA tensors go through NCCL, all else through gloo."""
+    """Join several processes by torch.distributed; CUDA tensors go through NCCL, all else through gloo.
+
+    Every exchange raises Stopped where a peer is gone or silent for too long.
+
+    Args:
+        rank: number of this worker, from 0.
+        world: how many workers there are.
+    """
 
     def __init__(self, rank: int, world: int) -> None:
         self.rank, self.world = rank, world
@@ -89,11 +134,27 @@ class Group(Workers):
             raise Stopped(f"worker {self.rank} of {self.world} lost the others during {what} ({reason})", hint=AGAIN) from error
 
     def sum(self, tensor: Tensor) -> Tensor:
+        """Sum a tensor over all workers, in place.
+
+        Args:
+            tensor: this worker's summand, of the same shape on all of them.
+
+        Returns:
+            The same tensor, holding the sum.
+        """
         with self._together("a sum"):
             dist.all_reduce(tensor)
         return tensor
 
     def agree(self, value: T) -> T:
+        """Return the first worker's value on all of them.
+
+        Args:
+            value: this worker's own value, anything that can be pickled.
+
+        Returns:
+            The first worker's value.
+        """
         box: list[Any] = [value]
         with self._together("an agreement"):
             dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
@@ -101,6 +162,15 @@ class Group(Workers):
         return out
 
     def sum_gradients(self, parameters: list[torch.nn.Parameter], total: Tensor) -> Tensor:
+        """Sum gradients over all workers in place, by one flat all-reduce; a missing gradient counts as zero.
+
+        Args:
+            parameters: the trained parameters, in the same order on all workers.
+            total: scalar, summed in the same message.
+
+        Returns:
+            The sum of `total` over all workers.
+        """
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -113,6 +183,14 @@ class Group(Workers):
         return flat[0]
 
     def keep_together(self, tensors: Iterable[Tensor]) -> None:
+        """Take over the first worker's weights.
+
+        Args:
+            tensors: this worker's weights, overwritten in place.
+
+        Raises:
+            Stopped: a weight differs from the first worker's by more than 0.001.
+        """
         with torch.no_grad():
             for tensor in tensors:
                 theirs = tensor.detach().clone()
@@ -124,15 +202,22 @@ class Group(Workers):
                 tensor.copy_(theirs)
 
     def close(self) -> None:
+        """Leave the group, if it was ever joined."""
         if dist.is_initialized():
             dist.destroy_process_group()
 
 
 @contextmanager
 def join() -> Iterator[Workers]:
-    """The group that torchrun's environment names (RANK, WORLD_SIZE, MASTER_ADDR …), or a world of one without it.
+    """Join the group that torchrun's environment names (RANK, WORLD_SIZE, MASTER_ADDR …), or work alone without it.
 
-    Waits DISTILLERY_PEER_SECONDS (300) at most for the others, now and in every exchange; Stopped if one stays away.
+    Every exchange waits at most DISTILLERY_PEER_SECONDS (300) for the other workers.
+
+    Yields:
+        The workers of this training; the group is left at the end of the block.
+
+    Raises:
+        Stopped: a worker stays away.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:

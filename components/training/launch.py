@@ -19,9 +19,23 @@ from distillery.filters.filter import Filter
 def launch_training(
     trainer: str, store: Store, flt: Filter, filter_key: str, *, split: str, gpus: int = 0, progress: Progress = quiet
 ) -> StepRecord:
-    """`train`, by whom `trainer` says: "pod" for this one, with a process for each of its GPUs, or "trainjob".
+    """Train by whom the user asked for; the result is the same.
 
-    gpus: of the pod, or of each node; 0 for those that are here. InputError for bad input wherever a worker met it.
+    Args:
+        trainer: "pod" for this one, with a process for each of its GPUs, or "trainjob".
+        store: the store.
+        flt: the filter.
+        filter_key: key of the published filter.
+        split: digest of the split.
+        gpus: GPUs of the pod, or of each node; 0 for those that are here.
+        progress: told what the training does.
+
+    Returns:
+        The record of the train step.
+
+    Raises:
+        InputError: the trainer or the number of GPUs is wrong, or a worker found bad input.
+        Stopped: the training failed.
     """
     if trainer not in TRAINERS:
         raise InputError(f"{trainer!r} is no trainer", where="trainer", hint=f"one of {', '.join(TRAINERS)}")

@@ -43,15 +43,23 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Validation(NamedTuple):
+    """Errors on validation articles, in points of 10."""
+
     mae: float
     rmse: float
 
 
 @dataclass
 class Fitted:
-    """best: trained tensors of the best epoch by bundle name. tokens: those trained on, padding not counted.
+    """What a training leaves.
 
-    tokens_here, seconds: of this process alone, which may have gone on from a checkpoint.
+    Attributes:
+        best: trained tensors of the best epoch, by bundle name.
+        history: figures of each epoch.
+        steps: optimizer steps taken.
+        tokens: tokens trained on, padding not counted.
+        tokens_here: those of this process alone, which may have resumed from a checkpoint.
+        seconds: time this process trained for.
     """
 
     best: dict[str, Tensor]
@@ -63,7 +71,16 @@ class Fitted:
 
 
 def rate_at(step: int, steps: int, training: Training) -> float:
-    """Learning rate of optimizer step `step` (from 0) of `steps`: linear warmup, then half a cosine to zero."""
+    """Return the learning rate of one optimizer step: linear warmup, then half a cosine to zero.
+
+    Args:
+        step: number of the step, from 0.
+        steps: steps in all.
+        training: the filter's training section.
+
+    Returns:
+        The learning rate.
+    """
     warmup = round(training.warmupRatio * steps)
     if step < warmup:
         return training.learningRate * (step + 1) / warmup
@@ -71,14 +88,31 @@ def rate_at(step: int, steps: int, training: Training) -> float:
 
 
 def on_device(tokens: Tokens, rows: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor, bool]:
-    """ids, lengths, and whether no row is padded."""
+    """Return a padded batch on a device.
+
+    Args:
+        tokens: tokens of all articles.
+        rows: row numbers of the batch.
+        device: where the batch goes.
+
+    Returns:
+        Token ids (articles, tokens), lengths (articles), and whether no row is padded.
+    """
     padded, lengths = tokens.batch(rows)
     full = bool(lengths.min() == lengths.max())
     return torch.from_numpy(padded).to(device), torch.from_numpy(lengths).to(device), full
 
 
 def ridge(x: Tensor, y: Tensor) -> Tensor:
-    """(hidden, D) weights without a bias for (n, hidden) x and (n, D) y, fp64; strength chosen on every fifth row."""
+    """Solve a ridge regression whose strength is chosen on every fifth row.
+
+    Args:
+        x: (n, hidden) inputs, fp64.
+        y: (n, D) targets, fp64.
+
+    Returns:
+        (hidden, D) weights without a bias, fp64.
+    """
     held = torch.arange(len(x)) % 5 == 4
     values, vectors = torch.linalg.eigh(x[~held].t() @ x[~held])
     moment = vectors.t() @ (x[~held].t() @ y[~held])
@@ -104,9 +138,16 @@ def fit_head(
     progress: Progress = quiet,
     workers: Workers = ALONE,
 ) -> None:
-    """Set the bias-free head by ridge regression of labels on the base model's pooled vectors.
+    """Set the bias-free head by ridge regression of labels on the base model's pooled vectors, at the cost of one forward pass.
 
-    labels: (n, D) fp32. At most 2,048 articles, drawn by seed. Costs one forward pass over them.
+    Args:
+        model: the student; its head is overwritten.
+        tokens: tokens of all training articles; at most 2,048 of them are used.
+        labels: (n, D) scores, fp32, on the model's device.
+        budget: most tokens of one forward pass, padding included.
+        seed: decides which articles are used.
+        progress: told how many articles have been read.
+        workers: share the passes out among themselves.
     """
     rows = np.random.default_rng([seed, 0]).permutation(len(tokens))[:PROBE_ARTICLES].astype(np.int64)
     device = model.head.weight.device
@@ -125,7 +166,11 @@ def fit_head(
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Deterministic kernels where torch has them, without the cost of filling fresh memory; warns where it has none."""
+    """Use deterministic kernels where torch has them, without the cost of filling fresh memory; warn where it has none.
+
+    Yields:
+        Nothing; the former settings come back at the end of the block.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the GPU library starts
     settings: Any = torch.utils.deterministic
     fills, before = settings.fill_uninitialized_memory, torch.are_deterministic_algorithms_enabled()
@@ -139,7 +184,20 @@ def deterministic() -> Iterator[None]:
 
 
 class Loop:
-    """One training. `validate` gets the trained tensors and returns MAE and RMSE on the validation part, in points."""
+    """Train a student once.
+
+    Args:
+        model: the student with LoRA and head.
+        tokens: tokens of the training articles.
+        labels: (n, D) scores of the training articles, 0-10.
+        training: the filter's training section.
+        expected: how many parameters must be trainable.
+        validate: gets the trained tensors by bundle name and returns the errors on the validation part.
+        precision: fp32 or bf16.
+        checkpoints: where the state is kept; None for nowhere.
+        progress: told of each step and epoch.
+        workers: those of this training.
+    """
 
     def __init__(
         self,
@@ -166,7 +224,17 @@ class Loop:
         self.state: dict[str, Any] = {}
 
     def run(self, state: dict[str, Any] | None = None) -> Fitted:
-        """Train from the start, or from a checkpoint's `state`; InputError if the loss stops being a number."""
+        """Train until the epochs are done or validation stops gaining.
+
+        Args:
+            state: a checkpoint's state to resume from; None to start afresh.
+
+        Returns:
+            The best epoch's tensors, and what it took to get there.
+
+        Raises:
+            InputError: the loss is no longer a number.
+        """
         assert_trainable(self.model, self.expected)
         if state:
             self._restore(state)

@@ -28,7 +28,13 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Optimizer:
-    """AdamW on whole copies; gradients are summed by one flat all-reduce."""
+    """Take steps by AdamW on whole copies of the model; gradients are summed by one flat all-reduce.
+
+    Args:
+        model: this worker's student.
+        training: the filter's training section.
+        workers: those of this training.
+    """
 
     shared = False  # whether every worker is needed to read the weights and the optimizer's state
 
@@ -39,48 +45,105 @@ class Optimizer:
         self.adamw = torch.optim.AdamW(self.parameters, lr=training.learningRate, weight_decay=training.weightDecay)
 
     def begin(self, state: dict[str, Any] | None = None) -> None:
-        """Starts from the model's weights as they are and, after a resume, from the optimizer's `state`."""
+        """Start from the model's weights as they are.
+
+        Args:
+            state: the optimizer's state from a checkpoint; None to start afresh.
+        """
         if state:
             self.adamw.load_state_dict(state)
             for group in self.adamw.param_groups:  # a checkpoint's groups, of whichever strategy, decide nothing
                 group["weight_decay"] = self.training.weightDecay
 
     def passes(self, rows: Rows, lengths: Rows, spare: int) -> list[tuple[Rows, float]]:
-        """This worker's forward passes for one step's `rows`, each with the factor of its loss."""
+        """Cut one step's articles into this worker's forward passes.
+
+        Args:
+            rows: row numbers of the step's articles, of all workers.
+            lengths: tokens of every article, by row number.
+            spare: padding tokens that cost about as much as one more pass.
+
+        Returns:
+            Row numbers of each pass, with the factor of its loss.
+        """
         return [(part, 1.0) for part in self._cut(self.workers.deal(rows, lengths), lengths, spare)]
 
     def _cut(self, rows: Rows, lengths: Rows, spare: int) -> list[Rows]:
         return list(micro_batches(rows, lengths, self.training.tokensPerBatch, spare)) if len(rows) else []
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
+        """Add the gradients of one pass.
+
+        Args:
+            loss: the pass's loss, divided by the whole batch.
+            last: whether this is the step's last pass.
+        """
         loss.backward()  # type: ignore[no-untyped-call]
 
     def measure(self, total: Tensor) -> tuple[float, float]:
-        """Loss and gradient norm of the step over all workers; gradients are summed and clipped."""
+        """Sum gradients over all workers, and clip them.
+
+        Args:
+            total: sum of this worker's losses.
+
+        Returns:
+            Loss and gradient norm of the step over all workers.
+        """
         total = self.workers.sum_gradients(self.parameters, total)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.training.maxGradNorm)
         return total.item(), norm.item()
 
     def step(self, rate: float) -> None:
+        """Move the weights along the gradients, and clear those.
+
+        Args:
+            rate: the learning rate.
+        """
         for group in self.adamw.param_groups:
             group["lr"] = rate
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
 
     def keep_together(self) -> None:
+        """Take over the first worker's weights; see `Workers.keep_together`."""
         self.workers.keep_together(self.parameters)
 
     def weights(self, expected: int) -> dict[str, Tensor]:
-        """Copies of all `expected` trained numbers, by bundle name; TrainableError if any are missing."""
+        """Return copies of the trained tensors.
+
+        Args:
+            expected: how many numbers they must hold together.
+
+        Returns:
+            Tensors by bundle name.
+
+        Raises:
+            TrainableError: numbers are missing.
+        """
         return whole(weights(self.model), expected)
 
     def state(self) -> dict[str, Any]:
-        """The optimizer's state as torch's AdamW keeps it."""
+        """Return the optimizer's state in the form of torch's AdamW.
+
+        Returns:
+            What `begin` takes.
+        """
         return self.adamw.state_dict()
 
 
 def whole(tensors: dict[str, Tensor], expected: int) -> dict[str, Tensor]:
-    """`tensors`, once counted: an adapter saved from one worker's share of the weights was empty, and nobody saw it."""
+    """Return tensors after counting their numbers, so that an adapter is never saved from one worker's share of the weights.
+
+    Args:
+        tensors: trained tensors by bundle name.
+        expected: how many numbers they must hold together.
+
+    Returns:
+        The same tensors.
+
+    Raises:
+        TrainableError: the count differs.
+    """
     count = sum(tensor.numel() for tensor in tensors.values())
     if count != expected:
         raise TrainableError(f"{count:,} parameters would be saved where the configuration makes {expected:,}")
@@ -88,9 +151,15 @@ def whole(tensors: dict[str, Tensor], expected: int) -> dict[str, Tensor]:
 
 
 class ZeroOptimizer(Optimizer):
-    """The same step by DeepSpeed. Every worker makes as many passes as the busiest, since each pass exchanges messages.
+    """Take the same steps by DeepSpeed's ZeRO.
 
-    ZeRO-3 keeps the adapter's own tensors whole (they are the smallest) and shares out the base's large ones.
+    Every worker makes as many passes as the busiest, since each pass exchanges messages. ZeRO-3 keeps the adapter's own tensors
+    whole (they are the smallest) and shares out the base's large ones.
+
+    Args:
+        model: this worker's student.
+        training: the filter's training section; its strategy is zero2 or zero3.
+        workers: those of this training.
     """
 
     shared = True
@@ -100,6 +169,14 @@ class ZeroOptimizer(Optimizer):
         self.engine: Any = None
 
     def begin(self, state: dict[str, Any] | None = None) -> None:
+        """Hand model and optimizer over to DeepSpeed.
+
+        Args:
+            state: the optimizer's state from a checkpoint; None to start afresh.
+
+        Raises:
+            InputError: deepspeed is not installed.
+        """
         stage = int(self.training.strategy[-1])
         config: dict[str, Any] = {
             "train_micro_batch_size_per_gpu": 1,  # counted in passes, as we do; articles per step are ours to say
@@ -123,34 +200,79 @@ class ZeroOptimizer(Optimizer):
             self._load(state)
 
     def passes(self, rows: Rows, lengths: Rows, spare: int) -> list[tuple[Rows, float]]:
+        """Cut one step's articles into this worker's forward passes, as many as the busiest worker has.
+
+        Args:
+            rows: row numbers of the step's articles, of all workers.
+            lengths: tokens of every article, by row number.
+            spare: padding tokens that cost about as much as one more pass.
+
+        Returns:
+            Row numbers of each pass, with the factor of its loss: 0 for a pass that only exchanges messages.
+        """
         mine = super().passes(rows, lengths, spare)
         shares = (self.workers.deal(rows, lengths, rank) for rank in range(self.workers.world))
         most = max(len(self._cut(share, lengths, spare)) for share in shares)
         return mine + [(rows[:1], 0.0)] * (most - len(mine))
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
+        """Add the gradients of one pass.
+
+        Args:
+            loss: the pass's loss, divided by the whole batch.
+            last: whether this is the step's last pass.
+        """
         self.engine.set_gradient_accumulation_boundary(last)
         self.engine.backward(loss * self.workers.world)  # DeepSpeed takes the mean over workers
 
     def measure(self, total: Tensor) -> tuple[float, float]:
+        """Return the loss of the step over all workers.
+
+        Args:
+            total: sum of this worker's losses.
+
+        Returns:
+            The loss, twice: DeepSpeed takes the norm itself, and a gradient that is no number shows in the next loss.
+        """
         value = self.workers.sum(total.detach().clone()).item()
         return value, value  # the norm is DeepSpeed's to take; a gradient that is no number shows in the next loss
 
     def step(self, rate: float) -> None:
+        """Move the weights along the gradients, and clear those.
+
+        Args:
+            rate: the learning rate.
+        """
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
         self.engine.step()
 
     def keep_together(self) -> None:
-        pass  # what is shared out is gathered from one owner
+        """Do nothing: what is shared out is gathered from one owner."""
 
     def weights(self, expected: int) -> dict[str, Tensor]:
+        """Return copies of the trained tensors, gathered from all workers.
+
+        Args:
+            expected: how many numbers they must hold together.
+
+        Returns:
+            Tensors by bundle name.
+
+        Raises:
+            TrainableError: numbers are missing.
+        """
         import deepspeed
 
         with deepspeed.zero.GatheredParameters(self.parameters, enabled=self.training.strategy == "zero3"):
             return super().weights(expected)
 
     def state(self) -> dict[str, Any]:
+        """Return the optimizer's state in the form of torch's AdamW, gathered from all workers.
+
+        Returns:
+            What `begin` takes; empty before the first step.
+        """
         from deepspeed.utils import safe_get_full_optimizer_state
 
         count = torch.tensor(float(max((part["step"] for part in self._parts()), default=0.0)))
@@ -197,7 +319,16 @@ def _deepspeed() -> Any:
 
 
 def make_optimizer(model: StudentModel, training: Training, workers: Workers) -> Optimizer:
-    """The filter's strategy, where there are several workers to share anything out over."""
+    """Return the optimizer of the filter's strategy, or the plain one if there is a single worker.
+
+    Args:
+        model: this worker's student.
+        training: the filter's training section.
+        workers: those of this training.
+
+    Returns:
+        An optimizer that has not begun.
+    """
     return (
         Optimizer(model, training, workers)
         if workers.world == 1 or training.strategy == "ddp"

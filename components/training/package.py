@@ -22,25 +22,49 @@ CONSTANT = 0.1  # spread of the predictions as a share of the labels' below whic
 
 
 class Part(NamedTuple):
-    """Tokens and (n, D) label scores of the train or validation part."""
+    """Hold tokens and (n, D) label scores of the train or validation part."""
 
     tokens: Tokens
     labels: Floats
 
     def take(self, rows: NDArray[np.int64]) -> Part:
+        """Return the part with some of its articles only.
+
+        Args:
+            rows: row numbers, in the order wanted.
+
+        Returns:
+            A copy.
+        """
         ids = [self.tokens[int(row)] for row in rows]
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in ids])]).astype(np.int64)
         return Part(Tokens(np.concatenate(ids), offsets, self.tokens.pad), self.labels[rows])
 
 
 def errors(raw: Floats, labels: Floats) -> Validation:
-    """MAE and RMSE in points over all articles and dimensions, predictions clamped to 0–10. (n, D) both."""
+    """Return errors in points over all articles and dimensions, with predictions clamped to 0–10.
+
+    Args:
+        raw: (n, D) predictions.
+        labels: (n, D) scores.
+
+    Returns:
+        MAE and RMSE.
+    """
     difference = np.clip(raw, 0, 10) - labels
     return Validation(float(np.abs(difference).mean()), float(np.sqrt((difference**2).mean())))
 
 
 def alarms(raw: Floats, labels: Floats) -> list[str]:
-    """What a person should know before trusting this student: it ignores its input, or says nearly the same always."""
+    """Return what a person should know before trusting a student: it ignores its input, or says nearly the same always.
+
+    Args:
+        raw: (n, D) predictions on the validation part.
+        labels: (n, D) scores of the validation part.
+
+    Returns:
+        One line for each alarm.
+    """
     found = []
     variance = float(labels.var(axis=0).mean())
     squared = float(((np.clip(raw, 0, 10) - labels) ** 2).mean())
@@ -64,7 +88,25 @@ def package_student(
     device: str,
     progress: Progress = quiet,
 ) -> Student:
-    """The student of the best epoch, complete. Its train MAE is taken on as many train articles as validation has."""
+    """Make the complete student of the best epoch: errors, alarms, score curves, golden predictions.
+
+    Its train MAE is taken on as many train articles as validation has.
+
+    Args:
+        flt: the filter.
+        base: the base model.
+        split: digest of the split.
+        precision: fp32 or bf16, as trained.
+        count: number of trained parameters.
+        fitted: what the loop left.
+        train: the train part.
+        validation: the validation part.
+        device: cpu or cuda.
+        progress: told how many articles have been scored.
+
+    Returns:
+        The student, ready to be saved.
+    """
     student, training = flt.spec.student, flt.spec.training
     preprocessing = Preprocessing(student.maxLength, student.headTail)
     facts = StudentFacts(

@@ -30,7 +30,16 @@ PEAK = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 12
 
 
 def train_inputs(flt: Filter, split: str, base: str) -> dict[str, Json]:
-    """What the adapter depends on. base: digest of the base model, from `resolve_base`."""
+    """Return what the adapter depends on.
+
+    Args:
+        flt: the filter.
+        split: digest of the split.
+        base: digest of the base model, from `resolve_base`.
+
+    Returns:
+        The inputs that the step's record is keyed by.
+    """
     return {
         "filter": flt.name,
         "dimensions": flt.dimensions,
@@ -43,11 +52,22 @@ def train_inputs(flt: Filter, split: str, base: str) -> dict[str, Json]:
 
 
 def train(store: Store, flt: Filter, *, split: str, progress: Progress = quiet, workers: Workers | None = None) -> StepRecord:
-    """Train the filter's student on a split, or find it trained; outputs {"adapter": digest}.
+    """Train the filter's student on a split, or find it trained.
 
-    workers: those of this training (`distributed.join`); only the first writes, and only its record has outputs.
-    A killed training goes on from its checkpoint and ends with the same digest. InputError for a base model that can't be
-    had, inputs that truncation made the same, or a loss that stops being a number.
+    A killed training resumes from its checkpoint and ends with the same digest.
+
+    Args:
+        store: the store.
+        flt: the filter.
+        split: digest of the split.
+        progress: told of each step and epoch.
+        workers: those of this training, from `distributed.join`; None for this process alone. Only the first one writes.
+
+    Returns:
+        The step's record, with outputs {"adapter": digest}; without outputs on every worker but the first.
+
+    Raises:
+        InputError: the base model can't be had, truncation made texts the same, or the loss is no longer a number.
     """
     base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, store)
     inputs = train_inputs(flt, split, base.digest)

@@ -37,9 +37,17 @@ LOG_SECONDS = 10.0  # patience for a log: that of a lost node's pod answers 500 
 
 
 def job_name(flt: Filter, inputs: Digest, store: str) -> str:
-    """train-<filter>-<digest>: short enough for the names that pods get from it.
+    """Return the name of a training's TrainJob, short enough for the names that pods get from it.
 
-    store: URI of the training's store. In two stores one training is two TrainJobs: neither fills the other's.
+    The store is part of the name: the same training against two stores needs two TrainJobs.
+
+    Args:
+        flt: the filter.
+        inputs: digest of the training's inputs.
+        store: URI of the training's store.
+
+    Returns:
+        train-<filter>-<digest>.
     """
     return f"train-{flt.name[:28].rstrip('-')}-{digest_json({'inputs': inputs, 'store': store})[:12]}"
 
@@ -47,11 +55,24 @@ def job_name(flt: Filter, inputs: Digest, store: str) -> str:
 def train_job(
     flt: Filter, inputs: Digest, store: str, arguments: Sequence[str], *, gpus: int, namespace: str
 ) -> dict[str, Any]:
-    """The TrainJob, as a Kubernetes object.
+    """Return the TrainJob as a Kubernetes object.
 
-    store: its URI. arguments: of the module `worker`. gpus: of each node, 0 for the CPU. The image, the queue, and
-    the nodes' resources and labels are the cluster's settings: DISTILLERY_IMAGE_TORCH, DISTILLERY_QUEUE,
-    DISTILLERY_TORCH_RESOURCES, DISTILLERY_TORCH_NODES.
+    The image, the queue, and the nodes' resources and labels are the cluster's settings: DISTILLERY_IMAGE_TORCH,
+    DISTILLERY_QUEUE, DISTILLERY_TORCH_RESOURCES, DISTILLERY_TORCH_NODES.
+
+    Args:
+        flt: the filter.
+        inputs: digest of the training's inputs.
+        store: URI of the training's store.
+        arguments: command-line arguments of the module `worker`.
+        gpus: GPUs of each node, 0 for the CPU.
+        namespace: where the TrainJob goes.
+
+    Returns:
+        A body for `Api.create`.
+
+    Raises:
+        InputError: DISTILLERY_IMAGE_TORCH is not set.
     """
     image = os.environ.get("DISTILLERY_IMAGE_TORCH")
     if not image:
@@ -89,7 +110,11 @@ def train_job(
 
 
 class Api:
-    """TrainJobs and their pods in one namespace. Each call but `log` outlasts an outage of three minutes."""
+    """Reach the TrainJobs and pods of one namespace; each call but `log` is retried for three minutes while the API is away.
+
+    Args:
+        namespace: where the TrainJobs are.
+    """
 
     def __init__(self, namespace: str) -> None:
         from distillery.components.remote import kubernetes as kube
@@ -99,24 +124,48 @@ class Api:
         self._where = (GROUP, VERSION, namespace, PLURAL)
 
     def get(self, name: str) -> dict[str, Any] | None:
+        """Return a TrainJob.
+
+        Args:
+            name: its name.
+
+        Returns:
+            The object, or None if there is none of that name.
+        """
         with suppress(KeyError):
             found: dict[str, Any] = self._kube.ask(self._jobs.get_namespaced_custom_object, *self._where, name)
             return found
         return None
 
     def create(self, body: dict[str, Any]) -> None:
-        """One that is there already is as good."""
+        """Create a TrainJob, unless one of its name exists.
+
+        Args:
+            body: the object.
+        """
         with suppress(FileExistsError):
             self._kube.ask(self._jobs.create_namespaced_custom_object, *self._where, body)
 
     def delete(self, name: str) -> None:
+        """Delete a TrainJob and its pods, if it exists.
+
+        Args:
+            name: its name.
+        """
         with suppress(KeyError):
             self._kube.ask(
                 self._jobs.delete_namespaced_custom_object, *self._where, name, body={"propagationPolicy": "Foreground"}
             )
 
     def ours(self) -> list[dict[str, Any]]:
-        """All of the namespace that are this project's; InputError where the cluster knows no TrainJobs."""
+        """Return this project's TrainJobs in the namespace.
+
+        Returns:
+            The objects.
+
+        Raises:
+            InputError: the cluster has no TrainJobs.
+        """
         selector = ",".join(f"{key}={value}" for key, value in OURS.items())
         try:
             found = self._kube.ask(self._jobs.list_namespaced_custom_object, *self._where, label_selector=selector)
@@ -126,13 +175,28 @@ class Api:
         return list(found["items"])
 
     def pods(self, name: str) -> list[dict[str, Any]]:
-        """Pods of a TrainJob, as plain JSON."""
+        """Return the pods of a TrainJob.
+
+        Args:
+            name: the TrainJob's name.
+
+        Returns:
+            The pods as plain JSON.
+        """
         selector = f"jobset.sigs.k8s.io/jobset-name={name}"
         found = self._kube.ask(self._core.list_namespaced_pod, self.namespace, label_selector=selector)
         return [self._core.api_client.sanitize_for_serialization(pod) for pod in found.items]
 
     def log(self, pod: str, seconds: int) -> list[str]:
-        """Lines of the last `seconds`, each with its time in front; none where the pod's log can't be had now."""
+        """Return the last lines of a pod's log.
+
+        Args:
+            pod: the pod's name.
+            seconds: how far back.
+
+        Returns:
+            Lines, each with its time in front; none if the log can't be had now.
+        """
         request, since = self._core.read_namespaced_pod_log, {"timestamps": True, "since_seconds": seconds}
         try:
             text = self._kube.ask(request, pod, self.namespace, seconds=LOG_SECONDS, **since)
@@ -142,22 +206,42 @@ class Api:
 
 
 def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
-    """The condition of a kind, where it holds."""
+    """Return a TrainJob's condition of one kind.
+
+    Args:
+        job: the TrainJob.
+        kind: such as "Complete".
+
+    Returns:
+        The condition, or None if it does not hold.
+    """
     found = job.get("status", {}).get("conditions", [])
     return next((one for one in found if one["type"] == kind and one["status"] == "True"), None)
 
 
 def ended(job: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the condition that a TrainJob ended with.
+
+    Args:
+        job: the TrainJob.
+
+    Returns:
+        Its Complete or Failed condition, or None while it works.
+    """
     return condition(job, "Complete") or condition(job, "Failed")
 
 
 class Cancelled(BaseException):
-    """The step was told to end."""
+    """Raised where the step was told to end."""
 
 
 @contextmanager
 def told_to_end() -> Iterator[None]:
-    """SIGTERM becomes `Cancelled` meanwhile."""
+    """Raise `Cancelled` on SIGTERM while the block runs, if this is the main thread.
+
+    Yields:
+        Nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -173,7 +257,12 @@ def told_to_end() -> Iterator[None]:
 
 
 def sweep(api: Api, keep: str) -> None:
-    """Deletes trainings of ours that ended more than an hour ago: what a step that was killed left behind."""
+    """Delete this project's TrainJobs that ended more than an hour ago: what a killed step left behind.
+
+    Args:
+        api: the namespace.
+        keep: name of the TrainJob that stays in any case.
+    """
     now = datetime.now(UTC)
     for job in api.ours():
         name, last = job["metadata"]["name"], ended(job)
@@ -182,7 +271,13 @@ def sweep(api: Api, keep: str) -> None:
 
 
 class Follower:
-    """What is said of a TrainJob while it works: its first worker's log, restarts, what it waits for."""
+    """Report on a TrainJob while it works: its first worker's log, restarts, what it waits for.
+
+    Args:
+        api: the namespace.
+        name: the TrainJob's name.
+        progress: told of everything.
+    """
 
     def __init__(self, api: Api, name: str, progress: Progress) -> None:
         self.api, self.name, self.progress = api, name, progress
@@ -192,6 +287,11 @@ class Follower:
         self._restarts, self._waiting = 0, ""
 
     def look(self, job: dict[str, Any]) -> None:
+        """Report what is new since the last look.
+
+        Args:
+            job: the TrainJob as it is now.
+        """
         pods = self.api.pods(self.name)
         restarts = max((int(_label(pod, "jobset.sigs.k8s.io/restart-attempt") or 0) for pod in pods), default=0)
         if restarts > self._restarts:
@@ -246,11 +346,19 @@ def _waits_for(job: dict[str, Any], pods: list[dict[str, Any]]) -> str:
 
 
 def work_off(api: Api, body: dict[str, Any], progress: Progress, *, done: Any = lambda: False) -> None:
-    """Starts or adopts the TrainJob, follows it to its end, and deletes it.
+    """Start or adopt a TrainJob, follow it to its end, and delete it.
 
-    done: whether what it computes is there, asked where the TrainJob has vanished (another run that followed it was first).
-    InputError where a worker found bad input; Stopped for any other end but a good one, and where the API is away: the
-    TrainJob then works on, for the next step to follow.
+    Args:
+        api: the namespace.
+        body: the TrainJob, from `train_job`.
+        progress: told what the TrainJob does.
+        done: whether its result is in the store; asked if the TrainJob has vanished, since another run may have followed it,
+            too.
+
+    Raises:
+        InputError: a worker found bad input.
+        Stopped: the TrainJob failed, or the API is away; in that case the TrainJob works on, and the next step follows it.
+        SystemExit: 143, if the step was cancelled.
     """
     name = body["metadata"]["name"]
     with told_to_end():

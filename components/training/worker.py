@@ -35,10 +35,16 @@ MODULE = "distillery.components.training.worker"
 
 
 def run_workers(arguments: Sequence[str], processes: int | None = None) -> None:
-    """Run the training as `processes` workers of this machine, or as PET_* say; returns when all have ended well.
+    """Run a training by several processes, and return when all have ended well.
 
-    arguments: as on the command line. InputError where a worker found bad input; Stopped, with what the first of them said
-    or the signal that killed it, for anything else; SystemExit(143) where this process is told to end.
+    Args:
+        arguments: as on the command line.
+        processes: how many of this machine; None for what PET_* variables say.
+
+    Raises:
+        InputError: a worker found bad input.
+        Stopped: a worker failed otherwise; the message is what it said, or the signal that killed it.
+        SystemExit: 143, if this process was told to end.
     """
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -115,7 +121,14 @@ def _last_words(error: Exception, *, refused: bool, worker: bool) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code of the agent, or of one worker where torchrun has set RANK."""
+    """Run the agent of a node, or one worker if torchrun has set RANK.
+
+    Args:
+        argv: command-line arguments; None for those of the process.
+
+    Returns:
+        The exit code.
+    """
     parser = argparse.ArgumentParser(prog="worker", description="One training by several processes.")
     for name in ("store", "filter-key", "split"):
         parser.add_argument(f"--{name}", required=True)
