@@ -17,10 +17,23 @@ MODELS = ("bert", "electra", "roberta", "xlm-roberta")  # those with plain bidir
 
 
 class ArticleAttention(torch.autograd.Function):
-    """softmax(q kᵀ · scaling) v over the first `length` tokens of each article; (b, heads, longest, width) all."""
+    """Compute softmax(q kᵀ · scaling) v over the first `length` tokens of each article."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, lengths: list[int], scaling: float) -> Tensor:
+        """Return each article's attention, with zeros where it is padded.
+
+        Args:
+            ctx: autograd's context.
+            q: (b, heads, longest, width) queries.
+            k: keys of the same shape.
+            v: values of the same shape.
+            lengths: tokens of each of the b articles.
+            scaling: factor of the scores.
+
+        Returns:
+            (b, heads, longest, width) results.
+        """
         q, out, shares = q * scaling, torch.zeros_like(q), []
         for row, n in enumerate(lengths):
             share = torch.softmax(torch.bmm(q[row, :, :n], k[row, :, :n].transpose(1, 2)), -1)
@@ -32,6 +45,15 @@ class ArticleAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of queries, keys and values.
+
+        Args:
+            ctx: autograd's context.
+            grads: the gradient of the result.
+
+        Returns:
+            One gradient for each argument of `forward`, None for lengths and scaling.
+        """
         q, k, v, *shares = ctx.saved_tensors
         dq, dk, dv = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
         for row, (n, share) in enumerate(zip(ctx.lengths, shares, strict=True)):
@@ -54,7 +76,7 @@ def _attend(
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """transformers' attention interface; attention_mask: (b, longest), or None where no row is padded."""
+    """Answer as transformers' attention interface; attention_mask: (b, longest), or None where no row is padded."""
     lengths = [query.shape[2]] * len(query) if attention_mask is None else attention_mask.sum(1).tolist()
     apply: Any = ArticleAttention.apply
     out: Tensor = apply(query, key, value, lengths, scaling)
@@ -66,7 +88,14 @@ def _mask(*_: Any, attention_mask: Tensor | None = None, **__: Any) -> Tensor | 
 
 
 def attend_by_article(body: nn.Module) -> bool:
-    """Switch the body to this attention; False where its architecture isn't one of `MODELS` and nothing was changed."""
+    """Switch a body to this attention.
+
+    Args:
+        body: the base model's body, changed in place.
+
+    Returns:
+        True if it was switched; False if its architecture isn't one of `MODELS`, and nothing was changed.
+    """
     from transformers import AttentionInterface, AttentionMaskInterface
 
     config: Any = body.config

@@ -50,6 +50,8 @@ class _Strict(BaseModel):
 
 
 class BaseFacts(_Strict):
+    """Say which base model a student stands on."""
+
     ref: str = Field(max_length=500)
     revision: str | None = Field(max_length=200)
     digest: Sha
@@ -58,7 +60,7 @@ class BaseFacts(_Strict):
 
 
 class StudentFacts(_Strict):
-    """student.json: everything about the student that isn't a tensor. MAE in score points."""
+    """Hold student.json: everything about a student that isn't a tensor; errors (MAE) in points of 10."""
 
     format: Literal[1]
     filter: str = Field(max_length=200)
@@ -113,7 +115,15 @@ class _HistoryFile(_Strict):
 
 
 def adapter_config(facts: StudentFacts, suffixes: Sequence[str]) -> dict[str, Any]:
-    """adapter_config.json: what peft needs, and not a key more."""
+    """Return adapter_config.json: what peft needs, and not a key more.
+
+    Args:
+        facts: the student's facts.
+        suffixes: names of the layers with LoRA, from `target_suffixes`.
+
+    Returns:
+        The document.
+    """
     decoder = facts.base.kind == "decoder"
     return {
         "base_model_name_or_path": facts.base.ref,
@@ -134,7 +144,17 @@ def adapter_config(facts: StudentFacts, suffixes: Sequence[str]) -> dict[str, An
 
 @dataclass
 class Student:
-    """An opened student. `tensors`: LoRA and head by bundle name, fp32."""
+    """Hold an opened student.
+
+    Attributes:
+        facts: student.json.
+        base: the base model.
+        tensors: LoRA and head by bundle name, fp32.
+        calibration: the score curves.
+        golden: texts, and the (n, D) raw predictions that training made of them.
+        history: figures of each epoch.
+        device: cpu or cuda.
+    """
 
     facts: StudentFacts
     base: Base
@@ -147,11 +167,12 @@ class Student:
 
     @property
     def dimensions(self) -> list[str]:
-        """Their order is the order of the columns of every prediction."""
+        """Names of the dimensions, in the order of the columns of every prediction."""
         return self.facts.dimensions
 
     @property
     def preprocessing(self) -> Preprocessing:
+        """How texts are cut and cleaned."""
         return Preprocessing(self.facts.maxLength, self.facts.headTail)
 
     @property
@@ -164,18 +185,43 @@ class Student:
         return self._model
 
     def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
-        """(title, content) pairs → (n, D) raw scores, in order; neither calibrated nor clamped."""
+        """Return raw scores, neither calibrated nor clamped.
+
+        Args:
+            texts: (title, content) pairs.
+            progress: told how many articles have been scored.
+
+        Returns:
+            (n, D) scores in the order of the texts.
+        """
         from distillery.components.student.predict import raw_predictions
 
         return raw_predictions(self.model, Tokenizing(self.base, self.preprocessing)(texts), progress)
 
     def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, D) raw → (n, D) calibrated (where that helped) and clamped to 0–10."""
+        """Return scores from raw ones: calibrated where that helped, and clamped to 0–10.
+
+        Args:
+            raw: (n, D) raw scores from `predict`.
+
+        Returns:
+            (n, D) scores.
+        """
         return self.calibration.apply(raw)
 
 
 def check_golden(student: Student) -> float:
-    """Scores the bundle's golden texts again; the largest difference in points. InputError above 0.001."""
+    """Score the bundle's golden texts again and compare.
+
+    Args:
+        student: the opened student.
+
+    Returns:
+        The largest difference in points.
+
+    Raises:
+        InputError: the difference is above 0.001.
+    """
     texts, raw = student.golden
     difference = float(np.abs(student.predict(texts) - raw).max())
     # Written so that NaN fails.
@@ -189,7 +235,14 @@ def check_golden(student: Student) -> float:
 
 
 def bundle_files(student: Student) -> dict[str, bytes]:
-    """The six files, the same bytes for the same student."""
+    """Return the six files of a bundle, the same bytes for the same student.
+
+    Args:
+        student: the student.
+
+    Returns:
+        Contents by file name.
+    """
     from safetensors.torch import save
 
     from distillery.components.student.model import skeleton, target_names, target_suffixes
@@ -219,11 +272,25 @@ def _pretty(value: object) -> bytes:
 
 
 def golden_texts() -> list[tuple[str, str]]:
+    """Return the texts whose predictions travel with a bundle.
+
+    Returns:
+        (title, content) pairs.
+    """
     return list(GOLDEN)
 
 
 def save_bundle(store: Store, name: str, student: Student) -> Digest:
-    """Commit the bundle under adapters/<name>/<digest>/; the digest covers every byte."""
+    """Commit a bundle under adapters/<name>/<digest>/; the digest covers every byte.
+
+    Args:
+        store: the store.
+        name: name of the filter.
+        student: the student.
+
+    Returns:
+        The bundle's digest.
+    """
     facts = student.facts
     return store.commit(
         adapters_folder(name),
@@ -233,10 +300,21 @@ def save_bundle(store: Store, name: str, student: Student) -> Digest:
 
 
 def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = None, device: str = "cpu") -> Student:
-    """The bundle adapters/<name>/<digest>, every byte verified before anything is loaded.
+    """Open the bundle adapters/<name>/<digest>; every byte is verified before anything is loaded.
 
-    flt: the filter it is to serve; InputError where its dimensions are other ones or in another order. InputError for an
-    extra or missing file, altered bytes, an unknown key, a wrong shape, or a base model with another digest.
+    Args:
+        store: the store.
+        name: name of the filter.
+        digest: the bundle's digest, in full.
+        flt: the filter it is to serve; None for any.
+        device: cpu or cuda.
+
+    Returns:
+        The student.
+
+    Raises:
+        InputError: the bundle is not there, has an extra or missing file, altered bytes, an unknown key, a wrong shape or
+            another base model, or its dimensions are not the filter's.
     """
     try:
         folder = store.folder(adapters_folder(name), Digest(digest))
@@ -292,18 +370,18 @@ def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filt
             hint="get that revision of the base model",
         )
     tensors = _tensors(files, facts, base, where)
-    found: _CalibrationFile = _parse(_CalibrationFile, files["calibration.json"], f"{where}/calibration.json")
-    curves = found.dimensions
+    curves_file: _CalibrationFile = _parse(_CalibrationFile, files["calibration.json"], f"{where}/calibration.json")
+    curves = curves_file.dimensions
     uneven = any(len(curve.x) != len(curve.y) or np.any(np.diff(curve.x) <= 0) for curve in curves.values())
-    if uneven or sorted(curves) != (sorted(names) if found.kept else []):
+    if uneven or sorted(curves) != (sorted(names) if curves_file.kept else []):
         raise InputError("its curves are not one for each dimension, rising in x", where=f"{where}/calibration.json", hint=MEND)
-    knots = [(curves[name].x, curves[name].y) for name in names] if found.kept else []
+    knots = [(curves[name].x, curves[name].y) for name in names] if curves_file.kept else []
     golden: _GoldenFile = _parse(_GoldenFile, files["golden.json"], f"{where}/golden.json")
     shapes = {len(text) for text in golden.texts}, {len(row) for row in golden.raw}
     if len(golden.texts) != len(golden.raw) or shapes != ({2}, {len(names)}):
         raise InputError("its texts and predictions don't match the dimensions", where=f"{where}/golden.json", hint=MEND)
     history: _HistoryFile = _parse(_HistoryFile, files["training_history.json"], f"{where}/training_history.json")
-    calibration = Calibration(found.kept, knots, found.validation_mae_raw, found.validation_mae_calibrated)
+    calibration = Calibration(curves_file.kept, knots, curves_file.validation_mae_raw, curves_file.validation_mae_calibrated)
     texts = [(title, content) for title, content in golden.texts]
     return Student(
         facts, base, tensors, calibration, (texts, np.array(golden.raw, dtype=np.float64)), history.model_dump(), device
@@ -311,7 +389,16 @@ def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filt
 
 
 def check_dimensions(facts: StudentFacts, flt: Filter, where: str) -> None:
-    """InputError unless the student's outputs are the filter's dimensions in the filter's order."""
+    """Check that a student's outputs are a filter's dimensions in the filter's order.
+
+    Args:
+        facts: the student's facts.
+        flt: the filter.
+        where: address of the bundle, for the error.
+
+    Raises:
+        InputError: they are not.
+    """
     if facts.dimensions != flt.dimensions:
         what = (
             "the dimensions are the filter's in another order"
@@ -327,13 +414,13 @@ def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where:
     from distillery.components.student.model import expected_shapes, skeleton, target_names, target_suffixes
 
     suffixes = target_suffixes(target_names(skeleton(base.path), facts.lora.targets))
-    wanted, found = adapter_config(facts, suffixes), _json(files[CONFIG], f"{where}/{CONFIG}")
-    if not isinstance(found, dict):
+    wanted, config = adapter_config(facts, suffixes), _json(files[CONFIG], f"{where}/{CONFIG}")
+    if not isinstance(config, dict):
         raise InputError("is not a JSON object", where=f"{where}/{CONFIG}", hint=MEND)
-    for key in sorted({*wanted, *found}):
+    for key in sorted({*wanted, *config}):
         if key not in wanted:
             raise InputError(f"{key[:80]!r} is a key nobody needs", where=f"{where}/{CONFIG}", hint=MEND)
-        if key not in found or canonical_json(found[key]) != canonical_json(wanted[key]):
+        if key not in config or canonical_json(config[key]) != canonical_json(wanted[key]):
             raise InputError(f"{key!r} is not what student.json says", where=f"{where}/{CONFIG}", hint=MEND)
     shapes = expected_shapes(base, facts.lora, len(facts.dimensions))
     _check_header(files[WEIGHTS], shapes, f"{where}/{WEIGHTS}")
@@ -362,5 +449,13 @@ def _check_header(data: bytes, shapes: Mapping[str, tuple[int, int]], where: str
 
 
 def training_facts(training: Training, precision: str) -> dict[str, Any]:
-    """The training section as it was resolved, none of who did the work; `precision` is what "auto" came to."""
+    """Return the training section as it was resolved, without the settings that say who did the work.
+
+    Args:
+        training: the filter's training section.
+        precision: fp32 or bf16: what "auto" came to.
+
+    Returns:
+        The section as plain values.
+    """
     return training.model_dump(exclude=set(TRAINING_FREE)) | {"precision": precision}

@@ -32,7 +32,7 @@ class TrainableError(RuntimeError):
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """transformers without its progress bar and its table of unused weights (the pooler, the language-model head)."""
+    """Silence transformers: no progress bar, no table of unused weights (the pooler, the language-model head)."""
     from transformers.utils import logging as transformers_logging
 
     bars: Any = transformers_logging
@@ -48,7 +48,18 @@ def _silent() -> Iterator[None]:
 
 
 def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """The base model's body (no language-model head, no pooler), in eval mode, every weight frozen."""
+    """Load the base model's body (no language-model head, no pooler) in eval mode, with every weight frozen.
+
+    Args:
+        base: the base model.
+        dtype: type of its weights.
+
+    Returns:
+        The body.
+
+    Raises:
+        InputError: its files can't be loaded.
+    """
     from transformers import AutoModel
 
     with _silent():
@@ -69,7 +80,14 @@ def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
 
 
 def skeleton(config: Any) -> nn.Module:
-    """The body on the meta device: names and shapes, no weights. config: a folder or a transformers configuration."""
+    """Make the body on the meta device: names and shapes, no weights.
+
+    Args:
+        config: a model's folder, or a transformers configuration.
+
+    Returns:
+        The body.
+    """
     from transformers import AutoConfig, AutoModel, PretrainedConfig
 
     if not isinstance(config, PretrainedConfig):
@@ -88,7 +106,18 @@ def _strip(body: Any) -> nn.Module:
 
 
 def target_names(body: nn.Module, targets: str | list[str]) -> list[str]:
-    """Full names of the linear layers that get LoRA, in the model's order; InputError for a target that isn't there."""
+    """Return the full names of the linear layers that get LoRA, in the model's order.
+
+    Args:
+        body: the base model's body.
+        targets: ends of names, or "all-linear".
+
+    Returns:
+        The names.
+
+    Raises:
+        InputError: no layer's name ends in one of the targets.
+    """
     linear = [name for name, module in body.named_modules() if isinstance(module, nn.Linear)]
     if targets == "all-linear":
         return linear
@@ -104,7 +133,14 @@ def target_names(body: nn.Module, targets: str | list[str]) -> list[str]:
 
 
 def target_suffixes(names: list[str]) -> list[str]:
-    """What adapter_config.json names: the layers without their index ("self_attn.q_proj"), so no pooler is caught."""
+    """Return what adapter_config.json names: the layers without their index ("self_attn.q_proj"), so no pooler is caught.
+
+    Args:
+        names: full names from `target_names`.
+
+    Returns:
+        Each suffix once, sorted.
+    """
     return sorted({re.split(r"\.\d+\.", name, maxsplit=1)[-1] for name in names})
 
 
@@ -121,15 +157,32 @@ def _shapes(body: nn.Module, names: list[str], lora: Lora, kind: Kind, hidden: i
 
 
 def expected_shapes(base: Base, lora: Lora, dims: int) -> dict[str, tuple[int, int]]:
-    """Every tensor of a bundle by its name in adapter_model.safetensors, with its shape; from the meta device."""
+    """Return the shape of every tensor that a bundle must hold, worked out on the meta device.
+
+    Args:
+        base: the base model.
+        lora: the filter's LoRA settings.
+        dims: number of dimensions.
+
+    Returns:
+        Shapes by name in adapter_model.safetensors.
+    """
     body = skeleton(base.path)
     return _shapes(body, target_names(body, lora.targets), lora, base.kind, base.hidden, dims)
 
 
 def expected_trainable(config: Any, lora: Lora, dims: int) -> int:
-    """How many parameters train, by arithmetic over shapes: r·(in + out) for each target, hidden for each dimension.
+    """Return how many parameters train, by arithmetic over shapes: r·(in + out) for each target, hidden for each dimension.
 
-    config: a folder or a transformers configuration. Qwen2.5-1.5B, r 16: 18,473,984 with 6 dimensions.
+    Qwen2.5-1.5B with r 16 and 6 dimensions has 18,473,984.
+
+    Args:
+        config: a model's folder, or a transformers configuration.
+        lora: the filter's LoRA settings.
+        dims: number of dimensions.
+
+    Returns:
+        The number of parameters.
     """
     body = skeleton(config)
     settings: Any = body.config
@@ -138,12 +191,27 @@ def expected_trainable(config: Any, lora: Lora, dims: int) -> int:
 
 
 class LoraLinear(torch.autograd.Function):
-    """y = x Wᵀ + bias + s · x' Aᵀ Bᵀ as two accumulating products; x' is x after dropout. W is frozen."""
+    """Compute y = x Wᵀ + bias + s · x' Aᵀ Bᵀ as two accumulating products; x' is x after dropout, W is frozen."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, dropped: Tensor | None, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scaling: float
     ) -> Tensor:
+        """Return the layer's output.
+
+        Args:
+            ctx: autograd's context.
+            x: (…, in) input.
+            dropped: x after dropout; None if it is x itself.
+            weight: (out, in) frozen weight.
+            bias: (out,) frozen bias, or None.
+            a: (r, in) LoRA A.
+            b: (out, r) LoRA B.
+            scaling: alpha / r.
+
+        Returns:
+            (…, out) output.
+        """
         flat = x.reshape(-1, x.shape[-1])
         seen = flat if dropped is None else dropped.reshape(flat.shape)
         low = seen @ a.t()
@@ -154,6 +222,15 @@ class LoraLinear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the input, the dropped input, A and B.
+
+        Args:
+            ctx: autograd's context.
+            grads: the gradient of the output.
+
+        Returns:
+            One gradient for each argument of `forward`, None for what is frozen.
+        """
         seen, weight, a, b, low = ctx.saved_tensors
         dy = grads[0].reshape(-1, weight.shape[0])
         dlow = (dy @ b).mul_(ctx.scaling)
@@ -169,7 +246,17 @@ class LoraLinear(torch.autograd.Function):
 
 
 def dropout(x: Tensor, rate: float) -> Tensor:
-    """Inverted dropout. On a CPU one 64-bit draw decides eight elements (rate to the nearest 1/256), 8 times as fast."""
+    """Drop elements at random and scale the others up (inverted dropout).
+
+    On a CPU one 64-bit draw decides eight elements (rate to the nearest 1/256), which is 8 times as fast.
+
+    Args:
+        x: any tensor.
+        rate: share of the elements to drop.
+
+    Returns:
+        A tensor of the same shape.
+    """
     if x.device.type != "cpu":
         return functional.dropout(x, rate)
     level = max(1, round(rate * 256))
@@ -192,14 +279,29 @@ def _fuse(layer: Any) -> None:
 
 
 class StudentModel(nn.Module):
-    """ids → scores. The body may be bf16; head and result are fp32."""
+    """Turn token ids into raw scores; the body may be bf16, head and result are fp32.
+
+    Args:
+        body: the base model's body.
+        head: bias-free layer from pooled vectors to scores.
+        kind: encoder (mean pooling) or decoder (last token).
+    """
 
     def __init__(self, body: nn.Module, head: nn.Linear, kind: Kind) -> None:
         super().__init__()
         self.body, self.head, self.kind = body, head, kind
 
     def pooled(self, ids: Tensor, lengths: Tensor, *, full: bool = False) -> Tensor:
-        """(b, longest) int64 ids padded on the right and (b,) lengths → (b, hidden) fp32. full: no row is padded."""
+        """Return one vector for each article.
+
+        Args:
+            ids: (b, longest) int64 token ids, padded on the right.
+            lengths: (b,) tokens of each article.
+            full: whether no row is padded.
+
+        Returns:
+            (b, hidden) fp32.
+        """
         states: Tensor
         if self.kind == "decoder":
             # A token never sees what comes after it, so padding on the right needs no mask.
@@ -212,15 +314,37 @@ class StudentModel(nn.Module):
         return (states * mask[..., None]).sum(1) / lengths[:, None]
 
     def forward(self, ids: Tensor, lengths: Tensor, *, full: bool = False) -> Tensor:
-        """(b, longest), (b,) → (b, dimensions) fp32 raw scores."""
+        """Return raw scores.
+
+        Args:
+            ids: (b, longest) int64 token ids, padded on the right.
+            lengths: (b,) tokens of each article.
+            full: whether no row is padded.
+
+        Returns:
+            (b, dimensions) fp32.
+        """
         out: Tensor = self.head(self.pooled(ids, lengths, full=full))
         return out
 
 
 def build(base: Base, lora: Lora, dims: int, *, precision: Precision = "fp32", seed: int = 0) -> StudentModel:
-    """A student ready to train: LoRA A random (by seed), B zero, head zero. Its count is asserted.
+    """Make a student that is ready to train: LoRA A random, LoRA B and head zero.
 
     Dropout is the LoRA layers' own; the frozen body runs in eval mode, as in serving.
+
+    Args:
+        base: the base model.
+        lora: the filter's LoRA settings.
+        dims: number of dimensions.
+        precision: of the frozen body.
+        seed: decides LoRA A.
+
+    Returns:
+        The model, on the CPU.
+
+    Raises:
+        TrainableError: the number of trainable parameters is not the one the settings make.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -244,7 +368,14 @@ def build(base: Base, lora: Lora, dims: int, *, precision: Precision = "fp32", s
 
 
 def set_training(model: StudentModel, training: bool) -> None:
-    """LoRA dropout on or off; the frozen body stays in eval mode (its own dropout doubles a CPU step and gained nothing)."""
+    """Switch LoRA dropout on or off.
+
+    The frozen body stays in eval mode: its own dropout doubles a CPU step and gained nothing.
+
+    Args:
+        model: the student.
+        training: True for on.
+    """
     model.eval()
     for module in model.modules():
         if hasattr(module, "lora_dropout"):
@@ -252,21 +383,35 @@ def set_training(model: StudentModel, training: bool) -> None:
 
 
 def trainable(model: StudentModel) -> dict[str, nn.Parameter]:
-    """The parameters to train, by their name in the bundle's safetensors, in the model's order."""
+    """Return the parameters to train.
+
+    Args:
+        model: the student.
+
+    Returns:
+        Parameters by their name in the bundle's safetensors, in the model's order.
+    """
     prefix = "base_model.model." if model.kind == "encoder" else "base_model.model.model."
-    found: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     parameter: Any
     for name, parameter in model.body.named_parameters():
         if ".lora_" in name:
-            found[prefix + name.replace(f".{ADAPTER}.", ".")] = parameter
-    found[HEAD[model.kind]] = model.head.weight
-    return found
+            parameters[prefix + name.replace(f".{ADAPTER}.", ".")] = parameter
+    parameters[HEAD[model.kind]] = model.head.weight
+    return parameters
 
 
 def assert_trainable(model: StudentModel, expected: int) -> None:
-    """TrainableError unless exactly LoRA and head train, `expected` parameters of them; called at every start and resume.
+    """Check at every start and resume that exactly LoRA and head train.
 
     A resume that froze LoRA once trained 12,288 head parameters for six epochs, and nobody saw it.
+
+    Args:
+        model: the student.
+        expected: how many parameters must train.
+
+    Raises:
+        TrainableError: a tensor is frozen, one of the base would be trained, or the number is another one.
     """
     ours = {id(parameter) for parameter in trainable(model).values()}
     frozen = sorted(name for name, parameter in trainable(model).items() if not parameter.requires_grad)
@@ -282,7 +427,15 @@ def assert_trainable(model: StudentModel, expected: int) -> None:
 
 
 def set_weights(model: StudentModel, tensors: Mapping[str, Tensor]) -> None:
-    """Copy trained tensors in; TrainableError unless names and shapes are exactly the model's."""
+    """Copy trained tensors into a student.
+
+    Args:
+        model: the student, changed in place.
+        tensors: by bundle name.
+
+    Raises:
+        TrainableError: names or shapes are not exactly the model's.
+    """
     parameters = trainable(model)
     if parameters.keys() != tensors.keys():
         odd = sorted(parameters.keys() ^ tensors.keys())
@@ -295,12 +448,30 @@ def set_weights(model: StudentModel, tensors: Mapping[str, Tensor]) -> None:
 
 
 def weights(model: StudentModel) -> dict[str, Tensor]:
-    """Copies of the trained tensors, fp32 on the CPU."""
+    """Return copies of the trained tensors.
+
+    Args:
+        model: the student.
+
+    Returns:
+        Tensors by bundle name, fp32 on the CPU.
+    """
     return {name: parameter.detach().float().cpu().clone() for name, parameter in trainable(model).items()}
 
 
 def merged(base: Base, lora: Lora, dims: int, tensors: Mapping[str, Tensor], device: str = "cpu") -> StudentModel:
-    """The student for serving: fp32, LoRA added into the base weights, nothing to train. `tensors` as in `weights`."""
+    """Make the student for serving: fp32, LoRA added into the base weights, nothing to train.
+
+    Args:
+        base: the base model.
+        lora: the filter's LoRA settings.
+        dims: number of dimensions.
+        tensors: as `weights` returns them.
+        device: cpu or cuda.
+
+    Returns:
+        The model in eval mode.
+    """
     body = load_body(base).to(device)
     prefix = "base_model.model." if base.kind == "encoder" else "base_model.model.model."
     modules = dict(body.named_modules())

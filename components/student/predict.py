@@ -17,7 +17,16 @@ TOKENS_PER_PASS = {"cpu": 2048, "cuda": 65536}
 
 
 def raw_predictions(model: StudentModel, tokens: Tokens, progress: Progress = quiet) -> NDArray[np.float64]:
-    """(n, D) raw scores in the order of `tokens`."""
+    """Return raw scores of tokenised articles.
+
+    Args:
+        model: a merged student.
+        tokens: tokens of the articles.
+        progress: told how many articles have been scored.
+
+    Returns:
+        (n, D) scores in the order of `tokens`.
+    """
     device = model.head.weight.device
     out = np.empty((len(tokens), model.head.out_features), dtype=np.float64)
     done = 0

@@ -1,7 +1,7 @@
-"""Measure the machine, then choose: fp32 or bf16 for the frozen body in training.
+"""Measures the machine, then chooses fp32 or bf16 for the frozen body in training.
 
-On a CPU with AVX-512 BF16 a bf16 product is 2–4× as fast as fp32; on an AVX2-only one it is 3–5× slower. Fifty
-milliseconds at the start tell, and what they told goes into the log and into every checkpoint.
+On a CPU with AVX-512 BF16 a bf16 product is 2–4× as fast as fp32; on one with AVX2 only it is 3–5× slower. Measuring takes 50
+ms at the start; the result goes into the log and into every checkpoint.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ TRIES = 8
 
 
 class Speed(NamedTuple):
-    """Billion floating-point operations a second of one linear layer, best of several tries."""
+    """Billion floating-point operations a second of one linear layer, the best of several tries."""
 
     fp32: float
     bf16: float
 
 
 def measure() -> Speed:
-    """The speed of this machine's CPU as torch uses it, in about 50 ms."""
+    """Measure this machine's CPU as torch uses it, in about 50 ms.
+
+    Returns:
+        The speed in both precisions.
+    """
     rates = []
     for dtype in (torch.float32, torch.bfloat16):
         x, weight = torch.ones(ROWS, WIDTH, dtype=dtype), torch.ones(WIDTH, WIDTH, dtype=dtype)
@@ -41,11 +45,25 @@ def measure() -> Speed:
 
 
 def choose_device() -> str:
+    """Return the device to work on.
+
+    Returns:
+        cuda if there is a GPU, else cpu.
+    """
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def choose_precision(wanted: Literal["auto", "fp32", "bf16"], device: str, speed: Speed | None = None) -> tuple[Precision, str]:
-    """The precision of the frozen body in training, and one line for the log saying why."""
+    """Choose the precision of the frozen body in training.
+
+    Args:
+        wanted: the filter's training.precision.
+        device: cpu or cuda.
+        speed: measured speed of the CPU; None to measure it if needed.
+
+    Returns:
+        The precision, and one line for the log that says why.
+    """
     if wanted != "auto":
         return wanted, f"precision {wanted}: set in training.precision"
     if device == "cuda":

@@ -30,12 +30,22 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """maxLength: tokens kept, special ones counted. headTail: share of them from the head, None for head only."""
+    """Fix what the model sees of an article.
+
+    Attributes:
+        maxLength: tokens kept, special ones counted.
+        headTail: share of them taken from the head, the rest from the tail; None for the head only.
+    """
 
     maxLength: int
     headTail: float | None
 
     def facts(self) -> dict[str, Any]:
+        """Return what decides the tokens, with its digest.
+
+        Returns:
+            Plain values for the bundle.
+        """
         body = {
             "version": VERSION,
             "template": "title, blank line, content",
@@ -48,11 +58,19 @@ class Preprocessing:
 
     @property
     def digest(self) -> Digest:
+        """Digest of everything that decides the tokens."""
         return Digest(self.facts()["digest"])
 
 
 def clean(text: str) -> str:
-    """NFC, control characters gone, lone surrogates replaced, runs of white space one space."""
+    """Return a text in NFC, without control characters, with lone surrogates replaced and white space runs made one space.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The clean text.
+    """
     text = _CONTROL.sub("", text)
     try:
         text.encode("utf-8")
@@ -62,7 +80,16 @@ def clean(text: str) -> str:
 
 
 def article_text(title: str, content: str, preprocessing: Preprocessing) -> str:
-    """The text that is tokenised: title, blank line, content, cut to what can possibly be kept."""
+    """Return the text that is tokenised: title, blank line, content, cut to what can possibly be kept.
+
+    Args:
+        title: the article's title.
+        content: its content.
+        preprocessing: how much is kept.
+
+    Returns:
+        The text.
+    """
     most = preprocessing.maxLength * CHARS_PER_TOKEN
     if preprocessing.headTail is not None and len(content) > 4 * most:
         content = f"{content[: 2 * most]} {content[-2 * most :]}"
@@ -73,7 +100,13 @@ def article_text(title: str, content: str, preprocessing: Preprocessing) -> str:
 
 @dataclass(frozen=True)
 class Tokens:
-    """ids: (sum of lengths,) int32; offsets: (n + 1,) int64. pad: the id that fills a batch, masked out everywhere."""
+    """Hold the token ids of many articles in one flat array.
+
+    Attributes:
+        ids: (sum of lengths,) int32.
+        offsets: (n + 1,) int64: where each article begins.
+        pad: the id that fills a batch, masked out everywhere.
+    """
 
     ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
@@ -84,13 +117,21 @@ class Tokens:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
+        """(n,) int64: tokens of each article."""
         return np.diff(self.offsets)
 
     def __getitem__(self, index: int) -> NDArray[np.int32]:
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
     def batch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Padded on the right: (b, longest) int64 ids and (b,) int64 lengths."""
+        """Return some articles as one rectangle, padded on the right.
+
+        Args:
+            rows: their row numbers.
+
+        Returns:
+            (b, longest) int64 ids and (b,) int64 lengths.
+        """
         lengths = self.lengths[rows]
         padded = np.full((len(rows), int(lengths.max())), self.pad, dtype=np.int64)
         for line, row in zip(padded, rows, strict=True):
@@ -99,7 +140,12 @@ class Tokens:
 
 
 class Tokenizing:
-    """The base model's own tokenizer with our truncation."""
+    """Tokenise by the base model's own tokenizer with our truncation.
+
+    Args:
+        base: the base model.
+        preprocessing: how much of an article is kept.
+    """
 
     def __init__(self, base: Base, preprocessing: Preprocessing) -> None:
         from tokenizers import Tokenizer
@@ -175,9 +221,19 @@ def _pad(config: dict[str, Any]) -> int:
 
 
 def check_distinct(tokens: Tokens, articles: Sequence[tuple[str, str]]) -> float:
-    """Share of distinct inputs among distinct articles; InputError if truncation has made them all the same.
+    """Return how many inputs are still distinct after truncation.
 
-    Once a 3,000-token prompt was cut at 1,024 tokens, every input was the same text, and training said nothing.
+    A 3,000-token prompt was once cut at 1,024 tokens: every input was the same text, and training reported nothing.
+
+    Args:
+        tokens: tokens of the articles.
+        articles: (title, content) pairs, in the same order.
+
+    Returns:
+        Distinct inputs as a share of distinct articles.
+
+    Raises:
+        InputError: truncation has made them all the same.
     """
     distinct = len(set(articles))
     inputs = len({tokens[row].tobytes() for row in range(len(tokens))})
@@ -198,7 +254,15 @@ def check_distinct(tokens: Tokens, articles: Sequence[tuple[str, str]]) -> float
 
 
 def by_length(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.int64]]:
-    """Rows longest first, in batches of at most `budget` tokens, padding counted (at least one row each)."""
+    """Cut articles into batches of like length, the longest first.
+
+    Args:
+        lengths: (n,) tokens of each article.
+        budget: most tokens of a batch, padding counted; a batch has one row at least.
+
+    Yields:
+        Row numbers of each batch.
+    """
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
@@ -208,10 +272,19 @@ def by_length(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.in
 
 
 def micro_batches(rows: NDArray[np.int64], lengths: NDArray[np.int64], budget: int, spare: int) -> Iterator[NDArray[np.int64]]:
-    """One optimizer step's rows as forward passes of like length: at most `budget` tokens each, padding counted.
+    """Cut one optimizer step's articles into forward passes of like length.
 
-    A new pass begins where more than `spare` tokens would be padding: about what one more pass costs. The step itself
-    stays a random sample, so bucketing changes nothing but the time.
+    A new pass begins where more than `spare` tokens would be padding: about what one more pass costs. The step itself stays a
+    random sample, so bucketing changes nothing but the time.
+
+    Args:
+        rows: row numbers of the step's articles.
+        lengths: tokens of every article, by row number.
+        budget: most tokens of a pass, padding counted.
+        spare: padding tokens that cost about as much as one more pass.
+
+    Yields:
+        Row numbers of each pass.
     """
     order = rows[np.argsort(-lengths[rows], kind="stable")]
     start, waste = 0, 0
@@ -226,5 +299,14 @@ def micro_batches(rows: NDArray[np.int64], lengths: NDArray[np.int64], budget: i
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of an epoch: a permutation that depends on nothing but seed and epoch."""
+    """Return the order of an epoch, which depends on nothing but seed and epoch.
+
+    Args:
+        rows: number of articles.
+        seed: the training's seed.
+        epoch: number of the epoch.
+
+    Returns:
+        A permutation of the row numbers.
+    """
     return np.random.default_rng([seed, epoch]).permutation(rows).astype(np.int64)
