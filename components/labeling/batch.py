@@ -1,8 +1,8 @@
-"""Articles to a batch oracle: all open ones in one go, up to three times over, each reply kept as it arrives.
+"""The engine for batch oracles: all open articles in one go, up to three times over, each reply kept as it arrives.
 
-A job can't be unbought, so what stops a run (budget, breaker) stops the next job, never the taking in of replies that are paid.
-The price: a budget that is near its end is used up in several jobs one after the other, since each request takes its worst
-case until its reply is there.
+A job can't be unbought. So what stops a run (budget, breaker) stops the next job, while replies that are paid are still taken
+in. The cost of that: a budget that is nearly used up is spent in several jobs, one after the other, since each request reserves
+its worst case until its reply is there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from distillery.filters.filter import Filter
 
 
 class BatchEngine(Engine):
-    """An engine whose calls are rows of jobs; price: the online one."""
+    """An engine whose calls are rows of batch jobs; `price` is the online price of the model."""
 
     def __init__(self, flt: Filter, oracle: BatchOracle, *arguments: Any, price: Price | None = None, **options: Any) -> None:
         super().__init__(flt, oracle, *arguments, price=price and batch_price(price), **options)  # type: ignore[arg-type]
@@ -44,7 +44,14 @@ class BatchEngine(Engine):
         self._short = 0.0  # what the first request costs at most that the budget has no room for
 
     async def run(self, articles: Iterable[tuple[Digest, Article]]) -> None:
-        """Settles every article: answered, or dead. Raises what stopped it, after what is paid is kept."""
+        """Settle every article: each gets a label or a dead letter.
+
+        Args:
+            articles: the articles to ask about, each behind its digest.
+
+        Raises:
+            Stopped: the budget, the breaker or the service ended the run; replies that were paid are kept first.
+        """
         if self.tally.collapsed:
             raise self._collapsed()
         feed = iter(articles)
@@ -70,7 +77,7 @@ class BatchEngine(Engine):
             raise self._over_budget(self._short)
 
     async def _rows(self, feed: Iterator[tuple[Digest, Article]]) -> AsyncIterator[Request]:
-        """As many as the budget has room for; the rest is for the next job, when these are settled."""
+        """Yield as many requests as the budget has room for; the others wait for the next job, when these are settled."""
         for digest, article in feed:
             # Numbered on behind those of a dead letter: the same number would take up the reply that was no use.
             request = self.request(article, self.journal.tried(digest) + len(self._failed(digest)) + 1)
@@ -94,7 +101,7 @@ class BatchEngine(Engine):
         return [*self.journal.failures(digest), *self._unpaid[digest]]
 
     async def _keep(self, request: Request, outcome: RawReply | OracleError) -> None:
-        """Makes one row's outcome durable, then counts it."""
+        """Make the outcome of one row durable, then count it."""
         journal, tally, digest = self.journal, self.tally, request.article.digest
         usd = self._settled(self.most(request), outcome.usage, unknown=False)
         record: Answer | Failure
@@ -128,6 +135,13 @@ class BatchEngine(Engine):
 
 
 def batch_price(price: Price) -> Price:
-    """The price of the batch route as if it were the model's own; a cached prefix is no cheaper there."""
+    """Return the price of the batch route as if it were a price of its own.
+
+    Args:
+        price: the online price of the model.
+
+    Returns:
+        The price with the batch discount; a cached prefix is no cheaper there.
+    """
     factor = price.batch or 1.0
     return price.model_copy(update={"input": price.input * factor, "output": price.output * factor, "cached": None})

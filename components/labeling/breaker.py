@@ -1,7 +1,7 @@
-"""When to stop paying: nothing but failures, or answers that say nothing.
+"""The breaker: stops a run that gets nothing but failures, or labels that say nothing.
 
-It errs towards stopping: a run that was stopped for a wrong reason goes on where it was when the same command is given again,
-money spent on replies that are all alike is gone.
+It would rather stop too early: a run that was stopped without need continues where it was with the same command, while money
+spent on replies that are all alike is gone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AGAIN: Final = "start again with the same command to go on"
 
 
 class Breaker:
-    """Told of every call; raises Stopped where the run must end. `labels` says how many labels are kept."""
+    """Hears of every call and raises Stopped where the run must end; `labels` tells how many labels are kept."""
 
     def __init__(
         self, oracle: str, dimensions: Sequence[str], labels: Callable[[], int], clock: Callable[[], float] = time.monotonic
@@ -34,7 +34,18 @@ class Breaker:
         self._since_check = 0
 
     def failed(self, reason: str, began: float, *, paid: bool) -> None:
-        """A call failed. Of unpaid calls those that were under way at the first failure count as one: a lost connection."""
+        """Hear that a call failed.
+
+        Of unpaid calls, those that were in flight at the first failure count as one: a lost connection.
+
+        Args:
+            reason: why it failed.
+            began: when it began, by the clock.
+            paid: whether it was billed.
+
+        Raises:
+            Stopped: this was the last of 20 failures in a row.
+        """
         if self._failures and not paid and began < self._failing_since:
             return
         self._failing_since = min(self._failing_since, self._clock())
@@ -46,7 +57,11 @@ class Breaker:
             )
 
     def limited(self) -> None:
-        """A 429: not a failure, unless nothing else comes."""
+        """Hear that a call was turned away (429), which is no failure unless nothing else happens.
+
+        Raises:
+            Stopped: nothing else has happened for ten minutes.
+        """
         self._limited_since = min(self._limited_since, self._clock())
         if self._clock() - self._limited_since > LIMITED_SECONDS:
             self.stop(
@@ -55,11 +70,18 @@ class Breaker:
             )
 
     def replied(self) -> None:
-        """Some reply came, usable or not."""
+        """Hear that some reply came, usable or not."""
         self._limited_since = float("inf")
 
     def labelled(self, scores: tuple[float, ...]) -> None:
-        """A usable reply."""
+        """Hear that a reply was usable.
+
+        Args:
+            scores: its scores, in the order of the dimensions.
+
+        Raises:
+            Stopped: the last 200 labels are all alike, or a dimension is 0 in all of them.
+        """
         self._failures, self._failing_since = 0, float("inf")
         self._window.append(scores)
         self._since_check += 1
@@ -75,9 +97,26 @@ class Breaker:
                 self.stop(f"{name} is 0 in each of the last {WINDOW} labels", hint)
 
     def stop(self, what: str, hint: str) -> None:
+        """Stop the run.
+
+        Args:
+            what: why.
+            hint: what to do about it.
+
+        Raises:
+            Stopped: always.
+        """
         raise Stopped(f"stopped: {what}; {self._labels():,} labels are kept (oracle {self._oracle})", hint=hint)
 
     def out_of_credit(self, reason: str) -> None:
+        """Stop the run because the account is empty.
+
+        Args:
+            reason: what the service said.
+
+        Raises:
+            Stopped: always.
+        """
         self.stop(f"the oracle gives no more credit: {reason}", f"top up the account or choose another key, then {AGAIN}")
 
     def _shown(self, scores: tuple[float, ...]) -> str:

@@ -1,11 +1,11 @@
-"""Articles to an oracle, answers to the journal: many calls at once on one event loop, three attempts each, none twice.
+"""The engine: articles to an oracle, answers to the journal; many calls at once on one event loop, three attempts an article.
 
-An article keeps its place until its answer is in the store, so what a kill can lose is bounded by `concurrency`. Where calls
-take 100 ms and more, an eighth as many articles are in hand besides, so that the oracle is kept busy during the shared put of
-5 to 10 ms (two fsyncs): up to 8 more answers at risk beside 64 calls, and 5% more labels a second.
+An article keeps its place until its answer is in the store, so `concurrency` limits what a kill can lose. Where calls take
+100 ms and more, an eighth as many articles are in hand besides, so that the oracle stays busy during the shared put of
+5 to 10 ms (two fsyncs): up to 8 more answers at risk with 64 calls, and 5% more labels a second.
 
-All waiting is here: for a place, for the minute's share, for money, after a 429 and before another try. When something says
-stop, no further call begins, and those under way are awaited and kept.
+All waiting is done here: for a place, for the minute's share, for money, after a 429 and before another try. After a stop no
+further call begins, and those in flight are awaited and kept.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class _Halt(Exception):
 
 
 class Engine:
-    """One run. price: None where it is not known; then no money is counted.
+    """Asks one oracle in one run; without a price no money is counted.
 
-    concurrency: calls at once, at most, and so the most that a kill can lose.
+    `concurrency` is the most calls at once, and so the most that a kill can lose.
     """
 
     def __init__(
@@ -101,16 +101,39 @@ class Engine:
         self._limited_in_a_row, self._resume_at = 0, float("-inf")
 
     def request(self, article: Article, attempt: int) -> Request:
+        """Return the request for an attempt at an article.
+
+        Args:
+            article: the article.
+            attempt: number of the attempt, from 1.
+
+        Returns:
+            The request, with the prompt.
+        """
         return Request(article, self._prefix, article_part(self.flt, article.title, article.content), attempt)
 
     def most(self, request: Request) -> float:
-        """US dollars that this call can cost at most."""
+        """Return the most that a call can cost.
+
+        Args:
+            request: the call.
+
+        Returns:
+            US dollars; 0 where no price is known.
+        """
         if self.price is None:
             return 0.0
         return self.price.usd(most_tokens(self._prefix_bytes + len(request.part.encode()), self._extra_bytes, self._output))
 
     async def run(self, articles: Iterable[tuple[Digest, Article]]) -> None:
-        """Settles every article, given with its digest: answered, or dead. Raises what stopped it, after what is under way."""
+        """Settle every article: each gets a label or a dead letter.
+
+        Args:
+            articles: the articles to ask about, each behind its digest.
+
+        Raises:
+            Stopped: the budget, the breaker or most articles' failure ended the run; calls in flight are kept first.
+        """
         if self.tally.collapsed:
             raise self._collapsed()
         feed = iter(articles)
@@ -142,7 +165,7 @@ class Engine:
             self.stop(error)
 
     async def _work_aside(self, feed: Iterator[tuple[Digest, Article]]) -> None:
-        """Makes a call while another worker waits for the store; only where a call takes so long that this is a share of it."""
+        """Make a call while another worker waits for the store; only where a call takes so long that this is a share of it."""
         while not self._done and not self._stopping.is_set():
             if self.slots.usual < WORTH_HIDING:
                 await asyncio.sleep(WORTH_HIDING)
@@ -152,13 +175,17 @@ class Engine:
                 self._done = True
 
     def stop(self, error: BaseException) -> None:
-        """No further call begins; `run` raises the error when those under way are kept."""
+        """Let no further call begin; `run` raises the error once those in flight are kept.
+
+        Args:
+            error: why; the first one counts.
+        """
         self._error = self._error or error
         self._stopping.set()
         self.budget.stop()
 
     async def _settle(self, digest: Digest, article: Article) -> None:
-        """All attempts at one article; counted only when the outcome is durable."""
+        """Make all attempts at one article; it is counted only when the outcome is durable."""
         journal, tally = self.journal, self.tally
         failed = journal.failures(digest)
         costly = bool(failed)  # something was answered or paid, so that it is not to be done again at every start
@@ -188,7 +215,7 @@ class Engine:
             self.stop(self._collapsed())
 
     async def _attempt(self, digest: Digest, request: Request) -> Answer | Failure:
-        """One attempt: a reply, after as many calls as it takes to get one, or why there is none."""
+        """Make one attempt: return the answer, after as many calls as it takes to get a reply, or why there is none."""
         began = self._clock()
         try:
             raw, usd, began = await self._reply(request)
@@ -200,7 +227,18 @@ class Engine:
         return self.judge(digest, request, raw, usd, began)
 
     def judge(self, digest: Digest, request: Request, raw: RawReply, usd: float, began: float) -> Answer | Failure:
-        """A reply, believed or not; the breaker is told."""
+        """Read a reply and tell the breaker.
+
+        Args:
+            digest: the article's digest.
+            request: what was asked.
+            raw: the reply.
+            usd: what it cost, in US dollars.
+            began: when its call began, by the clock.
+
+        Returns:
+            The answer, or the failed attempt where the reply is not usable.
+        """
         tally = self.tally
         if raw.version:
             tally.versions[raw.version] += 1
@@ -216,7 +254,7 @@ class Engine:
         return Answer(digest, scores, reply.content_type, raw.usage, usd, raw.version)
 
     async def _reply(self, request: Request) -> tuple[RawReply, float, float]:
-        """Calls until there is a reply: its cost, and when its call began. OracleError when there is none for good."""
+        """Call until there is a reply; return it, its cost and when its call began, or raise OracleError when none comes."""
         silent = limited = 0
         while True:
             try:
@@ -233,7 +271,7 @@ class Engine:
                 await self._pause(_backoff(silent))
 
     async def _call(self, request: Request) -> tuple[RawReply, float, float]:
-        """One call within every limit; the money reserved for it is settled whatever happens."""
+        """Make one call within every limit; the money reserved for it is settled whatever happens."""
         tally, slots, most = self.tally, self.slots, self.most(request)
         tokens = (self._prefix_bytes + len(request.part.encode())) / BYTES_PER_TOKEN
         await self._pause(self._resume_at - self._clock())
@@ -296,14 +334,14 @@ class Engine:
         return usd
 
     def _tell(self, what: Callable[[], None]) -> None:
-        """Tells the breaker; where it trips, the run stops, and what is in hand is still kept."""
+        """Tell the breaker; where it trips, the run stops, and what is in hand is still kept."""
         try:
             what()
         except Stopped as error:
             self.stop(error)
 
     async def _pause(self, seconds: float) -> None:
-        """Waits, but not beyond a stop."""
+        """Wait, but not beyond a stop."""
         if seconds > 0 and not self._stopping.is_set():
             try:
                 async with asyncio.timeout(seconds):
@@ -337,7 +375,14 @@ def _backoff(number: int) -> float:
 
 
 def run(work: Coroutine[None, None, T]) -> T:
-    """Runs to the end, also where an event loop is running already, as in a notebook."""
+    """Run a coroutine to its end, also where an event loop is running already, as in a notebook.
+
+    Args:
+        work: the coroutine.
+
+    Returns:
+        Its result.
+    """
     with _few_collections():
         try:
             asyncio.get_running_loop()
@@ -349,8 +394,10 @@ def run(work: Coroutine[None, None, T]) -> T:
 
 @contextmanager
 def _few_collections() -> Iterator[None]:
-    """Garbage is looked for less often, and not among the modules: that takes 5% of a call's processor time, and each full
-    look holds up all calls for 55 to 85 ms."""
+    """Collect garbage less often, and not among the modules.
+
+    Collecting takes 5% of a call's processor time, and each full collection holds up all calls for 55 to 85 ms.
+    """
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(*COLLECTIONS)

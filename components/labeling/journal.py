@@ -1,13 +1,13 @@
-"""The label journal: an answer is durable before it is counted, never asked for twice, and says what it cost.
+"""The label journal: an answer is durable before it is counted, is never asked for twice, and records what it cost.
 
-One journal per rubric and oracle, `labels/<name>/<label-key prefix>/<n>.jsonl`, found by counting up from 0 and never by
-a listing. A segment of 64 lines is sealed and never written again; only the last one grows, by conditional put, so two
-writers interleave and neither can overwrite the other. The trade-off: an answer costs one put of at most some 30 KB
-(5 ms in a folder, 60 ms and $0.000005 on S3, shared by all that arrive while one put is under way), for a loss of nothing
-but the calls in flight, and one object per 64 labels. README.md says what was weighed against it.
+There is one journal for each rubric and oracle, `labels/<filter>/<rubric and oracle>/<n>.jsonl`, read by counting up from 0 and
+never by a listing. A segment of 64 lines is sealed and never written again. Only the last one grows, by conditional put, so two
+writers interleave and neither can overwrite the other. The trade-off: an answer costs one put of at most some 30 KB (5 ms in a
+folder, 60 ms and $0.000005 on S3, shared by all that arrive during one put); a kill loses nothing but the calls in flight, and
+there is one object for 64 labels. README.md compares it with the alternatives.
 
-What the journal holds is looked up in a private SQLite file that spills to disk (4 MB of memory, 20 µs a look-up), so that
-half a million labels take no more memory than a thousand.
+What the journal holds is looked up in a scratch file (4 MB of memory, 20 µs a look-up), so half a million labels take no more
+memory than a thousand.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TABLES: Final = ("answers", "dead", "failures", "held", "tried")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One failed attempt: why, and what the oracle wrote, None where it wrote nothing."""
+    """A failed attempt: why it failed, and what the oracle wrote, None where it wrote nothing."""
 
     reason: str
     reply: str | None
@@ -42,7 +42,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """usage, usd: what this one reply cost; earlier failed attempts are lines of their own."""
+    """A label; `usage` and `usd` are the cost of this one reply, earlier failed attempts are lines of their own."""
 
     article: Digest
     scores: tuple[float, ...]
@@ -54,7 +54,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed attempt that was answered or paid for, durable before the next: a kill gives no article more attempts."""
+    """A failed attempt that was answered or paid for.
+
+    It is durable before the next one, so a kill gives no article more attempts.
+    """
 
     article: Digest
     attempt: Attempt
@@ -64,9 +67,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An article whose every attempt failed. Remembered so that it is not paid for ever; never an answer.
+    """An article whose every attempt failed: remembered so that it is not paid for forever; never an answer.
 
-    usage, usd: of the last attempt.
+    `usage` and `usd` are the cost of the last attempt.
     """
 
     article: Digest
@@ -79,10 +82,15 @@ Record: TypeAlias = Answer | Failure | DeadLetter
 
 
 class Journal:
-    """The records of one rubric and oracle. One event loop may `add`.
+    """The records of one rubric and oracle; one event loop may `add`.
 
-    dimensions: names of the scores, in the order of `Answer.scores`. damaged: lines that were left out when reading.
-    usage, usd: what all lines say was spent, by whichever run.
+    Attributes:
+        store: the store.
+        dimensions: names of the scores, in the order of `Answer.scores`.
+        prefix: where the segments lie in the store.
+        damaged: lines that were left out when reading.
+        usage: tokens that all runs were billed.
+        usd: US dollars that all runs were billed.
     """
 
     def __init__(self, store: Store, name: str, *, rubric: Digest, oracle: Digest, dimensions: Sequence[str]) -> None:
@@ -98,42 +106,91 @@ class Journal:
         self.catch_up()
 
     def answer(self, article: Digest) -> Answer | None:
-        found = self._index.get("answers", article)
-        return None if found is None else self._record(json.loads(found))  # type: ignore[return-value]
+        """Look up the answer to an article.
+
+        Args:
+            article: the article's digest.
+
+        Returns:
+            The answer; None where there is none.
+        """
+        line = self._index.get("answers", article)
+        return None if line is None else self._record(json.loads(line))  # type: ignore[return-value]
 
     def dead_letter(self, article: Digest) -> DeadLetter | None:
-        """Durable, or held for this run."""
-        found = self._index.get("held", article) or self._index.get("dead", article)
-        return None if found is None else self._record(json.loads(found))  # type: ignore[return-value]
+        """Look up the dead letter of an article, durable or held for this run.
+
+        Args:
+            article: the article's digest.
+
+        Returns:
+            The dead letter; None where there is none.
+        """
+        line = self._index.get("held", article) or self._index.get("dead", article)
+        return None if line is None else self._record(json.loads(line))  # type: ignore[return-value]
 
     def hold(self, letter: DeadLetter) -> None:
-        """For this run only: nothing was answered or paid, so the next run asks again."""
+        """Remember a dead letter for this run only: nothing was answered or paid, so the next run asks again.
+
+        Args:
+            letter: the dead letter.
+        """
         self._index.put("held", letter.article, self._encode(letter))
 
     def forget_dead(self, article: Digest) -> None:
-        """Takes a dead letter out of this run's sight, so that its article is asked again; the store keeps it."""
+        """Hide a dead letter from this run, so that its article is asked about again; the store keeps it.
+
+        Args:
+            article: the article's digest.
+        """
         self._index.drop("dead", article)
 
     def tried(self, article: Digest) -> int:
-        """Attempts that ended in dead letters, those forgotten included."""
+        """Count the attempts that ended in dead letters, those forgotten included.
+
+        Args:
+            article: the article's digest.
+
+        Returns:
+            The number of attempts.
+        """
         return int(self._index.get("tried", article) or b"0")
 
     def failures(self, article: Digest) -> list[Attempt]:
-        """Failed attempts at an article that is neither answered nor dead yet."""
-        found = self._index.get("failures", article)
-        return [] if found is None else [Attempt(one["reason"], one["reply"]) for one in json.loads(found)]
+        """Look up the failed attempts at an article that is neither answered nor dead yet.
+
+        Args:
+            article: the article's digest.
+
+        Returns:
+            The attempts, oldest first.
+        """
+        line = self._index.get("failures", article)
+        return [] if line is None else [Attempt(one["reason"], one["reply"]) for one in json.loads(line)]
 
     def answers(self) -> Iterator[Answer]:
-        """All answers, by article."""
+        """Yield all answers, by article.
+
+        Yields:
+            Each answer.
+        """
         for line in self._index.all("answers"):
             yield self._record(json.loads(line))  # type: ignore[misc]
 
     def count(self) -> int:
-        """How many answers there are."""
+        """Count the answers.
+
+        Returns:
+            How many there are.
+        """
         return self._index.count("answers")
 
     def catch_up(self) -> bool:
-        """Learns what other runs have written meanwhile: whether there was anything."""
+        """Read what other runs have written meanwhile.
+
+        Returns:
+            True if there was anything.
+        """
         known = dict(self._taken)
 
         def read(number: int) -> bytes | None:
@@ -152,9 +209,12 @@ class Journal:
         raise AssertionError("unreachable")
 
     def append(self, records: Iterable[Record]) -> None:
-        """Makes the records durable, then known. Another writer's records met on the way are taken in as well.
+        """Make records durable, then known; what another writer added meanwhile is taken in as well.
 
         What the journal knows already is not written again: the first answer to an article stays.
+
+        Args:
+            records: the records.
         """
         batch: dict[object, Record] = {}
         for record in records:
@@ -185,7 +245,11 @@ class Journal:
             pending = pending[len(fitting) :]
 
     async def add(self, record: Record) -> None:
-        """Returns once the record is durable. Records that arrive while a put is under way share the next one."""
+        """Add a record; return once it is durable. Records that arrive during a put share the next one.
+
+        Args:
+            record: the record.
+        """
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((record, durable))
         if self._drain is None or self._drain.done():
@@ -193,7 +257,7 @@ class Journal:
         await durable
 
     async def settle(self) -> None:
-        """Returns once nothing waits to be written."""
+        """Return once nothing waits to be written."""
         if self._drain is not None:
             await self._drain
 
@@ -216,7 +280,7 @@ class Journal:
         return journal_segment_key(self.prefix, number)
 
     def _unwritten(self, record: Record) -> Record | None:
-        """What is left to write: nothing where it is known, only the cost where another run was faster."""
+        """Return what is left to write of a record: nothing where it is known, only the cost where another run was faster."""
         if isinstance(record, Failure):
             return record
         known = self._index.get("answers", record.article) is not None
@@ -226,7 +290,7 @@ class Journal:
         return record
 
     def _take(self, number: int, data: bytes) -> int:
-        """Learns a segment's new records; returns how many of those lines are torn or damaged and count as not there."""
+        """Learn a segment's new records; return how many of its lines are torn or damaged and count as absent."""
         damaged, known = 0, self._taken.get(number, 0)
         if known > len(data):
             known = 0  # somebody mended the file; what is known stays known

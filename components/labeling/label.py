@@ -1,8 +1,8 @@
-"""The label step: articles through the oracle, or labels that people have already, become one label set.
+"""The label step: an oracle labels articles, or labels that people have are imported; either way a label set comes out.
 
-The file is read once, checked whole before anything is paid, and kept on disk beside the answers (`pool`, `journal`); texts and
-answers are put together in a stream, so memory does not grow with the articles. The label set's digest depends on texts and
-scores, not on the order of the file, nor on how often a run was stopped.
+The file is read once, checked whole before anything is paid, and kept on disk beside the answers (`article_pool`, `journal`).
+Texts and answers are put together in a stream, so memory does not grow with the articles. The label set's digest depends on
+texts and scores, not on the order of the file or on how often a run was stopped.
 """
 
 from __future__ import annotations
@@ -51,9 +51,20 @@ def label_inputs(
     max_rejects: str = "0",
     oracle: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What the label step's result depends on. articles, labels: digest of the file given; the other is None.
+    """Return what the label step's result depends on.
 
-    oracle: an oracle's identity, where it is other than the filter's. InputError where the filter's can't be had.
+    Args:
+        flt: the filter.
+        articles: digest of the file of articles; None for labels.
+        labels: digest of the file of labels; None for articles.
+        max_rejects: how many bad rows of labels may be left out, "20" or "1%".
+        oracle: the identity of the oracle, where it is not the filter's.
+
+    Returns:
+        A JSON object whose digest is the step's key.
+
+    Raises:
+        InputError: the filter's oracle can't be had.
     """
     common: dict[str, Any] = {"code": CODE, "filter": flt.name, "dimensions": flt.dimensions}
     if labels is not None:
@@ -63,7 +74,16 @@ def label_inputs(
 
 
 def open_journal(store: Store, flt: Filter, identity: Mapping[str, Any]) -> Journal:
-    """The journal of this filter's rubric and this oracle."""
+    """Open the journal of the filter's rubric and an oracle.
+
+    Args:
+        store: the store.
+        flt: the filter.
+        identity: what the oracle's answers depend on.
+
+    Returns:
+        The journal, read.
+    """
     return Journal(
         store, flt.name, rubric=Digest(rubric_digest(flt)), oracle=digest_json(dict(identity)), dimensions=flt.dimensions
     )
@@ -84,14 +104,30 @@ def label(
     without_calibration: str = "",
     progress: Progress = quiet,
 ) -> StepRecord:
-    """Labels the articles, or imports the labels, of a file (a path or s3://); exactly one of them is given.
+    """Label the articles of a file, or import its labels; exactly one of the two is given.
 
-    oracle: asked instead of the one that the filter names. concurrency: calls at once, at most. budget: US dollars that all
-    labels of this rubric and oracle may cost, earlier runs included. retry_dead: dead letters are asked again.
-    without_calibration: why many labels are paid for without a calibration that passed; recorded in the label set.
-    Outputs {"label_set": digest, "rows", "dead", "rejected"}; facts: what it took, in calls, tokens and dollars.
-    InputError for a file that can't be used, too many bad rows among labels, a prompt that crowds out the articles, a budget
-    without a price; Stopped when the run ends itself. Labels already paid for are kept.
+    Args:
+        store: the store, which gets the label set.
+        flt: the filter, with rubric and oracle.
+        articles: a file of articles, a path or s3://.
+        labels: a file of labels, a path or s3://.
+        max_rejects: how many bad rows of labels may be left out, "20" or "1%".
+        oracle: an oracle to ask instead of the filter's.
+        concurrency: the most calls at once.
+        budget: US dollars that all labels of this rubric and oracle may cost, earlier runs included.
+        prices: what models cost; None for the list that comes with this version.
+        retry_dead: whether articles with a dead letter are asked about again.
+        without_calibration: why many labels are paid for without a calibration that passed; recorded in the label set.
+        progress: shows what is done.
+
+    Returns:
+        The step's record, with outputs {"label_set": digest, "rows", "dead", "rejected"} and what the run took in calls, tokens
+        and US dollars.
+
+    Raises:
+        InputError: the file can't be used, too many rows of labels are bad, the prompt crowds out the articles, or a budget is
+            given without a price.
+        Stopped: the run ended itself; labels that were paid are kept.
     """
     if bool(articles) == bool(labels):
         raise InputError(
@@ -117,15 +153,15 @@ def label(
 
 def _import(store: Store, flt: Filter, path: Path, max_rejects: str, progress: Progress) -> Outcome:
     rejects = Rejects()
-    found = list(read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects))
-    progress(len(found), len(found), "labels")
-    frame = label_table(found, flt.dimensions).sort_by([("article", "ascending"), ("id", "ascending")])
-    files: dict[str, bytes | Path] = {"labels.parquet": write_table(frame)}
-    return _commit(store, flt, files, frame.num_rows, 0, rejects, {"rubric": None, "oracle": None}, progress)
+    imported = list(read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects))
+    progress(len(imported), len(imported), "labels")
+    table = label_table(imported, flt.dimensions).sort_by([("article", "ascending"), ("id", "ascending")])
+    files: dict[str, bytes | Path] = {"labels.parquet": write_table(table)}
+    return _commit(store, flt, files, table.num_rows, 0, rejects, {"rubric": None, "oracle": None}, progress)
 
 
 class _Labeling:
-    """One run over one file."""
+    """One run over one file of articles."""
 
     def __init__(
         self, store: Store, flt: Filter, path: Path, digest: Digest, identity: dict[str, Any], progress: Progress
@@ -164,7 +200,7 @@ class _Labeling:
         return self._finish(allowed["waived"])
 
     def _survey(self, retry_dead: bool) -> list[Article]:
-        """Reads the whole file before anything is paid: what there is to do, and an even sample of distinct articles."""
+        """Read the whole file before anything is paid; return an even sample of distinct articles."""
         tally, journal = self.tally, self.journal
 
         def distinct() -> Iterator[tuple[Digest, Article]]:
@@ -184,10 +220,10 @@ class _Labeling:
 
         return [article for _, article in heapq.nsmallest(SAMPLE, distinct(), key=lambda pair: pair[0])]
 
-    def _ask(self, given: Oracle | None, concurrency: int, limit: float | None, prices: Prices, sample: list[Article]) -> None:
+    def _ask(self, oracle: Oracle | None, concurrency: int, limit: float | None, prices: Prices, sample: list[Article]) -> None:
         flt, tally, journal, progress = self.flt, self.tally, self.journal, self.progress
-        found = price_of(flt, prices)
-        if limit is not None and found is None:
+        known_price = price_of(flt, prices)
+        if limit is not None and known_price is None:
             raise no_price(flt)
         if tally.answered + tally.dead == tally.total:
             return
@@ -200,15 +236,15 @@ class _Labeling:
                 return
 
         async def ask() -> None:
-            oracle = given or open_oracle(flt)
+            asked = oracle or open_oracle(flt)
             budget = Budget(math.inf if limit is None else limit)
-            price, at_risk = found[0] if found else None, concurrency
-            if isinstance(oracle, BatchOracle):  # jobs outlive a kill, and the next run takes in what they have done
-                engine: Engine = BatchEngine(flt, oracle, journal, tally, price=price, budget=budget, progress=progress)
+            price, at_risk = known_price[0] if known_price else None, concurrency
+            if isinstance(asked, BatchOracle):  # jobs outlive a kill, and the next run takes in what they have done
+                engine: Engine = BatchEngine(flt, asked, journal, tally, price=price, budget=budget, progress=progress)
                 at_risk = 0
             else:
                 engine = Engine(
-                    flt, oracle, journal, tally, concurrency=concurrency, price=price, budget=budget, progress=progress
+                    flt, asked, journal, tally, concurrency=concurrency, price=price, budget=budget, progress=progress
                 )
             most = max(engine.most(engine.request(article, 1)) for article in sample)
             lost, open_calls = lock.start(at_risk, at_risk * most)
@@ -223,11 +259,11 @@ class _Labeling:
                 await engine.run(pair for pair in self.pool.distinct() if self._open(pair[0]))
             finally:
                 heartbeat.cancel()
-                if (close := getattr(oracle, "close", None)) and given is None:
+                if (close := getattr(asked, "close", None)) and oracle is None:
                     await close()
             lock.release(tally.unknown, tally.unknown_usd)
 
-        if found is None:
+        if known_price is None:
             progress.note(f"no price is known for {flt.spec.oracle.model}, so no money is counted (--prices FILE)")
         try:
             run(ask())
@@ -250,7 +286,7 @@ class _Labeling:
             )
 
     def _recount(self) -> None:
-        """After another run: what is settled by now."""
+        """Count again what is settled, after another run."""
         tally, journal = self.tally, self.journal
         tally.answered = tally.dead = 0
         tally.reasons.clear()

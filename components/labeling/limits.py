@@ -1,8 +1,8 @@
-"""How many calls at once and how many a minute: what the oracle can take, found out while asking.
+"""The limits of an oracle, found while asking: how many calls at once, and how many a minute.
 
-Additive increase, multiplicative decrease: one call more for every round that went well; 30% fewer when a 429 says so, 10%
-fewer when replies take twice as long as they did. Never below an eighth of what was allowed: a service that turns away calls
-at random would otherwise bring the run to one call at a time for nothing.
+Additive increase, multiplicative decrease: one call more after every round that went well; 30% fewer after a 429, 10% fewer
+when replies take twice as long as before. The limit never falls below an eighth of what was allowed, since a service that
+turns away calls at random would otherwise bring the run down to one call at a time for nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Clock = Callable[[], float]
 
 
 class Slots:
-    """Places for calls in flight. `limit` moves between an eighth of `most` and `most`. One event loop."""
+    """Places for calls in flight on one event loop; `limit` moves between an eighth of `most` and `most`."""
 
     def __init__(self, most: int, clock: Clock = time.monotonic) -> None:
         self.most, self.limit, self.used = most, float(most), 0
@@ -34,7 +34,11 @@ class Slots:
         self.usual = 0.0
 
     async def acquire(self) -> float:
-        """Returns when a place is free: the time at which the call begins."""
+        """Take a place, once one is free.
+
+        Returns:
+            When the call begins, by the clock.
+        """
         while self.used >= max(1, int(self.limit)):
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -50,11 +54,16 @@ class Slots:
         return self._clock()
 
     def release(self) -> None:
+        """Give a place back."""
         self.used -= 1
         self._wake()
 
     def answered(self, began: float) -> None:
-        """A reply came: room for a little more, unless replies have become slow."""
+        """Hear that a reply came: allow a little more, unless replies have become slow.
+
+        Args:
+            began: when the call began, by the clock.
+        """
         self.limit = min(self.most, self.limit + 1 / self.limit)
         self._latencies.append(self._clock() - began)
         if len(self._latencies) >= max(ROUND, self.limit):
@@ -66,7 +75,11 @@ class Slots:
         self._wake()
 
     def limited(self, began: float) -> None:
-        """A 429 came, or no reply at all."""
+        """Hear that a call got a 429 or no reply at all: allow fewer.
+
+        Args:
+            began: when the call began, by the clock.
+        """
         self._cut(began, CUT_LIMITED)
 
     def _cut(self, began: float, factor: float) -> None:
@@ -91,12 +104,23 @@ class Rate:
         self._clock, self._free_at = clock, float("-inf")
 
     def wait(self, amount: float = 1) -> float:
-        """Takes `amount`; seconds to wait before it may be used."""
+        """Take an amount.
+
+        Args:
+            amount: calls or tokens.
+
+        Returns:
+            Seconds to wait before it may be used.
+        """
         now = self._clock()
         begins = max(now, self._free_at)
         self._free_at = begins + amount * self._seconds
         return begins - now
 
     def correct(self, amount: float) -> None:
-        """What was taken turned out to be this much more, or less."""
+        """Add what turned out to be taken in excess of the estimate.
+
+        Args:
+            amount: calls or tokens; negative where it was less.
+        """
         self._free_at += amount * self._seconds

@@ -1,8 +1,8 @@
-"""What labelling a file will cost, before anything is asked: tokens and dollars for each route, from the articles themselves.
+"""The quote: what labeling a file will cost, by route, before anything is asked.
 
 Tokens are counted by a rule of thumb, without any vendor's tokenizer: one for every four characters of Latin text, one for
-each character of other scripts; a reply takes 60 tokens of reasoning and 12 a dimension. It is some 15% off for English. Where
-labels of this rubric and oracle are in the store, what they were billed corrects it.
+each character of other scripts; a reply takes 60 tokens of reasoning and 12 for each dimension. For English this is within
+about 15%. Where the store has labels of this rubric and oracle, their bills correct it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ OTHER_SCRIPTS: Final = re.compile(r"[^\x00-ʯ\u1e00-\u209f]")
 
 @dataclass(frozen=True)
 class Route:
-    """usd: for all open articles. unavailable: why it can't be taken, empty where it can."""
+    """A way to have the articles labeled.
+
+    Attributes:
+        name: online, with a cached prefix, or batch.
+        usd: what all open articles cost, in US dollars.
+        unavailable: why the route can't be taken, empty where it can.
+    """
 
     name: str
     usd: float
@@ -41,9 +47,23 @@ class Route:
 
 @dataclass(frozen=True)
 class Quote:
-    """articles: distinct texts; labeled, dead: those settled already. Tokens are means per article.
+    """What labeling a file will cost.
 
-    calibrated: labels whose bill corrected the rule of thumb. spent: what the labels in the store have cost.
+    Attributes:
+        model: the model asked.
+        articles: distinct texts.
+        labeled: those with a label.
+        dead: those with a dead letter.
+        open: those to ask about.
+        prefix_tokens: tokens of the rubric.
+        article_tokens: tokens of an article, on average.
+        output_tokens: tokens of a reply, on average.
+        sampled: articles that the averages come from.
+        calibrated: labels whose bills corrected the rule of thumb.
+        price_date: when the price was looked up.
+        spent: what the labels in the store have cost, in US dollars.
+        routes: the routes.
+        recommended: the name of the cheapest route that can be taken.
     """
 
     model: str
@@ -62,21 +82,47 @@ class Quote:
     recommended: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the quote as a JSON object.
+
+        Returns:
+            Its fields by name.
+        """
         return asdict(self)
 
 
 def count_tokens(text: str) -> float:
-    """About how many tokens a text has."""
+    """Estimate the tokens of a text.
+
+    Args:
+        text: the text.
+
+    Returns:
+        About how many tokens it has.
+    """
     other = len(OTHER_SCRIPTS.findall(text))
     return (len(text) - other) / 4 + other
 
 
 def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dead: bool = False) -> Quote:
-    """The quote for a file of articles. Asks nothing, writes nothing. InputError for a bad file or an unknown price."""
-    found = price_of(flt, prices)
-    if found is None:
+    """Make the quote for a file of articles; nothing is asked or written.
+
+    Args:
+        store: the store, with the labels so far.
+        flt: the filter, with rubric and oracle.
+        articles: the file, a path or s3://.
+        prices: what models cost.
+        retry_dead: whether articles with a dead letter will be asked about again.
+
+    Returns:
+        The quote.
+
+    Raises:
+        InputError: the file can't be read, or the model's price is unknown.
+    """
+    price_and_date = price_of(flt, prices)
+    if price_and_date is None:
         raise no_price(flt)
-    price, date = found
+    price, date = price_and_date
     journal = open_journal(store, flt, oracle_identity(flt))
     total = labeled = dead = 0
     with local_file(articles, parameter="articles") as path:
@@ -125,7 +171,7 @@ def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dea
 
 
 def _billed(journal: Journal) -> tuple[Usage, int]:
-    """What answers in the store were billed, the first 2,000 by digest, and how many of them say so."""
+    """Return what answers in the store were billed, the first 2,000 by digest, and how many of them say so."""
     usage, n = Usage(), 0
     for answer in islice(journal.answers(), 2_000):
         if answer.usage:
@@ -134,7 +180,7 @@ def _billed(journal: Journal) -> tuple[Usage, int]:
 
 
 def _routes(flt: Filter, price: Price, prefix: float, part: float, output: float, n: int) -> list[Route]:
-    """Batch does not stack with a cached prefix; the first call of a cached prefix pays for it in full."""
+    """Return the routes; batch gets no discount for a cached prefix, and a prefix's first call pays for it in full."""
     plain = price.usd(Usage(round((prefix + part) * n), 0, round(output * n)))
     batch = price.usd(Usage(round((prefix + part) * n), 0, round(output * n)), batch=True)
     cached = price.usd(Usage(round((prefix + part) * n), round(prefix * max(0, n - 1)), round(output * n)))
@@ -148,17 +194,25 @@ def _routes(flt: Filter, price: Price, prefix: float, part: float, output: float
     return [Route("online", plain), Route("online, cached prefix", cached, short), Route("batch", batch, no_batch)]
 
 
-def render_quote(found: Quote) -> str:
-    """The quote as a person reads it."""
-    how = f"billed before for {found.calibrated:,} labels" if found.calibrated else "by rule of thumb, 15% either way"
+def render_quote(quoted: Quote) -> str:
+    """Format a quote for a person.
+
+    Args:
+        quoted: the quote.
+
+    Returns:
+        Several lines of text.
+    """
+    how = f"billed before for {quoted.calibrated:,} labels" if quoted.calibrated else "by rule of thumb, 15% either way"
     lines = [
-        f"{found.articles:,} articles; {found.labeled:,} are labelled, {found.dead:,} in dead letters, {found.open:,} to ask",
-        f"tokens per article: {found.prefix_tokens:,.0f} of rubric, {found.article_tokens:,.0f} of article, "
-        f"{found.output_tokens:,.0f} of reply (as {how}; {found.sampled} articles sampled)",
-        f"prices of {found.model} as of {found.price_date}; spent so far: ${found.spent:.2f}",
+        f"{quoted.articles:,} articles; {quoted.labeled:,} are labelled, {quoted.dead:,} in dead letters, "
+        f"{quoted.open:,} to ask",
+        f"tokens per article: {quoted.prefix_tokens:,.0f} of rubric, {quoted.article_tokens:,.0f} of article, "
+        f"{quoted.output_tokens:,.0f} of reply (as {how}; {quoted.sampled} articles sampled)",
+        f"prices of {quoted.model} as of {quoted.price_date}; spent so far: ${quoted.spent:.2f}",
         "",
     ]
-    for route in found.routes:
-        mark = "<- recommended" if route.name == found.recommended else f"({route.unavailable})" if route.unavailable else ""
+    for route in quoted.routes:
+        mark = "<- recommended" if route.name == quoted.recommended else f"({route.unavailable})" if route.unavailable else ""
         lines.append(f"  {route.name:<22} ${route.usd:>10,.2f}  {mark}".rstrip())
     return "\n".join(lines)

@@ -53,7 +53,13 @@ class _Twice:
 
 @dataclass(frozen=True)
 class Reply:
-    """scores: one per dimension, 0–10, in the order asked for. repaired: what had to be mended to read it."""
+    """A reply that was read.
+
+    Attributes:
+        scores: one for each dimension, 0 to 10, in the order asked for.
+        content_type: the content type; None where there is none.
+        repaired: what had to be repaired to read it.
+    """
 
     scores: dict[str, float]
     content_type: str | None
@@ -89,15 +95,34 @@ def read_reply(flt: Filter, article: Article, raw: RawReply) -> Reply:
 
 
 def parse_reply(text: str, dimensions: Sequence[str]) -> dict[str, float]:
-    """The score of each dimension, 0–10, as the reply states it; ValueError with the reason where it does not."""
+    """Read the scores of a reply.
+
+    Args:
+        text: what the model wrote.
+        dimensions: names of the dimensions.
+
+    Returns:
+        The score of each dimension, 0 to 10.
+
+    Raises:
+        ValueError: the reply is not usable; the message says why.
+    """
     return parse(text, dimensions).scores
 
 
 def parse(text: str, dimensions: Sequence[str], content_types: Sequence[str] | None = None) -> Reply:
-    """Scores and content type of a raw reply.
+    """Read scores and content type of a reply.
 
-    content_types: the names to choose from, besides "none", which gives None; without any, the type is not read.
-    ValueError: the reply is not usable, and why; no part of it is.
+    Args:
+        text: what the model wrote.
+        dimensions: names of the dimensions.
+        content_types: names to choose from, besides "none", which gives None; without any, the content type is not read.
+
+    Returns:
+        The reply, with a score for each dimension.
+
+    Raises:
+        ValueError: the reply is not usable, and no part of it is; the message says why.
     """
     if not text.strip():
         raise ValueError("the reply is empty")
@@ -133,31 +158,31 @@ def parse(text: str, dimensions: Sequence[str], content_types: Sequence[str] | N
     scores = {}
     for name, literal in zip(dimensions, stated, strict=True):
         values = [table[name] for root in roots for table in _tables(root, dimensions) if name in table]
-        found = {_score(name, value) for value in values} | set(literal)
+        stated_scores = {_score(name, value) for value in values} | set(literal)
         if not values:
             raise ValueError(f"{name} is missing")
-        if len(found) > 1:
+        if len(stated_scores) > 1:
             raise ValueError(f"{name} is stated more than once, differently")
-        scores[name] = found.pop()
+        scores[name] = stated_scores.pop()
     return Reply(scores, _content_type(roots, content_types, mended), repaired)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object in which a key stated twice with different values is marked instead of the last one winning."""
-    found: dict[str, Any] = {}
+    table: dict[str, Any] = {}
     for key, value in pairs:
-        same = key not in found or (found[key] == value and isinstance(found[key], bool) == isinstance(value, bool))
-        found[key] = value if same else _Twice()
-    return found
+        same = key not in table or (table[key] == value and isinstance(table[key], bool) == isinstance(value, bool))
+        table[key] = value if same else _Twice()
+    return table
 
 
 def _objects(text: str) -> tuple[list[dict[str, Any]], int | None]:
     """The outermost JSON objects in the text, up to the first that does not parse; its position, else None."""
     roots: list[dict[str, Any]] = []
-    at = 0
-    while opening := OPENING.search(text, at):
+    position = 0
+    while opening := OPENING.search(text, position):
         try:
-            value, at = DECODER.raw_decode(text, opening.start())
+            value, position = DECODER.raw_decode(text, opening.start())
         except ValueError:
             return roots, opening.start()
         roots.append(value)
@@ -179,8 +204,8 @@ def _mend(region: str) -> list[dict[str, Any]]:
 def _tables(root: dict[str, Any], dimensions: Sequence[str], depth: int = 0) -> list[dict[str, Any]]:
     """The objects in which a reply's scores are looked up; none where no dimension is named in any."""
     tables = [root, *(root[key] for key in TABLES if isinstance(root.get(key), dict))]
-    if found := [table for table in tables if any(name in table for name in dimensions)]:
-        return found
+    if naming := [table for table in tables if any(name in table for name in dimensions)]:
+        return naming
     inner = [value for value in root.values() if isinstance(value, dict)]
     return _tables(inner[0], dimensions, depth + 1) if len(inner) == 1 and depth < 3 else []
 
@@ -208,22 +233,22 @@ def _statements(region: str, name: str) -> Iterator[int]:
 
 def _stated_everywhere(region: str, name: str, *, required: bool = False) -> list[float]:
     """Every value that the text itself gives this dimension. ValueError: one of them is not a complete number."""
-    found = []
-    for at in _statements(region, name):
-        if region.startswith("{", at):
-            brace = re.search(r"[{}]|$", region[at + 1 :])
-            inside = region[at + 1 :][: brace.end() if brace else None]
+    values = []
+    for start in _statements(region, name):
+        if region.startswith("{", start):
+            brace = re.search(r"[{}]|$", region[start + 1 :])
+            inside = region[start + 1 :][: brace.end() if brace else None]
             tails = [inside[match.end() :] for match in INNER_SCORE.finditer(inside)]
         else:
-            tails = [region[at : at + 200]]
+            tails = [region[start : start + 200]]
         for tail in tails or [""]:
             match = STATED.match(tail)
             if not match:
                 raise ValueError(f"{name} is not stated as one complete number")
-            found.append(_score(name, float(match["worded"] or match["plain"])))
-    if required and not found:
+            values.append(_score(name, float(match["worded"] or match["plain"])))
+    if required and not values:
         raise ValueError(f"{name} is missing")
-    return found
+    return values
 
 
 def _content_type(roots: list[dict[str, Any]], allowed: Sequence[str] | None, mended: str | None) -> str | None:

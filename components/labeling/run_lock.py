@@ -1,10 +1,10 @@
-"""`run.json` beside the journal: which run is labelling, and what a kill would lose.
+"""The run lock, `run.json` beside the journal: which run is labeling, and what is lost if it is killed.
 
 One run at a time asks one oracle with one rubric: two would pay for the same articles, submit the same batch job, and share no
-budget. The next one waits, and then finds the labels there. The price: after a run whose machine died, the next one waits for
-75 s (one that was killed on this machine is seen to be gone at once), and a small put every 15 s.
+budget. A second run waits, and then finds the labels there. The cost: after a run whose machine died the next one waits for
+75 s (a run that was killed on this machine is known to be gone at once), and a small put every 15 s.
 
-Silence is measured by the clock of who waits, so no two clocks are compared. Who was silent and comes back stops.
+Whoever waits measures silence by its own clock, so no two clocks are compared. A run that was silent and comes back stops.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOOK: Final = 1.0
 
 @dataclass
 class Lost:
-    """Calls of killed runs that may have been paid without a label, at most. usd: at the worst."""
+    """What killed runs may have paid for without a label, at most: runs, calls, and US dollars in the worst case."""
 
     runs: int = 0
     calls: int = 0
@@ -41,7 +41,10 @@ class Lost:
 
 @dataclass
 class _State:
-    """open, usd: what the last run can lose if it is killed. holder: {id, machine, pid, beat} while a run is under way."""
+    """The document: what the last run can lose if it is killed, and who holds the lock while a run goes on.
+
+    The holder is {id, machine, pid, beat}.
+    """
 
     open: int = 0
     usd: float = 0.0
@@ -50,7 +53,10 @@ class _State:
 
 
 class RunLock:
-    """A run's hold on a journal. take, begin, then `keep` while it asks, and end (or leave, where calls were broken off)."""
+    """A run's lock on a journal.
+
+    A run calls acquire, start, `heartbeat` while it asks, and release, or abandon where calls were broken off.
+    """
 
     def __init__(
         self,
@@ -64,7 +70,14 @@ class RunLock:
         self._id, self._beats = secrets.token_hex(8), 0
 
     def acquire(self, waits: Callable[[], None] = lambda: None) -> bool:
-        """Returns when this run may ask: whether another one was waited for. waits: called once, before waiting."""
+        """Wait until this run may ask.
+
+        Args:
+            waits: called once, before waiting for another run.
+
+        Returns:
+            True if another run was waited for.
+        """
         waited, sign, since = False, None, self._clock()
         while True:
             state, etag = self._read()
@@ -82,7 +95,18 @@ class RunLock:
                 return waited
 
     def start(self, calls: int, usd: float) -> tuple[Lost, int]:
-        """What a kill would lose from here on; what killed runs may have lost so far, and how many calls of it the last one."""
+        """Record what a kill would lose from here on.
+
+        Args:
+            calls: calls that can be in flight.
+            usd: the most that they can cost, in US dollars.
+
+        Returns:
+            What killed runs may have lost so far, and how many of these calls were the last run's.
+
+        Raises:
+            Stopped: another run has taken over.
+        """
         while True:
             state, etag = self._read()
             self._own(state)
@@ -93,14 +117,22 @@ class RunLock:
                 return lost, before
 
     def beat(self) -> None:
-        """A sign of life. Stopped: another run has taken over."""
+        """Give a sign of life.
+
+        Raises:
+            Stopped: another run has taken over.
+        """
         state, etag = self._read()
         self._own(state)
         self._beats += 1
         self._write(state, etag)
 
     async def heartbeat(self, stop: Callable[[BaseException], None]) -> None:
-        """Signs of life until cancelled. stop: called where another run has taken over."""
+        """Give signs of life until cancelled.
+
+        Args:
+            stop: called with the error where another run has taken over.
+        """
         while True:
             await asyncio.sleep(BEAT)
             try:
@@ -112,12 +144,17 @@ class RunLock:
                 continue  # the store is out; the journal will say so, or it comes back
 
     def release(self, unknown_calls: int, unknown_usd: float) -> None:
-        """The run ended in order; only calls without a bill stay in doubt."""
+        """Release the lock at the end of a run; only calls without a bill stay in doubt.
+
+        Args:
+            unknown_calls: calls without a bill.
+            unknown_usd: the most that they can have cost, in US dollars.
+        """
         self._let_go(lambda state: _State(lost=Lost(
             state.lost.runs, state.lost.calls + unknown_calls, state.lost.usd + unknown_usd)))  # fmt: skip
 
     def abandon(self) -> None:
-        """The run was broken off: what was under way stays in doubt, but nobody has to wait."""
+        """Release the lock of a run that was broken off: its calls in flight stay in doubt, but nobody has to wait."""
         self._let_go(lambda state: _State(state.open, state.usd, state.lost))
 
     def _let_go(self, changed: Callable[[_State], _State]) -> None:
@@ -136,20 +173,20 @@ class RunLock:
             )
 
     def _read(self) -> tuple[_State, str | None]:
-        found = self._store.current(self._key, max_bytes=1 << 16)
-        if found is None:
+        document = self._store.current(self._key, max_bytes=1 << 16)
+        if document is None:
             return _State(), None
         try:
-            fields = json.loads(found[0])
+            fields = json.loads(document[0])
             holder = fields.get("holder")
             state = _State(int(fields.get("open", 0)), float(fields.get("usd", 0)), Lost(**fields.get("lost", {})),
                            holder if isinstance(holder, dict) else None)  # fmt: skip
         except (ValueError, TypeError, AttributeError):
-            state = _State()  # a damaged mark counts for nothing; labels and their cost are in the journal
-        return state, found[1]
+            state = _State()  # a damaged document counts for nothing; labels and their cost are in the journal
+        return state, document[1]
 
     def _write(self, state: _State, etag: str | None, *, holder: bool = True) -> bool:
-        """False: somebody was faster."""
+        """Write the state; return False if somebody was faster."""
         me = {"id": self._id, "machine": _machine(), "pid": os.getpid(), "beat": self._beats} if holder else None
         data = json.dumps({"open": state.open, "usd": state.usd, "lost": asdict(state.lost), "holder": me}, sort_keys=True)
         try:
@@ -160,7 +197,7 @@ class RunLock:
 
 
 def _machine() -> str:
-    """Which machine, and where there are several on it which space of process numbers; tells nothing about it."""
+    """Return a name for this machine and, where it has several, its space of process numbers; it discloses nothing about it."""
     known = [socket.gethostname()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         try:
@@ -171,7 +208,7 @@ def _machine() -> str:
 
 
 def _gone(holder: dict[str, Any]) -> bool:
-    """Whether the run's process is known to have ended."""
+    """Return True if the run's process is known to have ended."""
     pid = holder.get("pid")
     if holder.get("machine") != _machine() or not isinstance(pid, int) or pid < 1:
         return False

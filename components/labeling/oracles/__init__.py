@@ -1,1 +1,1 @@
-"""Oracles: one small file each; client libraries are imported only when one connects."""
+"""The oracles, one small file each; client libraries are imported only when one connects."""

@@ -1,8 +1,8 @@
-"""What every oracle has in common: a prompt goes in, the raw reply comes out, and nothing is believed yet.
+"""The contract of an oracle: a prompt goes in, the raw reply comes out, and nothing is believed yet.
 
-A provider is one file with `identity(flt)` and `connect(flt)`, and one class behind `Oracle`. It makes one call and says
-what came of it in one of the five errors below; retries, pauses, limits, deadlines and money are the engine's, once for all
-providers (so a client library's own retries are switched off).
+An oracle is one file with `identity(flt)`, `connect(flt)` and a class that satisfies `Oracle`. It makes one call and reports a
+failure as one of the five errors below. Retries, pauses, limits, deadlines and money are the engine's, once for all oracles, so
+a client library's own retries are switched off.
 """
 
 from __future__ import annotations
@@ -48,7 +48,14 @@ NOTHING: Final = Usage()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """attempt: 1 for the first try at this article. prefix: the same for every article, so that it can be cached."""
+    """A question about one article.
+
+    Attributes:
+        article: the article.
+        prefix: the part of the prompt that is the same for every article, so that it can be cached.
+        part: the part of the prompt that holds the article.
+        attempt: 1 for the first try at this article.
+    """
 
     article: Article
     prefix: str
@@ -57,12 +64,20 @@ class Request:
 
     @property
     def prompt(self) -> str:
+        """The whole prompt."""
         return self.prefix + self.part
 
 
 @dataclass(frozen=True, slots=True)
 class RawReply:
-    """finish: stop, length (cut at the token limit), blocked, or other. version: the model version that answered."""
+    """What the oracle wrote.
+
+    Attributes:
+        text: the reply, unread.
+        usage: tokens as billed.
+        finish: stop, length (cut at the token limit), blocked, or other.
+        version: the version of the model that answered.
+    """
 
     text: str
     usage: Usage = NOTHING
@@ -71,9 +86,11 @@ class RawReply:
 
 
 class OracleError(RuntimeError):
-    """The oracle gave no reply; the attempt counts as failed, and the message says why. usage: what was billed all the same.
+    """The oracle gave no reply: the attempt counts as failed, and the message says why.
 
-    unknown: the request went out and nothing came back, so it may have been billed.
+    Attributes:
+        usage: what was billed all the same.
+        unknown: whether the request went out and nothing came back, so that it may have been billed.
     """
 
     def __init__(self, message: str, *, usage: Usage = NOTHING, unknown: bool = False) -> None:
@@ -82,7 +99,10 @@ class OracleError(RuntimeError):
 
 
 class RateLimited(OracleError):
-    """429: no attempt at the article; fewer calls at once from here on. retry_after: seconds, where the oracle says so."""
+    """429: no attempt at the article, and fewer calls at once from here on.
+
+    `retry_after` is in seconds; None where the oracle does not say.
+    """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -90,33 +110,43 @@ class RateLimited(OracleError):
 
 
 class Unavailable(OracleError):
-    """5xx, no connection, a deadline: asked again after a pause, an attempt only when that was in vain several times."""
+    """5xx, no connection, or a deadline: asked again after a pause, and a failed attempt only after several such calls."""
 
 
 class Refused(OracleError):
-    """This article is refused (400 for this request, a safety block): an attempt."""
+    """The oracle refuses this article (400 for this request, a safety block): a failed attempt."""
 
 
 class OutOfCredit(OracleError):
-    """402, 403 for billing, a quota used up: the run stops at once and keeps everything."""
+    """402, 403 for billing, or a quota used up: the run stops at once and keeps everything."""
 
 
 class Oracle(Protocol):
+    """Answers requests one by one."""
+
     @property
     def identity(self) -> Mapping[str, Any]:
         """What an answer depends on besides the prompt (provider, model, parameters), as JSON: part of every label's key.
 
-        Not where or how fast it is asked: no base URL, key, limits or budget.
+        It holds nothing of where or how fast the oracle is asked: no base URL, key, limits or budget.
         """
 
     async def ask(self, request: Request) -> RawReply:
-        """One call, no retry. Cancelled at the deadline, so it must let go of its connection. OracleError: no reply.
+        """Make one call, without retry. It is cancelled at the deadline, so it must let go of its connection then.
 
-        InputError (a key refused, a model unknown) ends the run.
+        Args:
+            request: the question.
+
+        Returns:
+            The reply as it was written.
+
+        Raises:
+            OracleError: there is no reply.
+            InputError: the key is refused or the model unknown, which ends the run.
         """
 
     async def close(self) -> None:
-        """Lets go of connections."""
+        """Close the connections."""
 
 
 @runtime_checkable
@@ -124,16 +154,23 @@ class BatchOracle(Protocol):
     """Answers many requests by a job; replies come in any order, each once, matched by the article's digest."""
 
     @property
-    def identity(self) -> Mapping[str, Any]: ...
+    def identity(self) -> Mapping[str, Any]:
+        """As `Oracle.identity`."""
 
     async def run(
         self,
         requests: AsyncIterator[Request] | Iterable[Request],
         on_reply: Callable[[Request, RawReply | OracleError], Awaitable[None]],
     ) -> None:
-        """Returns when every request was given to `on_reply`, which makes the outcome durable."""
+        """Return when every request was given to `on_reply`.
 
-    async def close(self) -> None: ...
+        Args:
+            requests: the questions.
+            on_reply: takes a request with its reply or the reason why there is none, and makes it durable.
+        """
+
+    async def close(self) -> None:
+        """Close the connections."""
 
 
 def _provider(flt: Filter) -> Any:
@@ -146,12 +183,32 @@ def _provider(flt: Filter) -> Any:
 
 
 def oracle_identity(flt: Filter) -> dict[str, Any]:
-    """What the filter's oracle will give as its identity; cheap, asks nothing. InputError where it can't be had."""
+    """Return what the answers of the filter's oracle depend on; nothing is asked.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        The identity, as JSON.
+
+    Raises:
+        InputError: the oracle can't be had.
+    """
     identity: dict[str, Any] = _provider(flt).identity(flt)
     return identity
 
 
 def open_oracle(flt: Filter) -> Oracle:
-    """The oracle that the filter names. InputError where it can't be had (no key in the environment, no recordings)."""
+    """Open the oracle that the filter names.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        The oracle.
+
+    Raises:
+        InputError: it can't be had: no key in the environment, no recordings.
+    """
     oracle: Oracle = _provider(flt).connect(flt)
     return oracle

@@ -24,76 +24,139 @@ Row = Callable[[Request], dict[str, Any]]
 
 
 class BatchRequests:
-    """scope: what all requests have in common, so that ids differ between rubrics and oracles. row: a request as sent."""
+    """The requests of one batch job; `scope` is what they have in common, so that ids differ between rubrics and oracles."""
 
     def __init__(self, scope: str, row: Row) -> None:
         self._scope, self._row = scope, row
         self._file = tempfile.TemporaryFile()  # noqa: SIM115, open until close()
-        self._at: dict[str, int] = {}
+        self._positions: dict[str, int] = {}
         self._prefix = ""
         self.bytes = 0
 
     def __len__(self) -> int:
-        return len(self._at)
+        return len(self._positions)
 
     @property
     def ids(self) -> set[str]:
-        return set(self._at)
+        """The ids of all requests."""
+        return set(self._positions)
 
     def id(self, part: str, attempt: int) -> str:
-        """Lower-case hexadecimal, which a label may hold."""
+        """Return the id of a request.
+
+        Args:
+            part: the part of its prompt that holds the article.
+            attempt: number of the attempt, from 1.
+
+        Returns:
+            Lower-case hexadecimal, which a label may hold.
+        """
         return digest_json([self._scope, part, attempt])[:ID]
 
     def fits(self, size: int) -> bool:
-        return len(self._at) < MAX_REQUESTS and self.bytes + size <= MAX_BYTES
+        """Tell whether the job has room for another request.
+
+        Args:
+            size: its bytes.
+
+        Returns:
+            True if it has.
+        """
+        return len(self._positions) < MAX_REQUESTS and self.bytes + size <= MAX_BYTES
 
     def add(self, request: Request, size: int) -> bool:
-        """False: it is there already."""
+        """Add a request.
+
+        Args:
+            request: the request.
+            size: its bytes.
+
+        Returns:
+            False if it is there already.
+        """
         name = self.id(request.part, request.attempt)
-        if name in self._at:
+        if name in self._positions:
             return False
         self._prefix = request.prefix
-        self._at[name] = self._file.seek(0, 2)
+        self._positions[name] = self._file.seek(0, 2)
         pickle.dump((request.article, request.part, request.attempt), self._file)
         self.bytes += size
         return True
 
     def get(self, name: str) -> Request:
-        self._file.seek(self._at[name])
+        """Return a request.
+
+        Args:
+            name: its id.
+
+        Returns:
+            The request as it was added.
+        """
+        self._file.seek(self._positions[name])
         article, part, attempt = pickle.load(self._file)
         return Request(article, self._prefix, part, attempt)
 
     def line(self, request: Request) -> bytes:
+        """Return a request as a line of the job's input.
+
+        Args:
+            request: the request.
+
+        Returns:
+            One line of JSON.
+        """
         row = self._row(request) | {"labels": {LABEL: self.id(request.part, request.attempt)}}
         return json.dumps({"request": row}, ensure_ascii=False).encode() + b"\n"
 
     def write(self, names: Iterable[str], path: Path) -> None:
-        """The job's input, JSON lines."""
+        """Write the job's input, JSON Lines.
+
+        Args:
+            names: ids of the requests to write.
+            path: the file.
+        """
         with path.open("wb") as stream:
             for name in names:
                 stream.write(self.line(self.get(name)))
 
     def which(self, asked: object) -> str:
-        """The id of a request that came back: its label, else worked out from its text. Empty: none of this batch."""
+        """Return the id of a request that came back with its reply: that of its label, or else worked out from its text.
+
+        Args:
+            asked: the request as the service returns it.
+
+        Returns:
+            The id; empty if the request is none of this batch.
+        """
         if not isinstance(asked, dict):
             return ""
         name = (asked.get("labels") or {}).get(LABEL)
-        if isinstance(name, str) and name in self._at:
+        if isinstance(name, str) and name in self._positions:
             return name
         try:
             text = asked["contents"][0]["parts"][0]["text"]
         except (KeyError, IndexError, TypeError):
             return ""
-        return next((found for attempt in range(1, 31) if (found := self.id(str(text), attempt)) in self._at), "")
+        return next((name for attempt in range(1, 31) if (name := self.id(str(text), attempt)) in self._positions), "")
 
     def close(self) -> None:
+        """Delete the file."""
         self._file.close()
 
 
 async def in_batches(
     scope: str, row: Row, requests: AsyncIterator[Request] | Iterable[Request]
 ) -> AsyncIterator[BatchRequests]:
-    """The requests in as few batches as a job's limits allow; one held twice is held once."""
+    """Put requests into as few batches as a job's limits allow; a request that comes twice is put in once.
+
+    Args:
+        scope: what all requests have in common.
+        row: makes a request the row that is sent.
+        requests: the requests.
+
+    Yields:
+        Each batch.
+    """
     batch = BatchRequests(scope, row)
     async for request in _each(requests):
         size = len(batch.line(request))

@@ -1,8 +1,8 @@
-"""HTTP/1.1 for oracles: a connection for each call under way, h11 for the protocol, one write for a request.
+"""HTTP/1.1 for oracles: one connection for each call in flight, h11 for the protocol, one write for a request.
 
-The pool of httpx asks every idle connection whether it still lives, at each request and each reply, and sends head and body
-apart, each through three layers: at 64 calls that is more processor time than everything else in a call. Here a call takes
-the connection that was let go of last. The price is these lines; what they can't do (a proxy) goes through httpx's pool.
+At each request and each reply, the pool of httpx asks every idle connection whether it still lives, and it sends head and body
+separately, each through three layers: with 64 calls that is more processor time than everything else in a call. Here a call
+takes the connection that was released last. The cost is these lines; what they can't do (a proxy) goes through httpx's pool.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Place = tuple[str, str, int]  # scheme, host, port
 
 
 class Connection:
-    """One connection; errors are those of asyncio and h11. Not for use after one."""
+    """One connection, not to be used again after an error; errors are those of asyncio and h11."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         import h11
@@ -31,11 +31,18 @@ class Connection:
 
     @property
     def usable(self) -> bool:
-        """Whether another request may go out; the service may still close it at that very moment."""
+        """True if another request may go out; the service may still close the connection at that very moment."""
         return asyncio.get_running_loop().time() < self._until and not self._reader.at_eof() and not self._writer.is_closing()
 
     async def exchange(self, request: Any) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """Status, headers and body of the reply to an httpx request. The body is read whole."""
+        """Send a request and read its reply.
+
+        Args:
+            request: a request of httpx.
+
+        Returns:
+            Status, headers, and the whole body.
+        """
         h11, state = self._h11, self._state
         head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
         parts = [state.send(head), state.send(h11.Data(await request.aread())), state.send(h11.EndOfMessage())]
@@ -61,12 +68,13 @@ class Connection:
         return status, headers, bytes(body)
 
     def close(self) -> None:
+        """Close the connection."""
         self._until = 0.0
         self._writer.close()
 
 
 class OneEach:
-    """A transport for httpx.AsyncClient; `httpx`: its module, whose errors are raised. Replies are read whole."""
+    """A transport for httpx.AsyncClient that reads replies whole; `httpx` is its module, whose errors are raised."""
 
     def __init__(self, httpx: Any) -> None:
         self._httpx = httpx
@@ -74,6 +82,14 @@ class OneEach:
         self._trust: ssl.SSLContext | None = None
 
     async def handle_async_request(self, request: Any) -> Any:
+        """Send a request over a free connection, or a new one.
+
+        Args:
+            request: a request of httpx.
+
+        Returns:
+            The response of httpx.
+        """
         import h11
 
         httpx, limits = self._httpx, request.extensions.get("timeout", {})
@@ -112,6 +128,7 @@ class OneEach:
         return Connection(*streams)
 
     async def aclose(self) -> None:
+        """Close all free connections."""
         for connections in self._free.values():
             for connection in connections:
                 connection.close()
@@ -129,5 +146,12 @@ def _place(url: Any) -> Place:
 
 
 def one_each(httpx: Any) -> Any:
-    """A OneEach for this version of httpx; None, which means its pool, where calls go through a proxy."""
+    """Return the transport for a client.
+
+    Args:
+        httpx: the module of this version of httpx.
+
+    Returns:
+        A OneEach; None, which means httpx's pool, where calls go through a proxy.
+    """
     return None if any(name in getproxies() for name in ("http", "https", "all")) else OneEach(httpx)

@@ -1,7 +1,7 @@
 """What Gemini's two routes on Vertex AI share: the request, the reading of a response, credentials and errors.
 
 Both routes speak the same JSON, so a batch row and an online call are built and read by the same lines; client libraries
-carry it. The rubric is the system instruction and the article the only content, which is also what a cached prefix needs.
+carry it. The rubric is the system instruction and the article the only content, as a cached prefix needs it, too.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ CREDIT: Final = ("billing", "perday", "per day", "daily limit", "credit")
 
 
 class Account(NamedTuple):
+    """Who asks, in which project and region; `key` is the access token, if one is used."""
+
     credentials: GoogleCredentials
     project: str
     location: str
@@ -38,23 +40,30 @@ class Account(NamedTuple):
 
 
 def account(flt: Filter) -> Account:
-    """Who asks, and where. InputError where credentials or a project are missing.
+    """Find credentials, project and region.
 
-    An access token in the variable that oracle.apiKeyEnv names, else application default credentials.
+    Args:
+        flt: the filter; without oracle.apiKeyEnv, which names an access token, application default credentials are used.
+
+    Returns:
+        The account.
+
+    Raises:
+        InputError: there are no credentials or no project.
     """
     import google.auth
     from google.auth.exceptions import GoogleAuthError
     from google.oauth2.credentials import Credentials
 
     oracle = flt.spec.oracle
-    key, found = NO_KEY, None
+    key, default_project = NO_KEY, None
     credentials: GoogleCredentials
     if oracle.apiKeyEnv:
         key = needed_key(oracle.apiKeyEnv)
         credentials = Credentials(key.reveal())  # type: ignore[no-untyped-call]
     else:
         try:
-            credentials, found = google.auth.default(scopes=SCOPES)
+            credentials, default_project = google.auth.default(scopes=SCOPES)
         except (GoogleAuthError, ValueError, OSError) as error:
             raise InputError(
                 f"no credentials for Vertex AI: {type(error).__name__}",
@@ -62,14 +71,21 @@ def account(flt: Filter) -> Account:
                 hint="run `gcloud auth application-default login`, mount a service account and set "
                 "GOOGLE_APPLICATION_CREDENTIALS, or set oracle.apiKeyEnv",
             ) from None
-    project = oracle.project or os.environ.get("GOOGLE_CLOUD_PROJECT") or found
+    project = oracle.project or os.environ.get("GOOGLE_CLOUD_PROJECT") or default_project
     if not project:
         raise InputError("is not set", where="spec.oracle.project", hint="set it, or export GOOGLE_CLOUD_PROJECT=…")
     return Account(credentials, project, oracle.location or os.environ.get("GOOGLE_CLOUD_LOCATION") or "global", key)
 
 
 def generation_config(flt: Filter) -> dict[str, Any]:
-    """The service's generationConfig: a JSON reply in the filter's schema, and the oracle's parameters."""
+    """Return the service's generationConfig: a JSON reply in the filter's schema, and the oracle's parameters.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        The JSON object.
+    """
     oracle, schema = flt.spec.oracle, wire_schema(flt)
     properties = {
         name: {key: value.upper() if key == "type" else value for key, value in rule.items()}
@@ -93,15 +109,43 @@ def generation_config(flt: Filter) -> dict[str, Any]:
 
 
 def contents(request: Request) -> list[dict[str, Any]]:
+    """Return the article's part of a call.
+
+    Args:
+        request: the question.
+
+    Returns:
+        The service's `contents`.
+    """
     return [{"role": "user", "parts": [{"text": request.part}]}]
 
 
 def system_instruction(request: Request) -> dict[str, Any]:
+    """Return the rubric's part of a call.
+
+    Args:
+        request: the question.
+
+    Returns:
+        The service's `systemInstruction`.
+    """
     return {"parts": [{"text": request.prefix}]}
 
 
 def read_response(response: object, key: Key) -> RawReply:
-    """A response of the service as JSON. Refused where it holds no reply, with what it was billed all the same."""
+    """Read a response of the service.
+
+    Args:
+        response: the response, parsed as JSON.
+        key: the key to hide in texts.
+
+    Returns:
+        The reply.
+
+    Raises:
+        Refused: it holds no reply; the error has what was billed all the same.
+        Unavailable: it is no response.
+    """
     if not isinstance(response, dict):
         raise Unavailable("the service's answer is not JSON", unknown=True)
     usage = read_usage(response.get("usageMetadata"))
@@ -121,16 +165,34 @@ def read_response(response: object, key: Key) -> RawReply:
 
 
 def read_usage(metadata: object) -> Usage:
-    """Tokens as billed; thinking is billed as output."""
+    """Read the tokens as billed; thinking is billed as output.
+
+    Args:
+        metadata: the response's `usageMetadata`.
+
+    Returns:
+        The usage; nothing where it is not stated.
+    """
     if not isinstance(metadata, dict):
         return Usage()
-    given = count(metadata.get("promptTokenCount"))
+    prompt_tokens = count(metadata.get("promptTokenCount"))
     output = count(metadata.get("candidatesTokenCount")) + count(metadata.get("thoughtsTokenCount"))
-    return Usage(given, min(count(metadata.get("cachedContentTokenCount")), given), output)
+    return Usage(prompt_tokens, min(count(metadata.get("cachedContentTokenCount")), prompt_tokens), output)
 
 
 def mapped(code: int, message: object, details: object, headers: Mapping[str, str], key: Key) -> Exception:
-    """What an HTTP error of the service means. details: its body as JSON."""
+    """Translate an HTTP error of the service.
+
+    Args:
+        code: the status.
+        message: what the service says.
+        details: the body, parsed as JSON.
+        headers: the headers, by name in small letters.
+        key: the key to hide in texts.
+
+    Returns:
+        One of the contract's errors, or an InputError.
+    """
     words, text = f"{message} {details}".lower(), key.message(f"{code} {message}")
     if code == 402 or (code in (400, 403, 429) and any(word in words for word in CREDIT)):
         return OutOfCredit(text)
@@ -155,7 +217,15 @@ def mapped(code: int, message: object, details: object, headers: Mapping[str, st
 
 
 def failed_credentials(error: Exception, key: Key) -> Exception:
-    """google-auth could not get a token: a matter of the network, or of the credentials."""
+    """Translate an error of google-auth, which could not get a token.
+
+    Args:
+        error: the error.
+        key: the key that was used, if any.
+
+    Returns:
+        Unavailable where the network is the reason, else an InputError.
+    """
     if getattr(error, "retryable", False) or "Transport" in type(error).__name__:
         return Unavailable(f"no access token: {type(error).__name__}")
     where = key.where if key is not NO_KEY else "application default credentials"
@@ -167,7 +237,7 @@ def failed_credentials(error: Exception, key: Key) -> Exception:
 
 
 def _retry_delay(details: object) -> float | None:
-    """RetryInfo among the details of a Google error: {"error": {"details": [{"retryDelay": "7s"}]}}."""
+    """Read RetryInfo in the details of a Google error: {"error": {"details": [{"retryDelay": "7s"}]}}."""
     error = details.get("error") if isinstance(details, dict) else None
     for detail in error.get("details") or [] if isinstance(error, dict) else []:
         delay = detail.get("retryDelay") if isinstance(detail, dict) else None

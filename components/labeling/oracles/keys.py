@@ -1,8 +1,8 @@
-"""Keys: read from the environment or a mounted file, and taken out of every text that comes back.
+"""Keys: read from the environment or a mounted file, and removed from every text that comes back.
 
-A service may quote the key it refuses, and such a text would end in a log, a dead letter or a report. So whatever a
-provider passes on goes through `Key.hidden`; and a key that could break a header is refused here, because the HTTP library's
-own complaint would quote it.
+A service may quote the key that it refuses, and such a text would end in a log, a dead letter or a report. So whatever an
+oracle passes on goes through `Key.hidden`; and a key that could break a header is refused here, because the HTTP library's
+own error would quote it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,33 @@ class Key:
         return f"Key({self.where})"
 
     def reveal(self) -> str:
-        """For the client library only."""
+        """Return the key, for the client library only.
+
+        Returns:
+            The secret.
+        """
         return self._value
 
     def hidden(self, text: str) -> str:
-        """The text with the key taken out."""
+        """Remove the key from a text.
+
+        Args:
+            text: any text.
+
+        Returns:
+            The text with "[key]" in place of the key.
+        """
         return text.replace(self._value, HIDDEN) if self._value else text
 
     def message(self, text: object) -> str:
-        """A service's message as one short line without the key."""
+        """Shorten a service's message to one line without the key.
+
+        Args:
+            text: the message.
+
+        Returns:
+            At most 500 characters.
+        """
         return one_line(self.hidden(str(text)))[:MAX_MESSAGE]
 
 
@@ -47,9 +65,16 @@ NO_KEY = Key("", "no key")
 
 
 def read_key(variable: str) -> Key | None:
-    """The key in this variable, or in the file that <variable>_FILE names; None where neither is set.
+    """Read a key from an environment variable, or from the file that <variable>_FILE names.
 
-    InputError: the file can't be read, or what is there is no key. It names the variable, never the value.
+    Args:
+        variable: the variable's name.
+
+    Returns:
+        The key; None where neither is set.
+
+    Raises:
+        InputError: the file can't be read, or what is there is no key; the error names the variable, never the value.
     """
     where = f"environment variable {variable}"
     value = os.environ.get(variable, "").strip()
@@ -77,7 +102,17 @@ def read_key(variable: str) -> Key | None:
 
 
 def needed_key(variable: str) -> Key:
-    """As `read_key`; InputError where neither variable nor file is set."""
+    """Read a key that must be there.
+
+    Args:
+        variable: the name of the environment variable.
+
+    Returns:
+        The key.
+
+    Raises:
+        InputError: as `read_key`, and where neither variable nor file is set.
+    """
     if (key := read_key(variable)) is None:
         raise InputError(
             "is not set",

@@ -1,9 +1,9 @@
 """OpenAI-compatible endpoints (OpenAI, DeepSeek, vLLM, Ollama) through the openai client: one call, no retry.
 
-Endpoints differ in what they accept. Rather than by a table of vendors that ages, the first calls find out: a reply schema,
-else "some JSON object", else neither; `max_completion_tokens` or `max_tokens`. Where the first way of asking gets a 400 before
-anything was answered, one call tries the others while the rest wait, and the way that is answered is kept. The trade-off: a
-few unbilled calls at the start of a run.
+Endpoints differ in what they accept. Instead of a table of vendors that would age, the first calls find out: a reply schema,
+else "some JSON object", else neither; `max_completion_tokens` or `max_tokens`. If the first variant gets a 400 before anything
+was answered, one call tries the others while the rest wait, and the one that is answered is kept. The cost is a few unbilled
+calls at the start of a run.
 
 The client's connections, headers and errors are used (its `post`), its typed requests and replies are not: building those
 takes a third of a call's processor time.
@@ -47,7 +47,7 @@ FINISH: Final[Mapping[str, str]] = {"stop": "stop", "length": "length", "content
 
 
 class _Unaccepted(Refused):
-    """A 400 that may be about the way of asking rather than about this article."""
+    """A 400 that may be about the variant of the request rather than about this article."""
 
 
 class OpenAIEndpoint:
@@ -61,6 +61,18 @@ class OpenAIEndpoint:
         self._searching = asyncio.Lock()
 
     async def ask(self, request: Request) -> RawReply:
+        """Make one call; the first calls of a run may try several variants.
+
+        Args:
+            request: the question.
+
+        Returns:
+            The reply.
+
+        Raises:
+            OracleError: there is no reply.
+            InputError: the key is refused, or the model or address is unknown.
+        """
         try:
             reply = await self._call(request, way := self._kept or self._ways[0])
         except _Unaccepted as refusal:
@@ -72,10 +84,11 @@ class OpenAIEndpoint:
         return reply
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._client.close()
 
     async def _search(self, request: Request, refusal: _Unaccepted) -> RawReply:
-        """Another way of asking; `refusal` where every one of them is refused."""
+        """Try the other variants of the request; raise `refusal` where every one of them is refused."""
         for way in [self._kept] if self._kept else self._ways[1:]:
             try:
                 reply = await self._call(request, way)
@@ -152,14 +165,28 @@ class OpenAIEndpoint:
 
 
 def identity(flt: Filter) -> dict[str, Any]:
-    """Provider, model and parameters."""
+    """Return what an answer depends on besides the prompt.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        Provider, model and parameters.
+    """
     return oracle_part(flt)
 
 
 def connect(flt: Filter) -> OpenAIEndpoint:
-    """The endpoint at oracle.baseUrl, else OPENAI_BASE_URL, else OpenAI's own. InputError where a key is missing.
+    """Connect to `oracle.baseUrl`, else OPENAI_BASE_URL, else OpenAI's own endpoint.
 
-    Where neither oracle.apiKeyEnv nor OPENAI_API_KEY is set, an endpoint of one's own is asked without a key.
+    Args:
+        flt: the filter; without oracle.apiKeyEnv and OPENAI_API_KEY, another endpoint than OpenAI's is asked without a key.
+
+    Returns:
+        The oracle.
+
+    Raises:
+        InputError: a key or the client library is missing.
     """
     try:
         import httpx2
@@ -171,8 +198,8 @@ def connect(flt: Filter) -> OpenAIEndpoint:
     oracle = flt.spec.oracle
     if oracle.apiKeyEnv:
         key = needed_key(oracle.apiKeyEnv)
-    elif (found := read_key(DEFAULT_VARIABLE)) or not (oracle.baseUrl or os.environ.get("OPENAI_BASE_URL")):
-        key = found or needed_key(DEFAULT_VARIABLE)
+    elif (default := read_key(DEFAULT_VARIABLE)) or not (oracle.baseUrl or os.environ.get("OPENAI_BASE_URL")):
+        key = default or needed_key(DEFAULT_VARIABLE)
     else:
         key = NO_KEY
     # The engine decides how many calls are under way; a pool with a limit of its own would only queue them out of sight.
@@ -189,7 +216,14 @@ def connect(flt: Filter) -> OpenAIEndpoint:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, 0 to an hour, as `retry-after-ms` or `retry-after` (seconds or a date) says; None where neither does."""
+    """Read how long to wait from `retry-after-ms` or `retry-after` (seconds or a date).
+
+    Args:
+        headers: the headers, by name in small letters.
+
+    Returns:
+        Seconds, 0 to an hour; None where neither header says so.
+    """
     for name, scale in (("retry-after-ms", 1000), ("retry-after", 1)):
         text = headers.get(name, "")
         try:
@@ -205,7 +239,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _ways(flt: Filter, address: str) -> Iterator[dict[str, Any]]:
-    """What can be sent besides model, prompt and temperature; best first."""
+    """Yield what can be sent besides model, prompt and temperature; best first."""
     schema = {"name": "judgement", "strict": True, "schema": wire_schema(flt)}
     formats = [{"type": "json_schema", "json_schema": schema}, {"type": "json_object"}, None]
     # OpenAI's newer models refuse max_tokens; elsewhere the newer name may be passed over in silence, and with it the limit.
@@ -216,14 +250,21 @@ def _ways(flt: Filter, address: str) -> Iterator[dict[str, Any]]:
 
 
 def _usage(reply: Mapping[str, Any]) -> Usage:
-    """Tokens as billed. Cached ones: OpenAI's and vLLM's key, or DeepSeek's."""
+    """Read the tokens as billed; cached ones under OpenAI's and vLLM's key, or DeepSeek's."""
     usage = reply.get("usage") or {}
     details = usage.get("prompt_tokens_details") or {}
     cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens")
-    given = count(usage.get("prompt_tokens"))
-    return Usage(given, min(count(cached), given), count(usage.get("completion_tokens")))
+    prompt_tokens = count(usage.get("prompt_tokens"))
+    return Usage(prompt_tokens, min(count(cached), prompt_tokens), count(usage.get("completion_tokens")))
 
 
 def count(value: object) -> int:
-    """A number of tokens as a service states it; 0 where it does not."""
+    """Read a number of tokens.
+
+    Args:
+        value: what the service states.
+
+    Returns:
+        The number; 0 where it is none.
+    """
     return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0

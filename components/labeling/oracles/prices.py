@@ -1,6 +1,6 @@
-"""What a call costs: list prices from one dated file, or from the user's own.
+"""Prices: what a call costs, by list prices from one dated file, or from the user's own.
 
-A price that is not known is not zero: a budget and a quote refuse without one, and a run says that it counts no money.
+An unknown price is not zero: a budget and a quote refuse without one, and a run says that it counts no money.
 """
 
 from __future__ import annotations
@@ -24,9 +24,15 @@ VERSION: Final = re.compile(r"[-@](?:\d{4}-\d\d-\d\d|\d{3,}|latest|preview[\w-]*
 
 
 class Price(BaseModel):
-    """US dollars per million tokens. batch: factor on input and output. cacheFrom: tokens of the shortest cached prefix.
+    """What a model costs.
 
-    date: when it was looked up, where that is not the file's date.
+    Attributes:
+        input: US dollars for a million input tokens.
+        cached: US dollars for a million cached input tokens; None where the model has no cache.
+        output: US dollars for a million output tokens.
+        batch: what batch jobs cost of the price above, 0 to 1; None where there are none.
+        cacheFrom: tokens of the shortest prefix that can be cached.
+        date: when the price was looked up, where that is not the file's date.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,7 +44,15 @@ class Price(BaseModel):
     date: datetime.date | None = None
 
     def usd(self, usage: Usage, *, batch: bool = False) -> float:
-        """The bill of a call with this usage. By batch, cached tokens are no cheaper than others."""
+        """Return the bill of a call.
+
+        Args:
+            usage: its tokens.
+            batch: whether it is a row of a batch job, where cached tokens are no cheaper than others.
+
+        Returns:
+            US dollars.
+        """
         cached = 0 if self.cached is None or batch else min(usage.cached_tokens, usage.input_tokens)
         plain = (usage.input_tokens - cached) * self.input + usage.output_tokens * self.output
         return (plain * (self.batch or 1 if batch else 1) + cached * (self.cached or 0)) / MILLION
@@ -52,12 +66,19 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class Prices:
-    """date: when the price that `of` finds was looked up, as the file says."""
+    """Prices by model, each with the date when it was looked up."""
 
     models: dict[str, tuple[Price, str]]
 
     def of(self, model: str) -> tuple[Price, str] | None:
-        """Price and date of a model, or of the model that this is a dated version of; None where there is none."""
+        """Find the price of a model, or of the model that this is a dated version of.
+
+        Args:
+            model: its name.
+
+        Returns:
+            The price and its date; None where there is none.
+        """
         name = model.rsplit("/", 1)[-1]
         for one in (model, name, VERSION.sub("", name)):
             if one in self.models:
@@ -82,7 +103,17 @@ def _read(path: Path) -> _File:
 
 
 def read_prices(path: str = "") -> Prices:
-    """The prices that come with this version; those in the file at `path` go before them. InputError for a bad file."""
+    """Read the prices that come with this version, and those of a file, which take precedence.
+
+    Args:
+        path: the user's file; empty for none.
+
+    Returns:
+        The prices.
+
+    Raises:
+        InputError: the file can't be read or is no file of prices.
+    """
     models = {}
     for file in [_read(PRICES), *([_read(Path(path).expanduser())] if path else [])]:
         models.update({name: (price, str(price.date or file.date or "no date")) for name, price in file.models.items()})
@@ -90,13 +121,29 @@ def read_prices(path: str = "") -> Prices:
 
 
 def price_of(flt: Filter, prices: Prices) -> tuple[Price, str] | None:
-    """What the filter's oracle costs; a replay costs nothing."""
+    """Return what the filter's oracle costs; a replay costs nothing.
+
+    Args:
+        flt: the filter.
+        prices: what models cost.
+
+    Returns:
+        The price and its date; None where it is unknown.
+    """
     if flt.spec.oracle.provider == "replay":
         return Price(input=0, output=0), "recorded replies"
     return prices.of(flt.spec.oracle.model)
 
 
 def no_price(flt: Filter) -> InputError:
+    """Return the error that the price of the filter's model is unknown.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        The error, to be raised.
+    """
     model = flt.spec.oracle.model
     return InputError(
         f"no price is known for {model}",

@@ -21,13 +21,24 @@ from distillery.filters.filter import Filter
 
 
 class Replay:
-    """Gives attempt n at an article its n-th recorded reply. `replies`: article digest or id → replies in order."""
+    """Answers the n-th attempt at an article with its n-th recorded reply; `replies` are by article digest or "id <id>"."""
 
     def __init__(self, identity: Mapping[str, Any], replies: Mapping[str, list[str]]) -> None:
         self.identity = identity
         self._replies = replies
 
     async def ask(self, request: Request) -> RawReply:
+        """Look up the recorded reply.
+
+        Args:
+            request: the question.
+
+        Returns:
+            The reply.
+
+        Raises:
+            OracleError: none is recorded for this attempt.
+        """
         article = request.article
         recorded = self._replies.get(article.digest) or self._replies.get(f"id {article.id}")
         if not recorded:
@@ -37,20 +48,39 @@ class Replay:
         return RawReply(recorded[request.attempt - 1])
 
     async def close(self) -> None:
+        """Do nothing: there is no connection."""
         pass
 
 
 def identity(flt: Filter) -> dict[str, Any]:
-    """Provider, model and parameters, and the recordings by their digest: other recordings are another oracle."""
+    """Return what an answer depends on besides the prompt; other recordings are another oracle.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        Provider, model and parameters, and the digest of the recordings.
+
+    Raises:
+        InputError: there are no recordings.
+    """
     with _recordings(flt) as path:
         return {**oracle_part(flt), "replies": digest_file(path)}
 
 
 def connect(flt: Filter, repetition: int = 1) -> Replay:
-    """The replay oracle over `oracle.replies`: JSONL (.gz) of {"id" or "article": digest, "reply", "attempt"?, "repeat"?}.
+    """Read the recordings at `oracle.replies`: JSONL (.gz) of {"id" or "article": digest, "reply", "attempt"?, "repeat"?}.
 
-    repetition: which of several recordings of the same question answers, where noise is measured; its own identity.
-    InputError for a file or row that can't be used.
+    Args:
+        flt: the filter.
+        repetition: which of several recordings of the same question answers, where noise is measured; another one is another
+            oracle.
+
+    Returns:
+        The oracle.
+
+    Raises:
+        InputError: the file or a row of it can't be used.
     """
     with _recordings(flt) as path:
         known = identity(flt) if repetition == 1 else {**identity(flt), "repetition": repetition}
@@ -71,7 +101,7 @@ def _recordings(flt: Filter) -> AbstractContextManager[Path]:
 
 
 def _read(path: Path, repetition: int = 1) -> dict[str, list[str]]:
-    found: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    recorded: defaultdict[str, dict[int, str]] = defaultdict(dict)
     for line, row, fault in read_rows(path, frozenset({"id", "article", "reply", "attempt", "repeat", "content"})):
         where = f"{path}:{line}"
         if row is None:
@@ -81,12 +111,12 @@ def _read(path: Path, repetition: int = 1) -> dict[str, list[str]]:
             raise InputError("is not a recorded reply", where=where, hint='write {"id": …, "reply": "the raw text"}')
         if row.get("repeat", 1) != repetition:
             continue
-        attempt = row.get("attempt", len(found[key]) + 1)
-        if isinstance(attempt, bool) or not isinstance(attempt, int) or attempt < 1 or attempt in found[key]:
+        attempt = row.get("attempt", len(recorded[key]) + 1)
+        if isinstance(attempt, bool) or not isinstance(attempt, int) or attempt < 1 or attempt in recorded[key]:
             raise InputError(
                 f"attempt {attempt!r} is not a new number from 1 on",
                 where=where,
                 hint="number the attempts at an article 1, 2, 3",
             )
-        found[key][attempt] = row["reply"]
-    return {key: [attempts[number] for number in sorted(attempts)] for key, attempts in found.items()}
+        recorded[key][attempt] = row["reply"]
+    return {key: [attempts[number] for number in sorted(attempts)] for key, attempts in recorded.items()}

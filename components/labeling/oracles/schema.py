@@ -1,4 +1,4 @@
-"""The reply's schema as services take it."""
+"""The schema of a reply, as services take it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from distillery.filters.prompt import reply_schema
 
 
 def wire_schema(flt: Filter) -> dict[str, Any]:
-    """JSON Schema of the reply without what some service refuses (maxLength); what it says is checked afterwards anyway."""
+    """Return the JSON Schema of a reply without what some service refuses (maxLength); replies are checked afterwards anyway.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        The schema.
+    """
     schema = reply_schema(flt)
     properties = {
         name: {key: value for key, value in rule.items() if key != "maxLength"} for name, rule in schema["properties"].items()

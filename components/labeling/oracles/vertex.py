@@ -1,9 +1,9 @@
 """Gemini on Vertex AI, online, through google-genai: one call, no retry.
 
-All calls share their rubric. From the eighth call on it lies in a context cache of its own, where it is long enough for
-one: cached tokens cost a tenth to a quarter of others, certainly and not by chance, as with the service's implicit caching.
-The price is storage, at 3,000 tokens less than a cent an hour, and one object in the project: named by its content, so
-that a second run finds it, and deleted by whoever made it.
+All calls share their rubric. From the eighth call on it lies in a context cache, where it is long enough for one: cached
+tokens then certainly cost a tenth to a quarter of others, while the service's implicit caching leaves that to chance. The cost
+is storage, for 3,000 tokens less than a cent an hour, and one object in the project: named by its content, so that a second run
+finds it, and deleted by the run that made it.
 """
 
 from __future__ import annotations
@@ -55,6 +55,18 @@ class Vertex:
         self._cache = Prefix(client, self._model)
 
     async def ask(self, request: Request) -> RawReply:
+        """Make one call, with the cached rubric where there is one.
+
+        Args:
+            request: the question.
+
+        Returns:
+            The reply; its usage has what making the cache was billed.
+
+        Raises:
+            OracleError: there is no reply.
+            InputError: credentials are refused, or the model is unknown.
+        """
         self._calls += 1
         made = Usage()
         cache = None
@@ -70,6 +82,7 @@ class Vertex:
         return RawReply(reply.text, reply.usage + made, reply.finish, reply.version) if made else reply
 
     async def close(self) -> None:
+        """Delete the cache that this run made, and close the connections."""
         await self._cache.close()
         await self._client.aclose()
         await self._http.aclose()  # the client leaves one that it was given open
@@ -98,7 +111,7 @@ class Vertex:
         return read_response(answer, self._key)
 
     def _config(self, request: Request, cache: str | None) -> GenerateContentConfig:
-        """All of a call but its article, made once: to check it anew for each call takes the client half a millisecond.
+        """Build all of a call but its article, once: checking it again for each call takes the client half a millisecond.
 
         The body is ours, as in a batch row: building it from the client's models takes as long as the rest of a call.
         """
@@ -110,9 +123,9 @@ class Vertex:
             def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Config:
                 return self.__copy__()
 
-        given = {"cachedContent": cache} if cache else {"systemInstruction": system_instruction(request)}
+        prefix = {"cachedContent": cache} if cache else {"systemInstruction": system_instruction(request)}
         return Config(
-            http_options=types.HttpOptions(extra_body={**self._body, **given}),
+            http_options=types.HttpOptions(extra_body={**self._body, **prefix}),
             should_return_http_response=True,
             automatic_continuation=False,
             automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
@@ -121,7 +134,7 @@ class Vertex:
 
 class _NoKeys:
     def __contains__(self, key: object) -> bool:
-        """What pydantic's own answers after comparing all fields, and the client asks 63 times a call."""
+        """Return what pydantic's own method returns after comparing all fields; the client asks 63 times a call."""
         return False
 
 
@@ -138,7 +151,7 @@ def _quick() -> tuple[type[Content], type[Part]]:
 
 
 class Prefix:
-    """The context cache of the rubric. `own`: made by this run, which then deletes it."""
+    """The context cache of the rubric; `own` are the caches that this run made and deletes."""
 
     def __init__(self, client: AsyncClient, model: str) -> None:
         self._client, self._model = client, model
@@ -149,7 +162,14 @@ class Prefix:
         self._busy = asyncio.Lock()
 
     async def name(self, request: Request) -> tuple[str | None, Usage]:
-        """The cache's name, None while there is none, and what making it was billed. Never an error: it only saves."""
+        """Return the cache's name, made or prolonged where needed. It never fails, since a cache only saves money.
+
+        Args:
+            request: a call, with the rubric.
+
+        Returns:
+            The name, None while there is none, and what making the cache was billed.
+        """
         from google.genai import errors
 
         if self._gave_up or self._busy.locked():
@@ -172,11 +192,16 @@ class Prefix:
             return self._name, Usage()
 
     def lost(self, name: str) -> None:
+        """Forget a cache that ended or was deleted.
+
+        Args:
+            name: its name.
+        """
         if self._name == name:
             self._name = None
 
     async def close(self) -> None:
-        """Deletes what this run made; what can't be deleted ends by itself within the hour."""
+        """Delete what this run made; what can't be deleted ends by itself within the hour."""
         for name in self._own:
             try:
                 await self._client.caches.delete(name=name)
@@ -210,12 +235,29 @@ def _ttl() -> str:
 
 
 def identity(flt: Filter) -> dict[str, Any]:
-    """Provider, model and parameters; batch jobs have the same."""
+    """Return what an answer depends on besides the prompt; batch jobs have the same.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        Provider, model and parameters.
+    """
     return oracle_part(flt)
 
 
 def connect(flt: Filter) -> Vertex:
-    """Gemini in oracle.project and oracle.location, at oracle.baseUrl where it is given. InputError: no credentials."""
+    """Connect to Gemini in oracle.project and oracle.location, at oracle.baseUrl where that is set.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        The oracle.
+
+    Raises:
+        InputError: credentials, project or the client library are missing.
+    """
     try:
         import httpx
         from google import genai

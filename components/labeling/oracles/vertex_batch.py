@@ -1,12 +1,12 @@
 """Gemini on Vertex AI as batch jobs, at about half the price and within a day, through google-cloud-aiplatform.
 
-A job outlives whoever started it, and that is used: its name is made from its rubric, oracle and requests, and beside its
-input lie the ids of its requests. A run that was killed finds the jobs of its rubric by name, waits for those that go on,
-takes from all of them, finished, cancelled or expired, the replies that it still needs, and submits only the rest. The service
-has no conditional creation, so two runs at the same moment are kept apart before they come here (`run_lock`).
+A job outlives the run that started it, and that is used: its name is made from its rubric, oracle and requests, and the ids of
+its requests lie beside its input. A run that follows a killed one finds the jobs of its rubric by name, waits for those that go
+on, takes from all of them, finished, cancelled or expired, the replies that it still needs, and submits only the rest. The
+service has no conditional creation, so two runs at the same moment are kept apart before they come here (`run_lock`).
 
-Replies come in any order, so each is matched by the id among its request's labels. A row that failed for the moment goes
-into the next job; one that is refused is given back as refused.
+Replies come in any order, so each is matched by the id in its request's labels. A row that failed for the moment goes
+into the next job; one that is refused is returned as refused.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ MOMENTARY: Final = re.compile(r"\b(429|499|5\d\d)\b|RESOURCE_EXHAUSTED|UNAVAILAB
 
 
 class Job:
-    """One job of the service: resource name, display name, and how it stands."""
+    """One job of the service: resource name, display name, and its state."""
 
     def __init__(self, message: Any) -> None:
         self.name, self.label = str(message.name), str(message.display_name)
@@ -73,11 +73,15 @@ class Job:
 
     @property
     def ended(self) -> bool:
+        """True if the job will not change any more."""
         return self.state in ENDED
 
 
 class VertexBatch:
-    """One model in one project and region. poll: seconds until a job is looked at first, and at most between two looks."""
+    """One model in one project and region.
+
+    `poll` is seconds until a job is looked at first, and at most between two looks.
+    """
 
     def __init__(
         self, flt: Filter, client: JobServiceClient, bucket: Bucket, who: Account, *, poll: tuple[float, float] = POLL
@@ -91,10 +95,18 @@ class VertexBatch:
         self._scope = digest_json({"rubric": rubric_digest(flt), "oracle": self.identity})[:16]
 
     async def run(self, requests: AsyncIterator[Request] | Iterable[Request], on_reply: OnReply) -> None:
-        """Gives every request to `on_reply`, once, with its reply or why there is none.
+        """Give every request to `on_reply`, once, with its reply or the reason why there is none.
 
-        Reads `requests` to its end before it waits, so whoever feeds it must not wait for a reply first: another try is
-        another run. Cancelled, it leaves the jobs to the next run. InputError, OutOfCredit: none can be run.
+        It reads `requests` to the end before it waits, so whoever feeds it must not wait for a reply first: another try is
+        another run. If it is cancelled, the jobs are left to the next run.
+
+        Args:
+            requests: the questions.
+            on_reply: takes a request with its reply or the reason why there is none, and makes it durable.
+
+        Raises:
+            InputError: no job can be run: credentials, model or bucket.
+            OutOfCredit: no job can be run: the account is empty.
         """
         known = await self._list(f"distillery-{self._scope}-", wildcard=True)
         tasks: list[asyncio.Task[None]] = []
@@ -108,6 +120,7 @@ class VertexBatch:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def close(self) -> None:
+        """Close the connections."""
         await asyncio.to_thread(self._client.transport.close)
 
     def _row(self, request: Request) -> dict[str, Any]:
@@ -137,21 +150,19 @@ class VertexBatch:
             batch.close()
 
     def _failed(self, job: Job) -> None:
-        """Raises where another job would fail as well."""
+        """Raise where another job would fail as well."""
         error = self._mapped(CODES.get(job.code, 500), f"the batch job failed: {job.message}", "")
         if not isinstance(error, Unavailable | RateLimited):
             raise error
 
     async def _submit(self, batch: BatchRequests, open_ids: set[str]) -> Job:
-        """The job of these requests: the one that has them already, else a new one."""
+        """Return the job of these requests: the one that has them already, else a new one."""
         names = sorted(open_ids)
         stem = f"distillery-{self._scope}-{digest_json(names)[:24]}"
-        found = {job.label: job for job in await self._list(stem, wildcard=True)}
-        label = next(
-            label for number in range(1, 10_000) if (label := f"{stem}-{number}") not in found or not found[label].ended
-        )
-        if label in found:
-            return found[label]
+        jobs = {job.label: job for job in await self._list(stem, wildcard=True)}
+        label = next(label for number in range(1, 10_000) if (label := f"{stem}-{number}") not in jobs or not jobs[label].ended)
+        if label in jobs:
+            return jobs[label]
         with tempfile.TemporaryDirectory() as folder:
             rows, ids = Path(folder, "requests.jsonl"), Path(folder, "ids.txt")
             await asyncio.to_thread(batch.write, names, rows)
@@ -179,18 +190,18 @@ class VertexBatch:
             "input_config": {"instances_format": "jsonl", "gcs_source": {"uris": [f"{place}/requests.jsonl"]}},
             "output_config": {"predictions_format": "jsonl", "gcs_destination": {"output_uri_prefix": f"{place}/out"}},
         }
-        given = {"parent": self._parent, "batch_prediction_job": job}
-        return Job(self._client.create_batch_prediction_job(given, retry=None, timeout=CALL_SECONDS))
+        request = {"parent": self._parent, "batch_prediction_job": job}
+        return Job(self._client.create_batch_prediction_job(request, retry=None, timeout=CALL_SECONDS))
 
     async def _list(self, label: str, *, wildcard: bool) -> list[Job]:
-        """Jobs whose display name is, or begins with, the label; newest first as the service lists them."""
-        given = {"parent": self._parent, "filter": f'display_name:"{label}*"' if wildcard else f'display_name="{label}"'}
+        """Return the jobs whose display name is, or begins with, the label; newest first, as the service lists them."""
+        request = {"parent": self._parent, "filter": f'display_name:"{label}*"' if wildcard else f'display_name="{label}"'}
         return await self._call(
-            lambda: [Job(job) for job in self._client.list_batch_prediction_jobs(given, retry=None, timeout=CALL_SECONDS)]
+            lambda: [Job(job) for job in self._client.list_batch_prediction_jobs(request, retry=None, timeout=CALL_SECONDS)]
         )
 
     async def _ended(self, job: Job) -> Job:
-        """Waits for the job's end, looking ever less often."""
+        """Wait for the job's end, looking ever less often."""
         pause, longest = self._poll
         while not job.ended:
             await asyncio.sleep(pause)
@@ -208,7 +219,7 @@ class VertexBatch:
             return set()  # its files were deleted, and its replies with them
 
     async def _collect(self, job: Job, batch: BatchRequests, open_ids: set[str], on_reply: OnReply) -> None:
-        """Hands over what the job has for open requests; an unusable row leaves its request open."""
+        """Hand over what the job has for open requests; an unusable row leaves its request open."""
         for left in reversed(range(TRIES)):
             try:
                 await self._hand_over(self._rows(job.label), batch, open_ids, on_reply)
@@ -243,7 +254,7 @@ class VertexBatch:
                     yield row
 
     def _outcome(self, row: dict[str, Any]) -> RawReply | OracleError | None:
-        """None: the row failed for the moment, or says nothing."""
+        """Return what a row says of its request; None where it failed for the moment, or says nothing."""
         response, status = row.get("response"), row.get("status") or row.get("error")
         if response:
             try:
@@ -257,7 +268,7 @@ class VertexBatch:
         return Refused(self._who.key.message(text))
 
     async def _call(self, work: Callable[[], T], *, tries: int = TRIES) -> T:
-        """`work` in a thread, again after a pause where that may help. Errors are those of the contract."""
+        """Do work in a thread, again after a pause where that may help; errors are those of the contract."""
         pause = self._poll[0]
         for left in reversed(range(tries)):
             try:
@@ -283,7 +294,7 @@ class VertexBatch:
             raise Unavailable(f"the service gave no answer: {type(error).__name__}", unknown=True) from None
 
     def _mapped(self, code: int, message: object, details: str) -> Exception:
-        """As for a call, but what is refused is the job, not an article."""
+        """Translate an error as for a call; but what is refused is the job, not an article."""
         error = mapped(code if code >= 400 else 500, message, details, {}, self._who.key)
         if isinstance(error, Refused):
             return InputError(str(error), where="spec.oracle", hint="check oracle.model, oracle.location and the bucket")
@@ -297,12 +308,30 @@ async def _all(handed: Iterable[Awaitable[None]]) -> None:
 
 
 def identity(flt: Filter) -> dict[str, Any]:
-    """Provider, model and parameters, the same as online: labels are bought once, by either route."""
+    """Return what an answer depends on besides the prompt, the same as online: labels are bought once, by either route.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        Provider, model and parameters.
+    """
     return oracle_part(flt)
 
 
 def connect(flt: Filter, *, poll: tuple[float, float] | None = None) -> VertexBatch:
-    """Gemini in oracle.project and oracle.location, with files below oracle.batchPrefix. InputError: no credentials."""
+    """Connect to Gemini in oracle.project and oracle.location, with files below oracle.batchPrefix.
+
+    Args:
+        flt: the filter.
+        poll: seconds until a job is looked at first, and at most between two looks; None for the usual.
+
+    Returns:
+        The oracle.
+
+    Raises:
+        InputError: credentials, project, bucket or the client library are missing.
+    """
     try:
         from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
         from google.cloud.aiplatform_v1.services.job_service.transports.rest import JobServiceRestTransport
