@@ -165,7 +165,7 @@ def _calibration(store: Store, flt: Filter, marks: str, waived: str) -> Planned:
         return Planned("calibrate", "reuse")
     if document is None and not marks and free(identity):
         return Planned("calibrate", "skip", [FREE])
-    why = [f"says {document['verdict']}" if document else "this rubric is not calibrated with this oracle yet"]
+    why = [f"says {document.verdict}" if document else "this rubric is not calibrated with this oracle yet"]
     if not marks:
         why.append(f"without --marks it can't pass, and label then refuses more than {UNCALIBRATED} articles")
     return Planned("calibrate", "run", why, "" if free(identity) else f"at most {UNCALIBRATED} labels, part of those below")

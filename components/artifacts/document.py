@@ -7,6 +7,7 @@ one validation a read, some 10 µs for a small document.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -90,6 +91,32 @@ class Document(BaseModel):
             StoreError: the object is no such document, or its bytes have another digest.
         """
         return cls.read(store.get(key, digest=digest, max_bytes=max_bytes), f"{store.uri}/{key}")
+
+    @classmethod
+    def update(cls, store: Store, key: str, change: Callable[[Self | None], Self | None]) -> Self | None:
+        """Read a document, change it, and write it if nobody has written it meanwhile; otherwise begin again.
+
+        Args:
+            store: where it is.
+            key: its key.
+            change: makes the new document from the present one (None where there is none); returns None to leave it as it
+                is. It may be called several times.
+
+        Returns:
+            The document that was written, or the one that was left; None where there is none.
+
+        Raises:
+            Conflict: others wrote the object in the middle of every attempt.
+            StoreError: what is there cannot be read.
+        """
+        where = f"{store.uri}/{key}"
+
+        def changed(data: bytes | None) -> bytes | None:
+            document = change(None if data is None else cls.read(data, where))
+            return None if document is None else document.to_bytes()
+
+        data = store.update(key, changed, max_bytes=MAX_DOCUMENT)
+        return None if data is None else cls.read(data, where)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document as plain JSON values, in the order of its fields."""

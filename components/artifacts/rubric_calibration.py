@@ -1,17 +1,19 @@
-"""What has been measured about a rubric with an oracle: its calibration, and the noise floor of its labels.
+"""Rubric calibration: what people found when they looked at the labels that an oracle gives under a rubric.
 
-Both lie under the two digests, so a word changed in the rubric or another model has neither. Labelling many articles is
-refused without a PASS; the price of asking is one small read. Documents hold what was tried before, changed by
-conditional put only.
+The document lies under the digests of rubric and oracle, so editing the rubric or switching the model invalidates it. Labelling
+many articles is refused without a PASS; the price of asking is one small read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from distillery.components.store import Digest, Json, NotFound, Store, StoreError, as_digest, digest_json
-from distillery.components.store.layout import LABEL_SETS, calibration_key, noise_key
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from distillery.components.artifacts.document import Document, Sha256
+from distillery.components.store import Digest, Json, NotFound, Store, StoreError, digest_json
+from distillery.components.store.layout import calibration_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -19,12 +21,21 @@ from distillery.filters.filter import Filter
 SAMPLE: Final = 60  # articles of a calibration sample, and of the fresh one after it
 UNCALIBRATED: Final = 2 * SAMPLE  # as many as one calibration may be labelled without any
 FREE: Final = "nothing is paid: recorded replies"
-PASS, REVIEW, FAIL = "PASS", "REVIEW", "FAIL"
+Verdict = Literal["PASS", "REVIEW", "FAIL"]
+PASS: Final = "PASS"
+REVIEW: Final = "REVIEW"
+FAIL: Final = "FAIL"
 MIDDLE: Final = 5.0  # on-topic belongs at or above, off-topic below
 
 
 class Limit(NamedTuple):
-    """below `good`: PASS; below `bad`: REVIEW; else FAIL. `least`: marks without which nothing passes."""
+    """Limits of a share of mistakes.
+
+    Attributes:
+        good: a share below it passes.
+        bad: a share below it needs a person's review; any other fails.
+        least: marks without which nothing passes.
+    """
 
     good: float
     bad: float
@@ -35,72 +46,286 @@ LIMITS: Final = {"off": Limit(0.10, 0.20, 16), "on": Limit(0.20, 0.30, 10)}
 WORDS: Final = {"off": f"off-topic articles scored {MIDDLE:g} or more", "on": f"on-topic articles scored below {MIDDLE:g}"}
 
 
-def read_calibration(store: Store, flt: Filter, oracle: Mapping[str, Any]) -> dict[str, Json] | None:
-    """The filter's calibration document with the oracle of this identity; None where there is none."""
+class ShareFigures(Document):
+    """Marks that the oracle contradicts.
+
+    Attributes:
+        wrong: how many.
+        n: of how many.
+        share: wrong over n; None without marks.
+        interval: of the share, Wilson's, 95%.
+    """
+
+    wrong: int
+    n: int
+    share: float | None
+    interval: tuple[float, float]
+
+
+class ReasonFigures(Document):
+    """One thing that keeps a sample from PASS."""
+
+    level: Verdict
+    text: str
+
+
+class SampleFigures(Document):
+    """What was found on one sample.
+
+    Attributes:
+        verdict: of this sample alone.
+        n: articles that got a label.
+        dead: articles that got none.
+        off_topic_high: off-topic articles that the oracle scored high.
+        on_topic_low: on-topic articles that the oracle scored low.
+        variance: of each dimension's scores, in points squared.
+        dead_dimensions: dimensions in which nearly every article has the same score.
+        reasons: what keeps the sample from PASS.
+    """
+
+    verdict: Verdict
+    n: int
+    dead: int
+    off_topic_high: ShareFigures
+    on_topic_low: ShareFigures
+    variance: dict[str, float]
+    dead_dimensions: list[str]
+    reasons: list[ReasonFigures]
+
+
+class Pair(Document):
+    """Two dimensions that say nearly the same; r: their correlation."""
+
+    left: str
+    right: str
+    r: float | None
+
+
+class Redundancy(Document):
+    """Whether dimensions say the same.
+
+    Attributes:
+        n: articles it was judged on.
+        over: which they are, in words.
+        pc1_share: share of variance on the first principal component; None where fewer than two dimensions vary.
+        pairs: of dimensions that go together.
+    """
+
+    n: int
+    over: str
+    pc1_share: float | None
+    pairs: list[Pair]
+
+
+class Figures(Document):
+    """The figures of both samples, and of both together. fresh: None where no fresh sample was judged."""
+
+    calibration: SampleFigures
+    fresh: SampleFigures | None = None
+    redundancy: Redundancy
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        return fields if self.fresh else {name: value for name, value in fields.items() if name != "fresh"}
+
+
+class MarkCounts(Document):
+    """Which marks were applied.
+
+    Attributes:
+        by: who marked: "person", "prefilter", "reference" or "nobody".
+        digest: of the marks.
+        on: articles marked on-topic.
+        off: articles marked off-topic.
+    """
+
+    by: str
+    digest: str
+    on: int
+    off: int
+
+
+class JudgedSample(Document):
+    """A sample of articles and its labels, by digest."""
+
+    sample: str
+    label_set: str
+
+
+class Judgement(Document):
+    """One judgement of a rubric.
+
+    Attributes:
+        code: version of the judging.
+        verdict: of all samples together.
+        reasons: what keeps it from PASS, worst first.
+        marks: which marks it rests on.
+        samples: "calibration", and "fresh" where there was one.
+        figures: what was found.
+    """
+
+    code: int
+    verdict: Verdict
+    reasons: list[str]
+    marks: MarkCounts
+    samples: dict[str, JudgedSample]
+    figures: Figures
+
+
+class Acceptance(Document):
+    """Why a person went on with a REVIEW."""
+
+    reason: str
+
+
+class EarlierJudgement(Judgement):
+    """A judgement that a later one replaced."""
+
+    accepted: Acceptance | None
+
+
+class RubricCalibration(Judgement):
+    """The calibration of a rubric with an oracle.
+
+    Attributes:
+        filter: name of the filter.
+        rubric: digest of the rubric.
+        oracle: digest of the oracle's identity.
+        identity: the oracle's identity.
+        model: the oracle's model, for people.
+        accepted: why a person went on with a REVIEW; None where nobody did.
+        history: earlier judgements, oldest first.
+    """
+
+    KIND = "a rubric calibration"
+    HINT = "delete it and run `distillery calibrate` again: no label is paid for twice"
+
+    format: Literal[1] = 1
+    filter: str
+    rubric: Sha256
+    oracle: Sha256
+    identity: dict[str, Json]
+    model: str
+    accepted: Acceptance | None = None
+    history: list[EarlierJudgement] = Field(default_factory=list)
+
+    @property
+    def judgement(self) -> Judgement:
+        """Return the judgement alone: two calibrations with the same one say the same."""
+        return Judgement(**{name: getattr(self, name) for name in Judgement.model_fields})
+
+
+class Attempt(Document):
+    """The samples that one rubric was judged on with one oracle, by digest."""
+
+    rubric: str
+    oracle: str
+    calibration: str
+    fresh: str
+
+
+class CalibrationAttempts(Document):
+    """The samples that a filter's rubrics were judged on, in order, so that a fresh sample holds none of their articles."""
+
+    KIND = "the list of calibration attempts"
+    HINT = "restore it from a copy; without it a fresh sample may hold articles that an earlier rubric was tuned on"
+
+    format: Literal[1] = 1
+    attempts: list[Attempt] = Field(default_factory=list)
+
+
+def read_calibration(store: Store, flt: Filter, oracle: Mapping[str, Any]) -> RubricCalibration | None:
+    """Return the calibration of the filter's rubric with an oracle; None where there is none.
+
+    Args:
+        store: where it is.
+        flt: the filter.
+        oracle: the oracle's identity.
+
+    Raises:
+        StoreError: the document cannot be read, or is about another rubric or oracle than its key.
+    """
     rubric, by = rubric_digest(flt), oracle_digest(oracle)
-    return _read(store, calibration_key(flt.name, rubric, by), flt.name, rubric, by)
-
-
-def read_noise(store: Store, name: str, rubric: str, oracle: Mapping[str, Any]) -> dict[str, Json] | None:
-    """The noise measured for a rubric of filter `name` with the oracle of this identity; None where there is none."""
-    by = oracle_digest(oracle)
-    return _read(store, noise_key(name, rubric, by), name, rubric, by)
-
-
-def noise_of(store: Store, name: str, label_set: str) -> dict[str, Json] | None:
-    """The noise measured for those labels' rubric and oracle; None for labels that people brought, or where there is none."""
-    meta = store.folder(LABEL_SETS, as_digest(label_set)).meta
-    rubric, oracle = meta.get("rubric"), meta.get("oracle")
-    return read_noise(store, name, rubric, oracle) if isinstance(rubric, str) and isinstance(oracle, Mapping) else None
-
-
-def _read(store: Store, key: str, name: str, rubric: str, oracle: str) -> dict[str, Json] | None:
+    key = calibration_key(flt.name, rubric, by)
     try:
-        document: dict[str, Json] = store.get_json(key)
+        document = RubricCalibration.load(store, key)
     except NotFound:
         return None
-    wanted = {"filter": name, "rubric": rubric, "oracle": oracle}
-    if any(document.get(each) != value for each, value in wanted.items()):
-        raise StoreError("speaks of another rubric or oracle than its name", where=f"{store.uri}/{key}", hint="delete it")
+    require_its_name((document.filter, document.rubric, document.oracle), (flt.name, rubric, by), f"{store.uri}/{key}")
     return document
 
 
+def require_its_name(found: tuple[str, str, str], wanted: tuple[str, str, str], where: str) -> None:
+    """Raise unless a document is about what its key names.
+
+    Args:
+        found: filter, rubric and oracle that the document is about.
+        wanted: those that its key names.
+        where: address of the document, for the error.
+
+    Raises:
+        StoreError: they differ.
+    """
+    if found != wanted:
+        raise StoreError("is about another rubric or oracle than its name", where=where, hint="delete it")
+
+
 def free(oracle: Mapping[str, Any]) -> bool:
-    """Whether its labels cost nothing, so that labelling before calibrating loses nothing."""
+    """Return whether an oracle's labels cost nothing, so that labelling before calibrating loses nothing.
+
+    Args:
+        oracle: its identity.
+    """
     return oracle.get("provider") == "replay"
 
 
-def usable(document: Mapping[str, Any] | None) -> bool:
-    """Whether this calibration lets labelling go on: PASS, or REVIEW that a person accepted with a reason."""
+def usable(document: RubricCalibration | None) -> bool:
+    """Return whether a calibration lets labelling go on: PASS, or REVIEW that a person accepted with a reason.
+
+    Args:
+        document: the calibration; None where there is none.
+    """
     if document is None:
         return False
-    return document.get("verdict") == PASS or (document.get("verdict") == REVIEW and bool(document.get("accepted")))
+    return document.verdict == PASS or (document.verdict == REVIEW and document.accepted is not None)
 
 
 def require_calibration(
     store: Store, flt: Filter, n_articles: int, waived: str | None = None, *, oracle: Mapping[str, Any]
 ) -> dict[str, Json]:
-    """Refuses to label more than `UNCALIBRATED` articles with an uncalibrated oracle.
+    """Refuse to label more than `UNCALIBRATED` articles with an uncalibrated oracle.
 
-    n_articles: distinct articles of the file, labelled ones included. waived: a person's reason to go on without.
-    oracle: its identity; recorded replies are paid already, so only a calibration that failed stops them.
-    Returns what the label set records: {"calibration": "PASS" | "REVIEW" | "FAIL" | null,
-    "accepted": the reason a REVIEW was accepted for, "waived": the reason given here}. InputError where refused.
+    Recorded replies are paid already, so only a calibration that failed stops them.
+
+    Args:
+        store: where calibrations are.
+        flt: the filter.
+        n_articles: distinct articles of the file, labelled ones included.
+        waived: a person's reason to go on without.
+        oracle: the oracle's identity.
+
+    Returns:
+        What the label set records: {"calibration": "PASS" | "REVIEW" | "FAIL" | None, "accepted": the reason a REVIEW was
+        accepted for, "waived": the reason given here}.
+
+    Raises:
+        InputError: labelling is refused.
     """
     document = read_calibration(store, flt, oracle)
-    verdict = document.get("verdict") if document else None
-    accepted = (document.get("accepted") or {}).get("reason") if document else None
-    found: dict[str, Json] = {"calibration": verdict, "accepted": accepted, "waived": None}
+    verdict = document.verdict if document else None
+    accepted = document.accepted.reason if document and document.accepted else None
+    allowed: dict[str, Json] = {"calibration": verdict, "accepted": accepted, "waived": None}
     if n_articles <= UNCALIBRATED or usable(document):
-        return found
+        return allowed
     if document is None and free(oracle):
-        return {**found, "waived": FREE}
+        return {**allowed, "waived": FREE}
     if waived and waived.strip():
-        return {**found, "waived": waived.strip()}
+        return {**allowed, "waived": waived.strip()}
     if document is None:
         what = f"this rubric is not calibrated with {flt.spec.oracle.model}: no label was looked at by anybody"
     else:
-        reasons = "; ".join(str(reason) for reason in document.get("reasons", [])[:2])
+        reasons = "; ".join(document.reasons[:2])
         what = f"the calibration of this rubric with {flt.spec.oracle.model} says {verdict}: {reasons}"
     accept = ' (or accept it: `--accept "reason"`)' if verdict == REVIEW else ""
     raise InputError(
@@ -112,5 +337,9 @@ def require_calibration(
 
 
 def oracle_digest(oracle: Mapping[str, Any]) -> Digest:
-    """The digest that both documents lie under, beside the rubric's."""
+    """Return the digest of an oracle's identity, under which its calibrations and noise floors lie.
+
+    Args:
+        oracle: its identity.
+    """
     return digest_json(dict(oracle))

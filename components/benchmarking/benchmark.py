@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery.components.articles.label_table import read_table, write_table
-from distillery.components.artifacts.rubric_calibration import noise_of
+from distillery.components.artifacts.noise_floor import noise_of
 from distillery.components.artifacts.split import Split, load_split
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.benchmarking.alarms import reread_differs, trained_on
@@ -115,7 +115,7 @@ def measured_noise(store: Store, flt: Filter, split: str) -> dict[str, Any] | No
         found = noise_of(store, flt.name, str(label_set))
     except (NotFound, InputError):  # a label set that was cleaned away, or labels without one
         return None
-    return {"floor": found["floor"], "second": found["second"]} if found else None
+    return found.measured() if found else None
 
 
 def read_benchmark(store: Store, adapter: str, test: str, digest: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Calibration: a sample is labelled, looked at by a person and judged; then a fresh one, which nobody tuned the rubric on.
+"""Calibrate a rubric: label a sample, let a person look, judge; then a fresh sample, which nobody tuned the rubric on.
 
 The first sample stays the same while a rubric is worked on, so its marks can be used again. The fresh one is drawn anew for
 each rubric, from articles that no earlier one was judged on; the price is some 60 further marks a rubric, the gain that "5
@@ -23,6 +23,13 @@ from distillery.components.artifacts.rubric_calibration import (
     REVIEW,
     SAMPLE,
     UNCALIBRATED,
+    Acceptance,
+    Attempt,
+    CalibrationAttempts,
+    EarlierJudgement,
+    Figures,
+    JudgedSample,
+    RubricCalibration,
     free,
     oracle_digest,
     read_calibration,
@@ -54,7 +61,16 @@ KEPT: Final = 50  # earlier judgements in the document
 
 @dataclass(frozen=True)
 class Labelled:
-    """A sample with the oracle's scores. rows: (m, D) for the m of its articles that got a label, `at` their places."""
+    """A sample with the oracle's scores.
+
+    Attributes:
+        sample: the articles.
+        digest: of the sample.
+        label_set: digest of its labels.
+        at: places in the sample of the m articles that got a label.
+        rows: (m, D) scores, in points.
+        overall: (m,) overall scores, in points.
+    """
 
     sample: Sample
     digest: Digest
@@ -65,6 +81,7 @@ class Labelled:
 
     @property
     def dead(self) -> int:
+        """Return how many articles got no usable reply."""
         return len(self.sample.articles) - len(self.at)
 
 
@@ -81,13 +98,29 @@ def calibrate(
     oracle: Oracle | None = None,
     progress: Progress = quiet,
 ) -> StepRecord:
-    """Calibrates the filter's rubric with its oracle; outputs {"verdict", "usable", "document", "review", …}.
+    """Calibrate the filter's rubric with its oracle.
 
-    marks: a JSON file of {digest or id: "on" | "off"}, "prefilter", "reference", or "" for none yet. n: articles of each of
-    the two samples; by default 60 where a person looks at them, 120 where nobody has to. accept: a person's reason to go on
-    with a REVIEW. waived: a reason not to calibrate at all, so nothing is done. Without marks, or with `once`, a
-    usable calibration that is in the store stays; with `once` recorded replies, which cost nothing, need no marks.
-    InputError for unusable marks, sizes, files.
+    Without marks, or with `once`, a usable calibration that is in the store stays; with `once`, recorded replies, which cost
+    nothing, need no marks.
+
+    Args:
+        store: where labels and calibrations are.
+        flt: the filter.
+        articles: address of the articles to draw from.
+        marks: a JSON file of {digest or id: "on" | "off"}, "prefilter", "reference", or "" for none yet.
+        n: articles of each of the two samples; 0 for 60 where a person looks at them and 120 where nobody has to.
+        accept: a person's reason to go on with a REVIEW, "" for none.
+        waived: a reason not to calibrate at all, so nothing is done; "" for none.
+        once: True to keep a usable calibration, whatever the marks.
+        oracle: asked instead of the filter's.
+        progress: tells how far it is.
+
+    Returns:
+        The record; outputs {"verdict", "usable", "document": its key, "review": key of the page to mark articles on, …}.
+
+    Raises:
+        InputError: marks, sizes or files that cannot be used.
+        StoreError: a calibration in the store cannot be read.
     """
     n = n or (UNCALIBRATED if marks in (PREFILTER, REFERENCE) else SAMPLE)
     if not 10 <= n <= UNCALIBRATED:
@@ -116,10 +149,8 @@ def calibrate(
         document, page = _calibrate(store, flt, path, given, n, oracle, identity, progress)
     review = review_key(flt.name, digest_bytes(page))
     store.put(review, page)
-    if given.by == NOBODY and known is not None and known["marks"]["by"] != NOBODY:
-        document = known
-    else:
-        document = _write(store, key, document)
+    kept = known if known is not None and given.by == NOBODY and known.marks.by != NOBODY else None
+    document = kept or _write(store, key, document)
     return _record(inputs, {**_outputs(document, key), "review": review}, [key, review])
 
 
@@ -132,7 +163,7 @@ def _calibrate(
     oracle: Oracle | None,
     identity: dict[str, Any],
     progress: Progress,
-) -> tuple[dict[str, Json], bytes]:
+) -> tuple[RubricCalibration, bytes]:
     rubric, by = rubric_digest(flt), oracle_digest(identity)
 
     def take(seed: str, without: Collection[str]) -> Labelled | None:
@@ -181,23 +212,24 @@ def _calibrate(
         of_prefilter = "the prefilter refuses none of the samples' articles, so it marks none"
         what = of_prefilter if given.by == PREFILTER else "none of its articles is in the samples"
         raise InputError(what, parameter="marks", hint="mark the articles of the review page")
-    document: dict[str, Json] = {
-        "format": 1,
-        "code": CODE,
-        "filter": flt.name,
-        "rubric": rubric,
-        "oracle": by,
-        "identity": identity,
-        "model": flt.spec.oracle.model,
-        "verdict": worst(reason.level for reason in reasons),
-        "reasons": [f"{reason.level}: {reason.text}" for reason in sorted(reasons, key=lambda r: r.level)],
-        "marks": given.to_json(applied),
-        "samples": {name: {"sample": part.digest, "label_set": part.label_set} for name, part in parts.items()},
-        "figures": {**{name: one.to_json() for name, one in judged.items()}, "redundancy": redundant},
-        "accepted": None,
-        "history": [],
-    }
-    for reason in document["reasons"]:
+    document = RubricCalibration(
+        code=CODE,
+        filter=flt.name,
+        rubric=rubric,
+        oracle=by,
+        identity=identity,
+        model=flt.spec.oracle.model,
+        verdict=worst(reason.level for reason in reasons),
+        reasons=[f"{reason.level}: {reason.text}" for reason in sorted(reasons, key=lambda r: r.level)],
+        marks=given.counts(applied),
+        samples={name: JudgedSample(sample=part.digest, label_set=part.label_set) for name, part in parts.items()},
+        figures=Figures(
+            calibration=judged["calibration"].figures(),
+            fresh=judged["fresh"].figures() if "fresh" in judged else None,
+            redundancy=redundant,
+        ),
+    )
+    for reason in document.reasons:
         progress.note(reason)
     return document, review_page(
         flt, [one for name, part in parts.items() for one in _reviewed(flt, part, opinions[name], name == "fresh")]
@@ -244,9 +276,9 @@ def _reviewed(flt: Filter, part: Labelled, marks: list[str | None], fresh: bool)
     return [one(at, article) for at, article in enumerate(part.sample.articles)]
 
 
-def _attempts(store: Store, flt: Filter) -> list[dict[str, Json]]:
+def _attempts(store: Store, flt: Filter) -> list[Attempt]:
     try:
-        return list(store.get_json(calibration_attempts_key(flt.name))["attempts"])
+        return CalibrationAttempts.load(store, calibration_attempts_key(flt.name)).attempts
     except NotFound:
         return []
 
@@ -256,77 +288,67 @@ def _spent(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled)
     spent = {article.digest for article in first.sample.articles}
     with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
         for attempt in _attempts(store, flt):
-            if (attempt["rubric"], attempt["oracle"]) == (rubric, oracle):
+            if (attempt.rubric, attempt.oracle) == (rubric, oracle):
                 break
-            for name in ("calibration", "fresh"):
-                spent |= {article.digest for article in read_sample(store, Digest(attempt[name]), Path(folder))}
+            for digest in (attempt.calibration, attempt.fresh):
+                spent |= {article.digest for article in read_sample(store, Digest(digest), Path(folder))}
     return set(spent)
 
 
 def _spend(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled, fresh: Labelled) -> None:
     """Write down what this rubric is judged on; the first time only, so that a repetition draws the same again."""
-    attempt = {"rubric": rubric, "oracle": oracle, "calibration": first.digest, "fresh": fresh.digest}
+    attempt = Attempt(rubric=rubric, oracle=oracle, calibration=first.digest, fresh=fresh.digest)
 
-    def added(document: Json | None) -> Json | None:
-        attempts = document["attempts"] if document else []
-        if any((one["rubric"], one["oracle"]) == (rubric, oracle) for one in attempts):
+    def added(document: CalibrationAttempts | None) -> CalibrationAttempts | None:
+        attempts = document.attempts if document else []
+        if any((one.rubric, one.oracle) == (rubric, oracle) for one in attempts):
             return None
-        return {"format": 1, "attempts": [*attempts, attempt]}
+        return CalibrationAttempts(attempts=[*attempts, attempt])
 
-    store.update_json(calibration_attempts_key(flt.name), added)
+    CalibrationAttempts.update(store, calibration_attempts_key(flt.name), added)
 
 
-def _write(store: Store, key: str, document: dict[str, Json]) -> dict[str, Json]:
+def _write(store: Store, key: str, document: RubricCalibration) -> RubricCalibration:
     """Write the document, with what it replaces in its history; an acceptance stays with the very same judgement only."""
 
-    def replaced(old: Json | None) -> Json | None:
+    def replaced(old: RubricCalibration | None) -> RubricCalibration | None:
         if old is None:
             return document
-        if _judgement(old) == _judgement(document):
+        if old.judgement == document.judgement:
             return None
-        earlier = {**_judgement(old), "accepted": old.get("accepted")}
-        return {**document, "history": [*old.get("history", []), earlier][-KEPT:]}
+        earlier = EarlierJudgement(**dict(old.judgement), accepted=old.accepted)
+        return document.model_copy(update={"history": [*old.history, earlier][-KEPT:]})
 
-    written: dict[str, Json] = store.update_json(key, replaced)
-    return written
-
-
-def _judgement(document: dict[str, Json]) -> dict[str, Json]:
-    return {name: document[name] for name in ("code", "verdict", "reasons", "marks", "samples", "figures")}
+    written = RubricCalibration.update(store, key, replaced)
+    return written or document
 
 
-def _accept(store: Store, key: str, flt: Filter, reason: str) -> dict[str, Json]:
-    def accepted(document: Json | None) -> Json:
+def _accept(store: Store, key: str, flt: Filter, reason: str) -> RubricCalibration:
+    def accepted(document: RubricCalibration | None) -> RubricCalibration:
         if document is None:
             raise InputError("there is no calibration to accept", where=f"filter {flt.name}", hint="calibrate first")
-        if document["verdict"] != REVIEW or document["marks"]["by"] == NOBODY:
-            state = document["verdict"] if document["marks"]["by"] != NOBODY else "that nobody has looked yet"
+        if document.verdict != REVIEW or document.marks.by == NOBODY:
+            state = document.verdict if document.marks.by != NOBODY else "that nobody has looked yet"
             raise InputError(
                 f"only a REVIEW of marked articles can be accepted; this calibration says {state}",
                 where=f"filter {flt.name}",
-                hint="" if document["verdict"] == PASS else "mend the rubric, or mark",
+                hint="" if document.verdict == PASS else "mend the rubric, or mark",
             )
-        return {**document, "accepted": {"reason": reason.strip()}}
+        return document.model_copy(update={"accepted": Acceptance(reason=reason.strip())})
 
-    written: dict[str, Json] = store.update_json(key, accepted)
+    written = RubricCalibration.update(store, key, accepted)
+    assert written is not None  # `accepted` always returns a document
     return written
 
 
-def _outputs(document: dict[str, Json], key: str) -> dict[str, Json]:
-    return {
-        "verdict": document["verdict"],
-        "usable": usable(document),
-        "accepted": document["accepted"],
-        "document": key,
-        "reasons": document["reasons"],
-        "marks": document["marks"],
-        "samples": document["samples"],
-        "figures": document["figures"],
-    }
+def _outputs(document: RubricCalibration, key: str) -> dict[str, Json]:
+    fields = document.to_json()
+    shown = {name: fields[name] for name in ("reasons", "marks", "samples", "figures")}
+    return {"verdict": document.verdict, "usable": usable(document), "accepted": fields["accepted"], "document": key, **shown}
 
 
 def _record(inputs: dict[str, Json], outputs: dict[str, Json], keys: list[str], *, reused: bool = False) -> StepRecord:
-    """Not kept by the ledger: the document under rubric and oracle is the record, and a later judgement replaces it."""
+    """Return a record that `run_step` does not keep: the document under rubric and oracle is replaced by a later judgement."""
     return StepRecord.of("calibrate", inputs, outputs, keys, reused=reused)
 
 

@@ -1,4 +1,4 @@
-"""Marks of people against scores of the oracle: PASS, REVIEW or FAIL, each with its reasons. Pure arithmetic.
+"""Judge an oracle's scores by people's marks: PASS, REVIEW or FAIL, each with its reasons. Pure arithmetic.
 
 A share counts as good only where its interval excludes a bad one, so a handful of marks never passes: 16 off-topic and 10
 on-topic ones are the least, without one mistake among them. The price is some 60 articles to look at instead of 10.
@@ -13,26 +13,40 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from distillery.components.artifacts.rubric_calibration import FAIL, LIMITS, MIDDLE, PASS, REVIEW, WORDS
+from distillery.components.artifacts.rubric_calibration import (
+    FAIL,
+    LIMITS,
+    MIDDLE,
+    PASS,
+    REVIEW,
+    WORDS,
+    Pair,
+    ReasonFigures,
+    Redundancy,
+    SampleFigures,
+    ShareFigures,
+    Verdict,
+)
 from distillery.components.auditing.checks import distribution, redundancy
-from distillery.components.store import Json
 
 VARIANCE: Final = 1.0  # of each dimension, over all articles of a sample
 PC1: Final = 0.70
 CHANCE: Final = 0.025  # of calling a fresh sample worse that isn't, for each of the two shares
 DEAD_SHARE: Final = 0.05  # articles without a usable reply, above which a person should look
 ENOUGH: Final = 20  # articles that redundancy is judged on, at least
-ORDER = {PASS: 0, REVIEW: 1, FAIL: 2}
+ORDER: Final[dict[Verdict, int]] = {PASS: 0, REVIEW: 1, FAIL: 2}
 
 
 class Reason(NamedTuple):
-    level: str
+    """What keeps a sample from PASS: how grave it is, and one line for people."""
+
+    level: Verdict
     text: str
 
 
 @dataclass(frozen=True)
 class Share:
-    """`wrong` of n marks that the oracle contradicts, with the Wilson interval (95%); None without marks."""
+    """How many of n marks the oracle contradicts, with Wilson's interval (95%)."""
 
     wrong: int
     n: int
@@ -50,14 +64,15 @@ class Share:
         found = binomtest(self.wrong, self.n).proportion_ci(method="wilson")
         return float(found.low), float(found.high)
 
-    def to_json(self) -> dict[str, Json]:
-        value = self.value
-        return {
-            "wrong": self.wrong,
-            "n": self.n,
-            "share": None if value is None else round(value, 6),
-            "interval": [round(end, 6) for end in self.interval],
-        }
+    def figures(self) -> ShareFigures:
+        """Return the share as it is stored, to six decimals."""
+        value, (low, high) = self.value, self.interval
+        return ShareFigures(
+            wrong=self.wrong,
+            n=self.n,
+            share=None if value is None else round(value, 6),
+            interval=(round(low, 6), round(high, 6)),
+        )
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -66,7 +81,16 @@ class Share:
 
 @dataclass(frozen=True)
 class Judged:
-    """One sample. shares: off and on. reasons: what keeps it from PASS."""
+    """One judged sample.
+
+    Attributes:
+        n: articles that got a label.
+        dead: articles that got none.
+        shares: of contradicted marks, "off" and "on".
+        variance: of each dimension's scores, in points squared.
+        constant: dimensions in which nearly every article has the same score.
+        reasons: what keeps the sample from PASS.
+    """
 
     n: int
     dead: int
@@ -76,23 +100,30 @@ class Judged:
     reasons: list[Reason]
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
+        """Return the gravest level of its reasons."""
         return worst(reason.level for reason in self.reasons)
 
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "verdict": self.verdict,
-            "n": self.n,
-            "dead": self.dead,
-            "off_topic_high": self.shares["off"].to_json(),
-            "on_topic_low": self.shares["on"].to_json(),
-            "variance": {name: round(value, 6) for name, value in self.variance.items()},
-            "dead_dimensions": self.constant,
-            "reasons": [reason._asdict() for reason in self.reasons],
-        }
+    def figures(self) -> SampleFigures:
+        """Return the judged sample as it is stored."""
+        return SampleFigures(
+            verdict=self.verdict,
+            n=self.n,
+            dead=self.dead,
+            off_topic_high=self.shares["off"].figures(),
+            on_topic_low=self.shares["on"].figures(),
+            variance={name: round(value, 6) for name, value in self.variance.items()},
+            dead_dimensions=self.constant,
+            reasons=[ReasonFigures(level=reason.level, text=reason.text) for reason in self.reasons],
+        )
 
 
-def worst(levels: Iterable[str]) -> str:
+def worst(levels: Iterable[Verdict]) -> Verdict:
+    """Return the gravest of these levels; PASS where there is none.
+
+    Args:
+        levels: of the reasons.
+    """
     return max([PASS, *levels], key=lambda level: ORDER[level])
 
 
@@ -103,7 +134,15 @@ def judge_sample(
     dimensions: Sequence[str],
     dead: int = 0,
 ) -> Judged:
-    """scores (n, D) and overall (n,) of the oracle; marks: n times "on", "off" or None. dead: articles without a reply."""
+    """Judge one sample.
+
+    Args:
+        scores: (n, D) of the oracle, in points.
+        overall: (n,) overall scores.
+        marks: n times "on", "off" or None.
+        dimensions: the D names.
+        dead: articles without a usable reply.
+    """
     opinions = np.array([mark or "" for mark in marks])
     high = overall >= MIDDLE
     shares = {
@@ -125,7 +164,7 @@ def judge_sample(
 
 
 def _of_share(kind: str, share: Share) -> Reason | None:
-    """PASS: below the good limit, with an interval that excludes the bad one, from enough marks."""
+    """Return why a share does not pass; None where it is below the good limit, surely below the bad one, from enough marks."""
     limit, words = LIMITS[kind], WORDS[kind]
     low, high = share.interval
     if share.value is None:
@@ -143,7 +182,12 @@ def _of_share(kind: str, share: Share) -> Reason | None:
 
 
 def worse_than_chance(first: Judged, fresh: Judged) -> list[Reason]:
-    """FAIL where the fresh sample contradicts its marks more often than the first, by Fisher's exact test, one-sided."""
+    """Return FAIL for each share in which the fresh sample is worse than the first, by Fisher's exact test, one-sided.
+
+    Args:
+        first: the calibration sample.
+        fresh: the sample that nobody tuned the rubric on.
+    """
     from scipy.stats import fisher_exact
 
     found = []
@@ -166,11 +210,19 @@ def worse_than_chance(first: Judged, fresh: Judged) -> list[Reason]:
 
 def judge_redundancy(
     scores: NDArray[np.float64], marks: Sequence[str | None], dimensions: Sequence[str]
-) -> tuple[dict[str, Json], list[Reason]]:
-    """Whether dimensions say the same, over the articles not marked off-topic. At worst REVIEW.
+) -> tuple[Redundancy, list[Reason]]:
+    """Judge whether dimensions say the same, over the articles not marked off-topic; at worst REVIEW.
 
     Off-topic articles are near zero on everything and would make any dimensions look alike. What remains may still go
     together because it does so in the world, which no rubric mends; so a person decides.
+
+    Args:
+        scores: (n, D) of the oracle, in points.
+        marks: n times "on", "off" or None.
+        dimensions: the D names.
+
+    Returns:
+        The figures, and what keeps the rubric from PASS.
     """
     rows = [at for at, mark in enumerate(marks) if mark != "off"]
     over = "articles not marked off-topic"
@@ -190,9 +242,14 @@ def judge_redundancy(
         Reason(REVIEW, f"{pair['left']} and {pair['right']} say nearly the same (r = {pair['r']:.2f} over {over})")
         for pair in found["pairs"]
     ]
-    return {"n": len(rows), "over": over, "pc1_share": found["pc1_share"], "pairs": found["pairs"]}, reasons
+    pairs = [Pair(**pair) for pair in found["pairs"]]
+    return Redundancy(n=len(rows), over=over, pc1_share=found["pc1_share"], pairs=pairs), reasons
 
 
 def summary(judged: Mapping[str, Judged]) -> str:
-    """One line per share, for people."""
+    """Return the shares in one line, for people.
+
+    Args:
+        judged: samples by name.
+    """
     return "; ".join(f"{name}: {WORDS[kind]} {share}" for name, one in judged.items() for kind, share in one.shares.items())

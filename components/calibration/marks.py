@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from distillery.components.articles.articles import Article
-from distillery.components.artifacts.rubric_calibration import MIDDLE
+from distillery.components.artifacts.rubric_calibration import MIDDLE, MarkCounts
 from distillery.components.sampling.draw import Sample
 from distillery.components.store import Digest, digest_json, parse_json
 from distillery.filters.errors import InputError
@@ -40,10 +39,14 @@ class Marks:
             return by_reference(flt, sample.articles)
         return [self.given.get(article.digest, self.given.get(article.id)) for article in sample.articles]
 
-    def to_json(self, applied: dict[Digest, str]) -> dict[str, Any]:
-        """applied: the marks of the articles that were judged."""
+    def counts(self, applied: dict[Digest, str]) -> MarkCounts:
+        """Return which marks were applied.
+
+        Args:
+            applied: the marks of the articles that were judged.
+        """
         kinds = list(applied.values())
-        return {"by": self.by, "digest": digest_json(applied), "on": kinds.count("on"), "off": kinds.count("off")}
+        return MarkCounts(by=self.by, digest=digest_json(applied), on=kinds.count("on"), off=kinds.count("off"))
 
 
 def read_marks(marks: str) -> Marks:

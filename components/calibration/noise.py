@@ -1,4 +1,4 @@
-"""The noise floor: how far an oracle's labels are from themselves when it is asked again, and from another oracle's.
+"""Measure the noise floor: how far an oracle's labels are from themselves when it is asked again, and from another's.
 
 No student can come nearer to labels than they come to their own mean, so its error is read beside this floor. Each
 repetition has a key of its own in the journal: durable, resumed, paid once. It costs n·(k - 1) calls: 100 for 50 articles
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from distillery.components.articles.input_files import local_file
 from distillery.components.articles.label_table import read_table, scores
+from distillery.components.artifacts.noise_floor import Difference, Floor, NoiseFloor, SecondOracle
 from distillery.components.artifacts.rubric_calibration import oracle_digest
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.labeling.label import label
@@ -25,11 +26,12 @@ from distillery.components.labeling.oracles.replay import connect
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.sampling.draw import RANDOM
 from distillery.components.sampling.select import FILE, jsonl, select
-from distillery.components.store import Digest, Json, Store
+from distillery.components.store import Digest, Store
 from distillery.components.store.layout import LABEL_SETS, noise_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from distillery.filters.spec import Oracle as OracleSpec
 
 Floats = NDArray[np.float64]
 Table = Mapping[str, tuple[Floats, float]]  # by article digest: the scores (D,) and the overall score
@@ -41,21 +43,28 @@ FEWEST: Final = 10  # articles labelled every time, without which nothing is sai
 
 
 class Again:
-    """The same oracle asked anew: only its identity differs, so the journal keeps its answers apart."""
+    """Ask the same oracle anew: only its identity differs, so the journal keeps its answers apart."""
 
     def __init__(self, oracle: Oracle, repetition: int) -> None:
         self._oracle = oracle
         self.identity: Mapping[str, Any] = {**oracle.identity, "repetition": repetition}
 
     async def ask(self, request: Request) -> RawReply:
+        """Return the oracle's reply to a request."""
         return await self._oracle.ask(request)
 
     async def close(self) -> None:
+        """Close the oracle."""
         await self._oracle.close()
 
 
 def asked_again(flt: Filter, repetition: int) -> Oracle:
-    """The filter's oracle for one more label of each article; a recorded one gives what was recorded for it."""
+    """Return the filter's oracle for one more label of each article; a recorded one gives what was recorded for it.
+
+    Args:
+        flt: the filter.
+        repetition: which label it is, from 2.
+    """
     provider = flt.spec.oracle.provider
     if provider == "replay":
         return connect(flt, repetition)
@@ -66,7 +75,14 @@ def asked_again(flt: Filter, repetition: int) -> Oracle:
 
 
 def second(text: str) -> list[str]:
-    """Overrides for the other oracle: "provider:model", or "model=…,temperature=1" (below spec.oracle)."""
+    """Return the filter's overrides for the other oracle.
+
+    Args:
+        text: "provider:model", or settings below spec.oracle, as "model=…,temperature=1".
+
+    Raises:
+        InputError: the text is neither.
+    """
     if "=" not in text:
         provider, sign, model = text.partition(":")
         if not (provider and sign and model):
@@ -88,10 +104,27 @@ def measure(
     again: Sequence[Oracle] = (),
     progress: Progress = quiet,
 ) -> StepRecord:
-    """Labels n articles `repeat` times, and once by the oracle of `second`; outputs the document of noise/<name>/….json.
+    """Label articles several times, and once by another oracle, and keep how far the labels are apart.
 
-    oracle, again: asked instead of the filter's, first and anew. What one of the two measured earlier stays where only the
-    other is measured now. InputError where too few articles get a label every time, or nothing is to be measured.
+    What was measured earlier of one of the two stays where only the other is measured now.
+
+    Args:
+        store: where labels and noise are.
+        flt: the filter.
+        articles: address of the articles to draw from.
+        repeat: labels of each article by the filter's oracle.
+        second: a filter with the other oracle; None for no comparison.
+        n: how many articles.
+        oracle: asked instead of the filter's.
+        again: asked instead of the filter's for the second label, the third, …
+        progress: tells how far it is.
+
+    Returns:
+        The record; its outputs are the document.
+
+    Raises:
+        InputError: too few articles got a label every time, or nothing is to be measured.
+        StoreError: what was measured earlier cannot be read.
     """
     if repeat < 2 and second is None:
         raise InputError("one label of each article says nothing of noise", where="--repeat", hint="give 2 or more")
@@ -110,37 +143,32 @@ def measure(
             progress.note(f"asking for label {repetition} of {repeat}")
             sets.append(ask(flt, again[repetition - 2] if again else asked_again(flt, repetition)))
         other = ask(second, None) if second is not None else None
-    document: dict[str, Json] = {
-        "format": 1,
-        "code": CODE,
-        "filter": flt.name,
-        "rubric": rubric_digest(flt),
-        "oracle": oracle_digest(identity),
-        "identity": identity,
-        "model": flt.spec.oracle.model,
-        "sample": digest,
-        "floor": floor(flt, [_labels(store, flt, one) for one in sets], digest) if repeat > 1 else None,
-        "second": None,
-    }
+    compared = None
     if second is not None and other is not None:
-        document["second"] = {
-            "provider": second.spec.oracle.provider,
-            "model": second.spec.oracle.model,
-            "label_set": other,
-            **compare(flt, _labels(store, flt, sets[0]), _labels(store, flt, other)),
-        }
-    key = noise_key(flt.name, document["rubric"], document["oracle"])
+        compared = compare(flt, _labels(store, flt, sets[0]), _labels(store, flt, other), second.spec.oracle, other)
+    document = NoiseFloor(
+        code=CODE,
+        filter=flt.name,
+        rubric=rubric_digest(flt),
+        oracle=oracle_digest(identity),
+        identity=identity,
+        model=flt.spec.oracle.model,
+        sample=digest,
+        floor=floor(flt, [_labels(store, flt, one) for one in sets], digest) if repeat > 1 else None,
+        second=compared,
+    )
+    key = noise_key(flt.name, document.rubric, document.oracle)
     document = _write(store, key, document)
     inputs = {
         "code": CODE,
         "filter": flt.name,
-        "rubric": document["rubric"],
-        "oracle": document["oracle"],
+        "rubric": document.rubric,
+        "oracle": document.oracle,
         "sample": digest,
         "repeat": repeat,
         "second": other,
     }
-    return StepRecord.of("noise", inputs, document, [key])
+    return StepRecord.of("noise", inputs, document.to_json(), [key])
 
 
 def _labels(store: Store, flt: Filter, label_set: str) -> Table:
@@ -153,7 +181,7 @@ def _labels(store: Store, flt: Filter, label_set: str) -> Table:
 
 
 def _shared(tables: Sequence[Table]) -> tuple[Floats, Floats]:
-    """(k, n, D) scores and (k, n) overall of the articles that every table has, in the order of their digests."""
+    """Return (k, n, D) scores and (k, n) overall of the articles that every table has, in the order of their digests."""
     common = sorted(set.intersection(*(set(table) for table in tables)))
     if len(common) < FEWEST:
         raise InputError(
@@ -167,58 +195,90 @@ def _shared(tables: Sequence[Table]) -> tuple[Floats, Floats]:
 
 
 def deviation(values: Floats) -> Floats:
-    """(k, …) repeated labels → (…) mean absolute distance to their own mean, as if that mean were exact.
+    """Return the mean absolute distance of repeated labels to their own mean, as if that mean were exact.
 
     Over k labels the mean lies nearer to each than the true one does, for Gaussian noise by sqrt((k - 1) / k).
+
+    Args:
+        values: (k, …) labels, in points.
+
+    Returns:
+        (…) distances, in points.
     """
     k = len(values)
     found: Floats = np.abs(values - values.mean(axis=0)).mean(axis=0) * np.sqrt(k / (k - 1))
     return found
 
 
-def floor(flt: Filter, tables: Sequence[Table], seed: str) -> dict[str, Json]:
-    """The oracle's own noise from two or more tables: MAE that no student can go below, by dimension and overall."""
+def floor(flt: Filter, tables: Sequence[Table], seed: str) -> Floor:
+    """Return the oracle's own noise: the errors that no student can go below, by dimension and overall.
+
+    Args:
+        flt: the filter.
+        tables: labels of the same articles, two or more times.
+        seed: 16 or more hexadecimal digits, for the interval's resampling.
+
+    Raises:
+        InputError: too few articles got a label every time.
+    """
     values, overall = _shared(tables)
     each = deviation(values)
     articles = each.mean(axis=1)
     rng = np.random.default_rng(int(seed[:16], 16))
     means = articles[rng.integers(0, len(articles), (RESAMPLES, len(articles)))].mean(axis=1)
-    return {
-        "n": len(articles),
-        "repeat": len(tables),
-        "mae": _round(articles.mean()),
-        "interval": [_round(end) for end in np.quantile(means, [0.025, 0.975])],
-        "overall_mae": _round(deviation(overall).mean()),
-        "identical": _round((np.ptp(values, axis=0) == 0).all(axis=1).mean()),
-        "dimensions": {name: _round(each[:, at].mean()) for at, name in enumerate(flt.dimensions)},
-    }
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Floor(
+        n=len(articles),
+        repeat=len(tables),
+        mae=_round(articles.mean()),
+        interval=(_round(low), _round(high)),
+        overall_mae=_round(deviation(overall).mean()),
+        identical=_round((np.ptp(values, axis=0) == 0).all(axis=1).mean()),
+        dimensions={name: _round(each[:, at].mean()) for at, name in enumerate(flt.dimensions)},
+    )
 
 
-def compare(flt: Filter, ours: Table, theirs: Table) -> dict[str, Json]:
-    """The other oracle minus ours: bias and MAE, by dimension and overall."""
+def compare(flt: Filter, ours: Table, theirs: Table, oracle: OracleSpec, label_set: str) -> SecondOracle:
+    """Return how far the other oracle is from ours: bias and MAE, by dimension and overall.
+
+    Args:
+        flt: the filter.
+        ours: labels of the filter's oracle.
+        theirs: labels of the other one.
+        oracle: the other oracle's section of its filter.
+        label_set: digest of its labels.
+
+    Raises:
+        InputError: too few articles got a label of both.
+    """
     values, overall = _shared([ours, theirs])
     difference = values[1] - values[0]
-    return {
-        "n": len(difference),
-        "mae": _round(np.abs(difference).mean()),
-        "bias": _round(difference.mean()),
-        "overall_mae": _round(np.abs(overall[1] - overall[0]).mean()),
-        "dimensions": {
-            name: {"bias": _round(difference[:, at].mean()), "mae": _round(np.abs(difference[:, at]).mean())}
+    return SecondOracle(
+        provider=oracle.provider,
+        model=oracle.model,
+        label_set=label_set,
+        n=len(difference),
+        mae=_round(np.abs(difference).mean()),
+        bias=_round(difference.mean()),
+        overall_mae=_round(np.abs(overall[1] - overall[0]).mean()),
+        dimensions={
+            name: Difference(bias=_round(difference[:, at].mean()), mae=_round(np.abs(difference[:, at]).mean()))
             for at, name in enumerate(flt.dimensions)
         },
-    }
+    )
 
 
 def _round(value: np.floating | float) -> float:
     return round(float(value), 6)
 
 
-def _write(store: Store, key: str, document: dict[str, Json]) -> dict[str, Json]:
+def _write(store: Store, key: str, document: NoiseFloor) -> NoiseFloor:
     """Write the document; a part that was not measured this time stays as it is."""
 
-    def merged(old: Json | None) -> Json:
-        return {**document, **{part: document[part] or old[part] for part in ("floor", "second")}} if old else document
+    def merged(old: NoiseFloor | None) -> NoiseFloor:
+        if old is None:
+            return document
+        parts = {"floor": document.floor or old.floor, "second": document.second or old.second}
+        return document.model_copy(update=parts)
 
-    written: dict[str, Json] = store.update_json(key, merged)
-    return written
+    return NoiseFloor.update(store, key, merged) or document

@@ -100,6 +100,23 @@ def test_loading_verifies_digest_and_size(store: Store) -> None:
         Sealed.load(store, "b.json")
 
 
+def test_a_document_is_changed_where_nobody_else_wrote_it(store: Store) -> None:
+    def longer(note: Note | None) -> Note | None:
+        if note is not None and len(note.text) == 3:
+            return None
+        if note is not None and note.text == "a":
+            Note(text="b!").put(store, "n.json")  # somebody else, in the middle; the change begins again
+        return Note(text=note.text + "!" if note else "a")
+
+    assert Note.update(store, "n.json", lambda note: None) is None
+    assert Note.update(store, "n.json", longer) == Note(text="a")
+    assert Note.update(store, "n.json", longer) == Note(text="b!!")
+    assert Note.update(store, "n.json", longer) == Note(text="b!!"), "left as it is"
+    store.put("n.json", b"{")
+    with pytest.raises(StoreError, match=r"n\.json: is not JSON"):
+        Note.update(store, "n.json", longer)
+
+
 def test_nan_is_never_written() -> None:
     with pytest.raises(ValidationError):
         Note(text="a", weight=float("nan"))

@@ -19,6 +19,7 @@ from distillery.components.benchmarking.evaluate import evaluate, evaluate_file
 from distillery.components.benchmarking.predict import read_predictions
 from distillery.components.store.layout import noise_key
 from distillery.filters.errors import InputError
+from tests.artifacts.made import made_noise
 
 
 def document(house, record):
@@ -258,11 +259,10 @@ def test_the_oracles_own_noise_stands_beside_the_error(house, flt, readers):
     adapter = house.adapter(readers.noisy(1.0), split)
     before = benchmark(house.store, flt, adapter=adapter, split=split)
     assert document(house, before)["noise"] is None
-    floor = {"n": 50, "repeat": 3, "mae": 0.4, "interval": [0.35, 0.45], "overall_mae": 0.3, "identical": 0.0,
-             "dimensions": dict.fromkeys(flt.dimensions, 0.4)}  # fmt: skip
     by = oracle_digest(origin["oracle"])
-    measured = {"filter": flt.name, "rubric": origin["rubric"], "oracle": by, "floor": floor, "second": None}
-    house.store.put(noise_key(flt.name, origin["rubric"], by), json.dumps(measured).encode())
+    floor = made_noise().floor.model_copy(update={"dimensions": dict.fromkeys(flt.dimensions, 0.4)})
+    measured = made_noise(filter=flt.name, rubric=origin["rubric"], oracle=by, floor=floor)
+    measured.put(house.store, noise_key(flt.name, origin["rubric"], by))
     after = benchmark(house.store, flt, adapter=adapter, split=split)
     assert not after.reused, "what was measured since is shown"
     found = document(house, after)

@@ -12,6 +12,7 @@ import pytest
 from distillery.components.articles.articles import Article
 from distillery.components.artifacts.rubric_calibration import (
     UNCALIBRATED,
+    Acceptance,
     oracle_digest,
     read_calibration,
     require_calibration,
@@ -24,6 +25,7 @@ from distillery.components.store.layout import calibration_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from tests.artifacts.made import made_calibration
 
 Oracles = Callable[..., Any]
 
@@ -47,9 +49,9 @@ def test_a_good_oracle_passes_and_is_kept_under_rubric_and_oracle(
     assert record.outputs["document"] == calibration_key(flt.name, rubric_digest(flt), oracle_digest(good.identity))
     document = read_calibration(store, flt, good.identity)
     assert document is not None
-    assert (document["marks"]["by"], document["marks"]["on"] + document["marks"]["off"]) == ("person", 120)
-    samples = document["samples"]
-    first, fresh = (ids(store, samples[name]["sample"], tmp_path) for name in ("calibration", "fresh"))
+    assert (document.marks.by, document.marks.on + document.marks.off) == ("person", 120)
+    samples = document.samples
+    first, fresh = (ids(store, samples[name].sample, tmp_path) for name in ("calibration", "fresh"))
     assert len(first) == len(fresh) == 60
     assert not first & fresh
     assert require_calibration(store, flt, 100_000, oracle=good.identity)["calibration"] == "PASS"
@@ -152,8 +154,8 @@ def test_a_review_is_accepted_with_a_reason_until_it_is_judged_anew(
     calibrate(store, flt, articles=corpus, marks="reference", n=60, oracle=twin)  # other marks: judged anew
     document = read_calibration(store, flt, twin.identity)
     assert document is not None
-    assert document["accepted"] is None
-    assert document["history"][-1]["accepted"] == {"reason": "they do go together"}
+    assert document.accepted is None
+    assert document.history[-1].accepted == Acceptance(reason="they do go together")
 
 
 @pytest.mark.parametrize(("marks", "error"), [("prefilter", "refuses none"), ("reference", "no article carries")])
@@ -211,8 +213,6 @@ def test_waived_is_written_and_nothing_asked(store: Store, flt: Filter, corpus: 
 def test_a_document_of_another_rubric_is_refused(store: Store, flt: Filter, oracle: Oracles) -> None:
     identity = oracle().identity
     key = calibration_key(flt.name, rubric_digest(flt), oracle_digest(identity))
-    store.put(
-        key, json.dumps({"filter": flt.name, "rubric": "0" * 64, "oracle": oracle_digest(identity), "verdict": "PASS"}).encode()
-    )
+    made_calibration(filter=flt.name, rubric="0" * 64, oracle=oracle_digest(identity)).put(store, key)
     with pytest.raises(InputError, match="another rubric or oracle"):
         require_calibration(store, flt, 1_000, oracle=identity)

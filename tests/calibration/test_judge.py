@@ -86,12 +86,12 @@ def test_redundancy_alone_is_never_worse_than_review() -> None:
     found, reasons = judge_redundancy(np.column_stack([one, one + RNG.normal(0, 0.1, 60)]), ["on"] * 60, ["a", "b"])
     assert {reason.level for reason in reasons} == {"REVIEW"}
     assert len(reasons) == 2  # the component, and the pair
-    assert found["pairs"][0]["r"] > 0.85
+    assert (found.pairs[0].r or 0) > 0.85
 
 
 def test_off_topic_articles_make_no_dimensions_redundant() -> None:
     on = RNG.normal(6, 1, (60, 2))
     everything = np.concatenate([on, np.zeros((60, 2))])
     found, reasons = judge_redundancy(everything, ["on"] * 60 + ["off"] * 60, ["a", "b"])
-    assert (found["n"], reasons) == (60, [])
+    assert (found.n, reasons) == (60, [])
     assert judge_redundancy(everything, [None] * 120, ["a", "b"])[1]  # without marks they would

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from distillery.components.articles.articles import Article
-from distillery.components.artifacts.rubric_calibration import read_noise
+from distillery.components.artifacts.noise_floor import read_noise
 from distillery.components.calibration.noise import Again, deviation, measure, second
 from distillery.components.store import Store
 from distillery.filters.digests import rubric_digest
@@ -37,7 +37,9 @@ def test_the_floor_is_the_spread_around_the_oracles_own_mean(store: Store, flt: 
     assert floor["dimensions"]["benefit"] == 0
     assert (floor["n"], floor["repeat"], [oracle.asked for oracle in oracles]) == (120, 3, [120, 120, 120])
     assert floor["interval"][0] < floor["mae"] < floor["interval"][1]
-    assert read_noise(store, flt.name, rubric_digest(flt), oracles[0].identity) == document
+    known = read_noise(store, flt.name, rubric_digest(flt), oracles[0].identity)
+    assert known is not None
+    assert known.to_json() == document
     measure(store, flt, articles=corpus, repeat=3, n=120, oracle=oracles[0], again=again)
     assert [oracle.asked for oracle in oracles] == [120, 120, 120], "paid twice"
 
@@ -96,7 +98,8 @@ def test_what_was_measured_before_stays(store: Store, flt: Filter, corpus: str) 
     measure(store, flt, articles=corpus, repeat=2, n=20, oracle=oracle, again=[Again(Scripted(truth), 2)])
     known = read_noise(store, flt.name, rubric_digest(flt), oracle.identity)
     assert known is not None
-    assert known["floor"]["identical"] == 1.0
+    assert known.floor is not None
+    assert known.floor.identical == 1.0
     with pytest.raises(InputError, match="says nothing of noise"):
         measure(store, flt, articles=corpus, repeat=1, oracle=oracle)
 

@@ -17,6 +17,7 @@ from distillery.filters.digests import rubric_digest
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
 from distillery.pipelines.plan import Planned, _calibration, _labels_cost
+from tests.artifacts.made import made_calibration
 from tests.labeling.conftest import FILTER
 
 PLAIN = "provider: openai, model: gpt-4o-mini"
@@ -41,8 +42,8 @@ def articles(tmp_path: Path) -> Path:
 
 def judged(store: Store, flt: Filter, **fields: Any) -> None:
     rubric, by = rubric_digest(flt), oracle_digest(oracle_identity(flt))
-    document = {"filter": flt.name, "rubric": rubric, "oracle": by, **fields}
-    store.put(calibration_key(flt.name, rubric, by), json.dumps(document).encode())
+    document = made_calibration(filter=flt.name, rubric=rubric, oracle=by, **fields)
+    document.put(store, calibration_key(flt.name, rubric, by))
 
 
 def planned(store: Store, flt: Filter, marks: str = "", waived: str = "") -> tuple[str, str]:

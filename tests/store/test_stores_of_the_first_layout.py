@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 from distillery.components.artifacts.channel import read_candidate
 from distillery.components.artifacts.filter import read_filter
-from distillery.components.artifacts.rubric_calibration import noise_of, read_calibration
+from distillery.components.artifacts.noise_floor import noise_of
+from distillery.components.artifacts.rubric_calibration import Acceptance, read_calibration
 from distillery.components.artifacts.run_summary import read_last_summary
 from distillery.components.artifacts.split import load_split
 from distillery.components.artifacts.step_record import look_up
@@ -110,11 +111,14 @@ def test_what_was_measured_and_judged_says_what_it_said(old: Unpacked) -> None:
         assert {name: document[name] for name in found} == found
     assert {digest: read_verdict(old.store, NAME, digest)["decision"] for digest in OLD["verdicts"]} == OLD["verdicts"]
     reworded = load_filter(str(old.folder / "filter.yaml"), overrides=[old.replies, "oracle.maxWords=70"])
-    passed, accepted = (read_calibration(old.store, flt, oracle_identity(flt)) or {} for flt in (old.filter, reworded))
-    assert (passed["verdict"], passed["marks"]["by"], len(passed["history"])) == ("PASS", "person", 1)
-    assert (accepted["verdict"], accepted["accepted"]) == ("REVIEW", {"reason": "no fresh article is left"})
-    noise = noise_of(old.store, NAME, OLD["last"]["label_set"]) or {}
-    assert (noise["floor"]["mae"], noise["second"]["mae"]) == (0.290699, 0.848889)
+    passed, accepted = (read_calibration(old.store, flt, oracle_identity(flt)) for flt in (old.filter, reworded))
+    assert passed is not None
+    assert (passed.verdict, passed.marks.by, len(passed.history)) == ("PASS", "person", 1)
+    assert accepted is not None
+    assert (accepted.verdict, accepted.accepted) == ("REVIEW", Acceptance(reason="no fresh article is left"))
+    noise = noise_of(old.store, NAME, OLD["last"]["label_set"])
+    assert noise is not None
+    assert (noise.floor and noise.floor.mae, noise.second and noise.second.mae) == (0.290699, 0.848889)
     journal = open_journal(old.store, old.filter, oracle_identity(old.filter))
     dead = [
         json.loads(line)["article"]

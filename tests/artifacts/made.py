@@ -1,0 +1,61 @@
+"""Whole calibration and noise documents, for tests that care about a field or two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distillery.components.artifacts.noise_floor import Floor, NoiseFloor
+from distillery.components.artifacts.rubric_calibration import (
+    Figures,
+    JudgedSample,
+    MarkCounts,
+    ReasonFigures,
+    Redundancy,
+    RubricCalibration,
+    SampleFigures,
+    ShareFigures,
+)
+
+
+def made_calibration(**fields: Any) -> RubricCalibration:
+    share = ShareFigures(wrong=0, n=16, share=0.0, interval=(0.0, 0.19))
+    sample = SampleFigures(
+        verdict="PASS",
+        n=60,
+        dead=0,
+        off_topic_high=share,
+        on_topic_low=share,
+        variance={"readiness": 2.0},
+        dead_dimensions=[],
+        reasons=[ReasonFigures(level="REVIEW", text="look")],
+    )
+    usual: dict[str, Any] = {
+        "code": 1,
+        "filter": "demo",
+        "rubric": "a" * 64,
+        "oracle": "b" * 64,
+        "identity": {"provider": "openai", "model": "m"},
+        "model": "m",
+        "verdict": "PASS",
+        "reasons": ["REVIEW: look"],
+        "marks": MarkCounts(by="person", digest="c" * 64, on=10, off=16),
+        "samples": {"calibration": JudgedSample(sample="d" * 64, label_set="e" * 64)},
+        "figures": Figures(calibration=sample, redundancy=Redundancy(n=60, over="all articles", pc1_share=None, pairs=[])),
+    }
+    return RubricCalibration(**usual | fields)
+
+
+def made_noise(**fields: Any) -> NoiseFloor:
+    floor = Floor(n=50, repeat=3, mae=0.4, interval=(0.35, 0.45), overall_mae=0.3, identical=0.0, dimensions={"readiness": 0.4})
+    usual: dict[str, Any] = {
+        "code": 1,
+        "filter": "demo",
+        "rubric": "a" * 64,
+        "oracle": "b" * 64,
+        "identity": {"provider": "openai", "model": "m"},
+        "model": "m",
+        "sample": "d" * 64,
+        "floor": floor,
+        "second": None,
+    }
+    return NoiseFloor(**usual | fields)
