@@ -34,7 +34,14 @@ PARQUET_WINDOW = 2**20
 
 @dataclass(frozen=True)
 class CorpusFile:
-    """name: below the corpus's folder. etag: of the version planned for; a local file's sha256."""
+    """Say which file, and which version of it, is scored.
+
+    Attributes:
+        name: below the corpus's folder.
+        size: in bytes.
+        etag: of the version planned for; a local file's sha256.
+        kind: jsonl, gzip or parquet.
+    """
 
     name: str
     size: int
@@ -43,19 +50,27 @@ class CorpusFile:
 
 
 class Stamp(NamedTuple):
-    """What a local file was when it was planned for; another at any time later is another file."""
+    """Size, mtime and inode of a local file at planning time; if any differs later, the file was modified or replaced."""
 
     size: int
     mtime_ns: int
     inode: int
 
     @staticmethod
-    def of(found: os.stat_result) -> Stamp:
-        return Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
+    def of(status: os.stat_result) -> Stamp:
+        """Return the stamp of a file.
+
+        Args:
+            status: what os.stat says of it.
+
+        Returns:
+            The stamp.
+        """
+        return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 class Piece(NamedTuple):
-    """Bytes [start, end) of file number `file`."""
+    """Bytes [start, end) of one of the files, by its number."""
 
     file: int
     start: int
@@ -64,9 +79,12 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """where: the folder, "s3://bucket/prefix" or a path; no part of the digest, since the etags say what is read.
+    """List the files of a corpus.
 
-    stamps: of each local file, where it was planned in this process; no part of the digest, of equality or of a written plan.
+    Attributes:
+        where: the folder, "s3://bucket/prefix" or a path; no part of the digest, since the etags say what is read.
+        files: the files, in the order in which they are read.
+        stamps: of each local file, if it was planned in this process; no part of the digest, of equality or of a written plan.
     """
 
     where: str
@@ -75,25 +93,58 @@ class Corpus:
 
     @cached_property
     def digest(self) -> Digest:
+        """Digest of the files' names, sizes, versions and kinds."""
         return digest_json([asdict(file) for file in self.files])
 
     @property
     def size(self) -> int:
+        """Bytes of all files together."""
         return sum(file.size for file in self.files)
 
     def to_json(self) -> Json:
+        """Return the corpus as a written plan holds it.
+
+        Returns:
+            Plain values.
+        """
         return {"where": self.where, "files": [[file.name, file.size, file.etag, file.kind] for file in self.files]}
 
     @staticmethod
     def from_json(value: Json) -> Corpus:
+        """Return the corpus that a written plan holds.
+
+        Args:
+            value: what `to_json` returned.
+
+        Returns:
+            The corpus, without stamps.
+        """
         return Corpus(value["where"], [CorpusFile(*fields) for fields in value["files"]])
 
     def address(self, file: int) -> str:
+        """Return the address of a file.
+
+        Args:
+            file: its number.
+
+        Returns:
+            A path or an s3:// address.
+        """
         return f"{self.where}/{self.files[file].name}"
 
     @contextlib.contextmanager
     def open(self, file: int) -> Iterator[BinaryIO | io.BufferedReader]:
-        """The file, seekable; InputError where it isn't the version that was planned for, now or after reading."""
+        """Open a file for reading.
+
+        Args:
+            file: its number.
+
+        Yields:
+            A seekable stream of bytes.
+
+        Raises:
+            InputError: it isn't the version that was planned for, now or after reading.
+        """
         entry = self.files[file]
         if not self.where.startswith("s3://"):
             with self._open_local(file) as local:
@@ -114,6 +165,9 @@ class Corpus:
 
         Args:
             piece: a range of bytes of one of the files.
+
+        Returns:
+            The reader; it opens the file when it is iterated over.
         """
         file, start, end = piece
         entry = self.files[file]
@@ -153,21 +207,38 @@ class Corpus:
 
 
 def cut(corpus: Corpus, shards: int, index: int) -> list[Piece]:
-    """What part `index` of `shards` reads, in the order of the files."""
-    total, at, pieces = corpus.size, 0, list[Piece]()
+    """Return what one part reads.
+
+    Args:
+        corpus: the corpus.
+        shards: number of parts.
+        index: number of the part, from 0.
+
+    Returns:
+        Pieces in the order of the files.
+    """
+    total, offset, pieces = corpus.size, 0, list[Piece]()
     low, high = index * total // shards, (index + 1) * total // shards
     for number, file in enumerate(corpus.files):
-        start, end = max(low, at) - at, min(high, at + file.size) - at
+        start, end = max(low, offset) - offset, min(high, offset + file.size) - offset
         if start < end:
             pieces.append(Piece(number, start, end))
-        at += file.size
+        offset += file.size
     return pieces
 
 
 def find_corpus(uri: str, *, parameter: str = "ARTICLES") -> Corpus:
-    """The corpus at `uri`: one file, or all files below a folder or prefix (none that begins with "_" or ".").
+    """Find the files of a corpus: one file, or all files below a folder or prefix but those whose name begins with "_" or ".".
 
-    uri: a path, file:// or s3://. InputError, naming `parameter`, where nothing is there or a file is no table of articles.
+    Args:
+        uri: a path, file:// or s3://.
+        parameter: name of the parameter that gave the address, for the error.
+
+    Returns:
+        The corpus.
+
+    Raises:
+        InputError: nothing is there, or a file is no table of articles.
     """
     where = f"{parameter} {uri}"
     corpus = _remote(uri, where) if uri.startswith("s3://") else _local(uri.removeprefix("file://"), where)
@@ -177,16 +248,16 @@ def find_corpus(uri: str, *, parameter: str = "ARTICLES") -> Corpus:
 
 
 def _local(path: str, where: str) -> Corpus:
-    given = Path(path).expanduser().absolute()
-    if not given.exists():
+    local = Path(path).expanduser().absolute()
+    if not local.exists():
         raise InputError("there is no such file", where=where, hint="check the path")
-    folder = given if given.is_dir() else given.parent
-    names = _wanted(found.relative_to(folder).as_posix() for found in sorted(given.rglob("*")) if found.is_file())
+    folder = local if local.is_dir() else local.parent
+    names = _wanted(file.relative_to(folder).as_posix() for file in sorted(local.rglob("*")) if file.is_file())
     files, stamps = list[CorpusFile](), list[Stamp]()
-    for name in names if given.is_dir() else [given.name]:
+    for name in names if local.is_dir() else [local.name]:
         file = folder / name
         stamp = Stamp.of(file.stat())  # before the digest, so that no change between the two goes unseen
-        if _size(stamp.size, where, single=not given.is_dir()):
+        if _size(stamp.size, where, single=not local.is_dir()):
             with file.open("rb") as stream:
                 kind = file_kind(stream.read(4), str(file))
             files.append(CorpusFile(name, stamp.size, digest_file(file), kind))
@@ -202,7 +273,7 @@ def _remote(uri: str, where: str) -> Corpus:
     try:
         single = not uri.endswith("/") and objects.exists(key)
         folder, _, name = key.rpartition("/") if single else (key, "", "")
-        names = [name] if single else _wanted(found.removeprefix(f"{key}/") for found in objects.keys(key))
+        names = [name] if single else _wanted(name.removeprefix(f"{key}/") for name in objects.keys(key))
 
         def look(name: str) -> CorpusFile | None:
             address = f"{folder}/{name}" if folder else name
@@ -231,7 +302,7 @@ def _size(size: int, where: str, *, single: bool) -> int:
 
 
 def _wanted(names: Iterator[str]) -> list[str]:
-    found = sorted(name for name in names if not any(part.startswith(("_", ".")) for part in name.split("/")))
-    if len(found) > MAX_FILES:
-        raise InputError(f"has {len(found):,} files, more than {MAX_FILES:,}", hint="give a prefix at a time, or larger files")
-    return found
+    wanted = sorted(name for name in names if not any(part.startswith(("_", ".")) for part in name.split("/")))
+    if len(wanted) > MAX_FILES:
+        raise InputError(f"has {len(wanted):,} files, more than {MAX_FILES:,}", hint="give a prefix at a time, or larger files")
+    return wanted

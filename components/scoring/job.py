@@ -25,8 +25,8 @@ from distillery.components.scoring.job_manifest import (
     SCORES,
     TODO,
     Place,
+    job_manifest,
     job_name,
-    manifest,
 )
 from distillery.components.scoring.plan import Plan, all_facts, begin, finish, missing, plan_for, put_todo, todo_list
 from distillery.components.store import Json, Store, digest_file, open_store
@@ -43,7 +43,16 @@ PATIENCE = 24 * 3600.0  # of who follows: the Job goes on meanwhile
 
 @dataclass(frozen=True)
 class Submitted:
-    """A scoring job. left: parts to do when it was submitted; name: of the Job, empty where none was needed."""
+    """Hold a scoring job that was submitted.
+
+    Attributes:
+        plan: what is scored.
+        out: where the scores go.
+        place: the cluster's namespace and settings.
+        name: of the Job, empty if none was needed.
+        left: parts that were still to do at submission.
+        adopted: whether the Job was running already.
+    """
 
     plan: Plan
     out: Store
@@ -54,15 +63,29 @@ class Submitted:
 
     @property
     def kubectl(self) -> str:
+        """The command that shows the Job."""
         return f"kubectl -n {self.place.namespace} get job {self.name}"
 
 
 def plan_on_cluster(
     store: Store, flt: Filter, adapter: str, articles: str, place: Place, *, shards: int = 0, upload: bool = True
 ) -> Plan:
-    """The plan of scoring `articles` (s3://, or one local file) with the place's image.
+    """Plan the scoring of articles with the place's image.
 
-    upload: puts into the store what its pods read there, a local file and the filter as it is now.
+    Args:
+        store: the store that the pods read from.
+        flt: the filter.
+        adapter: digest of the adapter.
+        articles: an s3:// address, or one local file.
+        place: the cluster's namespace and settings.
+        shards: number of parts; 0 chooses.
+        upload: whether to put into the store what the pods read there: a local file, and the filter as it is now.
+
+    Returns:
+        The plan.
+
+    Raises:
+        InputError: the articles can't be used.
     """
     corpus = find_corpus(articles)
     if not articles.startswith("s3://"):
@@ -89,9 +112,21 @@ def _uploaded(store: Store, corpus: Corpus, articles: str, upload: bool) -> Corp
 def submit(
     store: Store, plan: Plan, place: Place, *, out: str = "", parallelism: int = 0, progress: Progress = quiet
 ) -> Submitted:
-    """Starts the Job for the parts that are not there, or adopts one that is at it; notes this filter's other ones.
+    """Start the Job for the parts that are not there, or adopt one that is at it; report this filter's other Jobs.
 
-    out: where the scores go, default scores/<job> in the store. InputError where it holds other scores, or Kubernetes refuses.
+    Args:
+        store: the store that the pods read from.
+        plan: what is scored.
+        place: the cluster's namespace and settings.
+        out: where the scores go; empty for scores/<job> in the store.
+        parallelism: pods at once; 0 chooses.
+        progress: told of other Jobs.
+
+    Returns:
+        The job.
+
+    Raises:
+        InputError: `out` holds other scores, or Kubernetes refuses the Job.
     """
     scores = open_store(out or default_out(store, plan))
     begin(scores, plan)
@@ -108,7 +143,7 @@ def submit(
             f"Job {job.metadata.name} of this filter goes on as well, into {address}; --cancel --out {address} ends it"
         )
     todo = put_todo(scores, left) if len(left) < plan.shards else ""
-    body = manifest(
+    body = job_manifest(
         plan,
         place,
         out=scores.uri,
@@ -121,6 +156,15 @@ def submit(
 
 
 def default_out(store: Store, plan: Plan) -> str:
+    """Return where the scores of a plan go unless the user names a place.
+
+    Args:
+        store: the store.
+        plan: what is scored.
+
+    Returns:
+        A URI below the store.
+    """
     return f"{store.uri}/{scores_folder(plan.job)}"
 
 
@@ -154,26 +198,47 @@ def _delete(namespace: str, name: str) -> None:
 
 
 def cancel(place: Place, scores: str, plan: Plan | None = None) -> list[str]:
-    """Deletes the unfinished Jobs that score into the address `scores`; their names. Parts that are there stay.
+    """Delete the unfinished Jobs that score into a place; parts that are there stay.
 
-    plan: leaves alone those of other inputs.
+    Args:
+        place: the cluster's namespace and settings.
+        scores: URI of the scores.
+        plan: delete only Jobs of these inputs; None for all.
+
+    Returns:
+        Names of the deleted Jobs.
     """
-    found = [job for job in unfinished(place) if scores_of(job) == scores and (plan is None or _is_of(job, plan))]
-    names = [job.metadata.name for job in found]
+    jobs = [job for job in unfinished(place) if scores_of(job) == scores and (plan is None or _is_of(job, plan))]
+    names = [job.metadata.name for job in jobs]
     for name in names:
         _delete(place.namespace, name)
     return names
 
 
 def unfinished(place: Place, flt: str = "") -> list[Any]:
-    """The place's scoring Jobs that go on, oldest first. flt: of this filter alone."""
+    """Return the place's scoring Jobs that have not ended.
+
+    Args:
+        place: the cluster's namespace and settings.
+        flt: name of the only filter to look for; empty for all.
+
+    Returns:
+        The Jobs, the oldest first.
+    """
     selector = f"{FILTER_LABEL}={flt}" if flt else COMPONENT
-    found = ask(batch().list_namespaced_job, place.namespace, label_selector=selector)
-    return sorted(filter(_goes_on, found.items), key=lambda job: str(job.metadata.creation_timestamp))
+    answer = ask(batch().list_namespaced_job, place.namespace, label_selector=selector)
+    return sorted(filter(_goes_on, answer.items), key=lambda job: str(job.metadata.creation_timestamp))
 
 
 def scores_of(job: Any) -> str:
-    """The address that a Job scores into."""
+    """Return the address that a Job scores into.
+
+    Args:
+        job: the Job, as the Kubernetes client has it.
+
+    Returns:
+        A URI, empty if the Job names none.
+    """
     return str((job.metadata.annotations or {}).get(SCORES, ""))
 
 
@@ -186,13 +251,20 @@ def _goes_on(job: Any) -> bool:
 
 
 def _ended(job: Any) -> str:
-    """ "Complete" or "Failed", empty while it goes on."""
+    """Return "Complete" or "Failed", empty while it goes on."""
     ends = [each.type for each in job.status.conditions or [] if each.status == "True" and each.type in ("Complete", "Failed")]
     return ends[0] if ends else ""
 
 
 def expand(text: str | None) -> Iterator[int]:
-    """The indexes of "0-2,5"."""
+    """Yield the indexes of a range list.
+
+    Args:
+        text: such as "0-2,5"; None or empty for none.
+
+    Yields:
+        0, 1, 2, 5.
+    """
     for each in filter(None, (text or "").split(",")):
         first, _, last = each.partition("-")
         yield from range(int(first), int(last or first) + 1)
@@ -209,7 +281,7 @@ class _Follower:
     start: tuple[int, float] = (0, 0.0)  # parts done and when, when following began
     counted: tuple[int, float] = (0, 0.0)  # … and when there was last a new one
     moved: float = field(default_factory=time.monotonic)
-    said: str = ""
+    last_reason: str = ""
 
     def look(self, job: Any) -> None:
         """Takes in what the Job's status says, and the facts of parts that are new."""
@@ -231,16 +303,16 @@ class _Follower:
             self.moved = time.monotonic()
         for index in sorted(newly_failed)[:5]:
             self.progress.note(f"part {index} failed: {self.last_words(index)[1] or 'see its pod'}")
-        said = {"parts": f"{len(self.done):,} of {shards:,}"}
+        counts = {"parts": f"{len(self.done):,} of {shards:,}"}
         if status.active:
-            said["running"] = f"{status.ready or 0:,}"
+            counts["running"] = f"{status.ready or 0:,}"
         if self.failed:
-            said["failed"] = f"{len(self.failed):,}"
+            counts["failed"] = f"{len(self.failed):,}"
         if fresh or before:
             self.counted = (len(self.done), time.monotonic())
         if (new := self.counted[0] - self.start[0]) > 0 and len(self.done) < shards:
-            said["left"] = clock((shards - len(self.done)) * (self.counted[1] - self.start[1]) / new)
-        self.progress(self.articles, self.articles if len(self.done) == shards else None, "articles", **said)
+            counts["left"] = clock((shards - len(self.done)) * (self.counted[1] - self.start[1]) / new)
+        self.progress(self.articles, self.articles if len(self.done) == shards else None, "articles", **counts)
         if time.monotonic() - self.moved > STUCK_SECONDS:
             self.moved = time.monotonic()
             self.say_why_nothing_moves(job)
@@ -263,8 +335,8 @@ class _Follower:
                 if each.type == "PodScheduled" and each.status == "False"
             ]
             why = (waits or unplaced or ["its pods don't run yet"])[0]
-        if why != self.said:
-            self.said = why
+        if why != self.last_reason:
+            self.last_reason = why
             self.progress.note(f"nothing moves: {why}")
 
     def pods(self, limit: int, more: str = "") -> list[Any]:
@@ -284,28 +356,39 @@ class _Follower:
 
 
 def follow(job: Submitted, progress: Progress = quiet) -> Json:
-    """Waits for the Job's end and writes _SUCCESS; returns what it says.
+    """Wait for a Job's end and write _SUCCESS; the parts done stay in any case.
 
-    InputError where a part's input is bad, Stopped where the Job failed otherwise or was deleted; the parts done stay.
+    Args:
+        job: from `submit`.
+        progress: told how many articles are scored, and why nothing moves.
+
+    Returns:
+        What _SUCCESS says.
+
+    Raises:
+        InputError: a part's input is bad.
+        Stopped: the Job failed otherwise, or was deleted.
     """
     again = "the same command goes on with the parts that are left"
     follower = _Follower(job, progress)
     while job.name:
         try:
-            found = ask(batch().read_namespaced_job, job.name, job.place.namespace, seconds=PATIENCE)
+            current = ask(batch().read_namespaced_job, job.name, job.place.namespace, seconds=PATIENCE)
         except KeyError:
             if missing(job.out, job.plan):
                 raise Stopped(f"the Job {job.name} was deleted", hint=again) from None
             break
-        follower.look(found)
-        end = _ended(found)
+        follower.look(current)
+        end = _ended(current)
         if end == "Failed":
             words = [(index, *follower.last_words(index)) for index in sorted(follower.failed)[:20]]
-            for index, code, said in sorted(words, key=lambda each: each[1] != 2):
+            for index, code, message in sorted(words, key=lambda each: each[1] != 2):
                 if code == 2:
-                    raise InputError(f"part {index}: {said}", hint="mend that and score again; a changed corpus is another job")
-                raise Stopped(f"part {index} failed (exit code {code}): {said}", hint=f"see {job.kubectl}; {again}")
-            reasons = [each.message or each.reason for each in found.status.conditions or [] if each.type == "Failed"]
+                    raise InputError(
+                        f"part {index}: {message}", hint="fix that and score again; a changed corpus is another job"
+                    )
+                raise Stopped(f"part {index} failed (exit code {code}): {message}", hint=f"see {job.kubectl}; {again}")
+            reasons = [each.message or each.reason for each in current.status.conditions or [] if each.type == "Failed"]
             raise Stopped(f"the Job failed: {'; '.join(map(str, reasons))}", hint=f"see {job.kubectl}; {again}")
         if end:
             break

@@ -31,7 +31,15 @@ RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cp
 
 @dataclass(frozen=True)
 class Place:
-    """Where scoring pods run and as what. resources: of one pod. queue: Kueue's LocalQueue, empty for none."""
+    """Say where scoring pods run, and as what.
+
+    Attributes:
+        namespace: of the Jobs.
+        image: of the pods.
+        store: URI of the cluster's own store.
+        queue: Kueue's LocalQueue, empty for none.
+        resources: requests and limits of one pod.
+    """
 
     namespace: str
     image: str
@@ -41,18 +49,28 @@ class Place:
 
 
 def find_place(namespace: str = "") -> Place:
-    """From the environment (a step of a run), or else from the cluster's ConfigMap `distillery` (a command line)."""
+    """Return where Jobs go, from the environment (a step of a run), or else from the cluster's ConfigMap `distillery`.
+
+    Args:
+        namespace: of the Jobs; empty for the configured one.
+
+    Returns:
+        The namespace and settings.
+
+    Raises:
+        InputError: a setting is missing or can't be read.
+    """
     space = namespace or os.environ.get("DISTILLERY_NAMESPACE") or "distillery"
     known = "DISTILLERY_IMAGE_TORCH" in os.environ and "DISTILLERY_NAMESPACE" in os.environ
-    found = {} if known else cluster_settings(space)
+    settings = {} if known else cluster_settings(space)
 
     def setting(name: str, default: str = "") -> str:
-        return os.environ.get(name) or found.get(name) or default
+        return os.environ.get(name) or settings.get(name) or default
 
     text = setting("DISTILLERY_SCORING_RESOURCES")
     try:
-        given = json.loads(text) if text else {}
-        resources = {kind: {**RESOURCES[kind], **given.get(kind, {})} for kind in RESOURCES}
+        overrides = json.loads(text) if text else {}
+        resources = {kind: {**RESOURCES[kind], **overrides.get(kind, {})} for kind in RESOURCES}
     except (ValueError, TypeError, AttributeError) as error:
         hint = 'write {"requests": {"cpu": "1"}, "limits": {"memory": "8Gi"}}'
         raise InputError("is not JSON of requests and limits", where="DISTILLERY_SCORING_RESOURCES", hint=hint) from error
@@ -61,18 +79,39 @@ def find_place(namespace: str = "") -> Place:
 
 
 def job_name(plan: Plan, out: str, todo: str = "") -> str:
-    """By content: the same work into the same place `out` (a URI) has the same name.
+    """Return a Job's name, made of its content: the same work into the same place has the same name.
 
-    What is left of a job whose parts are partly there is other work. 55 characters at most: a pod's hostname has an index more.
+    What is left of a job that is partly done is other work. 55 characters at most, since a pod's hostname has an index more.
+
+    Args:
+        plan: what is scored.
+        out: URI of the scores.
+        todo: digest of the list of parts left; empty for all.
+
+    Returns:
+        The name.
     """
     digits = digest_bytes(out.encode())[:6]
     return "-".join(filter(None, ("score", plan.filter[:22].rstrip("-"), plan.job[:12], digits, todo[:6])))
 
 
-def manifest(
+def job_manifest(
     plan: Plan, place: Place, *, out: str, store: str, completions: int, parallelism: int, todo: str = ""
 ) -> dict[str, Any]:
-    """The Job. out, store: URIs. completions: how many parts are left to do. todo: digest of their list, empty for all."""
+    """Return the Job as a Kubernetes object.
+
+    Args:
+        plan: what is scored.
+        place: the cluster's namespace and settings.
+        out: URI of the scores.
+        store: URI of the store that the pods read from.
+        completions: how many parts are left to do.
+        parallelism: pods at once.
+        todo: digest of the list of parts left; empty for all.
+
+    Returns:
+        A body for the Kubernetes client.
+    """
     kind, _, scoring = COMPONENT.partition("=")
     labels = {
         "app.kubernetes.io/name": "distillery-score",

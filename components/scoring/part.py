@@ -40,9 +40,29 @@ class Predictor(Protocol):
     """What a student does here; `distillery.components.student.bundle.Student` is one."""
 
     @property
-    def dimensions(self) -> list[str]: ...
-    def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = ...) -> NDArray[np.float64]: ...
-    def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]: ...
+    def dimensions(self) -> list[str]:
+        """Names of the dimensions, in the order of the columns."""
+
+    def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = ...) -> NDArray[np.float64]:
+        """Return raw scores.
+
+        Args:
+            texts: (title, content) pairs.
+            progress: told how many articles have been scored.
+
+        Returns:
+            (n, D) raw scores in the order of the texts.
+        """
+
+    def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return scores from raw ones.
+
+        Args:
+            raw: (n, D) raw scores.
+
+        Returns:
+            (n, D) scores from 0 to 10.
+        """
 
 
 class _Articles:
@@ -78,13 +98,26 @@ def score_part(
     chunk: int = CHUNK,
     progress: Progress = quiet,
 ) -> Facts:
-    """Commits part `index` of the plan, or finds it committed; what it holds either way.
+    """Commit one part of a plan, or find it committed.
 
-    student: opened only where something must be scored. InputError for a corpus that can't be read, a student of other
-    dimensions or without numbers; StoreError where the part that is there was made of other articles or by another job.
+    Args:
+        out: where the scores go.
+        plan: what is scored.
+        index: number of the part.
+        flt: the filter.
+        student: opens the student; called only if something must be scored.
+        chunk: articles scored at once.
+        progress: told how many articles have been scored.
+
+    Returns:
+        What the part holds.
+
+    Raises:
+        InputError: the corpus can't be read, or the student has other dimensions or returns no numbers.
+        StoreError: the part that is there was made of other articles or by another job.
     """
-    if found := facts_of(out, index, plan.job):
-        return found
+    if committed := facts_of(out, index, plan.job):
+        return committed
     name, articles = plan.part(index), _Articles(plan, index)
     if out.exists(name):  # whoever wrote it was stopped before it wrote the facts
         data = _theirs(out, plan, index, [article.digest for article in articles])
@@ -151,7 +184,15 @@ def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles
 
 
 def check_student(flt: Filter, student: Predictor) -> None:
-    """InputError unless the student's dimensions are the filter's, in their order."""
+    """Check that a student's dimensions are the filter's, in their order.
+
+    Args:
+        flt: the filter.
+        student: the student.
+
+    Raises:
+        InputError: they are not.
+    """
     if student.dimensions != flt.dimensions:
         raise InputError(
             f"the student scores {', '.join(student.dimensions)}, not the filter's dimensions in their order",

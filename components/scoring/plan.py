@@ -67,7 +67,11 @@ CODE = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What a part holds, and of which job. lines: [file number, lines read of it], so that a reject's line can be told."""
+    """Say what a part holds, and of which job it is.
+
+    Attributes:
+        lines: (file number, lines read of it) pairs, from which a reject's line number is worked out.
+    """
 
     job: str
     index: int
@@ -81,7 +85,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Plan:
-    """filter_key: where the store has the filter, by digest. code: the image, or a digest of this program's own source."""
+    """Say what is scored, with what, into how many parts.
+
+    Attributes:
+        filter_key: where the store has the filter, by digest.
+        code: the image, or a digest of this program's own source.
+    """
 
     filter: str
     version: int
@@ -100,20 +109,46 @@ class Plan:
 
     @cached_property
     def job(self) -> Digest:
-        """The digest of everything that decides the rows."""
+        """Digest of everything that decides the rows."""
         return digest_json({"format": 2, **asdict(self), "corpus": self.corpus.digest})
 
     def part(self, index: int) -> str:
+        """Return the key of a part.
+
+        Args:
+            index: number of the part.
+
+        Returns:
+            The key below the scores.
+        """
         return part_key(index, self.fmt)
 
     def to_bytes(self) -> bytes:
+        """Return the plan as it is written.
+
+        Returns:
+            Canonical JSON.
+        """
         return canonical_json({"job": self.job, **asdict(self), "corpus": self.corpus.to_json()})
 
 
 def plan_for(
     flt: Filter, adapter: str, corpus: Corpus, shards: int = 0, *, part_bytes: int, fmt: Format = "parquet", code: str = ""
 ) -> Plan:
-    """The plan of scoring `corpus`. shards: 0 for as many as make parts of some `part_bytes` of corpus."""
+    """Plan the scoring of a corpus.
+
+    Args:
+        flt: the filter.
+        adapter: digest of the adapter.
+        corpus: the corpus.
+        shards: number of parts; 0 for as many as make parts of `part_bytes`.
+        part_bytes: bytes of corpus that make a part.
+        fmt: format of the parts.
+        code: the image that scores; empty for a digest of this program's own source.
+
+    Returns:
+        The plan.
+    """
     digest = digest_bytes(dump_filter(flt).encode())
     key = published_filter_key(flt.name, flt.spec.version, digest)
     shards = shards or min(MAX_SHARDS, -(-corpus.size // part_bytes))
@@ -127,21 +162,29 @@ def own_code(patterns: tuple[str, ...] = CODE) -> str:
     Args:
         patterns: globs of the files, from the folder of all components.
 
+    Returns:
+        The digest.
+
     Raises:
         ValueError: a pattern names no file, as it would after a file was moved.
     """
     here = Path(__file__).resolve().parent.parent
-    found = {pattern: sorted(here.glob(pattern)) for pattern in patterns}
-    if empty := [pattern for pattern, files in found.items() if not files]:
+    sources = {pattern: sorted(here.glob(pattern)) for pattern in patterns}
+    if empty := [pattern for pattern, files in sources.items() if not files]:
         raise ValueError(f"{', '.join(empty)} matches no file: CODE in scoring/plan.py must name what decides a score")
-    files = sorted({path for files in found.values() for path in files})
+    files = sorted({path for files in sources.values() for path in files})
     return digest_json([[path.name, digest_bytes(path.read_bytes())] for path in files])
 
 
 def begin(out: Store, plan: Plan) -> None:
-    """Writes the plan, or finds it there; in place of one that has the same files elsewhere, since they may have moved.
+    """Write the plan, or find it there; replace one that has the same files elsewhere, since they may have moved.
 
-    InputError where `out` holds scores of something else.
+    Args:
+        out: where the scores go.
+        plan: what is scored.
+
+    Raises:
+        InputError: `out` holds scores of something else.
     """
     jobs = "end its Job (--cancel) and " if out.uri.startswith("s3://") else ""
     hint, data = f"give another place, or {jobs}delete this one", plan.to_bytes()
@@ -164,7 +207,19 @@ def _job_of(plan: bytes) -> str:
 
 
 def read_plan(out: Store, job: str) -> Plan:
-    """The plan of `out`; StoreError unless it is the one that `job` names."""
+    """Return the plan of a place.
+
+    Args:
+        out: where the scores go.
+        job: digest that the plan must have.
+
+    Returns:
+        The plan.
+
+    Raises:
+        InputError: no plan is there.
+        StoreError: it is of another job, or no plan.
+    """
     where = f"{out.uri}/{SCORING_PLAN}"
     try:
         value = out.get_json(SCORING_PLAN)
@@ -180,49 +235,100 @@ def read_plan(out: Store, job: str) -> Plan:
 
 
 def facts_of(out: Store, index: int, job: str) -> Facts | None:
-    """None where the part isn't done; StoreError where the facts are another job's, or none."""
+    """Return the facts of a part.
+
+    Args:
+        out: where the scores go.
+        index: number of the part.
+        job: digest of the job.
+
+    Returns:
+        The facts, or None if the part isn't done.
+
+    Raises:
+        StoreError: the facts are another job's, or no facts.
+    """
     where = f"{out.uri}/{part_facts_key(index)}"
     try:
         value = out.get_json(part_facts_key(index))
-        found = Facts(**value | {"lines": [tuple(each) for each in value["lines"]]})
+        facts = Facts(**value | {"lines": [tuple(each) for each in value["lines"]]})
     except NotFound:
         return None
     except (KeyError, TypeError) as error:
         raise StoreError(f"is not the facts of a part: {error}", where=where, hint=ANOTHER) from error
-    if found.job != job:
-        raise StoreError(f"is of another job ({found.job[:12]})", where=where, hint=ANOTHER)
-    return found
+    if facts.job != job:
+        raise StoreError(f"is of another job ({facts.job[:12]})", where=where, hint=ANOTHER)
+    return facts
 
 
 def all_facts(out: Store, indexes: Iterable[int], job: str) -> Iterator[tuple[int, Facts | None]]:
-    """The facts of many parts, in order, 16 at a time; StoreError as in `facts_of`."""
+    """Yield the facts of many parts, read 16 at a time.
+
+    Args:
+        out: where the scores go.
+        indexes: numbers of the parts.
+        job: digest of the job.
+
+    Yields:
+        (number, facts) pairs in the order asked for; None where a part isn't done.
+
+    Raises:
+        StoreError: facts are another job's, or no facts.
+    """
     with ThreadPoolExecutor(16) as pool:
         wanted = list(indexes)
         yield from zip(wanted, pool.map(lambda index: facts_of(out, index, job), wanted), strict=True)
 
 
 def missing(out: Store, plan: Plan) -> list[int]:
-    """Indexes whose part is not committed."""
+    """Return the parts that are not committed.
+
+    Args:
+        out: where the scores go.
+        plan: what is scored.
+
+    Returns:
+        Numbers of the parts.
+    """
     if success(out, plan.job):
         return []
     return [index for index, facts in all_facts(out, range(plan.shards), plan.job) if facts is None]
 
 
 def success(out: Store, job: str) -> Json | None:
-    """What _SUCCESS says, None before it is written; StoreError where it is of another job."""
+    """Return what _SUCCESS says.
+
+    Args:
+        out: where the scores go.
+        job: digest of the job.
+
+    Returns:
+        The document, or None before it is written.
+
+    Raises:
+        StoreError: it is of another job.
+    """
     try:
-        found = out.get_json(SUCCESS)
+        document = out.get_json(SUCCESS)
     except NotFound:
         return None
-    if not isinstance(found, dict) or found.get("job") != job:
+    if not isinstance(document, dict) or document.get("job") != job:
         raise StoreError("is of another job", where=f"{out.uri}/{SUCCESS}", hint=ANOTHER)
-    return found
+    return document
 
 
 def finish(out: Store, plan: Plan) -> Json:
-    """Writes _rejects.jsonl and _SUCCESS once every part is there; returns what _SUCCESS says. Idempotent.
+    """Write _rejects.jsonl and _SUCCESS once every part is there; doing it again changes nothing.
 
-    InputError where a part is missing, or where no row of the corpus was an article.
+    Args:
+        out: where the scores go.
+        plan: what is scored.
+
+    Returns:
+        What _SUCCESS says.
+
+    Raises:
+        InputError: a part is missing, or no row of the corpus was an article.
     """
     if done := success(out, plan.job):
         return done
@@ -288,7 +394,15 @@ def _gather_rejects(out: Store, plan: Plan, facts: list[Facts]) -> str:
 
 
 def put_todo(out: Store, indexes: list[int]) -> Digest:
-    """Keeps the list of parts that are left, under its digest, as ranges; a Job's index is a place in it."""
+    """Write the list of parts that are left, under its digest; a Job's index is a place in it.
+
+    Args:
+        out: where the scores go.
+        indexes: numbers of the parts, rising.
+
+    Returns:
+        The list's digest.
+    """
     ranges = list[list[int]]()
     for index in indexes:
         if ranges and ranges[-1][1] == index - 1:
@@ -302,7 +416,18 @@ def put_todo(out: Store, indexes: list[int]) -> Digest:
 
 
 def todo_list(out: Store, digest: str) -> list[int]:
-    """The parts of a list that `put_todo` kept. InputError where it is there no more."""
+    """Return a list that `put_todo` wrote.
+
+    Args:
+        out: where the scores go.
+        digest: the list's digest.
+
+    Returns:
+        Numbers of the parts.
+
+    Raises:
+        InputError: the list is no longer there.
+    """
     key = todo_key(digest)
     try:
         ranges = out.get_json(key, digest=Digest(digest))

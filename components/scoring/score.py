@@ -44,13 +44,27 @@ def score(
     chunk: int = CHUNK,
     progress: Progress = quiet,
 ) -> dict[str, Any]:
-    """Scores a corpus into `out` (a folder, file:// or s3://; scores/<job>/ of a Store); parts that are there stay.
+    """Score a corpus on this machine; parts that are there stay.
 
-    student: or what opens one, called only where something is left to do. adapter: its digest. shards: 0 for parts of 16 MB.
     A row has id, title, source, language, url, published, article (digest), prefiltered (why it was left out, or null),
     overall, tier, reason (what capped the overall) and `score.<dimension>`; scores are null where it was left out.
-    Returns what _SUCCESS says, with "parts" their names, and "out", "reused" (whether nothing was left to do), "seconds".
-    InputError: the corpus is unusable, `out` holds other scores, the student's dimensions are not the filter's.
+
+    Args:
+        flt: the filter.
+        student: the student, or what opens one, called only if something is left to do.
+        articles: a path, file:// or s3:// address, or a corpus.
+        out: a folder, file:// or s3:// address; scores/<job>/ of a Store.
+        adapter: digest of the adapter.
+        fmt: format of the parts.
+        shards: number of parts; 0 for parts of 16 MB.
+        chunk: articles scored at once.
+        progress: told how many articles have been scored.
+
+    Returns:
+        What _SUCCESS says, with "parts" (their names), "out", "reused" (whether nothing was left to do) and "seconds".
+
+    Raises:
+        InputError: the corpus is unusable, `out` holds other scores, or the student's dimensions are not the filter's.
     """
     began = time.monotonic()
     corpus = articles if isinstance(articles, Corpus) else find_corpus(str(articles))

@@ -31,9 +31,24 @@ def score_on_cluster(
     *,
     progress: Progress = quiet,
 ) -> StepRecord:
-    """Scores a corpus with an adapter by a Job; waits for it.
+    """Score a corpus with an adapter by a Job, and wait for it.
 
-    Outputs {"job", "scores", "articles", "scored", "prefiltered", "rejected", "shards", "adapter", "filter", "tiers"}.
+    Args:
+        store: the store.
+        adapter: a filter's name, or an adapter's digest.
+        articles: s3:// address of a file or a prefix of files.
+        channel: channel of the filter.
+        shards: number of parts; 0 chooses.
+        parallelism: pods at once; 0 chooses.
+        out: s3:// address of the scores; empty for the store.
+        progress: told how many articles are scored.
+
+    Returns:
+        The step's record, with outputs job, scores, articles, scored, prefiltered, rejected, shards, adapter, filter and tiers.
+
+    Raises:
+        InputError: an argument is wrong, or a part's input is bad.
+        Stopped: the Job failed otherwise, or the step was told to end.
     """
     if not articles.startswith("s3://"):
         raise InputError("must be an s3:// address", where="articles", hint="a file, or a prefix of files")

@@ -28,7 +28,20 @@ INDEX = "JOB_COMPLETION_INDEX"
 
 
 def work(out: Store, store: str, job: str, index: int) -> str:
-    """Scores part `index` where it isn't there; returns what was done, in a line."""
+    """Score a part unless it is there.
+
+    Args:
+        out: where the scores go.
+        store: URI of the store that has filter, adapter and base model.
+        job: digest of the job.
+        index: number of the part.
+
+    Returns:
+        What was done, in a line.
+
+    Raises:
+        InputError: the corpus, the plan or the bundle is at fault.
+    """
     if facts_of(out, index, job):
         return f"part {index} is there already"
     plan, loading = read_plan(out, job), [0.0]
@@ -53,7 +66,14 @@ def work(out: Store, store: str, job: str, index: int) -> str:
 
 
 def exit_code(error: InputError | NotFound) -> int:
-    """2, but 1 where the store refuses or is away, so that the index is tried again: no corpus can mend that."""
+    """Return the exit status for a fault.
+
+    Args:
+        error: the fault.
+
+    Returns:
+        2; 1 if the store refuses or is away, so that the index is tried again, since no corpus can fix that.
+    """
     cause = error.__cause__
     while isinstance(cause, StoreError):
         cause = cause.__cause__
@@ -61,6 +81,14 @@ def exit_code(error: InputError | NotFound) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Score the part that JOB_COMPLETION_INDEX names.
+
+    Args:
+        argv: command-line arguments; None for those of the process.
+
+    Returns:
+        The exit status.
+    """
     parser = argparse.ArgumentParser(prog="worker", description="One part of a scoring job.")
     for name in ("out", "store", "job"):
         parser.add_argument(f"--{name}", required=True)

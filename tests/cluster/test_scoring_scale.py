@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from distillery.components.scoring.corpus import Corpus, CorpusFile
-from distillery.components.scoring.job_manifest import RESOURCES, Place, manifest
+from distillery.components.scoring.job_manifest import RESOURCES, Place, job_manifest
 from distillery.components.scoring.plan import Plan
 from tests.cluster.harness import Cluster, wait_for
 
@@ -91,7 +91,7 @@ def big_job(indexes: int, queue: str) -> dict[str, Any]:
     corpus = Corpus("s3://b/c", [CorpusFile("x.jsonl", 10**12, str(time.time()), "jsonl")])
     plan = Plan("scale", 1, "k", ["a"], "a" * 64, corpus, indexes, "parquet", "none")
     place = Place(NAMESPACE, "localhost/none:1", "s3://b/m", queue, RESOURCES)
-    body = manifest(plan, place, out="s3://b/out", store="s3://b/m", completions=indexes, parallelism=indexes)
+    body = job_manifest(plan, place, out="s3://b/out", store="s3://b/m", completions=indexes, parallelism=indexes)
     if not queue:
         pod = body["spec"]["template"]["spec"]
         pod["nodeSelector"], pod["tolerations"] = {"type": "kwok"}, TOLERATIONS

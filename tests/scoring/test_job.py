@@ -12,7 +12,7 @@ import pytest
 
 import distillery.components.scoring.job as cluster
 from distillery.components.scoring.job import cancel, expand, follow, plan_on_cluster, submit
-from distillery.components.scoring.job_manifest import Place, find_place, job_name, manifest
+from distillery.components.scoring.job_manifest import Place, find_place, job_manifest, job_name
 from distillery.components.scoring.plan import Plan, missing, success
 from distillery.components.store import Store, open_store
 from distillery.filters.errors import InputError, Stopped
@@ -32,7 +32,7 @@ def test_a_local_file_is_put_into_the_store_once(store: Store, plan: Plan, tmp_p
 
 
 def test_the_job_is_what_it_must_be(plan: Plan) -> None:
-    body = manifest(plan, PLACE, out="s3://b/out", store="s3://b/main", completions=6, parallelism=3)
+    body = job_manifest(plan, PLACE, out="s3://b/out", store="s3://b/main", completions=6, parallelism=3)
     spec, pod = body["spec"], body["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 6, 3)
@@ -48,10 +48,10 @@ def test_the_job_is_what_it_must_be(plan: Plan) -> None:
     assert container["resources"] == {"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}
     assert not any("KEY" in str(each) or "minio" in str(each) for each in container["env"])
     assert "kueue.x-k8s.io/queue-name" not in body["metadata"]["labels"]
-    queued = manifest(plan, Place("n", "i", "", "team-a", {}), out="o", store="s", completions=1, parallelism=9)
+    queued = job_manifest(plan, Place("n", "i", "", "team-a", {}), out="o", store="s", completions=1, parallelism=9)
     assert queued["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
     for pods, indexes, least in ((9, 9, "1"), (1, 9, None), (9, 1, None)):  # Kueue refuses a least that is not below
-        one = manifest(plan, Place("n", "i", "", "team-a", {}), out="o", store="s", completions=indexes, parallelism=pods)
+        one = job_manifest(plan, Place("n", "i", "", "team-a", {}), out="o", store="s", completions=indexes, parallelism=pods)
         assert one["metadata"]["annotations"].get("kueue.x-k8s.io/job-min-parallelism") == least
     assert queued["spec"]["parallelism"] == 1
 
@@ -154,7 +154,7 @@ def test_followed_to_its_end(store: Store, plan: Plan, jobs: Jobs) -> None:
 
 @pytest.mark.parametrize(
     ("code", "kind", "says"),
-    [(2, InputError, "part 3: a.gz: is cut short; mend that"), (137, Stopped, r"part 3 failed \(exit code 137\)")],
+    [(2, InputError, "part 3: a.gz: is cut short; fix that"), (137, Stopped, r"part 3 failed \(exit code 137\)")],
 )
 def test_a_part_that_failed(
     store: Store, plan: Plan, jobs: Jobs, pods: Pods, code: int, kind: type[Exception], says: str
