@@ -6,11 +6,10 @@ import os
 import secrets
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,10 +30,9 @@ from distillery.pipelines.cli.options import (
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
-from distillery.pipelines.results import EXIT_CODES, result_of
 
 if TYPE_CHECKING:
-    from distillery.components.artifacts.run_summary import Failure
+    pass
 
 app = typer.Typer()
 
@@ -71,6 +69,7 @@ def distill(
     from distillery.components.runtime.extras import STUDENT, require
     from distillery.components.store import open_store
     from distillery.components.student.resolve import resolve_base
+    from distillery.pipelines.cli.ending import end_decided, end_failed
     from distillery.pipelines.cli.live import watch
     from distillery.pipelines.laptop.events import LocalRun, Tail
     from distillery.pipelines.laptop.run import start
@@ -94,38 +93,17 @@ def distill(
     except BaseException:
         os.killpg(process.pid, signal.SIGTERM)
         raise
-    outputs = watched.outputs
-    if watched.failure or "decision" not in outputs:
+    if watched.failure or "decision" not in watched.outputs:
         running = [view.name for view in watched.steps.values() if view.state == "started"]
-        failure = watched.failure or Failure(
-            step=running[-1] if running else "run",
-            kind="fault",
-            message="its process ended without a word (killed, or out of memory)",
-        )
-        _explain_failure(failure, uri, outputs, log)
-        if failure.kind != "fault":
-            shutil.rmtree(scratch, ignore_errors=True)
-        raise typer.Exit(2 if failure.kind == "input" else 1)
+        silent = "its process ended without a word (killed, or out of memory)"
+        failure = watched.failure or Failure(step=running[-1] if running else "run", kind="fault", message=silent)
+        try:
+            end_failed(failure, watched, uri, again="command", log=log)
+        finally:
+            if failure.kind != "fault":
+                shutil.rmtree(scratch, ignore_errors=True)
     shutil.rmtree(scratch, ignore_errors=True)
-    result = result_of(opened, uri, run, outputs, watched.records)
-    if as_json:
-        print_json(result)
-    else:
-        from distillery.pipelines.results import print_summary
-
-        print_summary(result, filter=filter, store=store)
-    raise typer.Exit(EXIT_CODES[outputs["decision"]])
-
-
-def _explain_failure(failure: Failure, uri: str, outputs: dict[str, Any], log: Path) -> None:
-    where = f"{uri}/{outputs['report']}" if "report" in outputs else ""
-    print(f"error: {failure.step}: {failure.message}", file=sys.stderr)
-    if failure.kind == "fault":
-        tail = log.read_text(errors="replace").splitlines()[-25:] if log.exists() else []
-        print("\n".join(["", *tail, "", f"whole log: {log}"]), file=sys.stderr)
-    if where:
-        print(f"report: {where}", file=sys.stderr)
-    print("nothing is lost: the same command goes on from the last finished step", file=sys.stderr)
+    end_decided(watched, opened, uri, run, filter=filter, shown_store=store, as_json=as_json)
 
 
 @app.command()

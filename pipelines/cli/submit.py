@@ -23,7 +23,6 @@ from distillery.pipelines.cli.options import (
 )
 from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.publish import EndpointOpt, LightOpt, TorchOpt
-from distillery.pipelines.results import EXIT_CODES, result_of
 
 NamespaceOpt = Annotated[str, typer.Option("--namespace", help="yours, on a Kubeflow of several users")]
 AccountOpt = Annotated[str, typer.Option("--service-account", help="the run's; empty: Kubeflow's default")]
@@ -161,6 +160,7 @@ def _follow(kubeflow: Any, uri: str, run: str, *, as_json: bool, filter: str = "
     from distillery.components.artifacts.run_summary import Failure
     from distillery.components.artifacts.steps import WATCHED
     from distillery.components.store import open_store
+    from distillery.pipelines.cli.ending import end_decided, end_failed
     from distillery.pipelines.cli.live import watch
     from distillery.pipelines.cluster.events import ClusterRun, retry_forever, settle
 
@@ -173,19 +173,7 @@ def _follow(kubeflow: Any, uri: str, run: str, *, as_json: bool, filter: str = "
     except KeyboardInterrupt:
         print(f"\nthe run goes on\n{_how_to(run)}", file=sys.stderr)
         raise typer.Exit(130) from None
-    outputs = watched.outputs
-    if watched.failure or "decision" not in outputs:
+    if watched.failure or "decision" not in watched.outputs:
         failure = watched.failure or Failure(step="run", kind="fault", message="it ended without a decision")
-        print(f"error: {failure.step}: {failure.message}", file=sys.stderr)
-        if "report" in outputs:
-            print(f"report: {uri}/{outputs['report']}", file=sys.stderr)
-        print("nothing is lost: the same submission goes on from the last finished step", file=sys.stderr)
-        raise typer.Exit(2 if failure.kind == "input" else 1)
-    result = result_of(opened, uri, run, outputs, watched.records)
-    if as_json:
-        print_json(result)
-    else:
-        from distillery.pipelines.results import print_summary
-
-        print_summary(result, filter=filter or outputs["name"], store=uri)
-    raise typer.Exit(EXIT_CODES[outputs["decision"]])
+        end_failed(failure, watched, uri, again="submission")
+    end_decided(watched, opened, uri, run, filter=filter, shown_store=uri, as_json=as_json)

@@ -18,8 +18,8 @@ from distillery.components.remote import retry as outage
 from distillery.components.runtime.events import Done, Event, Started
 from distillery.components.store import Store, open_store
 from distillery.pipelines import results as summary
+from distillery.pipelines.cli import ending
 from distillery.pipelines.cli import main as cli
-from distillery.pipelines.cli import submit as cli_submit
 from distillery.pipelines.cluster import claims, events
 from tests.pipelines.fake_kubeflow import FakeKubeflow
 from tests.pipelines.harness import label_rows, write_rows
@@ -108,5 +108,5 @@ def no_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     def brief(store: Store, uri: str, run: str, outputs: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
         return {"verdict": outputs["decision"], "adapter": outputs["adapter"], "run": run, "steps": sorted(records)}
 
-    monkeypatch.setattr(cli_submit, "result_of", brief)
+    monkeypatch.setattr(ending, "result_of", brief)
     monkeypatch.setattr(summary, "print_summary", lambda result, filter, store: print(result["verdict"]))

@@ -1,0 +1,70 @@
+"""How a command ends that followed a run: what is printed, and with which exit code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from distillery.pipelines.cli.printing import print_json
+from distillery.pipelines.results import EXIT_CODES, result_of
+
+if TYPE_CHECKING:
+    from distillery.components.artifacts.run_summary import Failure
+    from distillery.components.store import Store
+    from distillery.pipelines.run_view import Watched
+
+LOG_LINES = 25
+
+
+def end_decided(
+    watched: Watched, store: Store, uri: str, run: str, *, filter: str, shown_store: str, as_json: bool
+) -> NoReturn:
+    """Print the result of a run that came to a decision.
+
+    Args:
+        watched: What its events told.
+        store: The run's store.
+        uri: The store's URI.
+        run: The run's name.
+        filter: The filter as a next command names it; empty for its own name.
+        shown_store: The store as a next command names it.
+        as_json: True for one JSON object, False for a text.
+
+    Raises:
+        Exit: Always, with the decision's exit code.
+    """
+    outputs = watched.outputs
+    result = result_of(store, uri, run, outputs, watched.records)
+    if as_json:
+        print_json(result)
+    else:
+        from distillery.pipelines.results import print_summary
+
+        print_summary(result, filter=filter or outputs["name"], store=shown_store)
+    raise typer.Exit(EXIT_CODES[outputs["decision"]])
+
+
+def end_failed(failure: Failure, watched: Watched, uri: str, *, again: str, log: Path | None = None) -> NoReturn:
+    """Print why a run came to no decision, and how to go on.
+
+    Args:
+        failure: Why it failed.
+        watched: What its events told.
+        uri: The store's URI.
+        again: What goes on with it: "command", "submission".
+        log: The log of the process that ran it, shown where the fault is ours; None where there is none.
+
+    Raises:
+        Exit: Always: with 2 where the input is at fault, else with 1.
+    """
+    print(f"error: {failure.step}: {failure.message}", file=sys.stderr)
+    if failure.kind == "fault" and log is not None:
+        tail = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
+        print("\n".join(["", *tail, "", f"whole log: {log}"]), file=sys.stderr)
+    if report := watched.outputs.get("report"):
+        print(f"report: {uri}/{report}", file=sys.stderr)
+    print(f"nothing is lost: the same {again} goes on from the last finished step", file=sys.stderr)
+    raise typer.Exit(2 if failure.kind == "input" else 1)
