@@ -24,13 +24,22 @@ RESERVED = KEYWORDS | {"overall", "content_type", "reasoning"}
 
 
 class Fault(NamedTuple):
+    """An inconsistency: where in the file, what is wrong, and how to fix it."""
+
     path: Path
     what: str
     hint: str
 
 
 def faults(spec: Spec) -> Iterator[Fault]:
-    """Every inconsistency, in the order of the file's sections; none means that the filter can be used."""
+    """Find every inconsistency of a filter, in the order of the file's sections.
+
+    Args:
+        spec: the filter's spec.
+
+    Yields:
+        Faults; none if the filter can be used.
+    """
     yield from _repeated("dimensions", "dimension", [dimension.name for dimension in spec.dimensions])
     for index, dimension in enumerate(spec.dimensions):
         if dimension.name in RESERVED:

@@ -44,7 +44,18 @@ _RULES = {
 
 
 def structural(node: Schema, defs: dict[str, Schema]) -> Schema:
-    """`node` of a pydantic JSON schema as a Kubernetes structural schema. ValueError for what it can't express."""
+    """Turn a JSON schema of pydantic's into a structural schema of Kubernetes'.
+
+    Args:
+        node: the schema or a part of it.
+        defs: the schema's definitions, by name.
+
+    Returns:
+        The structural schema.
+
+    Raises:
+        ValueError: the schema says what a structural one can't.
+    """
     if "$ref" in node:
         target = defs[node["$ref"].rpartition("/")[2]]
         return structural({**target, **{key: value for key, value in node.items() if key != "$ref"}}, defs)
@@ -75,7 +86,11 @@ def _union(node: Schema, defs: dict[str, Schema]) -> Schema:
 
 
 def crd() -> Schema:
-    """The CustomResourceDefinition as plain values."""
+    """Return the CustomResourceDefinition.
+
+    Returns:
+        Plain values.
+    """
     schema = Filter.model_json_schema()
     spec = structural(schema["properties"]["spec"], schema["$defs"])
     for field, rules in _RULES.items():
@@ -151,12 +166,20 @@ def _status() -> Schema:
 
 
 def crd_text() -> str:
-    """The YAML of manifests/base/crd.yaml."""
+    """Return the CustomResourceDefinition as a file.
+
+    Returns:
+        The YAML of manifests/base/crd.yaml.
+    """
     return "# Generated from filters/spec.py by `python -m distillery.filters.crd`; do not edit.\n" + dump_value(crd())
 
 
 def schema_text() -> str:
-    """The JSON Schema for editors: `# yaml-language-server: $schema=…` at the top of a filter.yaml."""
+    """Return the JSON Schema for editors, which a filter.yaml names by `# yaml-language-server: $schema=…` at its top.
+
+    Returns:
+        The JSON of filters/schema.json.
+    """
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Filter.model_json_schema()}
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 

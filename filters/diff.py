@@ -21,7 +21,14 @@ _ABSENT = object()
 
 
 class Change(NamedTuple):
-    """path: "spec.tiers[high].when"; old, new: JSON values, None where absent; redoes: steps in the pipeline's order."""
+    """A difference between two filters.
+
+    Attributes:
+        path: such as "spec.tiers[high].when".
+        old: JSON value, None if absent.
+        new: JSON value, None if absent.
+        redoes: steps to do again, in the pipeline's order.
+    """
 
     path: str
     old: Any
@@ -30,7 +37,15 @@ class Change(NamedTuple):
 
 
 def diff(old: Filter, new: Filter) -> list[Change]:
-    """Every change from `old` to `new`, in the order of the model."""
+    """Compare two filters.
+
+    Args:
+        old: the filter before.
+        new: the filter after.
+
+    Returns:
+        Every change, in the order of the model.
+    """
     before, after = old.model_dump(mode="json"), new.model_dump(mode="json")
     return [
         Change(
@@ -44,12 +59,26 @@ def diff(old: Filter, new: Filter) -> list[Change]:
 
 
 def redone(changes: Sequence[Change]) -> list[Step]:
-    """Every step that any of the changes redoes, in the pipeline's order."""
+    """Return the steps that any of the changes redoes.
+
+    Args:
+        changes: from `diff`.
+
+    Returns:
+        Steps in the pipeline's order.
+    """
     return downstream({step for change in changes for step in change.redoes})
 
 
 def render_diff(changes: Sequence[Change]) -> str:
-    """One line per change, and a last one that sums up: "redoes: benchmark, gate, promote"."""
+    """Show changes as text: a line each, and a last one that sums up, such as "redoes: benchmark, gate, promote".
+
+    Args:
+        changes: from `diff`.
+
+    Returns:
+        The text.
+    """
     if not changes:
         return "no difference"
     lines = [f"{change.path}: {_told(change)}   ({_steps(change.redoes)})" for change in changes]

@@ -31,14 +31,26 @@ AMBIGUOUS = frozenset({"y", "n", "yes", "no", "on", "off"})
 
 
 class Document(NamedTuple):
-    """value: dicts, lists, scalars; places: "file:line" of every path in it."""
+    """A YAML document and where its parts are.
+
+    Attributes:
+        value: dicts, lists and scalars.
+        places: "file:line" of every path in it.
+    """
 
     value: Any
     places: dict[Path, str]
 
 
 def resolve(text: str) -> object:
-    """The value of a plain (unquoted) scalar."""
+    """Read a plain (unquoted) scalar as YAML 1.2 does.
+
+    Args:
+        text: the scalar.
+
+    Returns:
+        The value.
+    """
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if len(text) <= 64 and _INT.fullmatch(text):
@@ -49,7 +61,18 @@ def resolve(text: str) -> object:
 
 
 def read_document(text: str, where: str) -> Document:
-    """The one document in `text`. InputError, with `where`:line, for anything but plain YAML of at most 256 KiB."""
+    """Read one YAML document.
+
+    Args:
+        text: the file's text.
+        where: name of the file, for errors.
+
+    Returns:
+        The document.
+
+    Raises:
+        InputError: the text is anything but plain YAML of at most 256 KiB; the error names file and line.
+    """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise InputError(f"larger than {MAX_BYTES // 1024} KiB", where=where, hint="a filter is a few pages of text")
     reader = _Reader(text, where)

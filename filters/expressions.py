@@ -59,6 +59,8 @@ Operand = str | float
 
 @dataclass(frozen=True)
 class Comparison:
+    """Two operands and what is said between them."""
+
     left: Operand
     op: str
     right: Operand
@@ -66,7 +68,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Junction:
-    """op: and, or, not (one part)."""
+    """Parts joined by "and" or "or", or a single part that is negated."""
 
     op: str
     parts: tuple[Node, ...]
@@ -77,7 +79,14 @@ Node = Comparison | Junction
 
 @dataclass(frozen=True)
 class Expression:
-    """A parsed rule. `names`: every name it mentions; `thresholds`: every (name, number) it compares."""
+    """Hold a parsed rule.
+
+    Attributes:
+        text: the rule as it was written.
+        root: its tree.
+        names: every name it mentions.
+        thresholds: every (name, number) pair it compares.
+    """
 
     text: str
     root: Node
@@ -85,12 +94,34 @@ class Expression:
     thresholds: frozenset[tuple[str, float]]
 
     def holds(self, values: Values) -> Mask:
-        """values: one float array (n,) per name → (n,) bool. KeyError if a name of the rule has no values."""
+        """Evaluate the rule over whole columns.
+
+        Args:
+            values: a float array (n,) for each name.
+
+        Returns:
+            (n,) bool.
+
+        Raises:
+            KeyError: a name of the rule has no values.
+        """
         return _evaluate(self.root, values)
 
 
 def parse(text: str, names: Collection[str], *, where: str = "") -> Expression:
-    """The rule in `text`, which may mention `names` only. InputError tells the column and what was expected."""
+    """Parse a rule.
+
+    Args:
+        text: the rule.
+        names: what it may mention.
+        where: place of the rule, for the error.
+
+    Returns:
+        The rule.
+
+    Raises:
+        InputError: the text is no rule; the error tells the column and what was expected.
+    """
     if len(text) > MAX_CHARACTERS:
         raise InputError(
             f"a rule of {len(text)} characters; at most {MAX_CHARACTERS} are allowed",
@@ -211,7 +242,15 @@ class _Parser:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """A mend: "did you mean …?" where something known is close, else the list of what is known."""
+    """Return a hint for a word that isn't known.
+
+    Args:
+        word: what was written.
+        known: what could have been.
+
+    Returns:
+        "did you mean …?" if something known is close, else the list of what is known.
+    """
     import difflib
 
     close = difflib.get_close_matches(word, sorted(known), n=1)

@@ -44,7 +44,15 @@ _LIMITS = {
 
 
 def explain(error: ValidationError, document: Document) -> InputError:
-    """The first fault by line, with file, line, path and mend; how many more there are."""
+    """Put pydantic's errors into the words of somebody who edits a filter file.
+
+    Args:
+        error: what pydantic found.
+        document: the file, with the places of its parts.
+
+    Returns:
+        The first fault by line, with file, line, path and hint, and how many more there are.
+    """
     found: dict[Path, tuple[str, str]] = {}
     for detail in error.errors(include_url=False):
         path = _path(detail, document.value)
@@ -59,7 +67,14 @@ def explain(error: ValidationError, document: Document) -> InputError:
 
 
 def shown(path: Path) -> str:
-    """spec.dimensions[2].weight"""
+    """Return a path as users write it.
+
+    Args:
+        path: names and indexes.
+
+    Returns:
+        Such as "spec.dimensions[2].weight".
+    """
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 

@@ -25,6 +25,7 @@ class Filter(Strict):
 
     @property
     def name(self) -> str:
+        """Name of the filter."""
         return self.metadata.name
 
     @property

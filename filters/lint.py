@@ -37,7 +37,14 @@ ORDINARY = (
 
 
 class Finding(NamedTuple):
-    """level: error (would not do what it says), warning (probably not meant), note (worth a look); where: path in the file."""
+    """A remark on a valid filter.
+
+    Attributes:
+        level: error (would not do what it says), warning (probably not meant) or note (worth a look).
+        where: path in the file.
+        message: what is odd.
+        hint: how to fix it.
+    """
 
     level: Literal["error", "warning", "note"]
     where: str
@@ -46,7 +53,15 @@ class Finding(NamedTuple):
 
 
 def lint(flt: Filter, text: str | None = None) -> list[Finding]:
-    """Findings about a valid filter, errors first. text: the file itself, for what the model no longer shows."""
+    """Look for what a schema can't see.
+
+    Args:
+        flt: the filter.
+        text: the file itself, for what the model no longer shows; None if there is none.
+
+    Returns:
+        Findings, errors first.
+    """
     found = [*_rubric(flt), *_tried_out(flt), *_lengths(flt), *_gates(flt)]
     if text is not None and "TODO" in text:
         line = text[: text.index("TODO")].count("\n") + 1
@@ -55,7 +70,14 @@ def lint(flt: Filter, text: str | None = None) -> list[Finding]:
 
 
 def render_findings(findings: Sequence[Finding]) -> str:
-    """One plain line per finding, and a last one that counts."""
+    """Show findings as text: a line each, and a last one that counts.
+
+    Args:
+        findings: from `lint`.
+
+    Returns:
+        The text.
+    """
     if not findings:
         return "no findings"
     lines = [f"{finding.level}: {finding.where}: {finding.message}; {finding.hint}" for finding in findings]
@@ -120,7 +142,15 @@ def _parsed(flt: Filter, rule: str) -> Expression:
 
 
 def samples(flt: Filter, seed: int = 0) -> Samples:
-    """Score vectors (n, D) around every threshold of the filter's rules, with overalls around every threshold of those."""
+    """Make score vectors around every threshold of the filter's rules.
+
+    Args:
+        flt: the filter.
+        seed: decides the random ones.
+
+    Returns:
+        Vectors (n, D), with overalls around every threshold of those.
+    """
     import numpy as np
 
     from distillery.filters.verdict import weights

@@ -26,11 +26,19 @@ _STEP = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\.?\[([0-9]{1,4})\]|\.([0-9]{1,
 
 
 def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None = None) -> Filter:
-    """The filter `ref` names: a path to a file (or its folder), `name` (newest version) or `name/vN`.
+    """Load a filter from its file.
 
-    overrides: "student.maxLength=128" each, below spec, value in YAML; profile: a file of filters/profiles, applied
-    before them. Names are looked up in ./filters, then in the installed package. InputError for anything that is not a
-    valid filter.
+    Args:
+        ref: a path to a file (or its folder), `name` (newest version) or `name/vN`; names are looked up in ./filters, then in
+            the installed package.
+        overrides: such as "student.maxLength=128" each: path below spec, value in YAML.
+        profile: name of a file of filters/profiles, applied before the overrides.
+
+    Returns:
+        The filter.
+
+    Raises:
+        InputError: the reference, the file, the profile or an override is not valid.
     """
     path, named = find_filter(ref)
     where = shown_path(path)
@@ -45,7 +53,20 @@ def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None 
 
 
 def load_filter_text(text: str, where: str, *, overrides: Sequence[str] = (), profile: str | None = None) -> Filter:
-    """The filter in `text`, changed as by `load_filter`; `where` names it in errors."""
+    """Load a filter from text.
+
+    Args:
+        text: the YAML.
+        where: name of the text, for errors.
+        overrides: as for `load_filter`.
+        profile: as for `load_filter`.
+
+    Returns:
+        The filter.
+
+    Raises:
+        InputError: the text, the profile or an override is not valid.
+    """
     document = read_document(text, where)
     if not isinstance(document.value, dict):
         raise InputError("not a filter", where=where, hint="a filter starts with apiVersion, kind, metadata, spec")
@@ -57,9 +78,15 @@ def load_filter_text(text: str, where: str, *, overrides: Sequence[str] = (), pr
 
 
 def dump_filter(flt: Filter) -> str:
-    """Canonical YAML in the model's order; read back, it is the same filter.
+    """Return a filter as canonical YAML in the model's order; read back, it is the same filter.
 
     Defaults are written out, since a published filter must keep its meaning when a later release changes one.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        The YAML.
     """
     return dump_value(_without_empty(flt.model_dump(mode="json")))
 
@@ -72,7 +99,14 @@ def _without_empty(value: Any) -> Any:
 
 
 def dump_value(value: object) -> str:
-    """`value` as YAML that this reader, PyYAML and kubectl read alike."""
+    """Return a value as YAML that this reader, PyYAML and kubectl read alike.
+
+    Args:
+        value: plain values.
+
+    Returns:
+        The YAML.
+    """
     text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 
@@ -92,12 +126,26 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def filter_folders() -> list[FilePath]:
-    """Where names are looked up, first one first."""
+    """Return the folders where names are looked up.
+
+    Returns:
+        Existing folders, the first one first.
+    """
     return list(dict.fromkeys(folder for folder in (FilePath("filters").resolve(), INSTALLED) if folder.is_dir()))
 
 
 def find_filter(ref: str) -> tuple[FilePath, tuple[str, int] | None]:
-    """The file `ref` names, and the (name, version) it must have where it was named so. InputError if there is none."""
+    """Find the file of a filter.
+
+    Args:
+        ref: as for `load_filter`.
+
+    Returns:
+        The file, and the (name, version) it must have if it was named so.
+
+    Raises:
+        InputError: there is none.
+    """
     try:
         path = FilePath(ref)
         if path.is_file():
@@ -124,7 +172,11 @@ def find_filter(ref: str) -> tuple[FilePath, tuple[str, int] | None]:
 
 
 def list_filters() -> list[tuple[str, int]]:
-    """Every (name, version) that can be named, sorted."""
+    """List the filters that can be named.
+
+    Returns:
+        (name, version) pairs, sorted.
+    """
     return sorted(
         {(folder.name, version) for root in filter_folders() for folder in root.iterdir() for version in _versions(folder)}
     )
@@ -139,7 +191,14 @@ def _versions(folder: FilePath) -> list[int]:
 
 
 def shown_path(path: FilePath) -> str:
-    """`path` relative to the current folder where it lies below it: shorter, and the same on every machine."""
+    """Return a path as errors show it: relative to the current folder if it lies below it.
+
+    Args:
+        path: any path.
+
+    Returns:
+        The path as text.
+    """
     try:
         return str(path.resolve().relative_to(FilePath.cwd()))
     except ValueError:
@@ -147,7 +206,18 @@ def shown_path(path: FilePath) -> str:
 
 
 def read_text(path: FilePath, where: str) -> str:
-    """UTF-8 text of at most 256 KiB (a byte order mark is dropped). InputError otherwise."""
+    """Read a text file in UTF-8; a byte order mark is dropped.
+
+    Args:
+        path: the file.
+        where: its name, for errors.
+
+    Returns:
+        The text.
+
+    Raises:
+        InputError: it can't be read, is not UTF-8, or has more than 256 KiB.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 4)

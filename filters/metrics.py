@@ -11,9 +11,13 @@ Argument = Literal["tier", "dimension", "baseline"]
 
 
 class Metric(NamedTuple):
-    """argument: the one of a gate's tier, dimension, baseline that narrows it; required: whether it must be given.
+    """Describe what a gate may ask for.
 
-    high: whether more is better.
+    Attributes:
+        meaning: in a few words.
+        argument: which of a gate's tier, dimension and baseline narrows it.
+        required: whether that must be set.
+        high: whether more is better.
     """
 
     meaning: str

@@ -21,14 +21,32 @@ _TOKEN = re.compile(r"\\Q.*?(?:\\E|\Z)|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]|\
 
 
 def matching(texts: pa.Array, pattern: str) -> pa.BooleanArray:
-    """(n,) whether the pattern, without regard to case, is found in each of n texts. ValueError where it does not compile."""
+    """Look for a pattern in texts, without regard to case.
+
+    Args:
+        texts: n texts.
+        pattern: the pattern, in RE2's syntax.
+
+    Returns:
+        (n,) whether it was found.
+
+    Raises:
+        ValueError: the pattern does not compile.
+    """
     import pyarrow.compute as pc
 
     return pc.match_substring_regex(texts, widened(pattern), ignore_case=True)
 
 
 def compile_fault(pattern: str) -> str | None:
-    """What keeps the pattern from compiling, in RE2's words; None where nothing does."""
+    """Check that a pattern compiles.
+
+    Args:
+        pattern: the pattern, in RE2's syntax.
+
+    Returns:
+        What keeps it from compiling, in RE2's words, or None.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -41,7 +59,14 @@ def compile_fault(pattern: str) -> str | None:
 
 
 def widened(pattern: str) -> str:
-    """The pattern in RE2's syntax with Unicode's words, digits and white space."""
+    """Return a pattern with Unicode's words, digits and white space in place of ASCII's.
+
+    Args:
+        pattern: the pattern.
+
+    Returns:
+        The pattern in RE2's syntax.
+    """
     tokens, depth, found = [*_TOKEN.findall(pattern)], 0, []
     for at, token in enumerate(tokens):
         depth += (token == "(") - (token == ")")

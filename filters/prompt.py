@@ -26,17 +26,42 @@ _DELIMITER = re.compile(r"[<\uff1c\ufe64](?=[\s/\uff0f\\]*article)", re.IGNORECA
 
 
 def render_prompt(flt: Filter, title: str, content: str) -> str:
-    """The rubric, then the article: cut, cleaned and unable to close its delimiter."""
+    """Return the whole prompt for an article.
+
+    Args:
+        flt: the filter.
+        title: the article's title.
+        content: its content.
+
+    Returns:
+        The rubric, then the article: cut, cleaned and unable to close its delimiter.
+    """
     return prompt_prefix(flt) + article_part(flt, title, content)
 
 
 def prompt_prefix(flt: Filter) -> str:
-    """The prompt up to the article, byte for byte the same for all: what an oracle can cache."""
+    """Return the prompt up to the article, byte for byte the same for all: what an oracle can cache.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        The text.
+    """
     return rubric(flt) + "\n"
 
 
 def article_part(flt: Filter, title: str, content: str) -> str:
-    """The prompt from the article on."""
+    """Return the prompt from the article on.
+
+    Args:
+        flt: the filter.
+        title: the article's title.
+        content: its content.
+
+    Returns:
+        The text.
+    """
     head = _harmless(title[: TITLE_CHARACTERS + 1].replace("\n", " ").replace("\r", " "))
     if len(title) > TITLE_CHARACTERS:
         head = head[:TITLE_CHARACTERS] + CUT
@@ -45,7 +70,15 @@ def article_part(flt: Filter, title: str, content: str) -> str:
 
 
 def cut_words(text: str, words: int) -> str:
-    """The first `words` words (and 20 characters for each, at most), line breaks kept; a cut is marked with [...]."""
+    """Return the first words of a text, with its line breaks; a cut is marked with [...].
+
+    Args:
+        text: any text.
+        words: how many to keep, and at most 20 characters for each.
+
+    Returns:
+        The text.
+    """
     window = text[: words * CHARACTERS_PER_WORD].strip()
     parts = window.split(None, words)
     kept = window[: len(window) - len(parts[words])].rstrip() if len(parts) > words else window
@@ -58,7 +91,14 @@ def _harmless(text: str) -> str:
 
 
 def rubric(flt: Filter) -> str:
-    """The prompt up to the article: the same text for every article of the filter."""
+    """Return the rubric: the same text for every article of the filter.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        The text.
+    """
     spec = flt.spec
     blocks = [
         f"You are an expert assessor. Read the article at the end and score it on {len(spec.dimensions)} dimensions.",
@@ -101,7 +141,14 @@ def _reply_example(flt: Filter) -> str:
 
 
 def reply_schema(flt: Filter) -> dict[str, Any]:
-    """JSON Schema of the reply, for oracles that take one: every key required, none besides."""
+    """Return the JSON Schema of the reply, for oracles that take one: every key required, no others allowed.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        The schema.
+    """
     properties: dict[str, Any] = {"reasoning": {"type": "string", "maxLength": 1_000}}
     if flt.spec.contentTypes:
         properties["content_type"] = {

@@ -95,7 +95,18 @@ spec:
 
 
 def new_filter(name: str, folder: str | Path) -> Path:
-    """Write <folder>/<name>/v1/filter.yaml and return its path. InputError for a bad name or a filter that exists."""
+    """Write a filter to start from, as <folder>/<name>/v1/filter.yaml.
+
+    Args:
+        name: name of the filter.
+        folder: folder of all filters.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: the name is bad, or the filter exists.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,61}[a-z0-9]", name):
         hint = "use lower-case letters, digits and hyphens, starting with a letter"
         raise InputError(f'"{name[:80]}" is not a filter\'s name', where="parameter name", hint=hint)

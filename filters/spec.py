@@ -38,6 +38,8 @@ def _title(name: str, _: object) -> str:
 
 
 class Strict(BaseModel):
+    """Refuse unknown keys and values of the wrong kind."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, field_title_generator=_title)
 
 

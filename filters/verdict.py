@@ -19,7 +19,7 @@ DECIMALS = 9
 
 
 class Verdicts(NamedTuple):
-    """n verdicts. `reason` says what capped the overall, or is empty."""
+    """Hold n verdicts; `reason` says what capped the overall, or is empty."""
 
     overall: NDArray[np.float64]  # (n,) after caps
     tier: NDArray[np.str_]  # (n,)
@@ -28,19 +28,44 @@ class Verdicts(NamedTuple):
 
 
 def tier_names(flt: Filter) -> list[str]:
-    """Tier names in the order of the file, best first."""
+    """Return the names of the tiers.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        Names in the order of the file, the best first.
+    """
     return [tier.name for tier in flt.spec.tiers]
 
 
 def weights(flt: Filter) -> NDArray[np.float64]:
-    """(D,) weights, normalised to sum 1, in the order of the dimensions."""
+    """Return the weights of the dimensions, normalised to sum 1.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        (D,) weights in the order of the dimensions.
+    """
     raw = np.array([dimension.weight for dimension in flt.spec.dimensions], dtype=np.float64)
     normalised: NDArray[np.float64] = raw / raw.sum()
     return normalised
 
 
 def weighted_mean(flt: Filter, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """scores (n, D) → (n,) overall before caps. ValueError for another shape or a score that is NaN or infinite."""
+    """Return the overall scores before any cap.
+
+    Args:
+        flt: the filter.
+        scores: (n, D) scores in the order of the dimensions.
+
+    Returns:
+        (n,) means.
+
+    Raises:
+        ValueError: the shape is another one, or a score is NaN or infinite.
+    """
     if scores.ndim != 2 or scores.shape[1] != len(flt.spec.dimensions):
         raise ValueError(f"scores of shape {scores.shape}; {flt.name} has {len(flt.spec.dimensions)} dimensions")
     if not np.isfinite(scores).all():
@@ -51,10 +76,18 @@ def weighted_mean(flt: Filter, scores: NDArray[np.float64]) -> NDArray[np.float6
 
 
 def judge(flt: Filter, scores: NDArray[np.float64], content_types: Sequence[str | None] | None = None) -> Verdicts:
-    """Verdicts for scores (n, D), columns in the order of the filter's dimensions.
+    """Turn scores into verdicts.
 
-    content_types: n names (None, or a name the filter does not define: no cap); none at all, no content caps.
-    ValueError for a wrong shape, NaN or infinity.
+    Args:
+        flt: the filter.
+        scores: (n, D) scores in the order of the dimensions.
+        content_types: n names, which may be None or unknown to the filter (no cap); None for no content caps at all.
+
+    Returns:
+        The verdicts.
+
+    Raises:
+        ValueError: a shape is wrong, or a score is NaN or infinite.
     """
     uncapped = weighted_mean(flt, scores)
     names = [*flt.dimensions, "overall"]

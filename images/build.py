@@ -33,7 +33,12 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
 
 def snapshot(image: str, target: Path) -> None:
-    """Copy the files that `image` is made of to the folder `target`, and the recipe of the project's own layer."""
+    """Copy the files that an image is made of, and the recipe of the project's own layer.
+
+    Args:
+        image: light or torch.
+        target: folder to copy into.
+    """
     for path in [*parts(image), ROOT / "images" / "app" / "Containerfile"]:
         copy = target / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -41,30 +46,63 @@ def snapshot(image: str, target: Path) -> None:
 
 
 def node(*words: str) -> bytes:
-    """What the node's containerd answers."""
+    """Ask the node's containerd.
+
+    Args:
+        words: arguments of ctr.
+
+    Returns:
+        What it prints.
+    """
     ctr = ["ctr", "-a", str(STATE / "run" / "containerd.sock"), "-n", "k8s.io", *words]
     return subprocess.run(ctr, capture_output=True, check=True).stdout
 
 
 def loaded() -> dict[str, str]:
-    """Names of the images that the node has, with the digest of each one's manifest."""
+    """Return the images that the node has.
+
+    Returns:
+        Digest of the manifest by the image's name.
+    """
     rows = [line.split() for line in node("images", "ls").decode().splitlines()[1:]]
     return {row[0]: row[2] for row in rows}
 
 
 def parsed(digest: str) -> Any:
+    """Return a JSON document that the node's containerd holds.
+
+    Args:
+        digest: the document's digest.
+
+    Returns:
+        The document.
+    """
     return json.loads(node("content", "get", digest))
 
 
 def cluster(folder: Path, *words: str) -> None:
-    """Run the cluster's script in `folder`; exits with its last words where it fails."""
+    """Run the cluster's script; exit with its last words if it fails.
+
+    Args:
+        folder: where it runs.
+        words: its arguments.
+    """
     told = subprocess.run([str(CLUSTER), *words], cwd=folder, capture_output=True, text=True)
     if told.returncode:
         sys.exit(f"{told.stdout[-3000:]}\n{told.stderr[-3000:]}\n{words} failed")
 
 
 def with_deps(image: str, deps: str, names: dict[str, str]) -> dict[str, Any] | None:
-    """Manifest of an image on the node that differs from the wanted one in the project's layer only."""
+    """Find an image on the node that differs from the wanted one in the project's layer only.
+
+    Args:
+        image: light or torch.
+        deps: the digest that its label must have, from `below`.
+        names: from `loaded`.
+
+    Returns:
+        Its manifest, or None.
+    """
     for name, digest in names.items():
         if name.startswith(f"localhost/distillery-{image}:"):
             manifest: dict[str, Any] = parsed(digest)
@@ -75,9 +113,16 @@ def with_deps(image: str, deps: str, names: dict[str, str]) -> dict[str, Any] | 
 
 
 def graft(manifest: dict[str, Any], app: dict[str, Any], name: str, revision: str, archive: Path) -> None:
-    """Write an OCI archive of `manifest` with its last layer replaced by the only one of `app`, under `name`.
+    """Write an OCI archive of an image with its last layer replaced.
 
     It holds no layer: the node has them all, and takes an archive whose blobs it knows.
+
+    Args:
+        manifest: manifest of the image.
+        app: manifest whose only layer is the new one.
+        name: name of the new image.
+        revision: git's, for the label.
+        archive: file to write.
     """
     config, layer = parsed(manifest["config"]["digest"]), parsed(app["config"]["digest"])["rootfs"]["diff_ids"][-1]
     config["config"]["Labels"][REVISION] = revision
@@ -101,11 +146,27 @@ def graft(manifest: dict[str, Any], app: dict[str, Any], name: str, revision: st
 
 
 def sha256(data: bytes) -> str:
+    """Return the digest of bytes as OCI writes it.
+
+    Args:
+        data: the bytes.
+
+    Returns:
+        "sha256:" and 64 hex digits.
+    """
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def build(image: str, revision: str) -> tuple[str, str]:
-    """Build and load one image unless the node has it; its name, and what was done."""
+    """Build and load one image, unless the node has it.
+
+    Args:
+        image: light or torch.
+        revision: git's, for the label.
+
+    Returns:
+        The image's name, and what was done.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         folder, start = Path(scratch), time.monotonic()
         snapshot(image, folder)
@@ -124,7 +185,12 @@ def build(image: str, revision: str) -> tuple[str, str]:
 
 
 def note(image: str, name: str) -> None:
-    """Say in the test cluster's overlay which image it has."""
+    """Write into the test cluster's overlay which image it has.
+
+    Args:
+        image: light or torch.
+        name: the image's name.
+    """
     key, lines = f"DISTILLERY_IMAGE_{image.upper()}", NAMES.read_text().splitlines() if NAMES.is_file() else []
     kept = [line for line in lines if line and not line.startswith(f"{key}=")]
     NAMES.write_text("".join(f"{line}\n" for line in sorted([*kept, f"{key}={name}"])))

@@ -82,13 +82,24 @@ COLD = ("google.cloud.aiplatform_v1",)  # imported by one route of labelling: it
 
 
 def project() -> dict[str, Any]:
-    """The table [project] of pyproject.toml in the current folder."""
+    """Return the table [project] of pyproject.toml in the current folder.
+
+    Returns:
+        The table.
+    """
     found: dict[str, Any] = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
     return found
 
 
 def with_inner(extras: list[str]) -> list[str]:
-    """`extras` and the extras of this project that they name, each once."""
+    """Return extras and the extras of this project that they name.
+
+    Args:
+        extras: names of extras.
+
+    Returns:
+        Each name once.
+    """
     about, found = project(), dict.fromkeys(extras)
     for extra in extras:
         for line in about["optional-dependencies"][extra]:
@@ -98,7 +109,14 @@ def with_inner(extras: list[str]) -> list[str]:
 
 
 def wanted(words: list[str]) -> list[str]:
-    """Requirement lines of the project and of the extras among `words`; first, as a comment, the project itself."""
+    """Return what must be installed.
+
+    Args:
+        words: names of extras, and cpu or cuda.
+
+    Returns:
+        Requirement lines; the first, a comment, names the project itself.
+    """
     kind = next((word for word in words if word in ("cpu", "cuda")), "")
     about = project()
     lines = list(about["dependencies"])
@@ -109,13 +127,28 @@ def wanted(words: list[str]) -> list[str]:
 
 
 def of_kind(line: str, kind: str) -> str:
-    """A requirement of torch, held to the build for `kind`: "cpu" is a version of its own, "cuda" is the plain one."""
+    """Hold a requirement of torch to one build.
+
+    Args:
+        line: the requirement.
+        kind: "cpu", which is a version of its own, or "cuda", which is the plain one.
+
+    Returns:
+        The requirement.
+    """
     name, _, version = line.partition("==")
     return line if name != "torch" or not kind else f"torch==={version}" if kind == "cuda" else f"torch=={version}+cpu"
 
 
 def trim(site: Path) -> int:
-    """Remove what DROP names, empty what EMPTY names, link what is the same in SAME; the bytes given back."""
+    """Remove what DROP names, empty what EMPTY names, and link what is the same in SAME.
+
+    Args:
+        site: the folder site-packages.
+
+    Returns:
+        Bytes saved.
+    """
     freed = 0
     for pattern in DROP:
         for found in sorted(site.glob(pattern)):
@@ -130,7 +163,14 @@ def trim(site: Path) -> int:
 
 
 def link(site: Path) -> int:
-    """Make each file of SAME that is as another one a link to it; the bytes given back."""
+    """Make each file of SAME that equals another one a link to it.
+
+    Args:
+        site: the folder site-packages.
+
+    Returns:
+        Bytes saved.
+    """
     first: dict[bytes, Path] = {}
     freed = 0
     for path in sorted(site.glob(SAME)):
@@ -143,7 +183,15 @@ def link(site: Path) -> int:
 
 
 def imported(python: Path, lines: list[str]) -> list[Path]:
-    """Import what steps import of the requirements in `lines`; the source files that took. Fails where one can't be."""
+    """Import what steps import of the requirements; fail if one can't be imported.
+
+    Args:
+        python: the interpreter.
+        lines: requirement lines.
+
+    Returns:
+        The source files that were loaded.
+    """
     names = [found[0].lower() for line in lines if (found := re.match(r"[A-Za-z0-9._-]+", line))]
     code = [f"import {CHECK[name]}" for name in names if name in CHECK]
     code.append(f"import sys; cold = {COLD!r}")
@@ -155,6 +203,12 @@ def imported(python: Path, lines: list[str]) -> list[Path]:
 
 
 def install(lines: list[str], venv: Path) -> None:
+    """Install requirements into a virtual environment, and trim it.
+
+    Args:
+        lines: requirement lines.
+        venv: folder of the environment.
+    """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     python = venv / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-compile", "--no-cache-dir", "--quiet"]

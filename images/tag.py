@@ -23,12 +23,27 @@ SCRIPTS = ("install.py", "sbom.py", "slim.sh")
 
 
 def recipe(image: str, root: Path) -> list[Path]:
-    """The files that an image's dependencies follow from."""
+    """Return the files that an image's dependencies follow from.
+
+    Args:
+        image: light or torch.
+        root: the checkout.
+
+    Returns:
+        Paths.
+    """
     return [root / "constraints.txt", *(root / "images" / name for name in (f"{image}/Containerfile", *SCRIPTS))]
 
 
 def project(root: Path) -> Iterator[Path]:
-    """The files that go into the wheel."""
+    """Find the files that go into the wheel.
+
+    Args:
+        root: the checkout.
+
+    Yields:
+        Paths.
+    """
     yield from (root / "LICENSE", root / ".containerignore")
     yield from (path for path in (root / "distillery").iterdir() if path.is_symlink() or path.suffix == ".py")
     for folder in FOLDERS:
@@ -40,16 +55,43 @@ def project(root: Path) -> Iterator[Path]:
 
 
 def parts(image: str, root: Path = ROOT) -> list[Path]:
-    """Every file that `image` is made of."""
+    """Return every file that an image is made of.
+
+    Args:
+        image: light or torch.
+        root: the checkout.
+
+    Returns:
+        Paths.
+    """
     return [root / "pyproject.toml", *recipe(image, root), *project(root)]
 
 
 def about(root: Path) -> dict:  # type: ignore[type-arg]
+    """Return pyproject.toml.
+
+    Args:
+        root: the checkout.
+
+    Returns:
+        Its tables.
+    """
     return tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
 
 
 def below(image: str, root: Path = ROOT) -> str:
-    """12 hex digits for all of `image` but the project's own layer; ValueError for an image that is not ours."""
+    """Return the tag of all of an image but the project's own layer.
+
+    Args:
+        image: light or torch.
+        root: the checkout.
+
+    Returns:
+        12 hex digits.
+
+    Raises:
+        ValueError: the image is not one of this project's.
+    """
     if image not in IMAGES:
         raise ValueError(f"{image} is no image of this project: {', '.join(IMAGES)}")
     asked = about(root)["project"]
@@ -57,13 +99,34 @@ def below(image: str, root: Path = ROOT) -> str:
 
 
 def tag(image: str, root: Path = ROOT) -> str:
-    """12 hex digits for `image`; ValueError for an image that is not ours."""
+    """Return the tag of an image.
+
+    Args:
+        image: light or torch.
+        root: the checkout.
+
+    Returns:
+        12 hex digits.
+
+    Raises:
+        ValueError: the image is not one of this project's.
+    """
     tables = about(root)
     built = repr((tables["build-system"], tables["project"], tables["tool"]["setuptools"]))
     return digest(project(root), root, below(image, root) + built)
 
 
 def digest(paths: Iterable[Path], root: Path, more: str) -> str:
+    """Return a digest of files and a text.
+
+    Args:
+        paths: the files; their names below `root` count, too.
+        root: the checkout.
+        more: the text.
+
+    Returns:
+        12 hex digits.
+    """
     found = hashlib.sha256(more.encode())
     for path in sorted({path.relative_to(root).as_posix() for path in paths}):
         here = root / path
