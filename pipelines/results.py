@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
+    from distillery.components.artifacts.benchmark import Benchmark
     from distillery.components.artifacts.step_record import StepRecord
 
 EXIT_CODES = {"promote": 0, "reject": 3, "approve": 4}
@@ -17,9 +18,17 @@ SENTENCES = {
 
 
 def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: dict[str, StepRecord]) -> dict[str, Any]:
-    """What `distill --json` prints."""
-    from distillery.components.benchmarking.benchmark import read_benchmark
-    from distillery.components.gating.gate import read_verdict
+    """Return what `distill --json` prints.
+
+    Args:
+        store: where verdict and benchmark are.
+        uri: of the store.
+        run: name of the run.
+        outputs: of all its steps, by name.
+        records: of its steps, by step.
+    """
+    from distillery.components.artifacts.benchmark import read_benchmark
+    from distillery.components.artifacts.verdict import read_verdict
 
     verdict = read_verdict(store, outputs["name"], outputs["verdict"])
     benchmark = read_benchmark(store, outputs["adapter"], outputs["test"], outputs["benchmark"])
@@ -28,12 +37,12 @@ def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: 
         "verdict": outputs["decision"],
         "promoted": outputs["adapter"] if outputs["decision"] == "promote" else None,
         "adapter": outputs["adapter"],
-        "gates": verdict["rules"],
-        "n": benchmark["n"],
-        "mae": benchmark["mae"],
-        "overall_mae": benchmark["overall_mae"],
-        "spearman": benchmark["spearman"],
-        "baselines": {name: {"mae": row["mae"]} for name, row in benchmark["baselines"].items()},
+        "gates": [rule.to_json() for rule in verdict.rules],
+        "n": benchmark.n,
+        "mae": benchmark.mae,
+        "overall_mae": benchmark.overall_mae,
+        "spearman": benchmark.spearman,
+        "baselines": {name: {"mae": row.mae} for name, row in benchmark.baselines.items()},
         "store": uri,
         "run": run,
         "report": f"{uri}/{outputs['report']}" if "report" in outputs else None,
@@ -43,15 +52,31 @@ def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: 
 
 
 def number(value: float | None) -> str:
+    """Return a number at three decimals, or a dash where there is none.
+
+    Args:
+        value: the number.
+    """
     return "–" if value is None else f"{value:,.3f}"
 
 
 def shown_path(uri: str) -> str:
-    """A file:// URI as a path; others as they are."""
+    """Return a file:// address as a path, others as they are.
+
+    Args:
+        uri: the address.
+    """
     return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
 
 
 def print_summary(result: dict[str, Any], *, filter: str, store: str) -> None:
+    """Print how a run ended: gates, errors beside the baselines, the verdict, and what to type next.
+
+    Args:
+        result: what `result_of` returned.
+        filter: as the user named it.
+        store: as the user named it.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -63,7 +88,7 @@ def print_summary(result: dict[str, Any], *, filter: str, store: str) -> None:
         gates.add_column(column, justify="left" if column in {"gate", "verdict"} else "right")
     for rule in result["gates"]:
         style = {"fail": "bold red", "pass": ""}.get(rule["verdict"], "dim")
-        gates.add_row(rule_name(rule), number(rule["value"]), bound(rule), rule["verdict"], style=style)
+        gates.add_row(rule_name(rule), number(rule["value"]), number(rule["bound"]), rule["verdict"], style=style)
     console.print()
     console.print(gates)
     best, error = min(((n, row["mae"]) for n, row in result["baselines"].items()), key=lambda pair: pair[1])
@@ -94,39 +119,46 @@ def _names(rules: list[dict[str, Any]]) -> str:
 
 
 def rule_name(rule: dict[str, Any]) -> str:
-    """A gate as people say it: "tier_recall high", "dimension_mae"."""
-    return f"{rule['metric']} {rule['argument']}" if rule.get("argument") else str(rule["metric"])
+    """Return a gate as people call it: "tier_recall high", "dimension_mae".
+
+    Args:
+        rule: of a verdict.
+    """
+    return f"{rule['metric']} {rule['argument']}" if rule["argument"] else str(rule["metric"])
 
 
-def bound(rule: dict[str, Any]) -> str:
-    found = rule.get("bound")
-    return str(found) if not isinstance(found, int | float) else number(found)
+def print_benchmark(benchmark: Benchmark) -> None:
+    """Print the figures of a benchmark with their intervals, and its alarms.
 
-
-def print_benchmark(result: dict[str, Any]) -> None:
+    Args:
+        benchmark: of any adapter on any labelled set.
+    """
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    intervals = result["intervals"]
-
-    def row(table: Table, name: str, value: float | None, key: str) -> None:
-        low, high = intervals.get(key) or (None, None)
-        table.add_row(name, number(value), "" if low is None else f"{low:.3f} – {high:.3f}")
-
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     for column in ("metric", "value", "95% interval"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    for name in ("mae", "rmse", "overall_mae", "spearman", "tier_agreement", "score_compression"):
-        row(table, name, result[name], name)
-    for name, found in result["dimensions"].items():
-        row(table, f"  {name}", found["mae"], f"dimensions.{name}.mae")
-    for name, found in result["tiers"].items():
-        row(table, f"  recall {name}", found["recall"], f"tiers.{name}.recall")
-        row(table, f"  precision {name}", found["precision"], f"tiers.{name}.precision")
-    for name, found in result["baselines"].items():
-        table.add_row(f"  baseline {name} mae", number(found["mae"]), "")
+
+    def row(name: str, value: float | None, path: str) -> None:
+        interval = benchmark.interval(path)
+        table.add_row(name, number(value), f"{interval[0]:.3f} – {interval[1]:.3f}" if interval else "")
+
+    row("mae", benchmark.mae, "mae")
+    row("rmse", benchmark.rmse, "rmse")
+    row("overall_mae", benchmark.overall_mae, "overall_mae")
+    row("spearman", benchmark.spearman, "spearman")
+    row("tier_agreement", benchmark.tier_agreement, "tier_agreement")
+    row("score_compression", benchmark.score_compression, "score_compression")
+    for name, dimension in benchmark.dimensions.items():
+        row(f"  {name}", dimension.mae, f"dimensions.{name}.mae")
+    for name, tier in benchmark.tiers.items():
+        row(f"  recall {name}", tier.recall, f"tiers.{name}.recall")
+        row(f"  precision {name}", tier.precision, f"tiers.{name}.precision")
+    for name, baseline in benchmark.baselines.items():
+        table.add_row(f"  baseline {name} mae", number(baseline.mae), "")
     console.print(table)
-    console.print(f"\n{result['n']:,} articles, adapter {result['adapter'][:12]}", highlight=False)
-    for alarm in result["alarms"]:
+    console.print(f"\n{benchmark.n:,} articles, adapter {benchmark.adapter[:12]}", highlight=False)
+    for alarm in benchmark.alarms:
         console.print(f"alarm: {alarm}", style="bold red", highlight=False)

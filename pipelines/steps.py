@@ -118,7 +118,8 @@ def _benchmark_inputs(run: RunState) -> dict[str, Any]:
 
     adapter, split = run.outputs["adapter"], run.outputs["split"]
     incumbent = current_incumbent(run.store, run.filter, adapter)
-    return benchmark_inputs(run.filter, adapter, split, incumbent, measured_noise(run.store, run.filter, split))
+    noise = measured_noise(run.store, run.filter, run.outputs["label_set"])
+    return benchmark_inputs(run.filter, adapter, split, incumbent, noise)
 
 
 def _benchmark(run: RunState, progress: Progress) -> StepRecord:

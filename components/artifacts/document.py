@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from distillery.components.store import Digest, Json, Store, StoreError, canonical_json, parse_json
+from distillery.components.store import Digest, Json, Store, StoreError, parse_json
 
 MAX_DOCUMENT = 64 * 2**20
 
@@ -70,7 +70,7 @@ class Document(BaseModel):
                 hint="update llm-distillery",
             )
         try:
-            return cls.model_validate_json(canonical_json(cls.older(fields)))
+            return cls.model_validate_json(_in_order(cls.older(fields)))
         except ValidationError as error:
             raise StoreError(f"is not {cls.KIND}: {first_fault(error)}", where=where, hint=cls.HINT) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -133,6 +133,11 @@ class Document(BaseModel):
     def put(self, store: Store, key: str) -> None:
         """Write the document at a key, whatever was there; `Store.put_if` with `to_bytes` writes conditionally."""
         store.put(key, self.to_bytes())
+
+
+def _in_order(fields: dict[str, Json]) -> bytes:
+    """Return the object as JSON with its keys in the order they have."""
+    return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
 
 
 def first_fault(error: ValidationError) -> str:

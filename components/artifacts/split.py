@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from distillery.components.store import Digest, Json, Store, StoreError, digest_json
+from distillery.components.store import Digest, Folder, Json, Store, StoreError, digest_json
 from distillery.components.store.layout import LABEL_SETS, SPLITS
 from distillery.filters.errors import InputError
 
@@ -21,6 +21,8 @@ MIN_ARTICLES = 30  # distinct ones; with the usual shares three of them test and
 
 
 class Split(NamedTuple):
+    """The three labelled tables, and the meta of the split's manifest."""
+
     train: pa.Table
     validation: pa.Table
     test: pa.Table
@@ -28,7 +30,14 @@ class Split(NamedTuple):
 
 
 def test_digest(frame: pa.Table) -> Digest:
-    """Digest of a labelled table's articles and scores; neither row order, column order nor encoding matter."""
+    """Return the digest of a labelled table's articles and scores; row order, column order and encoding don't matter.
+
+    Args:
+        frame: the table, with a column `article` and one `score.<dimension>` each.
+
+    Raises:
+        ValueError: it has no scores.
+    """
     names = sorted(column.removeprefix(SCORE) for column in frame.column_names if column.startswith(SCORE))
     if not names:
         raise ValueError("a table without scores is not a test part")
@@ -40,32 +49,91 @@ test_digest.__test__ = False  # type: ignore[attr-defined]  # pytest would colle
 
 
 def load_labels(store: Store, label_set: str) -> pa.Table:
-    """The rows of a label set, verified. InputError where there is no such label set."""
+    """Return the rows of a label set, verified.
+
+    Args:
+        store: where it is.
+        label_set: its digest.
+
+    Raises:
+        NotFound: there is no such label set.
+    """
     from distillery.components.articles.label_table import read_table
 
     return read_table(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
 
 
-def load_split(store: Store, digest: str, *, expected_test: str | None = None) -> Split:
-    """The split's three tables and its manifest's meta, every byte verified.
+class StoredSplit:
+    """A split in the store: its manifest is read at once, its tables when they are first asked for, and then only once."""
 
-    expected_test: the test digest the caller goes by (an earlier benchmark, a verdict). InputError where the split's
-    test part is another one; StoreError where the stored test part is not the one the split recorded.
+    def __init__(self, store: Store, digest: str) -> None:
+        """Read the manifest of a split.
+
+        Args:
+            store: where the split is.
+            digest: of the split.
+
+        Raises:
+            NotFound: there is no such split.
+        """
+        self._folder = store.folder(SPLITS, Digest(digest))
+        self._tables: Split | None = None
+
+    @property
+    def test(self) -> str:
+        """The digest of its test part, as the manifest has it."""
+        return str(self._folder.meta.get("test"))
+
+    @property
+    def label_set(self) -> str:
+        """The digest of the label set it was made from."""
+        return str(self._folder.meta.get("label_set"))
+
+    def tables(self) -> Split:
+        """Return the three tables and the manifest's meta, every byte verified.
+
+        Raises:
+            StoreError: the stored test part is not the one that the split recorded.
+        """
+        if self._tables is None:
+            self._tables = _read_tables(self._folder)
+        return self._tables
+
+
+def load_split(store: Store, digest: str, *, expected_test: str | None = None) -> Split:
+    """Return the split's three tables and its manifest's meta, every byte verified.
+
+    Args:
+        store: where the split is.
+        digest: of the split.
+        expected_test: the test digest the caller goes by (an earlier benchmark, a verdict); None for any.
+
+    Raises:
+        InputError: the split's test part is another one.
+        NotFound: there is no such split.
+        StoreError: the stored test part is not the one that the split recorded.
     """
+    stored = StoredSplit(store, digest)
+    split = stored.tables()
+    if expected_test is not None and stored.test != expected_test:
+        raise InputError(
+            f"test set {stored.test[:12]}… is other than the frozen one, {expected_test[:12]}…",
+            where=f"split {digest[:12]}",
+            hint="judge on the split that the verdict or benchmark names",
+        )
+    return split
+
+
+def _read_tables(folder: Folder) -> Split:
     from distillery.components.articles.label_table import read_table
 
-    folder = store.folder(SPLITS, Digest(digest))
     folder.require(FILES.values())
     train, validation, test = (read_table(folder.read(name)) for name in FILES.values())
-    found = test_digest(test)
-    if found != folder.meta.get("test") or digest_json(sorted(test["article"].to_pylist())) != folder.meta.get("frozen"):
+    digest = test_digest(test)
+    if digest != folder.meta.get("test") or digest_json(sorted(test["article"].to_pylist())) != folder.meta.get("frozen"):
         raise StoreError(
-            f"the test part ({found[:12]}…) is not the frozen one", where=folder.where, hint="redo the split from its label set"
-        )
-    if expected_test is not None and found != expected_test:
-        raise InputError(
-            f"test set {found[:12]}… is other than the frozen one, {expected_test[:12]}…",
+            f"the test part ({digest[:12]}…) is not the frozen one",
             where=folder.where,
-            hint="judge on the split that the verdict or benchmark names",
+            hint="redo the split from its label set",
         )
     return Split(train, validation, test, dict(folder.meta))

@@ -23,10 +23,16 @@ SHORT_SHARE = 0.3
 
 
 class Finding(NamedTuple):
+    """level: one of LEVELS. hint: what to do about it; its key in the document is "mend"."""
+
     level: str
     check: str
     message: str
     hint: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return the finding as the audit document has it."""
+        return {"level": self.level, "check": self.check, "message": self.message, "mend": self.hint}
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -37,7 +43,7 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def findings(document: dict[str, Json]) -> list[dict[str, str]]:
     """Findings over an audit's tables, the gravest first."""
     found = [*_amount(document), *_scores(document), *_redundancy(document), *_text(document), *_provenance(document)]
-    return [finding._asdict() for finding in sorted(found, key=lambda each: LEVELS.index(each.level))]
+    return [finding.to_json() for finding in sorted(found, key=lambda each: LEVELS.index(each.level))]
 
 
 def _amount(document: dict[str, Json]) -> Iterator[Finding]:

@@ -1,12 +1,11 @@
-"""The benchmark step: stored predictions, stored baselines, then arithmetic that a new tier or weight alone redoes.
+"""The benchmark step: predictions and baselines are stored, so a new tier or weight redoes the arithmetic alone.
 
-Predictions are remembered by adapter and test part, baselines by split, so a changed tier costs a second. The incumbent
-is what the filter's channel points at when the step begins; its digest is part of the key.
+Predictions are keyed by adapter and test part, baselines by split, so a changed tier costs a second. The incumbent is what the
+filter's channel points at when the step begins; its digest is part of the key.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,26 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery.components.articles.label_table import read_table, write_table
+from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
+from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.artifacts.noise_floor import noise_of
-from distillery.components.artifacts.split import Split, load_split
+from distillery.components.artifacts.split import Split, StoredSplit
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.benchmarking.alarms import reread_differs, trained_on
 from distillery.components.benchmarking.baselines import fit_baselines
 from distillery.components.benchmarking.document import benchmark_document
 from distillery.components.benchmarking.incumbent import compare_with, current_incumbent
 from distillery.components.benchmarking.predict import CODE as PREDICT_CODE
-from distillery.components.benchmarking.predict import (
-    MAX_JSON,
-    about_bundle,
-    aligned,
-    predict,
-    predict_inputs,
-    read_predictions,
-    same_dimensions,
-)
+from distillery.components.benchmarking.predict import about_bundle, aligned, predict, predict_inputs, read_predictions
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Digest, NotFound, Store, digest_bytes, digest_json
-from distillery.components.store.layout import SPLITS, baselines_key, benchmark_key
+from distillery.components.store import NotFound, Store, digest_bytes, digest_json
+from distillery.components.store.layout import baselines_key, benchmark_key
 from distillery.filters.digests import parts
 from distillery.filters.errors import InputError
 
@@ -49,9 +42,14 @@ BASELINES_CODE = 1
 def benchmark_inputs(
     flt: Filter, adapter: str, split: str, incumbent: str | None, noise: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What a benchmark depends on: adapter, split (and so predictions), incumbent, the filter's way to a verdict.
+    """Return what a benchmark depends on; predictions follow from adapter and split.
 
-    noise: what `measured_noise` found; None where the labels' noise was never measured.
+    Args:
+        flt: the filter, of which what decides overall score and tier counts.
+        adapter: digest of the adapter.
+        split: digest of the split.
+        incumbent: digest of the adapter in use; None where there is none.
+        noise: what `measured_noise` returned.
     """
     measured = {"noise": digest_json(noise)} if noise is not None else {}
     return {
@@ -66,77 +64,110 @@ def benchmark_inputs(
 
 
 def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: Progress = quiet) -> StepRecord:
-    """Judges adapters/<filter>/<adapter> on the test part of `split`.
+    """Judge an adapter on the test part of a split, or find that done.
 
-    Outputs {"predictions", "benchmark", "test": digests, "key": where benchmark.json lies}. InputError: the adapter's
-    dimensions are not the filter's in the same order, a prediction is no number, the test part is not the frozen one.
+    Args:
+        store: where everything is.
+        flt: the filter.
+        adapter: digest of the adapter.
+        split: digest of the split.
+        progress: told how far it is.
+
+    Returns:
+        The record, with outputs {"predictions", "benchmark", "test": digests, "key": where benchmark.json lies}.
+
+    Raises:
+        InputError: the adapter's dimensions are not the filter's in their order, a prediction is not a number, or the test part
+            is not the frozen one.
     """
     about = about_bundle(store, flt.name, adapter)
-    same_dimensions(flt, about)
-    test = str(store.folder(SPLITS, Digest(split)).meta.get("test"))
-    record = predict(
-        store, flt.name, adapter, test, lambda: load_split(store, split, expected_test=test).test, progress=progress
-    )
-    predictions = record.outputs["predictions"]
+    require_dimensions(about.student.dimensions, flt, about.where)
+    stored = StoredSplit(store, split)
+    test = stored.test
+    predicted = predict(store, flt.name, adapter, test, lambda: stored.tables().test, progress=progress)
     incumbent = current_incumbent(store, flt, adapter)
-    noise = measured_noise(store, flt, split)
+    noise = measured_noise(store, flt, stored.label_set)
 
     def work() -> Outcome:
-        tables = load_split(store, split, expected_test=test)
-        found = aligned(read_predictions(store, adapter, test, predictions), tables.test)
-        result = benchmark_document(
+        tables = stored.tables()
+        predictions = aligned(read_predictions(store, adapter, test, predicted.outputs["predictions"]), tables.test)
+        document = benchmark_document(
             flt,
             about,
             test,
             tables.test,
-            found.scores,
+            predictions.scores,
             baselines(store, flt, split, tables, progress),
             compare_with(store, flt, incumbent, test, tables.test, progress),
-            [*reread_differs(found.reread), *trained_on(tables.train, tables.test)],
+            [*reread_differs(predictions.reread), *trained_on(tables.train, tables.test)],
             noise,
         )
-        data = json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1).encode()
+        data = document.to_bytes()
         digest = digest_bytes(data)
         key = benchmark_key(adapter, test, digest)
         store.put(key, data)
-        progress.note(f"MAE {result['mae']:.3f} on {result['n']:,} articles, {_best_baseline(result)}")
-        for alarm in result["alarms"]:
+        progress.note(_in_brief(document))
+        for alarm in document.alarms:
             progress.note(f"alarm: {alarm}")
-        outputs = {"predictions": predictions, "benchmark": digest, "test": test, "key": key}
-        return Outcome(outputs, [key, *record.keys], {"mae": result["mae"], "n": result["n"]})
+        outputs = {"predictions": predicted.outputs["predictions"], "benchmark": digest, "test": test, "key": key}
+        return Outcome(outputs, [key, *predicted.keys], {"mae": document.mae, "n": document.n})
 
     return run_step(store, "benchmark", benchmark_inputs(flt, adapter, split, incumbent, noise), work)
 
 
-def measured_noise(store: Store, flt: Filter, split: str) -> dict[str, Any] | None:
-    """The noise of the oracle that gave this split's labels, {"floor", "second"}; None where nobody measured it."""
-    label_set = store.folder(SPLITS, Digest(split)).meta.get("label_set")
+def measured_noise(store: Store, flt: Filter, label_set: str) -> dict[str, Any] | None:
+    """Return the noise of the oracle that gave these labels, {"floor", "second"}.
+
+    Args:
+        store: where it was noted.
+        flt: the filter.
+        label_set: digest of the labels.
+
+    Returns:
+        None where nobody measured it, or the label set is gone.
+    """
     try:
-        found = noise_of(store, flt.name, str(label_set))
+        noise = noise_of(store, flt.name, label_set)
     except (NotFound, InputError):  # a label set that was cleaned away, or labels without one
         return None
-    return found.measured() if found else None
-
-
-def read_benchmark(store: Store, adapter: str, test: str, digest: str) -> dict[str, Any]:
-    """benchmark.json, verified against its digest."""
-    key = benchmark_key(adapter, test, digest)
-    document: dict[str, Any] = store.get_json(key, digest=Digest(digest), max_bytes=MAX_JSON)
-    return document
+    return noise.measured() if noise else None
 
 
 def scalars(store: Store, record: StepRecord) -> dict[str, float]:
-    """The figures worth comparing between runs, by dotted name; undefined ones are left out."""
-    document = store.get_json(record.outputs["key"], digest=record.outputs["benchmark"], max_bytes=MAX_JSON)
-    names = ("n", "mae", "rmse", "overall_mae", "spearman", "tier_agreement", "score_compression")
-    found = {name: document[name] for name in names}
-    found |= {f"dimensions.{name}.mae": row["mae"] for name, row in document["dimensions"].items()}
-    found |= {f"baselines.{name}.mae": row["mae"] for name, row in document["baselines"].items()}
-    return {name: float(value) for name, value in found.items() if value is not None}
+    """Return the figures worth comparing between runs, by dotted name; undefined ones are left out.
+
+    Args:
+        store: where the benchmark is.
+        record: of the benchmark step.
+    """
+    document = Benchmark.load(store, record.outputs["key"], digest=record.outputs["benchmark"])
+    figures: dict[str, float | None] = {
+        "n": document.n,
+        "mae": document.mae,
+        "rmse": document.rmse,
+        "overall_mae": document.overall_mae,
+        "spearman": document.spearman,
+        "tier_agreement": document.tier_agreement,
+        "score_compression": document.score_compression,
+    }
+    figures |= {f"dimensions.{name}.mae": row.mae for name, row in document.dimensions.items()}
+    figures |= {f"baselines.{name}.mae": row.mae for name, row in document.baselines.items()}
+    return {name: float(value) for name, value in figures.items() if value is not None}
 
 
 def baselines(store: Store, flt: Filter, split: str, tables: Split, progress: Progress = quiet) -> dict[str, Floats]:
-    """Baseline predictions for the test part, (n, D) each; remembered by split."""
+    """Return the baselines' predictions for the test part of a split, fitted once and then stored.
+
+    Args:
+        store: where they are.
+        flt: the filter.
+        split: digest of the split.
+        tables: its tables.
+        progress: told when they are fitted.
+
+    Returns:
+        (n, D) scores by baseline.
+    """
 
     def work() -> Outcome:
         import pyarrow as pa
@@ -158,9 +189,10 @@ def baselines(store: Store, flt: Filter, split: str, tables: Split, progress: Pr
     }
 
 
-def _best_baseline(result: Mapping[str, Any]) -> str:
-    name = min(result["baselines"], key=lambda key: result["baselines"][key]["mae"])
-    return f"best baseline {name} {result['baselines'][name]['mae']:.3f}"
+def _in_brief(document: Benchmark) -> str:
+    best = document.best_baseline()
+    beside = f", best baseline {best[0]} {best[1]:.3f}" if best else ""
+    return f"MAE {document.mae:.3f} on {document.n:,} articles{beside}"
 
 
 __all__ = [

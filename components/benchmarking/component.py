@@ -15,7 +15,7 @@ def benchmark(
     metrics: dsl.Output[dsl.Metrics],
     figures: dsl.Output[dsl.Artifact],
 ) -> str:
-    """Judges an adapter on the frozen test part, beside baselines and the incumbent.
+    """Judge an adapter on the frozen test part, beside baselines and the incumbent.
 
     Args:
         store: URI of the object store, file:// or s3://; empty for the cluster's own.
@@ -34,8 +34,8 @@ def benchmark(
     from distillery.components.runtime.step import step_context
 
     with step_context("benchmark", store, filter_key, run) as step:
-        given = {"adapter": adapter.metadata["digest"], "split": split.metadata["digest"]}
-        record = work(step.store, step.filter, **given, progress=step.progress)
+        subject = {"adapter": adapter.metadata["digest"], "split": split.metadata["digest"]}
+        record = work(step.store, step.filter, **subject, progress=step.progress)
         for name, value in scalars(step.store, record).items():
             metrics.log_metric(name, value)
         step.describe(figures, record, record.outputs["benchmark"])

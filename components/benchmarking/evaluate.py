@@ -1,4 +1,4 @@
-"""Any adapter on any labelled set: the same document as the benchmark step's, nothing stored.
+"""Judges any adapter on any labelled set, with the same document as the benchmark step; nothing is stored.
 
 Baselines are still fitted on the adapter's own training part, so that student and baseline have learnt from the same
 articles; gaps compare with the bundle's own train and validation MAE.
@@ -7,15 +7,17 @@ articles; gaps compare with the bundle's own train and validation MAE.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distillery.components.articles.articles import Rejects, read_labels
 from distillery.components.articles.label_table import label_table
+from distillery.components.artifacts.benchmark import Benchmark
+from distillery.components.artifacts.bundle import CurvesFile, require_dimensions
 from distillery.components.artifacts.split import load_split, test_digest
 from distillery.components.benchmarking.alarms import reread_differs, trained_on
 from distillery.components.benchmarking.baselines import fit_baselines
 from distillery.components.benchmarking.document import benchmark_document
-from distillery.components.benchmarking.predict import About, read, same_dimensions
+from distillery.components.benchmarking.predict import About, read
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import NotFound, Store
 from distillery.filters.errors import InputError
@@ -36,19 +38,33 @@ def evaluate(
     *,
     adapter: str = "",
     progress: Progress = quiet,
-) -> dict[str, Any]:
-    """Judges an opened student on a labelled table (columns as in distillery.components.articles.articles).
+) -> Benchmark:
+    """Return the benchmark of an opened student on a labelled table.
 
-    train, validation: parts of the adapter's own split, on which baselines are fitted; without train there are none.
-    adapter: its digest, for the document. InputError as in the benchmark step.
+    Args:
+        flt: the filter.
+        student: the student.
+        frame: labelled articles, with columns as in `articles/label_table.py`.
+        train: training part of the adapter's own split, on which baselines are fitted; None for no baselines.
+        validation: validation part of that split.
+        adapter: digest of the adapter, for the document.
+        progress: told how far it is.
+
+    Raises:
+        InputError: the student's dimensions are not the filter's, a prediction is not a number, or there are no articles.
     """
-    calibration = {
-        "kept": student.calibration.kept,
-        "validation_mae_raw": student.calibration.mae_raw,
-        "validation_mae_calibrated": student.calibration.mae_calibrated,
-    }
-    about = About(adapter, student.facts.model_dump(), calibration)
-    same_dimensions(flt, about)
+    curves = student.score_curves
+    about = About(
+        adapter,
+        student.facts,
+        CurvesFile(
+            kept=curves.kept,
+            dimensions={},
+            validation_mae_raw=curves.mae_raw,
+            validation_mae_calibrated=curves.mae_corrected,
+        ),
+    )
+    require_dimensions(student.dimensions, flt, about.where)
     _, final, reread = read(student, frame, adapter, progress)
     fitted = fit_baselines(train, validation, frame, flt.dimensions) if train is not None else {}
     alarms = reread_differs(reread) + (trained_on(train, frame) if train is not None else [])
@@ -57,10 +73,19 @@ def evaluate(
 
 def evaluate_file(
     store: Store, flt: Filter, adapter: str, path: Path, *, max_rejects: str = "0", progress: Progress = quiet
-) -> dict[str, Any]:
-    """Judges adapters/<filter>/<adapter> on a file of labels; without its split in the store there are no baselines.
+) -> Benchmark:
+    """Return the benchmark of an adapter on a file of labels; without its split in the store there are no baselines.
 
-    max_rejects: bad rows to go on without, "20" or "1%". InputError for bad rows beyond that, or a damaged bundle.
+    Args:
+        store: where the adapter is.
+        flt: the filter.
+        adapter: digest of the adapter.
+        path: file of labels.
+        max_rejects: bad rows to go on without, "20" or "1%".
+        progress: told how far it is.
+
+    Raises:
+        InputError: too many rows are bad, the bundle is damaged, or it can't be judged (see `evaluate`).
     """
     from distillery.components.student.bundle import check_golden, open_bundle
 

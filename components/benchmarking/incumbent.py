@@ -1,7 +1,7 @@
-"""The adapter in production, judged on the same articles.
+"""The adapter in use, predicted on the same articles.
 
-One that can't be read or compared stays in the document with the reason and no figures, so that a gate on it fails;
-passing it over would let any student replace it.
+If it can't be read or compared, the benchmark names it with the reason and no figures, so that a gate on it fails; leaving it
+out would let any student replace it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Incumbent:
-    """predictions: (n, D'), in the order of `dimensions`; None where it can't be compared, and `reason` says why.
+    """The adapter in use, by digest, with its predictions for n test articles.
 
+    predictions: (n, D'), in the order of `dimensions`; None where it can't be compared, and `reason` says why.
     seen: how many of the test articles were in its own training part; None if unknown.
     """
 
@@ -43,10 +44,21 @@ class Incumbent:
 
 
 def current_incumbent(store: Store, flt: Filter, adapter: str) -> str | None:
-    """Digest of the adapter to be compared with `adapter`: what the channel points at, None if it points at nothing.
+    """Return the adapter to compare with: the one that the filter's channel points at.
 
-    Where it points at `adapter` itself, the one that `adapter` replaced, so that a run repeated after its promotion has
-    the inputs it had before and redoes nothing. InputError: the channel can't be read.
+    If that is `adapter` itself, it is the one that `adapter` replaced, so that a run repeated after its promotion has the
+    inputs it had before and redoes nothing.
+
+    Args:
+        store: where the channel is.
+        flt: the filter.
+        adapter: digest of the adapter to be judged.
+
+    Returns:
+        Its digest; None where the channel points at nothing, or `adapter` replaced nothing.
+
+    Raises:
+        InputError: the channel can't be read.
     """
     pointer = current(store, flt.name, flt.spec.promotion.channel)
     if pointer is None or pointer.adapter != adapter:
@@ -59,18 +71,30 @@ def current_incumbent(store: Store, flt: Filter, adapter: str) -> str | None:
 def compare_with(
     store: Store, flt: Filter, incumbent: str | None, test: str, frame: pa.Table, progress: Progress = quiet
 ) -> Incumbent | None:
-    """The incumbent's predictions for the articles of `frame`, the test part of digest `test`."""
+    """Return the incumbent with its predictions for the test part.
+
+    Args:
+        store: where its bundle and predictions are.
+        flt: the filter.
+        incumbent: digest of the adapter in use; None where there is none.
+        test: digest of the test part.
+        frame: the articles of the test part.
+        progress: told how far it is.
+
+    Returns:
+        None where there is no incumbent.
+    """
     if incumbent is None:
         return None
     try:
         about = about_bundle(store, flt.name, incumbent)
         record = predict(store, flt.name, incumbent, test, lambda: frame, progress=progress)
-        found = aligned(read_predictions(store, incumbent, test, record.outputs["predictions"]), frame)
+        predictions = aligned(read_predictions(store, incumbent, test, record.outputs["predictions"]), frame)
     except (InputError, NotFound) as error:
         progress.note(f"the incumbent {incumbent[:12]} can't be compared: {error}")
         return Incumbent(incumbent, [], None, None, str(error))
     try:
-        seen = count_seen(load_split(store, about.student["split"]).train, frame)
+        seen = count_seen(load_split(store, about.student.split).train, frame)
     except (InputError, NotFound):
         seen = None  # its split was cleaned away
-    return Incumbent(incumbent, found.dimensions, found.scores, seen)
+    return Incumbent(incumbent, predictions.dimensions, predictions.scores, seen)

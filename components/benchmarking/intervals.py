@@ -15,16 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Range = tuple[float, float] | None
 
 RESAMPLES = 1_000
 CELLS = 4_000_000  # weights held at once (32 MB); larger test sets are done in several blocks
 
 
 def draws(n: int, seed: str, resamples: int = RESAMPLES) -> Iterator[Floats]:
-    """Blocks of (b, n) weights, `resamples` rows in all: how often each of n articles was drawn.
+    """Yield blocks of weights: how often each of n articles was drawn.
 
-    seed: hexadecimal, the digest of the test set, so the same test set always gives the same intervals; the
-    draws do not depend on the size of a block.
+    Args:
+        n: articles.
+        seed: hexadecimal, the digest of the test set, so the same test set always gives the same intervals.
+        resamples: rows of all blocks together; the draws do not depend on the size of a block.
+
+    Yields:
+        (b, n) weights.
     """
     source = np.random.default_rng(int(seed, 16))
     rows = max(1, CELLS // max(n, 1))
@@ -37,31 +43,49 @@ def draws(n: int, seed: str, resamples: int = RESAMPLES) -> Iterator[Floats]:
 
 def intervals(
     statistic: Callable[[Floats], dict[str, Floats]], n: int, seed: str, resamples: int = RESAMPLES
-) -> dict[str, list[float] | None]:
-    """[low, high] of each figure that `statistic` gives for (b, n) weights as (b,) values.
+) -> dict[str, Range]:
+    """Return the 95% interval of each figure.
 
-    A resample in which the figure is undefined is left out; None where more than half of them are.
+    Args:
+        statistic: returns figures (b,) by path for weights (b, n).
+        n: articles.
+        seed: hexadecimal, as for `draws`.
+        resamples: how many.
+
+    Returns:
+        Lower and upper end by path. Resamples in which a figure is undefined are left out; None where more than half of them
+        are.
     """
     if n == 0:
         return {}
-    parts = [statistic(weights) for weights in draws(n, seed, resamples)]
-    return {path: percentiles(np.concatenate([part[path] for part in parts])) for path in parts[0]}
+    blocks = [statistic(weights) for weights in draws(n, seed, resamples)]
+    return {path: percentiles(np.concatenate([block[path] for block in blocks])) for path in blocks[0]}
 
 
-def percentiles(samples: Floats) -> list[float] | None:
-    """The middle 95% of (B,) samples, or None where most are NaN."""
+def percentiles(samples: Floats) -> Range:
+    """Return the ends of the middle 95% of samples; None where most are NaN.
+
+    Args:
+        samples: (B,) values of a figure.
+    """
     known = samples[~np.isnan(samples)]
     if 2 * len(known) < len(samples) or not len(known):
         return None
     low, high = np.percentile(known, [2.5, 97.5])
-    return [float(low), float(high)]
+    return float(low), float(high)
 
 
-def widened(interval: list[float] | None, hits: int, total: int) -> list[float] | None:
-    """The interval of a share, at least as wide as Wilson's: 1 of 1 is no certainty, as resampling has it."""
+def widened(interval: Range, hits: int, total: int) -> Range:
+    """Return the interval of a share, at least as wide as Wilson's: 1 of 1 is no certainty, though every resample says so.
+
+    Args:
+        interval: by resampling.
+        hits: articles that count.
+        total: articles of which they are a share.
+    """
     from scipy.stats import binomtest
 
     if interval is None or total == 0:
         return None
     wilson = binomtest(hits, total).proportion_ci(method="wilson")
-    return [min(interval[0], float(wilson.low)), max(interval[1], float(wilson.high))]
+    return min(interval[0], float(wilson.low)), max(interval[1], float(wilson.high))

@@ -1,53 +1,60 @@
-"""What an adapter says of the frozen test part, stored once; everything else in the benchmark is arithmetic on it.
+"""Predictions of an adapter for the frozen test part, stored once; everything else in the benchmark is arithmetic on them.
 
-Keyed by adapter and test part alone, so that new tiers, weights, gates or a new incumbent need no inference. There are no
-checkpoints: inference on a test part takes minutes at most, the table is put in one piece, and a killed run begins it
-again. Raw predictions are kept at 6 decimals, below which they follow the machine rather than the model.
+They are keyed by adapter and test part alone, so new tiers, weights, gates or a new incumbent need no inference. There are no
+checkpoints: inference on a test part takes minutes at most, the table is stored in one piece, and a killed run starts over. Raw
+predictions are kept at 6 decimals; further ones depend on the machine rather than on the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distillery.components.articles.label_table import read_table, scores, write_table
+from distillery.components.artifacts.bundle import CURVES, STUDENT, CurvesFile, StudentFacts, bundle_folder
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.benchmarking.alarms import check_predictions
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Digest, NotFound, Store, digest_bytes
-from distillery.components.store.layout import adapters_folder, predictions_key
+from distillery.components.store import Digest, Store, digest_bytes
+from distillery.components.store.layout import predictions_key
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from distillery.components.student.bundle import Student
-    from distillery.filters.filter import Filter
 
 Floats = NDArray[np.float64]
 
 CODE = 1
 DECIMALS = 6
 PROBE = 16  # articles read a second time, in another order
-MAX_JSON = 16 << 20
 MAX_TABLE = 2 << 30
 
 
 @dataclass(frozen=True)
 class About:
-    """What a bundle says of itself: its digest, student.json, calibration.json."""
+    """What a bundle says of itself. adapter: its digest, "" where it has none."""
 
     adapter: str
-    student: Mapping[str, Any]
-    calibration: Mapping[str, Any] = field(default_factory=dict)
+    student: StudentFacts
+    curves: CurvesFile
+
+    @property
+    def where(self) -> str:
+        """The adapter's name in an error."""
+        return f"adapter {self.adapter[:12]}"
 
 
 class Predictions(NamedTuple):
-    """scores: (n, D) calibrated, 0-10, in the order of `dimensions`. reread: largest difference of a second reading."""
+    """The stored predictions of n articles.
+
+    scores: (n, D) after the score curves, 0-10, in the order of `dimensions`. reread: largest difference of a second reading.
+    """
 
     dimensions: list[str]
     scores: Floats
@@ -55,30 +62,29 @@ class Predictions(NamedTuple):
 
 
 def about_bundle(store: Store, name: str, adapter: str) -> About:
-    """Reads manifest and both files, verified, without opening the student. InputError where there is no such adapter."""
-    try:
-        folder = store.folder(adapters_folder(name), Digest(adapter))
-    except NotFound as error:
-        raise InputError(f"there is no adapter {adapter[:12]}…", where=adapters_folder(name)) from error
-    if any(entry.size > MAX_JSON for file, entry in folder.files.items() if file.endswith(".json")):
-        raise InputError("a JSON file of the bundle is larger than 16 MB", where=folder.where, hint="train it again")
-    return About(adapter, folder.read_json("student.json"), folder.read_json("calibration.json"))
+    """Return what a bundle says of itself, verified, without opening the student.
 
+    Args:
+        store: where it is.
+        name: name of the filter.
+        adapter: digest of the bundle.
 
-def same_dimensions(flt: Filter, about: About) -> None:
-    """InputError unless the adapter gives the filter's dimensions in the filter's order."""
-    theirs = list(about.student["dimensions"])
-    if theirs != flt.dimensions:
-        how = "in another order than" if sorted(theirs) == sorted(flt.dimensions) else "not"
-        raise InputError(
-            f"its dimensions are {', '.join(theirs)}, {how} the filter's",
-            where=f"adapter {about.adapter[:12]}",
-            hint=f"train one for {', '.join(flt.dimensions)}",
-        )
+    Raises:
+        InputError: there is no such adapter.
+        StoreError: its files were altered, or have another form.
+    """
+    folder = bundle_folder(store, name, adapter)
+    student = StudentFacts.read(folder.read(STUDENT), f"{folder.where}/{STUDENT}")
+    return About(adapter, student, CurvesFile.read(folder.read(CURVES), f"{folder.where}/{CURVES}"))
 
 
 def predict_inputs(adapter: str, test: str) -> dict[str, Any]:
-    """What stored predictions depend on: the adapter's digest and the test part's."""
+    """Return what stored predictions depend on.
+
+    Args:
+        adapter: digest of the adapter.
+        test: digest of the test part.
+    """
     return {"adapter": adapter, "test": test, "code": CODE}
 
 
@@ -91,10 +97,21 @@ def predict(
     *,
     progress: Progress = quiet,
 ) -> StepRecord:
-    """Predictions of adapters/<name>/<adapter> for the test part of digest `test`; outputs {"predictions"}.
+    """Predict the test part with an adapter, or find that done.
 
-    frame: gives the test part's table, called only where nothing is stored yet. InputError: a prediction is not a number,
-    the bundle is damaged or does not reproduce its golden predictions.
+    Args:
+        store: where adapter and predictions are.
+        name: name of the filter.
+        adapter: digest of the adapter.
+        test: digest of the test part.
+        frame: returns the test part's table; called only where nothing is stored yet.
+        progress: told how far it is.
+
+    Returns:
+        The record, with outputs {"predictions": digest of the table}.
+
+    Raises:
+        InputError: a prediction is not a number, or the bundle is damaged or does not reproduce its golden predictions.
     """
 
     def work() -> Outcome:
@@ -114,9 +131,20 @@ def predict(
 
 
 def read(student: Student, frame: pa.Table, adapter: str, progress: Progress = quiet) -> tuple[Floats, Floats, float]:
-    """Raw and final predictions (n, D) for the articles of `frame`, and how far a second reading of some was off.
+    """Return a student's predictions for a table of articles.
 
-    InputError if a prediction is not a number.
+    Args:
+        student: an opened student.
+        frame: n articles.
+        adapter: its digest, for errors.
+        progress: told how far it is.
+
+    Returns:
+        (n, D) raw scores, (n, D) scores after the curves, 0-10, and the largest difference in points when some of the articles
+        are read a second time in another order.
+
+    Raises:
+        InputError: a prediction is not a number.
     """
     texts = list(zip(*(frame[name].fill_null("").to_pylist() for name in ("title", "content")), strict=True))
     raw: Floats = np.asarray(student.predict(texts, progress), dtype=np.float64).round(DECIMALS)
@@ -129,16 +157,37 @@ def read(student: Student, frame: pa.Table, adapter: str, progress: Progress = q
 
 
 def read_predictions(store: Store, adapter: str, test: str, digest: str) -> pa.Table:
-    """The stored table: article, id, source, language, then raw., prediction. and score. of each dimension, reread."""
+    """Return stored predictions, verified.
+
+    The columns are article, id, source, language, then raw., prediction. and score. of each dimension, and reread.
+
+    Args:
+        store: where it is.
+        adapter: digest of the adapter.
+        test: digest of the test part.
+        digest: digest of the table.
+
+    Raises:
+        NotFound: there is none.
+        StoreError: its bytes were altered.
+    """
     return read_table(store.get(predictions_key(adapter, test, digest), digest=Digest(digest), max_bytes=MAX_TABLE))
 
 
 def aligned(table: pa.Table, frame: pa.Table) -> Predictions:
-    """The predictions in the order of the articles of `frame`; InputError if one has none."""
+    """Return the predictions in the order of the articles of a table.
+
+    Args:
+        table: stored predictions.
+        frame: the articles.
+
+    Raises:
+        InputError: an article has no prediction.
+    """
     dimensions = [name.removeprefix("prediction.") for name in table.column_names if name.startswith("prediction.")]
-    place = {article: row for row, article in enumerate(table["article"].to_pylist())}
+    row_of = {article: row for row, article in enumerate(table["article"].to_pylist())}
     try:
-        rows = [place[article] for article in frame["article"].to_pylist()]
+        rows = [row_of[article] for article in frame["article"].to_pylist()]
     except KeyError as error:
         raise InputError(
             f"the stored predictions lack article {error}", hint="delete them from the store and run again"

@@ -16,7 +16,7 @@ def gate(
     run: str,
     judgement: dsl.Output[dsl.Artifact],
 ) -> NamedTuple("Gated", [("verdict", str), ("decision", str)]):
-    """Holds a benchmark against the filter's gates.
+    """Judge a benchmark by the filter's gates.
 
     Args:
         store: URI of the object store, file:// or s3://; empty for the cluster's own.
@@ -35,8 +35,8 @@ def gate(
     from distillery.components.runtime.step import step_context
 
     with step_context("gate", store, filter_key, run) as step:
-        found = {"adapter": adapter.metadata["digest"], "benchmark": benchmark.metadata["digest"]}
-        record = work(step.store, step.filter, **found, progress=step.progress)
+        subject = {"adapter": adapter.metadata["digest"], "benchmark": benchmark.metadata["digest"]}
+        record = work(step.store, step.filter, **subject, progress=step.progress)
         step.describe(judgement, record, record.outputs["verdict"])
         outputs = step.keep(record).outputs
         gated = NamedTuple("Gated", [("verdict", str), ("decision", str)])

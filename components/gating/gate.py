@@ -1,4 +1,4 @@
-"""The gate step: a benchmark held against the filter's gates, and a verdict that names all it judged.
+"""The gate step: holds a benchmark against the filter's gates, and writes a verdict that names all it judged.
 
 A verdict counts for the bytes, test set, policy and incumbent it names, and for nothing else. So before judging, every
 link is followed and verified: bundle to split, split to the frozen test part, benchmark to both.
@@ -6,14 +6,14 @@ link is followed and verified: bundle to split, split to the frozen test part, b
 
 from __future__ import annotations
 
-from typing import Any
-
+from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
+from distillery.components.artifacts.bundle import STUDENT, StudentFacts
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
-from distillery.components.artifacts.verdict import AGAIN, read_verdict
+from distillery.components.artifacts.verdict import AGAIN, Decision, Verdict, read_verdict
 from distillery.components.gating.rules import apply_gates, passed
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Json, NotFound, Store, as_digest, canonical_json, digest_bytes, digest_json
-from distillery.components.store.layout import SPLITS, adapters_folder, benchmark_key, frozen_key, verdict_key
+from distillery.components.store import Json, NotFound, Store, as_digest, digest_bytes, digest_json
+from distillery.components.store.layout import SPLITS, adapters_folder, frozen_key, verdict_key
 from distillery.filters.digests import parts, step_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -24,15 +24,32 @@ CODE = 1
 
 
 def gate_inputs(flt: Filter, adapter: str, benchmark: str) -> dict[str, Json]:
-    """What a verdict depends on. The benchmark's digest covers test set and incumbent."""
+    """Return what a verdict depends on; the benchmark's digest covers test set and incumbent.
+
+    Args:
+        flt: the filter, of which gates and approval count.
+        adapter: digest of the adapter.
+        benchmark: digest of its benchmark.
+    """
     return {"filter": flt.name, "adapter": adapter, "benchmark": benchmark, "parts": parts(flt, "gate"), "code": CODE}
 
 
 def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str = "", progress: Progress = quiet) -> StepRecord:
-    """Judges a benchmark; outputs {"verdict": digest, "decision": "promote" | "approve" | "reject"}.
+    """Judge a benchmark by the filter's gates, or find that done.
 
-    test: the test digest the caller believes in; checked if given. InputError where the benchmark is of another adapter,
-    filter or test set than the frozen one.
+    Args:
+        store: where everything is.
+        flt: the filter.
+        adapter: digest of the adapter.
+        benchmark: digest of its benchmark.
+        test: the test digest that the caller goes by; "" for none.
+        progress: told which rules fail.
+
+    Returns:
+        The record, with outputs {"verdict": digest, "decision": "promote" | "approve" | "reject"}.
+
+    Raises:
+        InputError: the benchmark is of another adapter, filter or test set than the frozen one.
     """
 
     def work() -> Outcome:
@@ -40,43 +57,49 @@ def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str =
         if test and test != frozen:
             raise _other_test(test, frozen)
         document = _benchmark(store, flt, adapter, frozen, benchmark)
-        results = apply_gates(document, flt.spec.gates)
-        good = passed(results)
-        decision = ("approve" if flt.spec.promotion.approval == "required" else "promote") if good else "reject"
-        incumbent = document.get("incumbent")
-        verdict = canonical_json(
-            {
-                "format": 1,
-                "filter": flt.name,
-                "adapter": adapter,
-                "test": frozen,
-                "benchmark": benchmark,
-                "policy": step_digest(flt, "gate"),
-                "incumbent": incumbent["adapter"] if incumbent else None,
-                "rules": [result.to_json() for result in results],
-                "passed": good,
-                "decision": decision,
-            }
+        rules = apply_gates(document, flt.spec.gates)
+        good = passed(rules)
+        decision: Decision = "reject"
+        if good:
+            decision = "approve" if flt.spec.promotion.approval == "required" else "promote"
+        verdict = Verdict(
+            filter=flt.name,
+            adapter=adapter,
+            test=frozen,
+            benchmark=benchmark,
+            policy=step_digest(flt, "gate"),
+            incumbent=document.incumbent.adapter if document.incumbent else None,
+            rules=rules,
+            passed=good,
+            decision=decision,
         )
-        digest = digest_bytes(verdict)
-        store.put(verdict_key(flt.name, digest), verdict)
-        for result in results:
-            if result.verdict == "fail":
-                progress.note(f"{result.metric}{f' {result.argument}' if result.argument else ''} fails: {result.reason}")
-        progress.note(f"{sum(r.verdict == 'pass' for r in results)} of {len(results)} rules pass: {decision}")
+        data = verdict.to_bytes()
+        digest = digest_bytes(data)
+        store.put(verdict_key(flt.name, digest), data)
+        for rule in rules:
+            if rule.verdict == "fail":
+                progress.note(f"{rule.metric}{f' {rule.argument}' if rule.argument else ''} fails: {rule.reason}")
+        progress.note(f"{sum(rule.verdict == 'pass' for rule in rules)} of {len(rules)} rules pass: {decision}")
         return Outcome({"verdict": digest, "decision": decision}, [verdict_key(flt.name, digest)])
 
     return run_step(store, "gate", gate_inputs(flt, adapter, benchmark), work)
 
 
 def frozen_test(store: Store, flt: Filter, adapter: str) -> str:
-    """Digest of the test set this adapter must be judged on: that of its own split, if it is a frozen one.
+    """Return the digest of the test set that an adapter must be judged on: that of its own split, if it is a frozen one.
 
-    InputError where bundle, split or frozen list is missing or altered.
+    Args:
+        store: where bundle and split are.
+        flt: the filter.
+        adapter: digest of the adapter.
+
+    Raises:
+        InputError: bundle, split or frozen list is missing or altered.
     """
     try:
-        student = store.folder(adapters_folder(flt.name), as_digest(adapter, "adapter")).read_json("student.json")
-        split = store.folder(SPLITS, as_digest(str(student["split"]), f"split of adapter {adapter[:12]}"))
+        bundle = store.folder(adapters_folder(flt.name), as_digest(adapter, "adapter"))
+        student = StudentFacts.read(bundle.read(STUDENT), f"{bundle.where}/{STUDENT}")
+        split = store.folder(SPLITS, as_digest(student.split, f"split of adapter {adapter[:12]}"))
         policy, frozen, test = split.meta["policy"], split.meta["frozen"], str(split.meta["test"])
         listed = store.get_json(frozen_key(flt.name, digest_json(policy)))
         known = [entry["digest"] for entry in listed["lineages"]]
@@ -97,25 +120,25 @@ def frozen_test(store: Store, flt: Filter, adapter: str) -> str:
     return test
 
 
-def _benchmark(store: Store, flt: Filter, adapter: str, test: str, digest: str) -> dict[str, Any]:
-    key = benchmark_key(adapter, test, as_digest(digest, "benchmark"))
+def _benchmark(store: Store, flt: Filter, adapter: str, test: str, digest: str) -> Benchmark:
+    """Return the benchmark, if it is of this adapter, filter and test set; raise InputError otherwise."""
     where = f"benchmark {digest[:12]}"
     try:
-        document: dict[str, Any] = store.get_json(key, digest=as_digest(digest))
+        document = read_benchmark(store, adapter, test, digest)
     except NotFound as error:
         raise InputError(
             f"is none of adapter {adapter[:12]} on the frozen test set {test[:12]}", where=where, hint=AGAIN
         ) from error
-    for name, expected in (("adapter", adapter), ("filter", flt.name)):
-        if document.get(name) != expected:
-            raise InputError(f"judges {name} {str(document.get(name))[:40]}, not {expected[:40]}", where=where, hint=AGAIN)
-    if document.get("test") != test:
-        raise _other_test(str(document.get("test")), test)
+    for name, actual, expected in (("adapter", document.adapter, adapter), ("filter", document.filter, flt.name)):
+        if actual != expected:
+            raise InputError(f"judges {name} {actual[:40]}, not {expected[:40]}", where=where, hint=AGAIN)
+    if document.test != test:
+        raise _other_test(document.test, test)
     return document
 
 
-def _other_test(found: str, frozen: str) -> InputError:
+def _other_test(other: str, frozen: str) -> InputError:
     return InputError(
-        f"the test set {found[:12]}… is other than the frozen one, {frozen[:12]}…",
+        f"the test set {other[:12]}… is other than the frozen one, {frozen[:12]}…",
         hint="benchmark the adapter on its own split",
     )

@@ -7,11 +7,9 @@ the student (seconds), and a bundle that can't be served is never pointed at.
 
 from __future__ import annotations
 
-from typing import Any
-
 from distillery.components.artifacts.channel import Candidate, read_candidate
 from distillery.components.artifacts.step_record import StepRecord
-from distillery.components.artifacts.verdict import AGAIN, read_verdict
+from distillery.components.artifacts.verdict import AGAIN, Verdict, read_verdict
 from distillery.components.promotion.move import (
     Entry,
     Pointer,
@@ -52,19 +50,19 @@ def promote(
     verdict doesn't pass, is of other gates or another incumbent, the bundle is altered, the channel changed meanwhile.
     """
     judged = passing(store, flt, verdict)
-    if judged["decision"] != "promote" and not approved:
+    if judged.decision != "promote" and not approved:
         raise InputError(
             "the candidate waits for approval",
             where=f"verdict {verdict[:12]}",
             hint=f"approve it: distillery approve {flt.name}",
         )
-    adapter, channel = as_digest(judged["adapter"]), flt.spec.promotion.channel
+    adapter, channel = as_digest(judged.adapter), flt.spec.promotion.channel
     before = current(store, flt.name, channel)
     if before is not None and before.adapter == adapter:
         store.folder(adapters_folder(flt.name), adapter).verify()
         progress.note(f"{flt.name}/{channel} points at {adapter[:12]} already")
         return _promoted(flt, verdict, before)
-    if judged["incumbent"] != (before.adapter if before else None):
+    if judged.incumbent != (before.adapter if before else None):
         raise changed(flt.name, channel, before)
     difference = (verify or reproduce)(store, flt.name, adapter)
     if isinstance(difference, float):
@@ -97,9 +95,9 @@ def hold(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progr
     """
     judged = passing(store, flt, verdict)
     key = candidate_key(flt.name, flt.spec.promotion.channel)
-    Candidate(adapter=judged["adapter"], verdict=verdict, filter=filter_key).put(store, key)
-    progress.note(f"{judged['adapter'][:12]} waits for approval: distillery approve {flt.name}")
-    return _record("hold", {"filter": flt.name, "verdict": verdict}, {"adapter": judged["adapter"], "candidate": key}, [key])
+    Candidate(adapter=judged.adapter, verdict=verdict, filter=filter_key).put(store, key)
+    progress.note(f"{judged.adapter[:12]} waits for approval: distillery approve {flt.name}")
+    return _record("hold", {"filter": flt.name, "verdict": verdict}, {"adapter": judged.adapter, "candidate": key}, [key])
 
 
 def approve(store: Store, name: str, channel: str, *, progress: Progress = quiet, verify: Verify | None = None) -> StepRecord:
@@ -129,23 +127,23 @@ def reject(store: Store, flt: Filter, *, verdict: str, progress: Progress = quie
     """Says why not; the channel stays as it is. Outputs {"adapter", "reasons": one line per rule that fails}."""
     judged = read_verdict(store, flt.name, verdict)
     reasons = [
-        " ".join(filter(None, [rule["metric"], rule["argument"]])) + f": {rule['reason']}"
-        for rule in judged["rules"]
-        if rule["verdict"] == "fail"
+        " ".join(filter(None, [rule.metric, rule.argument])) + f": {rule.reason}"
+        for rule in judged.rules
+        if rule.verdict == "fail"
     ]
     for reason in reasons:
         progress.note(reason)
-    return _record("reject", {"filter": flt.name, "verdict": verdict}, {"adapter": judged["adapter"], "reasons": reasons}, [])
+    return _record("reject", {"filter": flt.name, "verdict": verdict}, {"adapter": judged.adapter, "reasons": reasons}, [])
 
 
-def passing(store: Store, flt: Filter, digest: str) -> dict[str, Any]:
+def passing(store: Store, flt: Filter, digest: str) -> Verdict:
     """A verdict that passes, of this filter and its gates as they are now; InputError otherwise."""
     judged, where = read_verdict(store, flt.name, digest), f"verdict {digest[:12]}"
-    if judged.get("filter") != flt.name:
-        raise InputError(f"it judges {str(judged.get('filter'))[:60]}, not {flt.name}", where=where, hint=AGAIN)
-    if judged.get("passed") is not True or judged.get("decision") not in ("promote", "approve"):
+    if judged.filter != flt.name:
+        raise InputError(f"it judges {judged.filter[:60]}, not {flt.name}", where=where, hint=AGAIN)
+    if not judged.passed or judged.decision == "reject":
         raise InputError("it doesn't pass, so nothing may be promoted by it", where=where, hint="see the report")
-    if judged.get("policy") != step_digest(flt, "gate"):
+    if judged.policy != step_digest(flt, "gate"):
         raise InputError("it was reached under other gates than the filter has now", where=where, hint=AGAIN)
     return judged
 

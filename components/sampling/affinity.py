@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery.components.articles.articles import Article
+from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -68,11 +69,7 @@ def by_student(flt: Filter, student: Scorer, progress: Progress = quiet) -> Affi
     Raises:
         InputError: the student's dimensions are not the filter's.
     """
-    if student.dimensions != flt.dimensions:
-        raise InputError(
-            f"the student scores {', '.join(student.dimensions)}, not this filter's dimensions",
-            hint="give --examples FILE instead",
-        )
+    require_dimensions(student.dimensions, flt, "the student", hint="give --examples FILE instead")
 
     def affinity(articles: Sequence[Article]) -> Floats:
         from distillery.filters.verdict import weighted_mean

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from distillery.components.articles.articles import Article, as_article
 from distillery.components.articles.label_table import read_table, write_table
+from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.corpus import cut
 from distillery.components.scoring.plan import ANOTHER, Facts, Plan, facts_of
@@ -183,27 +184,10 @@ def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles
     )
 
 
-def check_student(flt: Filter, student: Predictor) -> None:
-    """Check that a student's dimensions are the filter's, in their order.
-
-    Args:
-        flt: the filter.
-        student: the student.
-
-    Raises:
-        InputError: they are not.
-    """
-    if student.dimensions != flt.dimensions:
-        raise InputError(
-            f"the student scores {', '.join(student.dimensions)}, not the filter's dimensions in their order",
-            hint=f"train one for {', '.join(flt.dimensions)}",
-        )
-
-
 def _scored(flt: Filter, student: Predictor, articles: _Articles, chunk: int, progress: Progress) -> pa.Table:
     import pyarrow as pa
 
-    check_student(flt, student)
+    require_dimensions(student.dimensions, flt, "the student")
     frames, done, left_out, batch = [_schema(flt.dimensions).empty_table()], 0, 0, list[Article]()
 
     def judge_batch() -> None:

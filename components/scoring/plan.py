@@ -59,6 +59,7 @@ CODE = (
     "articles/label_table.py",
     "articles/prefilter.py",
     "articles/readers.py",
+    "artifacts/bundle.py",
     "scoring/*.py",
     "student/*.py",
     "../filters/*.py",

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.corpus import Corpus, find_corpus
-from distillery.components.scoring.part import CHUNK, Predictor, check_student, score_part
+from distillery.components.scoring.part import CHUNK, Predictor, score_part
 from distillery.components.scoring.plan import Format, begin, finish, missing, plan_for
 from distillery.components.store import Store, open_store
 from distillery.components.store.layout import scores_folder
@@ -71,7 +72,7 @@ def score(
     plan = plan_for(flt, adapter, corpus, shards, part_bytes=PART_BYTES, fmt=fmt)
     opened: list[Predictor] = [] if callable(student) else [student]
     for each in opened:
-        check_student(flt, each)
+        require_dimensions(each.dimensions, flt, "the student")
     store = open_store(f"{out.uri}/{scores_folder(plan.job)}" if isinstance(out, Store) else str(out))
     begin(store, plan)
 

@@ -11,107 +11,47 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from distillery.components.artifacts.bundle import (
+    CURVES,
+    GOLDEN,
+    HISTORY,
+    MAX_JSON,
+    REDO,
+    STUDENT,
+    CurvesFile,
+    GoldenFile,
+    HistoryFile,
+    StudentFacts,
+    bundle_folder,
+    require_dimensions,
+)
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Digest, NotFound, Store, canonical_json
+from distillery.components.store import Digest, Store, canonical_json
 from distillery.components.store.layout import adapters_folder
 from distillery.components.student.base import Base
-from distillery.components.student.golden import GOLDEN
+from distillery.components.student.golden import GOLDEN as GOLDEN_TEXTS
 from distillery.components.student.resolve import resolve_base
-from distillery.components.student.score_curves import Calibration
+from distillery.components.student.score_curves import ScoreCurves
 from distillery.components.student.tokens import Preprocessing, Tokenizing
 from distillery.filters.digests import TRAINING_FREE
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from distillery.filters.spec import Lora, Training
+from distillery.filters.spec import Training
 
 if TYPE_CHECKING:
     import torch
 
     from distillery.components.student.model import StudentModel
 
-WEIGHTS, CONFIG, STUDENT = "adapter_model.safetensors", "adapter_config.json", "student.json"
-FILES = (WEIGHTS, CONFIG, STUDENT, "calibration.json", "golden.json", "training_history.json")
-MAX_JSON, MAX_WEIGHTS = 16 * 2**20, 8 * 2**30
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+FILES = (WEIGHTS, CONFIG, STUDENT, CURVES, GOLDEN, HISTORY)
+MAX_WEIGHTS = 8 * 2**30
 GOLDEN_TOLERANCE = 1e-3
-MEND = "train it again, or restore the bundle from a copy"
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class BaseFacts(_Strict):
-    """Say which base model a student stands on."""
-
-    ref: str = Field(max_length=500)
-    revision: str | None = Field(max_length=200)
-    digest: Sha
-    kind: Literal["encoder", "decoder"]
-    hidden: int = Field(ge=1, le=65536)
-
-
-class StudentFacts(_Strict):
-    """Hold student.json: everything about a student that isn't a tensor; errors (MAE) in points of 10."""
-
-    format: Literal[1]
-    filter: str = Field(max_length=200)
-    dimensions: list[str] = Field(min_length=1, max_length=16)
-    base: BaseFacts
-    maxLength: int = Field(ge=1, le=8192)
-    headTail: Finite | None
-    pooling: Literal["mean", "last"]
-    preprocessing: dict[str, int | float | str | None]
-    lora: Lora
-    training: dict[str, int | float | str | None]
-    split: Sha
-    trainable_parameters: int
-    train_mae: Finite
-    validation_mae: Finite
-    label_variance: Finite
-    steps: int
-    tokens: int
-    alarms: list[str] = Field(max_length=16)
-
-
-class _Curve(_Strict):
-    x: list[Finite] = Field(min_length=2, max_length=100_000)
-    y: list[Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]] = Field(min_length=2, max_length=100_000)
-
-
-class _CalibrationFile(_Strict):
-    kept: bool
-    dimensions: dict[str, _Curve]
-    validation_mae_raw: Finite
-    validation_mae_calibrated: Finite
-
-
-class _GoldenFile(_Strict):
-    texts: list[list[str]] = Field(min_length=1, max_length=64)
-    raw: list[list[Finite]] = Field(min_length=1, max_length=64)
-
-
-class _Epoch(_Strict):
-    epoch: int
-    train_loss: Finite
-    validation_mae: Finite
-    validation_rmse: Finite
-    learning_rate: Finite
-    steps: int
-    tokens: int
-
-
-class _HistoryFile(_Strict):
-    epochs: list[_Epoch] = Field(max_length=1000)
-    best_epoch: int
 
 
 def adapter_config(facts: StudentFacts, suffixes: Sequence[str]) -> dict[str, Any]:
@@ -150,7 +90,7 @@ class Student:
         facts: student.json.
         base: the base model.
         tensors: LoRA and head by bundle name, fp32.
-        calibration: the score curves.
+        score_curves: the score curves.
         golden: texts, and the (n, D) raw predictions that training made of them.
         history: figures of each epoch.
         device: cpu or cuda.
@@ -159,7 +99,7 @@ class Student:
     facts: StudentFacts
     base: Base
     tensors: Mapping[str, torch.Tensor]
-    calibration: Calibration
+    score_curves: ScoreCurves
     golden: tuple[list[tuple[str, str]], NDArray[np.float64]]
     history: dict[str, Any]
     device: str = "cpu"
@@ -185,7 +125,7 @@ class Student:
         return self._model
 
     def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
-        """Return raw scores, neither calibrated nor clamped.
+        """Return raw scores, neither corrected nor clamped.
 
         Args:
             texts: (title, content) pairs.
@@ -199,7 +139,7 @@ class Student:
         return raw_predictions(self.model, Tokenizing(self.base, self.preprocessing)(texts), progress)
 
     def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return scores from raw ones: calibrated where that helped, and clamped to 0–10.
+        """Return scores from raw ones: corrected by the score curves where they helped, and clamped to 0–10.
 
         Args:
             raw: (n, D) raw scores from `predict`.
@@ -207,7 +147,7 @@ class Student:
         Returns:
             (n, D) scores.
         """
-        return self.calibration.apply(raw)
+        return self.score_curves.apply(raw)
 
 
 def check_golden(student: Student) -> float:
@@ -229,7 +169,7 @@ def check_golden(student: Student) -> float:
         raise InputError(
             f"the loaded student doesn't reproduce its golden predictions (off by {difference:.3g} points)",
             where="golden.json",
-            hint=MEND,
+            hint=REDO,
         )
     return difference
 
@@ -247,21 +187,21 @@ def bundle_files(student: Student) -> dict[str, bytes]:
 
     from distillery.components.student.model import skeleton, target_names, target_suffixes
 
-    facts, calibration = student.facts, student.calibration
+    facts, curves = student.facts, student.score_curves
     suffixes = target_suffixes(target_names(skeleton(student.base.path), facts.lora.targets))
-    curves = dict(zip(facts.dimensions, calibration.knots, strict=True)) if calibration.kept else {}
+    knots = dict(zip(facts.dimensions, curves.knots, strict=True)) if curves.kept else {}
     texts, raw = student.golden
     files = {
         CONFIG: adapter_config(facts, suffixes),
         STUDENT: facts.model_dump(),
-        "calibration.json": {
-            "kept": calibration.kept,
-            "dimensions": {name: {"x": x, "y": y} for name, (x, y) in curves.items()},
-            "validation_mae_raw": calibration.mae_raw,
-            "validation_mae_calibrated": calibration.mae_calibrated,
+        CURVES: {
+            "kept": curves.kept,
+            "dimensions": {name: {"x": x, "y": y} for name, (x, y) in knots.items()},
+            "validation_mae_raw": curves.mae_raw,
+            "validation_mae_calibrated": curves.mae_corrected,
         },
-        "golden.json": {"texts": [list(pair) for pair in texts], "raw": raw.tolist()},
-        "training_history.json": student.history,
+        GOLDEN: {"texts": [list(pair) for pair in texts], "raw": raw.tolist()},
+        HISTORY: student.history,
     }
     tensors = {name: student.tensors[name].contiguous() for name in sorted(student.tensors)}
     return {WEIGHTS: save(tensors, metadata={"format": "pt"})} | {name: _pretty(value) for name, value in files.items()}
@@ -277,7 +217,7 @@ def golden_texts() -> list[tuple[str, str]]:
     Returns:
         (title, content) pairs.
     """
-    return list(GOLDEN)
+    return list(GOLDEN_TEXTS)
 
 
 def save_bundle(store: Store, name: str, student: Student) -> Digest:
@@ -316,10 +256,7 @@ def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = No
         InputError: the bundle is not there, has an extra or missing file, altered bytes, an unknown key, a wrong shape or
             another base model, or its dimensions are not the filter's.
     """
-    try:
-        folder = store.folder(adapters_folder(name), Digest(digest))
-    except NotFound as error:
-        raise InputError(f"there is no adapter {digest[:12]}…", where=f"{store.uri}/{adapters_folder(name)}") from error
+    folder = bundle_folder(store, name, digest)
     folder.require(FILES)
     for file, entry in folder.files.items():
         _check_size(file, entry.size, folder.where)
@@ -328,32 +265,23 @@ def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = No
 
 def _check_size(name: str, size: int, where: str) -> None:
     if size > (MAX_WEIGHTS if name == WEIGHTS else MAX_JSON):
-        raise InputError(f"{name} is {size:,} bytes, more than a bundle may hold", where=where, hint=MEND)
+        raise InputError(f"{name} is {size:,} bytes, more than a bundle may hold", where=where, hint=REDO)
 
 
 def _json(data: bytes, where: str) -> Any:
     try:
         return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError("is not JSON", where=where, hint=MEND) from error
-
-
-def _parse(model: type[BaseModel], data: bytes, where: str) -> Any:
-    try:
-        return model.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {first['msg']}", where=where, hint=MEND) from error
+        raise InputError("is not JSON", where=where, hint=REDO) from error
 
 
 def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filter | None, device: str) -> Student:
-    facts: StudentFacts = _parse(StudentFacts, files[STUDENT], f"{where}/{STUDENT}")
+    facts = StudentFacts.read(files[STUDENT], f"{where}/{STUDENT}")
     names = facts.dimensions
     if len(set(names)) != len(names):
-        raise InputError("two dimensions of one name", where=f"{where}/{STUDENT}", hint=MEND)
+        raise InputError("two dimensions of one name", where=f"{where}/{STUDENT}", hint=REDO)
     if flt is not None:
-        check_dimensions(facts, flt, where)
+        require_dimensions(facts.dimensions, flt, where)
     pooling = {"encoder": "mean", "decoder": "last"}[facts.base.kind]
     preprocessing = Preprocessing(facts.maxLength, facts.headTail).facts()
     if facts.pooling != pooling or facts.preprocessing != preprocessing:
@@ -370,42 +298,26 @@ def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filt
             hint="get that revision of the base model",
         )
     tensors = _tensors(files, facts, base, where)
-    curves_file: _CalibrationFile = _parse(_CalibrationFile, files["calibration.json"], f"{where}/calibration.json")
-    curves = curves_file.dimensions
-    uneven = any(len(curve.x) != len(curve.y) or np.any(np.diff(curve.x) <= 0) for curve in curves.values())
-    if uneven or sorted(curves) != (sorted(names) if curves_file.kept else []):
-        raise InputError("its curves are not one for each dimension, rising in x", where=f"{where}/calibration.json", hint=MEND)
-    knots = [(curves[name].x, curves[name].y) for name in names] if curves_file.kept else []
-    golden: _GoldenFile = _parse(_GoldenFile, files["golden.json"], f"{where}/golden.json")
+    curves = CurvesFile.read(files[CURVES], f"{where}/{CURVES}")
+    uneven = any(len(curve.x) != len(curve.y) or np.any(np.diff(curve.x) <= 0) for curve in curves.dimensions.values())
+    if uneven or sorted(curves.dimensions) != (sorted(names) if curves.kept else []):
+        raise InputError("its curves are not one for each dimension, rising in x", where=f"{where}/{CURVES}", hint=REDO)
+    knots = [(curves.dimensions[name].x, curves.dimensions[name].y) for name in names] if curves.kept else []
+    golden = GoldenFile.read(files[GOLDEN], f"{where}/{GOLDEN}")
     shapes = {len(text) for text in golden.texts}, {len(row) for row in golden.raw}
     if len(golden.texts) != len(golden.raw) or shapes != ({2}, {len(names)}):
-        raise InputError("its texts and predictions don't match the dimensions", where=f"{where}/golden.json", hint=MEND)
-    history: _HistoryFile = _parse(_HistoryFile, files["training_history.json"], f"{where}/training_history.json")
-    calibration = Calibration(curves_file.kept, knots, curves_file.validation_mae_raw, curves_file.validation_mae_calibrated)
+        raise InputError("its texts and predictions don't match the dimensions", where=f"{where}/{GOLDEN}", hint=REDO)
+    history = HistoryFile.read(files[HISTORY], f"{where}/{HISTORY}")
     texts = [(title, content) for title, content in golden.texts]
     return Student(
-        facts, base, tensors, calibration, (texts, np.array(golden.raw, dtype=np.float64)), history.model_dump(), device
+        facts,
+        base,
+        tensors,
+        ScoreCurves(curves.kept, knots, curves.validation_mae_raw, curves.validation_mae_calibrated),
+        (texts, np.array(golden.raw, dtype=np.float64)),
+        history.model_dump(),
+        device,
     )
-
-
-def check_dimensions(facts: StudentFacts, flt: Filter, where: str) -> None:
-    """Check that a student's outputs are a filter's dimensions in the filter's order.
-
-    Args:
-        facts: the student's facts.
-        flt: the filter.
-        where: address of the bundle, for the error.
-
-    Raises:
-        InputError: they are not.
-    """
-    if facts.dimensions != flt.dimensions:
-        what = (
-            "the dimensions are the filter's in another order"
-            if sorted(facts.dimensions) == sorted(flt.dimensions)
-            else "the dimensions are not the filter's"
-        )
-        raise InputError(f"{what} ({', '.join(facts.dimensions)})", where=where, hint="train the student of this filter")
 
 
 def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where: str) -> dict[str, torch.Tensor]:
@@ -416,17 +328,17 @@ def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where:
     suffixes = target_suffixes(target_names(skeleton(base.path), facts.lora.targets))
     wanted, config = adapter_config(facts, suffixes), _json(files[CONFIG], f"{where}/{CONFIG}")
     if not isinstance(config, dict):
-        raise InputError("is not a JSON object", where=f"{where}/{CONFIG}", hint=MEND)
+        raise InputError("is not a JSON object", where=f"{where}/{CONFIG}", hint=REDO)
     for key in sorted({*wanted, *config}):
         if key not in wanted:
-            raise InputError(f"{key[:80]!r} is a key nobody needs", where=f"{where}/{CONFIG}", hint=MEND)
+            raise InputError(f"{key[:80]!r} is a key nobody needs", where=f"{where}/{CONFIG}", hint=REDO)
         if key not in config or canonical_json(config[key]) != canonical_json(wanted[key]):
-            raise InputError(f"{key!r} is not what student.json says", where=f"{where}/{CONFIG}", hint=MEND)
+            raise InputError(f"{key!r} is not what student.json says", where=f"{where}/{CONFIG}", hint=REDO)
     shapes = expected_shapes(base, facts.lora, len(facts.dimensions))
     _check_header(files[WEIGHTS], shapes, f"{where}/{WEIGHTS}")
     tensors = load(files[WEIGHTS])
     if bad := sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all()):
-        raise InputError(f"{bad[0]} holds numbers that are not finite", where=f"{where}/{WEIGHTS}", hint=MEND)
+        raise InputError(f"{bad[0]} holds numbers that are not finite", where=f"{where}/{WEIGHTS}", hint=REDO)
     return tensors
 
 
@@ -435,17 +347,17 @@ def _check_header(data: bytes, shapes: Mapping[str, tuple[int, int]], where: str
     size = int.from_bytes(data[:8], "little")
     header = _json(data[8 : 8 + size], where) if len(data) >= 8 and size <= MAX_JSON else None
     if not isinstance(header, dict):
-        raise InputError("is not a safetensors file", where=where, hint=MEND)
+        raise InputError("is not a safetensors file", where=where, hint=REDO)
     if header.pop("__metadata__", {"format": "pt"}) != {"format": "pt"}:
-        raise InputError("carries metadata of its own", where=where, hint=MEND)
+        raise InputError("carries metadata of its own", where=where, hint=REDO)
     if odd := sorted(header.keys() ^ shapes.keys()):
-        raise InputError(f"{odd[0]} is {'missing' if odd[0] in shapes else 'unknown'}", where=where, hint=MEND)
+        raise InputError(f"{odd[0]} is {'missing' if odd[0] in shapes else 'unknown'}", where=where, hint=REDO)
     for name, shape in shapes.items():
         entry = header[name]
         if not isinstance(entry, dict) or entry.get("shape") != list(shape) or entry.get("dtype") != "F32":
-            raise InputError(f"{name} is not a float32 tensor of shape {shape}", where=where, hint=MEND)
+            raise InputError(f"{name} is not a float32 tensor of shape {shape}", where=where, hint=REDO)
     if len(data) != 8 + size + 4 * sum(math.prod(shape) for shape in shapes.values()):
-        raise InputError("is cut short, or holds more than its tensors", where=where, hint=MEND)
+        raise InputError("is cut short, or holds more than its tensors", where=where, hint=REDO)
 
 
 def training_facts(training: Training, precision: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Per-dimension isotonic calibration, kept only where it helps on articles it was not fitted to.
+"""Score curves: an isotonic correction of each dimension, kept only where it helps on articles it was not fitted to.
 
 Five cross-fitted folds of the validation part decide; the curves that are kept are fitted on all of it. Isotonic curves
 can't change an article's rank within a dimension (beyond ties), so this moves scores, not order. A curve goes through
@@ -22,16 +22,26 @@ MIN_ARTICLES = 50  # fewer leave each fold too few to say anything
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """knots: for each dimension, x (rising raw scores) and y; used only if `kept`. MAE in score points on validation."""
+class ScoreCurves:
+    """knots: for each dimension, x (rising raw scores) and y; used only if `kept`.
+
+    mae_raw, mae_corrected: in score points on validation, without and with the curves (cross-fitted).
+    """
 
     kept: bool
     knots: list[tuple[list[float], list[float]]]
     mae_raw: float
-    mae_calibrated: float
+    mae_corrected: float
 
     def apply(self, raw: Floats) -> Floats:
-        """(n, D) raw → (n, D) calibrated and clamped to 0–10; beyond the outer knots the curve is flat."""
+        """Return corrected scores, clamped to 0–10; beyond the outer knots a curve is flat.
+
+        Args:
+            raw: (n, D) raw scores.
+
+        Returns:
+            (n, D) scores.
+        """
         scores = raw
         if self.kept:
             scores = np.stack([np.interp(raw[:, d], x, y) for d, (x, y) in enumerate(self.knots)], axis=1)
@@ -39,7 +49,7 @@ class Calibration:
 
 
 def _fit(raw: Floats, labels: Floats) -> tuple[list[float], list[float]]:
-    """Knots of the rising curve with the least absolute error, for (n,) raw and labels.
+    """Return the knots of the rising curve with the least absolute error, for (n,) raw and labels.
 
     Adjacent articles whose labels fall while their raw scores rise are pooled, a pool's value is its median (Robertson and
     Wright 1980, on pooling with the median).
@@ -61,18 +71,24 @@ def _fit(raw: Floats, labels: Floats) -> tuple[list[float], list[float]]:
     return [x for x, _ in knots], [y for _, y in knots]
 
 
-def calibrate(raw: Floats, labels: Floats, seed: int) -> Calibration:
-    """Fit and decide. raw, labels: (n, D) of the validation part, label scores 0–10."""
+def fit_score_curves(raw: Floats, labels: Floats, seed: int) -> ScoreCurves:
+    """Return the score curves of a student, and whether they are kept.
+
+    Args:
+        raw: (n, D) raw scores of the validation part.
+        labels: (n, D) label scores, 0–10.
+        seed: of the folds.
+    """
     mae_raw = float(np.abs(np.clip(raw, 0, 10) - labels).mean())
     if len(raw) < MIN_ARTICLES:
-        return Calibration(False, [], mae_raw, mae_raw)
+        return ScoreCurves(False, [], mae_raw, mae_raw)
     fold = np.random.default_rng(seed).permutation(len(raw)) % FOLDS
     crossed = np.empty_like(raw)
     for d in range(raw.shape[1]):
-        for held in range(FOLDS):
-            x, y = _fit(raw[fold != held, d], labels[fold != held, d])
-            crossed[fold == held, d] = np.interp(raw[fold == held, d], x, y)
-    mae_calibrated = float(np.abs(np.clip(crossed, 0, 10) - labels).mean())
-    kept = mae_calibrated < mae_raw
+        for left_out in range(FOLDS):
+            x, y = _fit(raw[fold != left_out, d], labels[fold != left_out, d])
+            crossed[fold == left_out, d] = np.interp(raw[fold == left_out, d], x, y)
+    mae_corrected = float(np.abs(np.clip(crossed, 0, 10) - labels).mean())
+    kept = mae_corrected < mae_raw
     knots = [_fit(raw[:, d], labels[:, d]) for d in range(raw.shape[1])] if kept else []
-    return Calibration(kept, knots, mae_raw, mae_calibrated)
+    return ScoreCurves(kept, knots, mae_raw, mae_corrected)

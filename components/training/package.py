@@ -1,4 +1,4 @@
-"""From the best epoch to a student that can be judged: its errors, alarms, calibration and golden predictions."""
+"""From the best epoch to a student that can be judged: its errors, alarms, score curves and golden predictions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.student.base import Base
-from distillery.components.student.bundle import BaseFacts, Student, StudentFacts, golden_texts, training_facts
+from distillery.components.student.bundle import Student, golden_texts, training_facts
 from distillery.components.student.predict import raw_predictions
-from distillery.components.student.score_curves import Calibration, calibrate
+from distillery.components.student.score_curves import ScoreCurves, fit_score_curves
 from distillery.components.student.tokens import Preprocessing, Tokens
 from distillery.components.training.loop import Fitted, Validation
 from distillery.filters.filter import Filter
@@ -129,12 +130,12 @@ def package_student(
         tokens=fitted.tokens,
         alarms=[],
     )
-    empty = Calibration(False, [], 0.0, 0.0)
+    empty = ScoreCurves(False, [], 0.0, 0.0)
     out = Student(facts, base, fitted.best, empty, (golden_texts(), np.zeros((0, 0))), fitted.history, device)
     rows = np.random.default_rng([training.seed, 1]).permutation(len(train.labels))[: len(validation.labels)]
     sample = train.take(rows.astype(np.int64))
     raw = raw_predictions(out.model, validation.tokens, progress)
-    out.calibration = calibrate(raw, validation.labels, training.seed)
+    out.score_curves = fit_score_curves(raw, validation.labels, training.seed)
     out.golden = (golden_texts(), out.predict(golden_texts()))
     out.facts = facts.model_copy(
         update={

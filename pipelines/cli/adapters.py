@@ -44,13 +44,13 @@ def benchmark(
     opened = open_store(store_uri(store))
     flt, adapter = find_adapter(opened, subject)
     with local_file(absolute(labels), parameter="labels") as path:
-        result = evaluate_file(opened, flt, adapter, path, max_rejects=max_rejects, progress=reporter("benchmark"))
+        judged = evaluate_file(opened, flt, adapter, path, max_rejects=max_rejects, progress=reporter("benchmark"))
     if as_json:
-        print_json(result)
+        print_json(judged.to_json())
         return
     from distillery.pipelines.results import print_benchmark
 
-    print_benchmark(result)
+    print_benchmark(judged)
 
 
 @app.command()

@@ -104,7 +104,7 @@ def test_the_digest_does_not_depend_on_the_process(
     code = (
         "import sys; from distillery.components.auditing.audit import audit; "
         "from distillery.components.store import open_store; "
-        "from distillery.filters.spec import Filter; flt = Filter.model_validate_json(sys.argv[2]); "
+        "from distillery.filters.filter import Filter; flt = Filter.model_validate_json(sys.argv[2]); "
         "print(audit(open_store(sys.argv[1]), flt, label_set=sys.argv[3]).outputs['audit'])"
     )
     for seed in ("1", "2"):

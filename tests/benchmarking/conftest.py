@@ -16,11 +16,14 @@ import pytest
 
 from distillery.components.articles.articles import Article, Label
 from distillery.components.articles.label_table import label_table, write_table
+from distillery.components.artifacts.bundle import StudentFacts
 from distillery.components.artifacts.channel import Channel, Entry, serving
 from distillery.components.artifacts.split import FILES, test_digest
 from distillery.components.store import Store, digest_json, open_store
+from distillery.components.student.score_curves import ScoreCurves
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
+from tests.documents import curves_json, student_json
 
 DIMENSIONS = ["readiness", "benefit"]
 TEXT = """\
@@ -90,10 +93,10 @@ def reads_with_noise(size: float) -> Reader:
 class FakeStudent:
     """Speaks as distillery.components.student.bundle.Student does."""
 
-    def __init__(self, reader: Reader, dimensions: list[str] = DIMENSIONS, **facts: Any) -> None:
-        self.reader, self.dimensions, self.calls = reader, dimensions, 0
-        self.facts = types.SimpleNamespace(**facts, model_dump=lambda: {"dimensions": dimensions, **facts})
-        self.calibration = types.SimpleNamespace(kept=True, mae_raw=0.65, mae_calibrated=0.55)
+    def __init__(self, reader: Reader, facts: dict[str, Any]) -> None:
+        self.reader, self.dimensions, self.calls = reader, facts["dimensions"], 0
+        self.facts = StudentFacts.model_validate(facts)
+        self.score_curves = ScoreCurves(True, [], 0.65, 0.55)
 
     def predict(self, texts: list[tuple[str, str]], progress: Any = None) -> np.ndarray:
         self.calls += 1
@@ -119,11 +122,11 @@ class House:
         return self.store.commit("datasets", files, {"kind": "split", **known, **meta})
 
     def adapter(self, reader: Reader, split: str, dimensions: list[str] = DIMENSIONS, **about: Any) -> str:
-        student = {"dimensions": dimensions, "split": split, "train_mae": 0.5, "validation_mae": 0.6, "alarms": []} | about
-        calibration = {"kept": True, "validation_mae_raw": 0.65, "validation_mae_calibrated": 0.55, "dimensions": {}}
-        files = {"student.json": json.dumps(student).encode(), "calibration.json": json.dumps(calibration).encode()}
+        student = student_json(dimensions=dimensions, split=split, **about)
+        curves = curves_json(kept=True, validation_mae_calibrated=0.55)
+        files = {"student.json": json.dumps(student).encode(), "calibration.json": json.dumps(curves).encode()}
         digest = self.store.commit("adapters/demo", files, {"kind": "adapter"})
-        self.students[digest] = FakeStudent(reader, **student)
+        self.students[digest] = FakeStudent(reader, student)
         return digest
 
     def promoted(self, *adapters: str, action: str = "promote") -> None:

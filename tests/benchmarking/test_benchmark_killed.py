@@ -15,8 +15,7 @@ from distillery.components.benchmarking.benchmark import benchmark
 CHILD = """
 import sys, time, types
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-import conftest
+import tests.benchmarking.conftest as conftest
 house = conftest.House(Path({store!r}))
 module = types.ModuleType("distillery.components.student.bundle")
 module.open_bundle, module.check_golden = house.open_bundle, lambda student: 0.0
@@ -42,7 +41,7 @@ def test_killed_before_each_object_it_writes(house, flt, readers, tmp_path, befo
     whole = benchmark(house.store, flt, adapter=adapter, split=split)
 
     store, mark = tmp_path / "killed", tmp_path / "mark"
-    script = CHILD.format(tests=str(Path(__file__).parent), store=str(store), before=before, mark=str(mark))
+    script = CHILD.format(store=str(store), before=before, mark=str(mark))
     child = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
     deadline = time.monotonic() + 60
     while not mark.exists() and child.poll() is None and time.monotonic() < deadline:

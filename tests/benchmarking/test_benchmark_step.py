@@ -31,7 +31,7 @@ def test_writes_predictions_and_every_figure(house, flt, readers):
     adapter = house.adapter(readers.noisy(1.0), split)
     record = benchmark(house.store, flt, adapter=adapter, split=split)
     assert record.outputs.keys() == {"predictions", "benchmark", "test", "key"}
-    found = read_benchmark(house.store, adapter, record.outputs["test"], record.outputs["benchmark"])
+    found = read_benchmark(house.store, adapter, record.outputs["test"], record.outputs["benchmark"]).to_json()
     table = read_predictions(house.store, adapter, record.outputs["test"], record.outputs["predictions"])
     for name in flt.dimensions:
         error = np.abs(table[f"prediction.{name}"].to_numpy() - table[f"score.{name}"].to_numpy()).mean()
@@ -76,6 +76,23 @@ def test_a_second_run_redoes_nothing(house, flt, readers):
     assert look_up(house.store, "benchmark", benchmark_inputs(flt, adapter, split, None)) is not None
 
 
+def test_the_split_is_opened_once_and_its_tables_are_read_once(house, flt, readers, monkeypatch):
+    split = house.split()
+    adapter = house.adapter(readers.noisy(1.0), split)
+    opened, read = [], []
+    folder, get = type(house.store).folder, type(house.store).get
+    monkeypatch.setattr(type(house.store), "folder", lambda *a, **k: opened.append(a[1]) or folder(*a, **k))
+    monkeypatch.setattr(type(house.store), "get", lambda *a, **k: read.append(a[1]) or get(*a, **k))
+    benchmark(house.store, flt, adapter=adapter, split=split)
+    assert opened.count("datasets") == 1
+    assert [key for key in read if key.startswith("datasets/") and key.endswith(".parquet")] == [
+        f"datasets/{split}/{name}" for name in ("train.parquet", "val.parquet", "test.parquet")
+    ]
+    read.clear()
+    assert benchmark(house.store, flt, adapter=adapter, split=split).reused
+    assert not [key for key in read if key.endswith(".parquet")]
+
+
 def test_a_new_tier_redoes_arithmetic_without_inference(house, flt, changed, readers, monkeypatch):
     split = house.split()
     adapter = house.adapter(readers.noisy(1.0), split)
@@ -103,7 +120,7 @@ def test_gates_and_descriptions_are_no_input_but_weights_and_the_incumbent_are(f
 
 def test_the_incumbent_is_judged_on_the_same_articles_paired(house, flt, readers):
     split = house.split()
-    old, new = house.adapter(readers.noisy(3.0), split, seed=1), house.adapter(readers.noisy(1.0), split, seed=2)
+    old, new = house.adapter(readers.noisy(3.0), split, steps=1), house.adapter(readers.noisy(1.0), split, steps=2)
     house.promoted(old)
     found = document(house, benchmark(house.store, flt, adapter=new, split=split))
     rival = found["incumbent"]
@@ -168,7 +185,7 @@ def test_whom_an_adapter_is_compared_with(house, flt):
 
 def test_a_run_repeated_after_its_promotion_redoes_nothing(house, flt, readers):
     split = house.split()
-    old, new = house.adapter(readers.noisy(3.0), split, seed=1), house.adapter(readers.noisy(1.0), split, seed=2)
+    old, new = house.adapter(readers.noisy(3.0), split, steps=1), house.adapter(readers.noisy(1.0), split, steps=2)
     house.promoted(old)
     first = benchmark(house.store, flt, adapter=new, split=split)
     house.promoted(new, old)
@@ -215,15 +232,15 @@ def test_any_labelled_set_gives_the_same_document(house, flt, readers, labelled)
     adapter = house.adapter(readers.noisy(1.0), split)
     stored = document(house, benchmark(house.store, flt, adapter=adapter, split=split))
     student, frame, train = house.students[adapter], labelled(80, seed=9), labelled(120)
-    found = evaluate(flt, student, frame, train, adapter=adapter)
+    found = evaluate(flt, student, frame, train, adapter=adapter).to_json()
     assert found.keys() == stored.keys()
     assert found["n"] == 80
     assert found["alarms"] == []
     assert found["train_val_gap"] == pytest.approx(0.2)
     assert set(found["baselines"]) == set(stored["baselines"])
-    trained_on = evaluate(flt, student, pa.concat_tables([frame, train.slice(0, 7)]), train)
+    trained_on = evaluate(flt, student, pa.concat_tables([frame, train.slice(0, 7)]), train).to_json()
     assert trained_on["alarms"] == ["7 of 87 articles were trained on: these figures flatter it"]
-    assert evaluate(flt, student, frame)["baselines"] == {}
+    assert evaluate(flt, student, frame).baselines == {}
 
 
 def test_a_file_of_labels(house, flt, readers, labelled, tmp_path):
@@ -241,16 +258,16 @@ def test_a_file_of_labels(house, flt, readers, labelled, tmp_path):
     ]
     path = tmp_path / "labels.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = evaluate_file(house.store, flt, adapter, path)
+    found = evaluate_file(house.store, flt, adapter, path).to_json()
     assert found["n"] == 40
     assert found["adapter"] == adapter
     assert found["mae"] < found["baselines"]["tfidf_ridge"]["mae"]
     gone = house.adapter(readers.noisy(1.0), "0" * 64)
-    assert evaluate_file(house.store, flt, gone, path)["baselines"] == {}  # judged all the same
+    assert evaluate_file(house.store, flt, gone, path).baselines == {}  # judged all the same
     path.write_text(path.read_text() + json.dumps({**rows[0], "id": "x", "scores": {"readiness": 11, "benefit": 1}}) + "\n")
     with pytest.raises(InputError, match=r"labels\.jsonl:41: score 11 of 'readiness'"):
         evaluate_file(house.store, flt, adapter, path)
-    assert evaluate_file(house.store, flt, adapter, path, max_rejects="1")["mae"] == found["mae"]
+    assert evaluate_file(house.store, flt, adapter, path, max_rejects="1").mae == found["mae"]
 
 
 def test_the_oracles_own_noise_stands_beside_the_error(house, flt, readers):

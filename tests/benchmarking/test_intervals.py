@@ -64,7 +64,7 @@ def test_the_test_set_is_the_seed_and_blocks_do_not_matter(monkeypatch):
 
 
 def test_undefined_resamples_are_left_out_and_a_mostly_undefined_figure_has_no_interval():
-    assert percentiles(np.array([1.0] * 60 + [np.nan] * 40)) == [1.0, 1.0]
+    assert percentiles(np.array([1.0] * 60 + [np.nan] * 40)) == (1.0, 1.0)
     assert percentiles(np.array([1.0] * 40 + [np.nan] * 60)) is None
     assert percentiles(np.array([])) is None
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
 from distillery.components.artifacts.channel import Entry
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.promotion.move import current, move, utc_now
 from distillery.components.store import Store
-from distillery.components.student.bundle import BaseFacts, Student, StudentFacts, golden_texts, save_bundle
-from distillery.components.student.score_curves import Calibration
+from distillery.components.student.bundle import Student, golden_texts, save_bundle
+from distillery.components.student.score_curves import ScoreCurves
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
 from distillery.filters.spec import Lora
@@ -93,13 +94,13 @@ def make_student(store: Store, flt: Filter, ref: str) -> Student:
         alarms=[],
     )
     tensors = {name: torch.randn(shape, generator=generator) * 0.1 for name, shape in shapes.items()}
-    plain = Calibration(False, [], 0.6, 0.6)
+    plain = ScoreCurves(False, [], 0.6, 0.6)
     student = Student(facts, base, tensors, plain, ([], np.zeros((0, 3))), {"epochs": [], "best_epoch": 0})
     texts = [(title, content) for title, content in golden_texts()]
     # Scores spread over 0 to 10 by curves, so that a wrong row shows.
     raw = student.predict(texts)
     low, high = raw.min(axis=0) - 1, raw.max(axis=0) + 1
-    student.calibration = Calibration(
+    student.score_curves = ScoreCurves(
         True, [([float(a), float(b)], [0.0, 10.0]) for a, b in zip(low, high, strict=True)], 0.6, 0.5
     )
     student.golden = (texts, raw)

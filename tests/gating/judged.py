@@ -8,6 +8,7 @@ from typing import Any
 from distillery.components.store import Digest, Store, canonical_json, digest_bytes, digest_json
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
+from tests.documents import benchmark_json, student_json
 
 TEXT = """\
 apiVersion: llm-distillery.io/v1alpha1
@@ -51,22 +52,12 @@ def make_split(store: Store, *, number: int = 0, frozen: bool = True) -> tuple[s
 
 
 def make_adapter(store: Store, split: str, *, number: int = 0) -> Digest:
-    files = dict.fromkeys(BUNDLE, b"{}") | {"student.json": json.dumps({"split": split, "number": number}).encode()}
+    files = dict.fromkeys(BUNDLE, b"{}") | {"student.json": json.dumps(student_json(split=split, steps=number)).encode()}
     return store.commit("adapters/demo", files, {"kind": "adapter"})
 
 
 def make_benchmark(store: Store, adapter: str, test: str, *, under: str = "", **changes: Any) -> str:
-    document = {
-        "filter": "demo",
-        "adapter": adapter,
-        "test": test,
-        "n": 100,
-        "mae": 0.7,
-        "incumbent": None,
-        "alarms": [],
-        "intervals": {"mae": [0.65, 0.75]},
-        **changes,
-    }
+    document = benchmark_json(adapter=adapter, test=test, **changes)
     data = canonical_json(document)
     digest = digest_bytes(data)
     store.put(f"judgements/{adapter}/{under or test}/benchmark/{digest}.json", data)

@@ -8,18 +8,19 @@ from distillery.components.gating.gate import gate, read_verdict
 from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_bytes, digest_json
 from distillery.filters.digests import step_digest
 from distillery.filters.errors import InputError
+from tests.documents import incumbent_json
 from tests.gating.judged import make_adapter, make_benchmark, make_filter, make_split, ready
 
 FILTER = make_filter()
 
 
 def test_a_verdict_names_bytes_test_policy_and_incumbent(store: Store) -> None:
-    incumbent = {"adapter": "b" * 64, "difference": -0.1, "interval": [-0.2, -0.01]}
+    incumbent = incumbent_json(adapter="b" * 64, difference=-0.1, interval=[-0.2, -0.01])
     adapter, benchmark = ready(store, incumbent=incumbent)
     record = gate(store, FILTER, adapter=adapter, benchmark=benchmark)
     verdict = read_verdict(store, "demo", record.outputs["verdict"])
     _, test = make_split(store)
-    assert {key: verdict[key] for key in ("filter", "adapter", "test", "benchmark", "policy", "incumbent", "passed")} == {
+    assert verdict.model_dump(exclude={"format", "rules", "decision"}) == {
         "filter": "demo",
         "adapter": adapter,
         "test": test,
@@ -28,12 +29,12 @@ def test_a_verdict_names_bytes_test_policy_and_incumbent(store: Store) -> None:
         "incumbent": "b" * 64,
         "passed": True,
     }
-    assert [(rule["metric"], rule["value"], rule["bound"], rule["verdict"]) for rule in verdict["rules"]] == [
+    assert [(rule.metric, rule.value, rule.bound, rule.verdict) for rule in verdict.rules] == [
         ("mae", 0.7, 0.8, "pass"),
         ("mae_vs_incumbent", -0.1, 0.0, "pass"),
     ]
-    assert all(rule["reason"] for rule in verdict["rules"])
-    assert record.outputs["decision"] == verdict["decision"] == "promote"
+    assert all(rule.reason for rule in verdict.rules)
+    assert record.outputs["decision"] == verdict.decision == "promote"
     assert gate(store, FILTER, adapter=adapter, benchmark=benchmark, test=test).reused
 
 
@@ -125,3 +126,11 @@ def test_what_is_no_digest_or_is_not_there(store: Store, name: str) -> None:
             gate(store, FILTER, **chosen)
     with pytest.raises(InputError, match="there is no verdict"):
         read_verdict(store, "demo", digest_bytes(b"none"))
+
+
+def test_a_benchmark_of_another_form_is_refused(store: Store) -> None:
+    adapter, _ = ready(store)
+    _, test = make_split(store)
+    for changes, says in (({"mae": "0.1"}, "mae: Value error, is not a number"), ({"more": 1}, "more: Extra inputs")):
+        with pytest.raises(StoreError, match=f"is not a benchmark: {says}"):
+            gate(store, FILTER, adapter=adapter, benchmark=make_benchmark(store, adapter, test, **changes))

@@ -9,28 +9,28 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from distillery.components.artifacts.benchmark import Benchmark
+from distillery.components.artifacts.verdict import Rule
+from distillery.components.gating.readings import READINGS
 from distillery.components.gating.rules import apply_gates, passed
 from distillery.filters.metrics import METRICS
 from distillery.filters.spec import Gate
+from tests.documents import benchmark_json, incumbent_json
 
-BENCHMARK: dict[str, Any] = {
-    "n": 200,
-    "mae": 0.7,
-    "rmse": 0.9,
-    "overall_mae": 0.5,
-    "overall_rmse": 0.7,
-    "bias": -0.2,
-    "spearman": 0.8,
-    "tier_agreement": 0.8,
-    "score_compression": 0.7,
-    "train_val_gap": 0.1,
-    "val_test_gap": 0.05,
-    "dimensions": {"readiness": {"mae": 0.6, "spearman": 0.9}, "impact": {"mae": 0.9, "spearman": 0.5}},
-    "tiers": {"high": {"recall": 0.5, "precision": 0.6}},
-    "baselines": {"mean": {"mae": 1.4}, "tfidf_ridge": {"mae": 0.75}},
-    "incumbent": {"adapter": "a" * 64, "difference": -0.05, "interval": [-0.1, 0.02]},
-    "intervals": {
+TIER = benchmark_json()["tiers"]["high"]
+DIMENSION = benchmark_json()["dimensions"]["readiness"]
+BASELINE = benchmark_json()["baselines"]["mean"]
+BENCHMARK = benchmark_json(
+    n=200,
+    bias=-0.2,
+    score_compression=0.7,
+    dimensions={"readiness": DIMENSION | {"mae": 0.6, "spearman": 0.9}, "impact": DIMENSION | {"mae": 0.9, "spearman": 0.5}},
+    tiers={"high": TIER | {"recall": 0.5, "precision": 0.6}},
+    baselines={"mean": BASELINE | {"mae": 1.4}, "tfidf_ridge": BASELINE | {"mae": 0.75}},
+    incumbent=incumbent_json(),
+    intervals={
         "n": [200, 200],
         "mae": [0.65, 0.78],
         "bias": [-0.3, 0.1],
@@ -42,13 +42,16 @@ BENCHMARK: dict[str, Any] = {
         "tiers.high.recall": [0.3, 0.7],
         "baselines.mean.skill": [0.4, 0.6],
     },
-    "alarms": [],
-}
+)
+
+
+def apply(document: dict[str, Any], gates: list[Gate]) -> list[Rule]:
+    return apply_gates(Benchmark.model_validate(document), gates)
 
 
 def judge(document: dict[str, Any] = BENCHMARK, **gate: Any) -> Any:
-    (result,) = apply_gates(document, [Gate(**gate)])
-    return result
+    (rule,) = apply(document, [Gate(**gate)])
+    return rule
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_the_value_is_judged(gate: dict[str, Any], verdict: str, value: float) -
 def test_the_worse_end_is_judged_and_a_missing_interval_fails(gate: dict[str, Any], verdict: str, interval: Any) -> None:
     result = judge(**gate, by="interval")
     assert result.verdict == verdict
-    assert result.interval == interval
+    assert result.interval == (tuple(interval) if interval else None)
     if interval is None:
         assert "has no interval" in result.reason
 
@@ -112,17 +115,30 @@ def test_the_worst_dimension_is_named() -> None:
     assert reason == "readiness is worst: upper end of the interval, 1.2 is not below 1.1"
 
 
-@pytest.mark.parametrize("missing", [None, math.nan, math.inf, -math.inf, "0.1", True, [0.1], {}, ...])
+GATED = [["mae"], ["dimensions", "impact", "mae"], ["tiers", "high", "recall"], ["baselines", "mean", "mae"],
+         ["incumbent", "difference"]]  # fmt: skip
+
+
+def replaced(path: list[str], value: Any) -> dict[str, Any]:
+    """The benchmark with one figure replaced, or left out for `...`."""
+    document = copy.deepcopy(BENCHMARK)
+    row = document
+    for name in path[:-1]:
+        row = row[name]
+    if value is ...:
+        del row[path[-1]]
+    else:
+        row[path[-1]] = value
+    return document
+
+
+@pytest.mark.parametrize("missing", [None, math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("bound", [{"below": 1e9}, {"atLeast": -1e9}])
 @pytest.mark.parametrize("by", ["point", "interval"])
-def test_what_is_no_number_fails(missing: Any, bound: dict[str, float], by: Any) -> None:
+def test_a_figure_that_is_not_known_fails(missing: Any, bound: dict[str, float], by: Any) -> None:
     document = copy.deepcopy(BENCHMARK)
-    if missing is ...:
-        del document["mae"], document["dimensions"]["impact"]["mae"], document["tiers"]["high"]["recall"]
-        del document["baselines"]["mean"]["mae"], document["incumbent"]["difference"]
-    else:
-        document["mae"] = document["dimensions"]["impact"]["mae"] = document["tiers"]["high"]["recall"] = missing
-        document["baselines"]["mean"]["mae"] = document["incumbent"]["difference"] = missing
+    document["mae"] = document["dimensions"]["impact"]["mae"] = document["tiers"]["high"]["recall"] = missing
+    document["baselines"]["mean"]["mae"] = document["incumbent"]["difference"] = missing
     gates = [
         Gate(metric="mae", by=by, **bound),
         Gate(metric="dimension_mae", by=by, **bound),
@@ -131,29 +147,52 @@ def test_what_is_no_number_fails(missing: Any, bound: dict[str, float], by: Any)
         Gate(metric="skill", baseline="mean", by=by, **bound),
         Gate(metric="mae_vs_incumbent", by=by, **bound),
     ]
-    results = apply_gates(document, gates)
-    assert [result.verdict for result in results] == ["fail"] * len(gates)
-    assert all("has no value" in result.reason for result in results)
-    assert all(result.value is None for result in results)
+    rules = apply(document, gates)
+    assert [rule.verdict for rule in rules] == ["fail"] * len(gates)
+    assert all("has no value" in rule.reason for rule in rules)
+    assert all(rule.value is None for rule in rules)
+
+
+@pytest.mark.parametrize("odd", ["0.1", True, [0.1], {}, ...])
+@pytest.mark.parametrize("path", GATED, ids=".".join)
+def test_a_figure_that_is_no_number_or_left_out_is_no_benchmark(path: list[str], odd: Any) -> None:
+    with pytest.raises(ValidationError, match="Field required" if odd is ... else "is not a number"):
+        Benchmark.model_validate(replaced(path, odd))
 
 
 @pytest.mark.parametrize("metric", sorted(METRICS))
-def test_an_empty_benchmark_passes_nothing(metric: str) -> None:
+def test_a_benchmark_in_which_nothing_is_known_passes_nothing(metric: str) -> None:
     argument = {"tier": "high"} if metric.startswith("tier_r") or metric.startswith("tier_p") else {}
     argument = {"baseline": "mean"} if metric == "skill" else argument
-    for bound in ({"below": 1e9}, {"atLeast": -1e9}):
-        results = apply_gates({}, [Gate(metric=metric, **argument, **bound)])
-        assert results[0].verdict == "fail"
-        assert not passed(results)
+    unknown = {name: None for name, value in BENCHMARK.items() if isinstance(value, float)}
+    nothing = {"n": 0, "dimensions": {}, "tiers": {}, "baselines": {}, "intervals": {}}
+    incumbent = incumbent_json(difference=None, interval=None, reason="")
+    for bound in ({"below": 1e9}, {"atLeast": 1.0} if metric == "articles" else {"atLeast": -1e9}):
+        if metric == "articles" and "below" in bound:
+            continue  # there are fewer than that
+        document = {**BENCHMARK, **unknown, **nothing, "incumbent": incumbent}
+        rules = apply(document, [Gate(metric=metric, **argument, **bound)])
+        assert rules[0].verdict == "fail"
+        assert not passed(rules)
+    with pytest.raises(ValidationError):
+        apply({}, [Gate(metric=metric, **argument, below=1e9)])
 
 
-@pytest.mark.parametrize(
-    "interval", [None, [0.1], [math.nan, 0.2], [0.1, math.nan], [0.3, 0.1], "no", {}, [None, 0.1], [-math.inf, 0.1]]
-)
-def test_what_is_no_interval_fails(interval: Any) -> None:
+@pytest.mark.parametrize("interval", [None, [math.nan, 0.2], [0.1, math.nan], [None, 0.1], [-math.inf, 0.1]])
+def test_an_interval_that_is_not_known_fails(interval: Any) -> None:
     document = {**BENCHMARK, "intervals": {"mae": interval}}
     assert judge(document, metric="mae", below=9.0, by="interval").verdict == "fail"
     assert judge(document, metric="mae", below=9.0).verdict == "pass"
+
+
+@pytest.mark.parametrize("odd", [[0.1], [0.3, 0.1], "no", {}, [0.1, "0.2"], [0.1, 0.2, 0.3]])
+def test_what_is_no_interval_is_no_benchmark(odd: Any) -> None:
+    with pytest.raises(ValidationError, match=r"intervals\.mae"):
+        Benchmark.model_validate({**BENCHMARK, "intervals": {"mae": odd}})
+
+
+def test_every_metric_a_gate_may_name_has_one_reading() -> None:
+    assert READINGS.keys() == METRICS.keys()
 
 
 def test_only_a_missing_incumbent_is_not_applicable() -> None:
@@ -161,7 +200,7 @@ def test_only_a_missing_incumbent_is_not_applicable() -> None:
     result = judge(document, metric="mae_vs_incumbent", below=0.0)
     assert result.verdict == "not applicable"
     assert passed([result])
-    unreadable = {**BENCHMARK, "incumbent": {"adapter": "a", "difference": None, "interval": None, "reason": "a flipped byte"}}
+    unreadable = {**BENCHMARK, "incumbent": incumbent_json(difference=None, interval=None, reason="a flipped byte")}
     result = judge(unreadable, metric="mae_vs_incumbent", below=0.0)
     assert (result.verdict, result.reason) == ("fail", "mae_vs_incumbent has no value: a flipped byte")
 
@@ -173,18 +212,20 @@ def test_the_noise_floor_is_judged_where_it_was_measured() -> None:
         "mae_vs_noise_floor has no value: measure these labels' oracle with `distillery noise`",
     )
     intervals = {**BENCHMARK["intervals"], "noise.difference": [0.1, 0.4]}
-    document = {**BENCHMARK, "noise": {"difference": 0.25}, "intervals": intervals}
+    noise = {"mae": 0.45, "interval": [0.3, 0.6], "overall_mae": 0.3, "dimensions": {}, "n": 50, "repeat": 3, "second": None}
+    document = {**BENCHMARK, "noise": {**noise, "difference": 0.25}, "intervals": intervals}
     assert judge(document, metric="mae_vs_noise_floor", below=0.3).verdict == "pass"
     assert judge(document, metric="mae_vs_noise_floor", below=0.3, by="interval").verdict == "fail"
 
 
 def test_alarms_fail_by_a_rule_of_their_own() -> None:
     document = {**BENCHMARK, "alarms": ["predictor ignores its input", "leak"]}
-    results = apply_gates(document, [Gate(metric="mae", below=0.8)])
+    results = apply(document, [Gate(metric="mae", below=0.8)])
     assert [(r.metric, r.verdict) for r in results] == [("mae", "pass"), ("alarms", "fail")]
     assert results[1].reason == "predictor ignores its input; leak"
     assert not passed(results)
-    assert not passed(apply_gates({**BENCHMARK, "alarms": None}, [Gate(metric="mae", below=0.8)]))
+    with pytest.raises(ValidationError, match="alarms"):
+        apply({**BENCHMARK, "alarms": None}, [Gate(metric="mae", below=0.8)])
 
 
 def test_no_rules_pass_nothing() -> None:
@@ -202,5 +243,6 @@ def test_a_gate_nobody_knows_is_an_error() -> None:
 def test_a_rule_passes_only_what_holds(value: float, bound: float, below: bool) -> None:
     gate = {"below": bound} if below else {"atLeast": bound}
     verdict = judge({**BENCHMARK, "mae": value}, metric="mae", **gate).verdict
+    value = round(value, 9) if math.isfinite(value) else value  # as the benchmark has it
     holds = math.isfinite(value) and (value < bound if below else value >= bound)
     assert verdict == ("pass" if holds else "fail")

@@ -19,6 +19,7 @@ from distillery.components.promotion.promote import approve, current, history, h
 from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_bytes, open_store
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from tests.documents import incumbent_json
 from tests.gating.judged import make_filter, ready
 
 FILTER = make_filter()
@@ -35,7 +36,7 @@ def fine(store: Store, name: str, adapter: Digest) -> float:
 def judged(store: Store, number: int, flt: Filter = FILTER, **changes: Any) -> tuple[Digest, str]:
     """(adapter, verdict) of a student judged against what the channel points at now."""
     now = current(store, "demo", "production")
-    incumbent = {"adapter": now.adapter, "difference": -0.1, "interval": [-0.2, -0.01]} if now else None
+    incumbent = incumbent_json(adapter=now.adapter, difference=-0.1, interval=[-0.2, -0.01]) if now else None
     adapter, benchmark = ready(store, number=number, **{"incumbent": incumbent, **changes})
     return adapter, gate(store, flt, adapter=adapter, benchmark=benchmark).outputs["verdict"]
 
@@ -112,10 +113,11 @@ def test_an_altered_or_foreign_verdict_is_refused(store: Store) -> None:
     store.put(f"verdicts/demo/{digest_bytes(foreign)}.json", foreign)
     with pytest.raises(InputError, match="judges other, not demo"):
         promote(store, FILTER, verdict=digest_bytes(foreign), verify=fine)
-    for passed in (1, "true", None):  # only true is true
+    for passed in (1, "true", None, False):  # only true is true
         odd = canonical_json({**forged, "passed": passed})
         store.put(f"verdicts/demo/{digest_bytes(odd)}.json", odd)
-        with pytest.raises(InputError, match="doesn't pass"):
+        says = "doesn't pass" if passed is False else "is not a verdict: passed: Input should be a valid boolean"
+        with pytest.raises(InputError, match=says):
             promote(store, FILTER, verdict=digest_bytes(odd), verify=fine)
     with pytest.raises(InputError, match="there is no verdict"):
         promote(store, FILTER, verdict=digest_bytes(b"none"), verify=fine)

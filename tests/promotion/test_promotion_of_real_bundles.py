@@ -13,6 +13,7 @@ from distillery.components.promotion.promote import current, promote, rollback
 from distillery.components.store import Digest, Store, open_store
 from distillery.components.student.bundle import Student, save_bundle
 from distillery.filters.errors import InputError
+from tests.documents import incumbent_json
 from tests.gating.judged import make_benchmark, make_filter, make_split
 from tests.student.conftest import make_student
 
@@ -24,7 +25,7 @@ def judged(store: Store, student: Student) -> tuple[Digest, str]:
     """(adapter, passing verdict) of this student, as if it had been trained on a frozen split."""
     split, test = make_split(store)
     now = current(store, "demo", "production")
-    incumbent = {"adapter": now.adapter, "difference": -0.1, "interval": [-0.2, -0.01]} if now else None
+    incumbent = incumbent_json(adapter=now.adapter, difference=-0.1, interval=[-0.2, -0.01]) if now else None
     facts = student.facts.model_copy(update={"filter": "demo", "split": split})
     adapter = save_bundle(store, "demo", dataclasses.replace(student, facts=facts))
     benchmark = make_benchmark(store, adapter, test, incumbent=incumbent)

@@ -204,5 +204,5 @@ def test_a_student_draws_what_it_scores_high() -> None:
     articles = [Article("a", "", "1234"), Article("b", "", "12345678")]
     assert by_student(flt, student, lambda *_, **__: None)(articles).tolist() == [2.0, 4.0]  # type: ignore[arg-type]
     student.dimensions = ["other"]  # type: ignore[assignment]
-    with pytest.raises(InputError, match="not this filter's"):
+    with pytest.raises(InputError, match="not the filter's"):
         by_student(flt, student)  # type: ignore[arg-type]

@@ -33,13 +33,14 @@ from distillery.components.reporting.render import render_html, render_markdown
 from distillery.components.runtime.events import read_event
 from distillery.components.scoring.plan import missing, read_plan, success, todo_list
 from distillery.components.splitting.frozen import read_frozen
-from distillery.components.store import Digest, Store, open_store
+from distillery.components.store import Digest, Store, digest_bytes, open_store
 from distillery.components.student.bundle import check_golden, open_bundle
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter
 from distillery.pipelines.cli.main import app
 from distillery.pipelines.laptop.chain import run_through
 from distillery.pipelines.run_view import Watched
+from distillery.pipelines.steps import RunState
 
 ARCHIVE = Path(__file__).with_name("store-of-the-first-layout.tar.gz")
 OLD = json.loads(Path(__file__).with_name("store-of-the-first-layout.json").read_text(encoding="utf-8"))
@@ -89,7 +90,7 @@ def test_the_channel_points_where_it_did_and_can_be_moved(old: Unpacked, tmp_pat
     assert [line.split()[-4] for line in printed] == ["rollback", "promote", "promote"]
     held = read_candidate(old.store, NAME, "production")
     assert held is not None
-    assert passing(old.store, read_filter(old.store, held.filter), held.verdict)["decision"] == "approve"
+    assert passing(old.store, read_filter(old.store, held.filter), held.verdict).decision == "approve"
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(tmp_path, filter="data")
     after = rollback(open_store(str(tmp_path / "store")), NAME, "production", to=OLD["history"][1]["adapter"])
@@ -100,7 +101,7 @@ def test_the_channel_points_where_it_did_and_can_be_moved(old: Unpacked, tmp_pat
 def test_a_bundle_opens_and_scores_as_it_did(old: Unpacked, adapter: str) -> None:
     student, wanted = open_bundle(old.store, NAME, adapter), OLD["bundles"][adapter]
     assert check_golden(student) < 1e-3
-    assert (student.calibration.kept, student.facts.alarms) == (wanted["kept"], wanted["alarms"])
+    assert (student.score_curves.kept, student.facts.alarms) == (wanted["kept"], wanted["alarms"])
     scores = student.scores(student.predict([tuple(text) for text in OLD["texts"]]))
     assert scores.tolist() == [pytest.approx(row, abs=1e-4) for row in wanted["scores"]]
 
@@ -108,8 +109,11 @@ def test_a_bundle_opens_and_scores_as_it_did(old: Unpacked, adapter: str) -> Non
 def test_what_was_measured_and_judged_says_what_it_said(old: Unpacked) -> None:
     for digest, found in OLD["benchmarks"].items():
         document = read_benchmark(old.store, found["adapter"], OLD["last"]["test"], digest)
-        assert {name: document[name] for name in found} == found
-    assert {digest: read_verdict(old.store, NAME, digest)["decision"] for digest in OLD["verdicts"]} == OLD["verdicts"]
+        assert {name: document.to_json()[name] for name in found} == found
+        assert digest_bytes(document.to_bytes()) == digest
+    verdicts = {digest: read_verdict(old.store, NAME, digest) for digest in OLD["verdicts"]}
+    assert {digest: verdict.decision for digest, verdict in verdicts.items()} == OLD["verdicts"]
+    assert [digest_bytes(verdict.to_bytes()) for verdict in verdicts.values()] == list(verdicts)
     reworded = load_filter(str(old.folder / "filter.yaml"), overrides=[old.replies, "oracle.maxWords=70"])
     passed, accepted = (read_calibration(old.store, flt, oracle_identity(flt)) for flt in (old.filter, reworded))
     assert passed is not None
@@ -136,7 +140,7 @@ def test_every_step_is_found_and_nothing_is_redone(old: Unpacked) -> None:
     given = ("--articles", old.folder / "articles.jsonl", "--set", old.replies, "--store", old.store.uri, "--json")
     plan = json.loads(distillery("plan", old.folder / "filter.yaml", *given))
     assert {step["step"]: step["action"] for step in plan["steps"]} == dict.fromkeys(OLD["planned"], "reuse")
-    records = run_through("gate", old.store, old.filter, articles=str(given[1]), labels="")
+    records = run_through("gate", RunState(old.store, old.filter, articles=str(given[1])))
     assert all(record.reused for record in records.values())
     assert records["gate"].outputs == {"decision": "promote", "verdict": OLD["last"]["verdict"]}
 

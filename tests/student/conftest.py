@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distillery.components.student.bundle import BaseFacts, Student, StudentFacts, golden_texts
-from distillery.components.student.score_curves import Calibration
+from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
+from distillery.components.student.bundle import Student, golden_texts
+from distillery.components.student.score_curves import ScoreCurves
 from distillery.filters.spec import Lora
 
 NAMES = ["reach", "proof", "cost"]
@@ -61,7 +62,7 @@ def make_student() -> Callable[[Path], Student]:
         )
         curves = [([0.0, 5.0, 10.0], [1.0, 5.0, 9.0])] * 3
         history = {"epochs": [], "best_epoch": 0}
-        student = Student(facts, base, tensors, Calibration(True, curves, 0.6, 0.5), ([], np.zeros((0, 3))), history)
+        student = Student(facts, base, tensors, ScoreCurves(True, curves, 0.6, 0.5), ([], np.zeros((0, 3))), history)
         student.golden = (golden_texts(), student.predict(golden_texts()))
         return student
 

@@ -115,7 +115,7 @@ def test_a_random_head_doesnt_pass_for_the_trained_one(student: Student) -> None
         student.facts,
         student.base,
         {**student.tensors, name: torch.randn(3, 32)},
-        student.calibration,
+        student.score_curves,
         student.golden,
         student.history,
     )
@@ -125,7 +125,7 @@ def test_a_random_head_doesnt_pass_for_the_trained_one(student: Student) -> None
 
 def test_golden_predictions_that_are_not_numbers_fail(student: Student) -> None:
     texts, raw = student.golden
-    student = Student(student.facts, student.base, student.tensors, student.calibration, (texts, raw * np.nan), {})
+    student = Student(student.facts, student.base, student.tensors, student.score_curves, (texts, raw * np.nan), {})
     with pytest.raises(InputError, match="golden predictions"):
         check_golden(student)
 

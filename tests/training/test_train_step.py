@@ -171,7 +171,7 @@ def test_dimensions_in_another_order_are_refused(store: Store, split: str, tiny_
     adapter = train(store, flt, split=split).outputs["adapter"]
     document = flt.model_dump()
     document["spec"]["dimensions"].reverse()
-    with pytest.raises(InputError, match="in another order"):
+    with pytest.raises(InputError, match="not the filter's dimensions in their order"):
         open_bundle(store, "tiny", adapter, flt=Filter.model_validate(document))
     document["spec"]["dimensions"][0]["name"] = "other"
     with pytest.raises(InputError, match="not the filter's"):
