@@ -21,7 +21,9 @@ MODULES: Final[dict[str, Extra]] = {
     "deepspeed": "deepspeed",
     **dict.fromkeys(("google", "h11", "httpx", "httpx2", "openai"), "oracle"),
 }
-STUDENT: Final = ("numpy", "pyarrow", "scipy", "sklearn", "safetensors", "tokenizers", "transformers", "peft", "torch")
+# What a command needs that labels, and what one that trains or scores; asked for before an oracle is paid or a model loaded.
+LABELS: Final = tuple(module for module, extra in MODULES.items() if extra == "light")
+STUDENT: Final = (*LABELS, "safetensors", "tokenizers", "transformers", "peft", "torch")
 
 
 def missing_package(error: BaseException) -> InputError | None:

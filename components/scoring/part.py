@@ -192,7 +192,7 @@ def _scored(flt: Filter, student: Predictor, articles: _Articles, chunk: int, pr
 
     def judge_batch() -> None:
         nonlocal done, left_out
-        frame = _judged(flt, student, batch)
+        frame = judged(flt, student, batch)
         frames.append(frame)
         done += frame.num_rows
         left_out += frame.num_rows - frame["prefiltered"].null_count
@@ -216,7 +216,22 @@ def _schema(dimensions: Sequence[str]) -> pa.Schema:
     return pa.schema(columns | {f"score.{name}": number for name in dimensions})
 
 
-def _judged(flt: Filter, student: Predictor, batch: list[Article]) -> pa.Table:
+def judged(flt: Filter, student: Predictor, batch: Sequence[Article]) -> pa.Table:
+    """Return the scores of some articles: prefilter, student, caps and tiers.
+
+    Args:
+        flt: the filter.
+        student: scores the articles that the prefilter lets through, all at once.
+        batch: the articles.
+
+    Returns:
+        A row for each article, in order: ABOUT, `article` (its digest), `prefiltered` (why it was left out, or null),
+        `overall`, `tier`, `reason` (what capped the overall, or null) and `score.<dimension>`; scores are null where it was
+        left out.
+
+    Raises:
+        InputError: a score is not a finite number.
+    """
     import numpy as np
     import pyarrow as pa
 

@@ -32,9 +32,11 @@ EXIT_CODES = {"PASS": 0, "WAIVED": 0, "FAIL": 3, "REVIEW": 4}
 
 
 def _opened(filter: str, articles: str, store: str, profile: str, overrides: list[str]) -> tuple[Store, Filter, str]:
+    from distillery.components.runtime.extras import LABELS, require
     from distillery.components.store import open_store
     from distillery.filters.loading import load_filter
 
+    require(LABELS)
     flt = load_filter(filter, overrides=absolute_overrides(overrides), profile=profile or None)
     file = absolute(articles or flt.spec.data.articles or "")
     if not file:

@@ -65,6 +65,9 @@ def label(
 
     Stop it at any moment: the same command goes on from there. Exit code 1 where it stopped itself (budget, credit, failures).
     """
+    from distillery.components.runtime.extras import LABELS, require
+
+    require(LABELS)
     from distillery.components.labeling.label import label as work
     from distillery.components.labeling.oracles.prices import read_prices
     from distillery.components.preflight.preflight import resolve

@@ -28,9 +28,9 @@ def _run(
     last: str, filter: str, labels: str, articles: str, store: str, profile: str, set: list[str],
     max_rejects: str, as_json: bool,
 ) -> None:  # fmt: skip
-    from distillery.components.runtime.extras import STUDENT, require
+    from distillery.components.runtime.extras import LABELS, STUDENT, require
 
-    require(STUDENT if last in ("train", "gate") else ())
+    require(STUDENT if last in ("train", "gate") else LABELS)
     from distillery.components.preflight.preflight import resolve
     from distillery.components.preflight.request import RunRequest
     from distillery.components.store import open_store

@@ -34,6 +34,7 @@ def start(request: RunRequest, *, run: str, events: Path, log: Path) -> subproce
         The process, running.
     """
     environment = {**os.environ, EVENTS: str(events), RUN: run, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
+    environment["PYTHONSAFEPATH"] = "1"  # no process of the run imports what lies in the user's folder
     with open(log, "ab") as out:
         return subprocess.Popen(
             [sys.executable, "-m", "distillery.pipelines.laptop.run", json.dumps(request.to_arguments())],

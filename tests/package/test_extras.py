@@ -42,12 +42,13 @@ def closure(requirements: list[str]) -> set[str]:
     return found
 
 
+INSTALLED = packages_distributions()  # by top-level module
 BASE = closure(PROJECT["dependencies"])
 EXTRAS = {name: closure(PROJECT["optional-dependencies"][name]) for name in SMALLEST}
 
 
 def distributions(module: str) -> set[str]:
-    return {plain(name) for name in packages_distributions().get(module, [])}
+    return {plain(name) for name in INSTALLED.get(module, [])}
 
 
 def imported() -> Iterator[tuple[str, str]]:

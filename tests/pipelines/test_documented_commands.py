@@ -91,10 +91,32 @@ def recipe(target: str) -> list[list[str]]:
     return [shlex.split(line)[1:] for line in found[1].splitlines() if "$(BIN)/distillery" in line]
 
 
+def agents_commands(folder: Path, verdict: int) -> None:
+    """What AGENTS.md types, after `make run`: one JSON document each, with the keys that its table promises."""
+    text = (ROOT / "AGENTS.md").read_text(encoding="utf-8")
+    table = dict(re.findall(r"^\| `([^`]+)` \| (.*) \|$", text, flags=re.MULTILINE))
+    corpus = (folder / ".demo" / "articles.jsonl").read_bytes()
+    for line in commands(text):
+        name = "label --quote" if "--quote" in line else " ".join(word for word in line[:2] if "sustain" not in word)
+        ran = run_distillery(*line, *(QUICK if line[0] in {"distill", "plan"} else []), cwd=folder)
+        if line[0] == "demo":
+            (folder / ".demo" / "articles.jsonl").write_bytes(corpus)
+            continue
+        assert ran.code == (verdict if line[0] == "distill" else 0), f"distillery {shlex.join(line)}\n{ran.err}"
+        shown = ran.out
+        assert shown
+        assert ran.json is not None
+        promised = re.findall(r"`(\w+)`", table[name])
+        empty = name in {"filters lint", "history"} and "[]" in shown  # nothing found, nothing promoted
+        assert empty or [key for key in promised if f'"{key}":' not in shown] == [], name
+
+
 @pytest.mark.timeout(600)
 def test_make_run_ends_with_a_verdict_and_where_to_look(tmp_path: Path) -> None:
     demo, distill = recipe("run")
-    assert run_distillery(*demo, "--articles", "220", cwd=tmp_path).code == 0
+    assert run_distillery(*demo, cwd=tmp_path).code == 0
+    corpus = tmp_path / ".demo" / "articles.jsonl"
+    corpus.write_text("".join(corpus.read_text("utf-8").splitlines(keepends=True)[:220]), encoding="utf-8")
     first = run_distillery(*distill, *QUICK, cwd=tmp_path)
     assert first.code in {0, 3}, first.err  # a student of 180 articles need not pass the gates
     assert "report" in first.out
@@ -103,4 +125,5 @@ def test_make_run_ends_with_a_verdict_and_where_to_look(tmp_path: Path) -> None:
     redone = {step for step, found in again.json["steps"].items() if not found["reused"]}
     assert redone <= {"preflight", "promote", "reject", "report"}
     assert set(again.json["gates"][0]) >= {"metric", "value", "verdict", "reason"}
+    agents_commands(tmp_path, first.code)
     shutil.rmtree(tmp_path / ".distillery")
