@@ -26,6 +26,9 @@ def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: 
         run: name of the run.
         outputs: of all its steps, by name.
         records: of its steps, by step.
+
+    Returns:
+        Plain JSON values.
     """
     from distillery.components.artifacts.benchmark import read_benchmark
     from distillery.components.artifacts.verdict import read_verdict
@@ -56,6 +59,9 @@ def number(value: float | None) -> str:
 
     Args:
         value: the number.
+
+    Returns:
+        The text.
     """
     return "–" if value is None else f"{value:,.3f}"
 
@@ -65,6 +71,9 @@ def shown_path(uri: str) -> str:
 
     Args:
         uri: the address.
+
+    Returns:
+        The text.
     """
     return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
 
@@ -123,6 +132,9 @@ def rule_name(rule: dict[str, Any]) -> str:
 
     Args:
         rule: of a verdict.
+
+    Returns:
+        The text.
     """
     return f"{rule['metric']} {rule['argument']}" if rule["argument"] else str(rule["metric"])
 

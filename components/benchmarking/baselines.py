@@ -1,4 +1,4 @@
-"""What simpler predictors reach on the same split; a student that does not beat them is not worth its electricity.
+"""Simpler predictors on the same split; a student that does not beat them is not worth its electricity.
 
 Mean and median know nothing, the median by source knows only where an article stood, TF-IDF ridge knows words but not
 meaning. Fitted on the train part alone; the ridge's penalty is chosen on validation. To bound memory the ridge reads
@@ -28,9 +28,17 @@ PENALTIES = (1.0, 0.5, 0.3)  # the first is taken where there is no validation p
 
 
 def fit_baselines(train: pa.Table, validation: pa.Table | None, test: pa.Table, dimensions: Sequence[str]) -> dict[str, Floats]:
-    """Predictions (n of test, D) by baseline, 0-10: "mean", "median", "source_median", "tfidf_ridge".
+    """Fit the baselines on the training part and predict the test part.
 
-    The ridge is left out where the training articles have no word in common.
+    Args:
+        train: labelled articles to fit on.
+        validation: labelled articles on which the ridge's penalty is chosen; None for the first penalty.
+        test: n articles to predict.
+        dimensions: D names.
+
+    Returns:
+        (n, D) scores 0-10 by baseline: "mean", "median", "source_median", "tfidf_ridge". The ridge is left out where the
+        training articles have no word in common.
     """
     known = scores(train, dimensions)
     rows = (test.num_rows, len(dimensions))
@@ -46,7 +54,16 @@ def fit_baselines(train: pa.Table, validation: pa.Table | None, test: pa.Table, 
 
 
 def source_median(sources: Sequence[str | None], known: Floats, wanted: Sequence[str | None]) -> Floats:
-    """Median of each dimension within a source, (len(wanted), D); of all for a source not seen in training."""
+    """Predict the median of each dimension within an article's source.
+
+    Args:
+        sources: of the training articles.
+        known: their scores, (n, D).
+        wanted: sources of the articles to predict.
+
+    Returns:
+        (len(wanted), D) scores; the median of all articles for a source not seen in training.
+    """
     names, group = np.unique([source or "" for source in sources], return_inverse=True)
     medians = np.stack([np.median(known[group == i], axis=0) for i in range(len(names))])
     table = dict(zip(names.tolist(), medians, strict=True))
@@ -55,7 +72,17 @@ def source_median(sources: Sequence[str | None], known: Floats, wanted: Sequence
 
 
 def tfidf_ridge(train: pa.Table, validation: pa.Table | None, test: pa.Table, dimensions: Sequence[str]) -> Floats | None:
-    """Ridge regression on TF-IDF of words and word pairs: predictions (n of test, D), or None without common words."""
+    """Predict by ridge regression on TF-IDF of words and word pairs.
+
+    Args:
+        train: labelled articles to fit on.
+        validation: labelled articles on which the penalty is chosen; None for the first penalty.
+        test: n articles to predict.
+        dimensions: D names.
+
+    Returns:
+        (n, D) scores 0-10; None where the training articles have no word in common.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     train = train.slice(0, MAX_ARTICLES)

@@ -50,6 +50,9 @@ def benchmark_inputs(
         split: digest of the split.
         incumbent: digest of the adapter in use; None where there is none.
         noise: what `measured_noise` returned.
+
+    Returns:
+        The inputs of the step, of which the record is keyed by the digest.
     """
     measured = {"noise": digest_json(noise)} if noise is not None else {}
     return {
@@ -139,6 +142,9 @@ def scalars(store: Store, record: StepRecord) -> dict[str, float]:
     Args:
         store: where the benchmark is.
         record: of the benchmark step.
+
+    Returns:
+        Numbers by name ("dimensions.agency.mae").
     """
     document = Benchmark.load(store, record.outputs["key"], digest=record.outputs["benchmark"])
     figures: dict[str, float | None] = {

@@ -56,6 +56,9 @@ def judged(flt: Filter, labels: Floats, predictions: Floats, content_types: list
         labels: (n, D), 0-10.
         predictions: (n, D), 0-10.
         content_types: of each label; None where no label has one.
+
+    Returns:
+        Both, with the tiers as positions from best to last.
     """
     tiers = tier_names(flt)
     position = {name: i for i, name in enumerate(tiers)}
@@ -99,6 +102,9 @@ def benchmark_document(
         incumbent: the adapter in use with its predictions; None where there is none.
         alarms: those that are known already.
         noise: {"floor", "second"} of the labels' oracle; None where it was not measured.
+
+    Returns:
+        The document; nothing is stored.
 
     Raises:
         InputError: a prediction is not a number, or there are no articles.

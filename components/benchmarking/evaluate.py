@@ -50,6 +50,9 @@ def evaluate(
         adapter: digest of the adapter, for the document.
         progress: told how far it is.
 
+    Returns:
+        The document; nothing is stored.
+
     Raises:
         InputError: the student's dimensions are not the filter's, a prediction is not a number, or there are no articles.
     """
@@ -83,6 +86,9 @@ def evaluate_file(
         path: file of labels.
         max_rejects: bad rows to go on without, "20" or "1%".
         progress: told how far it is.
+
+    Returns:
+        The document; nothing is stored.
 
     Raises:
         InputError: too many rows are bad, the bundle is damaged, or it can't be judged (see `evaluate`).

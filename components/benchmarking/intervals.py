@@ -67,6 +67,9 @@ def percentiles(samples: Floats) -> Range:
 
     Args:
         samples: (B,) values of a figure.
+
+    Returns:
+        Lower and upper end.
     """
     known = samples[~np.isnan(samples)]
     if 2 * len(known) < len(samples) or not len(known):
@@ -82,6 +85,9 @@ def widened(interval: Range, hits: int, total: int) -> Range:
         interval: by resampling.
         hits: articles that count.
         total: articles of which they are a share.
+
+    Returns:
+        Lower and upper end; None where there is none, or no article to take a share of.
     """
     from scipy.stats import binomtest
 

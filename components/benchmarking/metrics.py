@@ -38,14 +38,20 @@ class Judged:
 
     @property
     def n(self) -> int:
+        """The number of articles."""
         return len(self.overall_labels)
 
 
 def measure(judged: Judged, weights: Floats | None = None) -> dict[str, Floats]:
-    """All figures by dotted path ("mae", "dimensions.agency.mae", "tiers.high.recall"), each of shape (B,).
+    """Compute all figures of the benchmark.
 
-    weights: (B, n), how often each article counts; None counts each once (B = 1). NaN where a figure is undefined: the
-    recall of a tier that nobody labelled, a correlation with a constant.
+    Args:
+        judged: labels and predictions of n articles.
+        weights: (B, n), how often each article counts; None counts each once (B = 1).
+
+    Returns:
+        Figures (B,) by dotted path ("mae", "dimensions.agency.mae", "tiers.high.recall"); NaN where a figure is undefined: the
+        recall of a tier that nobody labelled, a correlation with a constant.
     """
     w = np.ones((1, judged.n)) if weights is None else weights
     total = w.sum(axis=1)
@@ -111,9 +117,17 @@ def _tiers(judged: Judged, weights: Floats, total: Floats) -> dict[str, Floats]:
 
 
 def spearman(left: Floats, right: Floats, weights: Floats | None = None) -> Floats:
-    """Spearman's rank correlation of two (n,) columns under each row of weights (B, n), ties at middle ranks: (B,).
+    """Compute Spearman's rank correlation of two columns, ties at their middle rank.
 
     With integer weights it is exactly the correlation of the sample in which article i stands weights[i] times.
+
+    Args:
+        left: (n,) values.
+        right: (n,) values.
+        weights: (B, n); None counts each article once (B = 1).
+
+    Returns:
+        (B,) correlations; NaN where a column is constant.
     """
     w = np.ones((1, len(left))) if weights is None else weights
     x, x_spread = _centred_ranks(left, w)
@@ -137,7 +151,14 @@ def _centred_ranks(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 
 def confusion(judged: Judged) -> Ints:
-    """Articles by labelled tier (rows) and predicted tier (columns): (T, T)."""
+    """Count articles by labelled and predicted tier.
+
+    Args:
+        judged: labels and predictions.
+
+    Returns:
+        (T, T) counts, rows labelled, columns predicted.
+    """
     count = len(judged.tiers)
     cells = judged.tier_labels * count + judged.tier_predictions
     return np.bincount(cells, minlength=count * count).reshape(count, count)

@@ -69,6 +69,9 @@ def about_bundle(store: Store, name: str, adapter: str) -> About:
         name: name of the filter.
         adapter: digest of the bundle.
 
+    Returns:
+        Digest, facts and score curves.
+
     Raises:
         InputError: there is no such adapter.
         StoreError: its files were altered, or have another form.
@@ -84,6 +87,9 @@ def predict_inputs(adapter: str, test: str) -> dict[str, Any]:
     Args:
         adapter: digest of the adapter.
         test: digest of the test part.
+
+    Returns:
+        The inputs of the step.
     """
     return {"adapter": adapter, "test": test, "code": CODE}
 
@@ -167,6 +173,9 @@ def read_predictions(store: Store, adapter: str, test: str, digest: str) -> pa.T
         test: digest of the test part.
         digest: digest of the table.
 
+    Returns:
+        The table, one row an article.
+
     Raises:
         NotFound: there is none.
         StoreError: its bytes were altered.
@@ -180,6 +189,9 @@ def aligned(table: pa.Table, frame: pa.Table) -> Predictions:
     Args:
         table: stored predictions.
         frame: the articles.
+
+    Returns:
+        One row for each article of `frame`.
 
     Raises:
         InputError: an article has no prediction.

@@ -1,4 +1,4 @@
-"""Where a student is worse: the same errors by source, language and length.
+"""The same errors by source, language and length, to find where a student is worse.
 
 Groups are taken from the test set as it is, so small ones have wide intervals; a group of one article has none.
 """
@@ -34,7 +34,14 @@ class Slicing:
 
 
 def slicings(frame: pa.Table) -> list[Slicing]:
-    """By source (the 12 largest, then the rest), by language, by length in words (short to long); no empty group."""
+    """Group articles in three ways.
+
+    Args:
+        frame: n articles.
+
+    Returns:
+        By source (the 12 largest, then the rest), by language, by length in words (short to long); no group is empty.
+    """
     return [_by_name("source", frame, TOP_SOURCES), _by_name("language", frame, TOP_SOURCES), _by_length(frame)]
 
 
@@ -62,7 +69,16 @@ def _by_length(frame: pa.Table) -> Slicing:
 
 
 def slice_measures(judged: Judged, slicing: Slicing, weights: Floats | None = None) -> dict[str, Floats]:
-    """{"mae", "overall_mae", "bias"}, each (B, groups), under weights (B, n); NaN for a group that was never drawn."""
+    """Compute the errors of each group.
+
+    Args:
+        judged: labels and predictions of n articles.
+        slicing: G groups of them.
+        weights: (B, n), how often each article counts; None counts each once (B = 1).
+
+    Returns:
+        (B, G) figures "mae", "overall_mae" and "bias"; NaN for a group that was never drawn.
+    """
     w = np.ones((1, judged.n)) if weights is None else weights
     member = (slicing.group[:, None] == np.arange(len(slicing.values))).astype(np.float64)
     overall = judged.overall_predictions - judged.overall_labels

@@ -30,6 +30,9 @@ def gate_inputs(flt: Filter, adapter: str, benchmark: str) -> dict[str, Json]:
         flt: the filter, of which gates and approval count.
         adapter: digest of the adapter.
         benchmark: digest of its benchmark.
+
+    Returns:
+        The inputs of the step.
     """
     return {"filter": flt.name, "adapter": adapter, "benchmark": benchmark, "parts": parts(flt, "gate"), "code": CODE}
 
@@ -92,6 +95,9 @@ def frozen_test(store: Store, flt: Filter, adapter: str) -> str:
         store: where bundle and split are.
         flt: the filter.
         adapter: digest of the adapter.
+
+    Returns:
+        A digest.
 
     Raises:
         InputError: bundle, split or frozen list is missing or altered.

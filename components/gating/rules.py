@@ -25,6 +25,9 @@ def apply_gates(benchmark: Benchmark, gates: Sequence[Gate]) -> list[Rule]:
         benchmark: of the adapter.
         gates: of the filter.
 
+    Returns:
+        One rule a gate, and one for the alarms.
+
     Raises:
         ValueError: a gate names a metric that isn't in `READINGS`, or has no bound.
     """
@@ -51,6 +54,9 @@ def passed(rules: Sequence[Rule]) -> bool:
 
     Args:
         rules: what the gates found.
+
+    Returns:
+        True if the adapter passes.
     """
     return bool(rules) and all(rule.verdict in ("pass", "not applicable") for rule in rules)
 

@@ -78,6 +78,9 @@ def fit_score_curves(raw: Floats, labels: Floats, seed: int) -> ScoreCurves:
         raw: (n, D) raw scores of the validation part.
         labels: (n, D) label scores, 0–10.
         seed: of the folds.
+
+    Returns:
+        The curves; without any where they were not kept.
     """
     mae_raw = float(np.abs(np.clip(raw, 0, 10) - labels).mean())
     if len(raw) < MIN_ARTICLES:
