@@ -123,12 +123,12 @@ def score_part(
     if out.exists(name):  # whoever wrote it was stopped before it wrote the facts
         data = _theirs(out, plan, index, [article.digest for article in articles])
     else:
-        frame = _scored(flt, student(), articles, chunk, progress)
-        data = write_table(frame, {JOB: plan.job}) if plan.fmt == "parquet" else _json_lines(frame)
+        table = _scored(flt, student(), articles, chunk, progress)
+        data = write_table(table, {JOB: plan.job}) if plan.fmt == "parquet" else _json_lines(table)
         try:
             out.put_if(name, data, etag=None)
         except Conflict:
-            data = _theirs(out, plan, index, frame["article"].to_pylist())
+            data = _theirs(out, plan, index, table["article"].to_pylist())
     if articles.rejects:
         lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects)
         out.put(part_rejects_key(index), "".join(lines).encode())
@@ -143,9 +143,9 @@ def _theirs(out: Store, plan: Plan, index: int, articles: list[str]) -> bytes:
     data, where = out.get(name), f"{out.uri}/{name}"
     hint = "delete it, and score again"
     try:
-        frame = _read(plan, data)
-        theirs = (frame.schema.metadata or {}).get(JOB.encode(), b"").decode()
-        same = frame["article"].to_pylist() == articles if articles else not frame.num_rows
+        table = _read(plan, data)
+        theirs = (table.schema.metadata or {}).get(JOB.encode(), b"").decode()
+        same = table["article"].to_pylist() == articles if articles else not table.num_rows
     except Exception as error:  # whatever a reader makes of foreign bytes
         raise StoreError(f"is not a part of scores ({type(error).__name__})", where=where, hint=hint) from error
     if plan.fmt == "parquet" and theirs != plan.job:
@@ -163,21 +163,21 @@ def _read(plan: Plan, data: bytes) -> pa.Table:
     return pa.Table.from_pylist([json.loads(line) for line in io.BytesIO(data)], _schema(plan.dimensions))
 
 
-def _json_lines(frame: pa.Table) -> bytes:
-    rows = (row for batch in frame.to_batches() for row in batch.to_pylist())
+def _json_lines(table: pa.Table) -> bytes:
+    rows = (row for batch in table.to_batches() for row in batch.to_pylist())
     return "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()
 
 
 def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles) -> Facts:
-    frame = _read(plan, data)
+    table = _read(plan, data)
     tiers = Counter({tier.name: 0 for tier in flt.spec.tiers})
-    tiers.update(frame["tier"].drop_null().to_pylist())
+    tiers.update(table["tier"].drop_null().to_pylist())
     return Facts(
         job=plan.job,
         index=index,
         sha256=digest_bytes(data),
-        articles=frame.num_rows,
-        prefiltered=frame.num_rows - frame["prefiltered"].null_count,
+        articles=table.num_rows,
+        prefiltered=table.num_rows - table["prefiltered"].null_count,
         rejected=len(articles.rejects),
         tiers=dict(tiers),
         lines=articles.lines,
@@ -188,14 +188,14 @@ def _scored(flt: Filter, student: Predictor, articles: _Articles, chunk: int, pr
     import pyarrow as pa
 
     require_dimensions(student.dimensions, flt, "the student")
-    frames, done, left_out, batch = [_schema(flt.dimensions).empty_table()], 0, 0, list[Article]()
+    tables, done, left_out, batch = [_schema(flt.dimensions).empty_table()], 0, 0, list[Article]()
 
     def judge_batch() -> None:
         nonlocal done, left_out
-        frame = judged(flt, student, batch)
-        frames.append(frame)
-        done += frame.num_rows
-        left_out += frame.num_rows - frame["prefiltered"].null_count
+        table = judged(flt, student, batch)
+        tables.append(table)
+        done += table.num_rows
+        left_out += table.num_rows - table["prefiltered"].null_count
         progress(done, None, "articles", prefiltered=float(left_out))
         batch.clear()
 
@@ -205,7 +205,7 @@ def _scored(flt: Filter, student: Predictor, articles: _Articles, chunk: int, pr
             judge_batch()
     if batch:
         judge_batch()
-    return pa.concat_tables(frames)
+    return pa.concat_tables(tables)
 
 
 def _schema(dimensions: Sequence[str]) -> pa.Schema:
