@@ -15,6 +15,7 @@ from typing import Any
 
 from distillery.components.articles.input_files import local_file
 from distillery.components.artifacts.filter import publish_filter
+from distillery.components.artifacts.scores import Scores
 from distillery.components.remote.kubernetes import ask, batch, core
 from distillery.components.runtime.progress import Progress, clock, quiet
 from distillery.components.scoring.corpus import Corpus, find_corpus
@@ -29,7 +30,7 @@ from distillery.components.scoring.job_manifest import (
     job_name,
 )
 from distillery.components.scoring.plan import Plan, all_facts, begin, finish, missing, plan_for, put_todo, todo_list
-from distillery.components.store import Json, Store, digest_file, open_store
+from distillery.components.store import Store, digest_file, open_store
 from distillery.components.store.layout import input_key, scores_folder
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
@@ -355,7 +356,7 @@ class _Follower:
         return 0, ""
 
 
-def follow(job: Submitted, progress: Progress = quiet) -> Json:
+def follow(job: Submitted, progress: Progress = quiet) -> Scores:
     """Wait for a Job's end and write _SUCCESS; the parts done stay in any case.
 
     Args:

@@ -12,15 +12,15 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from distillery.components.articles.articles import Article, as_article
 from distillery.components.articles.label_table import read_table, write_table
 from distillery.components.artifacts.bundle import require_dimensions
+from distillery.components.artifacts.scores import ANOTHER, Facts
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.corpus import cut
-from distillery.components.scoring.plan import ANOTHER, Facts, Plan, facts_of
+from distillery.components.scoring.plan import Plan, facts_of
 from distillery.components.store import Conflict, Store, StoreError, digest_bytes
 from distillery.components.store.layout import part_facts_key, part_rejects_key
 from distillery.filters.errors import InputError
@@ -133,7 +133,7 @@ def score_part(
         lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects)
         out.put(part_rejects_key(index), "".join(lines).encode())
     facts = _facts(plan, index, flt, data, articles)
-    out.put(part_facts_key(index), json.dumps(asdict(facts)).encode())
+    out.put(part_facts_key(index), facts.to_bytes())
     return facts
 
 

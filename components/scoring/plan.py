@@ -23,11 +23,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
+from distillery.components.artifacts.scores import ANOTHER, Facts, ScoredPart, Scores
 from distillery.components.scoring.corpus import Corpus
 from distillery.components.store import (
     Conflict,
     Digest,
-    Json,
     NotFound,
     Store,
     StoreError,
@@ -50,7 +50,6 @@ from distillery.filters.filter import Filter
 from distillery.filters.loading import dump_filter
 
 MAX_SHARDS = 100_000  # what Kubernetes lets an Indexed Job have
-ANOTHER = "delete it, or give another place"  # what mends something of another job
 Format = Literal["parquet", "jsonl"]
 # What decides a score, besides what the plan names.
 CODE = (
@@ -64,24 +63,6 @@ CODE = (
     "student/*.py",
     "../filters/*.py",
 )
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Say what a part holds, and of which job it is.
-
-    Attributes:
-        lines: (file number, lines read of it) pairs, from which a reject's line number is worked out.
-    """
-
-    job: str
-    index: int
-    sha256: str
-    articles: int
-    prefiltered: int
-    rejected: int
-    tiers: dict[str, int]
-    lines: list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -239,26 +220,23 @@ def facts_of(out: Store, index: int, job: str) -> Facts | None:
     """Return the facts of a part.
 
     Args:
-        out: where the scores go.
-        index: number of the part.
+        out: where the scores are.
+        index: number of the part, from 0.
         job: digest of the job.
 
     Returns:
-        The facts, or None if the part isn't done.
+        The facts; None where the part is not done.
 
     Raises:
-        StoreError: the facts are another job's, or no facts.
+        StoreError: the facts are another job's, or cannot be read.
     """
-    where = f"{out.uri}/{part_facts_key(index)}"
+    key = part_facts_key(index)
     try:
-        value = out.get_json(part_facts_key(index))
-        facts = Facts(**value | {"lines": [tuple(each) for each in value["lines"]]})
+        facts = Facts.load(out, key)
     except NotFound:
         return None
-    except (KeyError, TypeError) as error:
-        raise StoreError(f"is not the facts of a part: {error}", where=where, hint=ANOTHER) from error
     if facts.job != job:
-        raise StoreError(f"is of another job ({facts.job[:12]})", where=where, hint=ANOTHER)
+        raise StoreError(f"is of another job ({facts.job[:12]})", where=f"{out.uri}/{key}", hint=ANOTHER)
     return facts
 
 
@@ -296,33 +274,33 @@ def missing(out: Store, plan: Plan) -> list[int]:
     return [index for index, facts in all_facts(out, range(plan.shards), plan.job) if facts is None]
 
 
-def success(out: Store, job: str) -> Json | None:
+def success(out: Store, job: str) -> Scores | None:
     """Return what _SUCCESS says.
 
     Args:
-        out: where the scores go.
+        out: where the scores are.
         job: digest of the job.
 
     Returns:
-        The document, or None before it is written.
+        The document; None before it is written.
 
     Raises:
-        StoreError: it is of another job.
+        StoreError: it is of another job, or cannot be read.
     """
     try:
-        document = out.get_json(SUCCESS)
+        scores = Scores.load(out, SUCCESS)
     except NotFound:
         return None
-    if not isinstance(document, dict) or document.get("job") != job:
+    if scores.job != job:
         raise StoreError("is of another job", where=f"{out.uri}/{SUCCESS}", hint=ANOTHER)
-    return document
+    return scores
 
 
-def finish(out: Store, plan: Plan) -> Json:
+def finish(out: Store, plan: Plan) -> Scores:
     """Write _rejects.jsonl and _SUCCESS once every part is there; doing it again changes nothing.
 
     Args:
-        out: where the scores go.
+        out: where the scores are.
         plan: what is scored.
 
     Returns:
@@ -330,17 +308,18 @@ def finish(out: Store, plan: Plan) -> Json:
 
     Raises:
         InputError: a part is missing, or no row of the corpus was an article.
+        StoreError: a part or _SUCCESS is of another job.
     """
     if done := success(out, plan.job):
         return done
-    parts, facts = list[Json](), list[Facts]()
+    parts, facts = list[ScoredPart](), list[Facts]()
     with ThreadPoolExecutor(16) as pool:
         there = pool.map(lambda index: out.exists(plan.part(index)), range(plan.shards))
         for (index, found), present in zip(all_facts(out, range(plan.shards), plan.job), there, strict=True):
             if found is None or not present:
                 raise InputError(f"part {index} is missing", where=out.uri, hint="score again: the parts that are there stay")
             facts.append(found)
-            parts.append({"name": plan.part(index), "rows": found.articles, "sha256": found.sha256})
+            parts.append(ScoredPart(name=plan.part(index), rows=found.articles, sha256=found.sha256))
     articles = sum(each.articles for each in facts)
     rejected = sum(each.rejected for each in facts)
     first = _gather_rejects(out, plan, facts) if rejected else ""
@@ -350,30 +329,31 @@ def finish(out: Store, plan: Plan) -> Json:
     for each in facts:
         tiers.update(each.tiers)
     prefiltered = sum(each.prefiltered for each in facts)
-    document = {
-        "format": 2,
-        "job": plan.job,
-        "filter": plan.filter,
-        "version": plan.version,
-        "filter_key": plan.filter_key,
-        "dimensions": plan.dimensions,
-        "adapter": plan.adapter,
-        "corpus": plan.corpus.digest,
-        "files": [[file.name, file.size, file.etag] for file in plan.corpus.files],
-        "code": plan.code,
-        "articles": articles,
-        "scored": articles - prefiltered,
-        "prefiltered": prefiltered,
-        "rejected": rejected,
-        "tiers": {name: tiers[name] for name in facts[0].tiers},
-        "parts": parts,
-    }
+    scores = Scores(
+        job=plan.job,
+        filter=plan.filter,
+        version=plan.version,
+        filter_key=plan.filter_key,
+        dimensions=plan.dimensions,
+        adapter=plan.adapter,
+        corpus=plan.corpus.digest,
+        files=[(file.name, file.size, file.etag) for file in plan.corpus.files],
+        code=plan.code,
+        articles=articles,
+        scored=articles - prefiltered,
+        prefiltered=prefiltered,
+        rejected=rejected,
+        tiers={name: tiers[name] for name in facts[0].tiers},
+        parts=parts,
+    )
     # The same facts give the same bytes, so of several finishers each succeeds.
     try:
-        out.put_if(SUCCESS, json.dumps(document, indent=1).encode(), etag=None)
+        out.put_if(SUCCESS, scores.to_bytes(), etag=None)
     except Conflict:
-        return success(out, plan.job)
-    return document
+        if theirs := success(out, plan.job):
+            return theirs
+        raise
+    return scores
 
 
 def _gather_rejects(out: Store, plan: Plan, facts: list[Facts]) -> str:

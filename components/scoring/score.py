@@ -85,6 +85,6 @@ def score(
     for index in left:
         onward.before += score_part(store, plan, index, flt, ready, chunk=chunk, progress=onward).articles
     found = finish(store, plan)
-    names = [part["name"] for part in found["parts"]]
+    names = [part.name for part in found.parts]
     seconds = round(time.monotonic() - began, 3)
-    return {**found, "parts": names, "out": store.uri, "reused": not left, "seconds": seconds}
+    return {**found.to_json(), "parts": names, "out": store.uri, "reused": not left, "seconds": seconds}

@@ -72,7 +72,7 @@ def score_on_cluster(
         found = follow(job, progress)
     finally:
         signal.signal(signal.SIGTERM, before)
-    counts = {name: found[name] for name in ("articles", "scored", "prefiltered", "rejected", "tiers", "adapter", "filter")}
+    counts = found.model_dump(include={"articles", "scored", "prefiltered", "rejected", "tiers", "adapter", "filter"})
     outputs = {"job": plan.job, "scores": job.out.uri, "shards": plan.shards, **counts}
     inputs = {"job": plan.job, "out": job.out.uri}
     keys = [f"{scores_folder(plan.job)}/{SUCCESS}"]

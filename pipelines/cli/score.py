@@ -135,8 +135,15 @@ def _on_cluster(
         print(f"\nthe Job goes on: {job.kubectl}; {same}; with --cancel --out {job.out.uri} it is deleted", file=sys.stderr)
         raise typer.Exit(130) from None
     seconds = round(time.monotonic() - began, 3)
-    parts = [part["name"] for part in done["parts"]]
-    return {**done, "parts": parts, "out": job.out.uri, "job_name": job.name, "reused": not job.left, "seconds": seconds}
+    parts = [part.name for part in done.parts]
+    return {
+        **done.to_json(),
+        "parts": parts,
+        "out": job.out.uri,
+        "job_name": job.name,
+        "reused": not job.left,
+        "seconds": seconds,
+    }
 
 
 def _cancel(store: Store, subject: Subject, articles: str, out: str, shards: int, place: Place) -> None:

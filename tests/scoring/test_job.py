@@ -117,7 +117,7 @@ def test_what_is_done_is_not_run_again(store: Store, plan: Plan, jobs: Jobs) -> 
     jobs.on_read = work
     said = Said()
     found = follow(again, said)
-    assert (found["articles"], said.done[-1]) == (60, (60, "6 of 6"))
+    assert (found.articles, said.done[-1]) == (60, (60, "6 of 6"))
     assert todo.partition("=")[2] == jobs.jobs[again.name].metadata.annotations["llm-distillery.io/todo"]
     done = submit(store, plan, PLACE)
     assert (done.name, done.left) == ("", [])
@@ -148,7 +148,7 @@ def test_followed_to_its_end(store: Store, plan: Plan, jobs: Jobs) -> None:
     found = follow(job, said)
     assert [parts for _, parts in said.done] == ["1 of 6", "3 of 6", "6 of 6"]
     assert said.done[-1][0] == 60
-    assert found["articles"] == 60
+    assert found.articles == 60
     assert success(job.out, plan.job) == found
 
 
@@ -185,7 +185,7 @@ def test_a_job_that_is_deleted_and_one_that_failed_without_a_word(store: Store, 
     with pytest.raises(Stopped, match="was deleted; the same command goes on"):
         follow(job)
     do(job.out, plan, *range(6))
-    assert follow(job)["articles"] == 60  # deleted when all was there
+    assert follow(job).articles == 60  # deleted when all was there
 
 
 def test_why_nothing_moves_is_said_once(

@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from distillery.components.articles.label_table import read_table, write_table
+from distillery.components.artifacts.scores import Facts
 from distillery.components.runtime.progress import quiet
 from distillery.components.scoring.corpus import find_corpus
 from distillery.components.scoring.part import score_part
 from distillery.components.scoring.plan import (
-    Facts,
     Plan,
     all_facts,
     begin,
@@ -102,12 +102,10 @@ def test_every_row_once_and_the_sum_says_so(out: Store, plan: Plan) -> None:
         do(out, plan, index)
     found = finish(out, plan)
     assert ids(out, plan) == WANTED
-    assert (found["articles"], found["rejected"], sum(found["tiers"].values())) == (106, 14, 106)
+    assert (found.articles, found.rejected, sum(found.tiers.values())) == (106, 14, 106)
     lines = [json.loads(line) for line in out.get("_rejects.jsonl").splitlines()]
     assert [each["line"] for each in lines] == [n + 1 for n in range(0, 120, 9)]
-    assert [part["rows"] for part in found["parts"]] == [
-        facts.articles for _, facts in all_facts(out, range(6), plan.job) if facts
-    ]
+    assert [part.rows for part in found.parts] == [facts.articles for _, facts in all_facts(out, range(6), plan.job) if facts]
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -138,7 +136,7 @@ def test_killed_while_finishing(out: Store, plan: Plan, at: int, after: bool) ->
     with pytest.raises(Killed):
         finish(Store(Deadly(out._objects, at, after)), plan)
     assert (success(out, plan.job) is not None) == (at == 2 and after)
-    assert finish(out, plan)["articles"] == 106
+    assert finish(out, plan).articles == 106
 
 
 def test_done_twice_at_once(out: Store, plan: Plan) -> None:
@@ -279,7 +277,7 @@ def test_a_corpus_that_moved_is_read_where_it_is_now(out: Store, plan: Plan, art
     assert read.corpus.where == str(tmp_path / "moved")
     for index in missing(out, read):
         do(out, read, index)
-    assert finish(out, read)["articles"] == 106
+    assert finish(out, read).articles == 106
 
 
 def test_another_writer_of_the_plan_at_the_same_moment(out: Store, plan: Plan) -> None:
@@ -380,7 +378,7 @@ def test_more_parts_than_rows(out: Store, tmp_path: Path) -> None:
     begin(other, plan)
     for index in range(40):
         do(other, plan, index)
-    assert finish(other, plan)["articles"] == 1
+    assert finish(other, plan).articles == 1
     assert ids(other, plan) == ["a"]
 
 

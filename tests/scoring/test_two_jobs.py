@@ -36,7 +36,7 @@ def test_the_same_inputs_into_another_place_are_another_job(store: Store, plan: 
         end(job, "Complete")
 
     jobs.on_read = work
-    assert follow(second)["articles"] == 60
+    assert follow(second).articles == 60
     assert not first.out.exists("_SUCCESS")
 
 

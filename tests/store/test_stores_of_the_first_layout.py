@@ -164,6 +164,7 @@ def test_runs_are_told_and_reported(old: Unpacked) -> None:
 @pytest.mark.parametrize("place", OLD["scores"])
 def test_scores_are_whole(old: Unpacked, place: str) -> None:
     out, wanted = open_store(str(old.folder / place)), OLD["scores"][place]
-    plan, done = read_plan(out, wanted["job"]), success(out, wanted["job"]) or {}
-    assert (done["tiers"], done["rejected"], missing(out, plan)) == ({"high": 7, "middle": 14, "low": 7}, 1, [])
+    plan, done = read_plan(out, wanted["job"]), success(out, wanted["job"])
+    assert done is not None
+    assert (done.tiers, done.rejected, missing(out, plan)) == ({"high": 7, "middle": 14, "low": 7}, 1, [])
     assert [todo_list(out, digest) for digest in wanted["todo"]] == [[0, 2]] * len(wanted["todo"])

@@ -1,0 +1,100 @@
+"""The documents of a scored corpus: the facts of each part, and the _SUCCESS that names all parts.
+
+They lie at the address of the scores, and both name their job: what another job wrote there is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from distillery.components.artifacts.document import Document, Sha256
+
+ANOTHER = "delete it, or give another place"  # what mends something of another job
+
+
+class _Ordered(Document):
+    """A document whose keys stay in the order of its fields, and tiers in the order of the filter."""
+
+    HINT = ANOTHER
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes in which the document is stored: indented JSON in the order of the fields."""
+        return json.dumps(self.to_json(), indent=1, allow_nan=False).encode()
+
+
+class Facts(_Ordered):
+    """What a part holds.
+
+    Attributes:
+        job: digest of the job that wrote it.
+        index: number of the part, from 0.
+        sha256: of the part's bytes.
+        articles: rows of the part.
+        prefiltered: articles that the prefilter refused.
+        rejected: rows that are no article.
+        tiers: articles by tier.
+        lines: [file number, lines read of it], so that a reject's line can be told.
+    """
+
+    KIND = "the facts of a part"
+
+    format: Literal[1] = 1
+    job: str
+    index: int
+    sha256: Sha256
+    articles: int
+    prefiltered: int
+    rejected: int
+    tiers: dict[str, int]
+    lines: list[tuple[int, int]]
+
+
+class ScoredPart(Document):
+    """One part, by name."""
+
+    name: str
+    rows: int
+    sha256: Sha256
+
+
+class Scores(_Ordered):
+    """What _SUCCESS says of a scored corpus.
+
+    Attributes:
+        job: digest of everything that decides the rows.
+        filter: name of the filter.
+        version: of the filter.
+        filter_key: key of the published filter.
+        dimensions: in the order of the filter.
+        adapter: digest of the adapter.
+        corpus: digest of the corpus.
+        files: [name, bytes, etag] of each file of the corpus.
+        code: the image, or a digest of the program's source.
+        articles: rows of all parts.
+        scored: articles that the student scored.
+        prefiltered: articles that the prefilter refused.
+        rejected: rows that are no article.
+        tiers: articles by tier.
+        parts: every part, in order.
+    """
+
+    KIND = "the _SUCCESS of a scored corpus"
+    FORMAT = 2
+
+    format: Literal[2] = 2
+    job: str
+    filter: str
+    version: int
+    filter_key: str
+    dimensions: list[str]
+    adapter: str
+    corpus: str
+    files: list[tuple[str, int, str]]
+    code: str
+    articles: int
+    scored: int
+    prefiltered: int
+    rejected: int
+    tiers: dict[str, int]
+    parts: list[ScoredPart]
