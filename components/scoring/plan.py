@@ -19,12 +19,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from distillery.components.artifacts.scores import ANOTHER, Facts, ScoredPart, Scores
 from distillery.components.scoring.corpus import Corpus
+from distillery.components.scoring.own_code import own_code
 from distillery.components.store import (
     Conflict,
     Digest,
@@ -51,18 +52,6 @@ from distillery.filters.loading import dump_filter
 
 MAX_SHARDS = 100_000  # what Kubernetes lets an Indexed Job have
 Format = Literal["parquet", "jsonl"]
-# What decides a score, besides what the plan names.
-CODE = (
-    "articles/articles.py",
-    "articles/formats.py",
-    "articles/label_table.py",
-    "articles/prefilter.py",
-    "articles/readers.py",
-    "artifacts/bundle.py",
-    "scoring/*.py",
-    "student/*.py",
-    "../filters/*.py",
-)
 
 
 @dataclass(frozen=True)
@@ -135,27 +124,6 @@ def plan_for(
     key = published_filter_key(flt.name, flt.spec.version, digest)
     shards = shards or min(MAX_SHARDS, -(-corpus.size // part_bytes))
     return Plan(flt.name, flt.spec.version, key, flt.dimensions, adapter, corpus, shards, fmt, code or own_code())
-
-
-@cache
-def own_code(patterns: tuple[str, ...] = CODE) -> str:
-    """Return a digest of the source that turns articles into scores.
-
-    Args:
-        patterns: globs of the files, from the folder of all components.
-
-    Returns:
-        The digest.
-
-    Raises:
-        ValueError: a pattern names no file, as it would after a file was moved.
-    """
-    here = Path(__file__).resolve().parent.parent
-    sources = {pattern: sorted(here.glob(pattern)) for pattern in patterns}
-    if empty := [pattern for pattern, files in sources.items() if not files]:
-        raise ValueError(f"{', '.join(empty)} matches no file: CODE in scoring/plan.py must name what decides a score")
-    files = sorted({path for files in sources.values() for path in files})
-    return digest_json([[path.name, digest_bytes(path.read_bytes())] for path in files])
 
 
 def begin(out: Store, plan: Plan) -> None:

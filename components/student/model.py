@@ -1,8 +1,6 @@
 """The student: a frozen base model, LoRA on its linear layers, pooled vectors into a bias-free fp32 head.
 
-peft makes the LoRA layers; their forward is one fused operation here (`LoraLinear`), which saves the separate low-rank
-product, scaling, sum and dtype copies: with MiniLM on two cores a third of a training step. Raw predictions need nothing
-beside the weights – no scale, no centre – so plain peft + transformers give the same numbers.
+Raw predictions need nothing beside the weights – no scale, no centre – so plain peft + transformers give the same numbers.
 """
 
 from __future__ import annotations
@@ -15,14 +13,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from distillery.components.student.base import Base, Kind
+from distillery.components.student.lora import ADAPTER, fuse
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora
 
 Precision = Literal["fp32", "bf16"]
-ADAPTER = "default"
 HEAD = {"encoder": "head.weight", "decoder": "base_model.model.score.weight"}
 
 
@@ -190,94 +187,6 @@ def expected_trainable(config: Any, lora: Lora, dims: int) -> int:
     return sum(rows * columns for rows, columns in shapes.values())
 
 
-class LoraLinear(torch.autograd.Function):
-    """Compute y = x Wᵀ + bias + s · x' Aᵀ Bᵀ as two accumulating products; x' is x after dropout, W is frozen."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, dropped: Tensor | None, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scaling: float
-    ) -> Tensor:
-        """Return the layer's output.
-
-        Args:
-            ctx: autograd's context.
-            x: (…, in) input.
-            dropped: x after dropout; None if it is x itself.
-            weight: (out, in) frozen weight.
-            bias: (out,) frozen bias, or None.
-            a: (r, in) LoRA A.
-            b: (out, r) LoRA B.
-            scaling: alpha / r.
-
-        Returns:
-            (…, out) output.
-        """
-        flat = x.reshape(-1, x.shape[-1])
-        seen = flat if dropped is None else dropped.reshape(flat.shape)
-        low = seen @ a.t()
-        out = functional.linear(flat, weight, bias).addmm_(low, b.t(), alpha=scaling)
-        ctx.save_for_backward(seen, weight, a, b, low)
-        ctx.scaling, ctx.shape, ctx.shared = scaling, x.shape, dropped is None
-        return out.view(*x.shape[:-1], weight.shape[0])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of the input, the dropped input, A and B.
-
-        Args:
-            ctx: autograd's context.
-            grads: the gradient of the output.
-
-        Returns:
-            One gradient for each argument of `forward`, None for what is frozen.
-        """
-        seen, weight, a, b, low = ctx.saved_tensors
-        dy = grads[0].reshape(-1, weight.shape[0])
-        dlow = (dy @ b).mul_(ctx.scaling)
-        da = dlow.t() @ seen
-        db = (dy.t() @ low).mul_(ctx.scaling)
-        dx = dy @ weight if ctx.needs_input_grad[0] else None
-        dropped = None
-        if ctx.shared:
-            dx = None if dx is None else dx.addmm_(dlow, a)
-        elif ctx.needs_input_grad[1]:
-            dropped = (dlow @ a).view(ctx.shape)
-        return None if dx is None else dx.view(ctx.shape), dropped, None, None, da, db, None
-
-
-def dropout(x: Tensor, rate: float) -> Tensor:
-    """Drop elements at random and scale the others up (inverted dropout).
-
-    On a CPU one 64-bit draw decides eight elements (rate to the nearest 1/256), which is 8 times as fast.
-
-    Args:
-        x: any tensor.
-        rate: share of the elements to drop.
-
-    Returns:
-        A tensor of the same shape.
-    """
-    if x.device.type != "cpu":
-        return functional.dropout(x, rate)
-    level = max(1, round(rate * 256))
-    draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
-    kept = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= level
-    return x * kept.to(x.dtype).mul_(256 / (256 - level))
-
-
-def _fuse(layer: Any) -> None:
-    apply: Any = LoraLinear.apply
-    linear, a, b = layer.base_layer, layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
-    scaling, rate = layer.scaling[ADAPTER], getattr(layer.lora_dropout[ADAPTER], "p", 0.0)
-
-    def forward(x: Tensor, *_: Any, **__: Any) -> Tensor:
-        dropped = dropout(x, rate) if rate and layer.training else None
-        out: Tensor = apply(x, dropped, linear.weight, linear.bias, a.to(x.dtype), b.to(x.dtype), scaling)
-        return out
-
-    layer.forward = forward
-
-
 class StudentModel(nn.Module):
     """Turn token ids into raw scores; the body may be bf16, head and result are fp32.
 
@@ -361,7 +270,7 @@ def build(base: Base, lora: Lora, dims: int, *, precision: Precision = "fp32", s
         layer: Any = modules[name]
         layer.lora_A[ADAPTER].float()
         layer.lora_B[ADAPTER].float()
-        _fuse(layer)
+        fuse(layer)
     model = StudentModel(body, head, base.kind)
     assert_trainable(model, expected_trainable(base.path, lora, dims))
     return model

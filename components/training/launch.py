@@ -54,7 +54,8 @@ def launch_training(
         with tempfile.TemporaryDirectory() as folder, follow_file(lines := Path(folder) / "progress", progress):
             run_workers([*arguments, "--progress", str(lines)], processes)
     else:
-        from distillery.components.training.trainjob import Api, train_job, work_off
+        from distillery.components.training.trainjob import train_job, work_off
+        from distillery.components.training.trainjob_api import Api
 
         namespace = os.environ.get("DISTILLERY_NAMESPACE", "distillery")
         digest = digest_json({"step": "train", "inputs": inputs})

@@ -15,25 +15,23 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from distillery.components.runtime.progress import Progress
 from distillery.components.runtime.settings import TORCH_RESOURCES
 from distillery.components.store import Digest, digest_json
+from distillery.components.training.trainjob_api import GROUP, OURS, VERSION, Api
 from distillery.components.training.worker_progress import AGAIN, relay_line
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
 
-GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 RUNTIME: Final = "distillery-torch"
-OURS: Final = {"app.kubernetes.io/part-of": "llm-distillery", "app.kubernetes.io/component": "training"}
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 POLL_SECONDS = 2.0
 SWEEP_AFTER = timedelta(hours=1)
 QUEUED_AFTER = timedelta(seconds=10)  # before that its pods may just not be there yet
-LOG_SECONDS = 10.0  # patience for a log: that of a lost node's pod answers 500 for minutes, while the training goes on
 
 
 def job_name(flt: Filter, inputs: Digest, store: str) -> str:
@@ -107,102 +105,6 @@ def train_job(
         "annotations": {"llm-distillery.io/inputs": inputs},
     }
     return {"apiVersion": f"{GROUP}/{VERSION}", "kind": "TrainJob", "metadata": metadata, "spec": spec}
-
-
-class Api:
-    """Reach the TrainJobs and pods of one namespace; each call but `log` is retried for three minutes while the API is away.
-
-    Args:
-        namespace: where the TrainJobs are.
-    """
-
-    def __init__(self, namespace: str) -> None:
-        from distillery.components.remote import kubernetes as kube
-
-        self.namespace, self._kube = namespace, kube
-        self._jobs, self._core = kube.custom(), kube.core()
-        self._where = (GROUP, VERSION, namespace, PLURAL)
-
-    def get(self, name: str) -> dict[str, Any] | None:
-        """Return a TrainJob.
-
-        Args:
-            name: its name.
-
-        Returns:
-            The object, or None if there is none of that name.
-        """
-        with suppress(KeyError):
-            found: dict[str, Any] = self._kube.ask(self._jobs.get_namespaced_custom_object, *self._where, name)
-            return found
-        return None
-
-    def create(self, body: dict[str, Any]) -> None:
-        """Create a TrainJob, unless one of its name exists.
-
-        Args:
-            body: the object.
-        """
-        with suppress(FileExistsError):
-            self._kube.ask(self._jobs.create_namespaced_custom_object, *self._where, body)
-
-    def delete(self, name: str) -> None:
-        """Delete a TrainJob and its pods, if it exists.
-
-        Args:
-            name: its name.
-        """
-        with suppress(KeyError):
-            self._kube.ask(
-                self._jobs.delete_namespaced_custom_object, *self._where, name, body={"propagationPolicy": "Foreground"}
-            )
-
-    def ours(self) -> list[dict[str, Any]]:
-        """Return this project's TrainJobs in the namespace.
-
-        Returns:
-            The objects.
-
-        Raises:
-            InputError: the cluster has no TrainJobs.
-        """
-        selector = ",".join(f"{key}={value}" for key, value in OURS.items())
-        try:
-            found = self._kube.ask(self._jobs.list_namespaced_custom_object, *self._where, label_selector=selector)
-        except KeyError as error:
-            hint = "install Kubeflow Trainer 2 and manifests/components/trainer, or use trainer=pod"
-            raise InputError("this cluster has no TrainJobs", where="trainer", hint=hint) from error
-        return list(found["items"])
-
-    def pods(self, name: str) -> list[dict[str, Any]]:
-        """Return the pods of a TrainJob.
-
-        Args:
-            name: the TrainJob's name.
-
-        Returns:
-            The pods as plain JSON.
-        """
-        selector = f"jobset.sigs.k8s.io/jobset-name={name}"
-        found = self._kube.ask(self._core.list_namespaced_pod, self.namespace, label_selector=selector)
-        return [self._core.api_client.sanitize_for_serialization(pod) for pod in found.items]
-
-    def log(self, pod: str, seconds: int) -> list[str]:
-        """Return the last lines of a pod's log.
-
-        Args:
-            pod: the pod's name.
-            seconds: how far back.
-
-        Returns:
-            Lines, each with its time in front; none if the log can't be had now.
-        """
-        request, since = self._core.read_namespaced_pod_log, {"timestamps": True, "since_seconds": seconds}
-        try:
-            text = self._kube.ask(request, pod, self.namespace, seconds=LOG_SECONDS, **since)
-        except (KeyError, InputError, Stopped):  # 404: gone; 400: not started; 500: its node is lost
-            return []
-        return str(text).splitlines()
 
 
 def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:

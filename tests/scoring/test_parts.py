@@ -17,6 +17,7 @@ from distillery.components.articles.label_table import read_table, write_table
 from distillery.components.artifacts.scores import Facts
 from distillery.components.runtime.progress import quiet
 from distillery.components.scoring.corpus import find_corpus
+from distillery.components.scoring.own_code import own_code
 from distillery.components.scoring.part import score_part
 from distillery.components.scoring.plan import (
     Plan,
@@ -25,7 +26,6 @@ from distillery.components.scoring.plan import (
     facts_of,
     finish,
     missing,
-    own_code,
     plan_for,
     put_todo,
     read_plan,

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from distillery.components.student.attention import ArticleAttention, attend_by_article
+from distillery.components.student.lora import dropout
 from distillery.components.student.model import (
     StudentModel,
     TrainableError,
     assert_trainable,
     build,
-    dropout,
     expected_trainable,
     merged,
     set_training,

@@ -18,9 +18,10 @@ import pytest
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.runtime.progress import Reporter
 from distillery.components.store import open_store
-from distillery.components.training import trainjob
+from distillery.components.training import trainjob, trainjob_api
 from distillery.components.training.launch import launch_training
 from distillery.components.training.trainjob import job_name, train_job, work_off
+from distillery.components.training.trainjob_api import Api
 from distillery.components.training.worker_progress import SECONDS, follow_file, relay_line
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
@@ -104,7 +105,7 @@ def test_each_store_has_a_trainjob_of_its_own(flt: Filter, tmp_path: Path, monke
     looks = iter([None, StepRecord.of("train", {}, {}, [])] * 3)
     monkeypatch.setattr(trainer, "resolve_base", lambda *_: SimpleNamespace(digest="0" * 64))
     monkeypatch.setattr(trainer, "look_up", lambda *_: next(looks))
-    monkeypatch.setattr(trainjob, "Api", MagicMock())
+    monkeypatch.setattr(trainjob_api, "Api", MagicMock())
     monkeypatch.setattr(trainjob, "work_off", lambda api, body, *_, **__: made.append(body))
     for name in ("one", "two", "one"):
         launch_training("trainjob", open_store(str(tmp_path / name)), flt, "k", split="s")
@@ -222,7 +223,7 @@ def test_a_cluster_without_trainer_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("custom", "core"):
         monkeypatch.setattr(kube, name, MagicMock())
     with pytest.raises(InputError, match="trainer: this cluster has no TrainJobs; install Kubeflow Trainer"):
-        trainjob.sweep(trainjob.Api("distillery"), "x")
+        trainjob.sweep(Api("distillery"), "x")
 
 
 def failing(row: dict[str, Any], index: int = 0) -> Callable[[FakeApi, str], None]:

@@ -10,7 +10,7 @@ import pytest
 from kubernetes.client.exceptions import ApiException
 
 from distillery.components.remote import kubernetes as kube
-from distillery.components.training import trainjob
+from distillery.components.training import trainjob, trainjob_api
 from distillery.components.training.trainjob import Follower, train_job, work_off
 from distillery.filters.errors import InputError, Stopped
 from tests.training.conftest import Notes, filter_of
@@ -43,8 +43,8 @@ def test_a_lost_nodes_log_does_not_end_the_training(body: dict[str, Any], monkey
     core.read_namespaced_pod_log.side_effect = ApiException(status=500, reason="no route to host")
     monkeypatch.setattr(kube, "custom", lambda: jobs)
     monkeypatch.setattr(kube, "core", lambda: core)
-    monkeypatch.setattr(trainjob, "LOG_SECONDS", 0.0)
-    work_off(trainjob.Api("distillery"), body, Notes())
+    monkeypatch.setattr(trainjob_api, "LOG_SECONDS", 0.0)
+    work_off(trainjob_api.Api("distillery"), body, Notes())
     assert core.read_namespaced_pod_log.call_count == 3
     assert jobs.delete_namespaced_custom_object.call_count == 1
 
