@@ -12,7 +12,7 @@ import yaml
 from distillery.pipelines.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [*sorted(path.name for path in ROOT.glob("*.md")), "docs/cluster.md"]
+DOCUMENTS = [*sorted(path.name for path in ROOT.glob("*.md")), "docs/python.md", "docs/cluster.md"]
 
 
 def text_of(name: str) -> str:

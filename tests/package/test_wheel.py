@@ -101,6 +101,7 @@ def bare(built: Built, tmp_path: Path, tiny_encoder: Path) -> Callable[..., Ran]
         ("filters prompt uplifting", "The article's title"),
         ("filters new my-filter", "next: edit it"),
         ("filters diff uplifting investment-risk", "spec"),
+        ("plan small-town.yaml --labels labels.jsonl", "would run: label"),
         ("history uplifting", "nothing was promoted"),
         ("models list --store .distillery", "no base models"),
         ("--version", "distillery"),
@@ -115,7 +116,6 @@ def test_without_an_extra_it_works(line: str, shown: str, bare: Callable[..., Ra
 @pytest.mark.parametrize(
     ("line", "extra"),
     [
-        ("plan small-town.yaml --labels labels.jsonl", "light"),
         ("labels import small-town.yaml labels.jsonl", "light"),
         ("label small-town.yaml --articles labels.jsonl", "light"),
         ("select small-town.yaml --articles labels.jsonl --n 5", "light"),
