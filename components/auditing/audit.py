@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from distillery.components.artifacts.audit import FILE, Audit, read_audit
 from distillery.components.artifacts.split import SCORE, load_labels
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import MANIFEST, Digest, Json, Store, canonical_json
+from distillery.components.store import MANIFEST, Json, Store
 from distillery.components.store.layout import AUDITS, committed_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CODE = 2
-FILE = "audit.json"
 
 
 def audit_inputs(flt: Filter, label_set: str) -> dict[str, Json]:
@@ -54,34 +54,32 @@ def audit(
     def work() -> Outcome:
         frame = load_labels(store, label_set)
         values = score_matrix(frame, flt.dimensions)
-        document = {
-            "format": 1,
-            "filter": flt.name,
-            "label_set": label_set,
-            **examine(frame, flt.dimensions, values.mean(axis=1), threshold=flt.spec.split.duplicateJaccard, progress=progress),
-        }
-        digest = store.commit(AUDITS, {FILE: canonical_json(document)}, {"kind": "audit", "label_set": label_set})
+        document = Audit.model_validate(
+            {
+                "format": 1,
+                "filter": flt.name,
+                "label_set": label_set,
+                **examine(
+                    frame, flt.dimensions, values.mean(axis=1), threshold=flt.spec.split.duplicateJaccard, progress=progress
+                ),
+            }
+        )
+        digest = store.commit(AUDITS, {FILE: document.to_bytes()}, {"kind": "audit", "label_set": label_set})
         return Outcome({"audit": digest}, [committed_key(AUDITS, digest, name) for name in (MANIFEST, FILE)])
 
     record = run_step(store, "audit", audit_inputs(flt, label_set), work)
     keep(record)
-    findings = load_audit(store, record.outputs["audit"])["findings"]
+    findings = read_audit(store, record.outputs["audit"]).findings
     for finding in findings:
-        if finding["level"] != "info" and not record.reused:
-            progress.note(f"{finding['level']}: {finding['message']}")
-    if stops := [finding for finding in findings if finding["level"] == "stop"]:
+        if finding.level != "info" and not record.reused:
+            progress.note(f"{finding.level}: {finding.message}")
+    if stops := [finding for finding in findings if finding.level == "stop"]:
         raise InputError(
-            stops[0]["message"] + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
+            stops[0].message + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
             where=f"label set {label_set[:12]}",
-            hint=stops[0]["mend"],
+            hint=stops[0].hint,
         )
     return record
-
-
-def load_audit(store: Store, digest: str) -> dict[str, Json]:
-    """The audit document, verified."""
-    document: dict[str, Json] = store.folder(AUDITS, Digest(digest)).read_json(FILE)
-    return document
 
 
 def score_matrix(frame: pa.Table, dimensions: list[str]) -> NDArray[np.float64]:

@@ -14,7 +14,8 @@ import pytest
 
 from distillery.components.articles.articles import Label, Rejects, read_labels
 from distillery.components.articles.label_table import label_table, write_table
-from distillery.components.auditing.audit import audit, audit_inputs, load_audit
+from distillery.components.artifacts.audit import read_audit
+from distillery.components.auditing.audit import audit, audit_inputs
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import Store, open_store
 from distillery.filters.errors import InputError
@@ -46,9 +47,9 @@ def test_an_audit_is_kept_and_reused(store: Store, flt: Filter, make_labels: Mak
     notes = Notes()
     record = audit(store, flt, label_set=labels, progress=notes)
     assert notes.lines == ["warn: 120 distinct articles make a test part of about 12; its intervals will be wide"]
-    document = load_audit(store, record.outputs["audit"])
-    assert document["label_set"] == labels
-    assert document["findings"][0]["check"] == "articles"
+    document = read_audit(store, record.outputs["audit"])
+    assert document.label_set == labels
+    assert document.findings[0].check == "articles"
     again = audit(store, flt, label_set=labels)
     assert again.reused
     assert again.outputs == record.outputs

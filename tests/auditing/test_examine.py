@@ -12,9 +12,11 @@ import pyarrow as pa
 import pytest
 
 from distillery.components.articles.articles import Article, Label
+from distillery.components.artifacts.audit import Audit
 from distillery.components.auditing.audit import examine, score_matrix
 from distillery.components.auditing.boilerplate import walls
 from distillery.components.auditing.checks import distribution, redundancy, sources
+from distillery.components.store import canonical_json
 from distillery.filters.errors import InputError
 from tests.tables import with_columns
 
@@ -26,6 +28,8 @@ Frames = Callable[[Sequence[Label]], pa.Table]
 def look(frame: pa.Table) -> dict[str, Any]:
     document = examine(frame, DIMENSIONS, score_matrix(frame, DIMENSIONS).mean(axis=1))
     json.dumps(document, allow_nan=False)
+    whole = {"format": 1, "filter": "f", "label_set": "l", **document}
+    assert Audit.model_validate(whole).to_bytes() == canonical_json(whole)  # every audit has the form of the model
     return document
 
 
