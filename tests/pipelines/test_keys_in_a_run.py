@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from distillery.components.artifacts.filter import publish_filter
+from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.labeling.label import label
 from distillery.components.reporting.publish import publish
 from distillery.components.runtime.step import step_context
@@ -87,7 +88,7 @@ def test_a_step_in_a_pod_that_fails_over_the_key(tmp_path: Path, monkeypatch: py
     with OpenAIServer(fault=lambda article, asked: "401") as server:
         oracle = {"provider": "openai", "model": "m", "baseUrl": server.url, "apiKeyEnv": "ORACLE_API_KEY"}
         key = publish_filter(store, Filter.model_validate(filter_document(tmp_path, oracle=oracle)))
-        store.put(run_record_key("r1", "preflight"), json.dumps({"step": "preflight", "outputs": {"filter_key": key}}).encode())
+        StepRecord.of("preflight", {"filter": key}, {"filter_key": key}, [key]).put(store, run_record_key("r1", "preflight"))
         with pytest.raises(SystemExit) as stop, step_context("label", store.uri, key, "r1") as step:
             label(step.store, step.filter, articles=str(articles), progress=step.progress)
     publish(store, "r1", failed=True, message="the step failed")
