@@ -1,33 +1,21 @@
 """YAML into plain values that remember their lines; hostile YAML is refused while it is being read.
 
-Scalars are read as YAML 1.2 reads them (2e-5 is a number), and what kubectl would read otherwise (yes, on, n) must be
-quoted, so that file and cluster agree. Anchors, aliases and tags are refused outright: a filter needs none, and they
-are how 1 kB becomes 1 TB.
+What kubectl or another reader of YAML takes for something else than we do (yes, 0777, 1_000, 1:30) must be quoted, so that file
+and cluster agree; `distillery.filters.scalars` has the rules. Anchors, aliases and tags are refused outright: a filter needs
+none, and they are how 1 kB becomes 1 TB.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
 
 import yaml
 
 from distillery.filters.errors import InputError
+from distillery.filters.scalars import other_reading, resolve
 
-MAX_BYTES, MAX_DEPTH = 256 * 1024, 20
+MAX_BYTES, MAX_DEPTH, SHOWN = 256 * 1024, 20, 40
 Path = tuple[str | int, ...]
-
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_CONSTANTS: dict[str, object] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-    ".nan": float("nan"),
-    ".inf": float("inf"),
-    "-.inf": float("-inf"),
-}
-AMBIGUOUS = frozenset({"y", "n", "yes", "no", "on", "off"})
 
 
 class Document(NamedTuple):
@@ -40,24 +28,6 @@ class Document(NamedTuple):
 
     value: Any
     places: dict[Path, str]
-
-
-def resolve(text: str) -> object:
-    """Read a plain (unquoted) scalar as YAML 1.2 does.
-
-    Args:
-        text: the scalar.
-
-    Returns:
-        The value.
-    """
-    if text in _CONSTANTS:
-        return _CONSTANTS[text]
-    if len(text) <= 64 and _INT.fullmatch(text):
-        return int(text)
-    if len(text) <= 64 and _FLOAT.fullmatch(text) and not re.fullmatch(r"[-+]?0[0-9]+", text):
-        return float(text)
-    return text
 
 
 def read_document(text: str, where: str) -> Document:
@@ -135,9 +105,11 @@ class _Reader:
     def scalar(self, event: yaml.ScalarEvent) -> object:
         if not event.implicit[0]:  # quoted or block text
             return event.value
-        if event.value.lower() in AMBIGUOUS:
-            hint = f'write "{event.value}", or true or false'
-            raise self.refuse(event, f"{event.value} without quotes is a boolean to kubectl", hint)
+        if reading := other_reading(event.value):
+            shown = event.value if len(event.value) <= SHOWN else f"{event.value[:SHOWN]}…"
+            other = "true or false" if "boolean" in reading else "a number in plain digits" if "number" in reading else ""
+            hint = f'write "{shown}"' + (f", or {other}" if other else "")
+            raise self.refuse(event, f"{shown} without quotes is {reading}", hint)
         return resolve(event.value)
 
     def sequence(self, path: Path) -> list[object]:

@@ -116,7 +116,11 @@ def _words(detail: Any, path: Path) -> tuple[str, str]:
         model = _model_at(path[:-1])
         return f'unknown key "{path[-1]}"', nearest(str(path[-1]), model.model_fields if model else [])
     if kind in _KINDS:
-        hint = "remove the quotes" if isinstance(given, str) and kind in ("float_type", "int_type") and _numeric(given) else ""
+        hint = ""
+        if isinstance(given, str) and kind in ("float_type", "int_type") and _numeric(given):
+            hint = "remove the quotes"
+        elif isinstance(given, int | float) and kind == "string_type":
+            hint = "put it in quotes, as it was written"
         return f"expects {_KINDS[kind]}, not {_given(given)}", hint
     if kind in _LIMITS:
         key, words = _LIMITS[kind]

@@ -14,11 +14,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from distillery.filters.document import AMBIGUOUS, MAX_BYTES, Document, Path, read_document, resolve
+from distillery.filters.document import MAX_BYTES, Document, Path, read_document
 from distillery.filters.errors import InputError
 from distillery.filters.expressions import nearest
 from distillery.filters.faults import explain
 from distillery.filters.filter import Filter
+from distillery.filters.scalars import may_be_plain, resolve
 
 INSTALLED = FilePath(__file__).resolve().parent
 _REF = re.compile(r"([a-z][a-z0-9-]{0,61}[a-z0-9])(?:/v([1-9][0-9]{0,5}))?")
@@ -117,8 +118,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    plain = isinstance(resolve(text), str) and text.lower() not in AMBIGUOUS
-    style = "|" if "\n" in text else None if plain else "'"
+    style = "|" if "\n" in text else None if may_be_plain(text) else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from distillery.filters.errors import InputError
+from distillery.filters.scalars import may_be_plain
 
 _TEMPLATE = """\
 apiVersion: llm-distillery.io/v1alpha1
@@ -115,7 +116,7 @@ def new_filter(name: str, folder: str | Path) -> Path:
         raise InputError(f"{path.parent.parent} exists", where="parameter name", hint="choose another name, or edit that one")
     try:
         path.parent.mkdir(parents=True)
-        path.write_text(_TEMPLATE.format(name=name), encoding="utf-8")
+        path.write_text(_TEMPLATE.format(name=name if may_be_plain(name) else f'"{name}"'), encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=str(path), hint="choose another --out") from None
     return path
