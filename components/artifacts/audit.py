@@ -199,7 +199,11 @@ class Audit(Document):
     findings: list[Finding]
 
     def to_bytes(self) -> bytes:
-        """Return the bytes in which the audit is stored: canonical JSON, without keys that are not set."""
+        """Return the bytes in which the audit is stored: canonical JSON, without keys that are not set.
+
+        Returns:
+            JSON in UTF-8; its digest is the key of the audit.
+        """
         return canonical_json(self.model_dump(mode="json", exclude_unset=True, by_alias=True))
 
 
@@ -209,6 +213,9 @@ def read_audit(store: Store, digest: str) -> Audit:
     Args:
         store: where it is.
         digest: of the audit.
+
+    Returns:
+        The audit.
 
     Raises:
         NotFound: there is no such audit.

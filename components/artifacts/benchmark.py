@@ -25,6 +25,9 @@ def figure(value: object) -> float | None:
     Args:
         value: a number, or None where it could not be worked out.
 
+    Returns:
+        The rounded figure; None for one that is not finite or not known.
+
     Raises:
         ValueError: the value is something else.
     """
@@ -40,6 +43,9 @@ def interval(value: object) -> tuple[float, float] | None:
 
     Args:
         value: its lower and upper end, or None.
+
+    Returns:
+        Its rounded lower and upper end, or None.
 
     Raises:
         ValueError: the value is something else, or its ends are in the wrong order.
@@ -255,21 +261,40 @@ class Benchmark(Document):
         return self.intervals.get(path)
 
     def best_baseline(self) -> tuple[str, float] | None:
-        """Return name and MAE of the baseline nearest to the labels; None where no baseline was measured."""
+        """Return name and MAE of the baseline nearest to the labels; None where no baseline was measured.
+
+        Returns:
+            (name, MAE in points), or None.
+        """
         ranked = self.ranked_baselines()
         return (ranked[0][0], ranked[0][1].mae or 0.0) if ranked else None
 
     def ranked_baselines(self) -> list[tuple[str, BaselineFigures]]:
-        """Return the baselines that have an MAE by name, nearest to the labels first."""
+        """Return the baselines that have an MAE by name, nearest to the labels first.
+
+        Returns:
+            (name, figures) pairs, the smallest MAE first and equal ones by name.
+        """
         known = [(row.mae, name, row) for name, row in self.baselines.items() if row.mae is not None]
         return [(name, row) for _, name, row in sorted(known, key=lambda entry: entry[:2])]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document as plain JSON values in the order of its fields, without keys that are not set."""
+        """Return the document as plain JSON values in the order of its fields, without keys that are not set.
+
+        Returns:
+            A JSON object.
+        """
         return self.model_dump(mode="json", exclude_unset=True, by_alias=True)
 
     def to_bytes(self) -> bytes:
-        """Return the bytes whose digest names the benchmark: indented JSON in the order of the fields."""
+        """Return the bytes whose digest names the benchmark: indented JSON in the order of the fields.
+
+        Returns:
+            JSON in UTF-8.
+
+        Raises:
+            ValueError: a figure is NaN or infinite.
+        """
         return json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, indent=1).encode()
 
 
@@ -281,6 +306,9 @@ def read_benchmark(store: Store, adapter: str, test: str, digest: str) -> Benchm
         adapter: digest of the adapter.
         test: digest of the test part.
         digest: digest of the benchmark.
+
+    Returns:
+        The benchmark.
 
     Raises:
         InputError: the benchmark's digest is not one.

@@ -122,6 +122,9 @@ def bundle_folder(store: Store, name: str, adapter: str) -> Folder:
         name: name of the filter.
         adapter: digest of the bundle.
 
+    Returns:
+        The folder, from which the files of the bundle are read.
+
     Raises:
         InputError: there is no such bundle, or one of its JSON files is larger than 16 MB.
     """

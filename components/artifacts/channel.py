@@ -100,6 +100,9 @@ def serving(entry: Entry) -> Serving:
 
     Args:
         entry: the move.
+
+    Returns:
+        Adapter, verdict and filter of the move, without how and when it was made.
     """
     return Serving(adapter=entry.adapter, verdict=entry.verdict, filter=entry.filter)
 
@@ -135,6 +138,9 @@ def read_candidate(store: Store, name: str, channel: str) -> Candidate | None:
         store: where it is.
         name: of the filter.
         channel: name of the channel it would serve on.
+
+    Returns:
+        The candidate, or None.
 
     Raises:
         StoreError: the candidate cannot be read.

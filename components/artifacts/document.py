@@ -53,6 +53,9 @@ class Document(BaseModel):
             data: JSON in UTF-8.
             where: address of the object, for the error.
 
+        Returns:
+            The document.
+
         Raises:
             StoreError: the bytes are no JSON object, have another form, or were written by a newer program.
         """
@@ -85,6 +88,9 @@ class Document(BaseModel):
             key: its key.
             digest: sha256 that its bytes must have; None where it may change.
             max_bytes: size above which it is refused.
+
+        Returns:
+            The document.
 
         Raises:
             NotFound: no object has this key.
@@ -119,11 +125,18 @@ class Document(BaseModel):
         return None if data is None else cls.read(data, where)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document as plain JSON values, in the order of its fields."""
+        """Return the document as plain JSON values, in the order of its fields.
+
+        Returns:
+            A JSON object.
+        """
         return self.model_dump(mode="json")
 
     def to_bytes(self) -> bytes:
         """Return the bytes in which the document is stored: indented JSON with sorted keys.
+
+        Returns:
+            JSON in UTF-8.
 
         Raises:
             ValueError: a value is NaN or infinite.
@@ -131,7 +144,12 @@ class Document(BaseModel):
         return json.dumps(self.to_json(), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
 
     def put(self, store: Store, key: str) -> None:
-        """Write the document at a key, whatever was there; `Store.put_if` with `to_bytes` writes conditionally."""
+        """Write the document at a key, whatever was there; `Store.put_if` with `to_bytes` writes conditionally.
+
+        Args:
+            store: where it goes.
+            key: its key.
+        """
         store.put(key, self.to_bytes())
 
 
@@ -141,7 +159,14 @@ def _in_order(fields: dict[str, Json]) -> bytes:
 
 
 def first_fault(error: ValidationError) -> str:
-    """Return the first fault that pydantic found, as "path: what is wrong", on one line."""
+    """Return the first fault that pydantic found, as "path: what is wrong", on one line.
+
+    Args:
+        error: what pydantic raised.
+
+    Returns:
+        The path of the field, with dots, and the fault; the fault alone where it is of the whole object.
+    """
     fault = error.errors(include_url=False, include_input=False)[0]
     path = ".".join(map(str, fault["loc"]))
     return f"{path}: {fault['msg']}" if path else fault["msg"]

@@ -9,7 +9,15 @@ from distillery.filters.loading import dump_filter, load_filter_text
 
 
 def publish_filter(store: Store, flt: Filter) -> str:
-    """Puts the resolved filter under its own digest; returns the key that every step of the run reads it by."""
+    """Write the resolved filter under its own digest.
+
+    Args:
+        store: where it goes.
+        flt: the filter.
+
+    Returns:
+        The key by which every step of the run reads it.
+    """
     data = dump_filter(flt).encode()
     key = published_filter_key(flt.name, flt.spec.version, digest_bytes(data))
     store.put(key, data)
@@ -17,6 +25,19 @@ def publish_filter(store: Store, flt: Filter) -> str:
 
 
 def read_filter(store: Store, key: str) -> Filter:
-    """The published filter, verified against the digest in its key."""
+    """Return a published filter, verified against the digest in its key.
+
+    Args:
+        store: where it is.
+        key: its key, as `publish_filter` returned it.
+
+    Returns:
+        The filter.
+
+    Raises:
+        NotFound: there is no such filter.
+        StoreError: its bytes were altered.
+        InputError: it is not a filter that this program can read.
+    """
     digest = key.rsplit("/", 1)[-1].removesuffix(".yaml")
     return load_filter_text(store.get(key, digest=digest, max_bytes=1 << 20).decode(), where=key)  # type: ignore[arg-type]

@@ -98,7 +98,11 @@ class NoiseFloor(Document):
     second: SecondOracle | None
 
     def measured(self) -> dict[str, Json]:
-        """Return floor and comparison as plain JSON with sorted keys, which benchmarks contain and are keyed by."""
+        """Return floor and comparison as plain JSON with sorted keys, which benchmarks contain and are keyed by.
+
+        Returns:
+            {"floor": …, "second": …}, each None where it was not measured.
+        """
         measured: dict[str, Json] = json.loads(canonical_json(self.model_dump(mode="json", include={"floor", "second"})))
         return measured
 
@@ -111,6 +115,9 @@ def read_noise(store: Store, name: str, rubric: str, oracle: Mapping[str, Any]) 
         name: of the filter.
         rubric: digest of the rubric.
         oracle: the oracle's identity.
+
+    Returns:
+        The document, or None.
 
     Raises:
         StoreError: the document cannot be read, or is about another rubric or oracle than its key.

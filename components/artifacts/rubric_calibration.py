@@ -243,6 +243,9 @@ def read_calibration(store: Store, flt: Filter, oracle: Mapping[str, Any]) -> Ru
         flt: the filter.
         oracle: the oracle's identity.
 
+    Returns:
+        The document, or None.
+
     Raises:
         StoreError: the document cannot be read, or is about another rubric or oracle than its key.
     """
@@ -272,19 +275,25 @@ def require_its_name(found: tuple[str, str, str], wanted: tuple[str, str, str], 
 
 
 def free(oracle: Mapping[str, Any]) -> bool:
-    """Return whether an oracle's labels cost nothing, so that labelling before calibrating loses nothing.
+    """True if an oracle's labels cost nothing, so that labelling before calibrating loses nothing.
 
     Args:
         oracle: its identity.
+
+    Returns:
+        Whether the oracle is one of recorded replies.
     """
     return oracle.get("provider") == "replay"
 
 
 def usable(document: RubricCalibration | None) -> bool:
-    """Return whether a calibration lets labelling go on: PASS, or REVIEW that a person accepted with a reason.
+    """True if a calibration lets labelling go on: PASS, or REVIEW that a person accepted with a reason.
 
     Args:
         document: the calibration; None where there is none.
+
+    Returns:
+        Whether to label; False where there is no calibration.
     """
     if document is None:
         return False
@@ -337,9 +346,12 @@ def require_calibration(
 
 
 def oracle_digest(oracle: Mapping[str, Any]) -> Digest:
-    """Return the digest of an oracle's identity, under which its calibrations and noise floors lie.
+    """Return the digest of an oracle's identity, by which its calibrations and noise floors are found.
 
     Args:
         oracle: its identity.
+
+    Returns:
+        The digest.
     """
     return digest_json(dict(oracle))

@@ -46,6 +46,17 @@ class RunSummary(Document):
 
     @classmethod
     def older(cls, fields: dict[str, Json]) -> dict[str, Json]:
+        """Return a summary without a version as the present form has it.
+
+        Args:
+            fields: the parsed object, whatever its format.
+
+        Returns:
+            The object to be validated.
+
+        Raises:
+            KeyError: a field is missing that every summary has.
+        """
         if "format" in fields:
             return fields
         return {"format": 2, **{name: fields[name] for name in ("run", "steps", "failure")}}
@@ -77,13 +88,24 @@ class RunSummary(Document):
         return self.outputs.get("adapter")
 
     def by_name(self) -> dict[str, Any]:
-        """Return outputs, calibration, records and failure in one mapping, from which a report is gathered."""
+        """Return outputs, calibration, records and failure in one mapping, from which a report is gathered.
+
+        Returns:
+            A JSON object.
+        """
         calibrated = {} if self.calibrated is None else {"calibrated": self.calibrated}
         return {**self.to_json(), **self.outputs, **calibrated}
 
 
 def read_last_summary(store: Store, name: str) -> RunSummary | None:
     """Return the summary of a filter's last run; None where it has had none in this store.
+
+    Args:
+        store: where summaries are.
+        name: of the filter.
+
+    Returns:
+        The summary, or None.
 
     Raises:
         StoreError: the summary cannot be read.
@@ -100,6 +122,9 @@ def read_adapter_summary(store: Store, adapter: str) -> RunSummary | None:
     Args:
         store: where summaries are.
         adapter: digest of the adapter, all 64 digits.
+
+    Returns:
+        The summary, or None.
 
     Raises:
         InputError: `adapter` is no digest.

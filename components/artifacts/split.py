@@ -30,10 +30,15 @@ class Split(NamedTuple):
 
 
 def test_digest(frame: pa.Table) -> Digest:
-    """Return the digest of a labelled table's articles and scores; row order, column order and encoding don't matter.
+    """Return the digest of a labelled table's articles and scores.
+
+    The order of rows and columns and the encoding do not matter.
 
     Args:
         frame: the table, with a column `article` and one `score.<dimension>` each.
+
+    Returns:
+        The digest.
 
     Raises:
         ValueError: it has no scores.
@@ -54,6 +59,9 @@ def load_labels(store: Store, label_set: str) -> pa.Table:
     Args:
         store: where it is.
         label_set: its digest.
+
+    Returns:
+        The label table.
 
     Raises:
         NotFound: there is no such label set.
@@ -81,16 +89,19 @@ class StoredSplit:
 
     @property
     def test(self) -> str:
-        """The digest of its test part, as the manifest has it."""
+        """Return the digest of the test part, as the manifest has it."""
         return str(self._folder.meta.get("test"))
 
     @property
     def label_set(self) -> str:
-        """The digest of the label set it was made from."""
+        """Return the digest of the label set that the split was made from."""
         return str(self._folder.meta.get("label_set"))
 
     def tables(self) -> Split:
         """Return the three tables and the manifest's meta, every byte verified.
+
+        Returns:
+            The split.
 
         Raises:
             StoreError: the stored test part is not the one that the split recorded.
@@ -107,6 +118,9 @@ def load_split(store: Store, digest: str, *, expected_test: str | None = None) -
         store: where the split is.
         digest: of the split.
         expected_test: the test digest the caller goes by (an earlier benchmark, a verdict); None for any.
+
+    Returns:
+        The split.
 
     Raises:
         InputError: the split's test part is another one.

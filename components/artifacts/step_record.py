@@ -68,7 +68,19 @@ class StepRecord(Document):
         *,
         reused: bool = False,
     ) -> StepRecord:
-        """Return the record of a step, with the digest of its inputs."""
+        """Return the record of a step, with the digest of its inputs.
+
+        Args:
+            step: name of the step.
+            inputs: everything the outputs depend on.
+            outputs: digests and counts, a function of the inputs alone.
+            keys: objects of the store that a later step will read.
+            facts: seconds, rates, memory; None for none.
+            reused: True if the work was not done anew.
+
+        Returns:
+            The record.
+        """
         return cls(
             step=step,
             inputs=inputs,
@@ -87,7 +99,15 @@ class StepRecord(Document):
 
 
 def inputs_digest(step: str, inputs: dict[str, Json]) -> Digest:
-    """Return the digest that a step with these inputs is recorded under."""
+    """Return the digest that a step with these inputs is recorded under.
+
+    Args:
+        step: name of the step.
+        inputs: everything its outputs depend on.
+
+    Returns:
+        The digest of both.
+    """
     return digest_json({"step": step, "inputs": inputs})
 
 
@@ -123,7 +143,9 @@ def look_up(store: Store, step: str, inputs: dict[str, Json]) -> StepRecord | No
 def run_step(
     store: Store, step: str, inputs: dict[str, Json], work: Callable[[], Outcome], *, again: bool = False
 ) -> StepRecord:
-    """Return the record for these inputs, or do the work and record it; a second writer's record is the first's.
+    """Return the record for these inputs, or do the work and record it.
+
+    Where two processes do the same work at the same time, both return the record that was written first.
 
     Args:
         store: where records are.
@@ -131,6 +153,9 @@ def run_step(
         inputs: everything its outputs depend on.
         work: does the work.
         again: do the work even where there is a record.
+
+    Returns:
+        The record; its field `reused` is True where no work was done.
     """
     if not again and (record := look_up(store, step, inputs)):
         return record

@@ -56,7 +56,11 @@ class Verdict(Document):
     decision: Decision
 
     def to_bytes(self) -> bytes:
-        """Return the bytes whose digest names the verdict: canonical JSON."""
+        """Return the bytes whose digest names the verdict: canonical JSON.
+
+        Returns:
+            JSON in UTF-8.
+        """
         return canonical_json(self.to_json())
 
 
@@ -67,6 +71,9 @@ def read_verdict(store: Store, name: str, digest: str) -> Verdict:
         store: where it is.
         name: name of the filter.
         digest: digest of the verdict.
+
+    Returns:
+        The verdict.
 
     Raises:
         InputError: there is none with this digest.

@@ -164,6 +164,7 @@ def _calibrate(
     identity: dict[str, Any],
     progress: Progress,
 ) -> tuple[RubricCalibration, bytes]:
+    """Label and judge both samples; return the calibration and the review page."""
     rubric, by = rubric_digest(flt), oracle_digest(identity)
 
     def take(seed: str, without: Collection[str]) -> Labelled | None:
@@ -237,10 +238,12 @@ def _calibrate(
 
 
 def _named(name: str, reasons: list[Reason]) -> list[Reason]:
+    """Return the reasons, each with the name of the sample before it."""
     return [Reason(reason.level, f"{name}: {reason.text}") for reason in reasons]
 
 
 def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle: Oracle | None, progress: Progress) -> Labelled:
+    """Label a sample and return it with the oracle's scores."""
     from distillery.filters.verdict import judge
 
     with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
@@ -261,10 +264,12 @@ def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle:
 
 
 def _judge(flt: Filter, part: Labelled, marks: list[str | None]) -> Judged:
+    """Judge a labelled sample by the marks of its articles."""
     return judge_sample(part.rows, part.overall, [marks[at] for at in part.at], flt.dimensions, part.dead)
 
 
 def _reviewed(flt: Filter, part: Labelled, marks: list[str | None], fresh: bool) -> list[Reviewed]:
+    """Return the articles of a sample as the review page shows them."""
     labelled = {at: row for row, at in enumerate(part.at)}
 
     def one(at: int, article: Article) -> Reviewed:
@@ -277,6 +282,7 @@ def _reviewed(flt: Filter, part: Labelled, marks: list[str | None], fresh: bool)
 
 
 def _attempts(store: Store, flt: Filter) -> list[Attempt]:
+    """Return the samples that the filter's rubrics were judged on, in order."""
     try:
         return CalibrationAttempts.load(store, calibration_attempts_key(flt.name)).attempts
     except NotFound:
@@ -284,7 +290,10 @@ def _attempts(store: Store, flt: Filter) -> list[Attempt]:
 
 
 def _spent(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled) -> set[str]:
-    """Articles that a fresh sample must not hold: the calibration sample's, and those of earlier rubrics' samples."""
+    """Return the digests of articles that a fresh sample must not hold.
+
+    These are the calibration sample's, and those of the samples that earlier rubrics were judged on.
+    """
     spent = {article.digest for article in first.sample.articles}
     with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
         for attempt in _attempts(store, flt):
@@ -324,6 +333,8 @@ def _write(store: Store, key: str, document: RubricCalibration) -> RubricCalibra
 
 
 def _accept(store: Store, key: str, flt: Filter, reason: str) -> RubricCalibration:
+    """Record why a person goes on with a REVIEW; refuse it for any other calibration."""
+
     def accepted(document: RubricCalibration | None) -> RubricCalibration:
         if document is None:
             raise InputError("there is no calibration to accept", where=f"filter {flt.name}", hint="calibrate first")
@@ -342,6 +353,7 @@ def _accept(store: Store, key: str, flt: Filter, reason: str) -> RubricCalibrati
 
 
 def _outputs(document: RubricCalibration, key: str) -> dict[str, Json]:
+    """Return what the step puts out of a calibration."""
     fields = document.to_json()
     shown = {name: fields[name] for name in ("reasons", "marks", "samples", "figures")}
     return {"verdict": document.verdict, "usable": usable(document), "accepted": fields["accepted"], "document": key, **shown}

@@ -53,10 +53,12 @@ class Share:
 
     @property
     def value(self) -> float | None:
+        """Return the share of marks that the oracle contradicts; None where there is no mark."""
         return self.wrong / self.n if self.n else None
 
     @property
     def interval(self) -> tuple[float, float]:
+        """Return Wilson's 95% interval of the share; (0, 1) where there is no mark."""
         if not self.n:
             return 0.0, 1.0
         from scipy.stats import binomtest
@@ -65,7 +67,11 @@ class Share:
         return float(found.low), float(found.high)
 
     def figures(self) -> ShareFigures:
-        """Return the share as it is stored, to six decimals."""
+        """Return the share as it is stored, to six decimals.
+
+        Returns:
+            Counts, share and interval.
+        """
         value, (low, high) = self.value, self.interval
         return ShareFigures(
             wrong=self.wrong,
@@ -75,6 +81,7 @@ class Share:
         )
 
     def __str__(self) -> str:
+        """Return the share as people read it: "2 of 40 (95%: 1%–17%)"."""
         low, high = self.interval
         return f"{self.wrong} of {self.n} (95%: {low:.0%}–{high:.0%})"
 
@@ -105,7 +112,11 @@ class Judged:
         return worst(reason.level for reason in self.reasons)
 
     def figures(self) -> SampleFigures:
-        """Return the judged sample as it is stored."""
+        """Return the judged sample as it is stored.
+
+        Returns:
+            The figures, without the articles.
+        """
         return SampleFigures(
             verdict=self.verdict,
             n=self.n,
@@ -123,6 +134,9 @@ def worst(levels: Iterable[Verdict]) -> Verdict:
 
     Args:
         levels: of the reasons.
+
+    Returns:
+        PASS, REVIEW or FAIL.
     """
     return max([PASS, *levels], key=lambda level: ORDER[level])
 
@@ -142,6 +156,9 @@ def judge_sample(
         marks: n times "on", "off" or None.
         dimensions: the D names.
         dead: articles without a usable reply.
+
+    Returns:
+        The judged sample.
     """
     opinions = np.array([mark or "" for mark in marks])
     high = overall >= MIDDLE
@@ -187,6 +204,9 @@ def worse_than_chance(first: Judged, fresh: Judged) -> list[Reason]:
     Args:
         first: the calibration sample.
         fresh: the sample that nobody tuned the rubric on.
+
+    Returns:
+        One reason for each share that is worse; none where the samples agree.
     """
     from scipy.stats import fisher_exact
 
@@ -251,5 +271,8 @@ def summary(judged: Mapping[str, Judged]) -> str:
 
     Args:
         judged: samples by name.
+
+    Returns:
+        Text for people.
     """
     return "; ".join(f"{name}: {WORDS[kind]} {share}" for name, one in judged.items() for kind, share in one.shares.items())

@@ -26,13 +26,29 @@ SHAPE = 'write {"<article id>": "on", "<another>": "off"}'
 
 @dataclass(frozen=True)
 class Marks:
-    """by: who marked. given: what a file says, by digest or id."""
+    """Marks of articles, and whose they are.
+
+    Attributes:
+        by: who marked: "person", "prefilter", "reference" or "nobody".
+        given: the marks of a file, "on" or "off" by digest or id; empty where nobody wrote one.
+    """
 
     by: str
     given: dict[str, str]
 
     def of(self, flt: Filter, sample: Sample) -> list[str | None]:
-        """ "on", "off" or None for each article of the sample."""
+        """Return the mark of each article of a sample.
+
+        Args:
+            flt: the filter.
+            sample: the sample, of n articles.
+
+        Returns:
+            n times "on", "off" or None for an article without a mark.
+
+        Raises:
+            InputError: true scores are to mark, and no article carries any.
+        """
         if self.by == PREFILTER:
             return [None if sample.passes[article.digest] else "off" for article in sample.articles]
         if self.by == REFERENCE:
@@ -40,17 +56,30 @@ class Marks:
         return [self.given.get(article.digest, self.given.get(article.id)) for article in sample.articles]
 
     def counts(self, applied: dict[Digest, str]) -> MarkCounts:
-        """Return which marks were applied.
+        """Return how many marks were applied, whose they are, and their digest.
 
         Args:
             applied: the marks of the articles that were judged.
+
+        Returns:
+            The counts.
         """
         kinds = list(applied.values())
         return MarkCounts(by=self.by, digest=digest_json(applied), on=kinds.count("on"), off=kinds.count("off"))
 
 
 def read_marks(marks: str) -> Marks:
-    """`marks`: "" (nobody's), "prefilter", "reference", or a JSON file. InputError for a file that is no marks."""
+    """Read marks.
+
+    Args:
+        marks: "" for nobody's, "prefilter", "reference", or the path of a JSON file.
+
+    Returns:
+        The marks.
+
+    Raises:
+        InputError: the file holds no marks.
+    """
     if marks in ("", PREFILTER, REFERENCE):
         return Marks(marks or NOBODY, {})
     from distillery.components.articles.input_files import local_file
@@ -60,6 +89,7 @@ def read_marks(marks: str) -> Marks:
 
 
 def _read(path: Path, where: str) -> dict[str, str]:
+    """Return the marks of a JSON file, by digest or id."""
     if path.stat().st_size > MAX_BYTES:
         raise InputError("is too large for marks", where=where, hint=SHAPE)
     document = parse_json(path.read_bytes(), where)
@@ -78,7 +108,18 @@ def _read(path: Path, where: str) -> dict[str, str]:
 
 
 def by_reference(flt: Filter, articles: Sequence[Article]) -> list[str | None]:
-    """From true scores: on-topic where the true overall is 5.5 or more, off-topic where it is 4.5 or less."""
+    """Mark articles by their true scores: on-topic from an overall score of 5.5 up, off-topic from 4.5 down.
+
+    Args:
+        flt: the filter.
+        articles: n articles.
+
+    Returns:
+        n times "on", "off" or None.
+
+    Raises:
+        InputError: no article carries true scores.
+    """
     import numpy as np
 
     from distillery.filters.verdict import judge

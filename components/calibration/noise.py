@@ -46,11 +46,24 @@ class Again:
     """Ask the same oracle anew: only its identity differs, so the journal keeps its answers apart."""
 
     def __init__(self, oracle: Oracle, repetition: int) -> None:
+        """Wrap an oracle to ask it anew.
+
+        Args:
+            oracle: the oracle.
+            repetition: which label of an article it gives, from 2.
+        """
         self._oracle = oracle
         self.identity: Mapping[str, Any] = {**oracle.identity, "repetition": repetition}
 
     async def ask(self, request: Request) -> RawReply:
-        """Return the oracle's reply to a request."""
+        """Return the oracle's reply to a request.
+
+        Args:
+            request: the request.
+
+        Returns:
+            The reply.
+        """
         return await self._oracle.ask(request)
 
     async def close(self) -> None:
@@ -59,11 +72,14 @@ class Again:
 
 
 def asked_again(flt: Filter, repetition: int) -> Oracle:
-    """Return the filter's oracle for one more label of each article; a recorded one gives what was recorded for it.
+    """Return the oracle to ask for one more label of each article; recorded replies have one recorded for it.
 
     Args:
         flt: the filter.
         repetition: which label it is, from 2.
+
+    Returns:
+        The oracle.
     """
     provider = flt.spec.oracle.provider
     if provider == "replay":
@@ -79,6 +95,9 @@ def second(text: str) -> list[str]:
 
     Args:
         text: "provider:model", or settings below spec.oracle, as "model=…,temperature=1".
+
+    Returns:
+        Overrides, as `--set` takes them.
 
     Raises:
         InputError: the text is neither.
@@ -172,6 +191,7 @@ def measure(
 
 
 def _labels(store: Store, flt: Filter, label_set: str) -> Table:
+    """Return the labels of a label set by article."""
     from distillery.filters.verdict import judge
 
     frame = read_table(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
@@ -218,6 +238,9 @@ def floor(flt: Filter, tables: Sequence[Table], seed: str) -> Floor:
         tables: labels of the same articles, two or more times.
         seed: 16 or more hexadecimal digits, for the interval's resampling.
 
+    Returns:
+        The noise, in points.
+
     Raises:
         InputError: too few articles got a label every time.
     """
@@ -248,6 +271,9 @@ def compare(flt: Filter, ours: Table, theirs: Table, oracle: OracleSpec, label_s
         oracle: the other oracle's section of its filter.
         label_set: digest of its labels.
 
+    Returns:
+        The differences, in points.
+
     Raises:
         InputError: too few articles got a label of both.
     """
@@ -269,6 +295,7 @@ def compare(flt: Filter, ours: Table, theirs: Table, oracle: OracleSpec, label_s
 
 
 def _round(value: np.floating | float) -> float:
+    """Return a figure as it is stored, to six decimals."""
     return round(float(value), 6)
 
 

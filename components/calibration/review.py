@@ -22,7 +22,16 @@ SHOWN = 6_000  # characters of an article; 120 of them make a page of 1 MB at mo
 
 @dataclass(frozen=True)
 class Reviewed:
-    """scores: by dimension, None where the oracle gave no usable reply."""
+    """An article as the review page shows it.
+
+    Attributes:
+        article: the article.
+        mark: "on" or "off"; None where it has no mark yet.
+        passes: True if the prefilter lets it pass.
+        fresh: True if it is of the fresh sample.
+        scores: by dimension, in points; None where the oracle gave no usable reply.
+        overall: the overall score, in points; None where the oracle gave no usable reply.
+    """
 
     article: Article
     mark: str | None
@@ -33,7 +42,17 @@ class Reviewed:
 
 
 def review_page(flt: Filter, reviewed: Sequence[Reviewed]) -> str:
-    """The page, calibration sample and fresh sample mixed in the order of the articles' digests."""
+    """Return the page on which a person marks articles.
+
+    Calibration sample and fresh sample are mixed, in the order of the digests of the articles.
+
+    Args:
+        flt: the filter.
+        reviewed: the articles of both samples.
+
+    Returns:
+        HTML, complete in itself.
+    """
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 
@@ -48,6 +67,7 @@ def review_page(flt: Filter, reviewed: Sequence[Reviewed]) -> str:
 
 
 def _view(one: Reviewed) -> dict[str, Any]:
+    """Return what the template shows of an article."""
     article = one.article
     return {
         "digest": article.digest, "id": article.id, "title": article.title, "source": article.source,

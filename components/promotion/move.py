@@ -71,18 +71,24 @@ def changed(name: str, channel: str, now: Pointer | None) -> InputError:
         name: of the filter.
         channel: name of the channel.
         now: what it points at; None for nothing.
+
+    Returns:
+        The error, to be raised.
     """
     found = f"it points at {now.adapter[:12]} now" if now else "it points at nothing now"
     return InputError(f"another process changed the channel meanwhile: {found}", where=f"{name}/{channel}", hint=AGAIN)
 
 
 def history(store: Store, name: str, channel: str) -> list[Entry]:
-    """Return what a channel pointed at, newest first; nothing where nothing was promoted yet.
+    """Return what a channel pointed at, newest first.
 
     Args:
         store: where the channel is.
         name: of the filter.
         channel: name of the channel.
+
+    Returns:
+        The moves; none where nothing was promoted yet.
 
     Raises:
         StoreError: the channel cannot be read.
@@ -121,6 +127,7 @@ def rollback(store: Store, name: str, channel: str, to: str | None = None, *, ve
 
 
 def _earlier(pointer: Pointer, to: str | None, where: str) -> Entry:
+    """Return the move that a rollback goes back to: the one that is asked for, or the one before the present one."""
     if to is not None:
         found = [entry for entry in pointer.history if entry.adapter.startswith(to)] if len(to) >= 8 else []
         if len({entry.adapter for entry in found}) != 1:
@@ -164,5 +171,9 @@ def reproduce(store: Store, name: str, adapter: Digest) -> float:
 
 
 def utc_now() -> str:
-    """Return the time in UTC, to the second."""
+    """Return the time in UTC, to the second.
+
+    Returns:
+        Text as in "2026-01-31T12:00:00Z".
+    """
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -42,12 +42,25 @@ def promote(
     verify: Verify | None = None,
     approved: bool = False,
 ) -> StepRecord:
-    """Points the filter's channel at the adapter that `verdict` let through.
+    """Point the filter's channel at the adapter that a verdict let through.
 
-    filter_key: key of the published filter, kept with the entry. verify: what reads the bundle back and reproduces it
-    (`channel.reproduce`). approved: a person approved a candidate whose filter requires it.
-    Outputs {"adapter", "channel", "previous", "promoted"}. Promoting what serves already changes nothing. InputError: the
-    verdict doesn't pass, is of other gates or another incumbent, the bundle is altered, the channel changed meanwhile.
+    Promoting what serves already changes nothing.
+
+    Args:
+        store: where channel, verdict and bundle are.
+        flt: the filter as it is now.
+        verdict: digest of the verdict.
+        filter_key: key of the published filter, kept with the entry.
+        progress: tells how far it is.
+        verify: reads the stored bundle back and scores its golden texts; None for `move.reproduce`.
+        approved: True if a person approved a candidate whose filter requires it.
+
+    Returns:
+        The record, with outputs {"adapter", "channel", "previous", "promoted"}.
+
+    Raises:
+        InputError: the verdict does not pass, or was reached under other gates or against another incumbent; the bundle was
+            altered; or another process changed the channel meanwhile.
     """
     judged = passing(store, flt, verdict)
     if judged.decision != "promote" and not approved:
@@ -73,10 +86,12 @@ def promote(
 
 
 def _entry(adapter: str, verdict: str, filter_key: str) -> Entry:
+    """Return the move that a promotion adds to the history."""
     return Entry(adapter=adapter, verdict=verdict, filter=filter_key, action="promote", at=utc_now())
 
 
 def _promoted(flt: Filter, verdict: str, pointer: Pointer) -> StepRecord:
+    """Return the record of a promotion."""
     channel = flt.spec.promotion.channel
     previous = next((e.adapter for e in pointer.history if e.adapter != pointer.adapter), None)
     told: dict[str, Json] = {"adapter": pointer.adapter, "channel": channel, "previous": previous}
@@ -89,9 +104,20 @@ def _promoted(flt: Filter, verdict: str, pointer: Pointer) -> StepRecord:
 
 
 def hold(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progress: Progress = quiet) -> StepRecord:
-    """Records the candidate that passed and waits for `approve`; the last one held is the candidate.
+    """Record the adapter that passed as the candidate that waits for `approve`; it replaces an earlier candidate.
 
-    Outputs {"adapter", "candidate": key}. InputError where the verdict doesn't pass, or is of other gates.
+    Args:
+        store: where channel, verdict and bundle are.
+        flt: the filter as it is now.
+        verdict: digest of the verdict.
+        filter_key: key of the published filter, by which the candidate will be promoted.
+        progress: tells how far it is.
+
+    Returns:
+        The record, with outputs {"adapter", "candidate": key}.
+
+    Raises:
+        InputError: the verdict does not pass, or was reached under other gates.
     """
     judged = passing(store, flt, verdict)
     key = candidate_key(flt.name, flt.spec.promotion.channel)
@@ -101,7 +127,21 @@ def hold(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progr
 
 
 def approve(store: Store, name: str, channel: str, *, progress: Progress = quiet, verify: Verify | None = None) -> StepRecord:
-    """Promotes the candidate that waits, as `promote` does. InputError where none waits."""
+    """Promote the candidate that waits, as `promote` does.
+
+    Args:
+        store: where channel, verdict and bundle are.
+        name: name of the filter.
+        channel: name of the channel.
+        progress: tells how far it is.
+        verify: reads the stored bundle back, as in `promote`.
+
+    Returns:
+        The record of the promotion.
+
+    Raises:
+        InputError: no candidate waits, its filter is gone from the store, or it cannot be promoted.
+    """
     from distillery.components.artifacts.filter import read_filter
 
     candidate = read_candidate(store, name, channel)
@@ -124,7 +164,20 @@ def approve(store: Store, name: str, channel: str, *, progress: Progress = quiet
 
 
 def reject(store: Store, flt: Filter, *, verdict: str, progress: Progress = quiet) -> StepRecord:
-    """Says why not; the channel stays as it is. Outputs {"adapter", "reasons": one line per rule that fails}."""
+    """Record why an adapter is not promoted; the channel stays as it is.
+
+    Args:
+        store: where channel, verdict and bundle are.
+        flt: the filter as it is now.
+        verdict: digest of the verdict.
+        progress: gets each reason as a line.
+
+    Returns:
+        The record, with outputs {"adapter", "reasons": one line for each rule that fails}.
+
+    Raises:
+        InputError: there is no such verdict.
+    """
     judged = read_verdict(store, flt.name, verdict)
     reasons = [
         " ".join(filter(None, [rule.metric, rule.argument])) + f": {rule.reason}"
@@ -137,7 +190,19 @@ def reject(store: Store, flt: Filter, *, verdict: str, progress: Progress = quie
 
 
 def passing(store: Store, flt: Filter, digest: str) -> Verdict:
-    """A verdict that passes, of this filter and its gates as they are now; InputError otherwise."""
+    """Return a verdict that passes and is of this filter and its gates as they are now.
+
+    Args:
+        store: where channel, verdict and bundle are.
+        flt: the filter as it is now.
+        digest: digest of the verdict.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        InputError: it does not pass, or it is of another filter or other gates.
+    """
     judged, where = read_verdict(store, flt.name, digest), f"verdict {digest[:12]}"
     if judged.filter != flt.name:
         raise InputError(f"it judges {judged.filter[:60]}, not {flt.name}", where=where, hint=AGAIN)
@@ -149,4 +214,5 @@ def passing(store: Store, flt: Filter, digest: str) -> Verdict:
 
 
 def _record(step: str, inputs: dict[str, Json], outputs: dict[str, Json], keys: list[str]) -> StepRecord:
+    """Return a record that `run_step` does not keep, since a promotion is never reused."""
     return StepRecord.of(step, inputs, outputs, keys)

@@ -109,6 +109,9 @@ def read_event(line: bytes, where: str) -> Event:
         line: one JSON object.
         where: address of the object or file that holds it, for the error.
 
+    Returns:
+        The event, of the class that its kind names.
+
     Raises:
         StoreError: the line is no event.
     """

@@ -28,7 +28,14 @@ FEED_EVENTS = 200
 
 
 def clock(seconds: float) -> str:
-    """Return seconds as people say them: "48 s", "3 min 20 s", "1 h 05 min"."""
+    """Return seconds as people say them: "48 s", "3 min 20 s", "1 h 05 min".
+
+    Args:
+        seconds: any number of them, 0 or more.
+
+    Returns:
+        Text for people.
+    """
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -38,7 +45,19 @@ def clock(seconds: float) -> str:
 
 
 def line(step: str, done: int, total: int | None, unit: str, rate: float, facts: Mapping[str, float | str]) -> str:
-    """Return one plain line: step, how far, rate, time left, facts."""
+    """Return one plain line: step, how far, rate, time left, facts.
+
+    Args:
+        step: name of the step.
+        done: units that are through.
+        total: units in all; None where that is not known.
+        unit: what is counted, "" for nothing in particular.
+        rate: units a second; 0 where it is not known.
+        facts: figures to show behind, by name.
+
+    Returns:
+        The line, without a line break.
+    """
     parts = [f"{step}: {done:,}" + (f" of {total:,}" if total else "") + (f" {unit}" if unit else "")]
     if rate > 0:
         parts.append(f"{rate:,.1f}/s")
@@ -52,10 +71,21 @@ class Progress:
     """Report nothing; the base of what reports."""
 
     def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
-        """Say that `done` of `total` units are through; cheap enough for an inner loop."""
+        """Say that `done` of `total` units are through; cheap enough for an inner loop.
+
+        Args:
+            done: units that are through.
+            total: units in all; None where that is not known.
+            unit: what is counted, "" for nothing in particular.
+            facts: figures to show beside, such as the loss.
+        """
 
     def note(self, text: str) -> None:
-        """Say one line worth keeping in the log."""
+        """Say one line worth keeping in the log.
+
+        Args:
+            text: the line.
+        """
 
 
 quiet = Progress()
@@ -69,6 +99,12 @@ class Feed:
     """
 
     def __init__(self, put: Callable[[bytes], object], *, seconds: float = FEED_SECONDS) -> None:
+        """Begin a feed without events.
+
+        Args:
+            put: writes the bytes of all events.
+            seconds: the shortest time between two writes.
+        """
         self._put, self._seconds = put, seconds
         self._rows: list[Event] = []
         self._count = 0
@@ -77,7 +113,11 @@ class Feed:
         self._thread = threading.Thread(target=self._work, name="progress", daemon=True)
 
     def take(self, event: Event) -> None:
-        """Keep one more event."""
+        """Keep one more event.
+
+        Args:
+            event: the event; it gets the next number.
+        """
         with self._changed:
             self._count += 1
             if self._rows and self._rows[-1].kind == event.kind == "progress":
@@ -89,7 +129,11 @@ class Feed:
                 self._thread.start()
 
     def close(self, seconds: float = 10.0) -> None:
-        """Write what is left; wait `seconds` for it at most."""
+        """Write what is left.
+
+        Args:
+            seconds: the longest time to wait for it.
+        """
         with self._changed:
             self._ended = True
             self._changed.notify()
@@ -97,6 +141,7 @@ class Feed:
             self._thread.join(seconds)
 
     def _work(self) -> None:
+        """Write the events whenever they changed, until the feed is closed; the thread runs this."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._stale or self._ended)
@@ -121,13 +166,18 @@ class Reporter(Progress):
     """
 
     def __init__(self, step: str, events: str | IO[str] | None, stream: IO[str], *, seconds: float = EVENT_SECONDS) -> None:
+        """Open a reporter that has reported nothing yet."""
         self.step, self.events, self.stream, self.seconds = step, events, stream, seconds
         self.feed: Feed | None = None
         self._began: tuple[float, int] | None = None
         self._said = self._fed = 0.0
 
     def share(self, put: Callable[[bytes], object]) -> None:
-        """Keep the step's events by `put` too from here on, unless a local file has them already."""
+        """Keep the step's events by `put` too from here on, unless a local file has them already.
+
+        Args:
+            put: writes the bytes of all events, whatever was there.
+        """
         if not self.events:
             self.feed = Feed(put)
 
@@ -137,7 +187,11 @@ class Reporter(Progress):
             self.feed.close()
 
     def event(self, event: Event) -> None:
-        """Hand one event to the file or the feed."""
+        """Hand one event to the file or the feed.
+
+        Args:
+            event: the event.
+        """
         if isinstance(self.events, str):
             with open(self.events, "a", encoding="utf-8") as file:
                 file.write(event.to_line())
@@ -147,6 +201,14 @@ class Reporter(Progress):
             self.feed.take(event)
 
     def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
+        """Report how far the step is, if it is time for another event or line.
+
+        Args:
+            done: units that are through; fewer than before begin the rate anew.
+            total: units in all; None where that is not known.
+            unit: what is counted, "" for nothing in particular.
+            facts: figures to show beside, such as the loss.
+        """
         now = time.monotonic()
         if self._began is None or done < self._began[1]:
             self._began = (now, done)
@@ -162,13 +224,27 @@ class Reporter(Progress):
             print(line(self.step, done, total, unit, rate, facts), file=self.stream, flush=True)
 
     def note(self, text: str) -> None:
+        """Say one line worth keeping in the log.
+
+        Args:
+            text: the line.
+        """
         self.event(Noted(at=time.time(), step=self.step, text=printable(text)))
         if not self.events:
             print(f"{self.step}: {text}", file=self.stream, flush=True)
 
 
 def printable(text: str) -> str:
-    """Return text that can be encoded: a lone surrogate, as a file's name may hold one, becomes a question mark."""
+    """Return text that can be encoded.
+
+    A lone surrogate, as the name of a file may hold one, becomes a question mark.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The text, fit for UTF-8.
+    """
     return str(text).encode("utf-8", "replace").decode("utf-8")
 
 
@@ -180,5 +256,12 @@ def _plain(value: object) -> int | float | str:
 
 
 def reporter(step: str) -> Reporter:
-    """Return the reporter for a step running in this process."""
+    """Return the reporter for a step running in this process.
+
+    Args:
+        step: name of the step.
+
+    Returns:
+        A reporter to the file that DISTILLERY_EVENTS names, or else to standard error.
+    """
     return Reporter(step, os.environ.get(EVENTS), sys.stderr)

@@ -22,16 +22,23 @@ _NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 def load_settings(folder: Path = FOLDER) -> None:
-    """Sets an environment variable for each file in a folder below `folder`; those that are set already stay."""
+    """Set an environment variable for each file in a folder below `folder`; those that are set already stay.
+
+    Args:
+        folder: where ConfigMaps and Secrets are mounted, each as a folder with one file a key.
+    """
     for path in sorted(folder.glob("*/*")):
         if _NAME.fullmatch(path.name) and path.is_file() and (text := path.read_text(encoding="utf-8").strip()):
             os.environ.setdefault(path.name, text)
 
 
 def limit_threads(cgroup: Path = CGROUP) -> None:
-    """As many threads as the container may use cores; numeric libraries would start one for each core of the node.
+    """Let numeric libraries start as many threads as the container may use cores, instead of one for each core of the node.
 
-    Those that are set already stay. Must come before torch and Arrow are imported, which read it once.
+    Variables that are set already stay. Call it before torch and Arrow are imported, which read them once.
+
+    Args:
+        cgroup: where the limits of the container are.
     """
     cores = cpu_limit(cgroup)
     for name in THREADS if cores else ():
@@ -39,7 +46,14 @@ def limit_threads(cgroup: Path = CGROUP) -> None:
 
 
 def cpu_limit(cgroup: Path = CGROUP) -> int | None:
-    """Cores that this container may use, rounded up; None where there is no limit."""
+    """Return how many cores this container may use.
+
+    Args:
+        cgroup: where the limits of the container are.
+
+    Returns:
+        The number of cores, rounded up; None where there is no limit.
+    """
     for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
         if all((cgroup / file).is_file() for file in files):
             words = " ".join((cgroup / file).read_text(encoding="ascii") for file in files).split()

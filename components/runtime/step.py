@@ -39,6 +39,9 @@ def store_of_step(uri: str) -> Store:
     Args:
         uri: its address; empty for the one that DISTILLERY_STORE names.
 
+    Returns:
+        The store.
+
     Raises:
         InputError: there is none, a pod cannot reach it, or it cannot be opened; it names the parameter "store".
     """
@@ -54,17 +57,31 @@ def store_of_step(uri: str) -> Store:
 
 
 def in_a_pod() -> bool:
-    """True if this process runs in a pod of Kubernetes."""
+    """True if this process runs in a pod of Kubernetes.
+
+    Returns:
+        Whether Kubernetes named its service in the environment.
+    """
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
 
 
 def on_cluster() -> bool:
-    """True if each step of this run is a pod of its own; a laptop's run in a notebook's pod is named by DISTILLERY_RUN."""
+    """True if each step of this run is a pod of its own.
+
+    A run in the pod of a notebook is a laptop's run: DISTILLERY_RUN names it.
+
+    Returns:
+        Whether this process is a pod of a run.
+    """
     return in_a_pod() and not os.environ.get(RUN)
 
 
 def say_last(message: str) -> None:
-    """Leave `message` where a pod's last words are read; elsewhere do nothing."""
+    """Write the message where Kubernetes reads a pod's last words; outside a pod do nothing.
+
+    Args:
+        message: text for people; the first 2,000 characters are written.
+    """
     with suppress(OSError):
         if in_a_pod() and LAST_WORDS.is_file():
             LAST_WORDS.write_text(message[:2000], encoding="utf-8")
@@ -94,7 +111,14 @@ class Step:
         return read_filter(self.store, self.filter_key)
 
     def keep(self, record: StepRecord) -> StepRecord:
-        """Leave the record where the report finds it, and tell whoever watches."""
+        """Leave the record where the report finds it, and tell whoever watches.
+
+        Args:
+            record: the step's record.
+
+        Returns:
+            The same record.
+        """
         record.put(self.store, run_record_key(self.run, self.name))
         self.progress.event(Done(at=time.time(), step=self.name, record=record))
         return record
@@ -116,13 +140,26 @@ class Step:
         artifact.metadata.update({**plain, "digest": digest, "store": self.store.uri, "address": address, "step": record.step})
 
     def fail(self, cause: Cause, message: str) -> None:
-        """Leave the failure where the report finds it, and tell whoever watches."""
+        """Leave the failure where the report finds it, and tell whoever watches.
+
+        Args:
+            cause: whose fault it is, as `cause_of` returns it.
+            message: one line for people.
+        """
         self.progress.event(Failed(at=time.time(), step=self.name, cause=cause, message=message))
         Failure(step=self.name, kind=cause, message=message).put(self.store, failure_key(self.run))
 
 
 def cause_of(error: Exception) -> Cause:
-    """Return whose fault it is: "input" must be mended, "stopped" may be tried again as it is, "fault" is ours."""
+    """Return whose fault an error is.
+
+    Args:
+        error: what the step raised.
+
+    Returns:
+        "input" for what a person must mend, "stopped" for what may be tried again as it is, "fault" for a defect of this
+        program.
+    """
     if isinstance(error, InputError):
         away = error.__cause__ is not None and is_outage(error.__cause__)  # a store, for longer than we have patience
         return "stopped" if away else "input"
@@ -151,6 +188,9 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
 
     Yields:
         The open step.
+
+    Raises:
+        SystemExit: the input was bad (code 2), or the step stopped itself (code 1).
     """
     load_settings()
     if in_a_pod():
