@@ -13,7 +13,7 @@ from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
 from distillery.components.artifacts.channel import Entry
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.promotion.move import current, move, utc_now
-from distillery.components.store import Store
+from distillery.components.store import Store, as_digest
 from distillery.components.student.bundle import Student, golden_texts, save_bundle
 from distillery.components.student.score_curves import ScoreCurves
 from distillery.filters.filter import Filter
@@ -56,7 +56,9 @@ spec:
     flt = load_filter_text(path.read_text(), str(path))
     adapter = save_bundle(store, name, make_student(store, flt, base))
     before = current(store, name, flt.spec.promotion.channel)
-    entry = Entry(adapter, "0" * 64, publish_filter(store, flt), "promote", utc_now())
+    entry = Entry(
+        adapter=adapter, verdict=as_digest("0" * 64), filter=publish_filter(store, flt), action="promote", at=utc_now()
+    )
     if before is None or before.adapter != adapter:
         move(store, name, flt.spec.promotion.channel, before, entry)
     return Promoted(path, flt, adapter)
