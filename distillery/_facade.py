@@ -346,7 +346,7 @@ def report(adapter: Adapter) -> Report:
     from distillery.components.reporting.render import render_html, render_markdown
 
     summary = read_adapter_summary(adapter.store, adapter.digest) or adapter.summary
-    context = gather(adapter.store, adapter.filter, summary.by_name())
+    context = gather(adapter.store, adapter.filter, summary)
     return Report(render_html(context), render_markdown(context))
 
 

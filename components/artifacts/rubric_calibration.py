@@ -7,7 +7,7 @@ many articles is refused without a PASS; the price of asking is one small read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -214,6 +214,36 @@ class RubricCalibration(Judgement):
     def judgement(self) -> Judgement:
         """Return the judgement alone: two calibrations with the same one say the same."""
         return Judgement(**{name: getattr(self, name) for name in Judgement.model_fields})
+
+
+class CalibrationOutputs(Document):
+    """What the calibrate step puts out: the judgement of a calibration, or why none was needed.
+
+    Attributes:
+        verdict: PASS, REVIEW or FAIL; WAIVED where nothing was judged.
+        usable: True if labelling may go on.
+        reason: why the calibration was waived; "" where it was not.
+        document: key of the calibration; "" where it was waived.
+        review: key of the page to mark articles on; "" where there is none.
+        accepted: why a person went on with a REVIEW; None where nobody did.
+        reasons: what keeps it from PASS, worst first.
+        marks: which marks it rests on; None where it was waived.
+        samples: "calibration", and "fresh" where there was one.
+        figures: what was found; None where it was waived.
+    """
+
+    KIND: ClassVar[str] = "what the calibrate step puts out"
+
+    verdict: Verdict | Literal["WAIVED"]
+    usable: bool
+    reason: str = ""
+    document: str = ""
+    review: str = ""
+    accepted: Acceptance | None = None
+    reasons: list[str] = Field(default_factory=list)
+    marks: MarkCounts | None = None
+    samples: dict[str, JudgedSample] = Field(default_factory=dict)
+    figures: Figures | None = None
 
 
 class Attempt(Document):

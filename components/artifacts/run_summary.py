@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from distillery.components.artifacts.document import Document
 from distillery.components.artifacts.step_record import StepRecord
@@ -86,15 +86,6 @@ class RunSummary(Document):
     def adapter(self) -> str | None:
         """Return the digest of the adapter that the run made or reused; None where it came to none."""
         return self.outputs.get("adapter")
-
-    def by_name(self) -> dict[str, Any]:
-        """Return outputs, calibration, records and failure in one mapping, from which a report is gathered.
-
-        Returns:
-            A JSON object.
-        """
-        calibrated = {} if self.calibrated is None else {"calibrated": self.calibrated}
-        return {**self.to_json(), **self.outputs, **calibrated}
 
 
 def read_last_summary(store: Store, name: str) -> RunSummary | None:

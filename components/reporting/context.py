@@ -1,62 +1,146 @@
-"""What a report is drawn from: plain JSON values, so that it can be drawn in a notebook, a test or a pod alike.
+"""What a report is drawn from: the documents of one run, so that it can be drawn in a notebook, a test or a pod alike.
 
-Everything but the filter may be missing: a run that stopped early still gets its report, from what there is.
+Every document may be missing: a run that stopped early still gets its report, from what there is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple, TypeVar
 
+from pydantic import ConfigDict
+
+from distillery.components.artifacts.audit import Audit
+from distillery.components.artifacts.benchmark import Benchmark
+from distillery.components.artifacts.bundle import CurvesFile, HistoryFile, StudentFacts
+from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
+from distillery.components.artifacts.run_summary import Failure
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.artifacts.verdict import Verdict
+from distillery.components.store import Json
 from distillery.filters.filter import Filter
 
-Document = Mapping[str, Any]
-"""A parsed JSON object. Readers here take any missing or null value as absent."""
+T = TypeVar("T")
+Columns = Mapping[str, tuple[Sequence[float | None], Sequence[float | None]]]
+"""Labels and predictions by dimension, equally long, 0-10."""
 
 MAX_BYTES = 2_000_000
 """A report's size limit in bytes; a report that would be larger shows shorter texts."""
+
+
+class ManifestMeta(Document):
+    """What the report shows of a manifest's meta, which holds more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class LabelSetMeta(ManifestMeta):
+    """What the report shows of a label set.
+
+    Attributes:
+        rows: labelled articles.
+        dead: articles without a usable reply.
+        rejected: bad rows that were left out.
+        oracle: identity of the oracle; None for labels that people brought.
+        suspicious: articles that speak to the oracle instead of to a reader.
+        without_calibration: why many labels were paid for without a calibration that passed; "" where nothing was waived.
+    """
+
+    KIND: ClassVar[str] = "the meta of a label set"
+
+    rows: int
+    dead: int
+    rejected: int
+    oracle: dict[str, Json] | None
+    suspicious: int = 0
+    without_calibration: str = ""
+
+
+class SplitRows(ManifestMeta):
+    """How many articles a split put where.
+
+    Attributes:
+        train: articles the student learns from.
+        validation: articles that choose the epoch and the score curves.
+        test: articles of the frozen test part.
+        withheld: articles left out because they are near a test article.
+        copies: exact copies that were left out.
+        conflicting: copies whose labels differ.
+    """
+
+    train: int
+    validation: int
+    test: int
+    withheld: int
+    copies: int
+    conflicting: int
+
+
+class SplitMeta(ManifestMeta):
+    """What the report shows of a split: its rows."""
+
+    KIND: ClassVar[str] = "the meta of a split"
+
+    rows: SplitRows
+
+
+class Promoted(NamedTuple):
+    """An adapter that was promoted.
+
+    Attributes:
+        adapter: its digest.
+        channel: the channel it serves on; "" where it is not known.
+        previous: digest of the adapter that served before; "" where there was none or it is not known.
+    """
+
+    adapter: str
+    channel: str = ""
+    previous: str = ""
 
 
 @dataclass(frozen=True)
 class Context:
     """One run's results. Each field is the document of one step, None where the step left none.
 
-    filter: None where the run stopped before it was read. label_set, split: manifest metadata.
-    audit, benchmark, verdict, student, history, calibration: the JSON documents.
-    calibrated: what the calibrate step found of the oracle: verdict, reasons, marks, figures.
-    predictions: {dimension: (labels, predictions)}, two equally long sequences of scores 0-10, over the test part.
-    promoted: {"channel", "adapter", "previous"}. steps: [{"step", "reused", "seconds", "facts"}], in order.
-    failure: {"step", "message"} of the step at which the run stopped. digests: {name: digest}.
-    problems: artifacts that should be there and could not be read, one line each.
-    source: the options that named the data, as typed ("--labels labels.jsonl").
+    Attributes:
+        filter: None where the run stopped before it was read.
+        calibrated: what the calibrate step put out.
+        label_set: what the manifest of the label set says.
+        audit: of the label set.
+        split: what the manifest of the split says.
+        student: what the bundle says of the student.
+        history: of the training.
+        score_curves: of the student.
+        benchmark: of the student.
+        predictions: labels and predictions over the test part.
+        verdict: of the gates.
+        promoted: where the adapter serves.
+        steps: the records of the run's steps, in order.
+        failure: why the run stopped.
+        digests: by name.
+        problems: artifacts that should be there and could not be read, one line each.
+        source: the options that named the data, as typed ("--labels labels.jsonl").
     """
 
     filter: Filter | None
-    calibrated: Document | None = None
-    label_set: Document | None = None
-    audit: Document | None = None
-    split: Document | None = None
-    student: Document | None = None
-    history: Document | None = None
-    calibration: Document | None = None
-    benchmark: Document | None = None
-    predictions: Mapping[str, tuple[Sequence[float | None], Sequence[float | None]]] | None = None
-    verdict: Document | None = None
-    promoted: Document | None = None
-    steps: Sequence[Document] = ()
-    failure: Document | None = None
+    calibrated: CalibrationOutputs | None = None
+    label_set: LabelSetMeta | None = None
+    audit: Audit | None = None
+    split: SplitMeta | None = None
+    student: StudentFacts | None = None
+    history: HistoryFile | None = None
+    score_curves: CurvesFile | None = None
+    benchmark: Benchmark | None = None
+    predictions: Columns | None = None
+    verdict: Verdict | None = None
+    promoted: Promoted | None = None
+    steps: Sequence[StepRecord] = ()
+    failure: Failure | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
     source: str = ""
-
-    def in_filter_order(self) -> Context:
-        """The same, with dimensions and tiers in the order of the filter: stored documents have their keys sorted."""
-        if self.filter is None:
-            return self
-        orders = [self.filter.dimensions, [tier.name for tier in self.filter.spec.tiers], ["source", "language", "length"]]
-        documents = ("student", "calibration", "benchmark", "audit", "predictions")
-        return replace(self, **{name: _in_order(getattr(self, name), orders) for name in documents})
 
     @property
     def flt(self) -> Filter:
@@ -65,13 +149,29 @@ class Context:
             raise ValueError("the run stopped before its filter was read")
         return self.filter
 
+    def by_dimension(self, rows: Mapping[str, T]) -> list[tuple[str, T]]:
+        """Return rows in the order of the filter's dimensions, since stored documents may have their keys sorted.
 
-def _in_order(value: Any, orders: Sequence[list[str]]) -> Any:
-    """Every mapping whose keys all stand in one of the orders, in that order."""
-    if isinstance(value, list):
-        return [_in_order(item, orders) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    order = next((order for order in orders if value and set(value) <= set(order)), None)
-    keys = [name for name in order if name in value] if order else list(value)
-    return {key: _in_order(value[key], orders) for key in keys}
+        Args:
+            rows: by name of the dimension.
+
+        Returns:
+            Names and rows; those of dimensions that the filter lacks come last.
+        """
+        return _ordered(rows, self.filter.dimensions if self.filter else [])
+
+    def by_tier(self, rows: Mapping[str, T]) -> list[tuple[str, T]]:
+        """Return rows in the order of the filter's tiers, from best to last.
+
+        Args:
+            rows: by name of the tier.
+
+        Returns:
+            Names and rows; those of tiers that the filter lacks come last.
+        """
+        return _ordered(rows, [tier.name for tier in self.filter.spec.tiers] if self.filter else [])
+
+
+def _ordered(rows: Mapping[str, T], names: Sequence[str]) -> list[tuple[str, T]]:
+    """Return the rows of these names in their order, then the others."""
+    return [(name, rows[name]) for name in names if name in rows] + [row for row in rows.items() if row[0] not in names]

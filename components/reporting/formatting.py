@@ -1,21 +1,28 @@
-"""Numbers and metrics in plain words, shared by the page and the Markdown.
+"""Numbers, metrics and the verdict in plain words, shared by the page and the Markdown.
 
-A missing or NaN number is an en dash everywhere: the report never shows a number that nobody measured.
+A missing number is an en dash everywhere: the report never shows a number that nobody measured.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from distillery.components.artifacts.benchmark import BaselineFigures, Benchmark, IncumbentFigures
 from distillery.components.reporting.context import Context
 
 NONE = "–"
 
 
 class Metric(NamedTuple):
+    """A metric in plain words.
+
+    Attributes:
+        title: what it is called.
+        plain: what it measures.
+        percent: True if it is shown in percent.
+    """
+
     title: str
     plain: str
     percent: bool = False
@@ -51,64 +58,104 @@ BASELINES = {
 }
 
 
-def value_of(value: object) -> float | None:
-    """A finite number, or None for anything else (null, NaN, text)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+def number(value: float | None, digits: int = 2, *, percent: bool = False, signed: bool = False) -> str:
+    """Return a number for people: thousands separated, with a true minus sign.
 
+    Args:
+        value: any finite number; None where nobody measured it.
+        digits: decimals of the value itself; in percent, two fewer are shown.
+        percent: True if it is shown in percent.
+        signed: True if a number above 0 gets a plus.
 
-def number(value: object, digits: int = 2, *, percent: bool = False, signed: bool = False) -> str:
-    """A number for people: `digits` decimals, thousands separated, a true minus sign; NONE where there is none."""
-    found = value_of(value)
-    if found is None:
+    Returns:
+        The number; an en dash for None.
+    """
+    if value is None:
         return NONE
-    scaled, places = (found * 100, max(digits - 2, 0)) if percent else (found, digits)
+    scaled, places = (value * 100, max(digits - 2, 0)) if percent else (float(value), digits)
     text = f"{scaled:+,.{places}f}" if signed else f"{scaled:,.{places}f}"
     if float(text.replace(",", "")) == 0:
         text = text.lstrip("+-")
     return text.replace("-", "−") + ("%" if percent else "")
 
 
-def count(value: object) -> str:
+def count(value: float | None) -> str:
+    """Return a number as a whole one, thousands separated.
+
+    Args:
+        value: the number; None where nobody counted.
+
+    Returns:
+        The number; an en dash for None.
+    """
     return number(value, 0)
 
 
-def interval_of(value: object) -> tuple[float, float] | None:
-    """(low, high) of an interval, None unless both ends are numbers."""
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        return None
-    low, high = value_of(value[0]), value_of(value[1])
-    return None if low is None or high is None else (low, high)
+def span(interval: tuple[float, float] | None, digits: int = 2, *, percent: bool = False) -> str:
+    """Return an interval for people, such as "0.71 to 0.86".
+
+    Args:
+        interval: its lower and upper end; None where there is none.
+        digits: decimals, as in `number`.
+        percent: True if it is shown in percent.
+
+    Returns:
+        Both ends; an en dash for None.
+    """
+    return NONE if interval is None else " to ".join(number(end, digits, percent=percent) for end in interval)
 
 
-def span(value: object, digits: int = 2, *, percent: bool = False) -> str:
-    found = interval_of(value)
-    return NONE if found is None else " to ".join(number(end, digits, percent=percent) for end in found)
+def words(name: str) -> str:
+    """Return a name as words: `technology_readiness_level` as "technology readiness level".
 
+    Args:
+        name: of a dimension, tier, metric or field.
 
-def words(name: object) -> str:
-    """`technology_readiness_level` → `technology readiness level`."""
-    return re.sub(r"[_\s]+", " ", str(name)).strip()
+    Returns:
+        The name with spaces in place of underscores.
+    """
+    return re.sub(r"[_\s]+", " ", name).strip()
 
 
 def capital(text: str) -> str:
+    """Return a text with a capital first letter.
+
+    Args:
+        text: the text.
+
+    Returns:
+        The text, the rest of it as it was.
+    """
     return text[:1].upper() + text[1:]
 
 
-def duration(seconds: object) -> str:
-    found = value_of(seconds)
-    if found is None:
+def duration(seconds: float | None) -> str:
+    """Return a time for people, such as "9.5 s", "4 min 32 s" or "2 h 05 min".
+
+    Args:
+        seconds: the time; None where nobody measured it.
+
+    Returns:
+        The time; an en dash for None.
+    """
+    if seconds is None:
         return NONE
-    if found < 60:
-        return f"{found:.1f} s" if found < 10 else f"{found:.0f} s"
-    minutes, rest = divmod(round(found), 60)
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def metric(rule: Mapping[str, Any]) -> Metric:
-    """A gate rule's metric with its argument: `Recall of tier high`."""
-    name, argument = str(rule.get("metric") or "rule"), rule.get("argument")
+def metric(name: str, argument: str | None) -> Metric:
+    """Return a gate's metric in plain words, such as "Recall of tier high".
+
+    Args:
+        name: of the metric.
+        argument: the tier, dimension or baseline that narrows it; None for none.
+
+    Returns:
+        The metric; one that has no words here is shown by its name.
+    """
     known = METRICS.get(name, Metric(capital(words(name)), ""))
     dimension = {"dimension_mae": "Error of", "dimension_spearman": "Rank correlation of"}.get(name)
     if dimension:
@@ -116,19 +163,83 @@ def metric(rule: Mapping[str, Any]) -> Metric:
     if not argument:
         return known
     if name == "skill":
-        return known._replace(title=f"Skill over: {BASELINES.get(str(argument), words(argument))}")
+        return known._replace(title=f"Skill over: {baseline_words(argument)}")
     return known._replace(title=f"{known.title} {words(argument)}")
 
 
+def baseline_words(name: str) -> str:
+    """Return a baseline in plain words.
+
+    Args:
+        name: of the baseline.
+
+    Returns:
+        What it does; its name where there are no words for it.
+    """
+    return BASELINES.get(name, words(name))
+
+
+class Predictor(NamedTuple):
+    """The student, the adapter in use or a baseline, as one row of a table.
+
+    Attributes:
+        name: in plain words.
+        kind: "student", "incumbent", or "" for a baseline.
+        path: dotted path of its figures in the benchmark, below which their intervals lie.
+        mae: mean error over all dimensions, in points of 10.
+        overall_mae: mean error of the overall score.
+        rmse: root mean square error; None where it was not measured.
+        tier_agreement: share of articles in the same tier; None where it was not measured.
+    """
+
+    name: str
+    kind: str
+    path: str
+    mae: float | None
+    overall_mae: float | None
+    rmse: float | None
+    tier_agreement: float | None
+
+
+def predictors(benchmark: Benchmark) -> list[Predictor]:
+    """Return the rows of the table that shows the student beside baselines.
+
+    Args:
+        benchmark: of the student.
+
+    Returns:
+        The student, the adapter in use where there is one, and the baselines that have a mean error, lowest first.
+    """
+    rows = [_predictor("This student", "student", "", benchmark)]
+    if benchmark.incumbent:
+        rows.append(_predictor("Adapter in use", "incumbent", "incumbent.", benchmark.incumbent))
+    return rows + [
+        _predictor(capital(baseline_words(name)), "", f"baselines.{name}.", row) for name, row in benchmark.ranked_baselines()
+    ]
+
+
+def _predictor(name: str, kind: str, path: str, figures: Benchmark | IncumbentFigures | BaselineFigures) -> Predictor:
+    rmse, agreement = (None, None) if isinstance(figures, IncumbentFigures) else (figures.rmse, figures.tier_agreement)
+    return Predictor(name, kind, path, figures.mae, figures.overall_mae, rmse, agreement)
+
+
 def decision(context: Context) -> str:
-    """What became of the run: failed, promoted, approve, reject, passed, audited, or unfinished."""
+    """Return what became of the run.
+
+    Args:
+        context: the run.
+
+    Returns:
+        A key of `HEADLINES`.
+    """
     if context.failure:
         return "failed"
     if context.promoted:
         return "promoted"
     if context.verdict:
-        told = str(context.verdict.get("decision") or "")
-        return {"approve": "approve", "reject": "reject"}.get(told, "passed" if context.verdict.get("passed") else "reject")
+        if context.verdict.decision != "promote":
+            return context.verdict.decision
+        return "passed" if context.verdict.passed else "reject"
     return "audited" if context.audit and not context.benchmark else "unfinished"
 
 
@@ -143,76 +254,70 @@ HEADLINES = {
 }
 
 
-def sorted_baselines(benchmark: Mapping[str, Any] | None) -> list[tuple[str, Mapping[str, Any]]]:
-    """(name, figures) of the baselines that have a mean error, nearest to the oracle first."""
-    rows = [
-        (name, row)
-        for name, row in ((benchmark or {}).get("baselines") or {}).items()
-        if row and value_of(row.get("mae")) is not None
-    ]
-    return sorted(rows, key=lambda item: (float(item[1]["mae"]), item[0]))
+def gain(mae: float | None, other: float | None) -> float | None:
+    """Return how much smaller a mean error is than another.
+
+    Args:
+        mae: the one, in points.
+        other: the other, in points.
+
+    Returns:
+        The difference as a share of the other; None where either is not known or the other is 0.
+    """
+    return None if mae is None or not other else 1 - mae / other
 
 
-def best_baseline(benchmark: Mapping[str, Any] | None) -> tuple[str, float] | None:
-    """(name, MAE) of the baseline nearest to the oracle."""
-    return next(((name, float(row["mae"])) for name, row in sorted_baselines(benchmark)), None)
-
-
-def gain(mae: object, other: object) -> float | None:
-    """How much smaller `mae` is than `other`, as a share of it."""
-    ours, theirs = value_of(mae), value_of(other)
-    return None if ours is None or not theirs else 1 - ours / theirs
-
-
-def _evidence(context: Context) -> str:
-    benchmark = context.benchmark or {}
-    mae = value_of(benchmark.get("mae"))
-    if mae is None:
+def _evidence(benchmark: Benchmark | None) -> str:
+    if benchmark is None or benchmark.mae is None:
         return ""
     text = (
-        f"on {count(benchmark.get('n'))} articles it has never seen, the student is on average "
-        f"{number(mae)} points of 10 from the oracle"
+        f"on {count(benchmark.n)} articles it has never seen, the student is on average "
+        f"{number(benchmark.mae)} points of 10 from the oracle"
     )
-    best = best_baseline(benchmark)
-    share = gain(mae, best[1]) if best else None
+    best = benchmark.best_baseline()
+    share = gain(benchmark.mae, best[1]) if best else None
     if best and share is not None:
         side = "closer than" if share >= 0 else "further off than"
-        text += (
-            f", {number(abs(share), percent=True)} {side} the best simple baseline ({BASELINES.get(best[0], words(best[0]))})"
-        )
+        text += f", {number(abs(share), percent=True)} {side} the best simple baseline ({baseline_words(best[0])})"
     return text
 
 
 def _misses(context: Context) -> str:
-    rules = list((context.verdict or {}).get("rules") or [])
-    failing = [rule for rule in rules if rule.get("verdict") not in ("pass", "not applicable")]
+    rules = context.verdict.rules if context.verdict else []
+    failing = [rule for rule in rules if rule.verdict == "fail"]
     if not failing:
         return "the gates say no"
-    first = metric(failing[0])
-    told = f"{first.title[:1].lower()}{first.title[1:]} is {number(failing[0].get('value'), percent=first.percent)}"
-    if failing[0].get("metric") == "alarms":
-        told = str(failing[0].get("reason"))[:200]
+    first, known = failing[0], metric(failing[0].metric, failing[0].argument)
+    reason = f"{known.title[:1].lower()}{known.title[1:]} is {number(first.value, percent=known.percent)}"
+    if first.metric == "alarms":
+        reason = first.reason[:200]
     more = f", and {len(failing) - 1} more" if len(failing) > 1 else ""
-    return f"{len(failing)} of {len(rules)} gates failed ({told}{more})"
+    return f"{len(failing)} of {len(rules)} gates failed ({reason}{more})"
 
 
 def sentence(context: Context) -> str:
-    """The verdict in one plain sentence that begins with its headline, for somebody who reads nothing else."""
-    state, evidence = decision(context), _evidence(context)
+    """Return the verdict in one plain sentence, for somebody who reads nothing else.
+
+    Args:
+        context: the run.
+
+    Returns:
+        One sentence that begins with its headline.
+    """
+    state, evidence = decision(context), _evidence(context.benchmark)
     tail = f": {evidence}." if evidence else "."
-    if state == "failed":
-        message = str((context.failure or {}).get("message") or "no message").strip().splitlines()[0][:400]
-        step = (context.failure or {}).get("step")
+    if context.failure:
+        message = (context.failure.message.strip() or "no message").splitlines()[0][:400]
+        step = context.failure.step
         return f"Stopped{f' at step {step}' if step else ''}: {message.rstrip('.')}."
-    if state == "promoted":
-        return f"Promoted to {(context.promoted or {}).get('channel') or context.flt.spec.promotion.channel}{tail}"
+    if context.promoted:
+        return f"Promoted to {context.promoted.channel or context.flt.spec.promotion.channel}{tail}"
     if state == "approve":
         return f"Waiting for approval, all gates passed{tail}"
     if state == "passed":
         return f"Passed all gates{tail}"
     if state == "reject":
         return f"Not promoted, {_misses(context)}" + (f"; {evidence}." if evidence else ".")
-    if state == "audited":
-        rows = count((context.audit or {}).get("rows", (context.label_set or {}).get("rows")))
-        return f"Data audited: {rows} labelled articles; no student was judged in this run."
+    if state == "audited" and context.audit:
+        return f"Data audited: {count(context.audit.rows)} labelled articles; no student was judged in this run."
     return f"Unfinished, no verdict yet{tail}"

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from distillery.components.artifacts.verdict import Rule, RuleVerdict
+from distillery.components.reporting.formatting import metric, number
 
-from distillery.components.reporting.formatting import number, value_of
-
-State = Literal["pass", "fail", "not applicable"]
-SHOWN: dict[State, str] = {"pass": "passes", "fail": "fails", "not applicable": "does not apply"}
+SHOWN: dict[RuleVerdict, str] = {"pass": "passes", "fail": "fails", "not applicable": "does not apply"}
 
 
-def state(rule: Mapping[str, Any]) -> State:
-    """What a rule found; anything but an explicit pass or "not applicable" fails."""
-    told = rule.get("verdict")
-    return "pass" if told == "pass" else "not applicable" if told == "not applicable" else "fail"
+def demand(rule: Rule) -> str:
+    """Return what a rule asks for, such as "below 0.80" or "at least 60.0%".
+
+    Args:
+        rule: one rule of a verdict.
+
+    Returns:
+        The words, with the bound in the metric's own unit.
+    """
+    percent = metric(rule.metric, rule.argument).percent
+    return f"{'at least' if above(rule) else 'below'} {number(rule.bound, 3 if percent else 2, percent=percent)}"
 
 
-def demand(rule: Mapping[str, Any], *, percent: bool) -> str:
-    """`below 0.80`, `at least 60.0%`."""
-    bound = value_of(rule.get("bound"))
-    return f"{'at least' if above(rule) else 'below'} {number(bound, 3 if percent else 2, percent=percent)}"
+def above(rule: Rule) -> bool:
+    """Return True if the value must be at least the bound.
 
+    Args:
+        rule: one rule of a verdict.
 
-def above(rule: Mapping[str, Any]) -> bool:
-    """True where the value must be at least the bound."""
-    return rule.get("direction") == "atLeast"
+    Returns:
+        True for "at least", False for "below".
+    """
+    return rule.direction == "atLeast"

@@ -1,163 +1,177 @@
 """Collects what a run left in the store for its report: every artifact verified, none required.
 
-A missing artifact is left out, since a run may stop anywhere; one that is there and can't be read, or holds other bytes
-than its digest names, is left out and said so in the report.
+A missing artifact is None, since a run may stop anywhere. One that is gone, altered or of another form is None as well, and
+the report names it.
 """
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from distillery.components.reporting.context import Context
-from distillery.components.store import Digest, NotFound, Store, as_digest
-from distillery.components.store.layout import (
-    AUDITS,
-    LABEL_SETS,
-    SPLITS,
-    adapters_folder,
-    benchmark_key,
-    predictions_key,
-    verdict_key,
-)
+from distillery.components.artifacts.audit import read_audit
+from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
+from distillery.components.artifacts.bundle import CURVES, HISTORY, STUDENT, BundleFile, CurvesFile, HistoryFile, StudentFacts
+from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
+from distillery.components.artifacts.run_summary import RunSummary
+from distillery.components.artifacts.verdict import Verdict
+from distillery.components.reporting.context import Columns, Context, LabelSetMeta, Promoted, SplitMeta
+from distillery.components.store import Digest, Json, NotFound, Store, as_digest, canonical_json
+from distillery.components.store.layout import LABEL_SETS, SPLITS, adapters_folder, predictions_key, verdict_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 T = TypeVar("T")
-Columns = dict[str, tuple[list[float | None], list[float | None]]]
+D = TypeVar("D", bound=Document)
+F = TypeVar("F", bound=BundleFile)
 
 NAMED = ("label_set", "audit", "split", "test", "adapter", "predictions", "benchmark", "verdict")
-MAX_DOCUMENT, MAX_TABLE = 64 * 2**20, 256 * 2**20
+MAX_TABLE = 256 * 2**20
 
 
-def gather(store: Store, flt: Filter | None, summary: Mapping[str, Any]) -> Context:
-    """The context of one run.
+class _Reader:
+    """Reads artifacts one by one and keeps a line for each that could not be read."""
 
-    summary: digests by name (label_set, audit, split, test, adapter, predictions, benchmark, verdict), `calibrated`
-    (what the calibrate step put out), `promoted` (a digest or {"channel", "adapter", "previous"}), `steps`, `failure`;
-    each may be missing.
-    """
-    problems: list[str] = []
-    digests = {name: found for name in NAMED if (found := _digest(summary.get(name)))}
+    def __init__(self, store: Store, digests: Mapping[str, Digest]) -> None:
+        self.store, self.digests = store, digests
+        self._problems: dict[str, None] = {}
 
-    def read(what: str, work: Callable[[Digest], T | None]) -> T | None:
-        digest = digests.get(what)
-        if digest is None:
-            return None
+    @property
+    def problems(self) -> list[str]:
+        return list(self._problems)
+
+    def artifact(self, name: str, work: Callable[[Digest], T | None]) -> T | None:
+        """Return what `work` makes of the artifact's digest; None where the run left none or it can't be read."""
+        digest = self.digests.get(name)
+        return None if digest is None else self.attempt(f"{name} {digest[:12]}", lambda: work(digest))
+
+    def attempt(self, subject: str, work: Callable[[], T | None]) -> T | None:
+        """Return what `work` returns; None where it fails, with a line that names the subject."""
         try:
-            return work(digest)
+            return work()
         except NotFound:
-            problems.append(f"{what} {digest[:12]} is no longer in the store")
+            self._problems[f"{subject} is no longer in the store"] = None
         except Exception as error:  # the report must come out whatever a stored object holds
-            told = error.what if isinstance(error, InputError) else str(error) or type(error).__name__
-            problems.append(f"{what} {digest[:12]}: {told[:300]}")
+            reason = error.what if isinstance(error, InputError) else str(error) or type(error).__name__
+            self._problems[f"{subject}: {reason[:300]}"] = None
         return None
 
-    name = flt.name if flt else str(summary.get("name") or "")
-    benchmark = read("benchmark", lambda digest: _benchmark(store, digests, digest))
-    bundle = read("adapter", lambda digest: store.folder(adapters_folder(name), digest))
+    def meta(self, name: str, form: type[D], prefix: str) -> D | None:
+        """Return what the manifest of a folder says."""
 
-    def file(what: str) -> Mapping[str, Any] | None:
-        if bundle is None or what not in bundle.files:
+        def work(digest: Digest) -> D:
+            folder = self.store.folder(prefix, digest)
+            return form.read(canonical_json(folder.meta), folder.where)
+
+        return self.artifact(name, work)
+
+
+def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
+    """Return what the report of a run is drawn from. It never fails for an artifact that can't be read.
+
+    Args:
+        store: where the run's artifacts are.
+        flt: the filter; None where the run stopped before it was read.
+        summary: the run; any of its outputs may be missing.
+
+    Returns:
+        The documents of the run, and a line for each that could not be read.
+    """
+    outputs = summary.outputs
+    digests = {name: digest for name in NAMED if (digest := _digest(outputs.get(name)))}
+    reader = _Reader(store, digests)
+    name = flt.name if flt else str(outputs.get("name") or "")
+    bundle = reader.artifact("adapter", lambda digest: store.folder(adapters_folder(name), digest))
+
+    def bundle_file(form: type[F], file: str) -> F | None:
+        if bundle is None or file not in bundle.files:
             return None
-        return read("adapter", lambda _: _mapping(bundle.read_json(what)))
+        return reader.artifact("adapter", lambda _: form.read(bundle.read(file), f"{bundle.where}/{file}"))
 
     dimensions = flt.dimensions if flt else []
     return Context(
         filter=flt,
-        calibrated=summary["calibrated"] if isinstance(summary.get("calibrated"), Mapping) else None,
-        label_set=read("label_set", lambda digest: store.folder(LABEL_SETS, digest).meta),
-        audit=read("audit", lambda digest: _audit(store, digest)),
-        split=read("split", lambda digest: store.folder(SPLITS, digest).meta),
-        student=file("student.json"),
-        history=file("training_history.json"),
-        calibration=file("calibration.json"),
-        benchmark=benchmark,
-        predictions=read("predictions", lambda digest: _predictions(store, digests, digest, dimensions)),
-        verdict=read(
-            "verdict",
-            lambda digest: _mapping(store.get_json(verdict_key(name, digest), digest=digest, max_bytes=MAX_DOCUMENT)),
-        ),
-        promoted=_promoted(summary.get("promoted")),
-        steps=_steps(summary.get("steps")),
-        failure=summary.get("failure") or None,
-        digests=_all_digests(digests, summary),
-        problems=list(dict.fromkeys(problems)),
-        source=_source(summary),
+        calibrated=reader.attempt("calibration", lambda: _calibrated(summary.calibrated)),
+        label_set=reader.meta("label_set", LabelSetMeta, LABEL_SETS),
+        audit=reader.artifact("audit", lambda digest: read_audit(store, digest)),
+        split=reader.meta("split", SplitMeta, SPLITS),
+        student=bundle_file(StudentFacts, STUDENT),
+        history=bundle_file(HistoryFile, HISTORY),
+        score_curves=bundle_file(CurvesFile, CURVES),
+        benchmark=reader.artifact("benchmark", lambda digest: _benchmark(store, digests, digest)),
+        predictions=reader.artifact("predictions", lambda digest: _predictions(store, digests, digest, dimensions)),
+        verdict=reader.artifact("verdict", lambda digest: Verdict.load(store, verdict_key(name, digest), digest=digest)),
+        promoted=_promoted(outputs.get("promoted")),
+        steps=summary.steps,
+        failure=summary.failure,
+        digests=_all_digests(digests, outputs),
+        problems=reader.problems,
+        source=_source(outputs),
     )
 
 
-def _digest(value: object) -> Digest | None:
+def _digest(value: Json) -> Digest | None:
     try:
         return as_digest(value) if isinstance(value, str) else None
     except ValueError:
         return None
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError("is not a JSON object")
-    return value
+def _calibrated(outputs: dict[str, Json] | None) -> CalibrationOutputs | None:
+    return None if outputs is None else CalibrationOutputs.read(canonical_json(outputs), "the calibrate step")
 
 
-def _benchmark(store: Store, digests: Mapping[str, Digest], digest: Digest) -> Mapping[str, Any] | None:
+def _benchmark(store: Store, digests: Mapping[str, Digest], digest: Digest) -> Benchmark | None:
     if "adapter" not in digests or "test" not in digests:
         return None
-    key = benchmark_key(digests["adapter"], digests["test"], digest)
-    return _mapping(store.get_json(key, digest=digest, max_bytes=MAX_DOCUMENT))
-
-
-def _audit(store: Store, digest: Digest) -> Mapping[str, Any]:
-    return _mapping(store.folder(AUDITS, digest).read_json("audit.json"))
+    return read_benchmark(store, digests["adapter"], digests["test"], digest)
 
 
 def _predictions(store: Store, digests: Mapping[str, Digest], digest: Digest, dimensions: Sequence[str]) -> Columns | None:
-    """Labels and calibrated predictions by dimension, for the scatter plots."""
+    """Return labels and predictions (after the score curves) by dimension, for the scatter plots."""
     from distillery.components.articles.label_table import read_table
 
     if "adapter" not in digests or "test" not in digests:
         return None
     key = predictions_key(digests["adapter"], digests["test"], digest)
-    frame = read_table(store.get(key, digest=digest, max_bytes=MAX_TABLE))
+    table = read_table(store.get(key, digest=digest, max_bytes=MAX_TABLE))
     return {
-        name: (frame[f"score.{name}"].to_pylist(), frame[f"prediction.{name}"].to_pylist())
+        name: (_scores(table, f"score.{name}"), _scores(table, f"prediction.{name}"))
         for name in dimensions
-        if f"score.{name}" in frame.column_names and f"prediction.{name}" in frame.column_names
+        if f"score.{name}" in table.column_names and f"prediction.{name}" in table.column_names
     }
 
 
-def _promoted(told: object) -> Mapping[str, Any] | None:
-    if isinstance(told, Mapping):
-        return told if told.get("adapter") else None
-    return {"adapter": told} if isinstance(told, str) and told else None
+def _scores(table: pa.Table, column: str) -> list[float | None]:
+    scores: list[float | None] = table[column].cast("float64").to_pylist()
+    if not all(score is None or math.isfinite(score) for score in scores):
+        raise ValueError(f"column {column} holds a score that is not finite")
+    return scores
 
 
-def _steps(found: object) -> list[dict[str, Any]]:
-    steps = [step for step in found if isinstance(step, Mapping)] if isinstance(found, list) else []
-    return [
-        {
-            "step": str(step.get("step")),
-            "reused": bool(step.get("reused")),
-            "facts": step.get("facts") or {},
-            "seconds": (step.get("facts") or {}).get("seconds"),
-        }
-        for step in steps
-    ]
+def _promoted(output: Json) -> Promoted | None:
+    """Return what the promote step put out; runs from before it named channel and previous adapter have a digest alone."""
+    if isinstance(output, Mapping) and output.get("adapter"):
+        return Promoted(*(str(output.get(name) or "") for name in Promoted._fields))
+    return Promoted(output) if isinstance(output, str) and output else None
 
 
-def _all_digests(digests: Mapping[str, Digest], summary: Mapping[str, Any]) -> dict[str, str]:
-    key = str(summary.get("filter_key") or "")
+def _all_digests(digests: Mapping[str, Digest], outputs: Mapping[str, Json]) -> dict[str, str]:
+    key = str(outputs.get("filter_key") or "")
     published = _digest(key.rsplit("/", 1)[-1].removesuffix(".yaml"))
     return {**({"filter": published} if published else {}), **digests}
 
 
-def _source(summary: Mapping[str, Any]) -> str:
-    return next(
-        (
-            f"--{name} {shlex.quote(path)}"
-            for name in ("labels", "articles")
-            if isinstance(path := summary.get(name), str) and path
-        ),
-        "",
-    )
+def _source(outputs: Mapping[str, Json]) -> str:
+    """Return the option that named the run's data, as typed; "" where none did."""
+    for name in ("labels", "articles"):
+        path = outputs.get(name)
+        if isinstance(path, str) and path:
+            return f"--{name} {shlex.quote(path)}"
+    return ""

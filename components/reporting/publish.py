@@ -9,7 +9,6 @@ from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.run_summary import Failure, RunSummary, put_summary
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.steps import ENDS, RECORDED
-from distillery.components.reporting.context import Context
 from distillery.components.reporting.gather import gather
 from distillery.components.reporting.render import render_html, render_markdown, render_verdict
 from distillery.components.store import NotFound, Store
@@ -23,6 +22,14 @@ NO_WORD = "its pod ended without a word (killed, out of memory, or it never star
 
 
 class Pages(NamedTuple):
+    """A report as the exit step hands it on.
+
+    Attributes:
+        html: the page.
+        verdict: the verdict in brief, as Markdown.
+        record: of the step.
+    """
+
     html: str
     verdict: str
     record: StepRecord
@@ -34,6 +41,9 @@ def summarise(store: Store, run: str) -> RunSummary:
     Args:
         store: where the run's steps left their records.
         run: name of the run.
+
+    Returns:
+        The summary; steps that left no record are not in it.
 
     Raises:
         StoreError: a record or the failure cannot be read.
@@ -57,7 +67,7 @@ def _silent(store: Store, summary: RunSummary) -> str:
 
 
 def publish(store: Store, run: str, *, failed: bool, message: str) -> Pages:
-    """Render and store runs/<run>/report.html and report.md, and the summaries that `plan` and `report` read.
+    """Write the report of a run as HTML and Markdown, and the summaries that `plan` and `report` read.
 
     A step's own words go before the runner's, and so does a last step that is done: Kubeflow Pipelines 2.14 calls a run
     RUNNING at its end where a branch of it was not taken.
@@ -67,6 +77,12 @@ def publish(store: Store, run: str, *, failed: bool, message: str) -> Pages:
         run: name of the run.
         failed: True if the runner says that the run failed.
         message: what the runner said of it, "" for nothing.
+
+    Returns:
+        The page, the verdict in brief, and the record of the step.
+
+    Raises:
+        StoreError: a record, the failure or the filter cannot be read.
     """
     summary = summarise(store, run)
     ended = any(record.step in ENDS for record in summary.steps)
@@ -74,7 +90,7 @@ def publish(store: Store, run: str, *, failed: bool, message: str) -> Pages:
         failure = Failure(step=_silent(store, summary), kind="fault", message=message or NO_WORD)
         summary = summary.model_copy(update={"failure": failure})
     flt = read_filter(store, summary.filter_key) if summary.filter_key is not None else None
-    context: Context = gather(store, flt, summary.by_name())
+    context = gather(store, flt, summary)
     html = render_html(context)
     store.put(report_key(run), html.encode())
     store.put(report_key(run, "md"), render_markdown(context).encode())

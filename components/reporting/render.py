@@ -7,12 +7,11 @@ All text passes through autoescape; a content security policy makes scripts iner
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from distillery.components.reporting.context import MAX_BYTES, Context
 from distillery.components.reporting.formatting import (
     HEADLINES,
-    best_baseline,
     capital,
     count,
     decision,
@@ -20,7 +19,6 @@ from distillery.components.reporting.formatting import (
     number,
     sentence,
     span,
-    value_of,
     words,
 )
 from distillery.components.reporting.markdown import render_markdown, render_verdict
@@ -38,9 +36,34 @@ ICONS = {"promoted": "✓", "passed": "✓", "approve": "◔", "reject": "✕", 
 TONES = {"promoted": "good", "passed": "good", "approve": "warn", "reject": "bad", "failed": "bad"}
 
 
+class KeyFigure(NamedTuple):
+    """One of the numbers under the verdict.
+
+    Attributes:
+        label: what it is.
+        value: None where it could not be worked out.
+        note: what it means.
+        interval: of the value, 95%; None where there is none.
+        percent: True if it is shown in percent.
+    """
+
+    label: str
+    value: float | None
+    note: str
+    interval: tuple[float, float] | None = None
+    percent: bool = False
+
+
 def render_html(context: Context) -> str:
-    """The page, UTF-8 encodable, at most MAX_BYTES. Never raises for a part of the context that is missing or odd."""
-    page, context = "", context.in_filter_order()
+    """Return the report as one HTML page. A section that can't be drawn says so in its place.
+
+    Args:
+        context: the run.
+
+    Returns:
+        The page, UTF-8 encodable, at most MAX_BYTES.
+    """
+    page = ""
     for clip in CLIPS:
         page = _page(context, clip)
         if len(page.encode()) <= MAX_BYTES:
@@ -49,15 +72,12 @@ def render_html(context: Context) -> str:
 
 
 def _page(context: Context, clip: int) -> str:
-    from distillery.components.reporting.sections import articles as examples
-    from distillery.components.reporting.sections import oracle
-    from distillery.components.reporting.sections import run as recorded
-    from distillery.components.reporting.sections import student as judged
+    from distillery.components.reporting.sections import articles, oracle, run, student
 
     env = _environment(clip)
     drawn, absent = [], []
-    scores, lessons = judged.SECTIONS[:-2], judged.SECTIONS[-2:]
-    for key, title, build in (*scores, *examples.SECTIONS, *lessons, *oracle.SECTIONS, *recorded.SECTIONS):
+    scores, lessons = student.SECTIONS[:-2], student.SECTIONS[-2:]
+    for key, title, build in (*scores, *articles.SECTIONS, *lessons, *oracle.SECTIONS, *run.SECTIONS):
         if context.filter is None and key != "run":
             continue
         body = _draw(env, key, build, context)
@@ -100,58 +120,34 @@ def _draw(env: Environment, key: str, build: Any, context: Context) -> Markup | 
         )
 
 
-def key_figures(context: Context) -> list[dict[str, Any]]:
-    """The few numbers under the verdict: value, interval, what it means."""
-    bench = context.benchmark or {}
-    intervals = bench.get("intervals") or {}
-    if value_of(bench.get("mae")) is None:
+def key_figures(context: Context) -> list[KeyFigure]:
+    """Return the few numbers under the verdict.
+
+    Args:
+        context: the run.
+
+    Returns:
+        The numbers; none where no student was judged.
+    """
+    bench = context.benchmark
+    if bench is None or bench.mae is None:
         return []
-    best = best_baseline(bench)
-    share = gain(bench.get("mae"), best[1]) if best else None
-    shown = [
-        {
-            "label": "Mean error",
-            "value": bench.get("mae"),
-            "interval": intervals.get("mae"),
-            "note": f"points of 10; best baseline {number(best[1])}" if best else "points of 10",
-        }
-    ]
+    best = bench.best_baseline()
+    share = gain(bench.mae, best[1]) if best else None
+    note = f"points of 10; best baseline {number(best[1])}" if best else "points of 10"
+    shown = [KeyFigure("Mean error", bench.mae, note, bench.interval("mae"))]
     if share is not None:
-        shown.append({"label": "Closer than best baseline", "value": share, "percent": True, "note": "0% would be no better"})
-    shown.append(
-        {
-            "label": "Error of overall score",
-            "value": bench.get("overall_mae"),
-            "interval": intervals.get("overall_mae"),
-            "note": "points of 10",
-        }
-    )
-    top = next(iter(bench.get("tiers") or {}), None)
-    if top:
-        row = bench["tiers"][top]
-        shown.append(
-            {
-                "label": f"Found in tier {words(top)}",
-                "value": row.get("recall"),
-                "percent": True,
-                "interval": intervals.get(f"tiers.{top}.recall"),
-                "note": f"{number(row.get('precision'), percent=True)} of its finds are right",
-            }
-        )
-    shown.append(
-        {
-            "label": "Same tier",
-            "value": bench.get("tier_agreement"),
-            "percent": True,
-            "interval": intervals.get("tier_agreement"),
-            "note": f"of {count(bench.get('n'))} test articles",
-        }
-    )
-    return shown
+        shown.append(KeyFigure("Closer than best baseline", share, "0% would be no better", percent=True))
+    shown.append(KeyFigure("Error of overall score", bench.overall_mae, "points of 10", bench.interval("overall_mae")))
+    for tier, row in context.by_tier(bench.tiers)[:1]:
+        note, interval = f"{number(row.precision, percent=True)} of its finds are right", bench.interval(f"tiers.{tier}.recall")
+        shown.append(KeyFigure(f"Found in tier {words(tier)}", row.recall, note, interval, percent=True))
+    note, interval = f"of {count(bench.n)} test articles", bench.interval("tier_agreement")
+    return [*shown, KeyFigure("Same tier", bench.tier_agreement, note, interval, percent=True)]
 
 
 def _clean(page: str) -> str:
-    """Control characters and lone surrogates shown as �, so that any article can be written as UTF-8."""
+    """Return the page with control characters and lone surrogates as �, so that any article can be written as UTF-8."""
     odd = {
         code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160), 0xFFFE, 0xFFFF) if code not in (9, 10, 13)
     }
@@ -163,14 +159,14 @@ def _environment(clip: int) -> Environment:
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup, escape
 
-    def exact(value: object, digits: int = 2, percent: bool = False, signed: bool = False) -> Markup:
-        """The rounded number for the eye, the exact one in the markup."""
-        text, found = number(value, digits, percent=percent, signed=signed), value_of(value)
-        return escape(text) if found is None else Markup('<data value="{}">{}</data>').format(repr(found), text)
+    def exact(value: float | None, digits: int = 2, percent: bool = False, signed: bool = False) -> Markup:
+        """Return the rounded number for the eye, the exact one in the markup."""
+        text = number(value, digits, percent=percent, signed=signed)
+        return escape(text) if value is None else Markup('<data value="{}">{}</data>').format(repr(float(value)), text)
 
-    def shorten(text: object, longest: int = clip) -> str:
-        told, most = str(text or ""), min(longest, clip)
-        return told if len(told) <= most else told[:most].rstrip() + " …"
+    def shorten(text: str, longest: int = clip) -> str:
+        most = min(longest, clip)
+        return text if len(text) <= most else text[:most].rstrip() + " …"
 
     env = Environment(loader=PackageLoader("distillery.components.reporting"), autoescape=True, lstrip_blocks=True)
     env.filters.update(num=exact, span=span, words=words, capital=capital, clip=shorten, whole=count)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-from distillery.components.reporting.formatting import interval_of, number, value_of
+from distillery.components.reporting.formatting import number
 
+Interval = tuple[float, float]
+Place = Callable[[float, float], tuple[float, float]]
 HEX_FROM = 400
 """From so many points on a scatter shows density in hexagons instead of single points."""
 
@@ -29,7 +31,7 @@ def _row(inner: Iterable[str], title: str, height: int = 22) -> Markup:
     return Markup(f'<svg class="row" role="img" width="100%" height="{height}"><title>{escape(title)}</title>{body}</svg>')
 
 
-def _whisker(interval: tuple[float, float] | None, top: float, bottom: float, y: float) -> str:
+def _whisker(interval: Interval | None, top: float, bottom: float, y: float) -> str:
     if interval is None:
         return ""
     low, high = _at(interval[0], top, bottom), _at(interval[1], top, bottom)
@@ -38,85 +40,133 @@ def _whisker(interval: tuple[float, float] | None, top: float, bottom: float, y:
 
 
 def _mark(x: str, y: float, kind: str) -> str:
-    """Shape and colour both tell: circle for good and plain, diamond for bad, ring for a label."""
+    """Return a mark that shape and colour both tell: a circle for good and plain, a diamond for bad, a ring for a label."""
     if kind == "bad":
         return f'<svg x="{x}" y="{y}" overflow="visible"><path class="mark bad" d="M0-6L6 0L0 6L-6 0Z"/></svg>'
     return f'<circle class="mark {kind}" cx="{x}" cy="{y}" r="4.5"/>'
 
 
-def bullet(value: object, bound: object, *, above: bool, interval: object = None, good: bool, title: str) -> Markup:
-    """A gate: the allowed stretch shaded, the bound as a line, the value with its interval."""
-    found, limit, ends = value_of(value), value_of(bound), interval_of(interval)
-    known = [x for x in (found, limit, *(ends or ())) if x is not None]
-    bottom = min(0.0, *known) if known else 0.0
-    top = max(known, default=1.0) * 1.12
-    if known and all(0 <= x <= 1 for x in known) and top > 0.5:
+def bullet(value: float | None, bound: float, *, above: bool, interval: Interval | None, good: bool, title: str) -> Markup:
+    """Draw a gate: the allowed stretch shaded, the bound as a line, the value with its interval.
+
+    Args:
+        value: what was measured; None where it could not be.
+        bound: of the gate.
+        above: True if values at or above the bound are allowed.
+        interval: of the value.
+        good: False if the gate failed.
+        title: text of the figure.
+
+    Returns:
+        One row of a table.
+    """
+    known = [x for x in (value, bound, *(interval or ())) if x is not None]
+    bottom, top = min(0.0, *known), max(known) * 1.12
+    if all(0 <= x <= 1 for x in known) and top > 0.5:
         top = 1.0
     if top <= bottom:
         top = bottom + 1
     y = 11.0
     inner = [f'<rect class="track" x="0" y="{y - 5}" width="100%" height="10" rx="3"/>']
-    if limit is not None:
-        x = _at(limit, top, bottom)
-        start, width = (x, f"{100 - float(x[:-1]):.2f}%") if above else ("0", x)
-        inner.append(f'<rect class="allowed" x="{start}" y="{y - 5}" width="{width}" height="10" rx="3"/>')
-        inner.append(f'<line class="bound" x1="{x}" x2="{x}" y1="{y - 9}" y2="{y + 9}"/>')
-    inner.append(_whisker(ends, top, bottom, y))
-    if found is not None:
-        inner.append(_mark(_at(found, top, bottom), y, "good" if good else "bad"))
+    x = _at(bound, top, bottom)
+    start, width = (x, f"{100 - float(x[:-1]):.2f}%") if above else ("0", x)
+    inner.append(f'<rect class="allowed" x="{start}" y="{y - 5}" width="{width}" height="10" rx="3"/>')
+    inner.append(f'<line class="bound" x1="{x}" x2="{x}" y1="{y - 9}" y2="{y + 9}"/>')
+    inner.append(_whisker(interval, top, bottom, y))
+    if value is not None:
+        inner.append(_mark(_at(value, top, bottom), y, "good" if good else "bad"))
     return _row(inner, title)
 
 
 def dot(
-    value: object,
+    value: float | None,
     *,
     top: float,
     title: str,
-    interval: object = None,
+    interval: Interval | None = None,
     bottom: float = 0.0,
-    bound: object = None,
+    bound: float | None = None,
     kind: str = "plain",
-    other: object = None,
+    other: float | None = None,
 ) -> Markup:
-    """A value with its interval on a shared axis from `bottom` to `top`; `other` adds a ring to compare with."""
-    found, limit, ring = value_of(value), value_of(bound), value_of(other)
+    """Draw a value with its interval on an axis that rows share.
+
+    Args:
+        value: what was measured; None where it could not be.
+        top: end of the axis.
+        title: text of the figure.
+        interval: of the value.
+        bottom: start of the axis.
+        bound: drawn as an upright line, None for none.
+        kind: "plain", or "bad" for one that stands out.
+        other: a value to compare with, drawn as a ring.
+
+    Returns:
+        One row of a table.
+    """
     y = 11.0
     inner = [f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>']
     if bottom < 0 < top:
         zero = _at(0, top, bottom)
         inner.append(f'<line class="zero" x1="{zero}" x2="{zero}" y1="2" y2="20"/>')
-    if limit is not None and bottom <= limit <= top:
-        x = _at(limit, top, bottom)
+    if bound is not None and bottom <= bound <= top:
+        x = _at(bound, top, bottom)
         inner.append(f'<line class="bound" x1="{x}" x2="{x}" y1="2" y2="20"/>')
-    inner.append(_whisker(interval_of(interval), top, bottom, y))
-    if ring is not None:
-        inner.append(_mark(_at(ring, top, bottom), y, "ring"))
-    if found is not None:
-        inner.append(_mark(_at(found, top, bottom), y, kind))
+    inner.append(_whisker(interval, top, bottom, y))
+    if other is not None:
+        inner.append(_mark(_at(other, top, bottom), y, "ring"))
+    if value is not None:
+        inner.append(_mark(_at(value, top, bottom), y, kind))
     return _row(inner, title)
 
 
-def bar(value: object, *, top: float, title: str, interval: object = None, kind: str = "") -> Markup:
-    """A bar from zero with its interval."""
-    found = value_of(value)
-    inner = [] if found is None else [f'<rect class="bar {kind}" x="0" y="4" width="{_at(found, top)}" height="14" rx="2"/>']
-    inner.append(_whisker(interval_of(interval), top, 0.0, 11.0))
+def bar(value: float | None, *, top: float, title: str, interval: Interval | None = None, kind: str = "") -> Markup:
+    """Draw a bar from zero with its interval.
+
+    Args:
+        value: what was measured; None where it could not be.
+        top: end of the axis.
+        title: text of the figure.
+        interval: of the value.
+        kind: class of the bar in report.css; "" for none.
+
+    Returns:
+        One row of a table.
+    """
+    inner = [] if value is None else [f'<rect class="bar {kind}" x="0" y="4" width="{_at(value, top)}" height="14" rx="2"/>']
+    inner.append(_whisker(interval, top, 0.0, 11.0))
     return _row(inner, title)
 
 
-def pair(label: object, prediction: object, title: str) -> Markup:
-    """One score of one article on 0–10: the oracle's as a ring, the student's as a dot."""
-    ring, found = value_of(label), value_of(prediction)
+def pair(label: float | None, prediction: float | None, title: str) -> Markup:
+    """Draw one score of one article: the oracle's as a ring, the student's as a dot.
+
+    Args:
+        label: the oracle's score, 0-10.
+        prediction: the student's score, 0-10.
+        title: text of the figure.
+
+    Returns:
+        One row of a table.
+    """
     y = 8.0
     inner = [f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>']
-    if ring is not None and found is not None:
-        inner.append(f'<line class="miss" x1="{_at(ring, 10)}" x2="{_at(found, 10)}" y1="{y}" y2="{y}"/>')
-    inner += [_mark(_at(x, 10), y, kind) for x, kind in ((ring, "ring"), (found, "plain")) if x is not None]
+    if label is not None and prediction is not None:
+        inner.append(f'<line class="miss" x1="{_at(label, 10)}" x2="{_at(prediction, 10)}" y1="{y}" y2="{y}"/>')
+    inner += [_mark(_at(x, 10), y, kind) for x, kind in ((label, "ring"), (prediction, "plain")) if x is not None]
     return _row(inner, title, 16)
 
 
 def axis(top: float, bottom: float = 0.0) -> Markup:
-    """Tick labels for a column of row figures."""
+    """Draw the tick labels over a column of figures.
+
+    Args:
+        top: end of the axis.
+        bottom: start of the axis.
+
+    Returns:
+        One row of a table.
+    """
     steps = ticks(bottom, top, 4 if bottom < 0 else 3)
     parts = []
     for tick in steps:
@@ -127,8 +177,17 @@ def axis(top: float, bottom: float = 0.0) -> Markup:
 
 
 def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round values from `low` to `high`, about `wanted` of them."""
-    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+    """Return round values between two ends.
+
+    Args:
+        low: the lower end.
+        high: the upper end.
+        wanted: about how many.
+
+    Returns:
+        The values in order; the lower end alone where the upper one is no higher.
+    """
+    if high <= low:
         return [low]
     raw = (high - low) / max(wanted, 1)
     power = 10.0 ** math.floor(math.log10(raw))
@@ -138,6 +197,14 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 
 def short(value: float) -> str:
+    """Return a number as a tick label.
+
+    Args:
+        value: the number.
+
+    Returns:
+        The number with at most six digits and a true minus sign.
+    """
     return f"{value:g}".replace("-", "−")
 
 
@@ -148,13 +215,18 @@ def _frame(width: int, height: int, title: str, inner: Iterable[str], kind: str)
 
 
 def scatter(labels: Sequence[float | None], predictions: Sequence[float | None], title: str) -> Markup:
-    """Oracle's score (across) against student's (up), both 0–10, with the diagonal, ±1, and the mean per oracle score."""
+    """Draw the oracle's scores (across) against the student's (up), with the diagonal, ±1, and the mean per oracle score.
+
+    Args:
+        labels: the oracle's scores, 0-10; None where one is missing.
+        predictions: the student's scores of the same articles, 0-10.
+        title: text of the figure.
+
+    Returns:
+        A square plot; from HEX_FROM articles on it shows density.
+    """
     left, size, floor = 22, 190, 202
-    points = [
-        (a, b)
-        for x, y in zip(labels, predictions, strict=False)
-        if (a := value_of(x)) is not None and (b := value_of(y)) is not None
-    ]
+    points = [(a, b) for a, b in zip(labels, predictions, strict=False) if a is not None and b is not None]
 
     def place(x: float, y: float) -> tuple[float, float]:
         return left + size * min(max(x, 0.0), 10.0) / 10, floor - size * min(max(y, 0.0), 10.0) / 10
@@ -185,15 +257,13 @@ def scatter(labels: Sequence[float | None], predictions: Sequence[float | None],
     return _frame(220, 220, title, inner, "scatter")
 
 
-def _circles(points: Sequence[tuple[float, float]], place: object) -> str:
-    assert callable(place)
+def _circles(points: Sequence[tuple[float, float]], place: Place) -> str:
     spots = (place(a, b) for a, b in points)
     return '<g class="points">' + "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>' for x, y in spots) + "</g>"
 
 
-def _hexagons(points: Sequence[tuple[float, float]], place: object) -> str:
-    """Density in hexagons of radius 5; five steps of shade, each one path."""
-    assert callable(place)
+def _hexagons(points: Sequence[tuple[float, float]], place: Place) -> str:
+    """Return the density in hexagons of radius 5; five steps of shade, each one path."""
     wide, high = 5 * math.sqrt(3), 7.5
     cells: Counter[tuple[int, int]] = Counter()
     for a, b in points:
@@ -209,31 +279,45 @@ def _hexagons(points: Sequence[tuple[float, float]], place: object) -> str:
     return "".join(f'<path class="hex h{shade}" d="{"".join(paths)}"/>' for shade, paths in sorted(shades.items()))
 
 
-def histogram(counts: Sequence[object], title: str) -> Markup:
-    """Bars over whole scores from 0."""
-    found = [value_of(n) or 0.0 for n in counts]
-    most, width = max(found, default=0.0) or 1.0, 200 / max(len(found), 1)
+def histogram(counts: Sequence[int], title: str) -> Markup:
+    """Draw bars over whole scores from 0.
+
+    Args:
+        counts: articles by score.
+        title: text of the figure.
+
+    Returns:
+        The plot.
+    """
+    most, width = max(counts, default=0) or 1, 200 / max(len(counts), 1)
     inner = [
         f'<rect class="bar" x="{i * width + 1:.1f}" y="{70 - 64 * n / most:.1f}" width="{max(width - 2, 0.5):.1f}" '
         f'height="{64 * n / most:.1f}"/>'
-        for i, n in enumerate(found)
+        for i, n in enumerate(counts)
     ]
     inner.append('<line class="frame" x1="0" x2="200" y1="70" y2="70"/>')
-    inner += [f'<text x="{(i + 0.5) * width:.1f}" y="82" text-anchor="middle">{i}</text>' for i in range(0, len(found), 5)]
+    inner += [f'<text x="{(i + 0.5) * width:.1f}" y="82" text-anchor="middle">{i}</text>' for i in range(0, len(counts), 5)]
     return _frame(200, 86, title, inner, "histogram")
 
 
 def lines(
-    series: Sequence[tuple[str, Sequence[object], str]], xs: Sequence[object], title: str, *, across: str, best: object = None
+    series: Sequence[tuple[str, Sequence[float], str]], xs: Sequence[float], title: str, *, across: str, best: float
 ) -> Markup:
-    """Curves over epochs: (name, values, class) each, named at their end, the kept epoch marked."""
+    """Draw curves over epochs, each named at its end, the kept epoch marked.
+
+    Args:
+        series: name, values and class in report.css of each curve.
+        xs: the epochs, one or more.
+        title: text of the figure.
+        across: what the axis across shows.
+        best: the epoch that was kept.
+
+    Returns:
+        The plot.
+    """
     left, right, floor, roof = 40, 340, 170, 14
-    place_x = [x if (x := value_of(v)) is not None else float(i + 1) for i, v in enumerate(xs)]
-    known = [y for _, ys, _ in series for v in ys if (y := value_of(v)) is not None]
-    if not known:
-        return Markup("")
-    low, high = min(place_x), max(place_x)
-    top, bottom = max(known) * 1.06 or 1.0, 0.0
+    low, high = min(xs), max(xs)
+    top, bottom = max(y for _, ys, _ in series for y in ys) * 1.06 or 1.0, 0.0
 
     def at(x: float, y: float) -> tuple[float, float]:
         share = 0.5 if high <= low else (x - low) / (high - low)
@@ -246,18 +330,15 @@ def lines(
             f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{short(tick)}</text>'
         )
-    every = max(1, math.ceil(len(place_x) / 8))
-    inner += [f'<text x="{at(x, 0)[0]:.1f}" y="{floor + 16}" text-anchor="middle">{short(x)}</text>' for x in place_x[::every]]
+    every = max(1, math.ceil(len(xs) / 8))
+    inner += [f'<text x="{at(x, 0)[0]:.1f}" y="{floor + 16}" text-anchor="middle">{short(x)}</text>' for x in xs[::every]]
     inner.append(f'<text x="{(left + right) / 2}" y="{floor + 32}" text-anchor="middle">{escape(across)}</text>')
-    kept = value_of(best)
-    if kept is not None and kept in place_x:
-        x = at(kept, 0)[0]
+    if best in xs:
+        x = at(best, 0)[0]
         inner.append(f'<line class="kept" x1="{x:.1f}" x2="{x:.1f}" y1="{roof}" y2="{floor}"/>')
         inner.append(f'<text x="{x:.1f}" y="{roof - 3}" text-anchor="middle">kept</text>')
     for name, ys, kind in series:
-        spots = [(*at(x, y), y) for x, v in zip(place_x, ys, strict=False) if (y := value_of(v)) is not None]
-        if not spots:
-            continue
+        spots = [(*at(x, y), y) for x, y in zip(xs, ys, strict=True)]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y, _ in spots)
         inner.append(f'<path class="curve {escape(kind)}" d="M{path}"/>')
         inner += [f'<circle class="curve-dot {escape(kind)}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y, _ in spots]
@@ -269,10 +350,19 @@ def lines(
     return _frame(350, 206, title, inner, "lines")
 
 
-def correction(xs: Sequence[object], ys: Sequence[object], title: str) -> Markup:
-    """A calibration curve on 0–10: raw score across, corrected score up, the diagonal for no correction."""
+def score_curve(xs: Sequence[float], ys: Sequence[float], title: str) -> Markup:
+    """Draw a score curve: raw score across, corrected score up, the diagonal for no correction.
+
+    Args:
+        xs: knots of the raw score, 0-10, rising.
+        ys: the corrected score at each knot, 0-10.
+        title: text of the figure.
+
+    Returns:
+        A square plot.
+    """
     left, size, floor = 22, 120, 128
-    points = [(a, b) for x, y in zip(xs, ys, strict=False) if (a := value_of(x)) is not None and (b := value_of(y)) is not None]
+    points = list(zip(xs, ys, strict=False))
 
     def at(x: float, y: float) -> str:
         return f"{left + size * min(max(x, 0.0), 10.0) / 10:.1f} {floor - size * min(max(y, 0.0), 10.0) / 10:.1f}"
@@ -289,4 +379,4 @@ def correction(xs: Sequence[object], ys: Sequence[object], title: str) -> Markup
         )
     if points:
         inner.append(f'<path class="curve student" d="M{"L".join(at(a, b) for a, b in points)}"/>')
-    return _frame(150, 146, title, inner, "correction")
+    return _frame(150, 146, title, inner, "score-curve")

@@ -78,7 +78,7 @@ def report(
         if last is None:
             raise InputError(f"no run of {flt.name} in this store", hint=f"run `distillery distill {subject} …` first")
         summary = last
-    context = gather(opened, read_filter(opened, filter_key_of(summary)), summary.by_name())
+    context = gather(opened, read_filter(opened, filter_key_of(summary)), summary)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(render_markdown(context) if markdown else render_html(context), encoding="utf-8")
     print(out)

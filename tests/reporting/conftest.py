@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from distillery.components.reporting.context import Context
+from distillery.components.reporting.context import Context, Promoted
 from distillery.filters.filter import Filter
-from tests.reporting.documents import digest
+from tests.reporting.documents import digest, failure
 from tests.reporting.made_up import filter_document, make_context
 
 
@@ -25,16 +25,12 @@ def rejected(flt: Filter) -> Context:
 
 @pytest.fixture(scope="session")
 def promoted(rejected: Context) -> Context:
-    verdict = {
-        **(rejected.verdict or {}),
-        "passed": True,
-        "decision": "promote",
-        "rules": [{**rule, "verdict": "pass", "reason": ""} for rule in (rejected.verdict or {})["rules"]],
-    }
+    assert rejected.verdict is not None
+    rules = [rule.model_copy(update={"verdict": "pass", "reason": ""}) for rule in rejected.verdict.rules]
     return dataclasses.replace(
         rejected,
-        verdict=verdict,
-        promoted={"channel": "production", "adapter": digest("adapter"), "previous": digest("incumbent")},
+        verdict=rejected.verdict.model_copy(update={"passed": True, "decision": "promote", "rules": rules}),
+        promoted=Promoted(digest("adapter"), "production", digest("incumbent")),
     )
 
 
@@ -44,12 +40,12 @@ def failed(rejected: Context) -> Context:
         rejected,
         student=None,
         history=None,
-        calibration=None,
+        score_curves=None,
         benchmark=None,
         predictions=None,
         verdict=None,
         steps=rejected.steps[:3],
-        failure={"step": "train", "message": "loss is NaN at step 41; lower training.learningRate (now 0.001)"},
+        failure=failure("train", "loss is NaN at step 41; lower training.learningRate (now 0.001)"),
     )
 
 

@@ -3,60 +3,61 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import json
+from typing import Any, TypeVar
 
 import numpy as np
 
+from distillery.components.artifacts.audit import Audit
+from distillery.components.artifacts.benchmark import Benchmark
+from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.run_summary import Failure
+from distillery.components.artifacts.verdict import Verdict
+from distillery.components.reporting.context import Context
 from distillery.filters.filter import Filter
+from tests.reporting.texts import BODY, SOURCES, TITLES
+
+D = TypeVar("D", bound=Document)
 
 TIERS = ["high", "medium", "low"]
-SOURCES = ["harbour-times", "de-waterlijn", "grid-weekly", "regional-wire", "lab-notes", "policy-desk", "صحيفة الواحة"]
-TITLES = [
-    "Heat pumps in 400 rented homes: what two winters showed",
-    "Proefinstallatie voor groene waterstof opnieuw uitgesteld",
-    "A battery that promises everything and measures nothing",
-    "محطة تحلية تعمل بالطاقة الشمسية تخدم ثلاث قرى",
-    "<script>alert('inert')</script> Cement maker publishes life-cycle data",
-    "Wind cooperative pays its first dividend to 1,900 members",
-    "Nieuwe warmtenetten: goedkoper, maar voor wie?",
-    "Recycling plant closes after eleven months",
-    "Rail depot runs on second-hand traction batteries",
-    "Carbon credits questioned by the auditor who signed them",
-]
-BODY = {
-    "nl": "Na twee jaar proefdraaien noemt de beheerder de uitkomsten wisselend. De installatie haalde zes van de negen "
-    "doelen, maar de kosten vielen een derde hoger uit dan begroot en de netaansluiting laat op zich wachten. ",
-    "ar": "بعد عامين من التشغيل التجريبي تقول الهيئة إن النتائج متفاوتة. حققت المحطة ستة من أهدافها التسعة غير أن التكاليف "
-    "تجاوزت الميزانية بمقدار الثلث. ",
-    "en": "After two years of trial operation the operator calls the outcome mixed. The plant met six of nine targets, but "
-    "costs ran a third over budget and the grid connection is late. Independent measurements cover five months only. ",
-}
 
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def calibrated() -> dict[str, Any]:
-    """A calibration's outputs: PASS on both samples."""
+def read(form: type[D], fields: Any) -> D:
+    """Return the document that these JSON values are."""
+    return form.read(json.dumps(fields).encode(), "a made-up run")
 
-    def share(wrong: int, n: int, low: float, high: float) -> dict[str, Any]:
-        return {"wrong": wrong, "n": n, "share": wrong / n, "interval": [low, high]}
 
-    first = {"off_topic_high": share(2, 85, 0.0065, 0.0818), "on_topic_low": share(1, 24, 0.0074, 0.2024)}
-    fresh = {"off_topic_high": share(0, 87, 0.0, 0.0423), "on_topic_low": share(0, 18, 0.0, 0.1759)}
-    return {
-        "verdict": "PASS",
-        "usable": True,
-        "accepted": None,
-        "reasons": [],
-        "marks": {"by": "person", "digest": digest("marks"), "on": 42, "off": 172},
-        "figures": {
-            "calibration": {"verdict": "PASS", "n": 120, **first},
-            "fresh": {"verdict": "PASS", "n": 119, **fresh},
-            "redundancy": {"n": 67, "over": "articles not marked off-topic", "pc1_share": 0.58, "pairs": []},
-        },
-    }
+def changed(document: D, **changes: Any) -> D:
+    """Return the document with some of its fields changed; read anew, so that it is one still."""
+    return read(type(document), {**json.loads(document.to_bytes()), **changes})
+
+
+def replaced(value: Any, new: Any, *types: type) -> Any:
+    """Return the JSON value with every number of these types replaced."""
+    if isinstance(value, dict):
+        return {key: replaced(inner, new, *types) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [replaced(inner, new, *types) for inner in value]
+    return new if isinstance(value, types) and not isinstance(value, bool) else value
+
+
+def failure(step: str, message: str) -> Failure:
+    return Failure(step=step, kind="fault", message=message)
+
+
+def judged(context: Context) -> Benchmark:
+    assert context.benchmark is not None
+    return context.benchmark
+
+
+def rule(**changes: Any) -> dict[str, Any]:
+    """A rule that passes."""
+    fields = {"metric": "mae", "argument": None, "value": 0.5, "bound": 0.8, "interval": None, "by": "point"}
+    return {**fields, "direction": "below", "verdict": "pass", "reason": "", **changes}
 
 
 def benchmark_of(
@@ -69,7 +70,7 @@ def benchmark_of(
     languages: Any,
     sources: Any,
     lengths: Any,
-) -> dict[str, Any]:
+) -> Benchmark:
     overall, found = labels @ weights, predictions @ weights
     error, miss = np.abs(labels - predictions), np.abs(overall - found)
 
@@ -94,6 +95,8 @@ def benchmark_of(
     for i, name in enumerate(TIERS):
         a, b = theirs == i, ours == i
         tiers[name] = {
+            "recall_or_better": None,
+            "precision_or_better": None,
             "recall": float((a & b).sum() / a.sum()),
             "precision": float((a & b).sum() / max(b.sum(), 1)),
             "labelled": int(a.sum()),
@@ -126,7 +129,7 @@ def benchmark_of(
             for value in sorted(set(values))
         ]
 
-    return {
+    fields = {
         "filter": "sustainability-technology",
         "adapter": digest("adapter"),
         "test": digest("test"),
@@ -156,6 +159,8 @@ def benchmark_of(
                 "overall_mae": float(miss.mean()) * k * 1.1,
                 "rmse": mae * k * 1.3,
                 "tier_agreement": 0.83 / k,
+                "spearman": None,
+                "skill": None,
             }
             for name, k in (("mean", 1.97), ("median", 1.93), ("source_median", 1.34), ("tfidf_ridge", 1.21))
         },
@@ -189,15 +194,20 @@ def benchmark_of(
             "difference": mae - 0.3102,
             "dimensions": {name: 0.27 + 0.02 * i for i, name in enumerate(names)},
             "second": {
+                "provider": "openai",
                 "model": "another-model",
+                "label_set": digest("second"),
+                "overall_mae": None,
                 "n": 50,
                 "mae": 0.61,
                 "bias": 0.22,
                 "dimensions": {name: {"mae": 0.55 + 0.03 * i, "bias": 0.3 - 0.1 * i} for i, name in enumerate(names)},
             },
         },
+        "examples": examples_of(names, labels, predictions, overall, found, languages, sources),
         "alarms": [],
     }
+    return read(Benchmark, fields)
 
 
 def examples_of(
@@ -225,24 +235,24 @@ def examples_of(
     }
 
 
-def verdict_of(flt: Filter, benchmark: dict[str, Any]) -> dict[str, Any]:
+def verdict_of(flt: Filter, benchmark: Benchmark) -> Verdict:
     values = {
-        "mae": benchmark["mae"],
-        "dimension_mae": max(row["mae"] for row in benchmark["dimensions"].values()),
-        "train_val_gap": benchmark["train_val_gap"],
-        "val_test_gap": benchmark["val_test_gap"],
-        "tier_recall": benchmark["tiers"]["high"]["recall"],
-        "tier_precision": benchmark["tiers"]["high"]["precision"],
-        "spearman": benchmark["spearman"],
-        "score_compression": benchmark["score_compression"],
-        "skill": 1 - benchmark["mae"] / benchmark["baselines"]["tfidf_ridge"]["mae"],
+        "mae": benchmark.mae,
+        "dimension_mae": max(row.mae or 0.0 for row in benchmark.dimensions.values()),
+        "train_val_gap": benchmark.train_val_gap,
+        "val_test_gap": benchmark.val_test_gap,
+        "tier_recall": benchmark.tiers["high"].recall,
+        "tier_precision": benchmark.tiers["high"].precision,
+        "spearman": benchmark.spearman,
+        "score_compression": benchmark.score_compression,
+        "skill": 1 - (benchmark.mae or 0.0) / (benchmark.baselines["tfidf_ridge"].mae or 1.0),
     }
     ends = {"mae": "mae", "tier_recall": "tiers.high.recall", "tier_precision": "tiers.high.precision", "spearman": "spearman"}
     rules = []
     for gate in flt.spec.gates:
-        value, interval = values[gate.metric], benchmark["intervals"].get(ends.get(gate.metric, ""))
-        held = value if gate.by == "point" or interval is None else interval[0]
-        good = held < gate.below if gate.below is not None else held >= (gate.atLeast or 0)
+        value, interval = values[gate.metric] or 0.0, benchmark.interval(ends.get(gate.metric, ""))
+        judged = value if gate.by == "point" or interval is None else interval[0]
+        good = judged < gate.below if gate.below is not None else judged >= (gate.atLeast or 0)
         rules.append(
             {
                 "metric": gate.metric,
@@ -253,18 +263,23 @@ def verdict_of(flt: Filter, benchmark: dict[str, Any]) -> dict[str, Any]:
                 "by": gate.by,
                 "direction": "below" if gate.below is not None else "atLeast",
                 "verdict": "pass" if good else "fail",
-                "reason": "" if good else f"{held:.3f} is not what the gate asks for",
+                "reason": "" if good else f"{judged:.3f} is not what the gate asks for",
             }
         )
     good = all(rule["verdict"] == "pass" for rule in rules)
-    return {"rules": rules, "passed": good, "decision": "promote" if good else "reject"}
+    subject = {"filter": flt.name, "adapter": benchmark.adapter, "test": benchmark.test, "benchmark": digest("benchmark")}
+    outcome = {"rules": rules, "passed": good, "decision": "promote" if good else "reject"}
+    return read(Verdict, {**subject, "policy": digest("policy"), "incumbent": digest("incumbent"), **outcome})
 
 
-def audit_of(rng: Any, names: list[str], labels: Any) -> dict[str, Any]:
+def audit_of(rng: Any, names: list[str], labels: Any) -> Audit:
     drawn = rng.choice(len(labels), 1496)
     correlations = np.corrcoef(labels.T)
-    return {
+    fields = {
         "format": 1,
+        "filter": "sustainability-technology",
+        "label_set": digest("labels"),
+        "overall": {"n": 1496, "missing": 0, "histogram": [], "dead": False},
         "rows": 1496,
         "articles": 1489,
         "dimensions": {
@@ -295,10 +310,25 @@ def audit_of(rng: Any, names: list[str], labels: Any) -> dict[str, Any]:
             "near_copies": 38,
             "groups": 18,
             "largest": 4,
+            "examples": [],
             "conflicts": 1,
+            "conflict_examples": [],
         },
-        "boilerplate": {"pages": 22, "share": 0.0147},
+        "boilerplate": {
+            "pages": 22,
+            "share": 0.0147,
+            "walls": 22,
+            "wall_ids": [],
+            "dominated": 0,
+            "dominated_ids": [],
+            "recurs_in": 7,
+            "sentences": [],
+            "openings": [],
+            "sources": [],
+        },
         "languages": {
+            "disagreements": [],
+            "examples": [],
             "undeclared": 0,
             "compared": 1490,
             "disagree": 3,
@@ -345,3 +375,4 @@ def audit_of(rng: Any, names: list[str], labels: Any) -> dict[str, Any]:
             },
         ],
     }
+    return read(Audit, fields)

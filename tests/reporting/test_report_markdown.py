@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from distillery.components.artifacts.benchmark import DimensionFigures
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.formatting import sentence
 from distillery.components.reporting.markdown import MAX_CHARACTERS, plain, render_markdown, render_verdict
+from tests.reporting.documents import changed, failure, judged, rule
 
 
 def test_it_holds_verdict_gates_baselines_worst_dimensions_and_digests(rejected: Context) -> None:
@@ -46,11 +48,16 @@ def test_tables_are_tables(rejected: Context) -> None:
 
 def test_failures_and_gaps_still_render(failed: Context) -> None:
     assert "Stopped at step train: loss is NaN" in render_markdown(failed)
-    assert "Stopped at step audit" in render_verdict(Context(filter=None, failure={"step": "audit", "message": "disk full"}))
+    assert "Stopped at step audit" in render_verdict(Context(filter=None, failure=failure("audit", "disk full")))
     assert render_markdown(Context(filter=failed.filter)).startswith("## sustainability-technology v2\n\nUnfinished")
-    odd = dataclasses.replace(failed, benchmark={"mae": math.nan, "dimensions": {"a": {"mae": None}}, "tiers": {"high": {}}})
-    assert "nan" not in render_markdown(odd).replace("NaN", "")
-    assert "| a | – | – | – | – | – |" in render_markdown(odd)
+
+
+def test_figures_that_nobody_could_work_out_are_dashes(failed: Context, rejected: Context) -> None:
+    nothing = DimensionFigures(mae=None, rmse=math.nan, bias=math.nan, compression=None, spearman=math.inf)
+    unknown = judged(rejected).model_copy(update={"mae": None, "dimensions": {"a": nothing}, "noise": None})
+    text = render_markdown(dataclasses.replace(failed, benchmark=unknown))
+    assert "nan" not in text.replace("NaN", "")
+    assert "| a | – | – | – | – | – |" in text
 
 
 def test_too_long_a_report_is_cut_at_a_line(rejected: Context) -> None:
@@ -87,17 +94,16 @@ def test_the_sentence_gives_the_reason(rejected: Context, promoted: Context) -> 
 
 
 def test_the_sentence_of_every_other_end(rejected: Context, promoted: Context) -> None:
-    waiting = dataclasses.replace(promoted, promoted=None, verdict={**(promoted.verdict or {}), "decision": "approve"})
+    assert promoted.verdict is not None
+    waiting = dataclasses.replace(promoted, promoted=None, verdict=changed(promoted.verdict, decision="approve"))
     assert sentence(waiting).startswith("Waiting for approval, all gates passed: on 150 articles")
     passed = dataclasses.replace(promoted, promoted=None)
     assert sentence(passed).startswith("Passed all gates: on 150 articles")
-    worse = {**(rejected.benchmark or {}), "mae": 1.2}
+    worse = changed(judged(rejected), mae=1.2)
     assert "26% further off than the best simple baseline" in sentence(dataclasses.replace(rejected, benchmark=worse))
-    alarm = {
-        "rules": [{"metric": "alarms", "verdict": "fail", "value": 1, "reason": "predictor ignores its input"}],
-        "decision": "reject",
-    }
-    assert "1 of 1 gates failed (predictor ignores its input)" in sentence(dataclasses.replace(rejected, verdict=alarm))
-    many = dataclasses.replace(rejected, failure={"step": "train", "message": "first line\nTraceback, much longer"})
+    alarm = rule(metric="alarms", verdict="fail", value=1.0, reason="predictor ignores its input")
+    stopped = dataclasses.replace(rejected, verdict=changed(promoted.verdict, rules=[alarm], decision="reject"))
+    assert "1 of 1 gates failed (predictor ignores its input)" in sentence(stopped)
+    many = dataclasses.replace(rejected, failure=failure("train", "first line\nTraceback, much longer"))
     assert sentence(many) == "Stopped at step train: first line."
     assert sentence(Context(filter=rejected.filter)) == "Unfinished, no verdict yet."

@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 
+from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
+from distillery.components.artifacts.run_summary import RunSummary
+from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.calibration.judge import Share
-from distillery.components.reporting.context import Context
+from distillery.components.reporting.context import Context, LabelSetMeta
 from distillery.components.reporting.gather import gather
 from distillery.components.reporting.markdown import render_markdown
 from distillery.components.reporting.render import render_html
 from distillery.components.reporting.sections.oracle import cautions, oracle, shares
 from distillery.components.store import open_store
 from distillery.filters.filter import Filter
-from tests.reporting.documents import calibrated
+from tests.reporting.calibrated import calibrated, calibrated_fields
+from tests.reporting.documents import changed, judged, read
+from tests.reporting.made_up import label_set_meta
 
 
 def section(page: str, key: str) -> str:
@@ -40,18 +45,18 @@ def test_each_share_stands_with_its_interval_and_limit(rejected: Context) -> Non
 
 def test_the_made_up_intervals_are_wilsons() -> None:
     for row in shares(calibrated()):
-        assert row["interval"] == pytest.approx(Share(row["wrong"], row["n"]).interval, abs=2e-3)
+        assert row.figures.interval == pytest.approx(Share(row.figures.wrong, row.figures.n).interval, abs=2e-3)
 
 
 def test_a_failed_calibration_is_drawn_as_one(rejected: Context) -> None:
-    found = calibrated()
-    bad = {"wrong": 30, "n": 85, "share": 30 / 85, "interval": [0.26, 0.46]}
-    found["figures"]["calibration"]["off_topic_high"] = bad
-    found |= {"verdict": "FAIL", "reasons": ["FAIL: calibration sample: off-topic articles scored 5 or more: 30 of 85"]}
-    text = section(render_html(without(rejected, calibrated=found)), "oracle")
+    figures = calibrated_fields()["figures"]
+    figures["calibration"]["off_topic_high"] = {"wrong": 30, "n": 85, "share": 30 / 85, "interval": [0.26, 0.46]}
+    reasons = ["FAIL: calibration sample: off-topic articles scored 5 or more: 30 of 85"]
+    outputs = calibrated(figures=figures, verdict="FAIL", reasons=reasons)
+    text = section(render_html(without(rejected, calibrated=outputs)), "oracle")
     assert '<span class="chip bad">FAIL</span>' in text
     assert text.count('class="mark bad"') == 1
-    assert "30 of 85" in render_markdown(without(rejected, calibrated=found))
+    assert "30 of 85" in render_markdown(without(rejected, calibrated=outputs))
 
 
 def test_noise_stands_beside_the_error_of_each_dimension(rejected: Context) -> None:
@@ -69,7 +74,7 @@ def test_noise_stands_beside_the_error_of_each_dimension(rejected: Context) -> N
 
 
 def _without_noise(context: Context) -> Context:
-    return without(context, benchmark={**(context.benchmark or {}), "noise": None})
+    return without(context, benchmark=changed(judged(context), noise=None))
 
 
 def test_markdown_has_the_same_figures(rejected: Context) -> None:
@@ -84,8 +89,9 @@ def test_markdown_has_the_same_figures(rejected: Context) -> None:
 
 
 def test_what_was_waived_is_said_in_both(rejected: Context) -> None:
-    labels = {**(rejected.label_set or {}), "without_calibration": "a <b>hurry</b>", "suspicious": 1}
-    context = without(rejected, label_set=labels, calibrated={"verdict": "WAIVED", "usable": True, "reason": "a <b>hurry</b>"})
+    labels = read(LabelSetMeta, {**label_set_meta(), "without_calibration": "a <b>hurry</b>", "suspicious": 1})
+    waived = read(CalibrationOutputs, {"verdict": "WAIVED", "usable": True, "reason": "a <b>hurry</b>"})
+    context = without(rejected, label_set=labels, calibrated=waived)
     assert list(cautions(context)) == [
         "labelled without a calibration that passed: a <b>hurry</b>",
         "1 article speaks to the oracle instead of to a reader (possible injections): look at their labels",
@@ -97,29 +103,52 @@ def test_what_was_waived_is_said_in_both(rejected: Context) -> None:
 
 
 def test_an_accepted_review_gives_its_reason(rejected: Context) -> None:
-    found = {**calibrated(), "verdict": "REVIEW", "accepted": {"reason": "read all of them"}}
-    text = section(render_html(without(rejected, calibrated=found)), "oracle")
+    outputs = calibrated(verdict="REVIEW", accepted={"reason": "read all of them"})
+    text = section(render_html(without(rejected, calibrated=outputs)), "oracle")
     assert '<span class="chip warn">REVIEW</span>, accepted by a person' in text
     assert "read all of them" in text
-    assert "Calibration: **REVIEW**, accepted: read all of them" in render_markdown(without(rejected, calibrated=found))
+    assert "Calibration: **REVIEW**, accepted: read all of them" in render_markdown(without(rejected, calibrated=outputs))
 
 
 def test_labels_that_people_brought_have_no_such_section(rejected: Context) -> None:
-    bare = without(_without_noise(rejected), calibrated=None, label_set={"rows": 10})
+    bare = without(
+        _without_noise(rejected),
+        calibrated=None,
+        label_set=read(LabelSetMeta, {"rows": 10, "dead": 0, "rejected": 0, "oracle": None}),
+    )
     assert oracle(bare) is None
     assert 'id="report-oracle"' not in render_html(bare)
     assert "### The oracle" not in render_markdown(bare)
 
 
-@pytest.mark.parametrize("odd", [{}, {"verdict": None}, {"figures": None, "verdict": "PASS"}, {"figures": {"fresh": {}}}])
-def test_odd_documents_draw_what_they_have(rejected: Context, odd: dict[str, Any]) -> None:
-    context = without(rejected, calibrated=odd)
-    assert "could not be drawn" not in render_html(context)
-    render_markdown(context)
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {},
+        {"verdict": None},
+        {"verdict": "PASS", "usable": "yes"},
+        {"verdict": "PASS", "usable": True, "figures": {"fresh": {}}},
+        {**calibrated_fields(), "marks": "by a person"},
+        {**calibrated_fields(), "figures": []},
+    ],
+)
+def test_outputs_of_another_form_are_named_and_nothing_else_is_lost(
+    tmp_path: Path, flt: Filter, outputs: dict[str, Any]
+) -> None:
+    context = gather(open_store(str(tmp_path)), flt, calibrated_run(outputs))
+    assert context.calibrated is None
+    assert [problem.split(": ")[:2] for problem in context.problems] == [
+        ["calibration", "is not what the calibrate step puts out"]
+    ]
+    assert "Not readable" in render_html(context)
+    assert "**Not readable:** calibration" in render_markdown(context)
 
 
 def test_gathered_from_the_summary_of_the_run(tmp_path: Path, flt: Filter) -> None:
     store = open_store(str(tmp_path))
-    assert gather(store, flt, {"calibrated": calibrated()}).calibrated == calibrated()
-    assert gather(store, flt, {"calibrated": "PASS"}).calibrated is None
-    assert gather(store, flt, {}).calibrated is None
+    assert gather(store, flt, calibrated_run(calibrated_fields())).calibrated == calibrated()
+    assert gather(store, flt, RunSummary(run="r", steps=[])).calibrated is None
+
+
+def calibrated_run(outputs: dict[str, Any]) -> RunSummary:
+    return RunSummary(run="r", steps=[StepRecord.of("calibrate", {}, outputs, [])])

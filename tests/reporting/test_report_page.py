@@ -17,14 +17,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distillery.components.artifacts.benchmark import DimensionFigures
 from distillery.components.reporting.context import MAX_BYTES, Context
 from distillery.components.reporting.render import render_html
-from distillery.components.reporting.sections import student as judged
+from distillery.components.reporting.sections import student
 from distillery.filters.filter import Filter
+from tests.reporting.documents import changed, failure, judged, read, replaced, rule
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "wbr", "col"}
 SECTIONS = [
-    "gates", "errors", "tiers", "baselines", "truth", "articles", "slices", "learning", "calibration", "oracle", "data", "run",
+    "gates", "errors", "tiers", "baselines", "truth", "articles", "slices", "learning", "score_curves", "oracle", "data", "run",
     "settings",
 ]  # fmt: skip
 
@@ -117,13 +119,16 @@ def test_at_most_two_megabytes(make: Callable[..., Context], flt: Filter, n: int
 
 
 def test_an_enormous_filter_and_texts_are_shortened_to_fit(rejected: Context) -> None:
-    cards = [
-        {**card, "title": "long " * 100_000, "source": "s" * 10_000} for card in (rejected.benchmark or {})["examples"]["worst"]
-    ]
-    audit = {**(rejected.audit or {}), "findings": [{"level": "warn", "message": "m" * 9_000, "mend": ""}] * 3_000}
-    student = {**(rejected.student or {}), "notes": {f"k{i}": "x" * 9_000 for i in range(2_000)}}
+    assert rejected.audit is not None
+    assert rejected.student is not None
+    examples = judged(rejected).to_json()["examples"]
+    cards = [{**card, "title": "long " * 100_000, "source": "s" * 10_000} for card in examples["worst"]]
+    finding = {"level": "warn", "check": "length", "message": "m" * 9_000, "mend": ""}
     context = dataclasses.replace(
-        rejected, audit=audit, student=student, benchmark={**(rejected.benchmark or {}), "examples": {"worst": cards}}
+        rejected,
+        audit=changed(rejected.audit, findings=[finding] * 3_000),
+        student=changed(rejected.student, training={f"k{i}": "x" * 9_000 for i in range(2_000)}),
+        benchmark=changed(judged(rejected), examples={"worst": cards, "best": []}),
     )
     text = render_html(context)
     assert len(text.encode()) <= MAX_BYTES
@@ -136,11 +141,13 @@ def test_the_same_context_gives_the_same_page(make: Callable[..., Context], flt:
 
 def test_a_stored_run_with_sorted_keys_gives_the_same_page(rejected: Context) -> None:
     """Canonical JSON sorts keys; the filter's own order of dimensions and tiers comes back."""
-    stored: dict[str, Any] = {
-        name: json.loads(json.dumps(getattr(rejected, name), sort_keys=True))
-        for name in ("benchmark", "calibration", "audit", "predictions")
-    }
+    stored: dict[str, Any] = {"predictions": dict(sorted((rejected.predictions or {}).items()))}
+    for name in ("benchmark", "score_curves", "audit"):
+        document = getattr(rejected, name)
+        data = json.dumps(json.loads(document.to_bytes()), sort_keys=True)
+        stored[name] = type(document).read(data.encode(), "a store")
     text = render_html(rejected)
+    assert list(stored["predictions"]) != list(rejected.predictions or {})
     assert render_html(dataclasses.replace(rejected, **stored)) == text
     assert text.index('"row">high<') < text.index('"row">medium<') < text.index('"row">low<')
 
@@ -168,21 +175,23 @@ def test_numbers_are_those_of_the_benchmark(rejected: Context) -> None:
         r"\.(n|intervals\..*|.*interval\.\d|.*rmse|.*bias|overall_rmse|bias|spearman|score_compression|calibration\..*"
         r"|incumbent\.overall_mae|.*\.skill)$"
     )
-    exact = {path: value for path, value in leaves(rejected.benchmark or {}) if not told_as_text.fullmatch(path)}
+    exact = {path: value for path, value in leaves(judged(rejected).to_json()) if not told_as_text.fullmatch(path)}
     missing = {path: value for path, value in exact.items() if value not in shown}
     assert len(exact) > 200
     assert missing == {}
-    for name, row in (rejected.benchmark or {})["dimensions"].items():
-        assert set(row.values()) <= shown, name
+    for name, row in judged(rejected).dimensions.items():
+        assert set(row.to_json().values()) <= shown, name
 
 
 def test_intervals_are_drawn_where_they_lie(rejected: Context) -> None:
-    low, high = (rejected.benchmark or {})["intervals"]["tiers.high.recall"]
+    interval = judged(rejected).interval("tiers.high.recall")
+    assert interval is not None
+    low, high = interval
     assert f'x1="{100 * low:.2f}%" x2="{100 * high:.2f}%"' in render_html(rejected)
 
 
 FIELDS = [field.name for field in dataclasses.fields(Context)]
-DOCUMENTS = ["label_set", "audit", "split", "student", "history", "calibration", "benchmark", "predictions", "verdict"]
+DOCUMENTS = ["label_set", "audit", "split", "student", "history", "score_curves", "benchmark", "predictions", "verdict"]
 
 
 @pytest.mark.parametrize("missing", DOCUMENTS)
@@ -202,8 +211,8 @@ def test_any_document_may_be_alone(rejected: Context, kept: str) -> None:
 
 def test_an_empty_run_and_one_without_a_filter(flt: Filter) -> None:
     assert "report-settings" in Page(render_html(Context(filter=flt))).ids
-    failure = {"step": "preflight", "message": "filter.yaml:3: unknown key 'wieght'"}
-    page = Page(render_html(Context(filter=None, failure=failure)))
+    stopped = failure("preflight", "filter.yaml:3: unknown key 'wieght'")
+    page = Page(render_html(Context(filter=None, failure=stopped)))
     assert "Stopped at step preflight: filter.yaml:3: unknown key 'wieght'." in page.words
     assert page.ids == ["report-run", "report-run-title"]
 
@@ -235,7 +244,7 @@ def test_a_section_that_fails_leaves_the_others(rejected: Context, monkeypatch: 
         raise ZeroDivisionError("<b>nobody</b> expected this")
 
     monkeypatch.setattr(
-        judged, "SECTIONS", [(key, title, fail if key == "tiers" else build) for key, title, build in judged.SECTIONS]
+        student, "SECTIONS", [(key, title, fail if key == "tiers" else build) for key, title, build in student.SECTIONS]
     )
     text = render_html(rejected)
     page = Page(text)
@@ -244,18 +253,14 @@ def test_a_section_that_fails_leaves_the_others(rejected: Context, monkeypatch: 
     assert {f"report-{key}" for key in SECTIONS} <= set(page.ids)
 
 
-def replaced(value: Any, new: Any) -> Any:
-    """The document with every number replaced."""
-    if isinstance(value, dict):
-        return {key: replaced(inner, new) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(replaced(inner, new) for inner in value)
-    return new if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-@pytest.mark.parametrize("number", [None, math.nan, math.inf, 0, -1e300], ids=str)
-def test_no_number_breaks_the_page(rejected: Context, number: float | None) -> None:
-    context = dataclasses.replace(rejected, **{name: replaced(getattr(rejected, name), number) for name in DOCUMENTS})
+@pytest.mark.parametrize("number", [None, 0.0, -1e300], ids=str)
+def test_no_figure_breaks_the_page(rejected: Context, number: float | None) -> None:
+    columns = {name: tuple([number] * len(scores) for scores in both) for name, both in (rejected.predictions or {}).items()}
+    changes: dict[str, Any] = {"predictions": columns}
+    for name in ("benchmark",) if number is None else ("benchmark", "verdict", "audit", "history"):
+        document = getattr(rejected, name)
+        changes[name] = read(type(document), replaced(json.loads(document.to_bytes()), number, float))
+    context = dataclasses.replace(rejected, **changes)
     text = render_html(context)
     assert "could not be drawn" not in text
     body = text[text.index("<main>") :]
@@ -263,21 +268,20 @@ def test_no_number_breaks_the_page(rejected: Context, number: float | None) -> N
 
 
 def test_missing_values_are_dashes_not_zeros(rejected: Context) -> None:
-    dimensions = {**(rejected.benchmark or {})["dimensions"]}
-    dimensions["social_equity_impact"] = {"mae": None, "rmse": math.nan}
-    text = render_html(dataclasses.replace(rejected, benchmark={**(rejected.benchmark or {}), "dimensions": dimensions}))
+    nothing = DimensionFigures(mae=None, rmse=math.nan, bias=None, compression=math.inf, spearman=None)
+    dimensions = {**judged(rejected).dimensions, "social_equity_impact": nothing}
+    benchmark = judged(rejected).model_copy(update={"dimensions": dimensions})
+    text = render_html(dataclasses.replace(rejected, benchmark=benchmark))
     row = re.search(r"social equity impact<small>weight.*?</tr>", text, re.DOTALL)
     assert row is not None
     assert row.group().count("–") >= 5
     assert "mark plain" not in row.group()
 
 
-def test_a_gate_that_is_neither_passed_nor_not_applicable_fails(rejected: Context) -> None:
-    rules = [
-        {"metric": "mae", "value": 0.5, "bound": 0.8, "direction": "below", "verdict": None},
-        {"metric": "mae_vs_incumbent", "value": None, "bound": 0, "direction": "below", "verdict": "not applicable"},
-    ]
-    page = Page(render_html(dataclasses.replace(rejected, verdict={"rules": rules, "passed": False, "decision": "reject"})))
+def test_a_gate_fails_or_does_not_apply(rejected: Context) -> None:
+    assert rejected.verdict is not None
+    rules = [rule(verdict="fail"), rule(metric="mae_vs_incumbent", value=None, bound=0.0, verdict="not applicable")]
+    page = Page(render_html(dataclasses.replace(rejected, verdict=changed(rejected.verdict, rules=rules))))
     assert "1 of 2 rules failed." in page.words
     assert "✕ fails" in page.words
     assert "does not apply" in page.words
@@ -309,9 +313,8 @@ ODD = st.text(max_size=40) | st.sampled_from(
 @settings(max_examples=30, deadline=None)
 @given(odd=ODD, other=ODD)
 def test_no_text_ever_becomes_markup(rejected: Context, odd: str, other: str) -> None:
-    benchmark = dict(rejected.benchmark or {})
-    plain = Page(_odd_page(rejected, benchmark, "plain", "words"))
-    text = _odd_page(rejected, benchmark, odd, other)
+    plain = Page(_odd_page(rejected, "plain", "words"))
+    text = _odd_page(rejected, odd, other)
     page = Page(text)
     assert page.tags == plain.tags
     assert [(tag, name) for tag, name, _ in page.attributes] == [(tag, name) for tag, name, _ in plain.attributes]
@@ -320,30 +323,46 @@ def test_no_text_ever_becomes_markup(rejected: Context, odd: str, other: str) ->
     assert not set(text) & {"\x00", "\x07", "\x1b"}
 
 
-def _odd_page(rejected: Context, benchmark: dict[str, Any], odd: str, other: str) -> str:
-    """A page in which every outside text is `odd` or `other`, always longer than nothing so that no branch moves."""
+def _odd_page(rejected: Context, odd: str, other: str) -> str:
+    """Return a page in which every outside text is `odd` or `other`, always longer than nothing so that no branch moves.
+
+    The texts go past validation: no document can hold all of them.
+    """
     odd, other = f"x{odd}", f"y{other}"
-    card = {**benchmark["examples"]["worst"][0], "id": odd, "title": odd, "excerpt": other * 3, "source": other}
-    rules = [{**rule, "argument": other, "reason": odd} for rule in (rejected.verdict or {})["rules"]]
-    flt = rejected.flt.model_copy(update={"spec": rejected.flt.spec.model_copy(update={
-        "description": odd,
-        "dimensions": [d.model_copy(update={"description": other}) for d in rejected.flt.spec.dimensions],
-    })})  # fmt: skip
-    return render_html(dataclasses.replace(
-        rejected,
-        filter=flt,
-        benchmark={**benchmark, "alarms": [odd], "examples": {"worst": [card]},
-                   "tiers": {odd: benchmark["tiers"]["high"]}, "confusion": {"tiers": [odd], "matrix": [[1]]},
-                   "baselines": {other: {"mae": 1.0}}, "slices": {"source": [{"value": odd, "n": 3, "mae": 1.0}]}},
-        audit={**(rejected.audit or {}), "findings": [{"level": odd, "message": other, "mend": odd}],
-               "sources": {"table": [{"value": odd, "n": 2, "mean": 1.0}]}},
-        verdict={"rules": rules, "decision": "reject"},
-        steps=[{"step": odd, "facts": {"note": other}}],
-        failure={"step": other, "message": odd},
-        digests={"adapter": odd, "label_set": other},
-        problems=[odd],
-        source=other,
-    ))  # fmt: skip
+    bench, audit, verdict = judged(rejected), rejected.audit, rejected.verdict
+    assert audit is not None
+    assert verdict is not None
+    spec = rejected.flt.spec
+    described = [dimension.model_copy(update={"description": other}) for dimension in spec.dimensions]
+    card = bench.examples.worst[0].model_copy(update={"id": odd, "title": odd, "excerpt": other * 3, "source": other})
+    benchmark = {
+        "alarms": [odd],
+        "examples": bench.examples.model_copy(update={"worst": [card], "best": []}),
+        "tiers": {odd: bench.tiers["high"]},
+        "confusion": bench.confusion.model_copy(update={"tiers": [odd], "matrix": [[1]]}),
+        "baselines": {other: bench.baselines["mean"]},
+        "slices": {"source": [bench.slices["source"][0].model_copy(update={"value": odd})]},
+    }
+    finding = audit.findings[0].model_copy(update={"message": other, "hint": odd})
+    sources = audit.sources.model_copy(update={"table": [audit.sources.table[0].model_copy(update={"value": odd})]})
+    return render_html(
+        dataclasses.replace(
+            rejected,
+            filter=rejected.flt.model_copy(
+                update={"spec": spec.model_copy(update={"description": odd, "dimensions": described})}
+            ),
+            benchmark=bench.model_copy(update=benchmark),
+            audit=audit.model_copy(update={"findings": [finding], "sources": sources}),
+            verdict=verdict.model_copy(
+                update={"rules": [each.model_copy(update={"argument": other, "reason": odd}) for each in verdict.rules]}
+            ),
+            steps=[rejected.steps[0].model_copy(update={"step": odd, "facts": {"note": other}})],
+            failure=failure("", "").model_copy(update={"step": other, "message": odd}),
+            digests={"adapter": odd, "label_set": other},
+            problems=[odd],
+            source=other,
+        )
+    )
 
 
 def test_importing_the_report_is_light() -> None:

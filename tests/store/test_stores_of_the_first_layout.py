@@ -148,8 +148,9 @@ def test_every_step_is_found_and_nothing_is_redone(old: Unpacked) -> None:
 def test_runs_are_told_and_reported(old: Unpacked) -> None:
     summary = read_last_summary(old.store, NAME)
     assert summary is not None
-    assert {name: summary.by_name()[name] for name in OLD["last"]} == OLD["last"]
-    context = gather(old.store, read_filter(old.store, str(summary.filter_key)), summary.by_name())
+    last = {"run": summary.run, "failure": summary.failure, **summary.outputs}
+    assert {name: last[name] for name in OLD["last"]} == OLD["last"]
+    context = gather(old.store, read_filter(old.store, str(summary.filter_key)), summary)
     assert not context.problems
     assert (str(summary.adapter) in render_html(context), "2.068" in render_markdown(context)) == (True, True)
     for run, ended in OLD["runs"].items():

@@ -5,20 +5,28 @@ Shares are drawn with their Wilson intervals against the limits, since 0 of 20 a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-from distillery.components.artifacts.rubric_calibration import FAIL, LIMITS, PASS, REVIEW, WORDS
+from distillery.components.artifacts.benchmark import SecondOracle
+from distillery.components.artifacts.rubric_calibration import (
+    FAIL,
+    LIMITS,
+    PASS,
+    REVIEW,
+    WORDS,
+    CalibrationOutputs,
+    Limit,
+    SampleFigures,
+    ShareFigures,
+)
 from distillery.components.reporting import svg as figures
 from distillery.components.reporting.context import Context
-from distillery.components.reporting.formatting import count, interval_of, number, span, value_of, words
-from distillery.components.reporting.sections.student import View, bench
+from distillery.components.reporting.formatting import count, number, span, words
+from distillery.components.reporting.sections.student import View
 
-WAIVED = "WAIVED"
 MOST = 20
 KINDS = {PASS: "good", REVIEW: "warn", FAIL: "bad"}
-SAMPLES = {"calibration": "first sample", "fresh": "fresh sample"}
-SHARES = {"off": "off_topic_high", "on": "on_topic_low"}
 BY = {
     "person": "by a person",
     "reference": "from known true scores",
@@ -27,80 +35,128 @@ BY = {
 }
 
 
+class Share(NamedTuple):
+    """The articles of one sample that the oracle scores against their mark.
+
+    Attributes:
+        sample: the sample, in words.
+        what: which articles, in words.
+        limit: below which shares they pass and fail.
+        state: PASS, REVIEW or FAIL; "none" where no article has such a mark.
+        figures: how many articles, with share and interval.
+    """
+
+    sample: str
+    what: str
+    limit: Limit
+    state: str
+    figures: ShareFigures
+
+
 def oracle(context: Context) -> View | None:
-    """None for labels that people brought, with nothing known of how they were made."""
-    found, noise = context.calibrated or {}, bench(context).get("noise") or {}
-    notes = list(cautions(context))
-    if not (found or noise or notes):
+    """Return the oracle's calibration, its own noise, and what was waived.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What the template shows; None for labels that people brought, with nothing known of how they were made.
+    """
+    calibrated, bench = context.calibrated, context.benchmark
+    noise, notes = bench.noise if bench else None, list(cautions(context))
+    if not (calibrated or noise or notes):
         return None
-    rows = shares(found)
-    top = max([0.4, *(high for row in rows if (ends := interval_of(row["interval"])) for high in ends)])
-    marks = found.get("marks") or {}
+    rows = shares(calibrated) if calibrated else []
+    top = max([0.4, *(end for row in rows for end in row.figures.interval)])
     return {
-        "verdict": found.get("verdict"),
-        "kind": KINDS.get(str(found.get("verdict")), "plain"),
-        "reason": found.get("reason") or (found.get("accepted") or {}).get("reason") or "",
-        "accepted": bool(found.get("accepted")),
-        "marks": marks,
-        "by": BY.get(str(marks.get("by")), str(marks.get("by") or "")),
-        "rows": [{**row, "figure": _figure(row, top)} for row in rows],
+        **_calibration(calibrated),
+        "rows": [{"share": row, "figure": _figure(row, top)} for row in rows],
         "axis": figures.axis(top),
-        "redundancy": (found.get("figures") or {}).get("redundancy") or {},
-        "reasons": [str(reason) for reason in (found.get("reasons") or [])[:MOST]],
         "notes": notes,
         "noise": noise,
-        "mae": bench(context).get("mae"),
-        "second": _second(noise),
+        "mae": bench.mae if bench else None,
+        "second": _second(context, noise.second) if noise and noise.second else None,
     }
 
 
-def shares(found: Mapping[str, Any]) -> list[View]:
-    """One row per share and sample of a calibration, in the order of the samples."""
+def _calibration(calibrated: CalibrationOutputs | None) -> View:
+    if calibrated is None:
+        return {}
+    accepted, marks = calibrated.accepted, calibrated.marks
+    return {
+        "verdict": calibrated.verdict,
+        "kind": KINDS.get(calibrated.verdict, "plain"),
+        "reason": calibrated.reason or (accepted.reason if accepted else ""),
+        "accepted": accepted is not None,
+        "marks": marks,
+        "by": BY.get(marks.by, marks.by) if marks else "",
+        "redundancy": calibrated.figures.redundancy if calibrated.figures else None,
+        "reasons": calibrated.reasons[:MOST],
+    }
+
+
+def shares(calibrated: CalibrationOutputs) -> list[Share]:
+    """Return how often the oracle contradicts the marks.
+
+    Args:
+        calibrated: what the calibrate step put out.
+
+    Returns:
+        One row for each sample and kind of mark; none where nothing was judged.
+    """
+    if calibrated.figures is None:
+        return []
+    rows = _shares("first sample", calibrated.figures.calibration)
+    return rows + _shares("fresh sample", calibrated.figures.fresh) if calibrated.figures.fresh else rows
+
+
+def _shares(title: str, sample: SampleFigures) -> list[Share]:
     rows = []
-    for sample, title in SAMPLES.items():
-        judged = (found.get("figures") or {}).get(sample) or {}
-        for kind, limit in LIMITS.items():
-            share = judged.get(SHARES[kind]) or {}
-            if value_of(share.get("n")) is None:
-                continue
-            value = value_of(share.get("share"))
-            state = "none" if value is None else PASS if value < limit.good else REVIEW if value < limit.bad else FAIL
-            rows.append({"sample": title, "what": WORDS[kind], "limit": limit, "state": state, **share})
+    for kind, share in (("off", sample.off_topic_high), ("on", sample.on_topic_low)):
+        limit, value = LIMITS[kind], share.share
+        state = "none" if value is None else PASS if value < limit.good else REVIEW if value < limit.bad else FAIL
+        rows.append(Share(title, WORDS[kind], limit, state, share))
     return rows
 
 
-def _figure(row: Mapping[str, Any], top: float) -> object:
+def _figure(row: Share, top: float) -> object:
+    passes = f"below {number(row.limit.good, percent=True)} passes"
     return figures.dot(
-        row.get("share"),
+        row.figures.share,
         top=top,
-        interval=row.get("interval"),
-        bound=row["limit"].good,
-        kind="bad" if row["state"] == FAIL else "plain",
-        title=f"{row['what']}, {row['sample']}: {count(row.get('wrong'))} of {count(row.get('n'))}, "
-        f"95% interval {span(row.get('interval'), percent=True)}, below {number(row['limit'].good, percent=True)} passes",
+        interval=row.figures.interval,
+        bound=row.limit.good,
+        kind="bad" if row.state == FAIL else "plain",
+        title=f"{row.what}, {row.sample}: {count(row.figures.wrong)} of {count(row.figures.n)}, "
+        f"95% interval {span(row.figures.interval, percent=True)}, {passes}",
     )
 
 
-def _second(noise: Mapping[str, Any]) -> View | None:
-    """The other oracle beside this one, by dimension."""
-    found = noise.get("second") or {}
-    if value_of(found.get("mae")) is None:
+def _second(context: Context, second: SecondOracle) -> View | None:
+    """Return the other oracle beside this one, by dimension; None where they could not be compared."""
+    if second.mae is None:
         return None
-    rows = [{"name": words(name), **(row or {})} for name, row in (found.get("dimensions") or {}).items()]
-    return {**found, "rows": rows}
+    rows = [{"name": words(name), "difference": row} for name, row in context.by_dimension(second.dimensions)]
+    return {"oracle": second, "rows": rows}
 
 
 def cautions(context: Context) -> Iterator[str]:
-    """What a reader should know of how these labels came about; empty where all is well."""
-    labels, found = context.label_set or {}, context.calibrated or {}
-    if reason := labels.get("without_calibration"):
-        yield f"labelled without a calibration that passed: {reason}"
-    elif found.get("verdict") == WAIVED and found.get("reason"):
-        yield f"not calibrated: {found['reason']}"
-    suspicious = value_of(labels.get("suspicious"))
-    if suspicious:
-        told = "1 article speaks" if suspicious == 1 else f"{count(suspicious)} articles speak"
-        yield f"{told} to the oracle instead of to a reader (possible injections): look at their labels"
+    """Yield what a reader should know of how these labels came about.
+
+    Args:
+        context: the run.
+
+    Yields:
+        One sentence each; nothing where all is well.
+    """
+    labels, calibrated = context.label_set, context.calibrated
+    if labels and labels.without_calibration:
+        yield f"labelled without a calibration that passed: {labels.without_calibration}"
+    elif calibrated and calibrated.verdict == "WAIVED" and calibrated.reason:
+        yield f"not calibrated: {calibrated.reason}"
+    if labels and labels.suspicious:
+        speak = "1 article speaks" if labels.suspicious == 1 else f"{count(labels.suspicious)} articles speak"
+        yield f"{speak} to the oracle instead of to a reader (possible injections): look at their labels"
 
 
 SECTIONS: list[tuple[str, str, Callable[[Context], View | None]]] = [("oracle", "The oracle", oracle)]

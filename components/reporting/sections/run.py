@@ -2,197 +2,211 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
+from pydantic import BaseModel
+
+from distillery.components.artifacts.audit import Audit, Tally
 from distillery.components.reporting import svg as figures
 from distillery.components.reporting.context import Context
-from distillery.components.reporting.formatting import NONE, count, duration, number, value_of, words
+from distillery.components.reporting.formatting import NONE, count, duration, number, words
+from distillery.components.store import Json
 
 View = dict[str, Any]
+Facts = list[tuple[str, str]]
 ROWS = 12
 MOST = 200
 """No list is longer than this: the page has a size to keep."""
-CHIPS = {"stop": "bad", "warn": "warn"}
-COUNTS = {
-    "train": "training articles",
-    "validation": "validation articles",
-    "test": "test articles, frozen",
-    "withheld": "withheld, near a test article",
-    "copies": "copies left out",
-    "conflicting": "copies labelled differently",
-    "rows": "labelled articles",
-    "dead": "without a usable reply",
-    "rejected": "bad rows left out",
-}
+CHIPS = {"stop": "bad", "warn": "warn", "info": "plain"}
 
 
 def data(context: Context) -> View | None:
-    audit = context.audit or {}
+    """Return what is known of the labels: counts, the audit's findings, how the oracle scored.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What the template shows; None where the run has no labels.
+    """
+    audit = context.audit
     if not (audit or context.label_set or context.split):
         return None
-    tables = (
-        ("language", (audit.get("languages") or {}).get("table")),
-        ("source", (audit.get("sources") or {}).get("table")),
-        ("content type", audit.get("content_types")),
-    )
+    facts = [("Labels", _label_facts(context)), ("Split", _split_facts(context)), *(_audit_facts(audit) if audit else [])]
+    view: View = {"facts": [(title, rows) for title, rows in facts if rows], "audited": audit is not None}
+    if audit is None:
+        return view
+    tables = (("language", audit.languages.table), ("source", audit.sources.table), ("content type", audit.content_types))
     return {
-        "facts": _facts(context),
-        "findings": [finding(item) for item in (audit.get("findings") or [])[:MOST]],
-        "histograms": _histograms(audit),
-        "redundancy": _redundancy(audit),
-        "tables": [_tally(title, rows) for title, rows in tables if rows and any(row.get("value") for row in rows)],
-        "audited": bool(audit),
+        **view,
+        "findings": [{"finding": finding, "kind": CHIPS[finding.level]} for finding in audit.findings[:MOST]],
+        "histograms": _histograms(context, audit),
+        "redundancy": _redundancy(context, audit),
+        "tables": [_tally(title, rows) for title, rows in tables if any(row.value for row in rows)],
     }
 
 
-def _facts(context: Context) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What label set, split and audit count: (group, [(name, value)])."""
-    audit = context.audit or {}
-    copies, walls, sources = (audit.get(key) or {} for key in ("duplicates", "boilerplate", "sources"))
-    lengths, spoken = audit.get("lengths") or {}, audit.get("languages") or {}
-    labels = context.label_set or {}
-    told = {"oracle": labels["oracle"]} if labels.get("oracle") else {}
-    groups: list[tuple[str, list[tuple[str, str]]]] = [
-        ("Labels", [*_counts(context.label_set), *flatten(told)]),
-        ("Split", _counts((context.split or {}).get("rows"))),
+def _label_facts(context: Context) -> Facts:
+    labels = context.label_set
+    if labels is None:
+        return []
+    counts = [
+        ("labelled articles", count(labels.rows)),
+        ("without a usable reply", count(labels.dead)),
+        ("bad rows left out", count(labels.rejected)),
     ]
-    groups += [
+    return [*counts, *flatten({"oracle": labels.oracle} if labels.oracle else {})]
+
+
+def _split_facts(context: Context) -> Facts:
+    if context.split is None:
+        return []
+    rows = context.split.rows
+    return [
+        ("training articles", count(rows.train)),
+        ("validation articles", count(rows.validation)),
+        ("test articles, frozen", count(rows.test)),
+        ("withheld, near a test article", count(rows.withheld)),
+        ("copies left out", count(rows.copies)),
+        ("copies labelled differently", count(rows.conflicting)),
+    ]
+
+
+def _audit_facts(audit: Audit) -> list[tuple[str, Facts]]:
+    copies, lengths = audit.duplicates, audit.lengths
+    pages = f"{count(audit.boilerplate.pages)} ({number(audit.boilerplate.share, 3, percent=True)})"
+    return [
         (
             "Copies",
             [
-                (told, count(copies.get(key)))
-                for key, told in (
-                    ("distinct_near", "distinct articles"),
-                    ("exact_copies", "exact copies"),
-                    ("near_copies", "copies, near ones too"),
-                    ("groups", "groups"),
-                    ("largest", "largest group"),
-                    ("conflicts", "copies labelled differently"),
-                )
-                if copies
+                ("distinct articles", count(copies.distinct_near)),
+                ("exact copies", count(copies.exact_copies)),
+                ("copies, near ones too", count(copies.near_copies)),
+                ("groups", count(copies.groups)),
+                ("largest group", count(copies.largest)),
+                ("copies labelled differently", count(copies.conflicts)),
             ],
         ),
         (
             "Texts",
             [
-                (
-                    "consent walls and boilerplate",
-                    f"{count(walls.get('pages'))} ({number(walls.get('share'), 3, percent=True)})",
-                ),
-                ("words, median", count((lengths.get("quantiles") or {}).get("p50"))),
-                ("words, longest", count(lengths.get("max"))),
-                ("under 50 words", count(lengths.get("short"))),
-                ("other language than declared", count(spoken.get("disagree"))),
-                ("variance explained by source", number(sources.get("omega2"), percent=True)),
-            ]
-            if audit
-            else [],
+                ("consent walls and boilerplate", pages),
+                ("words, median", count(lengths.quantiles.get("p50"))),
+                ("words, longest", count(lengths.max)),
+                ("under 50 words", count(lengths.short)),
+                ("other language than declared", count(audit.languages.disagree)),
+                ("variance explained by source", number(audit.sources.omega2, percent=True)),
+            ],
         ),
     ]
-    return [(title, rows) for title, rows in groups if rows]
 
 
-def _counts(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    return [(told, count(found[key])) for key, told in COUNTS.items() if found and value_of(found.get(key)) is not None]
-
-
-def finding(found: Mapping[str, Any]) -> View:
-    """One finding of the audit, with the kind of its chip."""
-    level = str(found.get("level") or "info")
-    return {
-        "level": level,
-        "kind": CHIPS.get(level, "plain"),
-        "text": found.get("message") or "",
-        "mend": found.get("mend") or "",
-    }
-
-
-def _histograms(audit: Mapping[str, Any]) -> list[View]:
-    found = []
-    for name, row in (audit.get("dimensions") or {}).items():
-        facts = [(told, number(row.get(key), 1)) for key, told in (("mean", "mean"), ("std", "spread"))]
-        counts = ", ".join(f"{score}: {count(n)}" for score, n in enumerate(row.get("histogram") or []))
-        found.append(
+def _histograms(context: Context, audit: Audit) -> list[View]:
+    rows = []
+    for name, scores in context.by_dimension(audit.dimensions):
+        counts = ", ".join(f"{score}: {count(n)}" for score, n in enumerate(scores.histogram))
+        rows.append(
             {
                 "name": words(name),
-                "facts": facts,
-                "figure": figures.histogram(row.get("histogram") or [], f"{words(name)}, articles by score; {counts}"),
+                "facts": [("mean", number(scores.mean, 1)), ("spread", number(scores.std, 1))],
+                "figure": figures.histogram(scores.histogram, f"{words(name)}, articles by score; {counts}"),
             }
         )
-    return found
+    return rows
 
 
-def _redundancy(audit: Mapping[str, Any]) -> View | None:
-    found = audit.get("redundancy") or {}
-    matrix: Mapping[str, Mapping[str, object]] = found.get("correlations") or {}
+def _redundancy(context: Context, audit: Audit) -> View | None:
+    """Return the matrix of correlations; None where fewer than two dimensions vary."""
+    matrix = context.by_dimension(audit.redundancy.correlations)
+    names = [name for name, _ in matrix]
     rows = [
-        (words(a), [{"r": row.get(b), "shade": abs(value_of(row.get(b)) or 0.0), "same": a == b} for b in matrix])
-        for a, row in matrix.items()
+        (words(name), [{"r": row.get(other), "shade": abs(row.get(other) or 0.0), "same": name == other} for other in names])
+        for name, row in matrix
     ]
-    return {"names": [words(name) for name in matrix], "rows": rows, "pc1": found.get("pc1_share")} if rows else None
+    return {"names": [words(name) for name in names], "rows": rows, "pc1": audit.redundancy.pc1_share} if rows else None
 
 
-def _tally(title: str, rows: Sequence[Mapping[str, Any]]) -> View:
-    """Values with their count and mean score, the most frequent first."""
-    total = sum(value_of(row.get("n")) or 0.0 for row in rows)
-    most = max((value_of(row.get("n")) or 0.0 for row in rows), default=1.0) or 1.0
+def _tally(title: str, rows: Sequence[Tally]) -> View:
+    """Return values with their count and mean score, the most frequent first."""
+    total, most = sum(row.n for row in rows), max((row.n for row in rows), default=1) or 1
     return {
         "title": title,
         "more": len(rows) - ROWS,
         "rows": [
             {
-                **row,
-                "share": (value_of(row.get("n")) or 0.0) / total if total else None,
-                "figure": figures.bar(
-                    row.get("n"), top=most, title=f"{row.get('value') or 'unknown'}: {count(row.get('n'))} articles"
-                ),
+                "tally": row,
+                "share": row.n / total if total else None,
+                "figure": figures.bar(row.n, top=most, title=f"{row.value or 'unknown'}: {count(row.n)} articles"),
             }
             for row in rows[:ROWS]
         ],
     }
 
 
-def flatten(value: object, prefix: str = "", skip: frozenset[str] | set[str] = frozenset()) -> Iterator[tuple[str, str]]:
-    """A nested JSON value as (dotted name, text); lists of plain values become one text."""
+def flatten(value: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield a nested JSON value as flat settings.
+
+    Args:
+        value: the value.
+        prefix: name of what it belongs to.
+
+    Yields:
+        Dotted name and text; a list of plain values is one text.
+    """
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            if key not in skip:
-                yield from flatten(inner, f"{prefix}.{key}" if prefix else str(key), skip)
+            yield from flatten(inner, f"{prefix}.{key}" if prefix else str(key))
     elif isinstance(value, list | tuple):
         if all(not isinstance(item, Mapping | list | tuple) for item in value):
             yield prefix, ", ".join(plain(item) for item in value) or "none"
         else:
             for i, item in enumerate(value):
-                yield from flatten(item, f"{prefix}[{i}]", skip)
+                yield from flatten(item, f"{prefix}[{i}]")
     elif value is not None or prefix:
         yield prefix, plain(value)
 
 
-def plain(value: object) -> str:
+def plain(value: Json) -> str:
+    """Return a plain JSON value as text.
+
+    Args:
+        value: no list and no object.
+
+    Returns:
+        The text; "not set" for null.
+    """
     if value is None:
         return "not set"
-    if isinstance(value, float) and value_of(value) is None:
-        return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:g}" if math.isfinite(value) else NONE
+    return str(value)
 
 
 def run(context: Context) -> View | None:
-    failed = str((context.failure or {}).get("step") or "")
+    """Return the steps of the run: reused or not, how long they took, what they measured.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What the template shows; None where no step left a record.
+    """
+    failed = context.failure.step if context.failure else ""
     rows = [
         {
-            "step": step.get("step"),
-            "did": "reused" if step.get("reused") else "ran",
-            "seconds": duration((step.get("facts") or {}).get("seconds", step.get("seconds"))),
-            "facts": [(words(k), v) for k, v in flatten(step.get("facts") or {}, skip={"seconds"})][:8],
+            "step": record.step,
+            "did": "reused" if record.reused else "ran",
+            "seconds": duration(record.seconds),
+            "facts": [(words(name), text) for name, text in flatten(record.facts) if name.split(".")[-1] != "seconds"][:8],
         }
-        for step in context.steps[:MOST]
-        if step.get("step") != failed
+        for record in context.steps[:MOST]
+        if record.step != failed
     ]
     if failed:
         rows.append({"step": failed, "did": "failed", "seconds": "", "facts": []})
@@ -202,20 +216,26 @@ def run(context: Context) -> View | None:
 
 
 def settings(context: Context) -> View:
+    """Return the settings of the run, its digests, and the commands that do it again.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What the template shows.
+    """
     spec = context.flt.spec
-    student = {k: v for k, v in (context.student or {}).items() if k not in ("dimensions", "filter", "format")}
-    groups: list[tuple[str, object]] = [("Student and training, as resolved in the adapter", student)] if student else []
-    if not student:
-        groups += [("Student", spec.student.model_dump()), ("Training", spec.training.model_dump())]
+    if context.student:
+        facts = context.student.model_dump(mode="json", exclude={"dimensions", "filter", "format"})
+        groups = [("Student and training, as resolved in the adapter", sorted(flatten(facts)))]
+    else:
+        groups = [("Student", _settings(spec.student)), ("Training", _settings(spec.training))]
     groups += [
-        (title, part.model_dump())
-        for title, part in (
-            ("Split", spec.split),
-            ("Oracle", spec.oracle),
-            ("Prefilter", spec.prefilter),
-            ("Promotion", spec.promotion),
-            ("Scope", spec.scope),
-        )
+        ("Split", _settings(spec.split)),
+        ("Oracle", _settings(spec.oracle)),
+        ("Prefilter", _settings(spec.prefilter)),
+        ("Promotion", _settings(spec.promotion)),
+        ("Scope", _settings(spec.scope)),
     ]
     verdict = {
         "dimensions": [f"{d.name} (weight {d.weight:g})" for d in spec.dimensions],
@@ -225,36 +245,55 @@ def settings(context: Context) -> View:
             f"{c.name}: at most {c.cap:g}" + (f" unless {c.unless}" if c.unless else "") for c in spec.contentTypes
         ],
     }
-    groups.append(("From scores to tier", {k: "\n".join(v) or "none" for k, v in verdict.items()}))
-    found = [{"title": title, "rows": list(islice(flatten(part), MOST))} for title, part in groups]
-    return {"groups": [group for group in found if group["rows"]], "digests": digests(context), "commands": commands(context)}
+    groups.append(("From scores to tier", list(flatten({name: "\n".join(lines) or "none" for name, lines in verdict.items()}))))
+    shown = [{"title": title, "rows": rows[:MOST]} for title, rows in groups if rows]
+    return {"groups": shown, "digests": digests(context), "commands": commands(context)}
+
+
+def _settings(part: BaseModel) -> Facts:
+    return list(flatten(part.model_dump()))
 
 
 def digests(context: Context) -> list[tuple[str, str]]:
-    """(name, digest) of everything the report speaks of, each once."""
-    bench, student = context.benchmark or {}, context.student or {}
-    found = {words(name): str(digest) for name, digest in context.digests.items() if digest}
-    more = (
-        ("adapter", bench.get("adapter")),
-        ("test part", bench.get("test")),
-        ("split", student.get("split")),
-        ("adapter in use", (bench.get("incumbent") or {}).get("adapter")),
-        ("promoted adapter", (context.promoted or {}).get("adapter")),
-        ("adapter before", (context.promoted or {}).get("previous")),
-        ("base model", (student.get("base") or {}).get("digest")),
-        ("preprocessing", (student.get("preprocessing") or {}).get("digest")),
-    )
+    """Return the digest of everything the report speaks of, each once.
+
+    Args:
+        context: the run.
+
+    Returns:
+        Names, in words, and digests.
+    """
+    bench, student, promoted = context.benchmark, context.student, context.promoted
+    named = {words(name): digest for name, digest in context.digests.items()}
+    more: list[tuple[str, object]] = []
+    if bench:
+        more += [("adapter", bench.adapter), ("test part", bench.test)]
+    if student:
+        more.append(("split", student.split))
+    if bench and bench.incumbent:
+        more.append(("adapter in use", bench.incumbent.adapter))
+    if promoted:
+        more += [("promoted adapter", promoted.adapter), ("adapter before", promoted.previous)]
+    if student:
+        more += [("base model", student.base.digest), ("preprocessing", student.preprocessing.get("digest"))]
     for name, digest in more:
-        if digest and str(digest) not in found.values():
-            found[name] = str(digest)
-    return list(found.items())
+        if digest and str(digest) not in named.values():
+            named[name] = str(digest)
+    return list(named.items())
 
 
 def commands(context: Context) -> list[tuple[str, str]]:
-    """(what for, what to type), with this run's own names."""
+    """Return the commands that go on from this run.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What each is for, and what to type, with this run's own names.
+    """
     flt = context.flt
     name = f"{flt.name}/v{flt.spec.version}"
-    adapter = context.digests.get("adapter") or (context.benchmark or {}).get("adapter")
+    adapter = context.digests.get("adapter") or (context.benchmark.adapter if context.benchmark else None)
     source = context.source or f"--labels {flt.spec.data.labels or 'labels.jsonl'}"
     rows = [
         (

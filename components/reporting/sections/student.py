@@ -1,124 +1,118 @@
-"""The sections about the student: gates, errors, tiers, baselines, truth, learning, calibration.
+"""The sections about the student: gates, errors, tiers, baselines, truth, learning, score curves.
 
-Each function takes the context and returns what its template shows, or None where the run left nothing to show.
+Each function takes the run and returns what its template shows, or None where the run left nothing to show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from distillery.components.artifacts.benchmark import Confusion, IncumbentFigures
 from distillery.components.reporting import svg as figures
 from distillery.components.reporting.context import Context
-from distillery.components.reporting.formatting import (
-    BASELINES,
-    capital,
-    gain,
-    interval_of,
-    metric,
-    number,
-    sorted_baselines,
-    span,
-    value_of,
-    words,
-)
-from distillery.components.reporting.gate_rules import SHOWN, above, demand, state
+from distillery.components.reporting.formatting import gain, metric, number, predictors, span, words
+from distillery.components.reporting.gate_rules import SHOWN, above, demand
 
 View = dict[str, Any]
 ALARMS = 20
 
 
-def bench(context: Context) -> Mapping[str, Any]:
-    return context.benchmark or {}
+def top_of(values: Sequence[float | None], intervals: Sequence[tuple[float, float] | None] = ()) -> float:
+    """Return the end of an axis that figures share.
 
+    Args:
+        values: what is drawn on it, None for what is not known.
+        intervals: drawn on it, too.
 
-def _intervals(context: Context) -> Mapping[str, Any]:
-    return bench(context).get("intervals") or {}
-
-
-def top_of(rows: Sequence[tuple[object, object]], *more: object) -> float:
-    """The end of a shared axis: the largest value or interval end, with some room."""
-    ends = [high for _, interval in rows if (found := interval_of(interval)) for high in found]
-    known = [x for x in (*(value for value, _ in rows), *ends, *more) if value_of(x) is not None]
-    return max((float(x) for x in known), default=1.0) * 1.06 or 1.0  # type: ignore[arg-type]
+    Returns:
+        The largest value or interval end, with some room.
+    """
+    ends = [end for interval in intervals if interval for end in interval]
+    return max((x for x in (*values, *ends) if x is not None), default=1.0) * 1.06 or 1.0
 
 
 def gates(context: Context) -> View | None:
-    rules = (context.verdict or {}).get("rules")
-    if not rules:
+    """Return the rules of the filter with the student's values, failed ones first.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What the template shows; None where there is no verdict.
+    """
+    if context.verdict is None or not context.verdict.rules:
         return None
     rows = []
-    for rule in rules:
-        told, found = metric(rule), state(rule)
-        interval, needed = rule.get("interval"), demand(rule, percent=told.percent)
+    for rule in context.verdict.rules:
+        known, needed = metric(rule.metric, rule.argument), demand(rule)
         digits = 3  # at two a value of 0.797 would read as the bound 0.80 it stays below
-        value = number(rule.get("value"), digits, percent=told.percent)
         figure = figures.bullet(
-            rule.get("value"),
-            rule.get("bound"),
+            rule.value,
+            rule.bound,
             above=above(rule),
-            interval=interval,
-            good=found != "fail",
-            title=f"{told.title}: {value}, 95% interval {span(interval, digits, percent=told.percent)}, "
-            f"must be {needed}: {SHOWN[found]}",
+            interval=rule.interval,
+            good=rule.verdict != "fail",
+            title=f"{known.title}: {number(rule.value, digits, percent=known.percent)}, "
+            f"95% interval {span(rule.interval, digits, percent=known.percent)}, must be {needed}: {SHOWN[rule.verdict]}",
         )
         rows.append(
             {
-                **rule,
-                **told._asdict(),
+                "rule": rule,
+                "metric": known,
                 "digits": digits,
                 "demand": needed,
-                "state": found,
-                "shown": SHOWN[found],
-                "order": ("fail", "pass", "not applicable").index(found),
-                "figure": "" if rule.get("metric") == "alarms" else figure,
+                "shown": SHOWN[rule.verdict],
+                "order": ("fail", "pass", "not applicable").index(rule.verdict),
+                "figure": "" if rule.metric == "alarms" else figure,
             }
         )
-    failing = sum(row["state"] == "fail" for row in rows)
-    return {"rows": rows, "failing": failing, "total": len(rows), "alarms": (bench(context).get("alarms") or [])[:ALARMS]}
+    failing = sum(rule.verdict == "fail" for rule in context.verdict.rules)
+    alarms = context.benchmark.alarms[:ALARMS] if context.benchmark else []
+    return {"rows": rows, "failing": failing, "total": len(rows), "alarms": alarms}
 
 
 def errors(context: Context) -> View | None:
-    found = bench(context).get("dimensions")
-    if not found:
+    """Return the errors of each dimension, with the gate and the oracle's own noise, and the scatter plots.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What the template shows; None where no student was judged.
+    """
+    bench = context.benchmark
+    if bench is None or not bench.dimensions:
         return None
-    intervals = _intervals(context)
     gate = next((g.below for g in context.flt.spec.gates if g.metric == "dimension_mae" and g.dimension is None), None)
-    spec = {dimension.name: dimension for dimension in context.flt.spec.dimensions}
-    names = [name for name in spec if name in found] + [name for name in found if name not in spec]
-    ends = [((found[name] or {}).get("mae"), intervals.get(f"dimensions.{name}.mae")) for name in names]
-    floor = (bench(context).get("noise") or {}).get("dimensions") or {}
-    top = top_of(ends, gate, *floor.values())
+    weights = {dimension.name: dimension.weight for dimension in context.flt.spec.dimensions}
+    floor = bench.noise.dimensions if bench.noise else {}
+    intervals = {name: bench.interval(f"dimensions.{name}.mae") for name in bench.dimensions}
+    maes = [row.mae for row in bench.dimensions.values()]
+    top = top_of([*maes, gate, *floor.values()], list(intervals.values()))
     rows = []
-    for name, (mae, interval) in zip(names, ends, strict=True):
-        row, noise = found[name] or {}, floor.get(name)
-        told = f", oracle against itself {number(noise)}" if value_of(noise) is not None else ""
+    for name, row in context.by_dimension(bench.dimensions):
+        interval, noise = intervals[name], floor.get(name)
+        against_itself = "" if noise is None else f", oracle against itself {number(noise)}"
+        title = f"{words(name)}: mean error {number(row.mae)}, 95% interval {span(interval)}{against_itself}"
         rows.append(
             {
                 "name": words(name),
-                "weight": spec[name].weight if name in spec else None,
-                "description": spec[name].description if name in spec else "",
+                "weight": weights.get(name),
+                "errors": row,
                 "interval": interval,
                 "noise": noise,
-                **row,
-                "figure": figures.dot(
-                    mae,
-                    top=top,
-                    interval=interval,
-                    bound=gate,
-                    other=noise,
-                    title=f"{words(name)}: mean error {number(mae)}, 95% interval {span(interval)}{told}",
-                ),
+                "figure": figures.dot(row.mae, top=top, interval=interval, bound=gate, other=noise, title=title),
             }
         )
     return {
         "rows": rows,
         "axis": figures.axis(top),
         "gate": gate,
-        "noise": bench(context).get("noise"),
-        "n": bench(context).get("n"),
+        "noise": bench.noise,
+        "n": bench.n,
         "scatters": _scatters(context),
-        "dense": _dense(context),
+        "dense": any(len(labels) >= figures.HEX_FROM for labels, _ in (context.predictions or {}).values()),
     }
 
 
@@ -130,113 +124,97 @@ def _scatters(context: Context) -> list[View]:
                 labels, predictions, f"{words(name)}: oracle's score across, student's score up, {len(labels)} articles"
             ),
         }
-        for name, (labels, predictions) in (context.predictions or {}).items()
+        for name, (labels, predictions) in context.by_dimension(context.predictions or {})
     ]
-
-
-def _dense(context: Context) -> bool:
-    return any(len(labels) >= figures.HEX_FROM for labels, _ in (context.predictions or {}).values())
 
 
 def tiers(context: Context) -> View | None:
-    found, confusion = bench(context).get("tiers"), bench(context).get("confusion") or {}
-    if not found and not confusion:
+    """Return recall and precision of each tier, and which tier was taken for which.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What the template shows; None where no student was judged.
+    """
+    bench = context.benchmark
+    if bench is None:
         return None
-    intervals = _intervals(context)
     rows = []
-    for name, row in (found or {}).items():
-        shown = {}
-        for kind in ("recall", "precision"):
-            interval = intervals.get(f"tiers.{name}.{kind}")
-            shown[kind] = {
-                "value": row.get(kind),
-                "interval": interval,
-                "figure": figures.dot(
-                    row.get(kind),
-                    top=1.0,
-                    interval=interval,
-                    title=f"{kind} of {words(name)}: {number(row.get(kind), percent=True)}, "
-                    f"95% interval {span(interval, percent=True)}",
-                ),
-            }
-        rows.append({"name": words(name), "labelled": row.get("labelled"), "predicted": row.get("predicted"), **shown})
-    matrix = confusion.get("matrix") or []
-    names = [words(name) for name in confusion.get("tiers") or []]
-    heat = [
-        [
-            {"n": n, "share": share, "shade": round(share or 0.0, 3), "same": i == j}
-            for j, n in enumerate(row)
-            for share in [_share(n, row)]
-        ]
-        for i, row in enumerate(matrix)
-    ]
+    for name, row in context.by_tier(bench.tiers):
+        shares = {}
+        for kind, value in (("recall", row.recall), ("precision", row.precision)):
+            interval = bench.interval(f"tiers.{name}.{kind}")
+            title = f"{kind} of {words(name)}: {number(value, percent=True)}, 95% interval {span(interval, percent=True)}"
+            figure = figures.dot(value, top=1.0, interval=interval, title=title)
+            shares[kind] = {"value": value, "interval": interval, "figure": figure}
+        rows.append({"name": words(name), "labelled": row.labelled, "predicted": row.predicted, **shares})
     return {
         "rows": rows,
-        "names": names,
-        "heat": list(zip(names, heat, strict=False)),
+        "names": [words(name) for name in bench.confusion.tiers],
+        "heat": _heat(bench.confusion),
         "axis": figures.axis(1.0),
-        "agreement": bench(context).get("tier_agreement"),
-        "interval": intervals.get("tier_agreement"),
+        "agreement": bench.tier_agreement,
+        "interval": bench.interval("tier_agreement"),
     }
 
 
-def _share(n: object, row: Sequence[object]) -> float | None:
-    total = sum(value_of(x) or 0.0 for x in row)
-    found = value_of(n)
-    return None if found is None or not total else found / total
+def _heat(confusion: Confusion) -> list[tuple[str, list[View]]]:
+    """Return the rows of the confusion matrix, each cell with its share of the row."""
+    rows = []
+    for i, (name, counts) in enumerate(zip(confusion.tiers, confusion.matrix, strict=False)):
+        shares = [n / sum(counts) if sum(counts) else None for n in counts]
+        cells = [
+            {"n": n, "share": share, "shade": round(share or 0.0, 3), "same": i == j}
+            for j, (n, share) in enumerate(zip(counts, shares, strict=True))
+        ]
+        rows.append((words(name), cells))
+    return rows
 
 
 def baselines(context: Context) -> View | None:
-    found, incumbent = bench(context).get("baselines") or {}, bench(context).get("incumbent")
-    ours = bench(context).get("mae")
-    if not found or value_of(ours) is None:
+    """Return the student beside simple baselines and the adapter in use.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What the template shows; None where no baseline was measured.
+    """
+    bench = context.benchmark
+    if bench is None or bench.mae is None or not bench.baselines:
         return None
-    intervals = _intervals(context)
-    entries: list[tuple[str, str, Mapping[str, Any], object, object]] = [
-        ("This student", "student", bench(context), intervals.get("mae"), None)
+    entries = [
+        (row, bench.interval(f"{row.path}mae")) for row in predictors(bench) if row.kind != "incumbent" or row.mae is not None
     ]
-    if incumbent and value_of(incumbent.get("mae")) is not None:
-        entries.append(("Adapter in use", "incumbent", incumbent, intervals.get("incumbent.mae"), None))
-    entries += [
-        (
-            capital(BASELINES.get(name, words(name))),
-            "",
-            row,
-            intervals.get(f"baselines.{name}.mae"),
-            intervals.get(f"baselines.{name}.skill"),
-        )
-        for name, row in sorted_baselines(bench(context))
-    ]
-    top = top_of([(row.get("mae"), interval) for _, _, row, interval, _ in entries])
+    top = top_of([row.mae for row, _ in entries], [interval for _, interval in entries])
     rows = [
         {
-            "name": name,
-            "kind": kind,
-            "row": row,
+            "predictor": row,
             "interval": interval,
-            "gain": None if kind == "student" else gain(ours, row.get("mae")),
-            "gain_interval": skill,
+            "gain": None if row.kind == "student" else gain(bench.mae, row.mae),
+            "gain_interval": bench.interval(f"{row.path}skill"),
             "figure": figures.bar(
-                row.get("mae"),
+                row.mae,
                 top=top,
                 interval=interval,
-                kind=kind,
-                title=f"{name}: mean error {number(row.get('mae'))}, 95% interval {span(interval)}",
+                kind=row.kind,
+                title=f"{row.name}: mean error {number(row.mae)}, 95% interval {span(interval)}",
             ),
         }
-        for name, kind, row, interval, skill in entries
+        for row, interval in entries
     ]
-    return {"rows": rows, "axis": figures.axis(top), "incumbent": _incumbent(incumbent)}
+    return {"rows": rows, "axis": figures.axis(top), "incumbent": _incumbent(bench.incumbent)}
 
 
-def _incumbent(incumbent: Mapping[str, Any] | None) -> View | None:
-    if not incumbent:
+def _incumbent(incumbent: IncumbentFigures | None) -> View | None:
+    if incumbent is None:
         return None
-    difference, interval = incumbent.get("difference"), interval_of(incumbent.get("interval"))
-    reach = max((abs(x) for x in (value_of(difference), *(interval or ())) if x is not None), default=0.1) * 1.15 or 0.1
+    difference, interval = incumbent.difference, incumbent.interval
+    reach = max((abs(x) for x in (difference, *(interval or ())) if x is not None), default=0.1) * 1.15 or 0.1
     sign = "better" if interval and interval[1] < 0 else "worse" if interval and interval[0] > 0 else "even"
     return {
-        **incumbent,
+        "figures": incumbent,
         "sign": sign,
         "axis": figures.axis(reach, -reach),
         "figure": figures.dot(
@@ -251,78 +229,91 @@ def _incumbent(incumbent: Mapping[str, Any] | None) -> View | None:
 
 
 def truth(context: Context) -> View | None:
-    found = bench(context).get("reference")
-    if not found:
+    """Return how far student and oracle are from the true scores.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What the template shows; None where nobody knows a true score.
+    """
+    reference = context.benchmark.reference if context.benchmark else None
+    if reference is None:
         return None
-    dimensions = found.get("dimensions") or {}
-    both = [(row.get("student_mae"), None) for row in dimensions.values()]
-    top = top_of(both, *(row.get("label_mae") for row in dimensions.values()))
+    dimensions = context.by_dimension(reference.dimensions)
+    top = top_of([mae for _, row in dimensions for mae in (row.student_mae, row.label_mae)])
     rows = [
         {
             "name": words(name),
-            **row,
+            "errors": row,
             "figure": figures.dot(
-                row.get("student_mae"),
-                other=row.get("label_mae"),
+                row.student_mae,
+                other=row.label_mae,
                 top=top,
-                title=f"{words(name)}: student {number(row.get('student_mae'))}, oracle {number(row.get('label_mae'))} off",
+                title=f"{words(name)}: student {number(row.student_mae)}, oracle {number(row.label_mae)} off",
             ),
         }
-        for name, row in dimensions.items()
+        for name, row in dimensions
     ]
-    return {**found, "rows": rows, "axis": figures.axis(top)}
+    return {"reference": reference, "rows": rows, "axis": figures.axis(top)}
 
 
 def learning(context: Context) -> View | None:
-    epochs = (context.history or {}).get("epochs")
-    if not epochs:
+    """Return loss and error by epoch, and the error on the three parts of the labels.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What the template shows; None where there is no history.
+    """
+    if context.history is None or not context.history.epochs:
         return None
-    best, xs = (context.history or {}).get("best_epoch"), [epoch.get("epoch") for epoch in epochs]
-
-    def column(name: str) -> list[object]:
-        return [epoch.get(name) for epoch in epochs]
-
+    bench, judged = context.benchmark, context.benchmark or context.student
+    epochs, best = context.history.epochs, context.history.best_epoch
+    xs, maes = [epoch.epoch for epoch in epochs], [epoch.validation_mae for epoch in epochs]
+    losses, rmses = [epoch.train_loss for epoch in epochs], [epoch.validation_rmse for epoch in epochs]
+    error = [("RMSE", rmses, "other"), ("MAE", maes, "student")]
     return {
         "best": best,
         "epochs": epochs,
-        "loss": figures.lines([("", column("train_loss"), "student")], xs, "training loss by epoch", across="epoch", best=best),
-        "error": figures.lines(
-            [("RMSE", column("validation_rmse"), "other"), ("MAE", column("validation_mae"), "student")],
-            xs,
-            "validation error by epoch",
-            across="epoch",
-            best=best,
-        ),
+        "loss": figures.lines([("", losses, "student")], xs, "training loss by epoch", across="epoch", best=best),
+        "error": figures.lines(error, xs, "validation error by epoch", across="epoch", best=best),
         "parts": [
-            (name, bench(context).get(key, (context.student or {}).get(key)), note)
-            for name, key, note in (
-                ("Training", "train_mae", "articles it learned from"),
-                ("Validation", "validation_mae", "articles that chose the epoch"),
-                ("Test", "mae", "frozen, never seen"),
-            )
+            ("Training", judged.train_mae if judged else None, "articles it learned from"),
+            ("Validation", judged.validation_mae if judged else None, "articles that chose the epoch"),
+            ("Test", bench.mae if bench else None, "frozen, never seen"),
         ],
-        "train_val_gap": bench(context).get("train_val_gap"),
-        "val_test_gap": bench(context).get("val_test_gap"),
+        "train_val_gap": bench.train_val_gap if bench else None,
+        "val_test_gap": bench.val_test_gap if bench else None,
     }
 
 
-def calibration(context: Context) -> View | None:
-    curves, told = (context.calibration or {}).get("dimensions") or {}, bench(context).get("calibration") or {}
-    merged = {**told, **{k: v for k, v in (context.calibration or {}).items() if k != "dimensions"}}
-    if not curves and not merged:
+def score_curves(context: Context) -> View | None:
+    """Return the score curves, whether they were kept, and the validation error with and without them.
+
+    Args:
+        context: the run.
+
+    Returns:
+        What the template shows; None where neither bundle nor benchmark says anything of them.
+    """
+    judged = context.score_curves or (context.benchmark.score_curves if context.benchmark else None)
+    if judged is None or judged.kept is None:
         return None
+    curves = context.score_curves.dimensions if context.score_curves else {}
     return {
-        **merged,
+        "kept": judged.kept,
+        "without": judged.validation_mae_raw,
+        "with_curves": judged.validation_mae_calibrated,
         "curves": [
             {
                 "name": words(name),
-                "figure": figures.correction(
-                    (curve or {}).get("x") or [],
-                    (curve or {}).get("y") or [],
-                    f"{words(name)}: the student's raw score across, the corrected score up",
+                "figure": figures.score_curve(
+                    curve.x, curve.y, f"{words(name)}: the student's raw score across, the corrected score up"
                 ),
             }
-            for name, curve in curves.items()
+            for name, curve in context.by_dimension(curves)
         ],
     }
 
@@ -334,5 +325,5 @@ SECTIONS: list[tuple[str, str, Callable[[Context], View | None]]] = [
     ("baselines", "Beside simple baselines", baselines),
     ("truth", "Against the true scores", truth),
     ("learning", "Learning", learning),
-    ("calibration", "Correction of the student", calibration),
+    ("score_curves", "Score curves", score_curves),
 ]
