@@ -106,7 +106,7 @@ class BatchEngine(Engine):
         usd = self._settled(self.most(request), outcome.usage, unknown=False)
         record: Answer | Failure
         if isinstance(outcome, RawReply):
-            record = self.judge(digest, request, outcome, usd, self._clock())
+            record = await self.judge(digest, request, outcome, usd, self._clock())
         else:
             record = Failure(digest, Attempt(clean(str(outcome)), None), outcome.usage, usd)
         if isinstance(record, Answer):

@@ -59,10 +59,13 @@ PATTERNS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
         ("your reply", "your response", "your answer", "your output", "your json", "your reasoning"),
         r"\b(?:in|to|into)\s+your\s+(?:reply|response|answer|output|json|reasoning)\b",
     ),
-    (("reasoning", "score"), r"[\"'{]\s*(?:reasoning|scores?)\s*[\"']?\s*:\s*[\"{\d]"),
+    (("reasoning", "score"), r"[\"'{]\s*(?:reasoning|scores?)\s*(?:[\"']\s*)?:\s*[\"{\d]"),
 )
 COMPILED: Final = [(words, re.compile(pattern, re.IGNORECASE)) for words, pattern in PATTERNS]
-MARKER: Final = re.compile(r"[\"'“‘«`]([^\"'”’»`\n]{5,80})[\"'”’»`]|\b([A-Z0-9]{2,}(?:[-_][A-Z0-9]+)+|[A-Z]+[0-9]+[A-Z0-9]*)\b")
+MARKER: Final = re.compile(
+    r"[\"'“‘«`]([^\"'”’»`\n]{5,80})[\"'”’»`]"
+    r"|\b([A-Z0-9]{2,80}(?:[-_][A-Z0-9]{1,80}){1,20}|[A-Z]{1,40}[0-9]{1,40}[A-Z0-9]{0,80})\b"
+)
 LOOKED_AT: Final = 40_000  # characters: more than the oracle is shown
 
 

@@ -99,6 +99,7 @@ REFUSED = {
     "brackets": ('{"readiness": ' + "[" * 90_000, "nested too deeply"),
     "too long": (" " * (MAX_CHARACTERS + 1) + "x", "characters, more than"),
     "a huge integer": (PLAIN.replace("7,", "9" * 6_000 + ","), "readiness"),
+    "an integer that no float holds": (PLAIN.replace("7,", "9" * 400 + ","), "readiness is 999"),
 }
 
 

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, Final, Protocol, runtime_checkable
 
 from distillery.components.articles.articles import Article
+from distillery.components.labeling.oracles.keys import NO_KEY, Key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -77,12 +78,18 @@ class RawReply:
         usage: tokens as billed.
         finish: stop, length (cut at the token limit), blocked, or other.
         version: the version of the model that answered.
+        key: the key that the call was made with, to be hidden wherever a part of the reply is stored or printed. The text
+            itself is read as it came: a key of "none" would rewrite it.
     """
 
     text: str
     usage: Usage = NOTHING
     finish: str = "stop"
     version: str = ""
+    key: Key = NO_KEY
+
+    def __repr__(self) -> str:
+        return self.key.hidden(f"RawReply({self.text!r}, {self.usage!r}, {self.finish!r}, {self.version!r})")
 
 
 class OracleError(RuntimeError):

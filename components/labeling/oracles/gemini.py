@@ -6,6 +6,7 @@ carry it. The rubric is the system instruction and the article the only content,
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -152,16 +153,27 @@ def read_response(response: object, key: Key) -> RawReply:
     candidates = response.get("candidates")
     candidate = candidates[0] if isinstance(candidates, list) and candidates and isinstance(candidates[0], dict) else None
     if candidate is None:
-        blocked = (response.get("promptFeedback") or {}).get("blockReason")
+        feedback = response.get("promptFeedback")
+        blocked = feedback.get("blockReason") if isinstance(feedback, dict) else None
         raise Refused(
             key.message(f"the prompt is blocked: {blocked}" if blocked else "the service's answer holds no reply"), usage=usage
         )
-    parts = (candidate.get("content") or {}).get("parts") or []
-    text = "".join(part.get("text") or "" for part in parts if isinstance(part, dict) and not part.get("thought"))
+    content = candidate.get("content")
+    parts = content.get("parts") if isinstance(content, dict) else None
+    text = "".join(map(_part_text, parts if isinstance(parts, list) else []))
     finish = FINISH.get(str(candidate.get("finishReason")), "other")
     if not text and finish == "blocked":
         raise Refused(key.message(f"the reply is blocked: {candidate.get('finishReason')}"), usage=usage)
-    return RawReply(key.hidden(text), usage, finish, key.hidden(str(response.get("modelVersion") or "")))
+    return RawReply(text, usage, finish, str(response.get("modelVersion") or ""), key)
+
+
+def _part_text(part: object) -> str:
+    """Return what a part of the answer says: its text, or the arguments of a function call; a thought says nothing."""
+    if not isinstance(part, dict) or part.get("thought"):
+        return ""
+    call = part.get("functionCall")
+    arguments = call.get("args") if isinstance(call, dict) else None
+    return str(part.get("text") or (json.dumps(arguments, ensure_ascii=False) if arguments else ""))
 
 
 def read_usage(metadata: object) -> Usage:

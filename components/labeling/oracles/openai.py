@@ -30,6 +30,7 @@ from distillery.components.labeling.oracles.base import (
 )
 from distillery.components.labeling.oracles.connections import one_each
 from distillery.components.labeling.oracles.keys import NO_KEY, Key, needed_key, read_key
+from distillery.components.labeling.oracles.message import message_text, refusal_text
 from distillery.components.labeling.oracles.schema import wire_schema
 from distillery.filters.digests import oracle_part
 from distillery.filters.errors import InputError
@@ -43,7 +44,11 @@ MAX_RETRY_AFTER: Final = 3600.0
 CONNECT_SECONDS: Final = 15.0
 CREDIT: Final = ("insufficient_quota", "billing", "current quota", "insufficient balance", "credit")
 THIS_REQUEST: Final = ("content_filter", "context_length", "context length", "content_policy", "content policy", "too long")
-FINISH: Final[Mapping[str, str]] = {"stop": "stop", "length": "length", "content_filter": "blocked"}
+FINISH: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("stop", "eos", "end_turn", "stop_sequence", "tool_calls", "function_call"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length", "token_limit"), "length"),
+    "content_filter": "blocked",
+}
 
 
 class _Unaccepted(Refused):
@@ -126,12 +131,11 @@ class OpenAIEndpoint:
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
         if choice is None or not isinstance(message := choice.get("message"), dict):
             raise Refused("the endpoint's answer holds no reply", usage=usage)
-        finish, content = FINISH.get(str(choice.get("finish_reason")), "other"), message.get("content")
-        if not content and message.get("refusal"):
-            content, finish = message["refusal"], "blocked"
-        # A list of parts is rare, and None is an empty reply.
-        content = content if isinstance(content, str) else json.dumps(content) if content else ""
-        return RawReply(self._key.hidden(content), usage, finish, self._key.hidden(version))
+        finish = FINISH.get(str(choice.get("finish_reason")), "other")
+        content = message_text(message, complete=finish == "stop")
+        if not content and (refusal := refusal_text(message)):
+            content, finish = refusal, "blocked"
+        return RawReply(content, usage, finish, version, self._key)
 
     def _mapped(self, error: APIStatusError) -> Exception:
         status, body = error.status_code, error.body if isinstance(error.body, dict) else {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -79,7 +80,7 @@ class Vertex:
                 raise
             self._cache.lost(cache)  # it ended, or another run deleted it
             reply = await self._call(request, None)
-        return RawReply(reply.text, reply.usage + made, reply.finish, reply.version) if made else reply
+        return replace(reply, usage=reply.usage + made) if made else reply
 
     async def close(self) -> None:
         """Delete the cache that this run made, and close the connections."""
