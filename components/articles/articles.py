@@ -9,15 +9,14 @@ keeps about 100 bytes an article to notice ids used twice, so a million articles
 from __future__ import annotations
 
 import difflib
-import json
 import math
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distillery.components.articles.cells import WORDS_FOR_MISSING, clean, is_missing, long_text, score, short_text, shown
 from distillery.components.articles.readers import read_rows
 from distillery.components.articles.rejects import Reject, Rejects
 from distillery.components.store import Digest, digest_json
@@ -38,7 +37,6 @@ __all__ = [
 ]
 
 MAX_CHARACTERS = 1_000_000
-_SURROGATE = re.compile("[\ud800-\udfff]")
 COLUMNS = frozenset(
     {
         "id",
@@ -55,20 +53,6 @@ COLUMNS = frozenset(
         "drawn_by",
     }
 )
-
-
-def clean(text: str) -> str:
-    """Make a text fit to be written as UTF-8.
-
-    Args:
-        text: any text.
-
-    Returns:
-        The text without NUL characters, lone surrogates replaced by U+FFFD.
-    """
-    if _SURROGATE.search(text):
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text.replace("\0", "")
 
 
 def article_digest(title: str, content: str) -> Digest:
@@ -261,7 +245,7 @@ def as_article(row: dict[str, Any]) -> Article:
     """
     title, content = _text(row, "title"), _text(row, "content")
     if not content.strip():
-        raise ValueError("has no content" if row.get("content") is None else "its content is empty")
+        raise ValueError("has no content" if is_missing(row.get("content")) else "its content is empty")
     if len(title) + len(content) > MAX_CHARACTERS:
         raise ValueError(f"has {len(title) + len(content):,} characters, more than {MAX_CHARACTERS:,}")
     return Article(
@@ -278,26 +262,20 @@ def as_article(row: dict[str, Any]) -> Article:
 
 
 def _text(row: dict[str, Any], key: str) -> str:
-    value = row.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise ValueError(f"its {key} is not text but {_shown(value)}")
-    return clean(value)
+    try:
+        return long_text(row.get(key))
+    except ValueError as error:
+        raise ValueError(f"its {key} {error}") from None
 
 
 def _plain(row: dict[str, Any], key: str) -> str:
-    """Return a short field as text; numbers and dates are converted, lists and objects refused."""
-    value = row.get(key)
-    if value is None or value == "":
+    """Return a short field as text; what stands for a missing value is empty."""
+    try:
+        text = short_text(row.get(key))
+    except ValueError as error:
+        raise ValueError(f"its {key} {error}") from None
+    if text in WORDS_FOR_MISSING and key != "id" and (key, text) != ("language", "nan"):  # nan is Min Nan Chinese
         return ""
-    if hasattr(value, "isoformat"):
-        return str(value.isoformat())
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"its {key} is not text but {_shown(value)}")
-    text = clean(str(value)).strip()
-    if len(text) > 4_000:
-        raise ValueError(f"its {key} has {len(text):,} characters, more than 4,000")
     return text
 
 
@@ -310,22 +288,24 @@ def _flat(row: dict[str, Any], key: str, prefix: str) -> dict[str, Any] | None:
     if isinstance(value, list) and all(isinstance(item, tuple) and len(item) == 2 for item in value):
         return dict(value)  # a Parquet map
     if not isinstance(value, dict):
-        raise ValueError(f"its {key} is not an object but {_shown(value)}")
+        raise ValueError(f"its {key} is not an object but {shown(value)}")
     return value
 
 
 def _reference(row: dict[str, Any]) -> dict[str, float] | None:
     scores = _flat(row, "reference", "reference.")
-    return {name: _score(name, value, "reference") for name, value in scores.items()} if scores else None
+    known = {name: value for name, value in (scores or {}).items() if not is_missing(value)}
+    return {name: score(name, value, "reference") for name, value in known.items()} or None
 
 
 def _label(row: dict[str, Any], dimensions: list[str]) -> Label:
     article, scores = as_article(row), _flat(row, "scores", "score.")
     if scores is None:
         raise ValueError("has no scores")
-    match(scores, dimensions)
+    # a column of structs has a field for every name that any row has; null says that this row has not
+    match([name for name, value in scores.items() if value is not None or name in dimensions], dimensions)
     kind = _plain(row, "content_type") or None
-    return Label(article, {name: _score(name, scores[name], "score") for name in dimensions}, kind)
+    return Label(article, {name: score(name, scores[name], "score") for name in dimensions}, kind)
 
 
 def match(scored: Iterable[str], dimensions: Sequence[str]) -> None:
@@ -348,17 +328,3 @@ def match(scored: Iterable[str], dimensions: Sequence[str]) -> None:
         near = difflib.get_close_matches(extra[0], dimensions, 1, cutoff=0)
         hint = f" (nearest: '{near[0]}')" if near else ""
         raise ValueError(f"has dimension '{extra[0]}', which the filter lacks{hint}")
-
-
-def _score(name: str, value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{what} of '{name}' is not a number but {_shown(value)}")
-    if not 0 <= value <= 10:  # written so that NaN fails
-        raise ValueError(f"{what} {_shown(value)} of '{name}' is outside 0 to 10")
-    return float(value)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list | dict | tuple):
-        return "a list" if isinstance(value, list) else "an object"
-    return "null" if value is None else json.dumps(value, default=str, ensure_ascii=False)[:60]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from distillery.components.articles.arrow_rows import own_cells, plain_row
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def json_row(number: int, line: bytes) -> Row:
 
 
 def arrow_row(number: int, batch: pa.RecordBatch) -> Row:
-    """Convert an Arrow batch of one row; text that is not UTF-8 makes it a bad row.
+    """Convert an Arrow batch of one row; a cell that can't be read makes it a bad row.
 
     Args:
         number: its row number, from 1.
@@ -108,12 +109,13 @@ def arrow_row(number: int, batch: pa.RecordBatch) -> Row:
     Returns:
         The row, or one with a fault.
     """
+    batch = own_cells(batch)
     if batch.nbytes > MAX_LINE:
         return too_long(number, batch.nbytes, "row")
     try:
-        return Row(number, batch.to_pylist()[0])
-    except UnicodeDecodeError:
-        return Row(number, None, "is not UTF-8")
+        return Row(number, plain_row(batch))
+    except ValueError as error:
+        return Row(number, None, str(error))
 
 
 def refuse_bomb(where: str, decoded: int, rows: int, size: int) -> None:

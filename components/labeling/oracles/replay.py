@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from distillery.components.articles.cells import short_text
 from distillery.components.articles.input_files import local_file
 from distillery.components.articles.readers import read_rows
 from distillery.components.labeling.oracles.base import OracleError, RawReply, Request
@@ -100,13 +101,23 @@ def _recordings(flt: Filter) -> AbstractContextManager[Path]:
     return local_file(flt.spec.oracle.replies, parameter="oracle.replies")
 
 
+def _key(row: dict[str, Any], where: str) -> str | None:
+    """Return what a recorded reply answers: an article's digest, or "id " and an id as articles have it; None for neither."""
+    if isinstance(row.get("article"), str):
+        return str(row["article"])
+    try:
+        return f"id {named}" if (named := short_text(row.get("id"))) else None
+    except ValueError as error:
+        raise InputError(f"its id {error}", where=where, hint="give the id that the article has") from None
+
+
 def _read(path: Path, repetition: int = 1) -> dict[str, list[str]]:
     recorded: defaultdict[str, dict[int, str]] = defaultdict(dict)
     for line, row, fault in read_rows(path, frozenset({"id", "article", "reply", "attempt", "repeat", "content"})):
         where = f"{path}:{line}"
         if row is None:
             raise InputError(fault, where=where, hint="mend or remove the line")
-        key = row["article"] if isinstance(row.get("article"), str) else f"id {row['id']}" if "id" in row else None
+        key = _key(row, where)
         if key is None or not isinstance(row.get("reply"), str):
             raise InputError("is not a recorded reply", where=where, hint='write {"id": …, "reply": "the raw text"}')
         if row.get("repeat", 1) != repetition:

@@ -1,0 +1,96 @@
+"""Rows of Arrow tables as plain objects, cell by cell where need be: one odd cell is the fault of its row at most."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+NO_DATE = "is a date outside the years 1 to 9999"
+
+
+def own_cells(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch whose columns hold their own cells alone, so that its size is the rows' own.
+
+    Args:
+        batch: any batch; a column of dictionary type carries all texts of its row group.
+
+    Returns:
+        The same rows, no column of dictionary type.
+    """
+    import pyarrow as pa
+
+    if not any(pa.types.is_dictionary(field.type) for field in batch.schema):
+        return batch
+    columns = [column.dictionary_decode() if pa.types.is_dictionary(column.type) else column for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def plain_row(batch: pa.RecordBatch) -> dict[str, Any]:
+    """Convert an Arrow batch of one row.
+
+    Args:
+        batch: a batch that holds this row alone.
+
+    Returns:
+        The row: Python values by column.
+
+    Raises:
+        ValueError: a cell has no Python value; the message names its column.
+    """
+    import pyarrow as pa
+
+    try:
+        row = batch.to_pylist()[0]
+    except Exception:  # whatever Arrow says of one cell: every cell on its own says which one it is
+        row = {name: _cell(name, column[0]) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+    for field in batch.schema:
+        value = row[field.name]
+        if isinstance(value, bytes) and pa.types.is_fixed_size_binary(field.type) and len(value) == 16:
+            row[field.name] = UUID(bytes=value)
+    return row
+
+
+def _cell(name: str, scalar: pa.Scalar) -> Any:
+    import pyarrow as pa
+
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        raise ValueError(f"its {name} is not UTF-8") from None
+    except Exception as error:  # dates beyond Python's years, nanoseconds, time zones that this machine doesn't know
+        if pa.types.is_timestamp(scalar.type):
+            return _instant(name, scalar)
+        if pa.types.is_date(scalar.type):
+            raise ValueError(f"its {name} {NO_DATE}") from None
+        raise ValueError(f"its {name} has no value that can be read ({scalar.type}: {str(error)[:80]})") from error
+
+
+def _instant(name: str, scalar: pa.Scalar) -> str:
+    """Return a timestamp in ISO 8601, with nanoseconds where it has any; UTC where its time zone is not known here."""
+    seconds, rest = divmod(scalar.value, PER_SECOND[scalar.type.unit])
+    nanoseconds = rest * (10**9 // PER_SECOND[scalar.type.unit])
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        moment = moment.astimezone(_zone(scalar.type.tz)) if scalar.type.tz else moment.replace(tzinfo=None)
+    except (OverflowError, ValueError):
+        raise ValueError(f"its {name} {NO_DATE}") from None
+    text = moment.isoformat()
+    fraction = f".{nanoseconds:09d}" if nanoseconds % 1_000 else f".{nanoseconds // 1_000:06d}"
+    return text[:19] + (fraction if nanoseconds else "") + text[19:]
+
+
+def _zone(name: str) -> tzinfo:
+    """Return a time zone by name or offset ("+02:00"); UTC, in which the instant is known, for any other name."""
+    try:
+        return datetime.fromisoformat(f"2000-01-01T00:00:00{name}").tzinfo or UTC
+    except ValueError:
+        try:
+            return ZoneInfo(name)
+        except Exception:  # no such name, no such file, a folder of that name
+            return UTC
