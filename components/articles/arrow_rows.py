@@ -45,6 +45,7 @@ def plain_row(batch: pa.RecordBatch) -> dict[str, Any]:
     """
     import pyarrow as pa
 
+    row: dict[str, Any]
     try:
         row = batch.to_pylist()[0]
     except Exception:  # whatever Arrow says of one cell: every cell on its own says which one it is

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-CODE = 2
+CODE = 3
 
 
 def audit_inputs(flt: Filter, label_set: str) -> dict[str, Json]:

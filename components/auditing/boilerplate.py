@@ -1,8 +1,8 @@
 """Pages that are a consent wall, a paywall or a menu instead of an article; a sixth of one pool was.
 
-Two ways: phrases that such pages use (English, Dutch, a little German, French, Spanish), and, for any language and any
-wording, sentences and openings that recur in many articles. Phrases are those of a wall, not of an article about cookies
-or subscriptions: among 5,324 real articles, 76 of which say "privacy", none is taken for one.
+Two ways: phrases that such pages use (in English, Dutch, German, French, Spanish, Portuguese and Italian), and, for any
+language and any wording, sentences and openings that recur in many articles. Phrases are those of a wall, not of an article
+about cookies or subscriptions: among 5,324 real articles, 76 of which say "privacy", none is taken for one.
 """
 
 from __future__ import annotations
@@ -12,38 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from distillery.components.articles.near_duplicates import Fingerprints, exact_groups, words
+from distillery.components.articles.word_counts import word_count
 from distillery.components.auditing.checks import EXAMPLES, rounded
+from distillery.components.auditing.wall_phrases import PHRASES
 from distillery.components.store import Json
 from distillery.filters.patterns import matching
 
-PHRASES = (
-    r"(we|our partners|this (web)?site|nous|wij|we) (and our partners )?(use|uses|utilisons|gebruiken) (des )?cookies",
-    r"(accept|reject|allow|decline) (all|only necessary|non-essential)( cookies)?",
-    r"(manage|change|update) (your |my )?(cookie|consent|privacy) (settings|preferences|choices)",
-    r"your (privacy|cookie) (choices|settings|preferences)",
-    r"(store|access)[a-z /]{0,20} information on (a|your) device",
-    r"before you continue( to)?|(withdraw|change|manage) your consent|legitimate interest",
-    r"cookies (are|that are) (needed|required|necessary|essential|strictly)|personali[sz]ed (ads|advertising)",
-    r"by (clicking|continuing|using)[^.\n]{0,60}you (agree|consent|accept)",
-    r"(subscribe|sign in|log in|register)( now| today)? to (continue|keep|read|unlock)",
-    r"(this|the full) (article|story|content) is (only )?(for|available to|reserved for) (subscribers|members)",
-    r"(you have|you've) (reached|read|used)[^.\n]{0,40}(free|limit)[^.\n]{0,20}articles?",
-    r"already a (subscriber|member)\?",
-    r"(please )?(enable|turn on) (javascript|cookies)",
-    r"(disable|turn off|whitelist)[^.\n]{0,20}ad ?blocker",
-    r"(verify|checking|confirm)[^.\n]{0,20}(you are|you're|your)[^.\n]{0,10}(human|browser|not a robot)",
-    r"(alles|alle cookies|cookies) (accepteren|weigeren|toestaan)|accepteer (alle )?cookies|alleen noodzakelijk",
-    r"(uw|je) (toestemming|keuze)[^.\n]{0,20}(intrekken|wijzigen)|welke cookies (u|je)|gerechtvaardigd belang",
-    r"accepteert geen cookies|zet javascript aan|(stemt|stem)[^.\n]{0,10} in met[^.\n]{0,20} cookies|voordat (u|je) verder",
-    r"(geef|geeft|gaat u|ga je|u geeft) [^.\n]{0,30}(toestemming|akkoord) [^.\n]{0,40}(cookies|gegevens|partners)",
-    r"(cookie|privacy)-?(instellingen|voorkeuren)( aanpassen| beheren| wijzigen)?",
-    r"(onze partners|wij|we) (en onze partners )?(plaatsen|gebruiken) (\w+ )?cookies",
-    r"(word|neem|sluit)[^.\n]{0,20}(abonnee|abonnement)[^.\n]{0,30}(verder|lezen)|verder lezen\?",
-    r"(al|reeds) (abonnee|lid)\?|log in om (verder )?te lezen|alleen (voor|toegankelijk voor) abonnees",
-    r"(alle )?cookies (akzeptieren|ablehnen|zulassen)|wir verwenden cookies|nur für abonnenten",
-    r"(tout accepter|accepter (tous )?les cookies|réservé aux abonnés)",
-    r"(aceptar (todas )?las cookies|utilizamos cookies|solo para suscriptores)",
-)
 _SENTENCE_END = re.compile(r"(?<=[.!?؟۔।。！？])\s*|\n+")
 HEAD = 1_500  # characters in which a wall shows itself
 OPENING = 200
@@ -64,7 +38,7 @@ def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
     )
     found = []
     for at in np.flatnonzero(hits).tolist():
-        length = len(contents[at].split())
+        length = word_count(contents[at])
         if hits[at] >= 4 or (hits[at] >= 2 and length < 250) or length < 60:
             found.append(at)
     return found

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from distillery.components.articles.languages import language_code, same_language
 from distillery.components.articles.near_duplicates import Fingerprints, exact_groups, near_groups
+from distillery.components.articles.word_counts import word_count
 from distillery.components.store import Json
 
 if TYPE_CHECKING:
@@ -167,10 +169,10 @@ def sources(values: Sequence[str | None], overall: Floats) -> dict[str, Json]:
 
 
 def lengths(contents: Sequence[str], overall: Floats) -> dict[str, Json]:
-    """Words per article by white space, and how the overall score goes with length (rank correlation)."""
+    """Words per article, and how the overall score goes with length (rank correlation)."""
     from scipy.stats import spearmanr
 
-    words = np.array([len(content.split()) for content in contents], dtype=np.float64)
+    words = np.array([word_count(content) for content in contents], dtype=np.float64)
     known = np.isfinite(overall)
     varies = known.sum() > 2 and np.ptp(words[known]) > 0 and np.ptp(overall[known]) > 0
     return (
@@ -194,7 +196,7 @@ def languages(frame: pa.Table, overall: Floats) -> dict[str, Json]:
     """
     from py3langid import classify
 
-    declared = [language.split("-")[0].split("_")[0].lower() for language in frame["language"].fill_null("").to_pylist()]
+    declared = [language_code(language) for language in frame["language"].fill_null("").to_pylist()]
     heads = [
         f"{title}\n{content[:LANGUAGE_CHARS]}"[:LANGUAGE_CHARS]
         for title, content in zip(frame["title"].to_pylist(), frame["content"].to_pylist(), strict=True)
@@ -204,7 +206,7 @@ def languages(frame: pa.Table, overall: Floats) -> dict[str, Json]:
     for at in sorted(range(len(ids)), key=lambda row: (articles[row], ids[row]))[:LANGUAGE_SAMPLE]:
         if len(heads[at].strip()) >= LANGUAGE_MIN_CHARS:
             detected[at] = str(classify(heads[at])[0])
-    odd = [at for at in range(len(ids)) if declared[at] and detected[at] and declared[at] != detected[at]]
+    odd = [at for at in range(len(ids)) if declared[at] and detected[at] and not same_language(declared[at], detected[at])]
     pairs = Counter((declared[at], detected[at]) for at in odd)
     return {
         "table": table([ours or theirs for ours, theirs in zip(declared, detected, strict=True)], overall),

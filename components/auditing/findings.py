@@ -20,6 +20,9 @@ DISAGREE = 0.05
 SOURCE_EXPLAINS = 0.5
 SOURCE_SHARE = 0.5
 SHORT_SHARE = 0.3
+SCALE = 10.0  # of all scores
+SMALL_SCALE = 1.0  # where no score passes it, labels are most likely on another
+RANGES = 2.0  # of other dimensions, beside which one of 0 to 1 is odd
 
 
 class Finding(NamedTuple):
@@ -87,6 +90,7 @@ def _scores(document: dict[str, Json]) -> Iterator[Finding]:
             "check the labels, or what the oracle was shown",
         )
         return
+    yield from _scale(dimensions)
     for name, its in dimensions.items():
         if its["dead"]:
             yield Finding(
@@ -109,6 +113,30 @@ def _scores(document: dict[str, Json]) -> Iterator[Finding]:
             "range",
             f"no article has an overall mean above {overall['max']:.1f}: a student can't learn scores it never sees",
             "add articles that deserve more",
+        )
+
+
+def _scale(dimensions: dict[str, Json]) -> Iterator[Finding]:
+    """Call out labels of 0 to 1: every gate on the mean absolute error would pass by scale alone."""
+    tops = {name: its["max"] for name, its in dimensions.items() if its["n"]}
+    small = [name for name, top in tops.items() if top <= SMALL_SCALE and not dimensions[name]["dead"]]
+    hint = f"multiply them by {SCALE:g}, or see that so low scores are meant"
+    if tops and max(tops.values()) <= SMALL_SCALE:
+        yield Finding(
+            "warn",
+            "scale",
+            f"NO SCORE IS ABOVE {max(tops.values()):g}: these labels look like a scale of 0 to 1, and scores go "
+            f"from 0 to {SCALE:g}; "
+            "gates on errors in points pass by scale alone",
+            hint,
+        )
+    elif small and max(tops.values()) > RANGES:
+        yield Finding(
+            "warn",
+            "scale",
+            f"{', '.join(small)} never passes {max(tops[name] for name in small):g} where other dimensions reach "
+            f"{max(tops.values()):g}: a scale of 0 to 1 beside one of 0 to {SCALE:g}?",
+            hint,
         )
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from distillery.components.articles.languages import language_code
+from distillery.components.articles.word_counts import word_count
 from distillery.components.benchmarking.metrics import Judged
 
 if TYPE_CHECKING:
@@ -46,7 +48,9 @@ def slicings(frame: pa.Table) -> list[Slicing]:
 
 
 def _by_name(by: str, frame: pa.Table, top: int) -> Slicing:
-    names = np.asarray([name or NONE for name in frame[by].to_pylist()], dtype=object).astype(str)
+    said = frame[by].to_pylist()
+    named = [language_code(name or "") for name in said] if by == "language" else said
+    names = np.asarray([name or NONE for name in named], dtype=object).astype(str)
     distinct, group, counts = np.unique(names, return_inverse=True, return_counts=True)
     largest = np.argsort(-counts, kind="stable")[:top]
     values = distinct[largest].tolist()
@@ -59,7 +63,7 @@ def _by_name(by: str, frame: pa.Table, top: int) -> Slicing:
 
 def _by_length(frame: pa.Table) -> Slicing:
     texts = zip(frame["title"].to_pylist(), frame["content"].to_pylist(), strict=True)
-    words = [len(f"{title or ''} {content or ''}".split()) for title, content in texts]
+    words = [word_count(f"{title or ''} {content or ''}") for title, content in texts]
     bucket = np.searchsorted(WORDS, words, side="right")
     names = [f"under {WORDS[0]} words"]
     names += [f"{low}–{high - 1} words" for low, high in pairwise(WORDS)]

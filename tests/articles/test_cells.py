@@ -13,7 +13,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery.components.articles.articles import Article, Label, Rejects, as_article, read_articles, read_labels
@@ -127,11 +127,13 @@ def test_a_number_that_lost_digits_is_refused(value: Any, fault: str) -> None:
         as_article({"id": value, "content": "Text."})
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**53) + 1, 2**53 - 1))
 def test_a_whole_number_is_one_text_in_every_type(number: int) -> None:
     assert short_text(number) == short_text(float(number)) == short_text(Decimal(number)) == str(number)
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False).filter(lambda value: abs(value) < 2**53))
 def test_a_fraction_keeps_all_its_digits(value: float) -> None:
     text = short_text(value)
