@@ -63,7 +63,7 @@ def _cell(name: str, scalar: pa.Scalar) -> Any:
     try:
         return scalar.as_py()
     except UnicodeDecodeError:
-        raise ValueError(f"its {name} is not UTF-8") from None
+        raise ValueError("is not UTF-8") from None
     except Exception as error:  # dates beyond Python's years, nanoseconds, time zones that this machine doesn't know
         if pa.types.is_timestamp(scalar.type):
             return _instant(name, scalar)
