@@ -379,7 +379,7 @@ def _benchmark(adapter: Adapter) -> tuple[Benchmark, StepRecord]:
 
 
 def _kept(adapter: Adapter, *records: StepRecord) -> Adapter:
-    """Leave the records where the adapter is looked up later, unless a pipeline's run has its summary there."""
+    """Record a run where its adapter is looked up later, unless a run of the pipeline has left its summary there."""
     before = read_adapter_summary(adapter.store, adapter.digest) or adapter.summary
     if before.run != RUN:
         return adapter

@@ -44,7 +44,7 @@ class RunState:
 
     @cached_property
     def base(self) -> Base:
-        """The filter's base model; InputError where it cannot be had."""
+        """Return the filter's base model; raise InputError where it cannot be had."""
         from distillery.components.student.resolve import resolve_base
 
         return resolve_base(self.filter.spec.student.baseModel, self.filter.spec.student.revision, self.store)

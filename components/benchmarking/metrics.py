@@ -38,7 +38,7 @@ class Judged:
 
     @property
     def n(self) -> int:
-        """The number of articles."""
+        """Return the number of articles."""
         return len(self.overall_labels)
 
 
@@ -79,12 +79,12 @@ def measure(judged: Judged, weights: Floats | None = None) -> dict[str, Floats]:
 
 
 def _means(weights: Floats, columns: Floats, total: Floats) -> Floats:
-    """Weighted means of columns (n, K) under weights (B, n): (B, K)."""
+    """Return the means (B, K) of columns (n, K) under weights (B, n)."""
     return np.asarray(weights @ columns / total[:, None], dtype=np.float64)
 
 
 def _compression(weights: Floats, labels: Floats, predictions: Floats, total: Floats) -> Floats:
-    """Standard deviation of the predictions over that of the labels, per column: (B, K)."""
+    """Return the standard deviation of the predictions over that of the labels, by column (B, K)."""
 
     def variance(columns: Floats) -> Floats:
         centred = columns - columns.mean(axis=0)
@@ -96,7 +96,7 @@ def _compression(weights: Floats, labels: Floats, predictions: Floats, total: Fl
 
 
 def _tiers(judged: Judged, weights: Floats, total: Floats) -> dict[str, Floats]:
-    """Agreement, and recall and precision of each tier alone and of "this tier or a better one"."""
+    """Return the tier agreement, and recall and precision of each tier alone and of "this tier or a better one"."""
     count = len(judged.tiers)
     places = np.arange(count)
     labelled, predicted = judged.tier_labels[:, None], judged.tier_predictions[:, None]
@@ -139,7 +139,7 @@ def spearman(left: Floats, right: Floats, weights: Floats | None = None) -> Floa
 
 
 def _centred_ranks(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Middle ranks less their mean (B, n), and their weighted sum of squares (B,)."""
+    """Return middle ranks less their mean (B, n), and their weighted sum of squares (B,)."""
     distinct, group = np.unique(values, return_inverse=True)
     order = np.argsort(group, kind="stable")
     sizes = weights[:, order]

@@ -46,7 +46,7 @@ class About:
 
     @property
     def where(self) -> str:
-        """The adapter's name in an error."""
+        """Return the adapter's name as errors have it."""
         return f"adapter {self.adapter[:12]}"
 
 

@@ -111,7 +111,7 @@ class Step:
         return read_filter(self.store, self.filter_key)
 
     def keep(self, record: StepRecord) -> StepRecord:
-        """Leave the record where the report finds it, and tell whoever watches.
+        """Write the record where the report finds it, and send the event that the step is done.
 
         Args:
             record: the step's record.
@@ -140,7 +140,7 @@ class Step:
         artifact.metadata.update({**plain, "digest": digest, "store": self.store.uri, "address": address, "step": record.step})
 
     def fail(self, cause: Cause, message: str) -> None:
-        """Leave the failure where the report finds it, and tell whoever watches.
+        """Write the failure where the report finds it, and send the event that the step failed.
 
         Args:
             cause: whose fault it is, as `cause_of` returns it.

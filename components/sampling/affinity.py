@@ -31,7 +31,7 @@ class Scorer(Protocol):
 
     @property
     def dimensions(self) -> list[str]:
-        """Names of the dimensions, in the order of the scores."""
+        """Return the names of the dimensions, in the order of the scores."""
 
     def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = ...) -> Floats:
         """Predict raw scores.

@@ -56,12 +56,12 @@ class Candidate:
 
     @property
     def length(self) -> str:
-        """Its length as strata have it: short, medium or long."""
+        """Return the article's class of length: short, medium or long."""
         return next(name for limit, name in LENGTHS if len(self.article.content) < limit)
 
     @property
     def cell(self) -> Cell:
-        """Its stratum: the prefilter's verdict, the length, and a bucket of sources."""
+        """Return the article's stratum: the prefilter's verdict, the length, and a bucket of sources."""
         bucket = int.from_bytes(hashlib.sha256(self.article.source.encode()).digest()[:4], "big") % SOURCE_BUCKETS
         return ("passed" if self.passes else "refused", self.length, bucket)
 

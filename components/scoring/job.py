@@ -64,7 +64,7 @@ class Submitted:
 
     @property
     def kubectl(self) -> str:
-        """The command that shows the Job."""
+        """Return the command that shows the Job."""
         return f"kubectl -n {self.place.namespace} get job {self.name}"
 
 
@@ -170,9 +170,9 @@ def default_out(store: Store, plan: Plan) -> str:
 
 
 def _create(namespace: str, body: dict[str, Any]) -> bool:
-    """Whether somebody else had created it. A Job of this name that has ended makes room first.
+    """Create a Job, once an ended one of its name is deleted; return True if somebody else had created it.
 
-    InputError where one of this name scores into another place.
+    A Job of this name that scores into another place is refused with InputError.
     """
     name, address = body["metadata"]["name"], body["metadata"]["annotations"][SCORES]
     while True:
@@ -285,7 +285,7 @@ class _Follower:
     last_reason: str = ""
 
     def look(self, job: Any) -> None:
-        """Takes in what the Job's status says, and the facts of parts that are new."""
+        """Take in the Job's status, and the facts of parts that are new."""
         status, shards, before = job.status, self.job.plan.shards, list[int]()
         if not self.order:
             digest = (job.metadata.annotations or {}).get(TODO, "")

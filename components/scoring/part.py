@@ -42,7 +42,7 @@ class Predictor(Protocol):
 
     @property
     def dimensions(self) -> list[str]:
-        """Names of the dimensions, in the order of the columns."""
+        """Return the names of the dimensions, in the order of the columns."""
 
     def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = ...) -> NDArray[np.float64]:
         """Return raw scores.
@@ -138,7 +138,7 @@ def score_part(
 
 
 def _theirs(out: Store, plan: Plan, index: int, articles: list[str]) -> bytes:
-    """The bytes of a part that another process committed; StoreError unless it is of the same articles and job."""
+    """Return the bytes of a part that another process committed; raise StoreError unless articles and job are the same."""
     name = plan.part(index)
     data, where = out.get(name), f"{out.uri}/{name}"
     hint = "delete it, and score again"

@@ -88,7 +88,7 @@ def _mask(*_: Any, attention_mask: Tensor | None = None, **__: Any) -> Tensor | 
 
 
 def attend_by_article(body: nn.Module) -> bool:
-    """Switch a body to this attention.
+    """Switch a body to attention that runs article by article.
 
     Args:
         body: the base model's body, changed in place.

@@ -58,7 +58,7 @@ class Mirrored:
 
     @property
     def prefix(self) -> str:
-        """The folder of this model and revision in the store."""
+        """Return the folder of this model and revision in the store."""
         return model_folder(self.name, self.revision)
 
     def folder(self, store: Store) -> Folder:

@@ -58,7 +58,7 @@ class Preprocessing:
 
     @property
     def digest(self) -> Digest:
-        """Digest of everything that decides the tokens."""
+        """Return the digest of everything that decides the tokens."""
         return Digest(self.facts()["digest"])
 
 
@@ -117,7 +117,7 @@ class Tokens:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """(n,) int64: tokens of each article."""
+        """Return the number of tokens of each article, (n,) int64."""
         return np.diff(self.offsets)
 
     def __getitem__(self, index: int) -> NDArray[np.int32]:
@@ -215,7 +215,10 @@ def _read_config(base: Base) -> dict[str, Any]:
 
 
 def _pad(config: dict[str, Any]) -> int:
-    """Any id will do, since padding is masked by length and never by id (SmolLM2 pads with its end-of-text token)."""
+    """Return the id of the padding token, 0 where the model has none.
+
+    Any id will do: padding is masked by length and never by id, since SmolLM2 pads with its end-of-text token.
+    """
     pad = config.get("pad_token_id")
     return pad if isinstance(pad, int) and 0 <= pad < int(config["vocab_size"]) else 0
 

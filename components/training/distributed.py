@@ -36,7 +36,7 @@ class Workers:
 
     @property
     def first(self) -> bool:
-        """Whether this worker is the one that writes: checkpoints, the bundle, the record, the log."""
+        """True if this worker is the one that writes checkpoints, the bundle, the record and the log."""
         return self.rank == 0
 
     def deal(self, rows: NDArray[np.int64], lengths: NDArray[np.int64], rank: int | None = None) -> NDArray[np.int64]:

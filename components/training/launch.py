@@ -68,7 +68,7 @@ def launch_training(
 
 
 def _gpus_here(wanted: int) -> int:
-    """How many processes train in this pod: one for each GPU, one without any."""
+    """Return how many processes train in this pod: one for each GPU, one without any."""
     if wanted == 0 and not Path("/proc/driver/nvidia").exists():
         return 1  # spares a laptop the seconds that torch takes to start
     import torch

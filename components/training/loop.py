@@ -297,12 +297,15 @@ class Loop:
                 self.checkpoints.save(self._snapshot())
 
     def _due(self) -> bool:
-        """Decided once where the state is shared out, since all must then give their part."""
+        """True if a checkpoint is due.
+
+        Workers that share out the state decide together, since each must then give its part.
+        """
         due = self.checkpoints.due()
         return self.workers.agree(due) if self.optimizer.shared else due
 
     def _step(self, rows: NDArray[np.int64], rate: float) -> float:
-        """One optimizer step; the mean loss over its articles and dimensions."""
+        """Make one optimizer step; return the mean loss over its articles and dimensions."""
         training, loss_of = self.training, LOSSES[self.training.loss]
         scale = 1.0 / (len(rows) * self.labels.shape[1])
         total = torch.zeros((), device=self.device)

@@ -286,11 +286,14 @@ class ZeroOptimizer(Optimizer):
         return {"state": found, "param_groups": plain.state_dict()["param_groups"]}
 
     def _parts(self) -> list[dict[str, Any]]:
-        """This worker's share of the optimizer's state."""
+        """Return this worker's share of the optimizer's state."""
         return [part for part in self.adamw.state.values() if "step" in part]
 
     def _load(self, state: dict[str, Any]) -> None:
-        """One idle step makes DeepSpeed allocate its state, which is then written over."""
+        """Restore the state of the optimizer.
+
+        One idle step makes DeepSpeed allocate its state, which is then overwritten.
+        """
         from deepspeed.utils import safe_set_full_optimizer_state
 
         device = self.model.head.weight.device

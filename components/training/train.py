@@ -134,7 +134,7 @@ def _work(
     progress.note(f"{expected:,} trainable parameters, as the configuration says; {base.kind} {base.ref} on {device}")
 
     def predict(tensors: dict[str, torch.Tensor], part: Part) -> NDArray[np.float64]:
-        """(n, D) on every worker; each predicts its share."""
+        """Return the predictions (n, D) of all workers, each of which predicts its share."""
         out = torch.zeros(part.labels.shape, dtype=torch.float64)
         mine = workers.deal(np.arange(len(out)), part.tokens.lengths)
         if len(mine):
@@ -182,15 +182,15 @@ def _work(
 
 
 def _peak_memory() -> int:
-    """Largest resident size of this process so far, in MB."""
+    """Return the largest resident size of this process so far, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
 
 
 def _gpu_facts(base: Base, tokens_per_second: float) -> dict[str, Json]:
-    """GPU, its peak memory in MB, and MFU: 4 operations a body weight and token (forward, and backward to activations).
+    """Return the GPU's name, its peak memory in MB, and MFU, from the tokens that one worker trains on in a second.
 
-    tokens_per_second: of one worker.
+    MFU counts 4 operations for each weight of the body and each token: forward, and backward to the activations.
     """
     import torch
 

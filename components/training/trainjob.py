@@ -207,7 +207,7 @@ class Follower:
             self._log(pod)
 
     def _log(self, pod: dict[str, Any]) -> None:
-        """Relays the first worker's lines; of the others only an error counts."""
+        """Relay the first worker's lines, and the errors of the others."""
         name, first = pod["metadata"]["name"], _label(pod, "batch.kubernetes.io/job-completion-index") == "0"
         phase = pod.get("status", {}).get("phase")
         if phase == "Pending" or not (first or phase == "Failed"):
@@ -230,7 +230,7 @@ def _label(pod: dict[str, Any], key: str) -> str:
 
 
 def _waits_for(job: dict[str, Any], pods: list[dict[str, Any]]) -> str:
-    """Why no worker works yet: a queue, a node, an image; empty where they do."""
+    """Return what keeps the workers from starting: a queue, a node or an image; empty where they work."""
     metadata = job["metadata"]
     queue, created = metadata.get("labels", {}).get(QUEUE_LABEL), metadata.get("creationTimestamp")
     if not pods and queue and created and datetime.now(UTC) - datetime.fromisoformat(created) > QUEUED_AFTER:
@@ -278,7 +278,7 @@ def work_off(api: Api, body: dict[str, Any], progress: Progress, *, done: Any = 
 
 
 def _tidy(api: Api, name: str, progress: Progress) -> None:
-    """Deletes a TrainJob that has ended. Where that fails, how it ended is still what counts."""
+    """Delete a TrainJob that has ended; if that fails, say so and go on, since how it ended is what counts."""
     try:
         api.delete(name)
     except (InputError, Stopped) as error:
@@ -299,9 +299,9 @@ def _start(api: Api, body: dict[str, Any], progress: Progress) -> None:
 
 
 def _follow(api: Api, name: str, progress: Progress, done: Any) -> InputError | Stopped | None:
-    """Until the TrainJob has ended: None for a good end, else what the step should raise.
+    """Follow a TrainJob to its end; return None for a good end, else what the step should raise.
 
-    Stopped where the API is away or the TrainJob has vanished, InputError where the API refuses.
+    That is Stopped where the API is out of reach or the TrainJob has vanished, and InputError where the API refuses.
     """
     follower = Follower(api, name, progress)
     while True:
@@ -322,7 +322,7 @@ def _follow(api: Api, name: str, progress: Progress, done: Any) -> InputError | 
 
 
 def _failure(name: str, last: dict[str, Any], error: dict[str, Any]) -> InputError | Stopped:
-    """What a failed TrainJob's condition `last` and its workers' `error` line amount to."""
+    """Return the error for a failed TrainJob, from its `last` condition and the `error` line of its workers."""
     words = error.get("error", {})
     if error.get("input"):
         return InputError(words.get("what", ""), where=words.get("where", ""), hint=words.get("hint", ""))

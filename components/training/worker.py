@@ -75,7 +75,10 @@ def run_workers(arguments: Sequence[str], processes: int | None = None) -> None:
 
 @contextmanager
 def _told_to_end() -> Iterator[None]:
-    """A signal that ends torchrun's workers ends this process with 143: no fault. Its handlers don't outlive them."""
+    """End this process with 143, no fault, where a signal ends torchrun's workers.
+
+    torchrun's signal handlers are replaced by those from before when the block is left.
+    """
     from torch.distributed.elastic.multiprocessing import SignalException
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)}
@@ -90,7 +93,10 @@ def _told_to_end() -> Iterator[None]:
 
 
 def _lead(args: argparse.Namespace, given: Sequence[str]) -> None:
-    """The agent's part. The base model is fetched here, once: its processes find it, and none waits for another's download."""
+    """Do the agent's part: fetch the base model and run the workers.
+
+    The base model is fetched here once, so that no worker waits for the download of another.
+    """
     store = open_store(args.store)
     student = read_filter(store, args.filter_key).spec.student
     resolve_base(student.baseModel, student.revision, store)
@@ -98,7 +104,7 @@ def _lead(args: argparse.Namespace, given: Sequence[str]) -> None:
 
 
 def _work(args: argparse.Namespace) -> None:
-    """One worker's part."""
+    """Do one worker's part: join the group and train."""
     from distillery.components.training.distributed import join
     from distillery.components.training.train import train
 
@@ -110,7 +116,7 @@ def _work(args: argparse.Namespace) -> None:
 
 
 def _last_words(error: Exception, *, refused: bool, worker: bool) -> None:
-    """Leaves what a person should read where the agent finds it, or, from the agent, where the step does."""
+    """Write what a person should read of an error: for a worker where the agent finds it, for the agent where the step does."""
     fields = {"what": getattr(error, "what", f"{type(error).__name__}: {error}"), "hint": getattr(error, "hint", "")}
     fields["where"] = getattr(error, "where", "")
     if not worker:

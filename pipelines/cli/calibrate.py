@@ -105,7 +105,10 @@ def _shares(rules: list[str]) -> dict[str, float]:
 
 
 def _affinity(store: Store, flt: Filter, examples: str) -> tuple[Affinity | None, str]:
-    """Examples go before a student: they were given. None where there is neither, which `draw` refuses."""
+    """Return what enrichment ranks by, and its name for the manifest.
+
+    Examples that are given take precedence over the promoted student; (None, "") where there is neither, which `draw` refuses.
+    """
     from distillery.components.runtime.progress import reporter
     from distillery.components.sampling.affinity import by_examples, by_student
 

@@ -117,7 +117,7 @@ def label(
 
 
 def _summary(record: StepRecord) -> dict[str, Any]:
-    """Of a record that was there already nothing was asked or paid."""
+    """Return the figures of a label run; for a record that was reused, no call and no cost."""
     facts, outputs = record.facts, record.outputs
     ran = (
         {"cached": outputs["rows"], "calls": 0, "usd": 0.0, "reused": True}
@@ -138,7 +138,7 @@ def _summary(record: StepRecord) -> dict[str, Any]:
 
 
 def _target(out: str) -> Path | None:
-    """Checked before anything is paid."""
+    """Return the path to write labels to; refuse an unusable one before anything is paid."""
     if not out:
         return None
     path = Path(out).expanduser().absolute()
@@ -148,7 +148,7 @@ def _target(out: str) -> Path | None:
 
 
 def _write(path: Path, store: Store, digest: Digest, dimensions: list[str]) -> None:
-    """The label set as JSON Lines, row by row; the file appears when it is whole."""
+    """Write the label set as JSON Lines, row by row; the file appears when it is whole."""
     from distillery.components.store.layout import LABEL_SETS
 
     with tempfile.TemporaryDirectory(prefix="distillery-labels-") as folder:

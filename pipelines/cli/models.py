@@ -65,7 +65,7 @@ def push_command(
 
 @app.command("list")
 def list_command(store: ModelsOpt = "", as_json: JsonOpt = False) -> None:
-    """The base models in a store."""
+    """List the base models in a store."""
     from distillery.components.store import open_store
     from distillery.components.student.mirror import mirrored
 

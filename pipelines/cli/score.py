@@ -147,7 +147,7 @@ def _on_cluster(
 
 
 def _cancel(store: Store, subject: Subject, articles: str, out: str, shards: int, place: Place) -> None:
-    """Deletes the Job of these inputs, or with `out` whatever scores into there; InputError where neither goes on."""
+    """Delete the Job of these inputs, or with `out` every Job that scores into there; refuse where none is unfinished."""
     from distillery.components.scoring.job import cancel, default_out, plan_on_cluster, scores_of, unfinished
     from distillery.components.store import open_store
 

@@ -1,4 +1,4 @@
-"""Each step as a command of its own, over the same function as in the pipeline: label, audit, split, train, gate."""
+"""Commands that run the steps up to one of them: audit, split, train or gate. Each step is the same function as in a run."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def _run(
     last: str, filter: str, labels: str, articles: str, store: str, profile: str, set: list[str],
     max_rejects: str, as_json: bool,
 ) -> None:  # fmt: skip
+    """Run the steps up to `last` and print what each left."""
     from distillery.components.runtime.extras import LABELS, STUDENT, require
 
     require(STUDENT if last in ("train", "gate") else LABELS)
@@ -50,6 +51,8 @@ def _run(
 
 
 def _command(last: str, help: str) -> object:
+    """Return the command that runs the steps up to `last`."""
+
     def command(
         filter: FilterArg,
         labels: LabelsOpt = "",
@@ -68,9 +71,9 @@ def _command(last: str, help: str) -> object:
 
 COMMANDS = {
     "audit": "Label or import, then look for what makes labels unfit to learn from.",
-    "split": "…, then split into train, validation and the frozen test part.",
-    "train": "…, then train the student; a run that was killed goes on from its checkpoint.",
-    "gate": "…, then benchmark and hold the result against the filter's gates. Promotes nothing.",
+    "split": "Label or import and audit, then split into train, validation and the frozen test part.",
+    "train": "Do all steps up to the split, then train the student. A training that was killed goes on from its checkpoint.",
+    "gate": "Do all steps up to the training, then benchmark the student and apply the filter's gates. Nothing is promoted.",
 }
 
 

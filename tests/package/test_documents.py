@@ -74,3 +74,12 @@ def test_hooks_run_the_lint_line_of_the_makefile() -> None:
     lint = re.search(r"^LINT := (.*)$", text_of("Makefile"), flags=re.MULTILINE)
     assert lint
     assert tools == [part.split()[0].replace("$(BIN)", "bin") for part in lint[1].split(" && ")]
+
+
+def test_every_folder_of_components_has_a_readme_with_a_table_of_its_files() -> None:
+    folders = [path for path in sorted((ROOT / "components").iterdir()) if (path / "__init__.py").is_file()]
+    readmes = [folder / "README.md" for folder in folders]
+    assert [path for path in readmes if not path.is_file()] == []
+    assert [
+        path for path in readmes if not re.search(r"\A# \w.*^\| file \| ", path.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    ] == []
