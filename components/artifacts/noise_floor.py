@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from distillery.components.artifacts.document import Document, Sha256
+from distillery.components.artifacts.folder_meta import LabelSetMeta
 from distillery.components.artifacts.rubric_calibration import oracle_digest, require_its_name
 from distillery.components.store import Json, NotFound, Store, as_digest, canonical_json
 from distillery.components.store.layout import LABEL_SETS, noise_key
@@ -145,8 +146,7 @@ def noise_of(store: Store, name: str, label_set: str) -> NoiseFloor | None:
 
     Raises:
         NotFound: there is no such label set.
-        StoreError: the document cannot be read.
+        StoreError: its manifest or the document cannot be read.
     """
-    meta = store.folder(LABEL_SETS, as_digest(label_set)).meta
-    rubric, oracle = meta.get("rubric"), meta.get("oracle")
-    return read_noise(store, name, rubric, oracle) if isinstance(rubric, str) and isinstance(oracle, Mapping) else None
+    meta = LabelSetMeta.of(store.folder(LABEL_SETS, as_digest(label_set)))
+    return read_noise(store, name, meta.rubric, meta.oracle) if meta.rubric and meta.oracle else None

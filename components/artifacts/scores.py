@@ -1,16 +1,68 @@
-"""The documents of a scored corpus: the facts of each part, and the _SUCCESS that names all parts.
+"""The documents of a scored corpus: the plan, the facts of each part, and the _SUCCESS that names all parts.
 
-They lie at the address of the scores, and both name their job: what another job wrote there is refused.
+They are stored at the address of the scores, and each names its job: what another job wrote there is refused.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import ClassVar, Literal
 
+from typing_extensions import override
+
+from distillery.components.articles.formats import Kind
 from distillery.components.artifacts.document import Document, Sha256
+from distillery.components.store import canonical_json
 
 ANOTHER = "delete it, or give another place"  # what mends something of another job
+Format = Literal["parquet", "jsonl"]
+
+
+class PlannedCorpus(Document):
+    """The corpus of a plan.
+
+    Attributes:
+        where: its folder, "s3://bucket/prefix" or a path.
+        files: [name below the folder, bytes, etag or sha256, kind] of each file.
+    """
+
+    where: str
+    files: list[tuple[str, int, str, Kind]]
+
+
+class ScoringPlan(Document):
+    """What is scored, with what, into how many parts.
+
+    Attributes:
+        job: digest of everything that decides the rows.
+        filter: name of the filter.
+        version: of the filter.
+        filter_key: key of the published filter.
+        dimensions: in the order of the filter.
+        adapter: digest of the adapter.
+        corpus: the files.
+        shards: number of parts.
+        fmt: format of the parts.
+        code: the image, or a digest of the program's source.
+    """
+
+    KIND: ClassVar[str] = "a plan of scoring"
+    HINT: ClassVar[str] = "submit the corpus again"
+
+    job: Sha256
+    filter: str
+    version: int
+    filter_key: str
+    dimensions: list[str]
+    adapter: str
+    corpus: PlannedCorpus
+    shards: int
+    fmt: Format
+    code: str
+
+    @override
+    def to_bytes(self) -> bytes:
+        return canonical_json(self.to_json())
 
 
 class _Ordered(Document):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from distillery.components.store import Digest, Folder, Json, Store, StoreError, digest_json
+from distillery.components.artifacts.folder_meta import SplitMeta
+from distillery.components.store import Digest, Folder, Store, StoreError, digest_json
 from distillery.components.store.layout import LABEL_SETS, SPLITS
 from distillery.filters.errors import InputError
 
@@ -26,7 +27,7 @@ class Split(NamedTuple):
     train: pa.Table
     validation: pa.Table
     test: pa.Table
-    meta: dict[str, Json]
+    meta: SplitMeta
 
 
 def test_digest(frame: pa.Table) -> Digest:
@@ -83,19 +84,21 @@ class StoredSplit:
 
         Raises:
             NotFound: there is no such split.
+            StoreError: the folder holds something else.
         """
         self._folder = store.folder(SPLITS, Digest(digest))
+        self._meta = SplitMeta.of(self._folder)
         self._tables: Split | None = None
 
     @property
     def test(self) -> str:
         """Return the digest of the test part, as the manifest has it."""
-        return str(self._folder.meta.get("test"))
+        return self._meta.test
 
     @property
     def label_set(self) -> str:
         """Return the digest of the label set that the split was made from."""
-        return str(self._folder.meta.get("label_set"))
+        return self._meta.label_set
 
     def tables(self) -> Split:
         """Return the three tables and the manifest's meta, every byte verified.
@@ -107,7 +110,7 @@ class StoredSplit:
             StoreError: the stored test part is not the one that the split recorded.
         """
         if self._tables is None:
-            self._tables = _read_tables(self._folder)
+            self._tables = _read_tables(self._folder, self._meta)
         return self._tables
 
 
@@ -138,16 +141,17 @@ def load_split(store: Store, digest: str, *, expected_test: str | None = None) -
     return split
 
 
-def _read_tables(folder: Folder) -> Split:
+def _read_tables(folder: Folder, meta: SplitMeta) -> Split:
+    """Return the tables of a split; refuse a test part other than the frozen one."""
     from distillery.components.articles.label_table import read_table
 
     folder.require(FILES.values())
     train, validation, test = (read_table(folder.read(name)) for name in FILES.values())
     digest = test_digest(test)
-    if digest != folder.meta.get("test") or digest_json(sorted(test["article"].to_pylist())) != folder.meta.get("frozen"):
+    if digest != meta.test or digest_json(sorted(test["article"].to_pylist())) != meta.frozen:
         raise StoreError(
             f"the test part ({digest[:12]}…) is not the frozen one",
             where=folder.where,
             hint="redo the split from its label set",
         )
-    return Split(train, validation, test, dict(folder.meta))
+    return Split(train, validation, test, meta)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
 from distillery.components.artifacts.bundle import STUDENT, StudentFacts
+from distillery.components.artifacts.folder_meta import SplitMeta
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.artifacts.verdict import AGAIN, Decision, Verdict, read_verdict
 from distillery.components.gating.rules import apply_gates, passed
@@ -105,9 +106,8 @@ def frozen_test(store: Store, flt: Filter, adapter: str) -> str:
     try:
         bundle = store.folder(adapters_folder(flt.name), as_digest(adapter, "adapter"))
         student = StudentFacts.read(bundle.read(STUDENT), f"{bundle.where}/{STUDENT}")
-        split = store.folder(SPLITS, as_digest(student.split, f"split of adapter {adapter[:12]}"))
-        policy, frozen, test = split.meta["policy"], split.meta["frozen"], str(split.meta["test"])
-        listed = store.get_json(frozen_key(flt.name, digest_json(policy)))
+        split = SplitMeta.of(store.folder(SPLITS, as_digest(student.split, f"split of adapter {adapter[:12]}")))
+        listed = store.get_json(frozen_key(flt.name, digest_json(split.policy)))
         known = [entry["digest"] for entry in listed["lineages"]]
     except NotFound as error:
         raise InputError(
@@ -117,13 +117,13 @@ def frozen_test(store: Store, flt: Filter, adapter: str) -> str:
         raise InputError(
             f"its manifests don't name what it was made from: {error!r}", where=f"adapter {adapter[:12]}", hint="train again"
         ) from error
-    if frozen not in known:
+    if split.frozen not in known:
         raise InputError(
             f"its split has a test set other than any that {flt.name} froze",
             where=f"adapter {adapter[:12]}",
             hint="redo the split in this store",
         )
-    return test
+    return split.test
 
 
 def _benchmark(store: Store, flt: Filter, adapter: str, test: str, digest: str) -> Benchmark:

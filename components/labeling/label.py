@@ -19,6 +19,7 @@ from typing import Any, Final
 from distillery.components.articles.articles import Article, Label, Rejects, read_articles, read_labels
 from distillery.components.articles.input_files import local_file
 from distillery.components.articles.label_table import label_table, write_label_table, write_table
+from distillery.components.artifacts.folder_meta import LabelSetMeta
 from distillery.components.artifacts.rubric_calibration import require_calibration
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.labeling.article_pool import ArticlePool
@@ -330,9 +331,12 @@ class _Labeling:
             files: dict[str, bytes | Path] = {"labels.parquet": table}
             if dead:
                 files["dead.jsonl"] = letters
-            meta: dict[str, Any] = {"rubric": rubric_digest(flt), "oracle": self.identity, "suspicious": self.tally.suspicious}
-            if waived:
-                meta["without_calibration"] = waived
+            meta: dict[str, Any] = {
+                "rubric": rubric_digest(flt),
+                "oracle": dict(self.identity),
+                "suspicious": self.tally.suspicious,
+                "without_calibration": waived or None,
+            }
             if self.tally.suspicious:
                 self.progress.note(
                     f"{self.tally.suspicious} articles speak to the oracle instead of to a reader; a reply that "
@@ -373,8 +377,8 @@ def _commit(
         lines = [{"line": reject.line, "reason": reject.reason} for reject in rejects.first]
         files["rejects.jsonl"] = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     counts = {"rows": rows, "dead": dead, "rejected": rejects.count}
-    meta = {"kind": "label set", "filter": flt.name, "dimensions": flt.dimensions, **origin, **counts}
-    digest = store.commit(LABEL_SETS, files, meta)
+    meta = LabelSetMeta.model_validate({"filter": flt.name, "dimensions": flt.dimensions, **origin, **counts})
+    digest = store.commit(LABEL_SETS, files, meta.to_json())
     if rejects.count:
         first = rejects.first[0]
         progress.note(

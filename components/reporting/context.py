@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, TypeVar
-
-from pydantic import ConfigDict
+from typing import NamedTuple, TypeVar
 
 from distillery.components.artifacts.audit import Audit
 from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.bundle import CurvesFile, HistoryFile, StudentFacts
-from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.folder_meta import LabelSetMeta, SplitMeta
 from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
 from distillery.components.artifacts.run_summary import Failure
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.verdict import Verdict
-from distillery.components.store import Json
 from distillery.filters.filter import Filter
 
 T = TypeVar("T")
@@ -28,62 +25,6 @@ Columns = Mapping[str, tuple[Sequence[float | None], Sequence[float | None]]]
 
 MAX_BYTES = 2_000_000
 """A report's size limit in bytes; a report that would be larger shows shorter texts."""
-
-
-class ManifestMeta(Document):
-    """What the report shows of a manifest's meta, which holds more."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class LabelSetMeta(ManifestMeta):
-    """What the report shows of a label set.
-
-    Attributes:
-        rows: labelled articles.
-        dead: articles without a usable reply.
-        rejected: bad rows that were left out.
-        oracle: identity of the oracle; None for labels that people brought.
-        suspicious: articles that speak to the oracle instead of to a reader.
-        without_calibration: why many labels were paid for without a calibration that passed; "" where nothing was waived.
-    """
-
-    KIND: ClassVar[str] = "the meta of a label set"
-
-    rows: int
-    dead: int
-    rejected: int
-    oracle: dict[str, Json] | None
-    suspicious: int = 0
-    without_calibration: str = ""
-
-
-class SplitRows(ManifestMeta):
-    """How many articles a split put where.
-
-    Attributes:
-        train: articles the student learns from.
-        validation: articles that choose the epoch and the score curves.
-        test: articles of the frozen test part.
-        withheld: articles left out because they are near a test article.
-        copies: exact copies that were left out.
-        conflicting: copies whose labels differ.
-    """
-
-    train: int
-    validation: int
-    test: int
-    withheld: int
-    copies: int
-    conflicting: int
-
-
-class SplitMeta(ManifestMeta):
-    """What the report shows of a split: its rows."""
-
-    KIND: ClassVar[str] = "the meta of a split"
-
-    rows: SplitRows
 
 
 class Promoted(NamedTuple):

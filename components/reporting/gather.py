@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, TypeVar
 from distillery.components.artifacts.audit import read_audit
 from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
 from distillery.components.artifacts.bundle import CURVES, HISTORY, STUDENT, BundleFile, CurvesFile, HistoryFile, StudentFacts
-from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.folder_meta import FolderMeta, LabelSetMeta, SplitMeta
 from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
 from distillery.components.artifacts.run_summary import RunSummary
 from distillery.components.artifacts.verdict import Verdict
-from distillery.components.reporting.context import Columns, Context, LabelSetMeta, Promoted, SplitMeta
+from distillery.components.reporting.context import Columns, Context, Promoted
 from distillery.components.store import Digest, Json, NotFound, Store, as_digest, canonical_json
 from distillery.components.store.layout import LABEL_SETS, SPLITS, adapters_folder, predictions_key, verdict_key
 from distillery.filters.errors import InputError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
-D = TypeVar("D", bound=Document)
+M = TypeVar("M", bound=FolderMeta)
 F = TypeVar("F", bound=BundleFile)
 
 NAMED = ("label_set", "audit", "split", "test", "adapter", "predictions", "benchmark", "verdict")
@@ -62,14 +62,9 @@ class _Reader:
             self._problems[f"{subject}: {reason[:300]}"] = None
         return None
 
-    def meta(self, name: str, form: type[D], prefix: str) -> D | None:
-        """Return what the manifest of a folder says."""
-
-        def work(digest: Digest) -> D:
-            folder = self.store.folder(prefix, digest)
-            return form.read(canonical_json(folder.meta), folder.where)
-
-        return self.artifact(name, work)
+    def meta(self, name: str, form: type[M], prefix: str) -> M | None:
+        """Return what the manifest of a folder says beside its files."""
+        return self.artifact(name, lambda digest: form.of(self.store.folder(prefix, digest)))
 
 
 def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from distillery.components.articles.articles import Article, read_articles
 from distillery.components.articles.rejects import Rejects
+from distillery.components.artifacts.folder_meta import SampleMeta, SampleStratum
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.sampling.draw import Affinity, Sample, draw
 from distillery.components.store import Digest, Store, digest_json
@@ -54,20 +54,19 @@ def select(
         InputError: as `distillery.components.sampling.draw.draw`.
     """
     sample = draw(path, flt.spec.prefilter, n, shares, seed=seed, exclude=exclude, affinity=affinity, progress=progress)
-    meta: dict[str, Any] = {
-        "kind": "sample",
-        "code": CODE,
-        "filter": flt.name,
-        "seed": seed,
-        "prefilter": digest_json(flt.spec.prefilter.model_dump(mode="json")),
-        "shares": {rule: float(share) for rule, share in shares.items()},
-        "drawn": sample.drawn(),
-        "enriched_by": by,
-        "corpus": sample.corpus,
-        "excluded": len(frozenset(exclude)),
-        "strata": sample.strata,
-    }
-    return sample, store.commit(SAMPLES, {FILE: jsonl(sample.articles)}, meta)
+    meta = SampleMeta(
+        code=CODE,
+        filter=flt.name,
+        seed=seed,
+        prefilter=digest_json(flt.spec.prefilter.model_dump(mode="json")),
+        shares={rule: float(share) for rule, share in shares.items()},
+        drawn=sample.drawn(),
+        enriched_by=by,
+        corpus=sample.corpus,
+        excluded=len(frozenset(exclude)),
+        strata=[SampleStratum.model_validate(stratum) for stratum in sample.strata],
+    )
+    return sample, store.commit(SAMPLES, {FILE: jsonl(sample.articles)}, meta.to_json())
 
 
 def jsonl(articles: Collection[Article]) -> bytes:

@@ -25,7 +25,8 @@ from typing import BinaryIO, NamedTuple
 from distillery.components.articles.articles import COLUMNS
 from distillery.components.articles.formats import Kind, file_kind
 from distillery.components.articles.readers import Rows
-from distillery.components.store import Digest, Json, NotFound, StoreError, digest_file, digest_json, open_bucket
+from distillery.components.artifacts.scores import PlannedCorpus
+from distillery.components.store import Digest, NotFound, StoreError, digest_file, digest_json, open_bucket
 from distillery.filters.errors import InputError
 
 MAX_FILES = 200_000
@@ -93,33 +94,34 @@ class Corpus:
 
     @cached_property
     def digest(self) -> Digest:
-        """Digest of the files' names, sizes, versions and kinds."""
+        """Return the digest of the files' names, sizes, versions and kinds."""
         return digest_json([asdict(file) for file in self.files])
 
     @property
     def size(self) -> int:
-        """Bytes of all files together."""
+        """Return the bytes of all files together."""
         return sum(file.size for file in self.files)
 
-    def to_json(self) -> Json:
+    def document(self) -> PlannedCorpus:
         """Return the corpus as a written plan holds it.
 
         Returns:
-            Plain values.
+            The document, without stamps.
         """
-        return {"where": self.where, "files": [[file.name, file.size, file.etag, file.kind] for file in self.files]}
+        files = [(file.name, file.size, file.etag, file.kind) for file in self.files]
+        return PlannedCorpus(where=self.where, files=files)
 
     @staticmethod
-    def from_json(value: Json) -> Corpus:
+    def of(document: PlannedCorpus) -> Corpus:
         """Return the corpus that a written plan holds.
 
         Args:
-            value: what `to_json` returned.
+            document: what `document` returned.
 
         Returns:
             The corpus, without stamps.
         """
-        return Corpus(value["where"], [CorpusFile(*fields) for fields in value["files"]])
+        return Corpus(document.where, [CorpusFile(*fields) for fields in document.files])
 
     def address(self, file: int) -> str:
         """Return the address of a file.
@@ -295,7 +297,7 @@ def _remote(uri: str, where: str) -> Corpus:
 
 
 def _size(size: int, where: str, *, single: bool) -> int:
-    """`size`; an empty file is a fault only where it is the whole corpus."""
+    """Return the size of a file; refuse an empty file that is the whole corpus."""
     if single and not size:
         raise InputError("is empty", where=where, hint="give a file with one article a line")
     return size

@@ -21,9 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
-from distillery.components.artifacts.scores import ANOTHER, Facts, ScoredPart, Scores
+from distillery.components.artifacts.scores import ANOTHER, Facts, Format, ScoredPart, Scores, ScoringPlan
 from distillery.components.scoring.corpus import Corpus
 from distillery.components.scoring.own_code import own_code
 from distillery.components.store import (
@@ -51,7 +50,6 @@ from distillery.filters.filter import Filter
 from distillery.filters.loading import dump_filter
 
 MAX_SHARDS = 100_000  # what Kubernetes lets an Indexed Job have
-Format = Literal["parquet", "jsonl"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Plan:
 
     @cached_property
     def job(self) -> Digest:
-        """Digest of everything that decides the rows."""
+        """Return the digest of everything that decides the rows."""
         return digest_json({"format": 2, **asdict(self), "corpus": self.corpus.digest})
 
     def part(self, index: int) -> str:
@@ -100,7 +98,32 @@ class Plan:
         Returns:
             Canonical JSON.
         """
-        return canonical_json({"job": self.job, **asdict(self), "corpus": self.corpus.to_json()})
+        return self.document().to_bytes()
+
+    def document(self) -> ScoringPlan:
+        """Return the plan as it is stored.
+
+        Returns:
+            The document, with the digest of the job.
+        """
+        fields = {name: value for name, value in vars(self).items() if name in ScoringPlan.model_fields}
+        return ScoringPlan(**fields | {"job": self.job, "corpus": self.corpus.document()})
+
+    @staticmethod
+    def of(document: ScoringPlan) -> Plan:
+        """Return the plan that a document describes.
+
+        Args:
+            document: a stored plan.
+
+        Returns:
+            The plan.
+
+        Raises:
+            InputError: it has no part, or more parts than a Job can have.
+        """
+        fields = {name: value for name, value in document if name != "job"}
+        return Plan(**fields | {"corpus": Corpus.of(document.corpus)})
 
 
 def plan_for(
@@ -142,17 +165,18 @@ def begin(out: Store, plan: Plan) -> None:
     def written(there: bytes | None) -> bytes | None:
         if there is None and out.exists(SUCCESS):
             raise InputError("holds scores already", where=out.uri, hint=hint)
-        if there is not None and _job_of(there) != plan.job:
+        if there is not None and _job_of(there, out.uri) != plan.job:
             raise InputError("holds scores of other articles, another adapter or another program", where=out.uri, hint=hint)
         return None if there == data else data
 
     out.update(SCORING_PLAN, written)
 
 
-def _job_of(plan: bytes) -> str:
+def _job_of(plan: bytes, where: str) -> str:
+    """Return the job of a stored plan; "" where the bytes are no plan."""
     try:
-        return str(json.loads(plan)["job"])
-    except (ValueError, KeyError, TypeError):
+        return ScoringPlan.read(plan, where).job
+    except StoreError:
         return ""
 
 
@@ -172,13 +196,9 @@ def read_plan(out: Store, job: str) -> Plan:
     """
     where = f"{out.uri}/{SCORING_PLAN}"
     try:
-        value = out.get_json(SCORING_PLAN)
-        value.pop("job")
-        plan = Plan(**value | {"corpus": Corpus.from_json(value["corpus"])})
+        plan = Plan.of(ScoringPlan.load(out, SCORING_PLAN))
     except NotFound:
         raise InputError("is not there", where=where, hint="submit the corpus again") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoreError(f"is not a plan: {error}", where=where) from error
     if plan.job != job:
         raise StoreError(f"is of job {plan.job[:12]}, not {job[:12]}", where=where, hint="submit the corpus again")
     return plan
@@ -325,7 +345,7 @@ def finish(out: Store, plan: Plan) -> Scores:
 
 
 def _gather_rejects(out: Store, plan: Plan, facts: list[Facts]) -> str:
-    """One file of all rejects, each with its line in its file; returns the first as words."""
+    """Write one file of all rejects, each with its line in its file; return the first one in words."""
     before, first = Counter[int](), ""
     with tempfile.NamedTemporaryFile(prefix="rejects-") as gathered:
         for each in facts:

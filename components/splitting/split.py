@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from distillery.components.artifacts.folder_meta import Groups, SplitMeta, SplitRows, Stratum
 from distillery.components.artifacts.split import FILES, load_labels, test_digest
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.runtime.progress import Progress, quiet
@@ -156,18 +157,17 @@ def _commit(
     rows = {**assignment.rows(), **counts}
     test = test_digest(tables["test"])
     sizes = [int((assignment.group == group).sum()) for group in set(assignment.group.tolist())]
-    meta: dict[str, Json] = {
-        "kind": "split",
-        "label_set": label_set,
-        "policy": flt.spec.split.model_dump(),
-        "dimensions": flt.dimensions,
-        "rows": rows,
-        "strata": counts_by_stratum(assignment),
-        "frozen": lineage.digest,
-        "test": test,
-        "groups": {"articles": len(sizes), "of_several": sum(size > 1 for size in sizes), "largest": max(sizes)},
-    }
-    digest = store.commit(SPLITS, {FILES[part]: write_table(table) for part, table in tables.items()}, meta)
+    meta = SplitMeta(
+        label_set=label_set,
+        policy=flt.spec.split.model_dump(),
+        dimensions=flt.dimensions,
+        rows=SplitRows.model_validate(rows),
+        strata=[Stratum.model_validate(counts) for counts in counts_by_stratum(assignment)],
+        frozen=lineage.digest,
+        test=test,
+        groups=Groups(articles=len(sizes), of_several=sum(size > 1 for size in sizes), largest=max(sizes)),
+    )
+    digest = store.commit(SPLITS, {FILES[part]: write_table(table) for part, table in tables.items()}, meta.to_json())
     progress.note(
         ", ".join(f"{rows[part]:,} {part}" for part in FILES)
         + (f", {rows[WITHHELD]:,} withheld as near-duplicates of test articles" if rows[WITHHELD] else "")

@@ -30,6 +30,7 @@ from distillery.components.artifacts.bundle import (
     bundle_folder,
     require_dimensions,
 )
+from distillery.components.artifacts.folder_meta import AdapterMeta
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Store, canonical_json
 from distillery.components.store.layout import adapters_folder
@@ -235,7 +236,7 @@ def save_bundle(store: Store, name: str, student: Student) -> Digest:
     return store.commit(
         adapters_folder(name),
         bundle_files(student),
-        {"kind": "adapter", "filter": facts.filter, "split": facts.split, "base": facts.base.digest},
+        AdapterMeta(filter=facts.filter, split=facts.split, base=facts.base.digest).to_json(),
     )
 
 

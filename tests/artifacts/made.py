@@ -1,9 +1,10 @@
-"""Whole calibration and noise documents, for tests that care about a field or two."""
+"""Whole documents, for tests that care about a field or two."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from distillery.components.artifacts.folder_meta import Groups, LabelSetMeta, SplitMeta, SplitRows
 from distillery.components.artifacts.noise_floor import Floor, NoiseFloor
 from distillery.components.artifacts.rubric_calibration import (
     Figures,
@@ -59,3 +60,30 @@ def made_noise(**fields: Any) -> NoiseFloor:
         "second": None,
     }
     return NoiseFloor(**usual | fields)
+
+
+def made_split_meta(**fields: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {
+        "label_set": "e" * 64,
+        "policy": {"validation": 0.1, "test": 0.1, "seed": 0, "duplicateJaccard": 0.8},
+        "dimensions": ["readiness", "benefit"],
+        "rows": SplitRows(train=48, validation=6, test=6, withheld=0, copies=0, conflicting=0),
+        "strata": [],
+        "frozen": "a" * 64,
+        "test": "b" * 64,
+        "groups": Groups(articles=60, of_several=0, largest=1),
+    }
+    return SplitMeta(**usual | fields).to_json()
+
+
+def made_label_set_meta(**fields: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {
+        "filter": "demo",
+        "dimensions": ["readiness", "benefit"],
+        "rubric": None,
+        "oracle": None,
+        "rows": 60,
+        "dead": 0,
+        "rejected": 0,
+    }
+    return LabelSetMeta(**usual | fields).to_json()

@@ -23,6 +23,7 @@ from distillery.components.store import Store, digest_json, open_store
 from distillery.components.student.score_curves import ScoreCurves
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
+from tests.artifacts.made import made_split_meta
 from tests.documents import curves_json, student_json
 
 DIMENSIONS = ["readiness", "benefit"]
@@ -119,7 +120,7 @@ class House:
         frames = {name: label_table(part, DIMENSIONS) for name, part in zip(FILES, parts, strict=True)}
         known = {"test": test_digest(frames["test"]), "frozen": digest_json(sorted(frames["test"]["article"].to_pylist()))}
         files = {FILES[name]: write_table(frame) for name, frame in frames.items()}
-        return self.store.commit("datasets", files, {"kind": "split", **known, **meta})
+        return self.store.commit("datasets", files, made_split_meta(**known, **meta))
 
     def adapter(self, reader: Reader, split: str, dimensions: list[str] = DIMENSIONS, **about: Any) -> str:
         student = student_json(dimensions=dimensions, split=split, **about)

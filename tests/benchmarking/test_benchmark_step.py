@@ -19,7 +19,7 @@ from distillery.components.benchmarking.evaluate import evaluate, evaluate_file
 from distillery.components.benchmarking.predict import read_predictions
 from distillery.components.store.layout import noise_key
 from distillery.filters.errors import InputError
-from tests.artifacts.made import made_noise
+from tests.artifacts.made import made_label_set_meta, made_noise
 
 
 def document(house, record):
@@ -271,7 +271,7 @@ def test_a_file_of_labels(house, flt, readers, labelled, tmp_path):
 
 
 def test_the_oracles_own_noise_stands_beside_the_error(house, flt, readers):
-    origin = {"rubric": "a" * 64, "oracle": {"provider": "replay", "model": "m"}}
+    origin = made_label_set_meta(rubric="a" * 64, oracle={"provider": "replay", "model": "m"})
     split = house.split(label_set=house.store.commit("labelsets", {"labels.parquet": b""}, origin))
     adapter = house.adapter(readers.noisy(1.0), split)
     before = benchmark(house.store, flt, adapter=adapter, split=split)

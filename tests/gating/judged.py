@@ -8,6 +8,7 @@ from typing import Any
 from distillery.components.store import Digest, Store, canonical_json, digest_bytes, digest_json
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
+from tests.artifacts.made import made_split_meta
 from tests.documents import benchmark_json, student_json
 
 TEXT = """\
@@ -42,7 +43,7 @@ def make_filter(old: str = "", new: str = "") -> Filter:
 def make_split(store: Store, *, number: int = 0, frozen: bool = True) -> tuple[str, str]:
     """(split digest, test digest), the test part frozen unless told otherwise."""
     policy, lineage, test = {"seed": number}, digest_json(["a", number]), digest_json(["test", number])
-    split = store.commit("datasets", {"test.parquet": b"t"}, {"policy": policy, "frozen": lineage, "test": test})
+    split = store.commit("datasets", {"test.parquet": b"t"}, made_split_meta(policy=policy, frozen=lineage, test=test))
     if frozen:
         store.put(
             f"datasets/frozen/demo/{digest_json(policy)}.json",

@@ -8,9 +8,11 @@ import numpy as np
 
 from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.bundle import CurvesFile, HistoryFile, StudentFacts
+from distillery.components.artifacts.folder_meta import Groups, LabelSetMeta, SplitMeta, SplitRows
 from distillery.components.artifacts.step_record import StepRecord
-from distillery.components.reporting.context import Context, LabelSetMeta, SplitMeta
+from distillery.components.reporting.context import Context
 from distillery.filters.filter import Filter
+from tests.artifacts.made import made_label_set_meta, made_split_meta
 from tests.reporting.calibrated import calibrated
 from tests.reporting.documents import audit_of, benchmark_of, digest, read, verdict_of
 from tests.reporting.texts import SOURCES
@@ -104,22 +106,13 @@ def make_context(flt: Filter, n: int = 150, seed: int = 7) -> Context:
 
 
 def label_set_meta() -> dict[str, Any]:
-    return {
-        "kind": "label set",
-        "rows": 1496,
-        "dead": 4,
-        "rejected": 2,
-        "suspicious": 3,
-        "oracle": {"provider": "replay", "model": "recorded"},
-    }
+    oracle = {"provider": "replay", "model": "recorded"}
+    return made_label_set_meta(rows=1496, dead=4, rejected=2, suspicious=3, rubric=digest("rubric"), oracle=oracle)
 
 
 def split_meta(n: int) -> dict[str, Any]:
-    return {
-        "kind": "split",
-        "rows": {"train": 1196, "validation": 150, "test": n, "withheld": 12, "copies": 7, "conflicting": 1},
-        "groups": {"articles": 1431, "of_several": 18, "largest": 4},
-    }
+    rows = SplitRows(train=1196, validation=150, test=n, withheld=12, copies=7, conflicting=1)
+    return made_split_meta(rows=rows, groups=Groups(articles=1431, of_several=18, largest=4))
 
 
 def student_of(flt: Filter, benchmark: Benchmark) -> StudentFacts:

@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 
+from distillery.components.artifacts.folder_meta import LabelSetMeta
 from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
 from distillery.components.artifacts.run_summary import RunSummary
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.calibration.judge import Share
-from distillery.components.reporting.context import Context, LabelSetMeta
+from distillery.components.reporting.context import Context
 from distillery.components.reporting.gather import gather
 from distillery.components.reporting.markdown import render_markdown
 from distillery.components.reporting.render import render_html
 from distillery.components.reporting.sections.oracle import cautions, oracle, shares
 from distillery.components.store import open_store
 from distillery.filters.filter import Filter
+from tests.artifacts.made import made_label_set_meta
 from tests.reporting.calibrated import calibrated, calibrated_fields
 from tests.reporting.documents import changed, judged, read
 from tests.reporting.made_up import label_set_meta
@@ -114,7 +116,7 @@ def test_labels_that_people_brought_have_no_such_section(rejected: Context) -> N
     bare = without(
         _without_noise(rejected),
         calibrated=None,
-        label_set=read(LabelSetMeta, {"rows": 10, "dead": 0, "rejected": 0, "oracle": None}),
+        label_set=read(LabelSetMeta, made_label_set_meta(rows=10)),
     )
     assert oracle(bare) is None
     assert 'id="report-oracle"' not in render_html(bare)

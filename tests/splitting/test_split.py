@@ -57,9 +57,9 @@ def test_a_split_is_kept_and_reused(store: Store, flt: Filter, make_labels: Make
     found = load_split(store, first.outputs["split"], expected_test=first.outputs["test"])
     assert [found.train.num_rows, found.validation.num_rows, found.test.num_rows] == [80, 10, 10]
     assert scores(found.train, flt.dimensions).shape == (80, 2)
-    assert found.meta["label_set"] == labels
-    assert frozen_test(store, flt, labels) == found.meta["frozen"] == first.inputs["frozen"]
-    assert split_inputs(flt, labels, found.meta["frozen"]) == first.inputs
+    assert found.meta.label_set == labels
+    assert frozen_test(store, flt, labels) == found.meta.frozen == first.inputs["frozen"]
+    assert split_inputs(flt, labels, found.meta.frozen) == first.inputs
 
 
 def test_new_labels_leave_the_test_part_as_it_is(store: Store, flt: Filter, make_labels: Makes, keep: Keeps) -> None:
@@ -245,7 +245,7 @@ def test_a_split_whose_test_table_was_swapped_is_refused(store: Store, flt: Filt
     record = split(store, flt, label_set=keep(make_labels(60)))
     found = load_split(store, record.outputs["split"])
     tables = {"train.parquet": found.test, "val.parquet": found.validation, "test.parquet": found.train}
-    forged = store.commit("datasets", {name: write_table(table) for name, table in tables.items()}, found.meta)
+    forged = store.commit("datasets", {name: write_table(table) for name, table in tables.items()}, found.meta.to_json())
     with pytest.raises(StoreError, match="not the frozen one"):
         load_split(store, forged)
     store.put(f"datasets/{record.outputs['split']}/{FILES['test']}", write_table(found.train))

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from distillery.components.artifacts.channel import read_candidate
 from distillery.components.artifacts.filter import read_filter
+from distillery.components.artifacts.folder_meta import AdapterMeta, FolderMeta, LabelSetMeta, SampleMeta, SplitMeta
 from distillery.components.artifacts.noise_floor import noise_of
 from distillery.components.artifacts.rubric_calibration import Acceptance, read_calibration
 from distillery.components.artifacts.run_summary import read_last_summary
@@ -33,7 +34,8 @@ from distillery.components.reporting.render import render_html, render_markdown
 from distillery.components.runtime.events import read_event
 from distillery.components.scoring.plan import missing, read_plan, success, todo_list
 from distillery.components.splitting.frozen import read_frozen
-from distillery.components.store import Digest, Store, digest_bytes, open_store
+from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_bytes, open_store
+from distillery.components.store.layout import SCORING_PLAN
 from distillery.components.student.bundle import check_golden, open_bundle
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter
@@ -80,7 +82,22 @@ def test_every_folder_is_whole_and_the_split_is_the_frozen_one(old: Unpacked) ->
     assert Counter(prefix.split("/")[0] for prefix, _, _ in manifests) == OLD["folders"]
     parts = load_split(old.store, OLD["last"]["split"], expected_test=OLD["last"]["test"])
     assert [part.num_rows for part in parts[:3]] == [56, 19, 19]
-    assert [lineage.digest for lineage in read_frozen(old.store, old.filter).lineages] == [parts.meta["frozen"]]
+    assert [lineage.digest for lineage in read_frozen(old.store, old.filter).lineages] == [parts.meta.frozen]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "meta"),
+    [("labelsets", LabelSetMeta), ("datasets", SplitMeta), ("samples", SampleMeta), ("adapters", AdapterMeta)],
+)
+def test_what_a_manifest_says_beside_its_files(old: Unpacked, prefix: str, meta: type[FolderMeta]) -> None:
+    keys = [key.rsplit("/", 2) for key in old.store.keys(prefix) if key.endswith("/manifest.json")]
+    folders = [old.store.folder(above, Digest(digest)) for above, digest, _ in keys]
+    assert len(folders) == OLD["folders"][prefix]
+    for folder in folders:
+        assert canonical_json(meta.of(folder).to_json()) == canonical_json(folder.meta)
+        wrong = next(each for each in (LabelSetMeta, SplitMeta, SampleMeta, AdapterMeta) if each is not meta)
+        with pytest.raises(StoreError, match="is not the manifest of"):
+            wrong.of(folder)
 
 
 def test_the_channel_points_where_it_did_and_can_be_moved(old: Unpacked, tmp_path: Path) -> None:
@@ -166,6 +183,7 @@ def test_runs_are_told_and_reported(old: Unpacked) -> None:
 def test_scores_are_whole(old: Unpacked, place: str) -> None:
     out, wanted = open_store(str(old.folder / place)), OLD["scores"][place]
     plan, done = read_plan(out, wanted["job"]), success(out, wanted["job"])
+    assert plan.to_bytes() == out.get(SCORING_PLAN)
     assert done is not None
     assert (done.tiers, done.rejected, missing(out, plan)) == ({"high": 7, "middle": 14, "low": 7}, 1, [])
     assert [todo_list(out, digest) for digest in wanted["todo"]] == [[0, 2]] * len(wanted["todo"])

@@ -12,6 +12,7 @@ import pytest
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import Store, open_store
 from distillery.filters.filter import Filter
+from tests.artifacts.made import made_split_meta
 
 NAMES = ["reach", "proof"]
 GOOD = {"reach": ("many", "city", "people", "grid"), "proof": ("study", "trial", "report", "years")}
@@ -72,7 +73,8 @@ def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed:
         ]
         frames.append(label_table(labels, NAMES))
     files = {name: write_table(frame) for name, frame in zip(FILES.values(), frames, strict=True)}
-    meta = {"kind": "split", "test": test_digest(frames[2]), "frozen": digest_json(sorted(frames[2]["article"].to_pylist()))}
+    frozen = digest_json(sorted(frames[2]["article"].to_pylist()))
+    meta = made_split_meta(test=test_digest(frames[2]), frozen=frozen)
     return str(store.commit("datasets", files, meta))
 
 

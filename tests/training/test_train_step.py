@@ -139,6 +139,7 @@ def test_inputs_all_the_same_train_nothing(store: Store, tmp_path: Path, tiny_en
     from distillery.components.articles.label_table import read_table, write_table
     from distillery.components.artifacts.split import FILES, test_digest
     from distillery.components.store import Digest, digest_json
+    from tests.artifacts.made import made_split_meta
 
     folder = store.folder("datasets", Digest(split))
     frames = {name: read_table(folder.read(name)) for name in FILES.values()}
@@ -150,7 +151,7 @@ def test_inputs_all_the_same_train_nothing(store: Store, tmp_path: Path, tiny_en
     same = store.commit(
         "datasets",
         {name: write_table(frame) for name, frame in frames.items()},
-        {"test": test_digest(test), "frozen": digest_json(sorted(test["article"].to_pylist()))},
+        made_split_meta(test=test_digest(test), frozen=digest_json(sorted(test["article"].to_pylist()))),
     )
     with pytest.raises(InputError, match="every input is the same text after truncation"):
         train(store, flt, split=same)
