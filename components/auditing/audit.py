@@ -28,7 +28,15 @@ CODE = 3
 
 
 def audit_inputs(flt: Filter, label_set: str) -> dict[str, Json]:
-    """What the audit depends on."""
+    """Return everything that the audit of a label set depends on, by which its record is found.
+
+    Args:
+        flt: the filter.
+        label_set: digest of the label set.
+
+    Returns:
+        Plain JSON values: version of the audit, label set, dimensions and the similarity of near-duplicates.
+    """
     return {
         "code": CODE,
         "label_set": label_set,
@@ -45,10 +53,21 @@ def audit(
     progress: Progress = quiet,
     keep: Callable[[StepRecord], object] = lambda record: None,
 ) -> StepRecord:
-    """Audits a label set; outputs {"audit"}, the document as audits/<audit>/audit.json.
+    """Audit a label set, and store the document as audits/<audit>/audit.json.
 
-    keep: gets the record before a finding may stop the run, so that its report can show why.
-    InputError where a finding stops the run (too few articles, constant scores, one text), after the document is kept.
+    Args:
+        store: where the labels are and the audit goes.
+        flt: the filter.
+        label_set: digest of the label set.
+        progress: shows the checks that are done.
+        keep: gets the record before a finding may stop the run, so that its report can show why.
+
+    Returns:
+        The record; outputs {"audit": digest}.
+
+    Raises:
+        InputError: nothing can be learned from these labels (too few articles, constant scores, one text), or they have other
+            dimensions than the filter. The document is stored first.
     """
 
     def work() -> Outcome:
@@ -83,7 +102,18 @@ def audit(
 
 
 def score_matrix(frame: pa.Table, dimensions: list[str]) -> NDArray[np.float64]:
-    """(n, D) scores by name, NaN where one is missing; InputError where the table has other dimensions."""
+    """Return the scores of a label table as a matrix.
+
+    Args:
+        frame: a label table of n rows, with a column `score.<dimension>` each.
+        dimensions: D names, in the order of the columns.
+
+    Returns:
+        (n, D) scores 0-10, NaN where one is missing.
+
+    Raises:
+        InputError: the table has other dimensions.
+    """
     import numpy as np
 
     found = {column.removeprefix(SCORE) for column in frame.column_names if column.startswith(SCORE)}
@@ -101,9 +131,20 @@ def examine(
     threshold: float = 0.7,
     progress: Progress = quiet,
 ) -> dict[str, Json]:
-    """Everything the audit says about a table of labels: counts, tables, and findings, the gravest first.
+    """Run every check of the audit on a label table.
 
-    overall: (n,) one score per row, NaN where a dimension is missing. threshold: Jaccard of near-duplicates.
+    Args:
+        frame: a label table of n rows.
+        dimensions: names of the filter's dimensions.
+        overall: (n,) one score per row, NaN where a dimension is missing.
+        threshold: Jaccard similarity from which two articles are near-duplicates.
+        progress: shows the checks that are done.
+
+    Returns:
+        The fields of `Audit` that follow from the table: counts, tables, and findings, the gravest first.
+
+    Raises:
+        InputError: the table has other dimensions.
     """
     from distillery.components.articles.near_duplicates import fingerprint
     from distillery.components.auditing import boilerplate, checks

@@ -1,8 +1,8 @@
-"""Pages that are a consent wall, a paywall or a menu instead of an article; a sixth of one pool was.
+"""Finds pages that are a consent wall, a paywall or a menu instead of an article; a sixth of one pool was.
 
-Two ways: phrases that such pages use (in English, Dutch, German, French, Spanish, Portuguese and Italian), and, for any
-language and any wording, sentences and openings that recur in many articles. Phrases are those of a wall, not of an article
-about cookies or subscriptions: among 5,324 real articles, 76 of which say "privacy", none is taken for one.
+They are found in two ways: by phrases that such pages use (in English, Dutch, German, French, Spanish, Portuguese and Italian),
+and, for any language and any wording, by sentences and openings that recur in many articles. Phrases are those of a wall, not
+of an article about cookies or subscriptions: among 5,324 real articles, 76 of which say "privacy", none is taken for one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,15 @@ DOMINATED = 0.5
 
 
 def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
-    """Rows that are a consent wall or paywall rather than an article: phrases weighed against length."""
+    """Return which articles are a consent wall or paywall: their phrases are counted, and weighed against their length.
+
+    Args:
+        titles: n titles.
+        contents: n texts.
+
+    Returns:
+        Indices of the rows, rising.
+    """
     import numpy as np
     import pyarrow as pa
 
@@ -36,20 +44,30 @@ def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
     hits = sum(
         (matching(heads, phrase).to_numpy(zero_copy_only=False).astype(int) for phrase in PHRASES), np.zeros(len(heads), int)
     )
-    found = []
-    for at in np.flatnonzero(hits).tolist():
-        length = word_count(contents[at])
-        if hits[at] >= 4 or (hits[at] >= 2 and length < 250) or length < 60:
-            found.append(at)
-    return found
+    rows = []
+    for row in np.flatnonzero(hits).tolist():
+        length = word_count(contents[row])
+        if hits[row] >= 4 or (hits[row] >= 2 and length < 250) or length < 60:
+            rows.append(row)
+    return rows
 
 
 def boilerplate(
     titles: Sequence[str], contents: Sequence[str], ids: Sequence[str], sources: Sequence[str | None], prints: Fingerprints
 ) -> dict[str, Json]:
-    """Counts and examples of walls, of recurring sentences and openings, and of pages that hold little else.
+    """Return counts and examples of walls, of recurring sentences and openings, and of pages that hold little else.
 
     Exact copies count once when recurrence is counted, or every copied article would look like boilerplate.
+
+    Args:
+        titles: n titles.
+        contents: n texts.
+        ids: n ids.
+        sources: n sources, None where one is not known.
+        prints: fingerprints of the n articles.
+
+    Returns:
+        Fields of `Boilerplate`.
     """
     count = len(ids)
     consent = walls(titles, contents)
@@ -57,19 +75,19 @@ def boilerplate(
     split = [
         [(sentence, words(sentence)) for sentence in _SENTENCE_END.split(content) if sentence.strip()] for content in contents
     ]
-    found: dict[int, set[int]] = defaultdict(set)
+    recurrences: dict[int, set[int]] = defaultdict(set)
     openings: dict[int, set[int]] = defaultdict(set)
     shown: dict[int, str] = {}
     for at, sentences in enumerate(split):
         for sentence, its in sentences:
             if len(its) >= SENTENCE_WORDS:
                 key = hash(tuple(its))
-                found[key].add(groups[at])
+                recurrences[key].add(groups[at])
                 shown[key] = min(shown.get(key, sentence), sentence)
         if len(head := contents[at][:OPENING]) == OPENING:
             openings[hash(tuple(words(head)))].add(at)
     least = max(RECURS, round(RECURS_SHARE * len(set(groups))))
-    recurring = {key for key, where in found.items() if len(where) >= least}
+    recurring = {key for key, where in recurrences.items() if len(where) >= least}
     dominated = []
     for at, sentences in enumerate(split):
         total = sum(len(its) for _, its in sentences)
@@ -90,7 +108,7 @@ def boilerplate(
         "sentences": [
             {"text": text.strip()[:160], "articles": articles}
             for articles, text in sorted(
-                ((len(found[key]), shown[key]) for key in recurring), key=lambda each: (-each[0], each[1])
+                ((len(recurrences[key]), shown[key]) for key in recurring), key=lambda each: (-each[0], each[1])
             )[:10]
         ],
         "openings": [

@@ -31,20 +31,43 @@ EXAMPLES = 5
 
 
 def rounded(value: float | np.floating | None) -> float | None:
-    """Six decimals; None for what is not a number."""
+    """Return a number at six decimals, so that machines agree.
+
+    Args:
+        value: the number; None where it could not be worked out.
+
+    Returns:
+        The number; None where it is not finite.
+    """
     return None if value is None or not np.isfinite(value) else round(float(value), 6)
 
 
 def quantiles(values: Floats) -> dict[str, float | None]:
+    """Return the quantiles of a column.
+
+    Args:
+        values: (n,) finite numbers, one or more.
+
+    Returns:
+        Values by name: "p5", "p25", "p50", "p75", "p95".
+    """
     return {f"p{round(share * 100)}": rounded(np.quantile(values, share)) for share in QUANTILES}
 
 
 def distribution(values: Floats) -> dict[str, Json]:
-    """(n,) scores 0–10, NaN where missing: range, moments, quantiles, histogram of the nearest whole score, mode, dead."""
+    """Return how the scores of one dimension are distributed.
+
+    Args:
+        values: (n,) scores 0-10, NaN where one is missing.
+
+    Returns:
+        Fields of `Distribution`: range, moments, quantiles, histogram of the nearest whole score, mode, and whether nearly
+        all scores are the same.
+    """
     known = values[np.isfinite(values)]
     if not len(known):
         return {"n": 0, "missing": len(values), "dead": True, "histogram": [0] * 11}
-    found, counts = np.unique(known, return_counts=True)
+    scores, counts = np.unique(known, return_counts=True)
     share = float(counts.max() / len(known))
     deviation = float(known.std())
     return {
@@ -56,16 +79,21 @@ def distribution(values: Floats) -> dict[str, Json]:
         "std": rounded(deviation),
         "quantiles": quantiles(known),
         "histogram": np.bincount(np.floor(np.clip(known, 0, 10) + 0.5).astype(int), minlength=11).tolist(),
-        "mode": rounded(found[counts.argmax()]),
+        "mode": rounded(scores[counts.argmax()]),
         "mode_share": rounded(share),
         "dead": deviation < DEAD_STD or share >= DEAD_SHARE,
     }
 
 
 def redundancy(values: Floats, dimensions: Sequence[str]) -> dict[str, Json]:
-    """Share of the standardised scores' variance on their first principal component, and pairs that say the same.
+    """Return how far dimensions say the same: variance on one principal component, and pairs that rank articles alike.
 
-    values: (n, D). pc1_share is None where fewer than two dimensions vary.
+    Args:
+        values: (n, D) scores, NaN where one is missing.
+        dimensions: D names.
+
+    Returns:
+        Fields of `Redundancy`; the share of the standardised scores' variance is None where fewer than two dimensions vary.
     """
     complete = values[np.isfinite(values).all(axis=1)]
     vary = [at for at in range(len(dimensions)) if len(complete) > 2 and complete[:, at].std() >= DEAD_STD]
@@ -89,9 +117,16 @@ def redundancy(values: Floats, dimensions: Sequence[str]) -> dict[str, Json]:
 
 
 def duplicates(prints: Fingerprints, values: Floats, ids: Sequence[str], threshold: float) -> dict[str, Json]:
-    """Exact copies and near-duplicate groups, and how far the labels of exact copies lie apart.
+    """Return exact copies and groups of near-duplicates, and how far the labels of exact copies lie apart.
 
-    values: (n, D). `conflicts` are groups of exact copies whose scores differ; `difference` the mean over dimensions.
+    Args:
+        prints: fingerprints of the n articles.
+        values: (n, D) scores, NaN where one is missing.
+        ids: n ids.
+        threshold: Jaccard similarity from which two articles are near-duplicates.
+
+    Returns:
+        Fields of `Duplicates`; a conflict is a group of exact copies whose scores differ.
     """
     exact, near = exact_groups(prints), near_groups(prints, threshold)
     conflicts: list[dict[str, Json]] = []
@@ -116,14 +151,22 @@ def duplicates(prints: Fingerprints, values: Floats, ids: Sequence[str], thresho
 
 
 def _several(groups: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Rows of each group that has more than one."""
+    """Return the rows of each group that has more than one."""
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order])) + 1
     return [rows for rows in np.split(order, starts) if len(rows) > 1]
 
 
 def table(values: Sequence[str | None], overall: Floats) -> list[dict[str, Json]]:
-    """Per value its count and mean and deviation of the overall score, the most frequent first; None is ""."""
+    """Return for each value how many articles have it, with mean and deviation of their overall score.
+
+    Args:
+        values: n values, None where one is not known.
+        overall: (n,) overall scores, NaN where one is missing.
+
+    Returns:
+        Fields of `Tally`, the most frequent value first; what is not known is "".
+    """
     names = np.array([value or "" for value in values], dtype=object)
     rows: list[dict[str, Json]] = []
     for name in sorted(set(names.tolist())):
@@ -141,10 +184,15 @@ def table(values: Sequence[str | None], overall: Floats) -> list[dict[str, Json]
 
 
 def sources(values: Sequence[str | None], overall: Floats) -> dict[str, Json]:
-    """The table of sources, and how much of the overall score's variance the source alone explains.
+    """Return the table of sources, and how much of the overall score's variance the source alone explains.
 
-    eta2 is the raw share (between-source over total sum of squares); omega2 the share beyond what as many sources drawn
-    by chance would explain. Both None with a single source.
+    Args:
+        values: source of each of n articles, None where it is not known.
+        overall: (n,) overall scores, NaN where one is missing.
+
+    Returns:
+        Fields of `Sources`. eta2 is the raw share (between-source over total sum of squares), omega2 the share beyond what as
+        many sources drawn by chance would explain; both None with a single source.
     """
     known = np.isfinite(overall)
     names, inverse = np.unique([value or "" for value in values], return_inverse=True)
@@ -169,7 +217,15 @@ def sources(values: Sequence[str | None], overall: Floats) -> dict[str, Json]:
 
 
 def lengths(contents: Sequence[str], overall: Floats) -> dict[str, Json]:
-    """Words per article, and how the overall score goes with length (rank correlation)."""
+    """Return how long articles are, and how the overall score goes with length.
+
+    Args:
+        contents: n texts.
+        overall: (n,) overall scores, NaN where one is missing.
+
+    Returns:
+        Fields of `Lengths`, with a rank correlation; empty where there are no articles.
+    """
     from scipy.stats import spearmanr
 
     words = np.array([word_count(content) for content in contents], dtype=np.float64)
@@ -190,9 +246,16 @@ def lengths(contents: Sequence[str], overall: Floats) -> dict[str, Json]:
 
 
 def languages(frame: pa.Table, overall: Floats) -> dict[str, Json]:
-    """The table of languages as declared, or as detected where none is; and where the two disagree.
+    """Return the table of languages as declared, or as detected where none is, and where the two disagree.
 
     Detection reads the first 500 characters, of at most 20,000 articles (those of the least digests).
+
+    Args:
+        frame: a label table of n rows.
+        overall: (n,) overall scores, NaN where one is missing.
+
+    Returns:
+        Fields of `Languages`.
     """
     from py3langid import classify
 

@@ -1,4 +1,4 @@
-"""What the audit's figures mean: stop (nothing can be learned), warn (it can, but look), info; each with its mend."""
+"""Turns the audit's figures into findings: stop (nothing can be learned), warn (it can, but look), info; each with a hint."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ RANGES = 2.0  # of other dimensions, beside which one of 0 to 1 is odd
 
 
 class Finding(NamedTuple):
-    """level: one of LEVELS. hint: what to do about it; its key in the document is "mend"."""
+    """What a figure means.
+
+    Attributes:
+        level: one of LEVELS.
+        check: name of the check.
+        message: what was found.
+        hint: what to do about it; its key in the document is "mend".
+    """
 
     level: str
     check: str
@@ -34,19 +41,39 @@ class Finding(NamedTuple):
     hint: str
 
     def to_json(self) -> dict[str, str]:
-        """Return the finding as the audit document has it."""
+        """Return the finding as the audit document has it.
+
+        Returns:
+            A JSON object.
+        """
         return {"level": self.level, "check": self.check, "message": self.message, "mend": self.hint}
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """ "1 copy", "1,200 copies"."""
+    """Return a count with its noun, such as "1 copy" or "1,200 copies".
+
+    Args:
+        number: how many.
+        noun: in the singular.
+        plural: of the noun; "" for the noun with an s.
+
+    Returns:
+        The words.
+    """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def findings(document: dict[str, Json]) -> list[dict[str, str]]:
-    """Findings over an audit's tables, the gravest first."""
-    found = [*_amount(document), *_scores(document), *_redundancy(document), *_text(document), *_provenance(document)]
-    return [finding.to_json() for finding in sorted(found, key=lambda each: LEVELS.index(each.level))]
+    """Return what the figures of an audit mean.
+
+    Args:
+        document: the fields of `Audit` that the checks yield.
+
+    Returns:
+        Findings as JSON objects, the gravest first.
+    """
+    every = [*_amount(document), *_scores(document), *_redundancy(document), *_text(document), *_provenance(document)]
+    return [finding.to_json() for finding in sorted(every, key=lambda each: LEVELS.index(each.level))]
 
 
 def _amount(document: dict[str, Json]) -> Iterator[Finding]:
@@ -141,15 +168,15 @@ def _scale(dimensions: dict[str, Json]) -> Iterator[Finding]:
 
 
 def _redundancy(document: dict[str, Json]) -> Iterator[Finding]:
-    found = document["redundancy"]
-    if found["pc1_share"] is not None and found["pc1_share"] >= PC1:
+    redundancy = document["redundancy"]
+    if redundancy["pc1_share"] is not None and redundancy["pc1_share"] >= PC1:
         yield Finding(
             "warn",
             "redundancy",
-            f"one component carries {found['pc1_share']:.0%} of the variance of all dimensions ({PC1:.0%} is much)",
+            f"one component carries {redundancy['pc1_share']:.0%} of the variance of all dimensions ({PC1:.0%} is much)",
             "the dimensions measure nearly one thing; merge or sharpen them",
         )
-    for pair in found["pairs"]:
+    for pair in redundancy["pairs"]:
         yield Finding(
             "warn",
             "redundancy",
