@@ -128,6 +128,7 @@ def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
         if row is None:
             rejects.add(path, line, fault)
             continue
+        rejects.seen.add(row)
         try:
             article = as_article(row)
         except ValueError as error:
@@ -143,7 +144,7 @@ def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
         else:
             rejects.add(path, line, f"id '{article.id}' was used above for another text")
     if not good:
-        raise _stopped(path, rejects, "no row is an article")
+        raise _stopped(path, rejects, "no row is an article", _near_hint(rejects, "content"))
 
 
 def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects, max_rejects: str = "0") -> Iterator[Label]:
@@ -171,6 +172,7 @@ def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects
         if row is None:
             rejects.add(path, line, fault)
             continue
+        rejects.seen.add(row)
         try:
             label = _label(row, dims)
         except ValueError as error:
@@ -197,7 +199,7 @@ def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects
             "mend them, or go on without them: {max_rejects} 20 or {max_rejects} 1%",
         )
     if not seen:
-        raise _stopped(path, rejects, "no row is a label")
+        raise _stopped(path, rejects, "no row is a label", _near_hint(rejects, "content", "scores"))
 
 
 def parse_max_rejects(text: str) -> float:
@@ -224,6 +226,14 @@ def parse_max_rejects(text: str) -> float:
             hint="write {max_rejects} 20 or {max_rejects} 1%",
         )
     return value
+
+
+def _near_hint(rejects: Rejects, *columns: str) -> str:
+    """Return what to rename where rows lack a column that they have by another name; empty where they don't."""
+    for column in columns:
+        if not rejects.seen.names[column] and (near := rejects.seen.near(column, COLUMNS)):
+            return f"no row has {column!r}; the file has {near[0]!r}: rename it to {column!r}"
+    return ""
 
 
 def _stopped(path: Path, rejects: Rejects, what: str, hint: str = "") -> InputError:

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from distillery.components.articles.arrow_rows import own_cells, plain_row
+from distillery.components.articles.near_names import known_name
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def wanted_columns(
         )
     if not _is_text(schema.field("content").type):
         raise InputError(f"column 'content' is {schema.field('content').type}, not text", where=where)
-    return [name for name in schema.names if name in columns or name.startswith(prefixes)]
+    near = [name for name in schema.names if name not in columns and known_name(name) in columns]  # read to be told of
+    return [name for name in schema.names if name in columns or name in near or name.startswith(prefixes)]
 
 
 def _is_text(kind: pa.DataType) -> bool:

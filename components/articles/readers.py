@@ -26,6 +26,7 @@ from distillery.components.articles.formats import (
     too_long,
     wanted_columns,
 )
+from distillery.components.articles.whole_tables import HEAD, convert_hint, whole_form, whole_rows
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def read_rows(path: Path, columns: frozenset[str], prefixes: tuple[str, ...] = (
     """Yield the rows of a file on this machine.
 
     Args:
-        path: a JSONL, JSONL.gz or Parquet file.
+        path: a JSONL, JSONL.gz, Parquet, CSV or XLSX file, or one JSON list.
         columns: names of the columns to read from a Parquet file.
         prefixes: beginnings of names; columns that begin so are read, too.
 
@@ -54,7 +55,7 @@ def read_rows(path: Path, columns: frozenset[str], prefixes: tuple[str, ...] = (
     """
     try:
         with path.open("rb") as stream:
-            head = stream.read(4)
+            head = stream.read(HEAD)
         size = path.stat().st_size
     except FileNotFoundError as error:
         raise InputError("there is no such file", where=str(path), hint="check the path") from error
@@ -64,7 +65,10 @@ def read_rows(path: Path, columns: frozenset[str], prefixes: tuple[str, ...] = (
         raise InputError(f"can't be read: {error.strerror}", where=str(path)) from error
     if not size:
         raise InputError("is empty", where=str(path), hint="give a file with one article a line")
-    kind = file_kind(head, str(path))
+    if form := whole_form(head):
+        yield from whole_rows(path, form)
+        return
+    kind = file_kind(head[:4], str(path))
     yield from Rows(lambda: path.open("rb"), kind, size, str(path), columns=columns, prefixes=prefixes)
 
 
@@ -130,8 +134,11 @@ class Rows:
                 rows += 1
                 row = json_row(self.lines, text)
                 if rows == 1 and not self._start and text[:1] == b"[" and not row.value:
-                    hint = f"convert it: jq -c '.[]' {self._where.rpartition('/')[2]}"
+                    hint = convert_hint("json list", self._where.rpartition("/")[2])
                     raise InputError("is a JSON list, not JSON Lines", where=self._where, hint=hint)
+                if rows == 1 and not self._start and row.value is None and whole_form(text) == "csv":
+                    hint = convert_hint("csv", self._where.rpartition("/")[2])
+                    raise InputError("is CSV, not JSON Lines", where=self._where, hint=hint)
                 yield row
         if self._whole and not rows:
             raise InputError("has no rows", where=self._where, hint="give a file with one article a line")

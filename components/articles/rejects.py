@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple
 
+from distillery.components.articles.near_names import NamesSeen
+
 
 class Reject(NamedTuple):
     """A bad row: the name of its file, its line, and why it was left out."""
@@ -28,6 +30,7 @@ class Rejects:
         collapsed: rows that repeat an earlier one exactly.
         first: the bad rows that are kept.
         reasons: how often each kind of reason occurred.
+        seen: the names of columns that the rows have.
     """
 
     KEEP = 10_000
@@ -37,6 +40,7 @@ class Rejects:
         self.rows = self.count = self.collapsed = 0
         self.first: list[Reject] = []
         self.reasons: Counter[str] = Counter()
+        self.seen = NamesSeen()
         self._out: IO[bytes] | None = None
 
     def add(self, file: Path, line: int, reason: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from distillery.components.articles.articles import Article, Label, Rejects, read_articles, read_labels
+from distillery.components.articles.articles import COLUMNS, Article, Label, Rejects, read_articles, read_labels
 from distillery.components.articles.input_files import local_file
 from distillery.components.articles.label_table import label_table, write_label_table, write_table
 from distillery.components.artifacts.folder_meta import LabelSetMeta
@@ -376,6 +376,8 @@ def _commit(
         # Without the file's name: moving or renaming it changes no digest.
         lines = [{"line": reject.line, "reason": reject.reason} for reject in rejects.first]
         files["rejects.jsonl"] = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+    for note in rejects.seen.notes(COLUMNS):
+        progress.note(note)
     counts = {"rows": rows, "dead": dead, "rejected": rejects.count}
     meta = LabelSetMeta.model_validate({"filter": flt.name, "dimensions": flt.dimensions, **origin, **counts})
     digest = store.commit(LABEL_SETS, files, meta.to_json())

@@ -14,8 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from distillery.components.articles.articles import Article, as_article
+from distillery.components.articles.articles import COLUMNS, Article, as_article
+from distillery.components.articles.cells import is_missing
 from distillery.components.articles.label_table import read_table, write_table
+from distillery.components.articles.near_names import NamesSeen, folder_columns
 from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.artifacts.scores import ANOTHER, Facts
 from distillery.components.runtime.progress import Progress, quiet
@@ -73,18 +75,22 @@ class _Articles:
         self.plan, self.index = plan, index
         self.rejects: list[tuple[int, int, str]] = []
         self.lines: list[tuple[int, int]] = []
+        self.seen = NamesSeen()
 
     def __iter__(self) -> Iterator[Article]:
         for piece in cut(self.plan.corpus, self.plan.shards, self.index):
             rows = self.plan.corpus.rows(piece)
+            folders = folder_columns(self.plan.corpus.files[piece.file].name)
             for line, value, fault in rows:
                 try:
                     if value is None:
                         raise ValueError(fault)
+                    value = {**value, **{name: text for name, text in folders.items() if is_missing(value.get(name))}}
                     article = as_article(value)
                 except ValueError as error:
                     self.rejects.append((piece.file, line, str(error)))
                     continue
+                self.seen.add(value)
                 yield article
             self.lines.append((piece.file, rows.lines))
 
@@ -132,6 +138,9 @@ def score_part(
     if articles.rejects:
         lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects)
         out.put(part_rejects_key(index), "".join(lines).encode())
+    if not index:  # one part is told of, or each of a thousand would say the same
+        for note in articles.seen.notes(COLUMNS):
+            progress.note(note)
     facts = _facts(plan, index, flt, data, articles)
     out.put(part_facts_key(index), facts.to_bytes())
     return facts

@@ -1,0 +1,169 @@
+"""CSV, one JSON list and XLSX are read by their columns' names; what is nearly known is told, and rows are never lost."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from distillery.components.articles.articles import COLUMNS, Label, Rejects, read_articles, read_labels
+from distillery.components.articles.near_names import folder_columns, known_name
+from distillery.components.articles.readers import Rows, read_rows
+from distillery.filters.errors import InputError
+
+DIMENSIONS = ["substance", "effect"]
+
+
+def labels(path: Path, most: str = "100%") -> tuple[list[Label], Rejects]:
+    rejects = Rejects()
+    return list(read_labels(path, DIMENSIONS, rejects=rejects, max_rejects=most)), rejects
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_csv_is_read_by_its_names(tmp_path: Path, delimiter: str, start: str) -> None:
+    lines = [
+        delimiter.join(("score.effect", "title", "id", "content", "score.substance")),
+        delimiter.join(("2", "T1", "007", f'"one ""{delimiter}""\r\nline two"', "5.5")),
+        "",
+        delimiter.join(("3", "T2", "008", "x", "ten")),
+    ]
+    path = tmp_path / "labels.csv"
+    path.write_bytes((start + "\r\n".join(lines)).encode())
+    found, rejects = labels(path)
+    assert [(label.article.id, label.article.title, label.scores) for label in found] == [
+        ("007", "T1", {"substance": 5.5, "effect": 2.0})
+    ]
+    assert found[0].article.content == f'one "{delimiter}"\r\nline two'
+    assert [(reject.line, reject.reason) for reject in rejects.first] == [
+        (5, "score of 'substance' is not a number but \"ten\"")
+    ]
+
+
+@pytest.mark.parametrize("layout", [{}, {"indent": 2}])
+def test_one_json_list_is_read(tmp_path: Path, layout: dict[str, int]) -> None:
+    rows = [{"id": f"a{n}", "content": f"Text {n}.", "scores": {"substance": 5, "effect": n}} for n in range(3)]
+    path = tmp_path / "labels.json"
+    path.write_text("\ufeff \n" + json.dumps([*rows, "no object"], **layout))  # type: ignore[arg-type]
+    found, rejects = labels(path)
+    assert [label.article.id for label in found] == ["a0", "a1", "a2"]
+    assert [(reject.line, reject.reason[:25]) for reject in rejects.first] == [(4, "is not a JSON object but ")]
+
+
+def test_a_workbook_is_read_or_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import builtins
+    import zipfile
+
+    path = tmp_path / "labels.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    ordinary = builtins.__import__
+
+    def without(name: str, *more: object) -> object:
+        if name == "openpyxl":
+            raise ImportError(name)
+        return ordinary(name, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(InputError, match=r"is an XLSX workbook, which needs openpyxl; pip install openpyxl"):
+        labels(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "form", "command"),
+    [
+        (b'id,content\n1,"x"\n', "is CSV, not JSON Lines", "csv.DictReader(sys.stdin)"),
+        (b'[\n{"content": "x"}]\n', "is a JSON list, not JSON Lines", "jq -c"),
+    ],
+)
+def test_what_is_read_in_parts_refuses_them_with_the_command(tmp_path: Path, data: bytes, form: str, command: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(data)
+    with pytest.raises(InputError) as error:
+        list(Rows(lambda: path.open("rb"), "jsonl", len(data), str(path), columns=COLUMNS))
+    assert error.value.what == form
+    assert command in error.value.hint
+    assert "a.csv" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [("Title", "title"), ("headline", "title"), ("ID", "id"), ("\ufeffid", "id"), (" content ", "content"), ("Body", "content"),
+     ("lang", "language"), ("Article ID", "id"), ("publish-date", "published"), ("mood", "")],
+)  # fmt: skip
+def test_a_name_that_is_nearly_ours_is_known(name: str, ours: str) -> None:
+    assert known_name(name) == ours
+
+
+@pytest.mark.parametrize(("id", "title"), [("ID", "headline"), ("\ufeffid", "Title"), ("article_id", " title")])
+def test_what_was_not_read_and_what_was_made_up_is_told(tmp_path: Path, id: str, title: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [{id: f"a{n}", title: "T", "content": f"Text {n}.", "language": "en"} for n in range(3)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        rejects = Rejects()
+        assert len(list(read_articles(tmp_path / name, rejects=rejects))) == 3
+        first, second = rejects.seen.notes(COLUMNS)
+        assert first == f"no row has a title; the file has {title!r}, which is not read: rename it 'title'"
+        assert second.startswith(f"no row has an id, and each is named by its text; the file has {id!r}")
+
+
+def test_a_file_without_content_names_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "a", "text": "x"}\n')
+    with pytest.raises(InputError, match="the file has 'text': rename it to 'content'"):
+        list(read_articles(path, rejects=Rejects()))
+
+
+def test_folders_of_hive_are_columns() -> None:
+    assert folder_columns("year=2024/language=nl/source=De%20Tijd/part-0.parquet") == {"language": "nl", "source": "De Tijd"}
+    assert folder_columns("language=__HIVE_DEFAULT_PARTITION__/id=7/a.jsonl") == {}
+
+
+PIECES = [b"", b"\n", b'"', b",", b"{", b"}", b"[", b"\0", b"\xff", b"NaN", b"1e400", b"null", b"\\u", b'{"a":' * 60]
+
+
+def mutated(data: bytes, random: random.Random) -> bytes:
+    for _ in range(random.randint(1, 6)):
+        place = random.randrange(len(data) + 1)
+        length = random.choice((0, 1, 1, 2, 9, 70))
+        own = bytes([random.randrange(256)])
+        piece = random.choice((*PIECES, own, data[place : place + 40]))
+        data = data[:place] + piece + data[place + length :]
+    return data
+
+
+def sound(random: random.Random, form: str) -> bytes:
+    rows = [
+        {"id": f"a{n}", "title": "T", "content": f"Text {n} of some words.", "scores": {"substance": n % 10, "effect": 2.5}}
+        for n in range(random.randint(1, 8))
+    ]
+    if form == "list":
+        return json.dumps(rows, indent=random.choice((None, 1))).encode()
+    if form == "csv":
+        lines = ["id,title,content,score.substance,score.effect"]
+        return "\n".join([*lines, *(f'{row["id"]},T,"{row["content"]}",3,2.5' for row in rows)]).encode()
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(2_000, marks=pytest.mark.slow)])
+def test_rows_in_are_rows_read_and_rejects_in_mutated_files(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "labels"
+    for seed in range(count):
+        fuzz = random.Random(seed)
+        path.write_bytes(mutated(sound(fuzz, fuzz.choice(("lines", "lines", "list", "csv"))), fuzz))
+        rejects = Rejects()
+        try:
+            found = list(read_labels(path, DIMENSIONS, rejects=rejects, max_rejects="100%"))
+        except InputError:
+            continue
+        rows = list(read_rows(path, COLUMNS, ("score.", "reference.")))
+        assert len(found) + rejects.count + rejects.collapsed == rejects.rows == len(rows), seed
+        assert all(0 <= value <= 10 for label in found for value in label.scores.values()), seed
+        assert all(label.article.content.strip() for label in found), seed
