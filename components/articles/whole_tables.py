@@ -41,7 +41,10 @@ def whole_form(head: bytes) -> Form | None:
     line = text.split(b"\n")[0]
     if text[:1] == b"{" or len(line) > MAX_LINE:
         return None
-    names = next(csv.reader([line.decode("utf-8", "replace").rstrip("\r")], delimiter=_delimiter(line)), [])
+    try:
+        names = next(csv.reader([line.decode("utf-8").rstrip("\r")], delimiter=_delimiter(line)), [])
+    except (csv.Error, UnicodeDecodeError):
+        return None
     return "csv" if len(names) > 1 and any(known_name(name) for name in names) else None
 
 
