@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
+from distillery.filters.characters import odd_characters
 from distillery.filters.errors import InputError
 from distillery.filters.expressions import KEYWORDS, nearest, parse
 from distillery.filters.metrics import BASELINES, METRICS
@@ -40,6 +41,7 @@ def faults(spec: Spec) -> Iterator[Fault]:
     Yields:
         Faults; none if the filter can be used.
     """
+    yield from (Fault(*fault) for fault in odd_characters(spec, ("spec",)))
     yield from _repeated("dimensions", "dimension", [dimension.name for dimension in spec.dimensions])
     for index, dimension in enumerate(spec.dimensions):
         if dimension.name in RESERVED:

@@ -7,6 +7,7 @@ none, and they are how 1 kB becomes 1 TB.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import yaml
@@ -16,6 +17,7 @@ from distillery.filters.scalars import other_reading, resolve
 
 MAX_BYTES, MAX_DEPTH, SHOWN = 256 * 1024, 20, 40
 Path = tuple[str | int, ...]
+_CODE = re.compile(r"(?<!\\)(?:\\\\)*\\[xuU]")
 
 
 class Document(NamedTuple):
@@ -24,10 +26,12 @@ class Document(NamedTuple):
     Attributes:
         value: dicts, lists and scalars.
         places: "file:line" of every path in it.
+        escaped: paths of the texts in double quotes that name characters by their codes, as x2e behind a backslash.
     """
 
     value: Any
     places: dict[Path, str]
+    escaped: frozenset[Path] = frozenset()
 
 
 def read_document(text: str, where: str) -> Document:
@@ -54,7 +58,9 @@ def read_document(text: str, where: str) -> Document:
         raise InputError(
             f"not YAML: {problem}",
             where=f"{where}:{mark.line + 1}" if mark else where,
-            hint="check indentation, colons and quotes",
+            hint="use single quotes, in which a backslash is one"
+            if "escape" in problem
+            else "check indentation, colons and quotes",
         ) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -64,8 +70,10 @@ def read_document(text: str, where: str) -> Document:
 class _Reader:
     def __init__(self, text: str, where: str) -> None:
         self.events = yaml.parse(text, Loader=yaml.SafeLoader)
+        self.text = text
         self.where = where
         self.places: dict[Path, str] = {}
+        self.escaped: set[Path] = set()
 
     def refuse(self, event: yaml.Event, what: str, hint: str) -> InputError:
         return InputError(what, where=self.place(event), hint=hint)
@@ -92,15 +100,20 @@ class _Reader:
                 value = self.value(self.next(), ())
         if documents == 0 or value is None:
             raise InputError("empty file", where=self.where, hint="`distillery filters new NAME` writes a filter")
-        return Document(value, self.places)
+        return Document(value, self.places, frozenset(self.escaped))
 
     def value(self, event: yaml.Event, path: Path) -> object:
         if len(path) > MAX_DEPTH:
             raise self.refuse(event, f"nested deeper than {MAX_DEPTH} levels", "a filter is flatter than that")
         self.places.setdefault(path, self.place(event))
         if isinstance(event, yaml.ScalarEvent):
+            if event.style == '"' and _CODE.search(self.source(event)):
+                self.escaped.add(path)
             return self.scalar(event)
         return self.sequence(path) if isinstance(event, yaml.SequenceStartEvent) else self.mapping(path)
+
+    def source(self, event: yaml.Event) -> str:
+        return self.text[event.start_mark.index : event.end_mark.index] if event.start_mark and event.end_mark else ""
 
     def scalar(self, event: yaml.ScalarEvent) -> object:
         if not event.implicit[0]:  # quoted or block text

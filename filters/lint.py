@@ -11,9 +11,13 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from distillery.filters.document import read_document
 from distillery.filters.expressions import Expression, parse
+from distillery.filters.faults import shown
 from distillery.filters.filter import Filter
 from distillery.filters.metrics import METRICS
+from distillery.filters.normal_form import normal_texts
+from distillery.filters.pattern_lint import remarks
 from distillery.filters.patterns import INNER_EDGE, matching, widened
 from distillery.filters.prompt import rubric
 from distillery.filters.spec import Dimension, Gate
@@ -62,7 +66,7 @@ def lint(flt: Filter, text: str | None = None) -> list[Finding]:
     Returns:
         Findings, errors first.
     """
-    found = [*_rubric(flt), *_tried_out(flt), *_lengths(flt), *_gates(flt)]
+    found = [*_rubric(flt), *_tried_out(flt), *_escapes(text or ""), *_lengths(flt), *_gates(flt)]
     if text is not None and "TODO" in text:
         line = text[: text.index("TODO")].count("\n") + 1
         found.append(Finding("warning", f"line {line}", "something is still to do", "write it out"))
@@ -232,9 +236,7 @@ def _prefilter(flt: Filter) -> Iterator[Finding]:
         yield Finding("warning", "spec.prefilter.unless", "has no effect without exclude", "remove it, or add exclude")
     if not any(groups.values()):
         return
-    import pyarrow as pa
-
-    texts = pa.array(["", ORDINARY])
+    texts = normal_texts(["", ORDINARY])
     effect = {"exclude": "leaves every article out", "unless": "undoes every exclude", "requireAny": "requires nothing"}
     for key, patterns in groups.items():
         for index, pattern in enumerate(patterns):
@@ -245,6 +247,15 @@ def _prefilter(flt: Filter) -> Iterator[Finding]:
                 )
             if INNER_EDGE.search(widened(pattern)):
                 yield Finding("warning", where, "has a \\b that sees no letter beyond ASCII", r"write (^|\W) in its place")
+            yield from (Finding("warning", where, what, hint) for what, hint in remarks(pattern))
+
+
+def _escapes(text: str) -> Iterator[Finding]:
+    r"""Find patterns in double quotes with codes of characters, which are gone before RE2 sees them: "\x2e" is any one."""
+    escaped = read_document(text, "").escaped if "\\" in text else ()
+    for path in sorted(path for path in escaped if path[:2] == ("spec", "prefilter")):
+        what = "names a character by its code in double quotes, so YAML reads the code, and the pattern never sees it"
+        yield Finding("warning", shown(path), what, "use single quotes")
 
 
 def _lengths(flt: Filter) -> Iterator[Finding]:

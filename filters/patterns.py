@@ -2,13 +2,15 @@ r"""The patterns of a prefilter, on RE2 as Arrow has it: linear time, so no patt
 
 RE2 by itself knows ASCII words only: `\w` would end at the é of "énergie", and `\bpart\b` be found in "départ". So `\w`, `\d`,
 `\s` are widened to Unicode here, and `\b` where a pattern, or one side of its outermost |, begins or ends with it. Elsewhere
-`\b` stays ASCII; there `(^|\W)` does what it can't.
+`\b` stays ASCII; there `(^|\W)` does what it can't. Patterns and texts meet in `distillery.filters.normal_form`.
 """
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+
+from distillery.filters.normal_form import composed, spaced
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +26,7 @@ def matching(texts: pa.Array, pattern: str) -> pa.BooleanArray:
     """Look for a pattern in texts, without regard to case.
 
     Args:
-        texts: n texts.
+        texts: n texts in normal form.
         pattern: the pattern, in RE2's syntax.
 
     Returns:
@@ -35,7 +37,7 @@ def matching(texts: pa.Array, pattern: str) -> pa.BooleanArray:
     """
     import pyarrow.compute as pc
 
-    return pc.match_substring_regex(texts, widened(pattern), ignore_case=True)
+    return pc.match_substring_regex(texts, runnable(pattern), ignore_case=True)
 
 
 def compile_fault(pattern: str) -> str | None:
@@ -51,11 +53,23 @@ def compile_fault(pattern: str) -> str | None:
     import pyarrow.compute as pc
 
     try:
-        for form in (pattern, widened(pattern)):  # first as its author wrote it: its errors quote that
+        for form in (pattern, runnable(pattern)):  # first as its author wrote it: its errors quote that
             pc.match_substring_regex(pa.array([""]), form, ignore_case=True)
     except pa.ArrowInvalid as error:
         return str(error).removeprefix("Invalid regular expression: ")[:100]
-    return None
+    return None if runnable(pattern) else "holds nothing that can be seen"
+
+
+def runnable(pattern: str) -> str:
+    """Return a pattern as the engine runs it over texts in normal form.
+
+    Args:
+        pattern: the pattern as its author wrote it.
+
+    Returns:
+        The pattern, in RE2's syntax.
+    """
+    return spaced(widened(composed(pattern)))
 
 
 def widened(pattern: str) -> str:

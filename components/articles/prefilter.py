@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from distillery.filters.normal_form import normal_texts
 from distillery.filters.patterns import matching
 from distillery.filters.spec import Prefilter
 
@@ -23,7 +24,7 @@ SHOWN = 80
 def refused(prefilter: Prefilter, titles: Sequence[str], contents: Sequence[str]) -> list[str | None]:
     """Return why each article is left out.
 
-    `minChars` counts the content alone; patterns look at title and content, without regard to case.
+    `minChars` counts the content alone; patterns look at title and content, without regard to case, in their normal form.
 
     Args:
         prefilter: the filter's rules.
@@ -41,7 +42,7 @@ def refused(prefilter: Prefilter, titles: Sequence[str], contents: Sequence[str]
     if not (prefilter.exclude or prefilter.requireAny):
         return reasons
     rows = np.flatnonzero([reason is None for reason in reasons])
-    texts = pa.array([f"{titles[row]}\n{contents[row]}" for row in rows.tolist()], pa.large_string())
+    texts = normal_texts([f"{titles[row]}\n\n{contents[row]}" for row in rows.tolist()])
 
     spared = _any(texts, rows, prefilter.unless if prefilter.exclude else [])
     for pattern, matches in _matching(texts.filter(pa.array(~spared)), rows[~spared], prefilter.exclude):

@@ -16,6 +16,7 @@ from distillery.components.articles.word_counts import word_count
 from distillery.components.auditing.checks import EXAMPLES, rounded
 from distillery.components.auditing.wall_phrases import PHRASES
 from distillery.components.store import Json
+from distillery.filters.normal_form import normal_texts
 from distillery.filters.patterns import matching
 
 _SENTENCE_END = re.compile(r"(?<=[.!?؟۔।。！？])\s*|\n+")
@@ -38,9 +39,8 @@ def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
         Indices of the rows, rising.
     """
     import numpy as np
-    import pyarrow as pa
 
-    heads = pa.array([f"{title}\n{content[:HEAD]}" for title, content in zip(titles, contents, strict=True)], pa.large_string())
+    heads = normal_texts([f"{title}\n\n{content[:HEAD]}" for title, content in zip(titles, contents, strict=True)])
     hits = sum(
         (matching(heads, phrase).to_numpy(zero_copy_only=False).astype(int) for phrase in PHRASES), np.zeros(len(heads), int)
     )
