@@ -166,7 +166,7 @@ class Student(Strict):
     baseModel: str = Field(
         min_length=1,
         max_length=500,
-        pattern=r"^[^\s\x00-\x1f]+$",
+        pattern=r"^[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?$",
         description="Model-hub id, folder, s3://bucket/prefix, or package://installed_package.",
     )
     revision: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] | None = Field(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.benchmark import Benchmark
@@ -75,7 +74,10 @@ def shown_path(uri: str) -> str:
     Returns:
         The text.
     """
-    return unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
+    from distillery.components.store import Address
+
+    address = Address.parse(uri)
+    return uri if address.in_bucket else address.path
 
 
 def print_summary(result: dict[str, Any], *, filter: str, store: str) -> None:

@@ -6,18 +6,20 @@ input twice (digest, then rows), and a download is the one place where a broken 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distillery.components.store import NotFound, StoreError, open_bucket
+from distillery.components.articles.scratch import scratch_folder
+from distillery.components.store import Address, NotFound, StoreError, open_bucket
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     from distillery.components.store.s3_objects import S3Objects
     from distillery.filters.spec import Data
+
+MAX_NAME = 240  # bytes; file systems take 255, and a download adds some
 
 
 @contextmanager
@@ -34,13 +36,14 @@ def local_file(uri: str, *, parameter: str) -> Iterator[Path]:
     Raises:
         InputError: there is no such file or object, or it can't be read.
     """
-    if not uri.startswith("s3://"):
-        yield _on_disk(uri, parameter)
+    address = parse_address(uri, parameter=parameter)
+    if not address.in_bucket:
+        yield _on_disk(address, uri, parameter)
         return
-    with tempfile.TemporaryDirectory(prefix="distillery-input-") as folder:
-        path = Path(folder) / uri.rpartition("/")[2]
-        with _object(uri, parameter) as (objects, key):
-            objects.download(key, path)
+    with scratch_folder("distillery-input-") as folder:
+        path = folder / _file_name(address)
+        with _object(address, uri, parameter) as objects:
+            objects.download(address.path, path)
         yield path
 
 
@@ -54,30 +57,55 @@ def require_file(uri: str, *, parameter: str) -> None:
     Raises:
         InputError: there is no such file or object, or it can't be reached.
     """
-    if not uri.startswith("s3://"):
-        _on_disk(uri, parameter)
+    address = parse_address(uri, parameter=parameter)
+    if not address.in_bucket:
+        _on_disk(address, uri, parameter)
         return
-    with _object(uri, parameter) as (objects, key):
-        if not objects.exists(key):
-            raise NotFound(key)
+    with _object(address, uri, parameter) as objects:
+        if not objects.exists(address.path):
+            raise NotFound(address.path)
 
 
-def _on_disk(uri: str, parameter: str) -> Path:
-    path = Path(uri.removeprefix("file://")).expanduser()
+def parse_address(uri: str, *, parameter: str) -> Address:
+    """Return the address of an input, as `Address.parse` does; the error names the parameter.
+
+    Args:
+        uri: a path, file:// or s3://.
+        parameter: the name of the parameter ("labels"), for the error.
+
+    Returns:
+        The address.
+
+    Raises:
+        InputError: it is no address.
+    """
+    try:
+        return Address.parse(uri)
+    except StoreError as error:
+        raise InputError(error.what, where=error.where, hint=error.hint, parameter=parameter) from None
+
+
+def _on_disk(address: Address, uri: str, parameter: str) -> Path:
+    path = address.local
     if not path.is_file():
         hint = "give the path of a JSONL, JSONL.gz or Parquet file, or its s3:// address"
         raise InputError("no such file" if not path.exists() else "not a file", where=uri, hint=hint, parameter=parameter)
     return path
 
 
+def _file_name(address: Address) -> str:
+    """Return the object's own name, unless no file here can have it: a key's names may be longer, "." or ".."."""
+    fits = address.name not in (".", "..") and "\0" not in address.name and len(address.name.encode()) <= MAX_NAME
+    return address.name if fits else "input"
+
+
 @contextmanager
-def _object(uri: str, parameter: str) -> Iterator[tuple[S3Objects, str]]:
-    """Yield the bucket of a URI, for reading only, and the key in it; errors of the store name the parameter."""
+def _object(address: Address, uri: str, parameter: str) -> Iterator[S3Objects]:
+    """Yield the bucket of an address, for reading only; errors of the store name the parameter."""
     try:
-        objects, key = open_bucket(uri)
-        if not key or key.endswith("/"):
+        if not address.name:
             raise InputError("names no object", where=uri, hint="write s3://bucket/path/file.jsonl", parameter=parameter)
-        yield objects, key
+        yield open_bucket(address)
     except NotFound:
         raise InputError("no such object", where=uri, hint="check bucket and key", parameter=parameter) from None
     except StoreError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from distillery.components.store import Store, open_store
+from distillery.components.store import Store, in_bucket, open_store
 from distillery.components.student.base import CONFIG
 from distillery.components.student.mirror import find
 from distillery.components.student.resolve import MODELS_VARIABLE, mirrors_of
@@ -32,7 +32,7 @@ def require_base(store: Store, flt: Filter) -> None:
     where = f"student.baseModel {ref}"
     if ref.startswith("/"):
         return
-    if ref.startswith("s3://"):
+    if in_bucket(ref):
         if not open_store(ref, write=False).exists(CONFIG):
             raise InputError(f"has no {CONFIG}", where=where, hint="copy the model there, or name another one")
         return

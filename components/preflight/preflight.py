@@ -18,7 +18,7 @@ from distillery.components.preflight.base_model import require_base
 from distillery.components.preflight.request import MARKS, RunRequest
 from distillery.components.runtime.settings import TRAINERS
 from distillery.components.runtime.step import on_cluster
-from distillery.components.store import Store
+from distillery.components.store import Store, in_bucket
 from distillery.filters.document import MAX_BYTES
 from distillery.filters.errors import InputError, blamed_on
 from distillery.filters.filter import Filter
@@ -51,7 +51,7 @@ def resolve_filter(ref: str, *, profile: str = "", overrides: Sequence[str] = ()
     """
     if "\n" in ref:
         return load_filter_text(ref, where="filter text", overrides=overrides, profile=profile or None)
-    if ref.startswith("s3://"):
+    if in_bucket(ref):
         with local_file(ref, parameter="filter") as path:
             if path.stat().st_size > MAX_BYTES:
                 raise InputError(f"larger than {MAX_BYTES // 1024} KiB", where=ref, hint="a filter is a few pages of text")

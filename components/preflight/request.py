@@ -89,7 +89,9 @@ def absolute(path: str) -> str:
     Returns:
         An absolute path; URIs and the empty string as they are.
     """
-    return path if not path or "://" in path else str(Path(path).expanduser().absolute())
+    from distillery.components.store import Address, scheme_of
+
+    return path if not path or scheme_of(path) else Address.parse(path).path
 
 
 def absolute_overrides(overrides: Iterable[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from typing import TypeVar
 PATIENCE = 180.0
 PAUSES = (0.1, 10.0)
 TELL_AFTER = 5.0
-_BUSY = {"ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
+_BUSY = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
 T = TypeVar("T")
 
 
@@ -40,7 +40,7 @@ def is_outage(error: BaseException) -> bool:
     response = getattr(error, "response", None)  # botocore's ClientError
     if isinstance(error, boto.ClientError) and isinstance(response, dict):
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        return status == 429 or status >= 500 or response.get("Error", {}).get("Code") in _BUSY
+        return status in (409, 429) or status >= 500 or response.get("Error", {}).get("Code") in _BUSY
     code = getattr(error, "status", None)  # kubernetes' ApiException
     if isinstance(code, int):
         return code in (0, 429) or code >= 500
@@ -65,6 +65,26 @@ def _distrusts(error: object) -> bool:
             seen.append(each)
             causes += [each.__cause__, each.__context__, getattr(each, "kwargs", {}).get("error"), *each.args]
     return False
+
+
+def describe(error: BaseException) -> str:
+    """Return what an outage or a refusal looks like from here, as the end of a sentence.
+
+    Args:
+        error: what a request raised.
+
+    Returns:
+        What was answered, such as "answers 503 SlowDown"; else the kind of error alone, since messages of HTTP clients carry
+        addresses that may carry keys.
+    """
+    from botocore.exceptions import ClientError
+
+    if isinstance(error, ClientError):
+        status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+        code = "".join(filter(str.isalnum, str(error.response.get("Error", {}).get("Code", ""))))[:60]
+        return f"answers {status} {code}" if code not in ("", status) else f"answers {status}"
+    reply = getattr(error, "status", None)  # kubernetes' ApiException
+    return f"answers {reply}" if isinstance(reply, int) and reply else f"can't be reached ({type(error).__name__})"
 
 
 def by_service(error: BaseException) -> bool:
@@ -109,7 +129,7 @@ def retry(what: str, request: Callable[[], T], *, seconds: float = PATIENCE) -> 
                 raise
             if now - began > TELL_AFTER and not told:
                 told = True
-                print(f"{what} can't be reached ({type(error).__name__}), trying again", file=sys.stderr, flush=True)
+                print(f"{what} {describe(error)}, trying again", file=sys.stderr, flush=True)
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, PAUSES[1])
         else:

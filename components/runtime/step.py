@@ -23,7 +23,7 @@ from distillery.components.runtime.events import Done, Failed, Started
 from distillery.components.runtime.extras import missing_package
 from distillery.components.runtime.progress import Reporter, printable, reporter
 from distillery.components.runtime.settings import limit_threads, load_settings
-from distillery.components.store import Store, open_store
+from distillery.components.store import Store, in_bucket, open_store
 from distillery.components.store.layout import events_key, failure_key, run_record_key
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
@@ -48,7 +48,7 @@ def store_of_step(uri: str) -> Store:
     where = uri or os.environ.get(STORE, "")
     if not where:
         raise InputError("is empty, and this cluster names no default", where="store", hint="write s3://bucket/prefix")
-    if in_a_pod() and not where.startswith("s3://"):
+    if in_a_pod() and not in_bucket(where):
         raise InputError("lies in the pod and is gone with it", where=f"store {where}", hint="write s3://bucket/prefix")
     try:
         return open_store(where)

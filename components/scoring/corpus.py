@@ -24,9 +24,19 @@ from typing import BinaryIO, NamedTuple
 
 from distillery.components.articles.articles import COLUMNS
 from distillery.components.articles.formats import Kind, file_kind
+from distillery.components.articles.input_files import parse_address
 from distillery.components.articles.readers import Rows
 from distillery.components.artifacts.scores import PlannedCorpus
-from distillery.components.store import Digest, NotFound, StoreError, digest_file, digest_json, open_bucket
+from distillery.components.store import (
+    Address,
+    Digest,
+    NotFound,
+    StoreError,
+    digest_file,
+    digest_json,
+    in_bucket,
+    open_bucket,
+)
 from distillery.filters.errors import InputError
 
 MAX_FILES = 200_000
@@ -148,16 +158,17 @@ class Corpus:
             InputError: it isn't the version that was planned for, now or after reading.
         """
         entry = self.files[file]
-        if not self.where.startswith("s3://"):
+        if not in_bucket(self.where):
             with self._open_local(file) as local:
                 yield local
             return
         from distillery.components.store.s3_objects import WINDOW
 
-        objects, prefix = open_bucket(f"{self.where}/")
+        address = Address.parse(self.address(file))
+        objects = open_bucket(address)
         window = PARQUET_WINDOW if entry.kind == "parquet" else WINDOW
         try:
-            with io.BufferedReader(objects.file(f"{prefix}{entry.name}", etag=entry.etag, window=window), 2**20) as remote:
+            with io.BufferedReader(objects.file(address.path, etag=entry.etag, window=window), 2**20) as remote:
                 yield remote
         except NotFound:
             raise self._gone(file) from None
@@ -243,14 +254,14 @@ def find_corpus(uri: str, *, parameter: str = "ARTICLES") -> Corpus:
         InputError: nothing is there, or a file is no table of articles.
     """
     where = f"{parameter} {uri}"
-    corpus = _remote(uri, where) if uri.startswith("s3://") else _local(uri.removeprefix("file://"), where)
+    address = parse_address(uri, parameter=parameter)
+    corpus = _remote(address, where) if address.in_bucket else _local(address.local, where)
     if not corpus.files:
         raise InputError("has no files", where=where, hint="give a JSONL, JSONL.gz or Parquet file, or a folder of them")
     return corpus
 
 
-def _local(path: str, where: str) -> Corpus:
-    local = Path(path).expanduser().absolute()
+def _local(local: Path, where: str) -> Corpus:
     if not local.exists():
         raise InputError("there is no such file", where=where, hint="check the path")
     folder = local if local.is_dir() else local.parent
@@ -267,23 +278,25 @@ def _local(path: str, where: str) -> Corpus:
     return Corpus(str(folder), files, tuple(stamps))
 
 
-def _remote(uri: str, where: str) -> Corpus:
-    objects, address = open_bucket(uri)
-    key = address.rstrip("/")
-    if not key:
+def _remote(address: Address, where: str) -> Corpus:
+    if not address.path.strip("/"):
         raise InputError("names no object", where=where, hint="write s3://bucket/path/file.jsonl, or a prefix in the bucket")
+    objects = open_bucket(address)
     try:
-        single = not uri.endswith("/") and objects.exists(key)
-        folder, _, name = key.rpartition("/") if single else (key, "", "")
-        names = [name] if single else _wanted(name.removeprefix(f"{key}/") for name in objects.keys(key))
+        single = bool(address.name) and objects.exists(address.path)
+        # Only the slash after the last name is no part of it: "in" and "in/" are one folder, "in//" is another.
+        whole = str(address) if address.name else str(address)[:-1]
+        folder = whole.rpartition("/")[0] if single else whole
+        key = Address.parse(whole).path
+        names = [address.name] if single else _wanted(name.removeprefix(f"{key}/") for name in objects.keys(key))
 
         def look(name: str) -> CorpusFile | None:
-            address = f"{folder}/{name}" if folder else name
-            size, etag = objects.stat(address)
+            file = Address.parse(f"{folder}/{name}")
+            size, etag = objects.stat(file.path)
             if not _size(size, where, single=single):
                 return None
-            head = objects.file(address, etag=etag, window=4).read(4)
-            return CorpusFile(name, size, etag, file_kind(head or b"", f"s3://{objects.bucket}/{address}"))
+            head = objects.file(file.path, etag=etag, window=4).read(4)
+            return CorpusFile(name, size, etag, file_kind(head or b"", str(file)))
 
         with ThreadPoolExecutor(16) as pool:
             files = [file for file in pool.map(look, names) if file]
@@ -293,7 +306,7 @@ def _remote(uri: str, where: str) -> Corpus:
         raise InputError(error.what, where=where, hint=error.hint) from error.__cause__
     if not single and not names:
         raise InputError("no such object, and no objects below it", where=where, hint="check bucket and key")
-    return Corpus(f"s3://{objects.bucket}/{folder}".rstrip("/"), files)
+    return Corpus(folder, files)
 
 
 def _size(size: int, where: str, *, single: bool) -> int:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from distillery.components.articles.input_files import local_file
@@ -30,7 +29,7 @@ from distillery.components.scoring.job_manifest import (
     job_name,
 )
 from distillery.components.scoring.plan import Plan, all_facts, begin, finish, missing, plan_for, put_todo, todo_list
-from distillery.components.store import Store, digest_file, open_store
+from distillery.components.store import Address, Store, digest_file, in_bucket, open_store
 from distillery.components.store.layout import input_key, scores_folder
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
@@ -89,7 +88,7 @@ def plan_on_cluster(
         InputError: the articles can't be used.
     """
     corpus = find_corpus(articles)
-    if not articles.startswith("s3://"):
+    if not in_bucket(articles):
         corpus = _uploaded(store, corpus, articles, upload)
     if upload:
         publish_filter(store, flt)  # one that was published by an earlier version may have another digest now
@@ -97,9 +96,9 @@ def plan_on_cluster(
 
 
 def _uploaded(store: Store, corpus: Corpus, articles: str, upload: bool) -> Corpus:
-    if Path(articles.removeprefix("file://")).expanduser().is_dir():
+    if Address.parse(articles).local.is_dir():
         raise InputError("is a folder on this machine", where=f"ARTICLES {articles}", hint="give one file, or an s3:// prefix")
-    if not store.uri.startswith("s3://"):
+    if not in_bucket(store.uri):
         raise InputError(
             "is no place that a cluster reaches", where=store.uri, hint="give s3://bucket/prefix", parameter="store"
         )

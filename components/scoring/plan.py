@@ -34,6 +34,7 @@ from distillery.components.store import (
     canonical_json,
     digest_bytes,
     digest_json,
+    in_bucket,
 )
 from distillery.components.store.layout import (
     REJECTS,
@@ -159,7 +160,7 @@ def begin(out: Store, plan: Plan) -> None:
     Raises:
         InputError: `out` holds scores of something else.
     """
-    jobs = "end its Job (--cancel) and " if out.uri.startswith("s3://") else ""
+    jobs = "end its Job (--cancel) and " if in_bucket(out.uri) else ""
     hint, data = f"give another place, or {jobs}delete this one", plan.to_bytes()
 
     def written(there: bytes | None) -> bytes | None:

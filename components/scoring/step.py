@@ -15,7 +15,7 @@ from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.job import cancel, follow, plan_on_cluster, submit
 from distillery.components.scoring.job_manifest import find_place
-from distillery.components.store import Store
+from distillery.components.store import Store, in_bucket
 from distillery.components.store.layout import SUCCESS, scores_folder
 from distillery.filters.errors import InputError, Stopped
 
@@ -50,9 +50,9 @@ def score_on_cluster(
         InputError: an argument is wrong, or a part's input is bad.
         Stopped: the Job failed otherwise, or the step was told to end.
     """
-    if not articles.startswith("s3://"):
+    if not in_bucket(articles):
         raise InputError("must be an s3:// address", where="articles", hint="a file, or a prefix of files")
-    if out and not out.startswith("s3://"):
+    if out and not in_bucket(out):
         raise InputError("must be an s3:// address", where="out", hint="s3://bucket/prefix, or leave it empty")
     if shards < 0 or parallelism < 0:
         raise InputError("must be 0 or more", where="shards" if shards < 0 else "parallelism", hint="0 chooses")

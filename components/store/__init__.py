@@ -1,5 +1,6 @@
 """The object store: content-addressed, verified on every read, changed by conditional put only."""
 
+from distillery.components.store.address import Address, in_bucket, scheme_of
 from distillery.components.store.digests import (
     Digest,
     Json,
@@ -16,6 +17,7 @@ from distillery.components.store.store import FileEntry, Folder, Store
 
 __all__ = [
     "MANIFEST",
+    "Address",
     "Conflict",
     "Digest",
     "FileEntry",
@@ -30,7 +32,9 @@ __all__ = [
     "digest_bytes",
     "digest_file",
     "digest_json",
+    "in_bucket",
     "open_bucket",
     "open_store",
     "parse_json",
+    "scheme_of",
 ]

@@ -7,27 +7,26 @@ kernel releases when its holder dies; two fsyncs per write (some ms) are the pri
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
+import io
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from typing_extensions import override
 
-from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError
+from distillery.components.store.address import Address
+from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError, unreadable, unwritable
 
 if TYPE_CHECKING:
     from io import BufferedReader
 
 _TEMPORARY = ".tmp-"
 _LOCKS = ".locks"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class FileObjects(Objects):
@@ -40,7 +39,7 @@ class FileObjects(Objects):
 
     def __init__(self, root: Path, *, write: bool) -> None:
         self._root = root.absolute()
-        self.uri = f"file://{self._root}"
+        self.uri = str(Address("file", "", str(self._root)))
         if write:
             with self._explained(self._root):
                 self._root.mkdir(parents=True, exist_ok=True)
@@ -56,13 +55,13 @@ class FileObjects(Objects):
     def open(self, key: str) -> Iterator[BinaryIO]:
         path = self._path(key)
         try:
-            stream = path.open("rb")
+            stream = io.BufferedReader(_Reading(path), 2**20)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFound(key) from error
         except OSError as error:
-            raise StoreError(f"can't be read: {error.strerror}", where=str(path)) from error
+            raise unreadable(error, path) from error
         with stream:
-            yield stream
+            yield cast("BinaryIO", stream)
 
     @override
     def versioned(self, key: str, max_bytes: int | None) -> tuple[bytes, str]:
@@ -74,7 +73,11 @@ class FileObjects(Objects):
 
     @override
     def exists(self, key: str) -> bool:
-        return self._path(key).is_file()
+        path = self._path(key)
+        try:
+            return path.is_file()
+        except OSError as error:
+            raise unreadable(error, path) from error
 
     @override
     def etag(self, key: str) -> str | None:
@@ -104,7 +107,12 @@ class FileObjects(Objects):
     @override
     def keys(self, prefix: str) -> Iterator[str]:
         found: list[str] = []
-        for folder, folders, names in os.walk(self._path(prefix) if prefix else self._root):
+
+        def refuse(error: OSError) -> None:
+            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                raise unreadable(error, Path(error.filename or self._root)) from error
+
+        for folder, folders, names in os.walk(self._path(prefix) if prefix else self._root, onerror=refuse):
             folders[:] = [name for name in folders if not name.startswith(".")]
             base = Path(folder).relative_to(self._root)
             found += [(base / name).as_posix() for name in names if not name.startswith(".")]
@@ -117,7 +125,7 @@ class FileObjects(Objects):
         try:
             with temporary.open("xb") as out:
                 if isinstance(data, Path):
-                    with data.open("rb") as source:
+                    with io.BufferedReader(_Reading(data), 2**20) as source:
                         shutil.copyfileobj(source, out, 2**20)
                 else:
                     out.write(data)
@@ -140,19 +148,29 @@ class FileObjects(Objects):
         try:
             yield
         except OSError as error:
-            if error.errno in _FULL:
-                raise StoreError(
-                    "the disk is full; nothing was written",
-                    where=str(path),
-                    hint="free some space, or choose another place with --store",
-                ) from error
-            if error.errno in _REFUSED:
-                raise StoreError(
-                    f"can't be written: {error.strerror}", where=str(path), hint="choose another place with --store"
-                ) from error
-            raise StoreError(
-                f"can't be written: {error.strerror or error}", where=str(path), hint="check the store's address"
-            ) from error
+            raise unwritable(error, path) from error
+
+
+class _Reading(io.FileIO):
+    """A file whose reads raise StoreError where the disk fails, so that no caller takes that for a fault of its own."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+        self._where = path
+
+    @override
+    def readinto(self, buffer: Any) -> int | None:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise unreadable(error, self._where) from error
+
+    @override
+    def readall(self) -> bytes:
+        try:
+            return super().readall()
+        except OSError as error:
+            raise unreadable(error, self._where) from error
 
 
 def _rename(temporary: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from distillery.filters.errors import InputError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _SEGMENT = r"[A-Za-z0-9_@=-][A-Za-z0-9._@=-]*"
 _KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 
@@ -31,6 +34,36 @@ class Conflict(RuntimeError):
 
 class StoreError(InputError):
     """The store can't be read or written, or holds bytes other than those asked for."""
+
+
+def unwritable(error: OSError, path: Path) -> StoreError:
+    """Return one line on an error of the file system at a write.
+
+    Args:
+        error: what the file system raised.
+        path: of what was to be written.
+
+    Returns:
+        What is wrong, and what to do.
+    """
+    if error.errno in _FULL:
+        hint = "free some space, or choose another place"
+        return StoreError("the disk is full; nothing was written", where=str(path), hint=hint)
+    hint = "choose another place" if error.errno in _REFUSED else "check the address"
+    return StoreError(f"can't be written: {error.strerror or error}", where=str(path), hint=hint)
+
+
+def unreadable(error: OSError, path: Path) -> StoreError:
+    """Return one line on an error of the file system at a read.
+
+    Args:
+        error: what the file system raised.
+        path: of what was to be read.
+
+    Returns:
+        What is wrong, and what to do.
+    """
+    return StoreError(f"can't be read: {error.strerror or error}", where=str(path), hint="check the address, and the disk")
 
 
 def check_key(key: str) -> str:

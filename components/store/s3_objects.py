@@ -15,42 +15,54 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
+from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 from typing_extensions import override
-from urllib3.exceptions import HTTPError
 
-from distillery.components.remote.retry import PATIENCE, is_outage, retry
+from distillery.components.remote.retry import PATIENCE, describe, is_outage, retry
 from distillery.components.store.layout import CONDITION_PROBE, WRITE_PROBE, is_probe
-from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError
+from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError, unreadable, unwritable
+from distillery.components.store.s3_errors import ABSENT, RAISED, answer, code_of, explained, status_of
 
 FIRST_CONTACT = 10.0
 WINDOW = 8 * 2**20
-_ABSENT = {"404", "NoSuchKey", "NotFound"}
 T = TypeVar("T")
 
 
 def make_client() -> Any:
-    """Return a client of S3 that follows the usual AWS variables.
+    """Return a client of S3 that follows the usual AWS variables and the AWS configuration file.
 
     Returns:
-        A client of boto3; it writes addresses in path style where the variables name an endpoint.
+        A client of boto3. Where neither says otherwise, the region is us-east-1, and addresses are written in path style on
+        any server but Amazon's: few others have a name for each bucket.
     """
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    core = botocore.session.get_session()
+    session = boto3.Session(botocore_session=core)
+    # AWS_REGION is what pods of EKS and other SDKs have; botocore reads AWS_DEFAULT_REGION and the file.
+    region = os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
+    client = session.client("s3", region_name=region, config=_config())
+    styled = "addressing_style" in (core.get_scoped_config().get("s3") or {})
+    host = urlsplit(client.meta.endpoint_url).hostname or ""
+    if styled or host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        return client
+    return session.client("s3", region_name=region, config=_config(s3={"addressing_style": "path"}))
+
+
+def _config(**more: Any) -> Config:
     # Checksums only where S3 requires them: stand-ins refuse the trailing ones, and every reader here verifies sha256.
-    config = Config(
+    return Config(
         retries={"max_attempts": 3, "mode": "standard"},
         connect_timeout=5,
         max_pool_connections=32,
         read_timeout=60,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if endpoint else "auto"},
+        **more,
     )
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    return boto3.client("s3", endpoint_url=endpoint, region_name=region, config=config)
 
 
 class S3Objects(Objects):
@@ -71,12 +83,12 @@ class S3Objects(Objects):
             raise StoreError("names no bucket", where="s3://", hint="write s3://bucket/prefix")
         self.bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
-        self._lock, self._conditional = threading.Lock(), False
+        self._lock, self._conditional, self._known = threading.Lock(), False, False
         self._patience = PATIENCE if os.environ.get("KUBERNETES_SERVICE_HOST") else min(FIRST_CONTACT, PATIENCE)
         try:
             self._client = client or make_client()
         except (BotoCoreError, ValueError) as error:
-            raise self._explained(error) from error
+            raise explained(error, self.uri) from error
         if write:
             self._call(lambda: self._put(WRITE_PROBE, b""))
 
@@ -124,8 +136,12 @@ class S3Objects(Objects):
         Raises:
             NotFound: there is no such object.
         """
-        head = self._call(lambda: self._client.head_object(**self._at(key)), key)
-        return int(head["ContentLength"]), str(head["ETag"])
+
+        def get() -> tuple[int, str]:
+            head = self._client.head_object(**self._at(key))
+            return int(head["ContentLength"]), str(head["ETag"])
+
+        return self._call(get, key)
 
     def _range(self, key: str, start: int, end: int, etag: str) -> bytes:
         def get() -> bytes:
@@ -153,7 +169,10 @@ class S3Objects(Objects):
         Raises:
             NotFound: there is no such object.
         """
-        self._call(lambda: self._client.download_file(self.bucket, self._prefix + key, str(path)), key)
+        try:
+            self._call(lambda: self._client.download_file(self.bucket, self._prefix + key, str(path)), key)
+        except OSError as error:
+            raise unwritable(error, path) from error
 
     @override
     def versioned(self, key: str, max_bytes: int | None) -> tuple[bytes, str]:
@@ -180,7 +199,10 @@ class S3Objects(Objects):
     @override
     def put(self, key: str, data: bytes | Path) -> None:
         if isinstance(data, Path):
-            self._call(lambda: self._client.upload_file(str(data), self.bucket, self._prefix + key), key)
+            try:
+                self._call(lambda: self._client.upload_file(str(data), self.bucket, self._prefix + key), key)
+            except OSError as error:
+                raise unreadable(error, data) from error
         else:
             self._call(lambda: self._put(key, data), key)
 
@@ -194,7 +216,7 @@ class S3Objects(Objects):
                 self._put(key, data, **condition)
                 return
             except Exception as error:
-                status = _status(error) if isinstance(error, ClientError) else 0
+                status = status_of(error) if isinstance(error, ClientError) else 0
                 if status not in (404, 412) and not is_outage(error):
                     raise
                 cause = error
@@ -210,24 +232,26 @@ class S3Objects(Objects):
             self._call(attempt, key)
         except _Unknown as error:
             raise StoreError(
-                "doesn't answer; whether the write took place is unknown",
+                f"{describe(error.__cause__ or error)}; whether the write took place is unknown",
                 where=f"{self.uri}/{key}",
                 hint="run again: a finished write is recognised",
             ) from error
 
     @override
     def keys(self, prefix: str) -> Iterator[str]:
-        more: dict[str, str] = {}
-        within = self._prefix + (f"{prefix}/" if prefix else "")
+        within, token = self._prefix + (f"{prefix}/" if prefix else ""), ""
+
+        def page() -> tuple[list[str], str]:
+            more = {"ContinuationToken": token} if token else {}
+            reply = self._client.list_objects_v2(Bucket=self.bucket, Prefix=within, **more)
+            names = [entry["Key"][len(self._prefix) :] for entry in reply.get("Contents", [])]
+            return names, reply["NextContinuationToken"] if reply.get("IsTruncated") else ""
+
         while True:
-            page = self._call(lambda: self._client.list_objects_v2(Bucket=self.bucket, Prefix=within, **more))  # noqa: B023
-            for entry in page.get("Contents", []):
-                key = entry["Key"][len(self._prefix) :]
-                if not is_probe(key):
-                    yield key
-            if not page.get("IsTruncated"):
+            names, token = self._call(page)
+            yield from (name for name in names if not is_probe(name))
+            if not token:
                 return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _require_conditions(self) -> None:
         """StoreError unless the server refuses a put whose condition doesn't hold."""
@@ -250,34 +274,36 @@ class S3Objects(Objects):
             self._conditional = True
 
     def _call(self, request: Callable[[], T], key: str = "") -> T:
+        where = f"{self.uri}/{key}" if key else self.uri
         try:
             result = retry(self.uri, request, seconds=self._patience)
-            self._patience = PATIENCE
-            return result
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in _ABSENT and key:
-                raise NotFound(key) from error
-            if _status(error) == 412:
+        except RAISED as error:
+            answered = answer(error)
+            if isinstance(error, _Unknown):
+                raise
+            if answered is not None and status_of(answered) == 412:
                 raise _Refused from error
-            raise self._explained(error, key) from error
-        except _Unknown:
-            raise
-        except (BotoCoreError, boto3.exceptions.Boto3Error, HTTPError, ConnectionError, TimeoutError) as error:
-            raise self._explained(error, key) from error
+            if answered is not None and code_of(answered) in ABSENT and key and self._has_bucket():
+                raise NotFound(key) from error
+            raise explained(error, where) from error
+        except (KeyError, TypeError) as error:
+            if isinstance(error, NotFound):
+                raise
+            raise StoreError(f"doesn't answer as S3 does ({error})", where=where, hint="check AWS_ENDPOINT_URL") from error
+        self._patience, self._known = PATIENCE, True
+        return result
 
-    def _explained(self, error: Exception, key: str = "") -> StoreError:
-        where = f"{self.uri}/{key}" if key else self.uri
-        if isinstance(error, NoCredentialsError):
-            return StoreError("needs credentials", where=where, hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-        if isinstance(error, ClientError):
-            code = error.response.get("Error", {}).get("Code", "")
-            if code in ("NoSuchBucket", "404"):
-                return StoreError("has no such bucket", where=where, hint="create it, or check the name")
-            if code in ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
-                return StoreError(f"refuses access ({code})", where=where, hint="check credentials and bucket policy")
-            return StoreError(f"answered {code}", where=where)
-        # Only the kind of error: messages of HTTP clients carry addresses that may carry keys.
-        return StoreError(f"can't be reached ({type(error).__name__})", where=where, hint="check AWS_ENDPOINT_URL")
+    def _has_bucket(self) -> bool:
+        """False if the bucket itself is missing: HEAD says no more than 404 of either. It is asked for once a process."""
+        if not self._known:
+            try:
+                retry(self.uri, lambda: self._client.head_bucket(Bucket=self.bucket), seconds=self._patience)
+            except RAISED as error:
+                answered = answer(error)
+                if answered is not None and status_of(answered) == 404:
+                    return False
+            self._known = True
+        return True
 
 
 class S3File(io.RawIOBase):
@@ -332,7 +358,3 @@ class _Refused(Exception):
 
 class _Unknown(ConnectionError):
     """Whether a conditional put took place can't be told yet."""
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from distillery.components.store import Digest, NotFound, Store, digest_json, open_store
+from distillery.components.store import Digest, NotFound, Store, digest_json, open_store, scheme_of
 from distillery.components.student.base import CONFIG, HINT, INDEX, SMALL, TOKENIZER, WEIGHTS, Base, open_base, read_base
 from distillery.components.student.mirror import Mirrored, download, find
 from distillery.filters.errors import InputError
@@ -69,20 +69,20 @@ def cache_folder() -> Path:
 
 
 def _locate(ref: str, revision: str | None, mirrors: list[Store]) -> Path:
-    scheme, separator, rest = ref.partition("://")
-    if separator and scheme in ("s3", "file"):
+    scheme, rest = scheme_of(ref), ref.partition("://")[2]
+    if scheme in ("s3", "file"):
         return _from_store(open_store(ref, write=False), ref)
-    if separator and scheme != "package":
+    if scheme not in ("", "package"):
         raise InputError(f"{scheme}:// is no kind of base model", where="student.baseModel", hint=HINT)
-    if separator and (inside := _in_package(rest, ref)) is not None:
+    if scheme and (inside := _in_package(rest, ref)) is not None:
         return inside
     folder = Path(ref).expanduser()
-    if not separator and folder.is_dir():
+    if not scheme and folder.is_dir():
         return folder.resolve()
     for store in mirrors:
         if (mirrored := find(store, ref, revision)) is not None:
             return _from_mirror(store, mirrored)
-    if separator:
+    if scheme:
         raise InputError(
             f"the Python package {rest!r} is not installed{_not_in(mirrors)}",
             where=f"student.baseModel {ref}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,8 +42,13 @@ def store_uri(store: str) -> str:
 
     Returns:
         A file:// or s3:// URI.
+
+    Raises:
+        InputError: It is empty, or no address.
     """
-    return store if "://" in store else Path(store).expanduser().absolute().as_uri()
+    from distillery.components.articles.input_files import parse_address
+
+    return str(parse_address(store, parameter="store"))
 
 
 def in_all(budget: float | None) -> float:

@@ -111,12 +111,12 @@ def _on_cluster(
     from distillery.components.runtime.progress import reporter
     from distillery.components.scoring.job import follow, plan_on_cluster, submit
     from distillery.components.scoring.job_manifest import find_place
-    from distillery.components.store import open_store
+    from distillery.components.store import in_bucket, open_store
 
     began, place = time.monotonic(), find_place(namespace)
     uri = place.store if store == DEFAULT_STORE and place.store else store_uri(store)
     for where, address in (("--store", uri), ("--out", out)):
-        if address and not address.startswith("s3://"):
+        if address and not in_bucket(address):
             raise InputError("is no place that a cluster reaches", where=f"{where} {address}", hint="give s3://bucket/prefix")
     opened, progress = open_store(uri), reporter("score")
     found = find_adapter(opened, subject)

@@ -20,6 +20,7 @@ from distillery.pipelines.cli.options import (
     SetOpt,
     UncalibratedOpt,
     in_all,
+    store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.publish import EndpointOpt, LightOpt, TorchOpt
@@ -128,11 +129,13 @@ def _how_to(run: str) -> str:
 
 
 def _store_address(store: str) -> str:
+    from distillery.components.store import in_bucket
+
     if not store:
         raise InputError("which store?", hint="give --store s3://bucket/prefix or set DISTILLERY_STORE")
-    if not store.startswith("s3://"):
+    if not in_bucket(store):
         raise InputError("pods can't reach it", where=f"--store {store}", hint="use the s3:// store of the cluster")
-    return store.rstrip("/")
+    return store_uri(store).rstrip("/")
 
 
 def _cancel(kubeflow: Any, store: str, run: str, *, state: str, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from distillery.components.articles.input_files import local_file, require_file
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.preflight.preflight import check_settings, resolve
 from distillery.components.preflight.request import MARKS, RunRequest, map_files
-from distillery.components.store import Store, digest_file, digest_json, open_store
+from distillery.components.store import Address, Store, digest_file, digest_json, in_bucket, open_bucket
 from distillery.components.store.layout import input_key
 from distillery.pipelines.cluster.claims import Claim, claim
 from distillery.pipelines.cluster.kubeflow import Kubeflow, Published
@@ -48,7 +48,7 @@ def upload(store: Store, path: str, *, parameter: str) -> str:
     Raises:
         InputError: There is nothing at `path`.
     """
-    if path.startswith("s3://"):
+    if in_bucket(path):
         require_file(path, parameter=parameter)
         return path
     with local_file(path, parameter=parameter) as file:
@@ -103,8 +103,8 @@ def _inputs(request: RunRequest, filter_key: str) -> dict[str, Any]:
 
 
 def _version(uri: str) -> str | None:
-    folder, _, name = uri.rpartition("/")
-    return open_store(folder, write=False).etag(name)
+    address = Address.parse(uri)
+    return open_bucket(address).etag(address.path)
 
 
 def start(kubeflow: Kubeflow, store: Store, version: Published, prepared: Prepared, *, account: str = "") -> Claim:
