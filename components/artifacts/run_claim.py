@@ -13,7 +13,7 @@ class RunClaim(Document):
     Attributes:
         run: id of the run; "" while it is being started.
         name: of the run, which is nobody else's.
-        at: Unix time in seconds at which it was claimed.
+        at: Unix time in seconds at which it was claimed, by the clock of who claimed it; for people, never compared.
     """
 
     KIND = "a claim of a run"

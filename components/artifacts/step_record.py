@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from distillery.components.artifacts.document import MAX_DOCUMENT, Document
-from distillery.components.store import Conflict, Digest, Json, NotFound, Store, StoreError, digest_json
+from distillery.components.store import Conflict, Digest, Json, Store, StoreError, digest_json
 from distillery.components.store.layout import step_record_key
 
 
@@ -126,18 +126,24 @@ def look_up(store: Store, step: str, inputs: dict[str, Json]) -> StepRecord | No
     Returns:
         The record, marked as reused; None where there is none or an object it points at is gone.
     """
+    return _standing(store, step, inputs)[0]
+
+
+def _standing(store: Store, step: str, inputs: dict[str, Json]) -> tuple[StepRecord | None, str | None]:
+    """Return the record that `look_up` finds, and the etag of whatever stands in its place, usable or not."""
     key = step_record_key(step, inputs_digest(step, inputs))
     try:
-        data = store.get(key, max_bytes=MAX_DOCUMENT)
-    except NotFound:
-        return None
+        present = store.current(key, max_bytes=MAX_DOCUMENT)
+    except StoreError:  # larger than any record
+        return None, store.etag(key)
+    if present is None:
+        return None, None
     try:
-        record = StepRecord.read(data, f"{store.uri}/{key}")
+        record = StepRecord.read(present[0], f"{store.uri}/{key}")
     except StoreError:
-        return None
-    if not all(store.exists(key) for key in record.keys):
-        return None
-    return record.model_copy(update={"reused": True})
+        return None, present[1]
+    usable = all(store.exists(key) for key in record.keys)
+    return (record.model_copy(update={"reused": True}) if usable else None), present[1]
 
 
 def run_step(
@@ -145,7 +151,8 @@ def run_step(
 ) -> StepRecord:
     """Return the record for these inputs, or do the work and record it.
 
-    Where two processes do the same work at the same time, both return the record that was written first.
+    Where two runs do one step at once, the first record stands and is what both return, however long the second took: it is
+    written only if what stands there is what stood there before the work.
 
     Args:
         store: where records are.
@@ -157,16 +164,20 @@ def run_step(
     Returns:
         The record; its field `reused` is True where no work was done.
     """
-    if not again and (record := look_up(store, step, inputs)):
-        return record
+    standing, etag = _standing(store, step, inputs)
+    if standing is not None and not again:
+        return standing
     began = time.monotonic()
     outcome = work()
     facts = {"seconds": round(time.monotonic() - began, 3), **outcome.facts}
     record = StepRecord.of(step, inputs, outcome.outputs, outcome.keys, facts)
     key = step_record_key(step, record.inputs_digest)
-    try:
-        store.put_if(key, record.to_bytes(), etag=store.etag(key))
-    except Conflict:
-        # Someone did the same work meanwhile; what is addressed by content needs no winner.
-        return look_up(store, step, inputs) or record
-    return record
+    while True:
+        try:
+            store.put_if(key, record.to_bytes(), etag=etag)
+        except Conflict:
+            standing, etag = _standing(store, step, inputs)
+            if standing is not None:
+                return standing
+            continue  # what another left there can't be used
+        return record

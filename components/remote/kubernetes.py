@@ -119,6 +119,25 @@ def ask(request: Callable[..., T], *args: Any, seconds: float = PATIENCE, **kwar
         raise Stopped(what, hint="check KUBECONFIG; the same command later goes on") from error
 
 
+def create(request: Callable[..., T], *args: Any) -> T:
+    """Create an object with strict validation, so that a field that the cluster doesn't know is an error and not dropped.
+
+    Args:
+        request: a method of what `batch` or `custom` returned that creates an object.
+        *args: what it is called with.
+
+    Returns:
+        What the request returned.
+
+    Raises:
+        KeyError: the cluster has no such kind.
+        FileExistsError: there is an object of this name.
+        InputError: the object is refused.
+        Stopped: the API server can't be reached for longer.
+    """
+    return ask(request, *args, field_validation="Strict")
+
+
 def reason(error: Any) -> str:
     """Return what an ApiException says, in the API server's words.
 

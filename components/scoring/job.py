@@ -15,7 +15,7 @@ from typing import Any
 from distillery.components.articles.input_files import local_file
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.scores import Scores
-from distillery.components.remote.kubernetes import ask, batch, core
+from distillery.components.remote.kubernetes import ask, batch, core, create
 from distillery.components.runtime.progress import Progress, clock, quiet
 from distillery.components.scoring.corpus import Corpus, find_corpus
 from distillery.components.scoring.job_manifest import (
@@ -176,7 +176,7 @@ def _create(namespace: str, body: dict[str, Any]) -> bool:
     name, address = body["metadata"]["name"], body["metadata"]["annotations"][SCORES]
     while True:
         try:
-            ask(batch().create_namespaced_job, namespace, body)
+            create(batch().create_namespaced_job, namespace, body)
             return False
         except FileExistsError:
             try:

@@ -31,7 +31,7 @@ RUNTIME: Final = "distillery-torch"
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 POLL_SECONDS = 2.0
 SWEEP_AFTER = timedelta(hours=1)
-QUEUED_AFTER = timedelta(seconds=10)  # before that its pods may just not be there yet
+QUEUED_AFTER = 10.0  # seconds  # before that its pods may just not be there yet
 
 
 def job_name(flt: Filter, inputs: Digest, store: str) -> str:
@@ -161,14 +161,21 @@ def told_to_end() -> Iterator[None]:
 def sweep(api: Api, keep: str) -> None:
     """Delete this project's TrainJobs that ended more than an hour ago: what a killed step left behind.
 
+    The time is the newest that the cluster shows, such as that of the TrainJob just created: this machine's clock may be off.
+
     Args:
         api: the namespace.
         keep: name of the TrainJob that stays in any case.
     """
-    now = datetime.now(UTC)
+    ends = dict[str, datetime]()
+    now = datetime.min.replace(tzinfo=UTC)
     for job in api.ours():
-        name, last = job["metadata"]["name"], ended(job)
-        if last and name != keep and now - datetime.fromisoformat(last["lastTransitionTime"]) > SWEEP_AFTER:
+        name, last, created = job["metadata"]["name"], ended(job), job["metadata"].get("creationTimestamp")
+        if last:
+            ends[name] = datetime.fromisoformat(last["lastTransitionTime"])
+        now = max([now, *([datetime.fromisoformat(created)] if created else []), *([ends[name]] if last else [])])
+    for name, end in ends.items():
+        if name != keep and now - end > SWEEP_AFTER:
             api.delete(name)
 
 
@@ -186,7 +193,7 @@ class Follower:
         self.error: dict[str, Any] = {}
         self._read: dict[str, str] = {}  # by pod: the time of its last line that was read,
         self._heard: dict[str, float] = {}  # and when that was, on this machine's clock
-        self._restarts, self._waiting = 0, ""
+        self._restarts, self._waiting, self._since = 0, "", time.monotonic()
 
     def look(self, job: dict[str, Any]) -> None:
         """Report what is new since the last look.
@@ -199,7 +206,7 @@ class Follower:
         if restarts > self._restarts:
             self._restarts = restarts
             self.progress.note(f"a worker was lost; restart {restarts}, from the last checkpoint")
-        waiting = _waits_for(job, pods)
+        waiting = _waits_for(job, pods, seconds=time.monotonic() - self._since)
         if waiting and waiting != self._waiting:
             self.progress.note(f"TrainJob {self.name} waits: {waiting}")
         self._waiting = waiting
@@ -229,11 +236,10 @@ def _label(pod: dict[str, Any], key: str) -> str:
     return str(pod["metadata"].get("labels", {}).get(key, ""))
 
 
-def _waits_for(job: dict[str, Any], pods: list[dict[str, Any]]) -> str:
-    """Return what keeps the workers from starting: a queue, a node or an image; empty where they work."""
-    metadata = job["metadata"]
-    queue, created = metadata.get("labels", {}).get(QUEUE_LABEL), metadata.get("creationTimestamp")
-    if not pods and queue and created and datetime.now(UTC) - datetime.fromisoformat(created) > QUEUED_AFTER:
+def _waits_for(job: dict[str, Any], pods: list[dict[str, Any]], seconds: float) -> str:
+    """Return why no worker works yet, `seconds` after we began to look: a queue, a node, an image; empty where they do."""
+    queue = job["metadata"].get("labels", {}).get(QUEUE_LABEL)
+    if not pods and queue and seconds > QUEUED_AFTER:
         return f"for the queue {queue}"
     for pod in pods:
         status = pod.get("status", {})
@@ -265,8 +271,8 @@ def work_off(api: Api, body: dict[str, Any], progress: Progress, *, done: Any = 
     name = body["metadata"]["name"]
     with told_to_end():
         try:
-            sweep(api, name)
             _start(api, body, progress)
+            sweep(api, name)
             failure = _follow(api, name, progress, done)
             _tidy(api, name, progress)
         except (Cancelled, KeyboardInterrupt):

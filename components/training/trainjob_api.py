@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Any, Final
 
@@ -10,6 +11,42 @@ from distillery.filters.errors import InputError, Stopped
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 OURS: Final = {"app.kubernetes.io/part-of": "llm-distillery", "app.kubernetes.io/component": "training"}
 LOG_SECONDS = 10.0  # patience for a log: that of a lost node's pod answers 500 for minutes, while the training goes on
+
+
+# How a TrainJob chooses its nodes, in the three ages of Kubeflow Trainer, the newest first.
+PLACEMENTS: Final = ("runtimePatches", "podTemplateOverrides", "podSpecOverrides")
+MANAGER: Final = "llm-distillery.io/training"  # who owns our entry of runtimePatches
+
+
+def placements(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a TrainJob as each age of Kubeflow Trainer wants the choice of nodes, the newest first.
+
+    Args:
+        body: the object, with podSpecOverrides where it chooses nodes.
+
+    Returns:
+        The objects to try; `body` alone where it chooses no nodes.
+    """
+    rest = dict(body["spec"])
+    overrides = rest.pop("podSpecOverrides", None)
+    if not overrides:
+        return [body]
+    chosen = {"nodeSelector": overrides[0]["nodeSelector"]}
+    node = {"name": "node", "template": {"spec": {"template": {"spec": chosen}}}}
+    patch = {"manager": MANAGER, "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [node]}}}}
+    ages = zip(PLACEMENTS, ([patch], [{"targetJobs": overrides[0]["targetJobs"], "spec": chosen}], overrides), strict=True)
+    return [{**body, "spec": {**rest, field: value}} for field, value in ages]
+
+
+def _is_unknown(error: InputError, form: dict[str, Any]) -> bool:
+    """True if the API server refused the form for its way to choose nodes, and for nothing else that it doesn't know."""
+    unknown = re.findall(r'unknown field "spec\.([A-Za-z]+)', error.what)
+    return bool(unknown) and all(field in PLACEMENTS and field in form["spec"] for field in unknown)
+
+
+def _no_trainjobs() -> InputError:
+    hint = "install Kubeflow Trainer 2 and manifests/components/trainer, or use trainer=pod"
+    return InputError("this cluster has no TrainJobs", where="trainer", hint=hint)
 
 
 class Api:
@@ -43,11 +80,26 @@ class Api:
     def create(self, body: dict[str, Any]) -> None:
         """Create a TrainJob, unless one of its name exists.
 
+        The API server refuses a field that it doesn't know, so each age of Trainer is spoken to in its own words.
+
         Args:
-            body: the object.
+            body: the object, from `train_job`.
+
+        Raises:
+            InputError: the cluster refuses it, has no TrainJobs, or a Trainer that can choose no nodes.
         """
-        with suppress(FileExistsError):
-            self._kube.ask(self._jobs.create_namespaced_custom_object, *self._where, body)
+        for form in placements(body):
+            try:
+                with suppress(FileExistsError):
+                    self._kube.create(self._jobs.create_namespaced_custom_object, *self._where, form)
+                return
+            except KeyError as error:
+                raise _no_trainjobs() from error
+            except InputError as error:
+                if not _is_unknown(error, form):
+                    raise
+        what = f"its Kubeflow Trainer has none of the fields {', '.join(PLACEMENTS)}, so that no nodes can be chosen"
+        raise InputError(what, where="trainer", hint="update it, or unset DISTILLERY_TORCH_NODES")
 
     def delete(self, name: str) -> None:
         """Delete a TrainJob and its pods, if it exists.
@@ -73,8 +125,7 @@ class Api:
         try:
             found = self._kube.ask(self._jobs.list_namespaced_custom_object, *self._where, label_selector=selector)
         except KeyError as error:
-            hint = "install Kubeflow Trainer 2 and manifests/components/trainer, or use trainer=pod"
-            raise InputError("this cluster has no TrainJobs", where="trainer", hint=hint) from error
+            raise _no_trainjobs() from error
         return list(found["items"])
 
     def pods(self, name: str) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Start one run at a time for the same inputs, whoever submits them and however often.
 
 Kubeflow lets two runs have one name, so the store decides: runs/<inputs digest>.json is taken by conditional put before a
-run is started, and names the run before it exists. A submitter that dies in between costs the next one 60 s at most.
+run is started, and names the run before it exists. A submitter that dies in between costs the next one 60 s: whoever waits
+measures by its own clock how long a claim has stood unchanged, so no two machines' clocks are compared.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def claim(
     """
     key = claim_key(inputs)
     where = f"{store.uri}/{key}"
+    seen, since = "", 0.0  # the claim that is waited for, and when it was first seen
     while True:
         held = store.current(key)
         if held:
@@ -69,9 +71,12 @@ def claim(
             run = theirs.run or find(theirs.name)
             if run and active(run):
                 return Claim(run, theirs.name, mine=False)
-            if not run and time.time() - theirs.at < GRACE_SECONDS:
-                time.sleep(POLL_SECONDS)  # being started this moment
-                continue
+            if not run:
+                if seen != held[1]:
+                    seen, since = held[1], time.monotonic()
+                if time.monotonic() - since < GRACE_SECONDS:
+                    time.sleep(POLL_SECONDS)  # being started this moment
+                    continue
         wanted = RunClaim(run="", name=name, at=time.time())
         try:
             store.put_if(key, wanted.to_bytes(), etag=held[1] if held else None)

@@ -42,7 +42,7 @@ class FakeApi:
 
     def create(self, body: dict[str, Any]) -> None:
         self.made.append(body["metadata"]["name"])
-        self.add(body["metadata"]["name"])
+        self.add(body["metadata"]["name"], creationTimestamp=datetime.now(UTC).isoformat())
 
     def delete(self, name: str) -> None:
         self.deleted.append(name)

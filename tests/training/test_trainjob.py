@@ -203,7 +203,9 @@ def test_what_it_waits_for_is_told_once(found: dict[str, Any], said: str, body: 
     assert len([note for note in notes.notes if said in note]) == 1
 
 
-def test_a_queue_is_told(body: dict[str, Any]) -> None:
+def test_a_queue_is_told(body: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainjob, "QUEUED_AFTER", 0.0)
+
     def queued(api: FakeApi, name: str) -> None:
         created = (datetime.now(UTC) - timedelta(seconds=20)).isoformat().replace("+00:00", "Z")
         api.add(name, creationTimestamp=created, labels={trainjob.QUEUE_LABEL: "gpus"})
@@ -296,6 +298,17 @@ def test_what_killed_steps_left_is_swept_up(body: dict[str, Any]) -> None:
     api.add("recent", when("Complete", ago=0.5))
     api.add("working")
     work_off(api, body, Notes())
+    assert set(api.jobs) == {"recent", "working"}
+
+
+@pytest.mark.parametrize("hours", [-2.0, 2.0])
+def test_what_is_swept_up_is_told_by_the_clusters_clock(body: dict[str, Any], hours: float) -> None:
+    """To this machine the cluster's clock is hours behind, or ahead."""
+    api = FakeApi(when("Complete", ago=hours))
+    api.add("old", when("Failed", ago=hours + 2))
+    api.add("recent", when("Complete", ago=hours + 0.5))
+    api.add("working", creationTimestamp=when("", ago=hours)["lastTransitionTime"])
+    trainjob.sweep(api, "other")  # type: ignore[arg-type]
     assert set(api.jobs) == {"recent", "working"}
 
 

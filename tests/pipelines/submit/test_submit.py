@@ -150,6 +150,26 @@ def test_a_submitter_that_died_before_it_started_the_run_is_replaced(
     assert claim(active=lambda run: False, start=lambda name: "r2").run == "r2", "a finished run's claim is free"
 
 
+@pytest.mark.parametrize("ahead", [3600.0, -3600.0, 86_400.0])
+def test_a_claim_stands_by_our_own_clock_whatever_its_own_says(
+    store: Store, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    store.put(claim_key("e" * 64), json.dumps({"run": "", "name": "dead", "at": time.time() + ahead}).encode())
+    monkeypatch.setattr(claims, "GRACE_SECONDS", 0.3)
+    began = time.monotonic()
+    found = claims.claim(
+        store,
+        "e" * 64,  # type: ignore[arg-type]
+        name="mine",
+        start=lambda name: "r1",
+        find=lambda name: None,
+        active=lambda run: True,
+        cancel=pytest.fail,
+    )
+    assert (found.run, found.mine) == ("r1", True)
+    assert 0.25 <= time.monotonic() - began < 30
+
+
 def test_a_submitter_that_woke_up_late_ends_its_own_run(store: Store) -> None:
     key = claim_key("d" * 64)
     ended: list[str] = []
