@@ -125,6 +125,10 @@ def blamed_on(parameter: str) -> Iterator[None]:
         raise
 
 
+class Waiting(InputError):
+    """What cannot go on before a person has looked and said so. The command line exits with 4."""
+
+
 class Stopped(RuntimeError):
     """A run that ended itself before its work was done: no credit, budget reached, replies not worth paying for.
 

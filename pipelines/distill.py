@@ -72,7 +72,8 @@ def distill(
         ).outputs
         common = {"store": store, "filter_key": ready["filter_key"], "run": run}
         limits = {"max_rejects": max_rejects, "budget": budget}
-        with dsl.If(ready["articles"] != "", name="from-articles"):
+        # Conditions compare fixed words of our own: kfp.local evaluates them as text.
+        with dsl.If(ready["source"] == "articles", name="from-articles"):
             given = ready["articles"]
             calibrated = place(calibrate(articles=given, marks=marks, waived=without_calibration, **common), ORACLE)
             asked = label(articles=given, labels="", without_calibration=without_calibration, **limits, **common)

@@ -83,7 +83,7 @@ class Watched:
             event: An event of the run.
 
         Returns:
-            A line worth printing; None where there is none.
+            A line worth printing; None where there is none. A failure has none: the command that watches ends with it.
         """
         name = event.step
         view = self.steps.setdefault(name, StepView(name))
@@ -111,7 +111,6 @@ class Watched:
             view.seconds = event.at - view.began if view.began else 0.0
             if self.failure is None:
                 self.failure = Failure(step=name, kind=event.cause, message=event.message)
-            return f"{name}: failed: {event.message}"
         return None
 
 

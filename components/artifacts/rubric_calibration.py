@@ -15,7 +15,7 @@ from distillery.components.artifacts.document import Document, Sha256
 from distillery.components.store import Digest, Json, NotFound, Store, StoreError, digest_json
 from distillery.components.store.layout import calibration_key
 from distillery.filters.digests import rubric_digest
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, Waiting
 from distillery.filters.filter import Filter
 
 SAMPLE: Final = 60  # articles of a calibration sample, and of the fresh one after it
@@ -349,6 +349,7 @@ def require_calibration(
         accepted for, "waived": the reason given here}.
 
     Raises:
+        Waiting: labelling is refused until somebody has marked the articles, or accepted the REVIEW.
         InputError: labelling is refused.
     """
     document = read_calibration(store, flt, oracle)
@@ -367,7 +368,8 @@ def require_calibration(
         reasons = "; ".join(document.reasons[:2])
         what = f"the calibration of this rubric with {flt.spec.oracle.model} says {verdict}: {reasons}"
     accept = ' (or accept it: `--accept "reason"`)' if verdict == REVIEW else ""
-    raise InputError(
+    refuse = Waiting if verdict == REVIEW else InputError
+    raise refuse(
         f"{n_articles:,} articles would be labelled, but {what}",
         where=f"filter {flt.name}",
         hint=f"run `distillery calibrate {flt.name} --articles FILE` first{accept}, label {UNCALIBRATED} articles at most, "

@@ -9,7 +9,7 @@ from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.store import Json, NotFound, Store, as_digest
 from distillery.components.store.layout import last_summary_key, summary_key
 
-Cause = Literal["input", "stopped", "fault"]
+Cause = Literal["input", "waiting", "stopped", "fault"]
 
 
 class Failure(Document):
@@ -17,7 +17,7 @@ class Failure(Document):
 
     Attributes:
         step: the step that failed; "" where it is not known.
-        kind: whose fault it is: "input" must be mended, "stopped" may be tried again as it is, "fault" is ours.
+        kind: "input" must be mended, "waiting" needs a person's word, "stopped" may be tried again as it is, "fault" is ours.
         message: one line for people.
     """
 

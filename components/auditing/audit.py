@@ -89,10 +89,11 @@ def audit(
     record = run_step(store, "audit", audit_inputs(flt, label_set), work)
     keep(record)
     findings = read_audit(store, record.outputs["audit"]).findings
+    stops = [finding for finding in findings if finding.level == "stop"]
     for finding in findings:
-        if finding.level != "info" and not record.reused:
+        if finding.level != "info" and finding not in stops[:1] and not record.reused:  # the first stop is the error
             progress.note(f"{finding.level}: {finding.message}")
-    if stops := [finding for finding in findings if finding.level == "stop"]:
+    if stops:
         raise InputError(
             stops[0].message + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
             where=f"label set {label_set[:12]}",

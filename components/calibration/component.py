@@ -24,5 +24,7 @@ def calibrate(store: str, filter_key: str, articles: str, marks: str, waived: st
     from distillery.components.runtime.step import step_context
 
     with step_context("calibrate", store, filter_key, run) as step:
-        record = work(step.store, step.filter, articles=articles, marks=marks, waived=waived, once=True, progress=step.progress)
+        given = step.parameters(articles=articles, marks=marks, without_calibration=waived)
+        waived = given.pop("without_calibration")
+        record = work(step.store, step.filter, **given, waived=waived, once=True, progress=step.progress)
         return str(step.keep(record).outputs["verdict"])

@@ -35,14 +35,13 @@ def label(
     from distillery.components.runtime.step import step_context
 
     with step_context("label", store, filter_key, run) as step:
-        record = work(
-            step.store,
-            step.filter,
+        given = step.parameters(
             articles=articles,
             labels=labels,
             max_rejects=max_rejects,
-            budget=budget or None,
+            budget=budget,
             without_calibration=without_calibration,
-            progress=step.progress,
         )
+        limit = given.pop("budget") or None
+        record = work(step.store, step.filter, **given, budget=limit, progress=step.progress)
         return str(step.keep(record).outputs["label_set"])

@@ -25,6 +25,7 @@ def preflight(
     "Ready",
     [
         ("filter_key", str),
+        ("source", str),
         ("articles", str),
         ("labels", str),
         ("cpu_request", str),
@@ -53,7 +54,8 @@ def preflight(
         run: Name of this run.
 
     Returns:
-        filter_key: Key of the published filter. articles, labels: What the run starts from, one of them empty.
+        filter_key: Key of the published filter. source: "articles" or "labels". articles, labels: What the run starts from,
+        one of them empty; both where the run's parameters are in a file.
         The rest: what this cluster gives to the tasks that load the student.
     """
     from collections import namedtuple
@@ -64,22 +66,24 @@ def preflight(
     from distillery.components.runtime.step import step_context
 
     with step_context("preflight", store, "", run) as step:
-        request = RunRequest(
+        given = step.parameters(
             filter=filter,
             store=store,
             articles=articles,
             labels=labels,
             profile=profile,
-            overrides=tuple(overrides),
+            overrides=overrides,
             max_rejects=max_rejects,
             marks=marks,
             budget=budget,
             trainer=trainer,
             gpus=gpus,
         )
+        request = RunRequest(**{**given, "overrides": tuple(given["overrides"])})
         record = work(step.store, request)
-        training = cluster(trainer=trainer, gpus=gpus)
+        training = cluster(trainer=request.trainer, gpus=request.gpus)
         outputs = step.keep(record).outputs
-        values = {"filter_key": outputs["filter_key"], "articles": outputs["articles"], "labels": outputs["labels"]}
-        values |= training._asdict()
+        files = {name: "" if step.by_file else outputs[name] for name in ("articles", "labels")}
+        source = "articles" if outputs["articles"] else "labels"
+        values = {"filter_key": outputs["filter_key"], "source": source, **files, **training._asdict()}
         return namedtuple("Ready", list(values))(**values)

@@ -1,7 +1,8 @@
 """What every step of a run needs: its store, its filter, its progress, and the place where it leaves its record.
 
 A component is then a signature and one call. Records lie under runs/<run>/<step>.json for the report that ends a run,
-whatever happened in it; DISTILLERY_RUN names a run on a laptop, Kubeflow's own id on a cluster.
+whatever happened in it. On a laptop DISTILLERY_RUN names a run and DISTILLERY_PARAMETERS the file of its parameters; on a
+cluster Kubeflow does.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.run_summary import Cause, Failure
@@ -25,11 +26,13 @@ from distillery.components.runtime.progress import Reporter, printable, reporter
 from distillery.components.runtime.settings import limit_threads, load_settings
 from distillery.components.store import Store, in_bucket, open_store
 from distillery.components.store.layout import events_key, failure_key, run_record_key
-from distillery.filters.errors import InputError, Stopped
+from distillery.filters.errors import InputError, Stopped, Waiting
 from distillery.filters.filter import Filter
 
 RUN = "DISTILLERY_RUN"
+PARAMETERS = "DISTILLERY_PARAMETERS"
 STORE = "DISTILLERY_STORE"
+EXIT_CODES: Final[dict[Cause, int]] = {"input": 2, "waiting": 4, "stopped": 1, "fault": 1}
 LAST_WORDS = Path("/dev/termination-log")  # what a pod writes here, Kubernetes and Kubeflow's UI show as the task's error
 
 
@@ -106,6 +109,25 @@ class Step:
     filter_key: str = ""
 
     @property
+    def by_file(self) -> bool:
+        """True if the run's parameters are in a file, and the graph hands on none of what a user wrote."""
+        return bool(os.environ.get(PARAMETERS))
+
+    def parameters(self, **handed: Any) -> dict[str, Any]:
+        """Return parameters of the run.
+
+        Args:
+            handed: what the graph handed on, by name of the pipeline's parameter.
+
+        Returns:
+            The same names, with the values of the run's file where there is one.
+        """
+        if not self.by_file:
+            return handed
+        written = json.loads(Path(os.environ[PARAMETERS]).read_text(encoding="utf-8"))
+        return {name: written[name] for name in handed}
+
+    @property
     def filter(self) -> Filter:
         """Return the run's filter, read anew and verified."""
         return read_filter(self.store, self.filter_key)
@@ -151,15 +173,17 @@ class Step:
 
 
 def cause_of(error: Exception) -> Cause:
-    """Return whose fault an error is.
+    """Return what an error asks for.
 
     Args:
         error: what the step raised.
 
     Returns:
-        "input" for what a person must mend, "stopped" for what may be tried again as it is, "fault" for a defect of this
-        program.
+        "input" for what a person must mend, "waiting" for what needs a person's word, "stopped" for what may be tried again
+        as it is, "fault" for a defect of this program.
     """
+    if isinstance(error, Waiting):
+        return "waiting"
     if isinstance(error, InputError):
         away = error.__cause__ is not None and is_outage(error.__cause__)  # a store, for longer than we have patience
         return "stopped" if away else "input"
@@ -177,8 +201,8 @@ def _message(error: Exception, cause: str) -> str:
 def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[Step]:
     """Open a step; record its failure where it fails.
 
-    Bad input ends the process with exit code 2 and one line, a step that stopped itself with 1, anything else with its
-    traceback.
+    Bad input ends the process with exit code 2 and one line, what waits for a person with 4, a step that stopped itself with
+    1, anything else with its traceback.
 
     Args:
         name: of the step.
@@ -219,7 +243,7 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
         say_last(f"{name}: {message}")
         if cause != "fault":
             print(f"error: {message}", flush=True)
-            raise SystemExit(2 if cause == "input" else 1) from None
+            raise SystemExit(EXIT_CODES[cause]) from None
         raise
     finally:
         progress.close()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
-import signal
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -31,9 +30,6 @@ from distillery.pipelines.cli.options import (
 )
 from distillery.pipelines.cli.printing import print_json
 
-if TYPE_CHECKING:
-    pass
-
 app = typer.Typer()
 
 
@@ -44,6 +40,21 @@ def new_run() -> str:
         "20250131-235959-a1b2c3".
     """
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+
+
+def remove(folder: Path, *, but: Path | None = None) -> None:
+    """Remove a folder, whatever is in it.
+
+    Args:
+        folder: The folder.
+        but: A file directly in it that stays, and the folder with it; None for nothing.
+    """
+    if but is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.iterdir():
+        if path != but:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @app.command()
@@ -71,8 +82,9 @@ def distill(
     from distillery.components.student.resolve import resolve_base
     from distillery.pipelines.cli.ending import end_decided, end_failed
     from distillery.pipelines.cli.live import watch
+    from distillery.pipelines.laptop.endings import ending, oom_kills
     from distillery.pipelines.laptop.events import LocalRun, Tail
-    from distillery.pipelines.laptop.run import start
+    from distillery.pipelines.laptop.run import FEED, LOG, start, stop
 
     require(STUDENT)
     uri = store_uri(store)
@@ -85,24 +97,25 @@ def distill(
     # Before an oracle is paid: the base model that training needs can be had.
     student = read_filter(opened, ready.outputs["filter_key"]).spec.student
     resolve_base(student.baseModel, student.revision, opened)
+    files = {name: ready.outputs[name] for name in ("articles", "labels")}  # may be the filter's own
     run, scratch = new_run(), Path(tempfile.mkdtemp(prefix="distillery-"))
-    events, log = scratch / "events.jsonl", scratch / "run.log"
-    process = start(request, run=run, events=events, log=log)
+    log, kept = scratch / LOG, False
     try:
-        watched = watch(LocalRun(process, Tail(events)), WATCHED)
-    except BaseException:
-        os.killpg(process.pid, signal.SIGTERM)
-        raise
-    if watched.failure or "decision" not in watched.outputs:
-        running = [view.name for view in watched.steps.values() if view.state == "started"]
-        silent = "its process ended without a word (killed, or out of memory)"
-        failure = watched.failure or Failure(step=running[-1] if running else "run", kind="fault", message=silent)
+        kills, process = oom_kills(), start(replace(request, **files), run=run, scratch=scratch)
         try:
-            end_failed(failure, watched, uri, again="command", log=log)
+            watched = watch(LocalRun(process, Tail(scratch / FEED)), WATCHED)
         finally:
-            if failure.kind != "fault":
-                shutil.rmtree(scratch, ignore_errors=True)
-    shutil.rmtree(scratch, ignore_errors=True)
+            stop(process)
+        failure = watched.failure
+        if failure is None and "decision" not in watched.outputs:
+            running = [view.name for view in watched.steps.values() if view.state == "started"]
+            why = ending(process.returncode, log.read_text(errors="replace"), out_of_memory=oom_kills() > kills)
+            failure = Failure(step=running[-1] if running else "run", kind="fault", message=why)
+        if failure:
+            kept = failure.kind == "fault"
+            end_failed(failure, watched, uri, again="command", log=log)
+    finally:
+        remove(scratch, but=log if kept else None)
     end_decided(watched, opened, uri, run, filter=filter, shown_store=store, as_json=as_json)
 
 

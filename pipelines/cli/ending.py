@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from distillery.components.runtime.step import EXIT_CODES as CAUSE_CODES
 from distillery.pipelines.cli.printing import print_json
-from distillery.pipelines.results import EXIT_CODES, result_of
+from distillery.pipelines.results import EXIT_CODES, result_of, shown_path
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.run_summary import Failure
     from distillery.components.store import Store
     from distillery.pipelines.run_view import Watched
-
-LOG_LINES = 25
 
 
 def end_decided(
@@ -55,16 +54,18 @@ def end_failed(failure: Failure, watched: Watched, uri: str, *, again: str, log:
         watched: What its events told.
         uri: The store's URI.
         again: What goes on with it: "command", "submission".
-        log: The log of the process that ran it, shown where the fault is ours; None where there is none.
+        log: The log of the process that ran it, named where the fault is ours; None where there is none.
 
     Raises:
-        Exit: Always: with 2 where the input is at fault, else with 1.
+        Exit: Always: with 2 where the input is at fault, 4 where a person is waited for, else with 1.
     """
     print(f"error: {failure.step}: {failure.message}", file=sys.stderr)
     if failure.kind == "fault" and log is not None:
-        tail = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
-        print("\n".join(["", *tail, "", f"whole log: {log}"]), file=sys.stderr)
+        print(f"log: {log}", file=sys.stderr)
+    calibrated = watched.records.get("calibrate")
+    if failure.kind == "waiting" and calibrated and (page := calibrated.outputs.get("review")):
+        print(f"articles to mark: {shown_path(f'{uri}/{page}')}", file=sys.stderr)
     if report := watched.outputs.get("report"):
         print(f"report: {uri}/{report}", file=sys.stderr)
     print(f"nothing is lost: the same {again} goes on from the last finished step", file=sys.stderr)
-    raise typer.Exit(2 if failure.kind == "input" else 1)
+    raise typer.Exit(CAUSE_CODES[failure.kind])

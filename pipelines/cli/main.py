@@ -1,7 +1,8 @@
 """The `distillery` command: its commands, the groups its help shows them in, and its exit codes.
 
 It starts in 0.2 s, since heavy packages are imported by the command that uses them. Exit codes are a contract: 0 done (and
-promoted, where a run was to promote), 2 bad input or usage, 3 the gates rejected, 4 waiting for approval, 1 anything else.
+promoted, where a run was to promote), 2 bad input or usage, 3 the gates rejected, 4 waiting for a person (approval, marks), 1
+anything else.
 """
 
 from __future__ import annotations
@@ -85,10 +86,10 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        from distillery.components.runtime.step import cause_of
+        from distillery.components.runtime.step import EXIT_CODES, cause_of
 
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if cause_of(error) == "input" else 1)
+        sys.exit(EXIT_CODES[cause_of(error)])
     except ModuleNotFoundError as error:
         from distillery.components.runtime.extras import missing_package
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from distillery.pipelines.cli.options import (
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json, short
+
+if TYPE_CHECKING:
+    from distillery.components.artifacts.step_record import StepRecord
 
 app = typer.Typer()
 labels = typer.Typer(help="Import labels that people already have.", no_args_is_help=True, rich_markup_mode=None)
@@ -43,11 +46,21 @@ def _run(
     records = run_through(last, RunState(open_store(store_uri(store)), *resolved, max_rejects))
     if as_json:
         print_json({step: {"reused": record.reused, **record.outputs} for step, record in records.items()})
+        _end(records[last])
         return
     for step, record in records.items():
         state = "reused" if record.reused else f"done in {record.facts['seconds']:.1f} s"
         outputs = ", ".join(f"{key} {short(value)}" for key, value in record.outputs.items())
         print(f"{step:<10} {state:<14} {outputs}")
+    _end(records[last])
+
+
+def _end(record: StepRecord) -> None:
+    """End with the exit code of a decision, where the step came to one."""
+    from distillery.pipelines.results import EXIT_CODES
+
+    if "decision" in record.outputs:
+        raise typer.Exit(EXIT_CODES[record.outputs["decision"]])
 
 
 def _command(last: str, help: str) -> object:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, Waiting
 from distillery.pipelines.cli.main import app
 from tests.demo.generator.files import write_files
+from tests.pipelines.harness import run_distillery
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,20 @@ def test_a_page_without_marks_waits(demo: Path, tmp_path: Path) -> None:
     assert page.exists()
     with pytest.raises(InputError, match="no such file"):
         distillery(demo, tmp_path, "calibrate", "--marks", str(tmp_path / "marks.json"))
+
+
+def test_a_run_waits_for_marks_with_exit_code_4_and_the_page(demo: Path, tmp_path: Path, tiny_encoder: Path) -> None:
+    page = ("--out", str(tmp_path / "review.html"))
+    assert distillery(demo, tmp_path, "calibrate", *page).exit_code == 4
+    with pytest.raises(Waiting, match="nobody has marked"):
+        distillery(demo, tmp_path, "label")
+    articles = ("--articles", demo / "articles.jsonl", "--set", f"oracle.replies={demo / 'replies.jsonl'}")
+    base = ("--set", f"student.baseModel={tiny_encoder}", "--set", "student.revision=null")
+    done = run_distillery("distill", "sustainability-technology", *articles, *base, "--store", tmp_path / "st", cwd=tmp_path)
+    assert done.code == 4, done.err
+    assert done.err.count("nobody has marked") == 2  # what the calibration found, and why the labels wait
+    (path,) = [line.partition(": ")[2] for line in done.err.splitlines() if line.startswith("articles to mark: ")]
+    assert "<fieldset" in Path(path).read_text(encoding="utf-8")
 
 
 def test_a_calibration_that_failed_stops_even_recorded_replies(demo: Path, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from filelock import FileLock
 
 from tests.pipelines.harness import Ran, label_rows, run_distillery, write_filter, write_rows
 
+HARD = "o'brien's python3-proj $HOME 100%"  # a folder whose name is text to a shell, to kfp.local and to a URL
+
 
 class Promoted:
     """One promoted run that the tests of this module share: its folder, filter, labels and result."""
@@ -38,7 +40,8 @@ class Promoted:
 @pytest.fixture(scope="module")
 def promoted(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, labels_file: Path, worker_id: str) -> Promoted:
     """Run once, whichever worker asks first; every other one gets a copy of its folder."""
-    own = tmp_path_factory.mktemp("promoted")
+    own = tmp_path_factory.mktemp("promoted") / HARD
+    own.mkdir()
     if worker_id == "master":
         return Promoted(own, tiny_encoder, labels_file)
     kept = tmp_path_factory.getbasetemp().parent / "promoted.pickle"
@@ -157,6 +160,17 @@ def test_approval_waits_without_a_process_and_approve_promotes(
     assert [e["adapter"] for e in distillery("history", careful, "--json").json["history"]] == [held.json["adapter"]]
 
 
+def test_gate_alone_ends_with_its_decision(promoted: Promoted, tmp_path: Path) -> None:
+    hard = write_filter(tmp_path / "hard.yaml", promoted.base, gates=[{"metric": "mae", "below": 0.001}])
+    careful = write_filter(
+        tmp_path / "careful.yaml", promoted.base, promotion={"channel": "production", "approval": "required"}
+    )
+    for flt, decision, code in ((promoted.filter, "promote", 0), (hard, "reject", 3), (careful, "approve", 4)):
+        gated = promoted("gate", flt, "--labels", promoted.labels, "--json")
+        assert (gated.code, gated.json["gate"]["decision"]) == (code, decision), gated.err
+    assert promoted("gate", hard, "--labels", promoted.labels).code == 3
+
+
 def test_a_step_that_refuses_ends_with_2_and_still_a_report(
     distillery: Callable[..., Ran], tmp_path: Path, tiny_encoder: Path
 ) -> None:
@@ -165,7 +179,8 @@ def test_a_step_that_refuses_ends_with_2_and_still_a_report(
     flt = write_filter(tmp_path / "filter.yaml", tiny_encoder)
     refused = distillery("distill", flt, "--labels", same)
     assert refused.code == 2, refused.err
-    assert "audit" in refused.err
+    assert refused.err.count("constant") == 1  # one line, not one of the step and one of the command
+    assert "error: audit: " in refused.err
     (report,) = (tmp_path / ".distillery" / "runs").glob("*/report.html")
     assert "audit" in report.read_text(encoding="utf-8")
 
