@@ -16,6 +16,7 @@ from distillery.components.artifacts.steps import LOOKED_UP
 from distillery.components.runtime.progress import clock
 from distillery.components.store import Store, digest_file
 from distillery.filters.filter import Filter
+from distillery.pipelines.first_look import look
 from distillery.pipelines.steps import INPUTS, RunState
 
 Action = Literal["reuse", "run", "skip"]
@@ -187,26 +188,38 @@ def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     return f"about ${usd:,.2f} for {priced.open:,} articles"
 
 
-def make_plan(run: RunState, *, marks: str = "", waived: str = "") -> list[Planned]:
+def _require_price(flt: Filter, budget: float) -> None:
+    """Refuse a budget that could not be kept."""
+    from distillery.components.labeling.oracles.prices import no_price, price_of, read_prices
+
+    if budget and price_of(flt, read_prices()) is None:
+        raise no_price(flt)
+
+
+def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float = 0.0) -> list[Planned]:
     """Plan a `distill`. Reads the store and the file that the run starts from; writes nothing.
 
     Args:
         run: The run's store, filter and data.
         marks: What the calibration goes by: a path, "reference", "prefilter", or empty.
         waived: Why to label without a calibration that passed; empty where it is not waived.
+        budget: US dollars that the labels may cost; 0 for no limit.
 
     Returns:
         What each step would do, in order.
 
     Raises:
-        InputError: The first step would refuse the input, or the base model cannot be had.
+        InputError: The first steps would refuse the input, or the base model cannot be had.
     """
     planner = Planner(run.store, last_records(run.store, run.filter.name))
     parameter = "--articles" if run.articles else "--labels"
     with local_file(run.articles or run.labels, parameter=parameter) as path:
         run.data = digest_file(path)
-        if planner.follow("label", run, "no oracle call: labels exist") is None and run.articles:
-            planner.steps[-1].cost = _labels_cost(run.store, run.filter, run.articles, path)
+        if planner.follow("label", run, "no oracle call: labels exist") is None:
+            look(run.filter, path, labels=bool(run.labels), max_rejects=run.max_rejects)
+            if run.articles:
+                _require_price(run.filter, budget)
+                planner.steps[-1].cost = _labels_cost(run.store, run.filter, run.articles, path)
     if run.articles:
         planner.steps.insert(0, _calibration(run.store, run.filter, marks, waived))
     _ = run.base  # whoever asks for a plan is told at once that training would fail

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from distillery.components.articles.articles import parse_max_rejects
@@ -105,6 +106,25 @@ def check_settings(request: RunRequest) -> None:
         require_file(request.marks, parameter="marks")
 
 
+def check(request: RunRequest) -> Resolved:
+    """Return what a run starts from, checked; write nothing.
+
+    Args:
+        request: The run's arguments.
+
+    Returns:
+        The filter, and either articles or labels.
+
+    Raises:
+        InputError: Something of the request would make the run fail; the parameter at fault is named.
+    """
+    with blamed_on("filter"):
+        check_settings(request)
+        resolved = resolve(request)
+        _require_inputs(*resolved)
+    return resolved
+
+
 def preflight(store: Store, request: RunRequest) -> StepRecord:
     """Check the filter, the inputs and the settings of a run, and publish the filter.
 
@@ -118,15 +138,16 @@ def preflight(store: Store, request: RunRequest) -> StepRecord:
     Raises:
         InputError: Something of the request would make the run fail; the parameter at fault is named. Nothing was written.
     """
-    with blamed_on("filter"):
-        check_settings(request)
-        flt, articles, labels = resolve(request)
-        _require_inputs(flt, articles, labels)
-        if on_cluster():
+    flt, articles, labels = check(request)
+    if on_cluster():
+        with blamed_on("filter"):
             require_base(store, flt)
     key = publish_filter(store, flt)
     outputs = {"name": flt.name, "filter_key": key, "articles": articles, "labels": labels}
-    return StepRecord.of("preflight", {"filter": key}, outputs, [key])
+    # What the report needs to say how to do it again; no digest depends on it.
+    asked = replace(request, store=store.uri, articles=articles, labels=labels).to_changed_arguments()
+    facts = {"request": asked, "on": "cluster" if on_cluster() else "laptop"}
+    return StepRecord.of("preflight", {"filter": key}, outputs, [key], facts)
 
 
 def _require_inputs(flt: Filter, articles: str, labels: str) -> None:

@@ -17,6 +17,7 @@ from distillery.components.artifacts.rubric_calibration import CalibrationOutput
 from distillery.components.artifacts.run_summary import Failure
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.verdict import Verdict
+from distillery.components.store import Json
 from distillery.filters.filter import Filter
 
 T = TypeVar("T")
@@ -63,6 +64,8 @@ class Context:
         digests: by name.
         problems: artifacts that should be there and could not be read, one line each.
         source: the options that named the data, as typed ("--labels labels.jsonl").
+        request: the run's arguments by the pipeline's names, with its store; None where an older run did not keep them.
+        on_cluster: True if the run was a cluster's.
     """
 
     filter: Filter | None
@@ -82,6 +85,8 @@ class Context:
     digests: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
     source: str = ""
+    request: Mapping[str, Json] | None = None
+    on_cluster: bool = False
 
     @property
     def flt(self) -> Filter:

@@ -90,6 +90,7 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         return reader.artifact("adapter", lambda _: form.read(bundle.read(file), f"{bundle.where}/{file}"))
 
     dimensions = flt.dimensions if flt else []
+    asked = _asked(summary)
     return Context(
         filter=flt,
         calibrated=reader.attempt("calibration", lambda: _calibrated(summary.calibrated)),
@@ -108,6 +109,8 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         digests=_all_digests(digests, outputs),
         problems=reader.problems,
         source=_source(outputs),
+        request=asked.get("request"),
+        on_cluster=asked.get("on") == "cluster",
     )
 
 
@@ -155,6 +158,12 @@ def _promoted(output: Json) -> Promoted | None:
     if isinstance(output, Mapping) and output.get("adapter"):
         return Promoted(*(str(output.get(name) or "") for name in Promoted._fields))
     return Promoted(output) if isinstance(output, str) and output else None
+
+
+def _asked(summary: RunSummary) -> Mapping[str, Json]:
+    """Return what the run was asked for: {"request", "on"}, from the record of its first step; empty where it has none."""
+    record = summary.records.get("preflight")
+    return record.facts if record and isinstance(record.facts.get("request"), Mapping) else {}
 
 
 def _all_digests(digests: Mapping[str, Digest], outputs: Mapping[str, Json]) -> dict[str, str]:

@@ -129,7 +129,7 @@ def score_part(
     if out.exists(name):  # whoever wrote it was stopped before it wrote the facts
         data = _theirs(out, plan, index, [article.digest for article in articles])
     else:
-        table = _scored(flt, student(), articles, chunk, progress)
+        table = _scored(flt, student, articles, chunk, progress)
         data = write_table(table, {JOB: plan.job}) if plan.fmt == "parquet" else _json_lines(table)
         try:
             out.put_if(name, data, etag=None)
@@ -193,15 +193,17 @@ def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles
     )
 
 
-def _scored(flt: Filter, student: Predictor, articles: _Articles, chunk: int, progress: Progress) -> pa.Table:
+def _scored(flt: Filter, student: Callable[[], Predictor], articles: _Articles, chunk: int, progress: Progress) -> pa.Table:
+    """Return the scores of a part. The student is opened after the first articles were read: some seconds and gigabytes."""
     import pyarrow as pa
 
-    require_dimensions(student.dimensions, flt, "the student")
     tables, done, left_out, batch = [_schema(flt.dimensions).empty_table()], 0, 0, list[Article]()
 
     def judge_batch() -> None:
         nonlocal done, left_out
-        table = judged(flt, student, batch)
+        opened = student()
+        require_dimensions(opened.dimensions, flt, "the student")
+        table = judged(flt, opened, batch)
         tables.append(table)
         done += table.num_rows
         left_out += table.num_rows - table["prefiltered"].null_count

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from distillery.components.artifacts.scores import ANOTHER, Facts, Format, ScoredPart, Scores, ScoringPlan
 from distillery.components.scoring.corpus import Corpus
@@ -51,6 +52,17 @@ from distillery.filters.filter import Filter
 from distillery.filters.loading import dump_filter
 
 MAX_SHARDS = 100_000  # what Kubernetes lets an Indexed Job have
+
+
+# What makes scores other scores, the plainest first.
+DIFFERENCES: Final = {
+    "filter": "another filter",
+    "version": "another version of the filter",
+    "adapter": "another adapter",
+    "corpus": "other articles",
+    "filter_key": "a filter that was changed since",
+    "code": "another program",
+}
 
 
 @dataclass(frozen=True)
@@ -167,7 +179,8 @@ def begin(out: Store, plan: Plan) -> None:
         if there is None and out.exists(SUCCESS):
             raise InputError("holds scores already", where=out.uri, hint=hint)
         if there is not None and _job_of(there, out.uri) != plan.job:
-            raise InputError("holds scores of other articles, another adapter or another program", where=out.uri, hint=hint)
+            what, wanted = _difference(there, plan)
+            raise InputError(what, where=out.uri, hint=wanted + hint)
         return None if there == data else data
 
     out.update(SCORING_PLAN, written)
@@ -179,6 +192,24 @@ def _job_of(plan: bytes, where: str) -> str:
         return ScoringPlan.read(plan, where).job
     except StoreError:
         return ""
+
+
+def _difference(written: bytes, plan: Plan) -> tuple[str, str]:
+    """Return in what a written plan differs from ours, and the option that would make them one, "" where none does."""
+    try:
+        old, ours = json.loads(written), json.loads(plan.to_bytes())
+        differs = {name for name in ours if old.get(name) != ours[name]}
+        differs -= {"corpus"} if old["corpus"]["files"] == ours["corpus"]["files"] else set()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "holds a plan that can't be read", ""
+    for name, what in DIFFERENCES.items():
+        if name in differs:
+            return f"holds scores of {what}", ""
+    if "fmt" in differs:
+        return f"holds scores as {old['fmt']}", f"add --format {old['fmt']}, "
+    if "shards" in differs:
+        return f"holds scores in {old['shards']:,} parts, not {plan.shards:,}", f"add --shards {old['shards']}, "
+    return "holds scores of another program", ""
 
 
 def read_plan(out: Store, job: str) -> Plan:
@@ -313,7 +344,8 @@ def finish(out: Store, plan: Plan) -> Scores:
     rejected = sum(each.rejected for each in facts)
     first = _gather_rejects(out, plan, facts) if rejected else ""
     if not articles:
-        raise InputError(f"no row is an article{first}", where=plan.corpus.where)
+        where = plan.corpus.where if len(plan.corpus.files) > 1 else plan.corpus.address(0)
+        raise InputError(f"no row is an article{first}", where=where)
     tiers = Counter[str]()
     for each in facts:
         tiers.update(each.tiers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -20,7 +20,11 @@ from distillery.pipelines.cli.options import (
 )
 from distillery.pipelines.cli.printing import print_json
 
+if TYPE_CHECKING:
+    from distillery.components.store import Store
+
 app = typer.Typer()
+FORMS: Final = {".html": "html", ".htm": "html", ".md": "markdown", ".markdown": "markdown"}
 
 
 @app.command()
@@ -69,6 +73,7 @@ def report(
     from distillery.components.store import open_store
     from distillery.filters.loading import load_filter
 
+    as_markdown = _as_markdown(out, markdown)
     opened = open_store(store_uri(store))
     if is_digest(subject):
         summary = find_summary(opened, subject)
@@ -80,26 +85,43 @@ def report(
         summary = last
     context = gather(opened, read_filter(opened, filter_key_of(summary)), summary)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(render_markdown(context) if markdown else render_html(context), encoding="utf-8")
+    out.write_text(render_markdown(context) if as_markdown else render_html(context), encoding="utf-8")
     print(out)
 
 
-@app.command()
-def history(filter: FilterArg, store: StoreOpt = DEFAULT_STORE, as_json: JsonOpt = False) -> None:
-    """List what the filter's channel pointed at, newest first."""
-    from distillery.components.promotion.promote import history as read
-    from distillery.components.store import open_store
+def _as_markdown(out: Path, markdown: bool) -> bool:
+    """Return whether a report is Markdown, going by the name of its file and by --md; InputError where they differ."""
+    suffix = out.suffix.lower()
+    if suffix and suffix not in FORMS:
+        raise InputError(f"a report has no form {suffix}", where=f"--out {out}", hint=f"name it {', '.join(FORMS)}")
+    if markdown and FORMS.get(suffix) == "html":
+        raise InputError("is HTML, and --md asks for Markdown", where=f"--out {out}", hint="name it .md, or leave --md out")
+    return markdown or FORMS.get(suffix) == "markdown"
+
+
+def _channel_of(store: Store, subject: str) -> tuple[str, str]:
+    """Return the filter's name and channel that a filter or an adapter's digest means."""
+    from distillery.components.artifacts.adapter import find_adapter, is_digest
     from distillery.filters.loading import load_filter
 
-    flt = load_filter(filter)
-    entries = read(open_store(store_uri(store)), flt.name, flt.spec.promotion.channel)
+    flt = find_adapter(store, subject).filter if is_digest(subject) else load_filter(subject)
+    return flt.name, flt.spec.promotion.channel
+
+
+@app.command()
+def history(subject: SubjectArg, store: StoreOpt = DEFAULT_STORE, as_json: JsonOpt = False) -> None:
+    """List what the channel of a filter, or of an adapter's filter, pointed at, newest first."""
+    from distillery.components.promotion.promote import history as read
+    from distillery.components.store import open_store
+
+    opened = open_store(store_uri(store))
+    name, channel = _channel_of(opened, subject)
+    entries = read(opened, name, channel)
     if as_json:
-        print_json(
-            {"filter": flt.name, "channel": flt.spec.promotion.channel, "history": [entry.to_json() for entry in entries]}
-        )
+        print_json({"filter": name, "channel": channel, "history": [entry.to_json() for entry in entries]})
         return
     if not entries:
-        print(f"nothing was promoted on channel {flt.spec.promotion.channel} of {flt.name} yet")
+        print(f"nothing was promoted on channel {channel} of {name} yet")
     for index, entry in enumerate(entries):
         mark = "now" if index == 0 else ""
         print(f"{mark:<4}{entry.at}  {entry.action:<9} {entry.adapter[:12]}  verdict {entry.verdict[:12]}")
@@ -107,19 +129,21 @@ def history(filter: FilterArg, store: StoreOpt = DEFAULT_STORE, as_json: JsonOpt
 
 @app.command()
 def rollback(
-    filter: FilterArg,
+    subject: SubjectArg,
     to: Annotated[str, typer.Option("--to", metavar="ADAPTER", help="default: the adapter before this one")] = "",
     store: StoreOpt = DEFAULT_STORE,
 ) -> None:
-    """Point the filter's channel back at an earlier adapter, after verifying its stored bytes."""
+    """Point a channel back at an earlier adapter, or at the one that a digest names, after verifying its stored bytes."""
+    from distillery.components.artifacts.adapter import is_digest
     from distillery.components.promotion.promote import rollback as work
     from distillery.components.store import open_store
-    from distillery.filters.loading import load_filter
 
-    flt = load_filter(filter)
+    if to and is_digest(subject):
+        raise InputError("an adapter is named already", where=f"--to {to}", hint="leave it out, or give the filter")
     opened = open_store(store_uri(store))
-    pointer = work(opened, flt.name, flt.spec.promotion.channel, to=to or None)
-    print(f"{flt.name}/{flt.spec.promotion.channel} → {pointer.adapter}")
+    name, channel = _channel_of(opened, subject)
+    pointer = work(opened, name, channel, to=to or (subject if is_digest(subject) else None))
+    print(f"{name}/{channel} → {pointer.adapter}")
 
 
 @app.command()

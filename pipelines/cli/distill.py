@@ -72,16 +72,16 @@ def distill(
     as_json: JsonOpt = False,
 ) -> None:
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
-    from distillery.components.artifacts.filter import read_filter
     from distillery.components.artifacts.run_summary import Failure
     from distillery.components.artifacts.steps import WATCHED
-    from distillery.components.preflight.preflight import preflight
+    from distillery.components.preflight.preflight import check, preflight
     from distillery.components.preflight.request import RunRequest
     from distillery.components.runtime.extras import STUDENT, require
     from distillery.components.store import open_store
     from distillery.components.student.resolve import resolve_base
     from distillery.pipelines.cli.ending import end_decided, end_failed
     from distillery.pipelines.cli.live import watch
+    from distillery.pipelines.first_look import look
     from distillery.pipelines.laptop.endings import ending, oom_kills
     from distillery.pipelines.laptop.events import LocalRun, Tail
     from distillery.pipelines.laptop.run import FEED, LOG, start, stop
@@ -92,16 +92,18 @@ def distill(
     request = RunRequest(
         filter, uri, articles, labels, profile, tuple(set), max_rejects, marks, without_calibration, in_all(budget)
     ).absolute()
-    # The same check as the first step's, so that a typo is answered in half a second.
-    ready = preflight(opened, request)
+    # The same checks as the first step's, so that a typo or a bad row is answered at once, and nothing is written.
+    flt, *files = check(request)
+    if "://" not in (file := files[0] or files[1]):
+        look(flt, Path(file), labels=not files[0], max_rejects=max_rejects)
     # Before an oracle is paid: the base model that training needs can be had.
-    student = read_filter(opened, ready.outputs["filter_key"]).spec.student
-    resolve_base(student.baseModel, student.revision, opened)
-    files = {name: ready.outputs[name] for name in ("articles", "labels")}  # may be the filter's own
+    resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened)
+    request = replace(request, articles=files[0], labels=files[1])  # may be the filter's own
+    preflight(opened, request)
     run, scratch = new_run(), Path(tempfile.mkdtemp(prefix="distillery-"))
     log, kept = scratch / LOG, False
     try:
-        kills, process = oom_kills(), start(replace(request, **files), run=run, scratch=scratch)
+        kills, process = oom_kills(), start(request, run=run, scratch=scratch)
         try:
             watched = watch(LocalRun(process, Tail(scratch / FEED)), WATCHED)
         finally:
@@ -134,7 +136,7 @@ def plan(
     as_json: JsonOpt = False,
 ) -> None:
     """Say which steps a `distill` with these flags would run or reuse, which digest moved and why. Runs nothing."""
-    from distillery.components.preflight.preflight import resolve
+    from distillery.components.preflight.preflight import check
     from distillery.components.preflight.request import RunRequest
     from distillery.components.store import open_store
     from distillery.pipelines.plan import make_plan, render_plan
@@ -143,9 +145,9 @@ def plan(
     request = RunRequest(
         filter, store_uri(store), articles, labels, profile, tuple(set), max_rejects, marks, without_calibration, in_all(budget)
     ).absolute()
-    resolved = resolve(request)
+    resolved = check(request)
     run = RunState(open_store(request.store, write=False), *resolved, max_rejects)
-    steps = make_plan(run, marks=request.marks, waived=request.without_calibration)
+    steps = make_plan(run, marks=request.marks, waived=request.without_calibration, budget=request.budget)
     if as_json:
         print_json({"filter": resolved.filter.name, "steps": [step.to_json() for step in steps]})
     else:

@@ -32,9 +32,15 @@ def compile_command(
     light: LightOpt = "",
     torch: TorchOpt = "",
 ) -> None:
-    """Compile every pipeline of the project. The name of a version says its content, images included."""
+    """Compile every pipeline of the project. The name of a version says its content, images included.
+
+    Manifests may go without names of images: an overlay says them.
+    """
+    from distillery.pipelines.cluster.kubeflow import require_images
     from distillery.pipelines.versions import compile_all, write_manifests
 
+    if not manifests:
+        require_images(light, torch)
     versions = compile_all(light=light, torch=torch)
     if manifests:
         changed = write_manifests(out, versions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,8 @@ from distillery.pipelines.cli.printing import print_json, short
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.step_record import StepRecord
+    from distillery.components.store import Store
+    from distillery.filters.filter import Filter
 
 app = typer.Typer()
 labels = typer.Typer(help="Import labels that people already have.", no_args_is_help=True, rich_markup_mode=None)
@@ -43,16 +45,59 @@ def _run(
 
     request = RunRequest(filter, "", articles, labels, profile, tuple(set), max_rejects).absolute()
     resolved = resolve(request)
-    records = run_through(last, RunState(open_store(store_uri(store)), *resolved, max_rejects))
+    opened = open_store(store_uri(store))
+    records = run_through(last, RunState(opened, *resolved, max_rejects))
+    figures = _figures(opened, resolved.filter, records)
     if as_json:
-        print_json({step: {"reused": record.reused, **record.outputs} for step, record in records.items()})
+        print_json(
+            {step: {"reused": record.reused, **record.outputs, **figures.get(step, {})} for step, record in records.items()}
+        )
         _end(records[last])
         return
     for step, record in records.items():
         state = "reused" if record.reused else f"done in {record.facts['seconds']:.1f} s"
         outputs = ", ".join(f"{key} {short(value)}" for key, value in record.outputs.items())
         print(f"{step:<10} {state:<14} {outputs}")
+        if step in figures:
+            print(
+                f"{'':<25} " + ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in figures[step].items())
+            )
     _end(records[last])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _figures(store: Store, flt: Filter, records: dict[str, StepRecord]) -> dict[str, dict[str, Any]]:
+    """Return what is worth reading of steps that leave digests alone, by step and name."""
+    from distillery.components.store import Digest
+    from distillery.components.store.layout import adapters_folder
+
+    figures = dict[str, dict[str, Any]]()
+    if record := records.get("train"):
+        bundle = store.folder(adapters_folder(flt.name), Digest(record.outputs["adapter"]))
+        student, history = bundle.read_json("student.json"), bundle.read_json("training_history.json")
+        figures["train"] = {
+            "train_mae": student["train_mae"],
+            "validation_mae": student["validation_mae"],
+            "best_epoch": history["best_epoch"],
+            "epochs": len(history["epochs"]),
+        }
+    if record := records.get("benchmark"):
+        from distillery.components.artifacts.benchmark import read_benchmark
+
+        outputs = {**records["split"].outputs, **records["train"].outputs, **record.outputs}
+        judged = read_benchmark(store, outputs["adapter"], outputs["test"], outputs["benchmark"])
+        figures["benchmark"] = {"n": judged.n, "mae": judged.mae, "overall_mae": judged.overall_mae}
+    if record := records.get("gate"):
+        from distillery.components.artifacts.verdict import read_verdict
+
+        rules = read_verdict(store, flt.name, record.outputs["verdict"]).rules
+        figures["gate"] = {"failed": [" ".join(filter(None, [r.metric, r.argument])) for r in rules if r.verdict == "fail"]}
+    return figures
 
 
 def _end(record: StepRecord) -> None:
@@ -86,7 +131,7 @@ COMMANDS = {
     "audit": "Label or import, then look for what makes labels unfit to learn from.",
     "split": "Label or import and audit, then split into train, validation and the frozen test part.",
     "train": "Do all steps up to the split, then train the student. A training that was killed goes on from its checkpoint.",
-    "gate": "Do all steps up to the training, then benchmark the student and apply the filter's gates. Nothing is promoted.",
+    "gate": "Do all steps up to the training, then benchmark and apply the gates: passed 0, rejected 3, to be approved 4.",
 }
 
 

@@ -259,6 +259,30 @@ def test_a_place_that_takes_no_file_is_one_line(command: Command, tmp_path: Path
     assert Path("/dev/null").is_char_device()
 
 
+@pytest.mark.parametrize("name", ["report.docx", "report.png", "report.pdf", "report.txt"])
+def test_a_report_has_the_forms_that_it_has(name: str, command: Command, tmp_path: Path) -> None:
+    assert "has no form" in one_line(command("report", make_filter(tmp_path / "filter.yaml"), "--out", tmp_path / name))
+    assert "has no form" in one_line(command("report", "0123456789ab", "--md", "--out", tmp_path / name))
+    assert "asks for Markdown" in one_line(command("report", "0123456789ab", "--md", "--out", tmp_path / "report.html"))
+    assert not (tmp_path / name).exists()
+
+
+def test_pipelines_are_not_compiled_for_images_that_nobody_has(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISTILLERY_IMAGE_LIGHT", "DISTILLERY_IMAGE_TORCH"):
+        monkeypatch.delenv(name, raising=False)
+    assert "--light-image: which image?" in one_line(command("pipelines", "compile", "--out", tmp_path / "compiled"))
+    assert "--torch-image: which image?" in one_line(command("pipelines", "compile", "--light-image", "a:1"))
+    assert not (tmp_path / "compiled").exists()
+
+
+def test_history_and_rollback_by_a_digest_of_no_adapter(command: Command, tmp_path: Path) -> None:
+    assert "no adapter" in one_line(command("history", "0123456789ab"))
+    assert "no adapter" in one_line(command("rollback", "0123456789ab"))
+    assert "named already" in one_line(command("rollback", "0123456789ab", "--to", "0123456789ab"))
+
+
 def test_findings_as_json_have_their_hint_under_both_names(command: Command, tmp_path: Path) -> None:
     def narrow(spec: dict[str, Any]) -> None:
         spec["scope"]["outOfScope"] = []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import pickle
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -69,8 +72,33 @@ def test_promoted_with_a_report_and_machine_readable_result(promoted: Promoted) 
     assert {rule["verdict"] for rule in result["gates"]} == {"pass"}
     report = promoted.folder / ".distillery" / "runs" / result["run"] / "report.html"
     assert "small-town" in report.read_text(encoding="utf-8")
-    entries = promoted("history", promoted.filter, "--json").json["history"]
-    assert [entry["adapter"] for entry in entries] == [result["adapter"]]
+    for subject in (promoted.filter, result["adapter"][:12]):
+        entries = promoted("history", subject, "--json").json["history"]
+        assert [entry["adapter"] for entry in entries] == [result["adapter"]]
+    back = promoted("rollback", result["adapter"])
+    assert (back.code, back.out) == (0, f"small-town/production → {result['adapter']}\n")
+
+
+def test_what_the_report_says_to_type_does_the_run_again(promoted: Promoted, tmp_path: Path) -> None:
+    """From another folder, with the settings, the store and the data of the run: nothing is left to do."""
+    again = promoted.distill(None, "--set", "training.seed=3", "--max-rejects", "2", "--budget", "5")
+    page = (promoted.folder / ".distillery" / "runs" / again.json["run"] / "report.html").read_text(encoding="utf-8")
+    (command,) = re.findall(r"<code>distillery (distill .*?)</code>", page)
+    typed = f"{shlex.quote(sys.executable)} -m distillery.pipelines.cli.main {html.unescape(command)} --json"
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(["sh", "-c", typed], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert ran(result) <= {"preflight", "promote", "report"}
+    assert result["digests"] == again.json["digests"]
+
+
+def test_train_prints_its_figures(promoted: Promoted) -> None:
+    trained = promoted("train", promoted.filter, "--labels", promoted.labels)
+    assert trained.code == 0, trained.err
+    assert re.search(r"train mae \d\.\d{3}, validation mae \d\.\d{3}, best epoch [12], epochs 2", trained.out)
+    figures = promoted("train", promoted.filter, "--labels", promoted.labels, "--json").json["train"]
+    assert 0 < figures["validation_mae"] < 10
 
 
 def test_second_run_redoes_nothing_and_plan_said_so(promoted: Promoted) -> None:

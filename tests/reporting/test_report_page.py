@@ -369,3 +369,16 @@ def test_importing_the_report_is_light() -> None:
     code = "import distillery.components.reporting.gather, distillery.components.reporting.render, sys; print(*sys.modules)"
     loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     assert not loaded & {"jinja2", "markupsafe", "numpy", "pyarrow", "torch", "kfp", "matplotlib"}
+
+
+def test_changes_of_section_learning_follow_from_the_figures_beside_them(rejected: Context) -> None:
+    assert rejected.score_curves is not None
+    for kept in (True, False):
+        curves = rejected.score_curves.model_copy(update={"kept": kept, "validation_mae_calibrated": 0.71})
+        view = judged.learning(dataclasses.replace(rejected, score_curves=curves))
+        assert view is not None
+        names = [name for name, *_ in view["parts"]]
+        assert names == ["Training", "Validation", *(["Validation, corrected"] if kept else []), "Test"]
+        errors = [error for _, error, _, _ in view["parts"]]
+        changes = [change for _, _, change, _ in view["parts"]]
+        assert changes == [None, *(below / above - 1 for above, below in itertools.pairwise(errors))]

@@ -280,8 +280,11 @@ def test_a_torn_file_that_was_changed_is_said_to_be_changed(tmp_path: Path, fmt:
 
 
 def test_a_corpus_without_an_article_is_no_result(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no row is an article: a:1: is not JSON"):
-        run(Reader(), corpus(tmp_path / "a", ["{bad"]), tmp_path / "out")
+    def never() -> Reader:
+        raise AssertionError("the student was opened before the corpus was looked at")
+
+    with pytest.raises(InputError, match=r"/a: no row is an article: a:1: is not JSON"):
+        run(never, corpus(tmp_path / "a", ["{bad"]), tmp_path / "out")  # type: ignore[arg-type]
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     for name in ("empty", "none"):
         if name == "empty":
@@ -289,6 +292,23 @@ def test_a_corpus_without_an_article_is_no_result(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"is empty|no such file"):
             run(Reader(), tmp_path / name, tmp_path / "fresh")
     assert not (tmp_path / "fresh").exists()
+
+
+def test_a_finished_folder_says_in_what_it_differs(tmp_path: Path) -> None:
+    articles, out = corpus(tmp_path / "a", ROWS), tmp_path / "out"
+    run(Reader(), articles, out, fmt="jsonl", shards=2)
+    for change, says in (
+        ({"fmt": "parquet"}, r"holds scores as jsonl; add --format jsonl, give another place"),
+        ({"fmt": "jsonl", "shards": 1}, r"holds scores in 2 parts, not 1; add --shards 2, give"),
+        ({"fmt": "jsonl", "adapter": "b" * 64}, "holds scores of another adapter"),
+    ):
+        with pytest.raises(InputError, match=says):
+            run(Reader(), articles, out, **change)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="holds scores of other articles"):
+        run(Reader(), corpus(tmp_path / "b", ROWS[:1]), out, fmt="jsonl", shards=2)
+    (out / "_job" / "plan.json").write_text("[torn")
+    with pytest.raises(InputError, match="holds a plan that can't be read"):
+        run(Reader(), articles, out, fmt="jsonl", shards=2)
 
 
 def test_into_a_store_on_s3(tmp_path: Path, s3_uri: str) -> None:

@@ -37,6 +37,7 @@ from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
+    import httpx2
     from openai import APIStatusError, AsyncOpenAI
 
 DEFAULT_VARIABLE: Final = "OPENAI_API_KEY"
@@ -55,6 +56,11 @@ class _Unaccepted(Refused):
     """A 400 that may be about the variant of the request rather than about this article."""
 
 
+def _address(url: httpx2.URL) -> str:
+    """Return an address as it may be printed: without a user, a password or a query, which may be secrets."""
+    return f"{url.scheme}://{url.netloc.decode('ascii', 'replace').rpartition('@')[2]}{url.path}".rstrip("/")
+
+
 class OpenAIEndpoint:
     """One model at one endpoint."""
 
@@ -62,6 +68,7 @@ class OpenAIEndpoint:
         self.identity = identity(flt)
         self._oracle, self._client, self._key = flt.spec.oracle, client, key
         self._ways = list(_ways(flt, str(client.base_url)))
+        self._name = f"the endpoint {_address(client.base_url)}"
         self._kept: Mapping[str, Any] | None = None
         self._searching = asyncio.Lock()
 
@@ -117,9 +124,9 @@ class OpenAIEndpoint:
         except openai.APIConnectionError as error:  # deadlines, refused and dropped connections
             reason = type(error.__cause__).__name__
             sent = reason not in ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol")
-            raise Unavailable(f"the endpoint gave no answer: {reason}", unknown=sent) from None
+            raise Unavailable(f"{self._name} gave no answer: {reason}", unknown=sent) from None
         except (openai.OpenAIError, UnicodeError) as error:
-            raise Unavailable(self._key.message(f"{type(error).__name__}: {error}"), unknown=True) from None
+            raise Unavailable(self._key.message(f"{self._name}: {type(error).__name__}: {error}"), unknown=True) from None
         return self._read(text)
 
     def _read(self, text: str) -> RawReply:
@@ -127,10 +134,10 @@ class OpenAIEndpoint:
             reply = json.loads(text)
             usage, version, choices = _usage(reply), str(reply.get("model") or ""), reply.get("choices")
         except (ValueError, AttributeError, RecursionError):
-            raise Unavailable("the endpoint's answer is not JSON", unknown=True) from None
+            raise Unavailable(f"the answer of {self._name} is not JSON", unknown=True) from None
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
         if choice is None or not isinstance(message := choice.get("message"), dict):
-            raise Refused("the endpoint's answer holds no reply", usage=usage)
+            raise Refused(f"the answer of {self._name} holds no reply", usage=usage)
         finish = FINISH.get(str(choice.get("finish_reason")), "other")
         content = message_text(message, complete=finish == "stop")
         if not content and (refusal := refusal_text(message)):
@@ -146,16 +153,16 @@ class OpenAIEndpoint:
         if status == 429:
             return RateLimited(message, retry_after=retry_after(error.response.headers))
         if status in (408, 409, 425) or status >= 500:
-            return Unavailable(message, unknown=status in (408, 504, 524))
+            return Unavailable(f"{self._name}: {message}", unknown=status in (408, 504, 524))
         if status in (401, 403):
             return InputError(
-                f"the endpoint refuses the key: {message}",
+                f"{self._name} refuses the key: {message}",
                 where=self._key.where,
                 hint="check the key, and that oracle.baseUrl is the address it is for",
             )
         if status == 404 or status < 400:
             return InputError(
-                f"the endpoint has no such model or address: {message}",
+                f"{self._name} has no such model or address: {message}",
                 where="spec.oracle",
                 hint="check oracle.model and oracle.baseUrl, which often ends in /v1",
             )

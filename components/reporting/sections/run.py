@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,12 +11,15 @@ from pydantic import BaseModel
 
 from distillery.components.artifacts.audit import Audit, Tally
 from distillery.components.reporting import svg as figures
+from distillery.components.reporting.again import filter_of, place, run_command
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.formatting import NONE, count, duration, number, words
 from distillery.components.store import Json
+from distillery.components.store.layout import published_filter_key
 
 View = dict[str, Any]
 Facts = list[tuple[str, str]]
+ASKED = ("request", "on")  # facts of the first step that the commands are made from
 ROWS = 12
 MOST = 200
 """No list is longer than this: the page has a size to keep."""
@@ -203,7 +207,11 @@ def run(context: Context) -> View | None:
             "step": record.step,
             "did": "reused" if record.reused else "ran",
             "seconds": duration(record.seconds),
-            "facts": [(words(name), text) for name, text in flatten(record.facts) if name.split(".")[-1] != "seconds"][:8],
+            "facts": [
+                (words(name), text)
+                for name, text in flatten(record.facts)
+                if name.split(".")[-1] != "seconds" and name.split(".")[0] not in ASKED
+            ][:8],
         }
         for record in context.steps[:MOST]
         if record.step != failed
@@ -291,21 +299,26 @@ def commands(context: Context) -> list[tuple[str, str]]:
     Returns:
         What each is for, and what to type, with this run's own names.
     """
-    flt = context.flt
-    name = f"{flt.name}/v{flt.spec.version}"
+    flt, request = context.flt, context.request
+    name, where = f"{flt.name}/v{flt.spec.version}", ""
     adapter = context.digests.get("adapter") or (context.benchmark.adapter if context.benchmark else None)
     source = context.source or f"--labels {flt.spec.data.labels or 'labels.jsonl'}"
+    again, plan = f"distillery distill {name} {source}", f"distillery plan {name} {source}"
+    if request:
+        key = published_filter_key(flt.name, flt.spec.version, context.digests.get("filter", ""))
+        again = run_command("submit distill" if context.on_cluster else "distill", request, key)
+        plan = run_command("plan", request, key)
+        name = shlex.quote(filter_of(request, key))
+        where = f" --store {shlex.quote(place(str(request.get('store') or '')))}"
     rows = [
-        (
-            "The whole run again; steps whose inputs are unchanged are reused",
-            f"distillery distill {name} {source}",
-        ),
-        ("What a change would redo, without running it", f"distillery plan {name} {source}"),
-        ("Score articles", f"distillery score {name} articles.jsonl --out scores/"),
+        ("The whole run again; steps whose inputs are unchanged are reused", again),
+        ("What a change would redo, without running it", plan),
+        ("Score articles", f"distillery score {adapter or name} articles.jsonl --out scores/{where}"),
     ]
     if adapter:
-        rows.append(("This adapter on other labelled articles", f"distillery benchmark {adapter} --labels other.jsonl"))
-    rows.append(("What was promoted, and back to the one before", f"distillery history {name}\ndistillery rollback {name}"))
+        rows.append(("This adapter on other labelled articles", f"distillery benchmark {adapter} --labels other.jsonl{where}"))
+    back = f"distillery history {adapter or name}{where}\ndistillery rollback {name}{where}"
+    rows.append(("What was promoted, and back to the one before", back))
     return rows
 
 

@@ -269,7 +269,6 @@ def learning(context: Context) -> View | None:
     """
     if context.history is None or not context.history.epochs:
         return None
-    bench, judged = context.benchmark, context.benchmark or context.student
     epochs, best = context.history.epochs, context.history.best_epoch
     xs, maes = [epoch.epoch for epoch in epochs], [epoch.validation_mae for epoch in epochs]
     losses, rmses = [epoch.train_loss for epoch in epochs], [epoch.validation_rmse for epoch in epochs]
@@ -279,14 +278,30 @@ def learning(context: Context) -> View | None:
         "epochs": epochs,
         "loss": figures.lines([("", losses, "student")], xs, "training loss by epoch", across="epoch", best=best),
         "error": figures.lines(error, xs, "validation error by epoch", across="epoch", best=best),
-        "parts": [
-            ("Training", judged.train_mae if judged else None, "articles it learned from"),
-            ("Validation", judged.validation_mae if judged else None, "articles that chose the epoch"),
-            ("Test", bench.mae if bench else None, "frozen, never seen"),
-        ],
-        "train_val_gap": bench.train_val_gap if bench else None,
-        "val_test_gap": bench.val_test_gap if bench else None,
+        "parts": _parts(context),
     }
+
+
+def _parts(context: Context) -> list[tuple[str, float | None, float | None, str]]:
+    """Return the error on each part of the labels: (name, error, change from the row above, what it is).
+
+    The student serves with its score curves where they were kept, so the test error stands beside the corrected validation's.
+    """
+    benchmark, student = context.benchmark, context.student
+    judged, curves = benchmark or student, context.score_curves or (benchmark.score_curves if benchmark else None)
+    rows = [
+        ("Training", judged.train_mae if judged else None, "articles it learned from"),
+        ("Validation", judged.validation_mae if judged else None, "articles that chose the epoch"),
+        ("Test", benchmark.mae if benchmark else None, "frozen, never seen"),
+    ]
+    if curves and curves.kept:
+        rows.insert(2, ("Validation, corrected", curves.validation_mae_calibrated, "the same, through the score curves"))
+    parts = list[tuple[str, float | None, float | None, str]]()
+    above: float | None = None
+    for name, error, note in rows:
+        parts.append((name, error, error / above - 1 if error is not None and above else None, note))
+        above = error
+    return parts
 
 
 def score_curves(context: Context) -> View | None:

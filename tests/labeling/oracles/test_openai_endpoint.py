@@ -163,6 +163,24 @@ def test_faults(key: str, asking: Asking, request_for: Requesting, fault: str, k
         assert found.unknown == (fault in ("cut", "garbage"))
 
 
+@pytest.mark.parametrize("fault", ["500", "cut", "garbage", "empty", "401", "404"])
+def test_a_failing_endpoint_is_named_by_its_address_without_its_secrets(
+    key: str, asking: Asking, request_for: Requesting, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with OpenAIServer(script=[fault]) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url.replace("://", "://me:hunter2@"))
+        flt = asking(provider="openai", apiKeyEnv="ORACLE_API_KEY")
+        [found] = ask(flt, request_for(flt))
+    assert f"the endpoint {server.url}".rstrip("/") in str(found)
+    assert "hunter2" not in str(found)
+
+
+def test_an_endpoint_that_nobody_serves_is_named_by_its_address(key: str, asking: Asking, request_for: Requesting) -> None:
+    flt = asking(provider="openai", baseUrl="http://127.0.0.1:9/v1")
+    [found] = ask(flt, request_for(flt))
+    assert str(found).startswith("the endpoint http://127.0.0.1:9/v1 gave no answer: ")
+
+
 def test_what_was_billed_without_a_reply_is_known(key: str, asking: Asking, request_for: Requesting) -> None:
     with OpenAIServer(script=["empty"]) as server:
         [found] = ask(flt := asking(provider="openai", baseUrl=server.url), request_for(flt))
