@@ -21,6 +21,7 @@ from distillery.components.artifacts.benchmark import DimensionFigures
 from distillery.components.reporting.context import MAX_BYTES, Context
 from distillery.components.reporting.render import render_html
 from distillery.components.reporting.sections import student
+from distillery.components.reporting.sections.student import learning
 from distillery.filters.filter import Filter
 from tests.reporting.documents import changed, failure, judged, read, replaced, rule
 
@@ -375,7 +376,7 @@ def test_changes_of_section_learning_follow_from_the_figures_beside_them(rejecte
     assert rejected.score_curves is not None
     for kept in (True, False):
         curves = rejected.score_curves.model_copy(update={"kept": kept, "validation_mae_calibrated": 0.71})
-        view = judged.learning(dataclasses.replace(rejected, score_curves=curves))
+        view = learning(dataclasses.replace(rejected, score_curves=curves))
         assert view is not None
         names = [name for name, *_ in view["parts"]]
         assert names == ["Training", "Validation", *(["Validation, corrected"] if kept else []), "Test"]
