@@ -75,7 +75,7 @@ ADAPTER = "a" * 64
 
 
 def run(student: Reader, articles: Path, out: Path, **more: Any) -> dict[str, Any]:
-    return score(FILTER, student, articles, out, adapter=ADAPTER, **more)
+    return score(FILTER, student, articles, out, **{"adapter": ADAPTER, **more})
 
 
 def listed(out: Path) -> list[str]:
