@@ -152,7 +152,11 @@ def _oracle(spec: Spec) -> Iterator[Fault]:
 def _gate(spec: Spec, gate: Gate, path: Path) -> Iterator[Fault]:
     metric = METRICS.get(gate.metric)
     if metric is None:
-        yield Fault((*path, "metric"), f'unknown metric "{gate.metric}"', nearest(gate.metric, METRICS))
+        yield Fault(
+            (*path, "metric"),
+            f'unknown metric "{gate.metric}"',
+            f"{nearest(gate.metric, METRICS)}; `distillery filters metrics` lists all",
+        )
         return
     known = {
         "tier": [tier.name for tier in spec.tiers],

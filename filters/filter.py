@@ -33,6 +33,15 @@ class Filter(Strict):
         """Dimension names; their order is the order of the model's outputs everywhere."""
         return [dimension.name for dimension in self.spec.dimensions]
 
+    @property
+    def content_types(self) -> list[str]:
+        """Return the names of the content types.
+
+        Returns:
+            Names in the order of the file; none where the filter has none.
+        """
+        return [kind.name for kind in self.spec.contentTypes]
+
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> Filter:
         if info.context is UNCHECKED:

@@ -214,7 +214,7 @@ class Split(Strict):
 class Gate(Strict):
     """One rule a student must pass. A missing or NaN value fails. Metrics are listed in distillery.filters.metrics."""
 
-    metric: Name = Field(description="Metric to judge; see `distillery filters lint` and docs for the list.")
+    metric: Name = Field(description="Metric to judge; `distillery filters metrics` lists them.")
     tier: TierName | None = Field(default=None, description="Tier, for tier_recall and tier_precision.")
     dimension: Name | None = Field(default=None, description="Dimension, for dimension_mae and dimension_spearman.")
     baseline: Name | None = Field(default=None, description="Baseline, for skill.")

@@ -9,6 +9,7 @@ keeps about 100 bytes an article to notice ids used twice, so a million articles
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from distillery.components.articles.readers import read_rows
 from distillery.components.articles.rejects import Reject, Rejects
 from distillery.components.store import Digest, digest_json
 from distillery.filters.errors import InputError
+from distillery.filters.prompt import NO_TYPE
 
 __all__ = [
     "Article",
@@ -29,6 +31,7 @@ __all__ = [
     "Rejects",
     "article_digest",
     "as_article",
+    "check_content_type",
     "clean",
     "match",
     "parse_max_rejects",
@@ -147,7 +150,14 @@ def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
         raise _stopped(path, rejects, "no row is an article", _near_hint(rejects, "content"))
 
 
-def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects, max_rejects: str = "0") -> Iterator[Label]:
+def read_labels(
+    path: str | Path,
+    dimensions: Sequence[str],
+    *,
+    rejects: Rejects,
+    max_rejects: str = "0",
+    content_types: Sequence[str] = (),
+) -> Iterator[Label]:
     """Yield the labels of a file, each with exactly one score for each dimension.
 
     Nothing may be written before the iterator has ended, since only then the bad rows are counted.
@@ -157,6 +167,8 @@ def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects
         dimensions: names of the dimensions, in the order that the scores are to have.
         rejects: where bad rows are counted and kept.
         max_rejects: how many bad rows are acceptable, "20" or "1%".
+        content_types: names of the filter's content types, one of which (or "none") a row that has a content type must have;
+            without any, a content type means nothing and is kept as it is.
 
     Yields:
         Each label once; a row that repeats an earlier one exactly is only counted.
@@ -174,14 +186,16 @@ def read_labels(path: str | Path, dimensions: Sequence[str], *, rejects: Rejects
             continue
         rejects.seen.add(row)
         try:
-            label = _label(row, dims)
+            label = _label(row, dims, content_types)
         except ValueError as error:
             rejects.add(path, line, str(error))
             continue
         digest = label.article.digest
         if earlier := seen.get(label.article.id):
-            if earlier[1] != digest or earlier[2].scores != label.scores:
-                other = "text" if earlier[1] != digest else "scores"
+            before = earlier[2]
+            if earlier[1] != digest or (before.scores, before.content_type) != (label.scores, label.content_type):
+                scored = "scores" if before.scores != label.scores else "content type"
+                other = "text" if earlier[1] != digest else scored
                 raise InputError(
                     f"id '{label.article.id}' has other {other} in line {earlier[0]}",
                     where=f"{path}:{line}",
@@ -308,14 +322,32 @@ def _reference(row: dict[str, Any]) -> dict[str, float] | None:
     return {name: score(name, value, "reference") for name, value in known.items()} or None
 
 
-def _label(row: dict[str, Any], dimensions: list[str]) -> Label:
+def _label(row: dict[str, Any], dimensions: list[str], content_types: Sequence[str]) -> Label:
     article, scores = as_article(row), _flat(row, "scores", "score.")
     if scores is None:
         raise ValueError("has no scores")
     # a column of structs has a field for every name that any row has; null says that this row has not
     match([name for name, value in scores.items() if value is not None or name in dimensions], dimensions)
     kind = _plain(row, "content_type") or None
+    if kind is not None and content_types:
+        check_content_type(kind, content_types)
     return Label(article, {name: score(name, scores[name], "score") for name in dimensions}, kind)
+
+
+def check_content_type(name: str, content_types: Sequence[str]) -> None:
+    """Raise unless a content type is one of the filter's.
+
+    Args:
+        name: the content type; "none" stands for any other article.
+        content_types: names of the filter's content types, at least one.
+
+    Raises:
+        ValueError: the filter lacks it; the message has the nearest name and all others.
+    """
+    if name != NO_TYPE and name not in content_types:
+        near = difflib.get_close_matches(name.lower(), [*content_types, NO_TYPE], 1, cutoff=0)[0]
+        quoted = json.dumps(name[:60], ensure_ascii=False)
+        raise ValueError(f"content_type is {quoted}, not one of {', '.join(content_types)} (nearest: '{near}')")
 
 
 def match(scored: Iterable[str], dimensions: Sequence[str]) -> None:

@@ -96,7 +96,10 @@ def evaluate_file(
     from distillery.components.student.bundle import check_golden, open_bundle
 
     rejects = Rejects()
-    frame = label_table(read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects), flt.dimensions)
+    frame = label_table(
+        read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects, content_types=flt.content_types),
+        flt.dimensions,
+    )
     if rejects.count:
         progress.note(f"{rejects.count:,} of {rejects.rows:,} rows were bad and are left out")
     student = open_bundle(store, flt.name, adapter, flt=flt)

@@ -154,7 +154,9 @@ def label(
 
 def _import(store: Store, flt: Filter, path: Path, max_rejects: str, progress: Progress) -> Outcome:
     rejects = Rejects()
-    imported = list(read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects))
+    imported = list(
+        read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects, content_types=flt.content_types)
+    )
     progress(len(imported), len(imported), "labels")
     table = label_table(imported, flt.dimensions).sort_by([("article", "ascending"), ("id", "ascending")])
     files: dict[str, bytes | Path] = {"labels.parquet": write_table(table)}

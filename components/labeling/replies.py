@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from distillery.components.articles.articles import Article, clean
+from distillery.components.articles.articles import Article, check_content_type, clean
 from distillery.components.labeling.injections import obeyed, orders
 from distillery.components.labeling.oracles.base import RawReply
 from distillery.components.labeling.score_table import DECODER, NUMBER, check_words, score, tables
@@ -303,8 +303,9 @@ def _content_type(roots: list[dict[str, Any]], allowed: Sequence[str] | None, me
         raise ValueError("content_type is stated more than once, differently")
     if name is None or name == NO_TYPE:
         return None
-    if not isinstance(name, str) or name not in allowed:
+    if not isinstance(name, str):
         raise ValueError(f"content_type is {json.dumps(name, default=str)[:80]}, not one of {', '.join(allowed)}")
+    check_content_type(name, allowed)
     if mended is not None and not re.search(rf"""content_type["'”’]?\s*:\s*["'“‘]{re.escape(name)}["'”’]""", mended):
         raise ValueError("content_type is not stated as one complete name")
     return name

@@ -1,4 +1,4 @@
-"""`distillery filters new | lint | show | prompt | diff`."""
+"""`distillery filters new | lint | show | prompt | metrics | diff`."""
 
 from __future__ import annotations
 
@@ -63,6 +63,22 @@ def prompt(
 
     content = article.read_text(encoding="utf-8") if article else "The article's text stands here."
     print(render_prompt(load_filter(filter), title, content))
+
+
+@app.command()
+def metrics(as_json: JsonOpt = False) -> None:
+    """List what a gate may judge: each metric, the argument that narrows it, and which way round its bound goes."""
+    from distillery.filters.metrics import BASELINES, METRICS
+
+    if as_json:
+        print_json([{"metric": name, **metric._asdict()} for name, metric in METRICS.items()])
+        return
+    width = max(map(len, METRICS))
+    for name, metric in METRICS.items():
+        bound = "atLeast" if metric.high else "below"
+        argument = f"; {'needs' if metric.required else 'takes'} a {metric.argument}" if metric.argument else ""
+        print(f"{name:<{width}}  {bound:<7}  {metric.meaning}{argument}")
+    print(f"a baseline is one of: {', '.join(BASELINES)}")
 
 
 @app.command()
