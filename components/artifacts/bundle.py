@@ -85,12 +85,16 @@ class CurvesFile(BundleFile):
 
 
 class GoldenFile(BundleFile):
-    """golden.json: (title, content) pairs, and the raw scores a loaded student must reproduce for them."""
+    """golden.json: (title, content) pairs, and the raw and final scores a loaded student must reproduce for them.
+
+    Bundles made before final scores were kept have none.
+    """
 
     KIND: ClassVar[str] = "the golden.json of a bundle"
 
     texts: list[list[str]] = Field(min_length=1, max_length=64)
     raw: list[list[Finite]] = Field(min_length=1, max_length=64)
+    scores: list[list[Finite]] | None = Field(default=None, max_length=64)
 
 
 class Epoch(BundleFile):

@@ -1,17 +1,18 @@
-"""Checks that a cluster's training will find its base model, before an oracle is paid.
+"""Checks that a cluster's training will find its base model, whole and measured, before an oracle is paid.
 
 A pod reaches the stores and nothing else: a model that lies on one machine, in a package there or on the model hub is mirrored
-once (`distillery models push`). The check costs one request; a run that finds out in its training has already paid for labels.
+once (`distillery models push`). The check costs a few requests (pointer, manifest, configuration, the headers of the weights);
+a run that finds out in its training has already paid for labels.
 """
 
 from __future__ import annotations
 
 import os
 
-from distillery.components.store import Store, in_bucket, open_store
-from distillery.components.student.base import CONFIG
-from distillery.components.student.mirror import find
-from distillery.components.student.resolve import MODELS_VARIABLE, mirrors_of
+from distillery.components.store import NotFound, Store, in_bucket, open_store
+from distillery.components.student.base_files import CONFIG, MAX_CONFIG, check_tensors, parse_config
+from distillery.components.student.mirror import find, require_complete
+from distillery.components.student.resolve import MODELS_VARIABLE, mirrors_of, stored_weights
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -26,19 +27,27 @@ def require_base(store: Store, flt: Filter) -> None:
         flt: The resolved filter.
 
     Raises:
-        InputError: Neither DISTILLERY_MODELS nor the store mirrors the model; the hint is the command that does.
+        InputError: Neither DISTILLERY_MODELS nor the store mirrors the model; the hint is the command that does. Or its
+            configuration is not allowed, or its weights are not those that it makes.
     """
     ref, revision = flt.spec.student.baseModel, flt.spec.student.revision
     where = f"student.baseModel {ref}"
     if ref.startswith("/"):
         return
     if in_bucket(ref):
-        if not open_store(ref, write=False).exists(CONFIG):
-            raise InputError(f"has no {CONFIG}", where=where, hint="copy the model there, or name another one")
+        source = open_store(ref, write=False)
+        try:
+            config = parse_config(source.get(CONFIG, max_bytes=MAX_CONFIG), ref)
+            check_tensors(stored_weights(source, ref), config, ref)
+        except NotFound as error:
+            hint = "copy the model there, or name another one"
+            raise InputError(f"has no {error.args[0]}", where=where, hint=hint) from None
         return
     elsewhere = os.environ.get(MODELS_VARIABLE)
-    if any(find(mirror, ref, revision) for mirror in mirrors_of(store)):
-        return
+    for mirror in mirrors_of(store):
+        if model := find(mirror, ref, revision):
+            require_complete(mirror, model)
+            return
     given = f" --revision {revision}" if revision else ""
     raise InputError(
         f"is not mirrored{f' at revision {revision}' if revision else ''}",

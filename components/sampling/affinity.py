@@ -117,7 +117,7 @@ def by_examples(flt: Filter, examples: Sequence[Article], store: Store | None = 
 def _embedder(flt: Filter, store: Store | None, progress: Progress) -> Any:
     import torch
 
-    from distillery.components.student.model import load_body
+    from distillery.components.student.body import load_body
     from distillery.components.student.resolve import resolve_base
     from distillery.components.student.tokens import Preprocessing, Tokenizing, by_length
 

@@ -7,27 +7,28 @@ finds the folder that a filter's baseModel names.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from distillery.components.store import Digest, digest_file, digest_json
+from distillery.components.student.architectures import ARCHITECTURES, Kind
+from distillery.components.student.base_files import (
+    CONFIG,
+    HINT,
+    INDEX,
+    MAX_TOKENIZER,
+    TOKENIZER,
+    check_tensors,
+    parse_config,
+    read_header,
+    weight_files,
+)
 from distillery.filters.errors import InputError
 
-Kind = Literal["encoder", "decoder"]
-
-KINDS: dict[str, Kind] = {
-    **dict.fromkeys(("bert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta"), "encoder"),
-    **dict.fromkeys(
-        ("gemma", "gemma2", "gemma3_text", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"), "decoder"
-    ),
-}
-CONFIG, TOKENIZER, WEIGHTS, INDEX = "config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json"
 SMALL = (CONFIG, TOKENIZER, "tokenizer_config.json", "special_tokens_map.json")
-HINT = "use --profile laptop, a folder with config.json, tokenizer.json and safetensors, or an s3:// prefix with those files"
 
 
 @dataclass(frozen=True)
@@ -80,26 +81,51 @@ def open_base(path: Path, ref: str, revision: str | None) -> Base:
         The model; its weights have been hashed, not loaded.
 
     Raises:
-        InputError: the folder lacks a file, the weights aren't safetensors, or config.json is no JSON, is of an unknown
-            architecture, or asks for code of its own.
+        InputError: the folder lacks a file, the weights aren't safetensors or not those that config.json makes, or config.json
+            has a key or a value that is not allowed.
     """
-    digest, config = read_base(path, ref)
-    kind, hidden = _kind(config, ref)
-    return Base(path, digest, kind, hidden, ref, revision)
+    digest = read_base(path, ref)
+    config, _ = check_base(path, ref)
+    return Base(path, digest, ARCHITECTURES[config["model_type"]].kind, _hidden(config), ref, revision)
 
 
-def read_base(path: Path, ref: str) -> tuple[Digest, dict[str, Any]]:
-    """Return digest and configuration of the base model in a folder, whatever its architecture.
+def check_base(path: Path, ref: str) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
+    """Return configuration and places of the tensors of the base model in a folder, after all that can be checked unloaded.
 
     Args:
         path: the folder.
         ref: what the filter calls the model, for errors.
 
     Returns:
-        The digest, and config.json parsed.
+        config.json, and for each tensor of the body, by its name in the body: the file it lies in, and its name there.
 
     Raises:
-        InputError: the folder lacks a file, the weights aren't safetensors, or config.json is no JSON.
+        InputError: as `open_base`.
+    """
+    config = parse_config((path / CONFIG).read_bytes(), ref)
+    headers = {}
+    for name in weight_files((file.name for file in path.glob("*.safetensors")), ref):
+        with (path / name).open("rb") as stream:
+            headers[name] = read_header(stream, (path / name).stat().st_size, f"student.baseModel {ref}, {name}")
+    return config, check_tensors(headers, config, ref)
+
+
+def _hidden(config: dict[str, Any]) -> int:
+    return int(config["dim"] if "dim" in config else config["hidden_size"])  # DistilBERT calls it dim
+
+
+def read_base(path: Path, ref: str) -> Digest:
+    """Return the digest of the base model in a folder, whatever its architecture.
+
+    Args:
+        path: the folder.
+        ref: what the filter calls the model, for errors.
+
+    Returns:
+        The digest of configuration, tokenizer and every file of weights.
+
+    Raises:
+        InputError: the folder lacks a file, the weights aren't safetensors, or the tokenizer is too large.
     """
     names, sizes = _files(path, ref)
     return _digest(path, tuple(names), tuple(sizes))
@@ -116,27 +142,14 @@ def _files(path: Path, ref: str) -> tuple[list[str], list[int]]:
             where=f"student.baseModel {ref}",
             hint=HINT,
         )
+    if (size := (path / TOKENIZER).stat().st_size) > MAX_TOKENIZER:
+        raise InputError(
+            f"{TOKENIZER} is {size:,} bytes, more than {MAX_TOKENIZER:,}", where=f"student.baseModel {ref}", hint=HINT
+        )
     stats = [(path / name).stat() for name in names]
     return names, [hash((stat.st_size, stat.st_mtime_ns)) for stat in stats]
 
 
 @lru_cache(maxsize=32)
-def _digest(path: Path, names: Iterable[str], stamps: Iterable[int]) -> tuple[Digest, dict[str, Any]]:
-    try:
-        config = json.loads((path / CONFIG).read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{CONFIG} is not JSON", where=f"student.baseModel {path}", hint=HINT) from error
-    return digest_json({name: digest_file(path / name) for name in names}), config
-
-
-def _kind(config: dict[str, Any], ref: str) -> tuple[Kind, int]:
-    where = f"student.baseModel {ref}"
-    if not isinstance(config, dict) or "auto_map" in config or "quantization_config" in config:
-        raise InputError("config.json asks for code of its own or a quantised model", where=where, hint=HINT)
-    kind = KINDS.get(str(config.get("model_type")))
-    if kind is None:
-        raise InputError(f"model_type {config.get('model_type')!r} is not one of {', '.join(KINDS)}", where=where, hint=HINT)
-    hidden = config.get("hidden_size", config.get("dim"))  # DistilBERT calls it dim
-    if not isinstance(hidden, int) or hidden < 1:
-        raise InputError("config.json names no hidden_size", where=where, hint=HINT)
-    return kind, hidden
+def _digest(path: Path, names: Iterable[str], stamps: Iterable[int]) -> Digest:
+    return digest_json({name: digest_file(path / name) for name in names})

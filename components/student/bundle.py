@@ -105,6 +105,7 @@ class Student:
     history: dict[str, Any]
     device: str = "cpu"
     _model: StudentModel | None = field(default=None, repr=False)
+    _tokenizing: Tokenizing | None = field(default=None, repr=False)
 
     @property
     def dimensions(self) -> list[str]:
@@ -137,7 +138,9 @@ class Student:
         """
         from distillery.components.student.predict import raw_predictions
 
-        return raw_predictions(self.model, Tokenizing(self.base, self.preprocessing)(texts), progress)
+        if self._tokenizing is None:
+            self._tokenizing = Tokenizing(self.base, self.preprocessing)
+        return raw_predictions(self.model, self._tokenizing(texts), progress)
 
     def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scores from raw ones: corrected by the score curves where they helped, and clamped to 0–10.
@@ -152,7 +155,7 @@ class Student:
 
 
 def check_golden(student: Student) -> float:
-    """Score the bundle's golden texts again and compare.
+    """Score the bundle's golden texts again, together and each alone, and compare raw and final scores.
 
     Args:
         student: the opened student.
@@ -164,14 +167,17 @@ def check_golden(student: Student) -> float:
         InputError: the difference is above 0.001.
     """
     texts, raw = student.golden
-    difference = float(np.abs(student.predict(texts) - raw).max())
+    together = student.predict(texts)
+    alone = np.concatenate([student.predict([text]) for text in texts])
+    differences = [together - raw, alone - raw, *(student.scores(each) - student.scores(raw) for each in (together, alone))]
+    # NaN in any of them makes the largest NaN.
+    difference = float(np.max([np.abs(each).max() for each in differences]))
     # Written so that NaN fails.
     if not difference <= GOLDEN_TOLERANCE:
-        raise InputError(
-            f"the loaded student doesn't reproduce its golden predictions (off by {difference:.3g} points)",
-            where="golden.json",
-            hint=REDO,
-        )
+        what = "doesn't reproduce its golden predictions"
+        if float(np.abs(together - alone).max()) > GOLDEN_TOLERANCE:
+            what = "gives an article other scores when others share its batch"
+        raise InputError(f"the loaded student {what} (off by {difference:.3g} points)", where="golden.json", hint=REDO)
     return difference
 
 
@@ -186,7 +192,8 @@ def bundle_files(student: Student) -> dict[str, bytes]:
     """
     from safetensors.torch import save
 
-    from distillery.components.student.model import skeleton, target_names, target_suffixes
+    from distillery.components.student.body import skeleton
+    from distillery.components.student.model import target_names, target_suffixes
 
     facts, curves = student.facts, student.score_curves
     suffixes = target_suffixes(target_names(skeleton(student.base.path), facts.lora.targets))
@@ -201,7 +208,7 @@ def bundle_files(student: Student) -> dict[str, bytes]:
             "validation_mae_raw": curves.mae_raw,
             "validation_mae_calibrated": curves.mae_corrected,
         },
-        GOLDEN: {"texts": [list(pair) for pair in texts], "raw": raw.tolist()},
+        GOLDEN: {"texts": [list(pair) for pair in texts], "raw": raw.tolist(), "scores": curves.apply(raw).tolist()},
         HISTORY: student.history,
     }
     tensors = {name: student.tensors[name].contiguous() for name in sorted(student.tensors)}
@@ -303,19 +310,28 @@ def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filt
     uneven = any(len(curve.x) != len(curve.y) or np.any(np.diff(curve.x) <= 0) for curve in curves.dimensions.values())
     if uneven or sorted(curves.dimensions) != (sorted(names) if curves.kept else []):
         raise InputError("its curves are not one for each dimension, rising in x", where=f"{where}/{CURVES}", hint=REDO)
+    if falling := sorted(name for name, curve in curves.dimensions.items() if np.any(np.diff(curve.y) < 0)):
+        raise InputError(f"its curve of {falling[0]} falls", where=f"{where}/{CURVES}", hint=REDO)
     knots = [(curves.dimensions[name].x, curves.dimensions[name].y) for name in names] if curves.kept else []
     golden = GoldenFile.read(files[GOLDEN], f"{where}/{GOLDEN}")
     shapes = {len(text) for text in golden.texts}, {len(row) for row in golden.raw}
     if len(golden.texts) != len(golden.raw) or shapes != ({2}, {len(names)}):
         raise InputError("its texts and predictions don't match the dimensions", where=f"{where}/{GOLDEN}", hint=REDO)
+    score_curves = ScoreCurves(curves.kept, knots, curves.validation_mae_raw, curves.validation_mae_calibrated)
+    raw = np.array(golden.raw, dtype=np.float64)
+    if golden.scores is not None:
+        if [len(row) for row in golden.scores] != [len(names)] * len(golden.raw):
+            raise InputError("its scores and predictions don't match", where=f"{where}/{GOLDEN}", hint=REDO)
+        if np.abs(score_curves.apply(raw) - np.array(golden.scores)).max() > GOLDEN_TOLERANCE:
+            raise InputError("its final scores are not those of its curves", where=f"{where}/{GOLDEN}", hint=REDO)
     history = HistoryFile.read(files[HISTORY], f"{where}/{HISTORY}")
     texts = [(title, content) for title, content in golden.texts]
     return Student(
         facts,
         base,
         tensors,
-        ScoreCurves(curves.kept, knots, curves.validation_mae_raw, curves.validation_mae_calibrated),
-        (texts, np.array(golden.raw, dtype=np.float64)),
+        score_curves,
+        (texts, raw),
         history.model_dump(),
         device,
     )
@@ -324,7 +340,8 @@ def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filt
 def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where: str) -> dict[str, torch.Tensor]:
     from safetensors.torch import load
 
-    from distillery.components.student.model import expected_shapes, skeleton, target_names, target_suffixes
+    from distillery.components.student.body import skeleton
+    from distillery.components.student.model import expected_shapes, target_names, target_suffixes
 
     suffixes = target_suffixes(target_names(skeleton(base.path), facts.lora.targets))
     wanted, config = adapter_config(facts, suffixes), _json(files[CONFIG], f"{where}/{CONFIG}")

@@ -27,12 +27,20 @@ from distillery.components.store import (
     digest_file,
 )
 from distillery.components.store.layout import MODELS, committed_key, model_folder, model_of_pointer, model_pointer_key
-from distillery.components.student.base import Base
+from distillery.components.student.base import SMALL, Base
+from distillery.components.student.base_files import (
+    CONFIG,
+    INDEX,
+    check_tensors,
+    parse_config,
+    read_header,
+    weight_files,
+)
 from distillery.filters.errors import InputError
 
 DEFAULT_REVISION = "main"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
-_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(json|safetensors)")
+_WEIGHTS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -159,7 +167,8 @@ def push(
         The mirrored model, and True if anything was written.
 
     Raises:
-        InputError: no mirrored model can have this name, or it means other bytes already.
+        InputError: no mirrored model can have this name, it means other bytes already, or the model's scores would depend on
+            what shares a batch.
         Conflict: another process changed the pointer meanwhile.
     """
     revision = revision or DEFAULT_REVISION
@@ -169,7 +178,10 @@ def push(
         )
     files = {path.name: path for path in base.files()}
     entries = {file: {"sha256": digest_file(path), "size": path.stat().st_size} for file, path in files.items()}
-    meta: dict[str, Json] = {"base": base.digest, "kind": base.kind, "hidden": base.hidden}
+    from distillery.components.student.invariance import MEASURED, require_invariance
+
+    require_invariance(base)
+    meta: dict[str, Json] = {"base": base.digest, "kind": base.kind, "hidden": base.hidden, "measured": MEASURED}
     manifest = canonical_json({"format": 1, "meta": meta, "files": entries})
     size = sum(path.stat().st_size for path in files.values())
     wanted = Mirrored(name, revision, base.digest, digest_bytes(manifest), base.kind, size)
@@ -201,6 +213,35 @@ def push(
     return wanted, True
 
 
+def require_complete(store: Store, model: Mirrored) -> None:
+    """Raise unless a mirrored model was measured, its configuration is allowed, and its weights are what that makes.
+
+    No torch, no download: the record of the measurement lies in the manifest.
+
+    Args:
+        store: the mirror.
+        model: what `find` returned.
+
+    Raises:
+        InputError: as `open_base`.
+        StoreError: the mirror lacks a file.
+    """
+    from distillery.components.student.invariance import MEASURED
+
+    folder = model.folder(store)
+    if folder.meta.get("measured") != MEASURED:
+        raise InputError(
+            "was pushed before its scores were measured, alone against padded",
+            where=f"{store.uri}/{model.prefix}",
+            hint="push the model again (distillery models push)",
+        )
+    config, headers = parse_config(folder.read(CONFIG), model.name), {}
+    for name in weight_files(folder.files, model.name):
+        with store.open(committed_key(model.prefix, model.manifest, name)) as stream:
+            headers[name] = read_header(stream, folder.files[name].size, f"{folder.where}/{name}")
+    check_tensors(headers, config, model.name)
+
+
 def download(store: Store, model: Mirrored, to: Path) -> None:
     """Copy a mirrored model to this machine, each file verified before it takes its name.
 
@@ -213,6 +254,6 @@ def download(store: Store, model: Mirrored, to: Path) -> None:
         StoreError: the mirror holds a file that no base model needs, or one was altered or removed.
     """
     folder = model.folder(store)
-    if strange := sorted(name for name in folder.files if not _FILE.fullmatch(name)):
+    if strange := sorted(name for name in folder.files if name not in (*SMALL, INDEX) and not _WEIGHTS.fullmatch(name)):
         raise StoreError(f"has {strange[0]!r}, which no base model needs", where=folder.where, hint="push the model again")
     folder.download(to)

@@ -5,16 +5,16 @@ Raw predictions need nothing beside the weights – no scale, no centre – so p
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from distillery.components.student.base import Base, Kind
+from distillery.components.student.architectures import Kind
+from distillery.components.student.base import Base
+from distillery.components.student.body import load_body, skeleton
 from distillery.components.student.lora import ADAPTER, fuse
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora
@@ -25,81 +25,6 @@ HEAD = {"encoder": "head.weight", "decoder": "base_model.model.score.weight"}
 
 class TrainableError(RuntimeError):
     """What would be trained isn't what the configuration says; training must not start."""
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Silence transformers: no progress bar, no table of unused weights (the pooler, the language-model head)."""
-    from transformers.utils import logging as transformers_logging
-
-    bars: Any = transformers_logging
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    bars.disable_progress_bar()
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        bars.enable_progress_bar()
-
-
-def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """Load the base model's body (no language-model head, no pooler) in eval mode, with every weight frozen.
-
-    Args:
-        base: the base model.
-        dtype: type of its weights.
-
-    Returns:
-        The body.
-
-    Raises:
-        InputError: its files can't be loaded.
-    """
-    from transformers import AutoModel
-
-    with _silent():
-        try:
-            body = AutoModel.from_pretrained(
-                base.path,
-                dtype=dtype,
-                attn_implementation="sdpa",
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(
-                f"the base model can't be loaded: {str(error).splitlines()[0][:200]}", where=f"student.baseModel {base.ref}"
-            ) from error
-    return _strip(body)
-
-
-def skeleton(config: Any) -> nn.Module:
-    """Make the body on the meta device: names and shapes, no weights.
-
-    Args:
-        config: a model's folder, or a transformers configuration.
-
-    Returns:
-        The body.
-    """
-    from transformers import AutoConfig, AutoModel, PretrainedConfig
-
-    if not isinstance(config, PretrainedConfig):
-        config = AutoConfig.from_pretrained(config, trust_remote_code=False, local_files_only=True)
-    maker: Any = AutoModel
-    with torch.device("meta"), _silent():
-        return _strip(maker.from_config(config, attn_implementation="sdpa", trust_remote_code=False))
-
-
-def _strip(body: Any) -> nn.Module:
-    if getattr(body, "pooler", None) is not None:
-        body.pooler = None  # unused by mean pooling: LoRA on it would never learn
-    body.config.use_cache = False
-    out: nn.Module = body.requires_grad_(False).eval()
-    return out
 
 
 def target_names(body: nn.Module, targets: str | list[str]) -> list[str]:

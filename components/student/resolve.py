@@ -16,7 +16,20 @@ from contextlib import suppress
 from pathlib import Path
 
 from distillery.components.store import Digest, NotFound, Store, digest_json, open_store, scheme_of
-from distillery.components.student.base import CONFIG, HINT, INDEX, SMALL, TOKENIZER, WEIGHTS, Base, open_base, read_base
+from distillery.components.student.base import SMALL, Base, open_base, read_base
+from distillery.components.student.base_files import (
+    CONFIG,
+    HINT,
+    INDEX,
+    MAX_CONFIG,
+    TOKENIZER,
+    WEIGHTS,
+    Tensor,
+    check_tensors,
+    parse_config,
+    read_header,
+    weight_files,
+)
 from distillery.components.student.mirror import Mirrored, download, find
 from distillery.filters.errors import InputError
 
@@ -121,7 +134,7 @@ def _from_mirror(store: Store, mirrored: Mirrored) -> Path:
     def fill(part: Path) -> None:
         download(store, mirrored, part)
         where = f"{store.uri}/{mirrored.prefix}"
-        if read_base(part, where)[0] != mirrored.base:
+        if read_base(part, where) != mirrored.base:
             raise InputError("the mirrored files are not the base model that model.json names", where=where, hint=HINT)
 
     return _cached(mirrored.base, fill)
@@ -130,12 +143,11 @@ def _from_mirror(store: Store, mirrored: Mirrored) -> Path:
 def _from_store(source: Store, ref: str) -> Path:
     """Download once per content: the cache folder is named by the address and the etags of its files."""
     try:
+        config = parse_config(source.get(CONFIG, max_bytes=MAX_CONFIG), ref)
+        weights = stored_weights(source, ref)
+        check_tensors(weights, config, ref)
         names = [name for name in SMALL if name in (CONFIG, TOKENIZER) or source.exists(name)]
-        if source.exists(INDEX):
-            weight_map = source.get_json(INDEX)["weight_map"]
-            names += [INDEX, *sorted({Path(str(name)).name for name in weight_map.values()})]
-        else:
-            names.append(WEIGHTS)
+        names += [*([INDEX] if source.exists(INDEX) else []), *weights]
         etags = {name: source.etag(name) for name in names}
         if missing := sorted(name for name, etag in etags.items() if etag is None):
             raise NotFound(missing[0])
@@ -149,6 +161,30 @@ def _from_store(source: Store, ref: str) -> Path:
         return _cached(digest_json({"ref": ref, "etags": etags}), fill)
     except (NotFound, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"no base model there: {error}", where=f"student.baseModel {ref}", hint=HINT) from error
+
+
+def stored_weights(source: Store, ref: str) -> dict[str, dict[str, Tensor]]:
+    """Return the headers of a base model's weights in a store; some kilobytes of each file are read.
+
+    Args:
+        source: the store, its root the model's folder.
+        ref: what the filter calls the model, for errors.
+
+    Returns:
+        What `read_header` returns, by file.
+
+    Raises:
+        NotFound: there are no weights.
+        InputError: the weights aren't safetensors, or a shard of them is missing.
+    """
+    there = [WEIGHTS] if source.exists(WEIGHTS) else [key for key in source.keys("") if key.endswith(".safetensors")]
+    if not there:
+        raise NotFound(WEIGHTS)
+    headers = {}
+    for name in weight_files(there, ref):
+        with source.open(name) as stream:
+            headers[name] = read_header(stream, None, f"student.baseModel {ref}, {name}")
+    return headers
 
 
 def _from_hub(ref: str, revision: str | None) -> Path:

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery.components.store import Digest, digest_json
-from distillery.components.student.base import CONFIG, TOKENIZER, Base
+from distillery.components.student.architectures import ARCHITECTURES
+from distillery.components.student.base import Base
+from distillery.components.student.base_files import CONFIG, TOKENIZER
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -165,9 +167,7 @@ class Tokenizing:
         config = _read_config(base)
         self.pad = _pad(config)
         self._vocabulary = int(config["vocab_size"])
-        # RoBERTa's positions start after its padding id.
-        offset = 2 if "roberta" in config["model_type"] else 0
-        limit = int(config.get("max_position_embeddings", preprocessing.maxLength)) - offset
+        limit = _limit(config, preprocessing.maxLength)
         room = preprocessing.maxLength - len(self._prefix) - len(self._suffix)
         if preprocessing.maxLength > limit:
             raise InputError(
@@ -212,6 +212,20 @@ def _read_config(base: Base) -> dict[str, Any]:
 
     config: dict[str, Any] = json.loads((base.path / CONFIG).read_text("utf-8"))
     return config
+
+
+def _limit(config: dict[str, Any], default: int) -> int:
+    """Return how many tokens the base model reads, special ones counted.
+
+    Angles that follow the longest article of a batch (dynamic, longrope) are the same for all only up to the original length.
+    """
+    limit = int(config.get("max_position_embeddings") or default) - ARCHITECTURES[config["model_type"]].offset
+    ropes = [config.get("rope_scaling") or {}, config.get("rope_parameters") or {}]
+    for rope in [*ropes, *(part for each in ropes for part in each.values() if isinstance(part, dict))]:
+        if rope.get("rope_type", rope.get("type")) in ("dynamic", "longrope", "su"):
+            original = rope.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
+            limit = min(limit, int(original or limit))
+    return limit
 
 
 def _pad(config: dict[str, Any]) -> int:

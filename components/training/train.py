@@ -98,6 +98,7 @@ def _work(
     from distillery.components.artifacts.split import load_split
     from distillery.components.student.attention import attend_by_article
     from distillery.components.student.bundle import save_bundle
+    from distillery.components.student.invariance import require_invariance
     from distillery.components.student.model import build, expected_trainable, merged
     from distillery.components.student.predict import raw_predictions
     from distillery.components.student.probe import choose_device, choose_precision
@@ -127,6 +128,7 @@ def _work(
     if state:
         precision, why = state["precision"], f"precision {state['precision']}: as in the checkpoint"
     progress.note(why)
+    require_invariance(base)
     expected = expected_trainable(base.path, student.lora, dims)
     model = build(base, student.lora, dims, precision=precision, seed=training.seed).to(device)
     if device == "cpu" and precision == "bf16":
@@ -194,7 +196,7 @@ def _gpu_facts(base: Base, tokens_per_second: float) -> dict[str, Json]:
     """
     import torch
 
-    from distillery.components.student.model import skeleton
+    from distillery.components.student.body import skeleton
 
     name = torch.cuda.get_device_name()
     body = skeleton(base.path)

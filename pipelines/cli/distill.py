@@ -78,6 +78,7 @@ def distill(
     from distillery.components.preflight.request import RunRequest
     from distillery.components.runtime.extras import STUDENT, require
     from distillery.components.store import open_store
+    from distillery.components.student.invariance import require_invariance
     from distillery.components.student.resolve import resolve_base
     from distillery.pipelines.cli.ending import end_decided, end_failed
     from distillery.pipelines.cli.live import watch
@@ -96,8 +97,8 @@ def distill(
     flt, *files = check(request)
     if "://" not in (file := files[0] or files[1]):
         look(flt, Path(file), labels=not files[0], max_rejects=max_rejects)
-    # Before an oracle is paid: the base model that training needs can be had.
-    resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened)
+    # Before an oracle is paid: the base model that training needs can be had, and its scores don't depend on their batch.
+    require_invariance(resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened))
     request = replace(request, articles=files[0], labels=files[1])  # may be the filter's own
     preflight(opened, request)
     run, scratch = new_run(), Path(tempfile.mkdtemp(prefix="distillery-"))

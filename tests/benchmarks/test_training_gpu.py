@@ -18,7 +18,8 @@ import torch
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import Digest
 from distillery.components.student.base import Base
-from distillery.components.student.model import build, expected_trainable, skeleton
+from distillery.components.student.body import skeleton
+from distillery.components.student.model import build, expected_trainable
 from distillery.components.student.tokens import Tokens
 from distillery.components.training.loop import Loop, Validation, deterministic
 from distillery.components.training.train import PEAK

@@ -185,6 +185,12 @@ def changed(files: dict[str, bytes], name: str, change: Callable[[dict[str, Any]
         ("calibration.json", lambda c: c["dimensions"].pop("cost"), "one for each dimension"),
         ("calibration.json", lambda c: c["dimensions"]["cost"].update(x=[5.0, 0.0, 10.0]), "rising in x"),
         ("calibration.json", lambda c: c["dimensions"]["cost"].update(y=[5.0, 0.0, 11.0]), "less than or equal to 10"),
+        ("calibration.json", lambda c: c["dimensions"]["cost"].update(y=[5.0, 1.0, 9.0]), "its curve of cost falls"),
+        ("calibration.json", lambda c: c["dimensions"]["cost"].update(y=[1.0, 9.0, 8.9]), "its curve of cost falls"),
+        ("calibration.json", lambda c: c["dimensions"]["cost"].update(y=[1.0, 1.0, 9.0]), "not those of its curves"),
+        ("golden.json", lambda c: c["scores"][0].__setitem__(0, 9.5), "not those of its curves"),
+        ("golden.json", lambda c: c["scores"].pop(), "its scores and predictions"),
+        ("golden.json", lambda c: c["scores"][3].pop(), "its scores and predictions"),
         ("training_history.json", lambda c: c.update(note="x"), "note: Extra inputs"),
         ("golden.json", lambda c: c["raw"].pop(), "match the dimensions"),
     ],
@@ -194,6 +200,27 @@ def test_altered_json_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=says):
         stored(changed(files, name, change), tmp_path)
+
+
+def test_a_bundle_from_before_final_scores_opens(files: dict[str, bytes], tmp_path: Path) -> None:
+    opened = stored(changed(files, "golden.json", lambda golden: golden.pop("scores")), tmp_path)
+    assert check_golden(opened) < 1e-5
+
+
+def test_final_scores_are_in_the_bundle(student: Student) -> None:
+    golden = json.loads(bundle_files(student)["golden.json"])
+    assert golden["scores"] == student.scores(student.golden[1]).tolist()
+
+
+def test_a_score_that_depends_on_its_batch_is_seen(student: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+    predict = Student.predict
+
+    def moved(self: Student, texts: list[tuple[str, str]]) -> Any:
+        return predict(self, texts) + 0.01 * (len(texts) == 1)
+
+    monkeypatch.setattr(Student, "predict", moved)
+    with pytest.raises(InputError, match="when others share its batch"):
+        check_golden(student)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,147 @@
+"""The body of a base model: built from the allowed part of its configuration, filled from exactly its tensors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distillery.components.student.base import Base, check_base
+from distillery.components.student.base_files import CONFIG, COPY, decisive, parse_config
+from distillery.filters.errors import InputError
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Silence transformers: no progress bar, no table of unused weights (the pooler, the language-model head)."""
+    from transformers.utils import logging as transformers_logging
+
+    bars: Any = transformers_logging
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    bars.disable_progress_bar()
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        bars.enable_progress_bar()
+
+
+def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """Load the base model's body (no language-model head, no pooler) in eval mode, with every weight frozen.
+
+    transformers sees a configuration and tensors, never the folder: there it would also look for adapters, generation settings
+    and other files of weights, and fill what is missing with random numbers.
+
+    Args:
+        base: the base model.
+        dtype: type of its weights.
+
+    Returns:
+        The body.
+
+    Raises:
+        InputError: its files can't be loaded, or lack a tensor.
+    """
+    where = f"student.baseModel {base.ref}"
+    config, places = check_base(base.path, base.ref)
+    try:
+        settings = settings_of(config)
+        kind = _class(settings)
+        with _silent():
+            body, loaded = kind.from_pretrained(
+                None,
+                config=settings,
+                state_dict=_read(base.path, places),
+                dtype=dtype,
+                attn_implementation=_attention(kind),
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(f"the base model can't be loaded: {reason}", where=where) from error
+    body = _strip(body)
+    left_out = sorted(name for name in loaded["missing_keys"] if not name.startswith("pooler."))
+    if odd := [*left_out, *sorted(map(str, loaded["mismatched_keys"])), *sorted(loaded["unexpected_keys"])]:
+        raise InputError(f"the tensor {odd[0]} was not loaded as it is in the file", where=where, hint=COPY)
+    return body
+
+
+def _read(folder: Path, places: Mapping[str, tuple[str, str]]) -> dict[str, Tensor]:
+    from safetensors import safe_open
+
+    with ExitStack() as stack:
+        files = {file: stack.enter_context(safe_open(folder / file, framework="pt")) for file, _ in places.values()}
+        return {name: files[file].get_tensor(original) for name, (file, original) in places.items()}
+
+
+def skeleton(config: Any) -> nn.Module:
+    """Make the body on the meta device: names and shapes, no weights.
+
+    Args:
+        config: a model's folder, or a transformers configuration.
+
+    Returns:
+        The body.
+    """
+    from transformers import PretrainedConfig
+
+    if not isinstance(config, PretrainedConfig):
+        config = settings_of(parse_config((Path(config) / CONFIG).read_bytes(), str(config)))
+    with torch.device("meta"):
+        return random_body(config)
+
+
+def random_body(settings: Any) -> nn.Module:
+    """Make a body with random weights.
+
+    Args:
+        settings: a transformers configuration.
+
+    Returns:
+        The body.
+    """
+    from transformers import AutoModel
+
+    maker: Any = AutoModel
+    with _silent():
+        return _strip(maker.from_config(settings, attn_implementation=_attention(_class(settings)), trust_remote_code=False))
+
+
+def settings_of(config: Mapping[str, Any]) -> Any:
+    """Return the transformers configuration of a checked config.json.
+
+    Args:
+        config: what `parse_config` returned.
+
+    Returns:
+        The configuration, made of nothing but the allowed keys that decide something.
+    """
+    from transformers import AutoConfig
+
+    return AutoConfig.for_model(config["model_type"], **decisive(config))
+
+
+def _class(settings: Any) -> Any:
+    from transformers import MODEL_MAPPING
+
+    return MODEL_MAPPING[type(settings)]
+
+
+def _attention(kind: Any) -> str:
+    """Return torch's own attention, or the plain one for architectures that transformers has not taught it (MPNet, Gemma 2)."""
+    return "sdpa" if kind._supports_sdpa else "eager"
+
+
+def _strip(body: Any) -> nn.Module:
+    if getattr(body, "pooler", None) is not None:
+        body.pooler = None  # unused by mean pooling: LoRA on it would never learn
+    body.config.use_cache = False
+    out: nn.Module = body.requires_grad_(False).eval()
+    return out
