@@ -16,7 +16,9 @@ Extra = Literal["light", "torch", "deepspeed", "oracle"]
 
 # Top-level module → the smallest extra that declares it, or declares what brings it.
 MODULES: Final[dict[str, Extra]] = {
-    **dict.fromkeys(("jinja2", "json_repair", "markupsafe", "numpy", "py3langid", "pyarrow", "scipy", "sklearn"), "light"),
+    **dict.fromkeys(
+        ("jinja2", "json_repair", "markupsafe", "numpy", "openpyxl", "py3langid", "pyarrow", "scipy", "sklearn"), "light"
+    ),
     **dict.fromkeys(("huggingface_hub", "peft", "safetensors", "tokenizers", "torch", "transformers"), "torch"),
     "deepspeed": "deepspeed",
     **dict.fromkeys(("google", "h11", "httpx", "httpx2", "openai"), "oracle"),

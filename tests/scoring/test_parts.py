@@ -302,7 +302,7 @@ def test_another_writer_of_the_plan_at_the_same_moment(out: Store, plan: Plan) -
 @pytest.mark.parametrize("held", [b"{}", b"[]", b"no", b'{"job": "0"}'])
 def test_a_plan_of_something_else_is_left_alone(out: Store, plan: Plan, held: bytes) -> None:
     out.put("_job/plan.json", held)
-    with pytest.raises(InputError, match="holds scores of other articles"):
+    with pytest.raises(InputError, match=r"holds (scores of other articles|a plan that can't be read)"):
         begin(out, plan)
     assert out.get("_job/plan.json") == held
 

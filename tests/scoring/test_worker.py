@@ -16,6 +16,7 @@ from distillery.components.scoring.part import score_part
 from distillery.components.scoring.plan import Plan, begin, missing, put_todo
 from distillery.components.store import Store, open_bucket, open_store
 from distillery.components.store import s3_objects as objects_s3
+from distillery.components.store.address import Address
 from distillery.components.store.layout import part_facts_key
 from tests.scoring.test_score import FILTER, Reader
 
@@ -86,7 +87,7 @@ def test_a_store_that_refuses_the_key_is_1(
         status = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 403}}
         raise ClientError(status, "GetObject")  # type: ignore[arg-type]
 
-    objects = open_bucket(store.uri)[0]
+    objects = open_bucket(Address.parse(store.uri))
     monkeypatch.setattr(objects._client, "get_object", refused)
     assert run(0) == 1
     assert code in capsys.readouterr().err
