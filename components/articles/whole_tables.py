@@ -145,11 +145,8 @@ def _list_rows(path: Path) -> Iterator[Row]:
 
 
 def _sheet_rows(path: Path) -> Iterator[Row]:
-    try:
-        import openpyxl
-    except ImportError:
-        what, hint = "is an XLSX workbook, which needs openpyxl", f"pip install openpyxl, or {convert_hint('xlsx', path.name)}"
-        raise InputError(what, where=str(path), hint=hint) from None
+    import openpyxl
+
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > FREE_BYTES:

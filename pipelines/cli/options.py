@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from distillery.filters.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 FilterArg = Annotated[str, typer.Argument(metavar="FILTER", help="a filter's name, name/vN, or path of a filter.yaml")]
 SubjectArg = Annotated[str, typer.Argument(metavar="FILTER|ADAPTER", help="a filter, or an adapter's digest (8 digits do)")]

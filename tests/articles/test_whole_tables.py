@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import zipfile
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from distillery.components.articles.articles import COLUMNS, Label, Rejects, read_articles, read_labels
@@ -52,23 +54,30 @@ def test_one_json_list_is_read(tmp_path: Path, layout: dict[str, int]) -> None:
     assert [(reject.line, reject.reason[:25]) for reject in rejects.first] == [(4, "is not a JSON object but ")]
 
 
-def test_a_workbook_is_read_or_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import builtins
-    import zipfile
+def test_the_first_sheet_of_a_workbook_is_read(tmp_path: Path) -> None:
+    path, book = tmp_path / "labels.xlsx", openpyxl.Workbook()
+    for row in (
+        ["id", "content", "score.substance", "score.effect"],
+        [1, "A text.", 5, 6.5],
+        [],
+        ["b", "Another.", "seven", 1],
+    ):
+        book.active.append(row)
+    book.create_sheet("notes").append(["never read"])
+    book.save(path)
+    found, rejects = labels(path)
+    assert [(label.article.id, label.scores) for label in found] == [("1", {"substance": 5.0, "effect": 6.5})]
+    assert [(reject.line, reject.reason) for reject in rejects.first] == [
+        (4, "score of 'substance' is not a number but \"seven\"")
+    ]
 
+
+def test_a_damaged_workbook_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "labels.xlsx"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
         archive.writestr("xl/workbook.xml", "<workbook/>")
-    ordinary = builtins.__import__
-
-    def without(name: str, *more: object) -> object:
-        if name == "openpyxl":
-            raise ImportError(name)
-        return ordinary(name, *more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(InputError, match=r"is an XLSX workbook, which needs openpyxl; pip install openpyxl"):
+    with pytest.raises(InputError, match=r"labels\.xlsx: is a damaged workbook: "):
         labels(path)
 
 
