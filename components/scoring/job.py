@@ -17,6 +17,7 @@ from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.scores import Scores
 from distillery.components.remote.kubernetes import ask, batch, core, create
 from distillery.components.runtime.progress import Progress, clock, quiet
+from distillery.components.scoring.completion import all_facts, finish, missing
 from distillery.components.scoring.corpus import Corpus, find_corpus
 from distillery.components.scoring.job_manifest import (
     COMPONENT,
@@ -28,7 +29,7 @@ from distillery.components.scoring.job_manifest import (
     job_manifest,
     job_name,
 )
-from distillery.components.scoring.plan import Plan, all_facts, begin, finish, missing, plan_for, put_todo, todo_list
+from distillery.components.scoring.plan import Plan, begin, plan_for, put_todo, todo_list
 from distillery.components.store import Address, Store, digest_file, in_bucket, open_store
 from distillery.components.store.layout import input_key, scores_folder
 from distillery.filters.errors import InputError, Stopped

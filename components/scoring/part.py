@@ -21,8 +21,9 @@ from distillery.components.articles.near_names import NamesSeen, folder_columns
 from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.artifacts.scores import ANOTHER, Facts
 from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.scoring.completion import facts_of
 from distillery.components.scoring.corpus import cut
-from distillery.components.scoring.plan import Plan, facts_of
+from distillery.components.scoring.plan import Plan
 from distillery.components.store import Conflict, Store, StoreError, digest_bytes
 from distillery.components.store.layout import part_facts_key, part_rejects_key
 from distillery.filters.errors import InputError

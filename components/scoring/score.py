@@ -14,9 +14,10 @@ from typing import Any
 from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.artifacts.scores import Format
 from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.scoring.completion import finish, missing
 from distillery.components.scoring.corpus import Corpus, find_corpus
 from distillery.components.scoring.part import CHUNK, Predictor, score_part
-from distillery.components.scoring.plan import begin, finish, missing, plan_for
+from distillery.components.scoring.plan import begin, plan_for
 from distillery.components.store import Store, open_store
 from distillery.components.store.layout import scores_folder
 from distillery.filters.filter import Filter

@@ -173,7 +173,7 @@ def test_a_corpus_with_pods_deleted_and_the_store_away(
 def test_ctrl_c_leaves_it_going_cancel_ends_it_and_the_same_command_does_the_rest(
     cluster: Cluster, distillery: Callable[..., Ran], store: Store, tiny: Promoted, few: Path
 ) -> None:
-    from distillery.components.scoring.plan import facts_of
+    from distillery.components.scoring.completion import facts_of
     from distillery.components.store.layout import SCORING_PLAN
 
     flags = [tiny.path, few, "--store", store.uri, "--shards", "5", "--parallelism", "1"]

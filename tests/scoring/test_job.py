@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import distillery.components.scoring.job as cluster
+from distillery.components.scoring.completion import missing, success
 from distillery.components.scoring.job import cancel, expand, follow, plan_on_cluster, submit
 from distillery.components.scoring.job_manifest import Place, find_place, job_manifest, job_name
-from distillery.components.scoring.plan import Plan, missing, success
+from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store, open_store
 from distillery.filters.errors import InputError, Stopped
 from tests.scoring.played import ADAPTER, PLACE, Jobs, Pods, Said, dead_pod, do, end

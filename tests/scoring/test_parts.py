@@ -16,22 +16,11 @@ from numpy.typing import NDArray
 from distillery.components.articles.label_table import read_table, write_table
 from distillery.components.artifacts.scores import Facts
 from distillery.components.runtime.progress import quiet
+from distillery.components.scoring.completion import all_facts, facts_of, finish, missing, success
 from distillery.components.scoring.corpus import find_corpus
 from distillery.components.scoring.own_code import own_code
 from distillery.components.scoring.part import score_part
-from distillery.components.scoring.plan import (
-    Plan,
-    all_facts,
-    begin,
-    facts_of,
-    finish,
-    missing,
-    plan_for,
-    put_todo,
-    read_plan,
-    success,
-    todo_list,
-)
+from distillery.components.scoring.plan import Plan, begin, plan_for, put_todo, read_plan, todo_list
 from distillery.components.store import Store, StoreError, open_store
 from distillery.components.store.layout import part_facts_key
 from distillery.filters.errors import InputError

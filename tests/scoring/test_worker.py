@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 
 import distillery.components.scoring.worker as worker
 import distillery.components.student.bundle as bundle
+from distillery.components.scoring.completion import missing
 from distillery.components.scoring.part import score_part
-from distillery.components.scoring.plan import Plan, begin, missing, put_todo
+from distillery.components.scoring.plan import Plan, begin, put_todo
 from distillery.components.store import Store, open_bucket, open_store
 from distillery.components.store import s3_objects as objects_s3
 from distillery.components.store.address import Address

@@ -32,7 +32,8 @@ from distillery.components.reporting.gather import gather
 from distillery.components.reporting.publish import summarise
 from distillery.components.reporting.render import render_html, render_markdown
 from distillery.components.runtime.events import read_event
-from distillery.components.scoring.plan import missing, read_plan, success, todo_list
+from distillery.components.scoring.completion import missing, success
+from distillery.components.scoring.plan import read_plan, todo_list
 from distillery.components.splitting.frozen import read_frozen
 from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_bytes, open_store
 from distillery.components.store.layout import SCORING_PLAN
