@@ -28,11 +28,16 @@ IGNORED = TOKEN_IDS | _words(
     dtype embd_pdrop embedding_dropout final_logit_softcapping finetuning_task gradient_checkpointing hidden_dropout_prob
     id2label initializer_cutoff_factor initializer_factor initializer_range is_llama_config label2id max_length
     mlp_dropout model_type name_or_path num_labels output_attentions output_hidden_states output_past pooler_fc_size
-    pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type problem_type qa_dropout
+    pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type pretraining_tp problem_type qa_dropout
     reference_compile repad_logits_with_grad resid_pdrop return_dict seq_classif_dropout sparse_pred_ignore_index
     sparse_prediction summary_activation summary_last_dropout summary_type summary_use_proj task_specific_params
     tie_weights_ tie_word_embeddings torch_dtype transformers.js_config transformers_version unsloth_fixed unsloth_version
     use_cache
+    _attn_implementation_autoset bad_words_ids begin_suppress_tokens diversity_penalty do_sample early_stopping
+    encoder_no_repeat_ngram_size exponential_decay_length_penalty length_penalty min_length no_repeat_ngram_size
+    num_beam_groups num_beams num_return_sequences prefix remove_invalid_values repetition_penalty
+    return_dict_in_generate sliding_window_size suppress_tokens temperature tf_legacy_loss tokenizer_class top_k top_p
+    torchscript typical_p
     """
 )
 # What may be there where it says what the body does anyway, unless the architecture reads it.
@@ -46,12 +51,12 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "is_encoder_decoder": (False, None),
     "mlp_bias": (False, None),
     "position_embedding_type": ("absolute", None),
-    "pretraining_tp": (1, None),
     "pruned_heads": ({}, [], None),
     "rope_interleaved": (False, None),
     "sinusoidal_pos_embds": (False, None),
     "sliding_window": (None,),
     "use_bidirectional_attention": (False, None),
+    "use_mrope": (False, None),
     "use_sliding_window": (False, None),
 }
 _BERT = _words(
