@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from distillery.components.store.address import Address
 from distillery.filters.errors import InputError
 
 
@@ -71,7 +72,7 @@ def as_file(data: Any) -> Iterator[str]:
     """Give the path of a file that holds the data, for steps that read and digest files.
 
     Args:
-        data: the path or s3:// address of a file, which is given on as it is, or rows as in `rows_of`, which are written to
+        data: the path or address of a file, which is given on, or rows as in `rows_of`, which are written to
             a JSON Lines file that lasts as long as the context. Equal rows make equal bytes.
 
     Yields:
@@ -81,7 +82,8 @@ def as_file(data: Any) -> Iterator[str]:
         InputError: `data` is neither.
     """
     if isinstance(data, str | Path):
-        yield str(data) if "://" in str(data) else str(Path(data).expanduser().absolute())
+        address = Address.parse(str(data))
+        yield str(address) if address.in_bucket else str(address.local)
         return
     with TemporaryDirectory(prefix="distillery-rows-") as folder:
         path = Path(folder) / "rows.jsonl"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
+from distillery.components.store.address import Address, scheme_of
 from distillery.filters.errors import OPTIONS
 
 DATA: Final = ("articles", "labels")
@@ -64,4 +64,4 @@ def place(store: str) -> str:
     Returns:
         A path or an address.
     """
-    return unquote(urlsplit(store).path) if store.startswith("file://") else store
+    return str(Address.parse(store).local) if scheme_of(store) == "file" else store

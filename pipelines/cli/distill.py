@@ -78,6 +78,7 @@ def distill(
     from distillery.components.preflight.request import RunRequest
     from distillery.components.runtime.extras import STUDENT, require
     from distillery.components.store import open_store
+    from distillery.components.store.address import Address
     from distillery.components.student.invariance import require_invariance
     from distillery.components.student.resolve import resolve_base
     from distillery.pipelines.cli.ending import end_decided, end_failed
@@ -95,8 +96,8 @@ def distill(
     ).absolute()
     # The same checks as the first step's, so that a typo or a bad row is answered at once, and nothing is written.
     flt, *files = check(request)
-    if "://" not in (file := files[0] or files[1]):
-        look(flt, Path(file), labels=not files[0], max_rejects=max_rejects)
+    if not (data := Address.parse(files[0] or files[1])).in_bucket:
+        look(flt, data.local, labels=not files[0], max_rejects=max_rejects)
     # Before an oracle is paid: the base model that training needs can be had, and its scores don't depend on their batch.
     require_invariance(resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened))
     request = replace(request, articles=files[0], labels=files[1])  # may be the filter's own

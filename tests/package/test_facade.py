@@ -146,6 +146,8 @@ def test_equal_rows_make_equal_files_and_a_path_stays_one(tmp_path: Path) -> Non
     assert not Path(one).exists()
     with as_file(tmp_path / "x.jsonl") as path:
         assert path == str(tmp_path / "x.jsonl")
+    with as_file((tmp_path / "a b#.jsonl").as_uri()) as path:
+        assert path == str(tmp_path / "a b#.jsonl")
     with as_file("s3://bucket/x.jsonl") as path:
         assert path == "s3://bucket/x.jsonl"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -42,8 +43,8 @@ def no_rows(rows: Rows) -> Rows:
 )
 def test_labels_that_cannot_be_used(change: Callable[[Rows], Rows], says: str, command: Command, tmp_path: Path) -> None:
     labels, flt = write_rows(tmp_path / "labels.jsonl", change(label_rows(120))), make_filter(tmp_path / "filter.yaml")
-    for name in ("plan", "distill"):
-        refused = command(name, flt, "--labels", labels)
+    for name, address in itertools.product(("plan", "distill"), (labels, labels.as_uri())):
+        refused = command(name, flt, "--labels", address)
         assert says in one_line(refused)
         assert refused.err.count("\n") == 1, refused.err
         assert refused.out == ""
