@@ -9,7 +9,6 @@ from typing import Any, Final
 from distillery.components.store.address import Address, scheme_of
 from distillery.filters.errors import OPTIONS
 
-DATA: Final = ("articles", "labels")
 RESOLVED: Final = ("profile", "overrides")  # a published filter has them in it
 CLUSTER: Final = ("trainer", "gpus")
 

@@ -185,28 +185,6 @@ class Store:
             return data
         raise Conflict(f"{key} changed {ATTEMPTS} times while it was being changed here")
 
-    def update_json(self, key: str, change: Callable[[Json | None], Json | None]) -> Json:
-        """Change a JSON document as `update` changes bytes; it is written as canonical JSON.
-
-        Args:
-            key: of the document.
-            change: makes the new document from the present one, as for `update`.
-
-        Returns:
-            The document that was written, or the one that was left; None where there is none.
-
-        Raises:
-            Conflict: as `update`.
-            StoreError: what is there isn't JSON.
-        """
-
-        def changed(data: bytes | None) -> bytes | None:
-            document = change(None if data is None else parse_json(data, f"{self.uri}/{key}"))
-            return None if document is None else canonical_json(document)
-
-        data = self.update(key, changed, max_bytes=64 * 2**20)
-        return None if data is None else parse_json(data, f"{self.uri}/{key}")
-
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys below a folder, sorted; for people and tests, never for decisions.
 

@@ -20,7 +20,7 @@ from distillery.filters.errors import InputError
 CONFIG, TOKENIZER, WEIGHTS, INDEX = "config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json"
 HINT = "use --profile laptop, a folder with config.json, tokenizer.json and safetensors, or an s3:// prefix with those files"
 COPY = "get the model again, or name another one"
-MAX_CONFIG, MAX_TOKENIZER, MAX_INDEX, MAX_HEADER = 2**20, 2**28, 2**24, 2**24  # bytes
+MAX_CONFIG, MAX_TOKENIZER, MAX_HEADER = 2**20, 2**28, 2**24  # bytes
 ITEM = {"F32": 4, "F16": 2, "BF16": 2}  # bytes of a number
 _SHARD = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
 _LAYER_TYPES = ("full_attention", "sliding_attention")
