@@ -18,7 +18,7 @@ from distillery._rows import as_file, rows_of
 from distillery.components.articles.articles import Article, as_article
 from distillery.components.artifacts.adapter import find_adapter
 from distillery.components.artifacts.filter import publish_filter
-from distillery.components.artifacts.run_summary import RunSummary, put_summary, read_adapter_summary
+from distillery.components.artifacts.run_summary import NO_RUN, RunSummary, put_summary, read_adapter_summary
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.steps import through
 from distillery.components.artifacts.verdict import Verdict, read_verdict
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from distillery.components.artifacts.benchmark import Benchmark
     from distillery.components.student.bundle import Student
 
-RUN: Final = "python"  # the name of a run that no pipeline made
+RUN: Final = NO_RUN
 CHUNK: Final = 2048  # articles that are scored at once
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from distillery.components.artifacts.channel import current
+from distillery.components.artifacts.channel import Candidate, Channel, Serving, current
 from distillery.components.artifacts.filter import read_filter
-from distillery.components.artifacts.run_summary import RunSummary, read_adapter_summary
+from distillery.components.artifacts.run_summary import RunSummary, adapters_beginning, made_outside, read_adapter_summary
 from distillery.components.store import Store
-from distillery.components.store.layout import SUMMARIES
+from distillery.components.store.layout import CANDIDATE, CHANNELS, SUMMARIES
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter
@@ -73,17 +74,34 @@ def find_summary(store: Store, digest: str) -> RunSummary:
     Raises:
         InputError: No adapter, or more than one, begins so.
     """
-    if len(digest) == WHOLE:
-        if summary := read_adapter_summary(store, digest):
-            return summary
-        keys = []
-    else:
-        keys = [key for key in store.keys(SUMMARIES) if key.startswith(f"{SUMMARIES}/{digest}")]
-    if len(keys) != 1:
-        count = f"{len(keys)} adapters" if keys else "no adapter"
+    if len(digest) == WHOLE and (summary := read_adapter_summary(store, digest)):
+        return summary
+    adapters = {digest} if len(digest) == WHOLE else {*adapters_beginning(store, digest), *_listed(store, digest)}
+    found = [summary for adapter in sorted(adapters) if (summary := read_adapter_summary(store, adapter))]
+    found = found or _served_before(store, digest)
+    if len(found) != 1:
+        count = f"{len(found)} adapters" if found else "no adapter"
         what, hint = f"{count} in this store begins with {digest}", "see `distillery history FILTER`"
         raise InputError(what, hint=hint, parameter="adapter")
-    return RunSummary.load(store, keys[0])
+    return found[0]
+
+
+def _listed(store: Store, digits: str) -> list[str]:
+    """Return the adapters of this beginning that have a summary, going by a listing: for stores made earlier."""
+    names = (key.removeprefix(f"{SUMMARIES}/").removesuffix(".json") for key in store.keys(SUMMARIES))
+    return [name for name in names if name.startswith(digits)]
+
+
+def _served_before(store: Store, digits: str) -> list[RunSummary]:
+    """Return what channels and candidates say of adapters that no run summed up, in stores made earlier."""
+    filters = dict[str, str]()
+    for key in store.keys(CHANNELS):
+        if key.endswith(CANDIDATE):
+            entries: Sequence[Serving] = [Candidate.load(store, key)]
+        else:
+            entries = Channel.load(store, key).history
+        filters |= {entry.adapter: entry.filter for entry in reversed(entries) if entry.adapter.startswith(digits)}
+    return [made_outside(filter_key, adapter) for adapter, filter_key in sorted(filters.items())]
 
 
 def filter_key_of(summary: RunSummary) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from distillery.components.artifacts.filter import read_filter
-from distillery.components.artifacts.run_summary import Cause, Failure
+from distillery.components.artifacts.run_summary import Cause, Failure, remember_adapter
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.remote.retry import is_outage
 from distillery.components.runtime.events import Done, Failed, Started
@@ -33,6 +33,7 @@ RUN = "DISTILLERY_RUN"
 PARAMETERS = "DISTILLERY_PARAMETERS"
 STORE = "DISTILLERY_STORE"
 EXIT_CODES: Final[dict[Cause, int]] = {"input": 2, "waiting": 4, "stopped": 1, "fault": 1}
+JUDGES = ("benchmark", "gate")  # steps whose record belongs to an adapter, as that of the step that trains it does
 LAST_WORDS = Path("/dev/termination-log")  # what a pod writes here, Kubernetes and Kubeflow's UI show as the task's error
 
 
@@ -142,6 +143,9 @@ class Step:
             The same record.
         """
         record.put(self.store, run_record_key(self.run, self.name))
+        adapter = record.outputs.get("adapter") or record.inputs.get("adapter")
+        if record.step in JUDGES and self.filter_key and isinstance(adapter, str):
+            remember_adapter(self.store, self.filter_key, adapter, record)
         self.progress.event(Done(at=time.time(), step=self.name, record=record))
         return record
 

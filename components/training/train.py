@@ -7,6 +7,8 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from distillery.components.artifacts.filter import publish_filter
+from distillery.components.artifacts.run_summary import remember_adapter
 from distillery.components.artifacts.step_record import Outcome, StepRecord, look_up, run_step
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Json, Store, digest_json
@@ -69,6 +71,13 @@ def train(store: Store, flt: Filter, *, split: str, progress: Progress = quiet, 
     Raises:
         InputError: the base model can't be had, truncation made texts the same, or the loss is no longer a number.
     """
+    record = _train(store, flt, split, progress, workers)
+    if adapter := record.outputs.get("adapter"):
+        remember_adapter(store, publish_filter(store, flt), str(adapter), record)
+    return record
+
+
+def _train(store: Store, flt: Filter, split: str, progress: Progress, workers: Workers | None) -> StepRecord:
     base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, store)
     inputs = train_inputs(flt, split, base.digest)
     inputs_digest = digest_json({"step": "train", "inputs": inputs})

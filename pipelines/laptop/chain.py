@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from distillery.components.artifacts.filter import publish_filter
+from distillery.components.artifacts.run_summary import remember_adapter
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.steps import through
 from distillery.components.runtime.progress import reporter
@@ -27,4 +29,6 @@ def run_through(last: str, run: RunState) -> dict[str, StepRecord]:
     for name in through(last):
         records[name] = TASKS[name](run, reporter(name))
         run.outputs |= records[name].outputs
+        if "adapter" in run.outputs:
+            remember_adapter(run.store, publish_filter(run.store, run.filter), run.outputs["adapter"], *records.values())
     return records

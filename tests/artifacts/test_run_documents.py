@@ -19,7 +19,7 @@ from distillery.components.artifacts.run_summary import (
 )
 from distillery.components.artifacts.step_record import Outcome, StepRecord, look_up, run_step
 from distillery.components.store import Store, StoreError, open_store
-from distillery.components.store.layout import last_summary_key, step_record_key, summary_key
+from distillery.components.store.layout import adapters_beginning_key, last_summary_key, step_record_key, summary_key
 
 ADAPTER = "a" * 64
 RECORD = StepRecord.of("train", {"split": "s"}, {"adapter": ADAPTER}, ["adapters/x"], {"seconds": 2.5})
@@ -90,7 +90,9 @@ def test_summaries_are_found_by_filter_and_by_adapter(store: Store) -> None:
     assert read_last_summary(store, "f") == SUMMARY
     assert read_adapter_summary(store, ADAPTER) == SUMMARY
     put_summary(store, RunSummary(run="run-3", steps=[]), name=None)
-    assert list(store.keys("summaries")) == sorted([summary_key(ADAPTER), last_summary_key("f")])
+    assert list(store.keys("summaries")) == sorted(
+        [summary_key(ADAPTER), adapters_beginning_key(ADAPTER[:8]), last_summary_key("f")]
+    )
     store.put(last_summary_key("f"), SUMMARY.to_bytes()[:-9])
     with pytest.raises(StoreError, match=r"summaries/last/f.json: is not JSON.*the summary is written anew"):
         read_last_summary(store, "f")

@@ -55,6 +55,7 @@ A, B, C = "a" * 64, "b" * 64, "c" * 64
         (layout.report_key("r1"), "runs/r1/report.html"),
         (layout.report_key("r1", "md"), "runs/r1/report.md"),
         (layout.summary_key(A), f"summaries/{A}.json"),
+        (layout.adapters_beginning_key("0123abcd"), "summaries/beginning/0123abcd.json"),
         (layout.last_summary_key("demo"), "summaries/last/demo.json"),
         (layout.scores_folder(A), f"scores/{A}"),
         (layout.part_key(12, "parquet"), "part-00012.parquet"),

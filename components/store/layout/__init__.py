@@ -27,6 +27,7 @@
     runs/<inputs>.json                              which run has these inputs: a claim
     runs/<run>/<step>.json, failure.json, cancelled.json, events/<step>.jsonl, report.html, report.md
     summaries/<adapter>.json                        the run that made or judged an adapter
+    summaries/beginning/<8 digits>.json             the adapters whose digests begin so
     summaries/last/<filter>.json                    the filter's last run
     scores/<job>/…                                  a scored corpus, unless it lies at another address:
       part-<n>.parquet, _rejects.jsonl, _SUCCESS
@@ -39,6 +40,8 @@ conditional put. A folder marked … after a digest is one that `Store.commit` w
 
 from distillery.components.store.layout.artifacts import (
     AUDITS,
+    CANDIDATE,
+    CHANNELS,
     LABEL_SETS,
     MANIFEST,
     MODELS,
@@ -74,6 +77,7 @@ from distillery.components.store.layout.runs import (
     SUCCESS,
     SUMMARIES,
     WRITE_PROBE,
+    adapters_beginning_key,
     cancelled_key,
     claim_key,
     events_folder,
@@ -94,6 +98,8 @@ from distillery.components.store.layout.runs import (
 
 __all__ = [
     "AUDITS",
+    "CANDIDATE",
+    "CHANNELS",
     "CONDITION_PROBE",
     "LABEL_SETS",
     "MANIFEST",
@@ -105,6 +111,7 @@ __all__ = [
     "SUCCESS",
     "SUMMARIES",
     "WRITE_PROBE",
+    "adapters_beginning_key",
     "adapters_folder",
     "baselines_key",
     "benchmark_key",

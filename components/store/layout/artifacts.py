@@ -17,6 +17,8 @@ AUDITS: Final = "audits"
 SPLITS: Final = "datasets"
 
 MODELS: Final = "models"  # a folder to be listed
+CHANNELS: Final = "channels"  # the same
+CANDIDATE: Final = ".candidate.json"  # how the key of a candidate ends
 
 _POINTER = "model.json"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@=-]+")
@@ -308,7 +310,7 @@ def channel_key(name: str, channel: str) -> str:
     Raises:
         InputError: the channel's name can't stand in a key.
     """
-    return check_key(f"channels/{name}/{channel}.json")
+    return check_key(f"{CHANNELS}/{name}/{channel}.json")
 
 
 def candidate_key(name: str, channel: str) -> str:
@@ -321,4 +323,4 @@ def candidate_key(name: str, channel: str) -> str:
     Returns:
         The key.
     """
-    return channel_key(name, f"{channel}.candidate")
+    return channel_key(name, f"{channel}{CANDIDATE}".removesuffix(".json"))

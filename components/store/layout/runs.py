@@ -128,6 +128,18 @@ def summary_key(adapter: str) -> str:
     return f"{SUMMARIES}/{adapter}.json"
 
 
+def adapters_beginning_key(digits: str) -> str:
+    """Return the key of the list of adapters whose digests begin alike.
+
+    Args:
+        digits: the first 8 digits of a digest.
+
+    Returns:
+        The key.
+    """
+    return f"{SUMMARIES}/beginning/{digits}.json"
+
+
 def last_summary_key(name: str) -> str:
     """Return the key of the summary of a filter's last run.
 
