@@ -129,6 +129,10 @@ class Waiting(InputError):
     """What cannot go on before a person has looked and said so. The command line exits with 4."""
 
 
+class Rejected(InputError):
+    """What the gates turn down. The command line exits with 3; the channel stays as it was."""
+
+
 class Stopped(RuntimeError):
     """A run that ended itself before its work was done: no credit, budget reached, replies not worth paying for.
 

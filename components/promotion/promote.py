@@ -8,8 +8,10 @@ the student (seconds), and a bundle that can't be served is never pointed at.
 from __future__ import annotations
 
 from distillery.components.artifacts.channel import Candidate, read_candidate
+from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.verdict import AGAIN, Verdict, read_verdict
+from distillery.components.promotion.judge import Judge, judge_again, require_pass, rule_name
 from distillery.components.promotion.move import (
     Entry,
     Pointer,
@@ -23,7 +25,7 @@ from distillery.components.promotion.move import (
     utc_now,
 )
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Json, NotFound, Store, as_digest
+from distillery.components.store import Json, Store, as_digest
 from distillery.components.store.layout import adapters_folder, candidate_key, channel_key
 from distillery.filters.digests import step_digest
 from distillery.filters.errors import InputError
@@ -126,41 +128,39 @@ def hold(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progr
     return _record("hold", {"filter": flt.name, "verdict": verdict}, {"adapter": judged.adapter, "candidate": key}, [key])
 
 
-def approve(store: Store, name: str, channel: str, *, progress: Progress = quiet, verify: Verify | None = None) -> StepRecord:
-    """Promote the candidate that waits, as `promote` does.
+def approve(
+    store: Store,
+    flt: Filter,
+    *,
+    progress: Progress = quiet,
+    judge: Judge = judge_again,
+    verify: Verify | None = None,
+) -> StepRecord:
+    """Judge the candidate that waits by the gates as they are now, and promote it as `promote` does.
 
     Args:
-        store: where channel, verdict and bundle are.
-        name: name of the filter.
-        channel: name of the channel.
+        store: where channel, candidate and bundle are.
+        flt: the filter as it is now, which may have other gates than the one that the candidate was held under.
         progress: tells how far it is.
+        judge: judges the candidate again.
         verify: reads the stored bundle back, as in `promote`.
 
     Returns:
         The record of the promotion.
 
     Raises:
-        InputError: no candidate waits, its filter is gone from the store, or it cannot be promoted.
+        Rejected: the candidate fails a gate as it is now.
+        InputError: no candidate waits, or it cannot be promoted.
     """
-    from distillery.components.artifacts.filter import read_filter
-
-    candidate = read_candidate(store, name, channel)
-    hint = f"run distillery distill {name}"
+    channel = flt.spec.promotion.channel
+    candidate = read_candidate(store, flt.name, channel)
     if candidate is None:
-        raise InputError("no candidate waits for approval", where=f"{name}/{channel}", hint=hint)
-    try:
-        flt = read_filter(store, candidate.filter)
-    except NotFound as error:
-        raise InputError("the candidate's filter is gone from the store", where=f"{name}/{channel}", hint=hint) from error
-    return promote(
-        store,
-        flt,
-        verdict=candidate.verdict,
-        filter_key=candidate.filter,
-        progress=progress,
-        verify=verify,
-        approved=True,
-    )
+        hint = f"run distillery distill {flt.name}"
+        raise InputError("no candidate waits for approval", where=f"{flt.name}/{channel}", hint=hint)
+    verdict = judge(store, flt, candidate.adapter, progress)
+    require_pass(store, flt, verdict)
+    key = publish_filter(store, flt)
+    return promote(store, flt, verdict=verdict, filter_key=key, progress=progress, verify=verify, approved=True)
 
 
 def reject(store: Store, flt: Filter, *, verdict: str, progress: Progress = quiet) -> StepRecord:
@@ -179,11 +179,7 @@ def reject(store: Store, flt: Filter, *, verdict: str, progress: Progress = quie
         InputError: there is no such verdict.
     """
     judged = read_verdict(store, flt.name, verdict)
-    reasons = [
-        " ".join(filter(None, [rule.metric, rule.argument])) + f": {rule.reason}"
-        for rule in judged.rules
-        if rule.verdict == "fail"
-    ]
+    reasons = [f"{rule_name(rule)}: {rule.reason}" for rule in judged.rules if rule.verdict == "fail"]
     for reason in reasons:
         progress.note(reason)
     return _record("reject", {"filter": flt.name, "verdict": verdict}, {"adapter": judged.adapter, "reasons": reasons}, [])

@@ -152,12 +152,12 @@ def approve(
     store: StoreOpt = DEFAULT_STORE,
     set: SetOpt = [],  # noqa: B006 - typer reads the default
 ) -> None:
-    """Promote the candidate that passed its gates and waits for approval."""
+    """Promote the candidate that waits for approval, if it passes the gates as they are now."""
     from distillery.components.promotion.promote import approve as work
     from distillery.components.runtime.progress import reporter
     from distillery.components.store import open_store
     from distillery.filters.loading import load_filter
 
     flt = load_filter(filter, overrides=absolute_overrides(set))
-    record = work(open_store(store_uri(store)), flt.name, flt.spec.promotion.channel, progress=reporter("promote"))
+    record = work(open_store(store_uri(store)), flt, progress=reporter("promote"))
     print(f"{flt.name}/{flt.spec.promotion.channel} → {record.outputs['adapter']}")

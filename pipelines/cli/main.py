@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from distillery.filters.errors import InputError, Stopped
+from distillery.filters.errors import InputError, Rejected, Stopped
 from distillery.pipelines.cli import adapters, calibrate, distill, filters, label, models, publish, score, steps, submit
 
 UNUSABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
@@ -89,7 +89,7 @@ def main() -> None:
         from distillery.components.runtime.step import EXIT_CODES, cause_of
 
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_CODES[cause_of(error)])
+        sys.exit(3 if isinstance(error, Rejected) else EXIT_CODES[cause_of(error)])
     except ModuleNotFoundError as error:
         from distillery.components.runtime.extras import missing_package
 
