@@ -23,6 +23,7 @@ from distillery.components.articles.rejects import Reject, Rejects
 from distillery.components.store import Digest, digest_json
 from distillery.filters.errors import InputError
 from distillery.filters.prompt import NO_TYPE
+from distillery.filters.strict_json import once
 
 __all__ = [
     "Article",
@@ -306,13 +307,15 @@ def _plain(row: dict[str, Any], key: str) -> str:
 def _flat(row: dict[str, Any], key: str, prefix: str) -> dict[str, Any] | None:
     """Return the object `row[key]`, or the columns of a flat table whose names begin with `prefix` as one object."""
     value = row.get(key)
+    columns = {name.removeprefix(prefix): cell for name, cell in row.items() if name.startswith(prefix) and cell is not None}
     if value is None:
-        columns = {name.removeprefix(prefix): cell for name, cell in row.items() if name.startswith(prefix)}
-        return {name: cell for name, cell in columns.items() if cell is not None} or None
+        return columns or None
     if isinstance(value, list) and all(isinstance(item, tuple) and len(item) == 2 for item in value):
-        return dict(value)  # a Parquet map
+        value = once(value)  # a Parquet map
     if not isinstance(value, dict):
         raise ValueError(f"its {key} is not an object but {shown(value)}")
+    if other := next((name for name, cell in columns.items() if value.get(name, cell) != cell), None):
+        raise ValueError(f"states {key} of '{other[:60]}' twice, differently")
     return value
 
 

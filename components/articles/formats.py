@@ -6,12 +6,12 @@ seconds. The caps are generous (a ratio of 100:1 beyond 256 MB, 8 MB a line); re
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from distillery.components.articles.arrow_rows import own_cells, plain_row
 from distillery.components.articles.near_names import known_name
 from distillery.filters.errors import InputError
+from distillery.filters.strict_json import loads
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,7 +88,7 @@ def json_row(number: int, line: bytes) -> Row:
         The row, or one with a fault.
     """
     try:
-        value = json.loads(line.decode("utf-8"))
+        value = loads(line)
     except UnicodeDecodeError as error:
         return Row(number, None, f"is not UTF-8 at byte {error.start + 1}")
     except RecursionError:

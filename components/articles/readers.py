@@ -128,8 +128,7 @@ class Rows:
                 rows += 1
                 yield too_long(self.lines, length, "line")
                 continue
-            if self.lines == 1 and not self._start:
-                line = line.removeprefix(b"\xef\xbb\xbf")
+            line = line.removeprefix(b"\xef\xbb\xbf")  # one stands in the middle where files were joined
             if text := line.strip():
                 rows += 1
                 row = json_row(self.lines, text)

@@ -47,13 +47,24 @@ class Marks:
             n times "on", "off" or None for an article without a mark.
 
         Raises:
-            InputError: true scores are to mark, and no article carries any.
+            InputError: true scores are to mark, and no article carries any; or a file marks one article twice, differently.
         """
         if self.by == PREFILTER:
             return [None if sample.passes[article.digest] else "off" for article in sample.articles]
         if self.by == REFERENCE:
             return by_reference(flt, sample.articles)
-        return [self.given.get(article.digest, self.given.get(article.id)) for article in sample.articles]
+        return [self._of(article) for article in sample.articles]
+
+    def _of(self, article: Article) -> str | None:
+        by_digest, by_id = self.given.get(article.digest), self.given.get(article.id)
+        if by_digest and by_id and by_digest != by_id:
+            raise InputError(
+                f"mark {article.id[:60]!r} twice, {by_id} by its id and {by_digest} by its digest",
+                where="marks",
+                parameter="marks",
+                hint="keep one of the two",
+            )
+        return by_digest or by_id
 
     def counts(self, applied: dict[Digest, str]) -> MarkCounts:
         """Return how many marks were applied, whose they are, and their digest.

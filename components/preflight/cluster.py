@@ -6,7 +6,6 @@ DISTILLERY_TORCH_NODES: {"cloud.google.com/gke-nodepool": "gpu"}
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from decimal import Decimal
@@ -14,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from distillery.components.runtime.settings import TORCH_RESOURCES
 from distillery.filters.errors import InputError
+from distillery.filters.strict_json import loads
 
 RESOURCES: Final = "DISTILLERY_TORCH_RESOURCES"
 NODES: Final = "DISTILLERY_TORCH_NODES"
@@ -87,7 +87,7 @@ def _amount(quantity: str) -> Decimal:
 def _mapping(setting: str) -> dict[str, Any]:
     text = os.environ.get(setting, "").strip()
     try:
-        found = json.loads(text or "{}")
+        found = loads(text or "{}")
     except ValueError as error:
         raise InputError(f"is not JSON: {error}", where=setting) from None
     if not isinstance(found, dict) or (setting == RESOURCES and not all(isinstance(v, dict) for v in found.values())):

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 FOLDER: Final = Path("/etc/distillery")
 CGROUP: Final = Path("/sys/fs/cgroup")
+# What an empty parameter of a run is, by its name; the others are empty texts.
+EMPTY: Final[dict[str, Any]] = {"max_rejects": "0", "overrides": [], "budget": 0.0, "trainer": "pod", "gpus": 0}
 TRAINERS: Final = ("pod", "trainjob")
 # Of a pod that loads the student, where DISTILLERY_TORCH_RESOURCES says nothing else.
 TORCH_RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}
@@ -59,3 +61,16 @@ def cpu_limit(cgroup: Path = CGROUP) -> int | None:
             words = " ".join((cgroup / file).read_text(encoding="ascii") for file in files).split()
             return None if words[0] in ("max", "-1") else max(1, -(-int(words[0]) // int(words[1])))
     return None
+
+
+def stated(name: str, value: Any) -> Any:
+    """Return a parameter of a run, in which null is an empty one: Kubeflow hands it on as None or as the text "null".
+
+    Args:
+        name: of the pipeline's parameter.
+        value: the parameter as a step gets it.
+
+    Returns:
+        The value, or what an empty one is.
+    """
+    return EMPTY.get(name, "") if value is None or value == "null" else value

@@ -23,7 +23,7 @@ from distillery.components.remote.retry import is_outage
 from distillery.components.runtime.events import Done, Failed, Started
 from distillery.components.runtime.extras import missing_package
 from distillery.components.runtime.progress import Reporter, printable, reporter
-from distillery.components.runtime.settings import limit_threads, load_settings
+from distillery.components.runtime.settings import limit_threads, load_settings, stated
 from distillery.components.store import Store, in_bucket, open_store
 from distillery.components.store.layout import events_key, failure_key, run_record_key
 from distillery.filters.errors import InputError, Stopped, Waiting
@@ -49,7 +49,7 @@ def store_of_step(uri: str) -> Store:
     Raises:
         InputError: there is none, a pod cannot reach it, or it cannot be opened; it names the parameter "store".
     """
-    where = uri or os.environ.get(STORE, "")
+    where = stated("store", uri) or os.environ.get(STORE, "")
     if not where:
         raise InputError("is empty, and this cluster names no default", where="store", hint="write s3://bucket/prefix")
     if in_a_pod() and not in_bucket(where):
@@ -121,12 +121,10 @@ class Step:
             handed: what the graph handed on, by name of the pipeline's parameter.
 
         Returns:
-            The same names, with the values of the run's file where there is one.
+            The same names, with the values of the run's file where there is one; a parameter that is null is an empty one.
         """
-        if not self.by_file:
-            return handed
-        written = json.loads(Path(os.environ[PARAMETERS]).read_text(encoding="utf-8"))
-        return {name: written[name] for name in handed}
+        written = json.loads(Path(os.environ[PARAMETERS]).read_text(encoding="utf-8")) if self.by_file else handed
+        return {name: stated(name, written[name]) for name in handed}
 
     @property
     def filter(self) -> Filter:

@@ -7,7 +7,6 @@ of one part. The pods pass the restricted Pod Security level, call no API, and w
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from distillery.components.runtime.images import TORCH
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import digest_bytes
 from distillery.filters.errors import InputError
+from distillery.filters.strict_json import loads
 
 RETRIES: Final = 6
 KEPT_SECONDS: Final = 3 * 24 * 3600
@@ -69,7 +69,7 @@ def find_place(namespace: str = "") -> Place:
 
     text = setting("DISTILLERY_SCORING_RESOURCES")
     try:
-        overrides = json.loads(text) if text else {}
+        overrides = loads(text) if text else {}
         resources = {kind: {**RESOURCES[kind], **overrides.get(kind, {})} for kind in RESOURCES}
     except (ValueError, TypeError, AttributeError) as error:
         hint = 'write {"requests": {"cpu": "1"}, "limits": {"memory": "8Gi"}}'

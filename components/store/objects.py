@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from distillery.components.store.digests import Json
 from distillery.filters.errors import InputError
+from distillery.filters.strict_json import loads
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -94,17 +94,14 @@ def parse_json(data: bytes, where: str) -> Json:
         where: its address, for the error.
 
     Returns:
-        What `json.loads` makes of it.
+        The value.
 
     Raises:
-        StoreError: it isn't JSON, holds NaN or infinities, or is nested too deep.
+        StoreError: it isn't JSON, holds NaN or infinities, has a key twice, or is nested too deep.
     """
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not JSON")
-
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=refuse)
+        value: Json = loads(data, constants=False)
+        return value
     except (ValueError, RecursionError) as error:
         raise StoreError(f"is not JSON: {str(error)[:200]}", where=where) from error
 

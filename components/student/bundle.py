@@ -43,6 +43,7 @@ from distillery.filters.digests import TRAINING_FREE
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 from distillery.filters.spec import Training
+from distillery.filters.strict_json import loads
 
 if TYPE_CHECKING:
     import torch
@@ -278,7 +279,7 @@ def _check_size(name: str, size: int, where: str) -> None:
 
 def _json(data: bytes, where: str) -> Any:
     try:
-        return json.loads(data.decode("utf-8"))
+        return loads(data)
     except (ValueError, RecursionError) as error:
         raise InputError("is not JSON", where=where, hint=REDO) from error
 

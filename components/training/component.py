@@ -34,6 +34,9 @@ def train(
 
     with step_context("train", store, filter_key, run) as step:
         parts, key = split.metadata["digest"], step.filter_key
-        record = launch_training(trainer, step.store, step.filter, key, split=parts, gpus=gpus, progress=step.progress)
+        given = step.parameters(trainer=trainer, gpus=gpus)
+        record = launch_training(
+            given["trainer"], step.store, step.filter, key, split=parts, gpus=given["gpus"], progress=step.progress
+        )
         step.describe(adapter, record, record.outputs["adapter"])
         return str(step.keep(record).outputs["adapter"])

@@ -12,7 +12,6 @@ takes a third of a call's processor time.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -35,6 +34,7 @@ from distillery.components.labeling.oracles.schema import wire_schema
 from distillery.filters.digests import oracle_part
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from distillery.filters.strict_json import loads
 
 if TYPE_CHECKING:
     import httpx2
@@ -131,7 +131,7 @@ class OpenAIEndpoint:
 
     def _read(self, text: str) -> RawReply:
         try:
-            reply = json.loads(text)
+            reply = loads(text)
             usage, version, choices = _usage(reply), str(reply.get("model") or ""), reply.get("choices")
         except (ValueError, AttributeError, RecursionError):
             raise Unavailable(f"the answer of {self._name} is not JSON", unknown=True) from None

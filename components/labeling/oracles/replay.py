@@ -120,9 +120,12 @@ def _read(path: Path, repetition: int = 1) -> dict[str, list[str]]:
         key = _key(row, where)
         if key is None or not isinstance(row.get("reply"), str):
             raise InputError("is not a recorded reply", where=where, hint='write {"id": …, "reply": "the raw text"}')
-        if row.get("repeat", 1) != repetition:
+        repeat = 1 if row.get("repeat") is None else row["repeat"]
+        if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 1:
+            raise InputError(f"repeat {repeat!r} is not a number from 1 on", where=where, hint='write "repeat": 2')
+        if repeat != repetition:
             continue
-        attempt = row.get("attempt", len(recorded[key]) + 1)
+        attempt = len(recorded[key]) + 1 if row.get("attempt") is None else row["attempt"]
         if isinstance(attempt, bool) or not isinstance(attempt, int) or attempt < 1 or attempt in recorded[key]:
             raise InputError(
                 f"attempt {attempt!r} is not a new number from 1 on",

@@ -9,7 +9,6 @@ finds it, and deleted by the run that made it.
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -30,6 +29,7 @@ from distillery.components.labeling.oracles.gemini import (
 from distillery.filters.digests import oracle_part
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from distillery.filters.strict_json import loads
 
 if TYPE_CHECKING:
     import httpx
@@ -97,7 +97,7 @@ class Vertex:
         try:
             turn = self._content(role="user", parts=[self._part(text=request.part)])
             response = await self._client.models.generate_content(model=self._model, contents=turn, config=config)
-            answer = json.loads(response.sdk_http_response.body)  # type: ignore[union-attr, arg-type]
+            answer = loads(response.sdk_http_response.body)  # type: ignore[union-attr, arg-type]
         except errors.APIError as error:
             raise mapped(
                 error.code, error.message, error.details, dict(getattr(error.response, "headers", None) or {}), self._key

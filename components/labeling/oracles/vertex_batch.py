@@ -12,7 +12,6 @@ into the next job; one that is refused is returned as refused.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -45,6 +44,7 @@ from distillery.components.store import digest_json
 from distillery.filters.digests import oracle_part, rubric_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from distillery.filters.strict_json import loads
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
@@ -247,7 +247,7 @@ class VertexBatch:
                 continue
             for line in lines(self._bucket, name):
                 try:
-                    row = json.loads(line)
+                    row = loads(line)
                 except (ValueError, RecursionError):
                     continue  # a torn last line of a job that was cut off
                 if isinstance(row, dict):
