@@ -34,12 +34,13 @@ class Document(NamedTuple):
     escaped: frozenset[Path] = frozenset()
 
 
-def read_document(text: str, where: str) -> Document:
+def read_document(text: str, where: str, *, ours_alone: bool = False) -> Document:
     """Read one YAML document.
 
     Args:
         text: the file's text.
         where: name of the file, for errors.
+        ours_alone: True for a file that no cluster reads; what kubectl would read otherwise than we do needs no quotes there.
 
     Returns:
         The document.
@@ -49,7 +50,7 @@ def read_document(text: str, where: str) -> Document:
     """
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise InputError(f"larger than {MAX_BYTES // 1024} KiB", where=where, hint="a filter is a few pages of text")
-    reader = _Reader(text, where)
+    reader = _Reader(text, where, ours_alone)
     try:
         return reader.read()
     except yaml.MarkedYAMLError as error:
@@ -68,10 +69,11 @@ def read_document(text: str, where: str) -> Document:
 
 
 class _Reader:
-    def __init__(self, text: str, where: str) -> None:
+    def __init__(self, text: str, where: str, ours_alone: bool) -> None:
         self.events = yaml.parse(text, Loader=yaml.SafeLoader)
         self.text = text
         self.where = where
+        self.ours_alone = ours_alone
         self.places: dict[Path, str] = {}
         self.escaped: set[Path] = set()
 
@@ -118,7 +120,7 @@ class _Reader:
     def scalar(self, event: yaml.ScalarEvent) -> object:
         if not event.implicit[0]:  # quoted or block text
             return event.value
-        if reading := other_reading(event.value):
+        if not self.ours_alone and (reading := other_reading(event.value)):
             shown = event.value if len(event.value) <= SHOWN else f"{event.value[:SHOWN]}…"
             other = "true or false" if "boolean" in reading else "a number in plain digits" if "number" in reading else ""
             hint = f'write "{shown}"' + (f", or {other}" if other else "")

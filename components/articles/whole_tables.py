@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from distillery.components.articles.formats import FREE_BYTES, MAX_LINE, Row
+from distillery.components.articles.formats import FREE_BYTES, MAX_LINE, Row, json_row
 from distillery.components.articles.near_names import known_name
 from distillery.filters.errors import InputError
+from distillery.filters.strict_json import elements
 
 Form: TypeAlias = Literal["csv", "json list", "xlsx"]
 HEAD = 65_536
@@ -100,9 +100,7 @@ def _csv_rows(path: Path) -> Iterator[Row]:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="strict", newline="")
         reader = csv.reader(text, delimiter=delimiter, strict=True)
         try:
-            names = [name.strip() for name in next(reader)]
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise InputError(f"has column {twice[0]!r} twice", where=str(path))
+            names = _header(path, next(reader))
             line = reader.line_num + 1
             for cells in reader:
                 if any(cells):
@@ -112,6 +110,14 @@ def _csv_rows(path: Path) -> Iterator[Row]:
             raise InputError("is not UTF-8", where=str(path), hint="save it as UTF-8") from None
         except csv.Error as error:
             raise InputError(f"is no CSV: {error}", where=f"{path}:{reader.line_num}", hint="write it again") from None
+
+
+def _header(path: Path, cells: list[Any]) -> list[str]:
+    """Return the names of a table's columns, "" for a column without one; InputError where one is there twice."""
+    names = ["" if cell is None else str(cell).strip() for cell in cells]
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise InputError(f"has column {twice[0]!r} twice", where=str(path), hint="rename or remove one of them")
+    return names
 
 
 def _named(line: int, names: list[str], cells: list[Any]) -> Row:
@@ -136,12 +142,10 @@ def _list_rows(path: Path) -> Iterator[Row]:
     if path.stat().st_size > FREE_BYTES:
         raise InputError(f"is a JSON list of more than {FREE_BYTES // 2**20} MB", where=str(path), hint=hint)
     try:
-        values = json.loads(path.read_bytes().decode("utf-8-sig"))
+        for number, text in enumerate(elements(path.read_bytes().decode("utf-8")), 1):
+            yield json_row(number, text.encode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"is a JSON list that can't be read: {error}", where=str(path), hint=hint) from None
-    for number, value in enumerate(values, 1):
-        good = isinstance(value, dict)
-        yield Row(number, value if good else None, "" if good else f"is not a JSON object but {json.dumps(value)[:60]}")
 
 
 def _sheet_rows(path: Path) -> Iterator[Row]:
@@ -154,7 +158,7 @@ def _sheet_rows(path: Path) -> Iterator[Row]:
         sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
         rows = ((number, list(cells)) for number, cells in enumerate(sheet.iter_rows(values_only=True), 1))
         _, header = next(rows, (0, []))
-        names = [str(name).strip() if name is not None else "" for name in header]
+        names = _header(path, header)
         for number, cells in rows:
             if any(cell is not None for cell in cells):
                 yield _named(number, names, cells)

@@ -5,7 +5,6 @@ The document lies under the digests of rubric and oracle, so editing the rubric 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from distillery.components.artifacts.folder_meta import LabelSetMeta
 from distillery.components.artifacts.rubric_calibration import oracle_digest, require_its_name
 from distillery.components.store import Json, NotFound, Store, as_digest, canonical_json
 from distillery.components.store.layout import LABEL_SETS, noise_key
+from distillery.filters.strict_json import loads
 
 
 class Floor(Document):
@@ -104,7 +104,7 @@ class NoiseFloor(Document):
         Returns:
             {"floor": …, "second": …}, each None where it was not measured.
         """
-        measured: dict[str, Json] = json.loads(canonical_json(self.model_dump(mode="json", include={"floor", "second"})))
+        measured: dict[str, Json] = loads(canonical_json(self.model_dump(mode="json", include={"floor", "second"})))
         return measured
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from distillery.components.articles.articles import Article
 from distillery.components.labeling.scratch_file import ScratchFile
 from distillery.components.store import Digest
+from distillery.filters.strict_json import loads
 
 FIELDS: Final = ("id", "title", "content", "source", "language", "url", "published", "drawn_by")
 PAGE: Final = 200  # rows read at a time
@@ -93,5 +94,5 @@ class ArticlePool:
 
 
 def _article(fields: str) -> Article:
-    *texts, reference = json.loads(fields)
+    *texts, reference = loads(fields)
     return Article(**dict(zip(FIELDS, texts, strict=True)), reference=reference)

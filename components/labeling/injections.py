@@ -8,13 +8,13 @@ which costs a second look.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
 from distillery.components.articles.articles import Article
+from distillery.components.labeling.score_table import DECODER
 
 MODELS = r"(?:ai|llm|gpt|chatgpt|gemini|language models?|assessors?|evaluators?|raters?|graders?|scoring models?|assistants?)"
 # Words one of which must occur, looked for first (20 times as fast), then the pattern.
@@ -123,7 +123,7 @@ def obeyed(article: Article, reply: str, allowed: set[str]) -> str | None:
         if marker in reply and marker not in allowed:
             return f"it copies {marker[:40]!r}, which the article orders it to"
     try:
-        root: Any = json.loads(reply)
+        root: Any = DECODER.decode(reply)
     except (ValueError, RecursionError):
         return None
     if isinstance(root, dict) and (extra := sorted(root.keys() - allowed)):

@@ -13,7 +13,6 @@ memory than a thousand.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from distillery.components.labeling.oracles.base import NOTHING, Usage
 from distillery.components.labeling.scratch_file import ScratchFile
 from distillery.components.store import Conflict, Digest, NotFound, Store, canonical_json, digest_bytes, digest_json
 from distillery.components.store.layout import journal_folder, journal_segment_key
+from distillery.filters.strict_json import loads
 
 SEGMENT_LINES: Final = 64
 SEGMENT_BYTES: Final = 512 * 1024  # failures carry raw replies: such a segment is sealed before it has 64 lines
@@ -115,7 +115,7 @@ class Journal:
             The answer; None where there is none.
         """
         line = self._index.get("answers", article)
-        return None if line is None else self._record(json.loads(line))  # type: ignore[return-value]
+        return None if line is None else self._record(loads(line))  # type: ignore[return-value]
 
     def dead_letter(self, article: Digest) -> DeadLetter | None:
         """Look up the dead letter of an article, durable or held for this run.
@@ -127,7 +127,7 @@ class Journal:
             The dead letter; None where there is none.
         """
         line = self._index.get("held", article) or self._index.get("dead", article)
-        return None if line is None else self._record(json.loads(line))  # type: ignore[return-value]
+        return None if line is None else self._record(loads(line))  # type: ignore[return-value]
 
     def hold(self, letter: DeadLetter) -> None:
         """Remember a dead letter for this run only: nothing was answered or paid, so the next run asks again.
@@ -166,7 +166,7 @@ class Journal:
             The attempts, oldest first.
         """
         line = self._index.get("failures", article)
-        return [] if line is None else [Attempt(one["reason"], one["reply"]) for one in json.loads(line)]
+        return [] if line is None else [Attempt(one["reason"], one["reply"]) for one in loads(line)]
 
     def answers(self) -> Iterator[Answer]:
         """Yield all answers, by article.
@@ -175,7 +175,7 @@ class Journal:
             Each answer.
         """
         for line in self._index.all("answers"):
-            yield self._record(json.loads(line))  # type: ignore[misc]
+            yield self._record(loads(line))  # type: ignore[misc]
 
     def count(self) -> int:
         """Count the answers.
@@ -296,7 +296,7 @@ class Journal:
             known = 0  # somebody mended the file; what is known stays known
         for line in data[known:].splitlines():
             try:
-                fields = json.loads(line)
+                fields = loads(line)
                 if fields.pop("check") != _check(fields):
                     raise ValueError("the line is not what was written")
                 self._learn(self._record(fields), line)
@@ -310,7 +310,7 @@ class Journal:
         index, article = self._index, record.article
         answered = index.get("answers", article) is not None
         if isinstance(record, Failure) and not answered:
-            earlier = json.loads(index.get("failures", article) or b"[]")
+            earlier = loads(index.get("failures", article) or b"[]")
             one = {"reason": record.attempt.reason, "reply": record.attempt.reply}
             index.put("failures", article, canonical_json([*earlier, one]))
         elif isinstance(record, DeadLetter):

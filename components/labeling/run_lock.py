@@ -24,6 +24,7 @@ from typing import Any, Final
 from distillery.components.store import Conflict, Store
 from distillery.components.store.layout import run_lock_key
 from distillery.filters.errors import Stopped
+from distillery.filters.strict_json import loads
 
 BEAT: Final = 15.0  # seconds between two signs of life
 SILENT: Final = 75.0  # without one, a run counts as gone
@@ -177,11 +178,11 @@ class RunLock:
         if document is None:
             return _State(), None
         try:
-            fields = json.loads(document[0])
+            fields = loads(document[0])
             holder = fields.get("holder")
             state = _State(int(fields.get("open", 0)), float(fields.get("usd", 0)), Lost(**fields.get("lost", {})),
                            holder if isinstance(holder, dict) else None)  # fmt: skip
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             state = _State()  # a damaged document counts for nothing; labels and their cost are in the journal
         return state, document[1]
 

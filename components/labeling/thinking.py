@@ -7,10 +7,11 @@ whole object is left as it is. The trade-off: an answer in broken JSON that quot
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Final
+
+from distillery.filters.strict_json import loads
 
 NAMES: Final = (
     r"(?:\w{1,12}:|ant)?(?:think(?:ing)?|thoughts?|thought_process|reason(?:ing)?|reflection|analysis|scratchpad"
@@ -87,7 +88,7 @@ def _kind(mark: re.Match[str], open_kinds: list[str]) -> tuple[str, bool]:
     return "prose", bool(mark["prose_end"])
 
 
-def is_object(text: str, decode: Callable[[str], object] = json.loads) -> bool:
+def is_object(text: str, decode: Callable[[str], object] = loads) -> bool:
     """Tell whether a text is one JSON object and nothing else but a fence around it.
 
     Args:

@@ -6,14 +6,12 @@ DISTILLERY_TORCH_NODES: {"cloud.google.com/gke-nodepool": "gpu"}
 
 from __future__ import annotations
 
-import os
 import re
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from distillery.components.runtime.settings import TORCH_RESOURCES
+from distillery.components.runtime.settings import TORCH_RESOURCES, read_object
 from distillery.filters.errors import InputError
-from distillery.filters.strict_json import loads
 
 RESOURCES: Final = "DISTILLERY_TORCH_RESOURCES"
 NODES: Final = "DISTILLERY_TORCH_NODES"
@@ -50,7 +48,7 @@ def cluster(*, trainer: str, gpus: int) -> Cluster:
     Raises:
         InputError: A setting cannot be read, or no pod could have it; the setting is named.
     """
-    given = _mapping(RESOURCES)
+    given = read_object(RESOURCES, of_objects=True)
     found = {kind: {**TORCH_RESOURCES[kind], **given.get(kind, {})} for kind in TORCH_RESOURCES}
     for kind, amounts in found.items():
         for name, amount in amounts.items():
@@ -58,7 +56,7 @@ def cluster(*, trainer: str, gpus: int) -> Cluster:
                 raise InputError(f"{kind}.{name} is {amount!r}", where=RESOURCES, hint='write "cpu": "4", "memory": "16Gi"')
     if unknown := given.keys() - TORCH_RESOURCES:
         raise InputError(f"has {', '.join(sorted(unknown))}", where=RESOURCES, hint="write requests and limits")
-    nodes = _mapping(NODES)
+    nodes = read_object(NODES)
     if not all(isinstance(value, str) for value in nodes.values()):
         raise InputError("a label's value is not a string", where=NODES, hint='write {"pool": "gpu"}')
     requests, limits = found["requests"], found["limits"]
@@ -82,14 +80,3 @@ def _amount(quantity: str) -> Decimal:
 
     amount: Decimal = parse_quantity(quantity)
     return amount
-
-
-def _mapping(setting: str) -> dict[str, Any]:
-    text = os.environ.get(setting, "").strip()
-    try:
-        found = loads(text or "{}")
-    except ValueError as error:
-        raise InputError(f"is not JSON: {error}", where=setting) from None
-    if not isinstance(found, dict) or (setting == RESOURCES and not all(isinstance(v, dict) for v in found.values())):
-        raise InputError("is not a JSON object", where=setting)
-    return found

@@ -6,7 +6,6 @@ to do; an account that may not do something is the commonest of them.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 from distillery.components.remote.retry import PATIENCE, is_outage, retry
 from distillery.filters.errors import InputError, Stopped
+from distillery.filters.strict_json import loads
 
 TIMEOUT = (5, 30)  # to connect, to reply
 SETTINGS = "distillery"  # ConfigMap
@@ -148,8 +148,8 @@ def reason(error: Any) -> str:
         Its message; status and reason where it has none.
     """
     try:
-        return str(json.loads(error.body)["message"])
-    except (ValueError, KeyError, TypeError):
+        return str(loads(error.body)["message"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{error.status} {error.reason}"
 
 

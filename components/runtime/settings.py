@@ -12,10 +12,16 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+from distillery.filters.errors import InputError
+from distillery.filters.strict_json import loads
+
 FOLDER: Final = Path("/etc/distillery")
 CGROUP: Final = Path("/sys/fs/cgroup")
 # What an empty parameter of a run is, by its name; the others are empty texts.
-EMPTY: Final[dict[str, Any]] = {"max_rejects": "0", "overrides": [], "budget": 0.0, "trainer": "pod", "gpus": 0}
+EMPTY: Final[dict[str, Any]] = {
+    **{"max_rejects": "0", "overrides": [], "budget": 0.0, "trainer": "pod", "gpus": 0},  # distill
+    **{"channel": "production", "shards": 0, "parallelism": 0},  # score
+}
 TRAINERS: Final = ("pod", "trainjob")
 # Of a pod that loads the student, where DISTILLERY_TORCH_RESOURCES says nothing else.
 TORCH_RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}
@@ -61,6 +67,30 @@ def cpu_limit(cgroup: Path = CGROUP) -> int | None:
             words = " ".join((cgroup / file).read_text(encoding="ascii") for file in files).split()
             return None if words[0] in ("max", "-1") else max(1, -(-int(words[0]) // int(words[1])))
     return None
+
+
+def read_object(setting: str, text: str | None = None, *, of_objects: bool = False) -> dict[str, Any]:
+    """Return a setting whose value is a JSON object.
+
+    Args:
+        setting: its name.
+        text: its value; None for the environment's.
+        of_objects: True where each value must be an object itself, as with requests and limits.
+
+    Returns:
+        The object; empty where the setting is.
+
+    Raises:
+        InputError: the setting is something else; it is named.
+    """
+    shape = '{"requests": {"cpu": "1"}, "limits": {"memory": "8Gi"}}' if of_objects else '{"pool": "gpu"}'
+    try:
+        found = loads((os.environ.get(setting, "") if text is None else text).strip() or "{}")
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"is not JSON: {error}", where=setting, hint=f"write {shape}") from None
+    if not isinstance(found, dict) or (of_objects and not all(isinstance(value, dict) for value in found.values())):
+        raise InputError("is not a JSON object" + " of objects" * of_objects, where=setting, hint=f"write {shape}")
+    return found
 
 
 def stated(name: str, value: Any) -> Any:

@@ -28,6 +28,7 @@ from distillery.components.store import Store, in_bucket, open_store
 from distillery.components.store.layout import events_key, failure_key, run_record_key
 from distillery.filters.errors import InputError, Stopped, Waiting
 from distillery.filters.filter import Filter
+from distillery.filters.strict_json import loads
 
 RUN = "DISTILLERY_RUN"
 PARAMETERS = "DISTILLERY_PARAMETERS"
@@ -123,7 +124,7 @@ class Step:
         Returns:
             The same names, with the values of the run's file where there is one; a parameter that is null is an empty one.
         """
-        written = json.loads(Path(os.environ[PARAMETERS]).read_text(encoding="utf-8")) if self.by_file else handed
+        written = loads(Path(os.environ[PARAMETERS]).read_bytes()) if self.by_file else handed
         return {name: stated(name, written[name]) for name in handed}
 
     @property

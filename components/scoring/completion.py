@@ -17,6 +17,7 @@ from distillery.components.scoring.plan import Plan
 from distillery.components.store import Conflict, NotFound, Store, StoreError
 from distillery.components.store.layout import REJECTS, SUCCESS, part_facts_key, part_rejects_key
 from distillery.filters.errors import InputError
+from distillery.filters.strict_json import loads
 
 
 def facts_of(out: Store, index: int, job: str) -> Facts | None:
@@ -167,7 +168,7 @@ def _gather_rejects(out: Store, plan: Plan, facts: list[Facts]) -> str:
         for each in facts:
             if each.rejected:
                 for text in out.get(part_rejects_key(each.index)).splitlines():
-                    number, line, reason = json.loads(text)
+                    number, line, reason = loads(text)
                     reject = {"file": plan.corpus.files[number].name, "line": before[number] + line, "reason": reason}
                     first = first or f": {reject['file']}:{reject['line']}: {reason}"
                     gathered.write((json.dumps(reject, ensure_ascii=False) + "\n").encode())

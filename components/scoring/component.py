@@ -39,8 +39,10 @@ def score(
     from distillery.components.scoring.step import score_on_cluster
 
     with step_context("score", store, "", run) as step:
-        size = (shards, parallelism)
-        record = score_on_cluster(step.store, adapter, articles, channel, *size, out, progress=step.progress)
+        given = step.parameters(
+            adapter=adapter, articles=articles, channel=channel, shards=shards, parallelism=parallelism, out=out
+        )
+        record = score_on_cluster(step.store, **given, progress=step.progress)
         found = step.keep(record).outputs
         step.describe(scores, record, found["job"])
         scores.metadata["address"] = found["scores"]

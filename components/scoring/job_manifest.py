@@ -14,10 +14,9 @@ from typing import Any, Final
 
 from distillery.components.remote.kubernetes import cluster_settings
 from distillery.components.runtime.images import TORCH
+from distillery.components.runtime.settings import read_object
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import digest_bytes
-from distillery.filters.errors import InputError
-from distillery.filters.strict_json import loads
 
 RETRIES: Final = 6
 KEPT_SECONDS: Final = 3 * 24 * 3600
@@ -67,13 +66,8 @@ def find_place(namespace: str = "") -> Place:
     def setting(name: str, default: str = "") -> str:
         return os.environ.get(name) or settings.get(name) or default
 
-    text = setting("DISTILLERY_SCORING_RESOURCES")
-    try:
-        overrides = loads(text) if text else {}
-        resources = {kind: {**RESOURCES[kind], **overrides.get(kind, {})} for kind in RESOURCES}
-    except (ValueError, TypeError, AttributeError) as error:
-        hint = 'write {"requests": {"cpu": "1"}, "limits": {"memory": "8Gi"}}'
-        raise InputError("is not JSON of requests and limits", where="DISTILLERY_SCORING_RESOURCES", hint=hint) from error
+    given = read_object("DISTILLERY_SCORING_RESOURCES", setting("DISTILLERY_SCORING_RESOURCES"), of_objects=True)
+    resources = {kind: {**RESOURCES[kind], **given.get(kind, {})} for kind in RESOURCES}
     image = setting("DISTILLERY_IMAGE_TORCH", TORCH)
     return Place(space, image, setting("DISTILLERY_STORE"), setting("DISTILLERY_QUEUE"), resources)
 

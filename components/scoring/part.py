@@ -28,6 +28,7 @@ from distillery.components.store import Conflict, Store, StoreError, digest_byte
 from distillery.components.store.layout import part_facts_key, part_rejects_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from distillery.filters.strict_json import loads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,7 +171,7 @@ def _read(plan: Plan, data: bytes) -> pa.Table:
 
     if plan.fmt == "parquet":
         return read_table(data)
-    return pa.Table.from_pylist([json.loads(line) for line in io.BytesIO(data)], _schema(plan.dimensions))
+    return pa.Table.from_pylist([loads(line) for line in io.BytesIO(data)], _schema(plan.dimensions))
 
 
 def _json_lines(table: pa.Table) -> bytes:

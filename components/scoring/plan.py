@@ -12,7 +12,6 @@ Readers of datasets skip what begins with "_". `distillery.components.scoring.co
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Final
@@ -40,6 +39,7 @@ from distillery.components.store.layout import (
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 from distillery.filters.loading import dump_filter
+from distillery.filters.strict_json import loads
 
 MAX_SHARDS = 100_000  # what Kubernetes lets an Indexed Job have
 
@@ -187,7 +187,7 @@ def _job_of(plan: bytes, where: str) -> str:
 def _difference(written: bytes, plan: Plan) -> tuple[str, str]:
     """Return in what a written plan differs from ours, and the option that would make them one, "" where none does."""
     try:
-        old, ours = json.loads(written), json.loads(plan.to_bytes())
+        old, ours = loads(written), loads(plan.to_bytes())
         differs = {name for name in ours if old.get(name) != ours[name]}
         differs -= {"corpus"} if old["corpus"]["files"] == ours["corpus"]["files"] else set()
     except (ValueError, KeyError, TypeError, AttributeError):

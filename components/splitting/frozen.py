@@ -7,7 +7,6 @@ silently can't be compared with earlier ones.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from distillery.components.store import Digest, Json, Store, StoreError, canonic
 from distillery.components.store.layout import frozen_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from distillery.filters.strict_json import loads
 
 RECOGNISED = 0.5  # the share of its articles that must be present for labels to be meant for this test part
 RESTORE = "restore it from a copy"
@@ -59,9 +59,9 @@ def read_frozen(store: Store, flt: Filter) -> Frozen:
         return Frozen([], None)
     data, etag = current
     try:
-        entries: list[dict[str, Json]] = json.loads(data)["lineages"]
+        entries: list[dict[str, Json]] = loads(data, constants=False)["lineages"]
         lineages = [Lineage(list(entry["test"]), Digest(entry["digest"])) for entry in entries]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"is not a list of frozen test parts: {error}", where=key, hint=RESTORE) from error
     for lineage in lineages:
         if not lineage.test or digest_json(lineage.test) != lineage.digest:

@@ -14,7 +14,7 @@ from typing import Any, NewType, TypeAlias
 from distillery.filters.errors import InputError
 
 Digest = NewType("Digest", str)
-Json: TypeAlias = Any  # what json.loads returns; a recursive type would need a cast at every read
+Json: TypeAlias = Any  # what a parser returns; a recursive type would need a cast at every read
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 

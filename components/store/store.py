@@ -68,7 +68,7 @@ class Store:
             max_bytes: size that the object may have.
 
         Returns:
-            What `json.loads` makes of it.
+            The value.
 
         Raises:
             StoreError: the object isn't JSON; otherwise as `get`.
@@ -334,7 +334,7 @@ class Folder:
             name: of the file.
 
         Returns:
-            What `json.loads` makes of it.
+            The value.
 
         Raises:
             StoreError: the file isn't JSON; otherwise as `read`.

@@ -8,7 +8,6 @@ exactly the tensors that the configuration makes.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from distillery.components.student.architectures import ARCHITECTURES, FIXED, IGNORED, TOKEN_IDS, Architecture
 from distillery.filters.errors import InputError
+from distillery.filters.strict_json import loads
 
 CONFIG, TOKENIZER, WEIGHTS, INDEX = "config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json"
 HINT = "use --profile laptop, a folder with config.json, tokenizer.json and safetensors, or an s3:// prefix with those files"
@@ -112,7 +112,7 @@ def parse_config(data: bytes, ref: str) -> dict[str, Any]:
     if len(data) > MAX_CONFIG:
         raise InputError(f"{CONFIG} is larger than {MAX_CONFIG:,} bytes", where=where, hint=HINT)
     try:
-        config = json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse)
+        config = loads(data, constants=False)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{CONFIG} is not JSON ({str(error)[:100]})", where=where, hint=HINT) from error
     if not isinstance(config, dict) or "auto_map" in config or config.get("quantization_config") is not None:
@@ -131,16 +131,6 @@ def parse_config(data: bytes, ref: str) -> dict[str, Any]:
     except (ValueError, TypeError, ArithmeticError) as error:
         raise InputError(f"config.json: {error}", where=where, hint=COPY) from None
     return config
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(found := dict(pairs)) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _check_keys(config: Mapping[str, Any], architecture: Architecture) -> None:
@@ -221,7 +211,7 @@ def read_header(stream: BinaryIO, size: int | None, where: str) -> dict[str, Ten
     if length > MAX_HEADER or (size is not None and length > size - 8):
         raise InputError("is not a safetensors file", where=where, hint=COPY)
     try:
-        header = json.loads(stream.read(length).decode("utf-8"), object_pairs_hook=_once)
+        header = loads(stream.read(length))
         header.pop("__metadata__", None)
         entries = sorted((*map(int, entry["data_offsets"]), name, entry) for name, entry in header.items())
         tensors, end = dict[str, Tensor](), 0

@@ -20,6 +20,7 @@ from distillery.components.student.architectures import ARCHITECTURES
 from distillery.components.student.base import Base
 from distillery.components.student.base_files import CONFIG, TOKENIZER
 from distillery.filters.errors import InputError
+from distillery.filters.strict_json import loads
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -154,6 +155,7 @@ class Tokenizing:
 
         self.preprocessing = preprocessing
         try:
+            loads((base.path / TOKENIZER).read_bytes())  # the library takes the last of two entries for one word
             self._tokenizer: Tokenizer = Tokenizer.from_file(str(base.path / TOKENIZER))
         except Exception as error:  # the library raises plain Exception
             raise InputError(f"{TOKENIZER} can't be read: {str(error)[:120]}", where=f"student.baseModel {base.ref}") from error
@@ -208,9 +210,7 @@ class Tokenizing:
 
 
 def _read_config(base: Base) -> dict[str, Any]:
-    import json
-
-    config: dict[str, Any] = json.loads((base.path / CONFIG).read_text("utf-8"))
+    config: dict[str, Any] = loads((base.path / CONFIG).read_bytes())
     return config
 
 

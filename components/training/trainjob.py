@@ -9,7 +9,6 @@ with the same training takes it up, and any training an hour after its end sweep
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -20,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from distillery.components.runtime.progress import Progress
-from distillery.components.runtime.settings import TORCH_RESOURCES
+from distillery.components.runtime.settings import TORCH_RESOURCES, read_object
 from distillery.components.store import Digest, digest_json
 from distillery.components.training.trainjob_api import GROUP, OURS, VERSION, Api
 from distillery.components.training.worker_progress import AGAIN, relay_line
@@ -75,7 +74,7 @@ def train_job(
     image = os.environ.get("DISTILLERY_IMAGE_TORCH")
     if not image:
         raise InputError("a TrainJob needs to know its image", where="trainer", hint="set DISTILLERY_IMAGE_TORCH")
-    given = json.loads(os.environ.get("DISTILLERY_TORCH_RESOURCES") or "{}")
+    given = read_object("DISTILLERY_TORCH_RESOURCES", of_objects=True)
     labels = {**OURS, "llm-distillery.io/filter": flt.name}
     if queue := os.environ.get("DISTILLERY_QUEUE"):
         labels[QUEUE_LABEL] = queue
@@ -96,7 +95,7 @@ def train_job(
         "trainer": trainer,
         "labels": labels,  # the JobSet's, where Kueue looks
     }
-    if nodes := json.loads(os.environ.get("DISTILLERY_TORCH_NODES") or "{}"):
+    if nodes := read_object("DISTILLERY_TORCH_NODES"):
         spec["podSpecOverrides"] = [{"targetJobs": [{"name": "node"}], "nodeSelector": nodes}]
     metadata = {
         "name": job_name(flt, inputs, store),

@@ -28,6 +28,7 @@ from distillery.components.store import open_store
 from distillery.components.student.resolve import resolve_base
 from distillery.components.training.worker_progress import AGAIN, SECONDS
 from distillery.filters.errors import InputError, Stopped
+from distillery.filters.strict_json import loads
 
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # where torchrun looks for a worker's last words
 NODES = "PET_NNODES"
@@ -65,7 +66,7 @@ def run_workers(arguments: Sequence[str], processes: int | None = None) -> None:
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         said = failure.message if isinstance(failure.message, str) else str(failure.message.get("message", ""))
-        words = json.loads(said) if said.startswith("{") else {}
+        words = loads(said) if said.startswith("{") else {}
         if failure.exitcode == 2:
             raise InputError(words.get("what", said), where=words.get("where", ""), hint=words.get("hint", "")) from None
         if failure.exitcode < 0:

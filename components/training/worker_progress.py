@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from typing import Any
 from distillery.components.runtime.events import Noted, Progressed, read_event
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import StoreError
+from distillery.filters.strict_json import loads
 
 SECONDS = 2.0  # between a worker's events: its log is read whole
 AGAIN = "start the training again: it goes on from its last checkpoint"
@@ -28,8 +28,8 @@ def relay_line(line: str, progress: Progress) -> dict[str, Any]:
         The fields of the line; empty if it is no JSON object.
     """
     try:
-        fields = json.loads(line)
-    except ValueError:
+        fields = loads(line)
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(fields, dict):
         return {}

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from distillery.components.remote.retry import PATIENCE, is_outage, retry
 from distillery.filters.errors import InputError, Stopped
+from distillery.filters.strict_json import loads
 from distillery.pipelines.versions import Version, compile_pipeline, publish
 
 FIRST_CONTACT = 20.0
@@ -252,9 +253,9 @@ class Kubeflow:
 def _message(error: Any) -> str:
     """Return what Kubeflow's API says in a refusal, in its own words."""
     try:
-        reply = json.loads(error.body)
+        reply = loads(error.body)
         return str(reply.get("error") or reply["message"])[:400]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return str(error.reason)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import random
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -14,13 +18,24 @@ from distillery.components.articles.articles import Rejects, read_labels
 from distillery.components.articles.formats import json_row
 from distillery.components.articles.readers import read_rows
 from distillery.components.calibration.marks import Marks, read_marks
+from distillery.components.labeling.journal import Answer, Journal
 from distillery.components.labeling.oracles.prices import read_prices
 from distillery.components.labeling.oracles.replay import _read as read_replies
+from distillery.components.labeling.run_lock import RunLock
+from distillery.components.preflight.cluster import cluster
 from distillery.components.preflight.request import RunRequest
+from distillery.components.remote.kubernetes import reason
+from distillery.components.runtime.settings import read_object
 from distillery.components.runtime.step import step_context, store_of_step
-from distillery.components.store import StoreError, parse_json
+from distillery.components.scoring.job_manifest import find_place
+from distillery.components.splitting.frozen import read_frozen
+from distillery.components.store import Digest, StoreError, digest_json, open_store, parse_json
+from distillery.components.store.layout import frozen_key, journal_segment_key, run_lock_key
+from distillery.components.student.base import open_base
+from distillery.components.student.tokens import Preprocessing, Tokenizing
 from distillery.filters.errors import InputError
-from distillery.filters.strict_json import loads, once
+from distillery.filters.loading import load_filter
+from distillery.filters.strict_json import elements, loads, once
 
 BOM = "\ufeff"
 ROW = {"id": "a1", "title": "T", "content": "Body 1", "scores": {"substance": 5, "effect": 2}}
@@ -121,7 +136,7 @@ def test_prices(tmp_path: Path) -> None:
     assert price is not None
     assert (price.input, date) == (1.0, "2026-01-02")
     path.write_text("models:\n  m: {input: 1, output: 2}\n  m: {input: 3, output: 4}\n", encoding="utf-8")
-    with pytest.raises(InputError, match="key 'm' twice"):
+    with pytest.raises(InputError, match=r'prices\.yaml:3: key "m" twice'):
         read_prices(str(path))
 
 
@@ -149,3 +164,126 @@ def test_null_as_a_pipeline_parameter_is_an_empty_one(null: Any, tmp_path: Path,
         assert step.parameters(filter="f", gpus=2, overrides=["a=null"]) == {"filter": "f", "gpus": 2, "overrides": ["a=null"]}
     monkeypatch.setenv("DISTILLERY_STORE", str(tmp_path / "store"))
     assert store_of_step(null).uri == store_of_step("").uri
+
+
+def test_score_takes_null_for_empty_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISTILLERY_PARAMETERS", raising=False)
+    with step_context("score", str(tmp_path / "store"), "", "run") as step:
+        given = step.parameters(channel=None, shards="null", parallelism=None, out="null")
+    assert given == {"channel": "production", "shards": 0, "parallelism": 0, "out": ""}
+
+
+OTHER_READERS = {("json", "loads"), ("json", "load"), ("yaml", "load"), ("yaml", "safe_load"), ("yaml", "full_load")}
+ALLOWED = {"filters/strict_json.py"}  # the one reader itself
+
+
+def test_no_other_reader_of_json_or_yaml_is_used_in_the_product() -> None:
+    root = Path(__file__).parents[2]
+    files = [path for room in ("components", "filters", "pipelines", "distillery") for path in (root / room).rglob("*.py")]
+    assert len(files) > 150
+    found = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                names = {(node.value.id, node.attr)}
+            elif isinstance(node, ast.ImportFrom):
+                names = {(node.module or "", name.name) for name in node.names}
+            else:
+                continue
+            if names & OTHER_READERS:
+                found.add(path.relative_to(root).as_posix())
+    assert found == ALLOWED
+
+
+@pytest.mark.parametrize("text", ["[]", " [ ] ", '[{"a": 1}]', '[1 ,\n{"a": [2, "],["]} , "x"]\n', f"{BOM}[null]"])
+def test_a_list_is_split_into_its_elements(text: str) -> None:
+    assert [loads(element) for element in elements(text)] == loads(text)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[", "[1", "[1,", "[1 2]", "[1]]", "[,]", "[1,]", '[{"a": 1]', "[1] x"])
+def test_what_is_no_list_is_not_split(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no list|Expecting|goes on"):
+        list(elements(text))
+
+
+def test_lists_that_are_cut_or_changed_split_as_they_parse() -> None:
+    chance = random.Random(20)
+    good = json.dumps([{"a": [1, {"b": "],[{"}]}, "x,y", None, [[]], -1.5e3, {"é": "\\"}], indent=1)
+    for _ in range(500):
+        text = list(good)
+        for _ in range(chance.randint(1, 3)):
+            place = chance.randrange(len(text))
+            text[place : place + 1] = chance.choice(["", "[", "]", ",", "{", "}", '"', " "])
+        changed = "".join(text)
+        try:
+            wanted = json.loads(changed)
+        except ValueError:
+            wanted = None
+        try:
+            split = [json.loads(element) for element in elements(changed)]
+        except ValueError:
+            split = None
+        assert split == (wanted if isinstance(wanted, list) else None), changed
+
+
+def test_a_row_of_a_list_that_states_something_twice_is_one_bad_row(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text(f'[{json.dumps(ROW)}, {{"id": "a2", "id": "a3", "content": "x"}}, 7]', encoding="utf-8")
+    good, reasons = labels(path)
+    assert good == 1
+    assert [("'id' twice" in reason, "not a JSON object" in reason) for reason in reasons] == [(True, False), (False, True)]
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [(b'{"open": 1, "open": 2}', "twice"), (b"[" * 60_000, "deep"), (b'{"lost": 3}', "another form")],
+)
+def test_a_lock_that_cannot_be_read_counts_for_nothing(tmp_path: Path, document: bytes, fault: str) -> None:
+    store = open_store(str(tmp_path / "store"))
+    store.put(run_lock_key("labels/x"), document)
+    assert RunLock(store, "labels/x")._read()[0].open == 0, fault
+
+
+def test_a_line_of_the_journal_that_states_a_score_twice_is_a_damaged_one(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    wanted = {"rubric": Digest("1" * 64), "oracle": Digest("2" * 64), "dimensions": DIMENSIONS}
+    journal = Journal(store, "f", **wanted)
+    journal.append([Answer(Digest("3" * 64), (5.0, 2.0)), Answer(Digest("4" * 64), (1.0, 1.0))])
+    key = journal_segment_key(journal.prefix, 0)
+    store.put(key, store.get(key).replace(b'"effect":2.0', b'"effect":9.0,"effect":2.0'))
+    again = Journal(store, "f", **wanted)
+    assert (again.count(), again.damaged) == (1, 1)
+
+
+@pytest.mark.parametrize("setting", ["DISTILLERY_TORCH_RESOURCES", "DISTILLERY_TORCH_NODES", "DISTILLERY_SCORING_RESOURCES"])
+@pytest.mark.parametrize("value", ['{"requests": {}, "requests": {}}', '{"a": ', "[]", "[" * 100_000])
+def test_settings(setting: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(setting, value)
+    with pytest.raises(InputError, match=r"is not (JSON|a JSON object)") as error:
+        read_object(setting)
+    assert error.value.where == setting
+    with pytest.raises(InputError):
+        find_place() if "SCORING" in setting else cluster(trainer="pod", gpus=0)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
+def test_files_of_a_base_model(tiny_encoder: Path, tmp_path: Path, file: str) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_encoder, folder)
+    text = (folder / file).read_text(encoding="utf-8").lstrip()
+    key = next(iter(json.loads(text)))
+    (folder / file).write_text(f'{{"{key}": null, {text[1:]}', encoding="utf-8")
+    with pytest.raises(InputError, match=f"key '{key}' twice"):
+        Tokenizing(open_base(folder, "tiny", None), Preprocessing(32, None))
+
+
+def test_frozen_test_parts(tmp_path: Path) -> None:
+    store, flt = open_store(str(tmp_path / "store")), load_filter("uplifting")
+    store.put(frozen_key(flt.name, digest_json(flt.spec.split.model_dump())), b'{"lineages": [], "lineages": []}')
+    with pytest.raises(StoreError, match="twice"):
+        read_frozen(store, flt)
+
+
+def test_words_of_an_api() -> None:
+    for body in ('{"message": "a", "message": "b"}', "[" * 100_000, "[]", "", None, "7"):
+        assert reason(SimpleNamespace(body=body, status=409, reason="Conflict")) == "409 Conflict"

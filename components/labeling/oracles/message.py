@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from distillery.components.labeling.thinking import answer, is_object
+from distillery.filters.strict_json import loads
 
 TEXT_PARTS: Final = frozenset({"", "text", "output_text", "input_text", "json", "output_json", "json_object"})
 CALL_PARTS: Final = frozenset({"tool_use", "tool_call", "function_call", "function"})
@@ -36,7 +37,7 @@ def message_text(message: Mapping[str, Any], *, complete: bool) -> str:
     for key in THOUGHTS if complete else ():
         thought = message.get(key)
         try:
-            said = answer(thought, json.loads) if isinstance(thought, str) else ""
+            said = answer(thought, loads) if isinstance(thought, str) else ""
         except ValueError:
             continue
         if is_object(said):

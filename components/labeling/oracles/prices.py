@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from distillery.components.labeling.oracles.base import Usage
+from distillery.filters.document import read_document
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from distillery.filters.strict_json import once
 
 PRICES: Final = Path(__file__).with_name("prices.yaml")
 MILLION: Final = 1_000_000
@@ -87,23 +86,14 @@ class Prices:
         return None
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but a key stated twice is a fault."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        try:
-            once((str(key.value), None) for key, _ in node.value)
-        except ValueError as error:
-            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
-        return super().construct_mapping(node, deep)
-
-
 def _read(path: Path) -> _File:
     try:
-        return _File.model_validate(yaml.load(path.read_text(encoding="utf-8"), _Loader))
+        return _File.model_validate(
+            read_document(path.read_text(encoding="utf-8-sig"), f"--prices {path}", ours_alone=True).value
+        )
     except FileNotFoundError as error:
         raise InputError("there is no such file", where=f"--prices {path}", hint="give a file of prices") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"can't be read: {str(error)[:200]}", where=f"--prices {path}") from error
     except ValidationError as error:
         first: Any = error.errors()[0]
