@@ -86,12 +86,14 @@ class Planner:
         last: The filter's last records, by step.
         steps: What is planned so far.
         upstream: Name of the first step that must run, after which digests are unknown; empty where there is none yet.
+        unknown: Why the inputs of a step can't be known before it runs, by step.
     """
 
     def __init__(self, store: Store, last: dict[str, StepRecord]) -> None:
         self.store, self.last = store, last
         self.steps: list[Planned] = []
         self.upstream = ""
+        self.unknown: dict[str, str] = {}
 
     def add(self, step: str, inputs: dict[str, Any] | None, cost: str = "") -> StepRecord | None:
         """Plan one step.
@@ -127,6 +129,10 @@ class Planner:
         Returns:
             The record that would be reused; None where the step must run.
         """
+        if step in self.unknown and not self.upstream:
+            self.steps.append(Planned(step, "run", [self.unknown[step]], cost or self._seconds(step)))
+            self.upstream = step
+            return None
         record = self.add(step, None if self.upstream else INPUTS[step](run), cost)
         if record:
             run.outputs |= record.outputs
@@ -197,7 +203,7 @@ def _require_price(flt: Filter, budget: float) -> None:
 
 
 def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float = 0.0) -> list[Planned]:
-    """Plan a `distill`. Reads the store and the file that the run starts from; writes nothing.
+    """Plan a `distill`. Reads the store and the file that the run starts from; writes and fetches nothing.
 
     Args:
         run: The run's store, filter and data.
@@ -211,6 +217,8 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
     Raises:
         InputError: The first steps would refuse the input, or the base model cannot be had.
     """
+    from distillery.components.student.resolve import NotFetched
+
     planner = Planner(run.store, last_records(run.store, run.filter.name))
     parameter = "--articles" if run.articles else "--labels"
     with local_file(run.articles or run.labels, parameter=parameter) as path:
@@ -222,7 +230,11 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
                 planner.steps[-1].cost = _labels_cost(run.store, run.filter, run.articles, path)
     if run.articles:
         planner.steps.insert(0, _calibration(run.store, run.filter, marks, waived))
-    _ = run.base  # whoever asks for a plan is told at once that training would fail
+    run.fetch = False  # gigabytes that nobody asked for
+    try:
+        _ = run.base  # whoever asks for a plan is told at once that training would fail
+    except NotFetched as error:
+        planner.unknown["train"] = f"{error.where} {error.what}"
     for step in LOOKED_UP[1:]:
         planner.follow(step, run)
     return planner.steps

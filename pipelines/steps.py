@@ -32,6 +32,7 @@ class RunState:
         max_rejects: How many bad rows of labels may be left out, "20" or "1%".
         data: Digest of the file that the run starts from. Only `inputs` of the first step reads it.
         outputs: Outputs of the steps so far, by name.
+        fetch: False where a base model of the model hub may not be fetched now.
     """
 
     store: Store
@@ -41,13 +42,15 @@ class RunState:
     max_rejects: str = "0"
     data: Digest | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
+    fetch: bool = True
 
     @cached_property
     def base(self) -> Base:
         """Return the filter's base model; raise InputError where it cannot be had."""
         from distillery.components.student.resolve import resolve_base
 
-        return resolve_base(self.filter.spec.student.baseModel, self.filter.spec.student.revision, self.store)
+        student = self.filter.spec.student
+        return resolve_base(student.baseModel, student.revision, self.store, fetch=self.fetch)
 
 
 def _label_inputs(run: RunState) -> dict[str, Any]:

@@ -78,6 +78,43 @@ def custom() -> Any:
     return client.CustomObjectsApi(_api_client())
 
 
+def api_versions(*, seconds: float = PATIENCE) -> dict[str, str]:
+    """Return the groups of the API that the cluster serves; every account may ask for them.
+
+    Args:
+        seconds: how long an outage may last.
+
+    Returns:
+        The preferred version, by group.
+
+    Raises:
+        InputError: there is no cluster, or it refuses.
+        Stopped: the API server can't be reached for longer.
+    """
+    from kubernetes import client
+
+    groups = ask(client.ApisApi(_api_client()).get_api_versions, seconds=seconds).groups
+    return {group.name: group.preferred_version.version for group in groups}
+
+
+def server_version(*, seconds: float = PATIENCE) -> str:
+    """Return the version of the API server.
+
+    Args:
+        seconds: how long an outage may last.
+
+    Returns:
+        Its version, as v1.34.4.
+
+    Raises:
+        InputError: there is no cluster, or it refuses.
+        Stopped: the API server can't be reached for longer.
+    """
+    from kubernetes import client
+
+    return str(ask(client.VersionApi(_api_client()).get_code, seconds=seconds).git_version)
+
+
 def ask(request: Callable[..., T], *args: Any, seconds: float = PATIENCE, **kwargs: Any) -> T:
     """Make a request to the API server, and make it again while there is an outage.
 

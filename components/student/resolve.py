@@ -36,7 +36,9 @@ from distillery.filters.errors import InputError
 MODELS_VARIABLE = "DISTILLERY_MODELS"
 
 
-def resolve_base(ref: str, revision: str | None = None, store: Store | None = None, *, mirrors: bool = True) -> Base:
+def resolve_base(
+    ref: str, revision: str | None = None, store: Store | None = None, *, mirrors: bool = True, fetch: bool = True
+) -> Base:
     """Return the base model that a filter names, on this machine and digested.
 
     A mirrored model takes precedence over the hub, and stands in for a package that is not installed: the digest is the same.
@@ -47,6 +49,7 @@ def resolve_base(ref: str, revision: str | None = None, store: Store | None = No
         revision: on the hub or in a mirror; None for the main one.
         store: where mirrored models are looked for, after the store that DISTILLERY_MODELS names.
         mirrors: False to look in neither.
+        fetch: False to take from the model hub only what this machine has already.
 
     Returns:
         The model, checked and digested.
@@ -54,7 +57,7 @@ def resolve_base(ref: str, revision: str | None = None, store: Store | None = No
     Raises:
         InputError: it can't be had, or isn't safetensors with a known architecture and no code of its own.
     """
-    path = _locate(ref, revision, mirrors_of(store) if mirrors else [])
+    path = _locate(ref, revision, mirrors_of(store) if mirrors else [], fetch=fetch)
     return open_base(path, ref, revision)
 
 
@@ -81,7 +84,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DISTILLERY_CACHE") or default) / "models"
 
 
-def _locate(ref: str, revision: str | None, mirrors: list[Store]) -> Path:
+def _locate(ref: str, revision: str | None, mirrors: list[Store], *, fetch: bool) -> Path:
     scheme, rest = scheme_of(ref), ref.partition("://")[2]
     if scheme in ("s3", "file"):
         return _from_store(open_store(ref, write=False), ref)
@@ -103,7 +106,7 @@ def _locate(ref: str, revision: str | None, mirrors: list[Store]) -> Path:
         )
     if ref.startswith(("/", ".", "~")) or ref.count("/") != 1:
         raise InputError(f"no folder {ref}{_not_in(mirrors)}", where="student.baseModel", hint=HINT)
-    return _from_hub(ref, revision)
+    return _from_hub(ref, revision) if fetch else _from_hub_before(ref, revision)
 
 
 def _not_in(mirrors: list[Store]) -> str:
@@ -200,6 +203,25 @@ def _from_hub(ref: str, revision: str | None) -> Path:
             where="student.baseModel",
             hint=f"{_push(ref, revision)}, from a machine that reaches the hub; or {HINT}",
         ) from error
+
+
+def _from_hub_before(ref: str, revision: str | None) -> Path:
+    """Return what an earlier run fetched; the hub is not asked."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(ref, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise NotFetched(ref, revision) from None
+
+
+class NotFetched(InputError):
+    """A base model is on the model hub, for all that is known, and was not fetched to this machine yet."""
+
+    def __init__(self, ref: str, revision: str | None) -> None:
+        hint = f"the first run fetches it; or {_push(ref, revision)}"
+        super().__init__("was not fetched from the model hub yet", where=f"student.baseModel {ref}", hint=hint)
 
 
 def _cached(content: Digest, fill: Callable[[Path], None]) -> Path:

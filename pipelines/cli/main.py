@@ -16,13 +16,13 @@ import typer
 from typer.core import TyperGroup
 
 from distillery.filters.errors import InputError, Rejected, Stopped
-from distillery.pipelines.cli import adapters, calibrate, distill, filters, label, models, publish, score, steps, submit
+from distillery.pipelines.cli import adapters, calibrate, check, distill, filters, label, models, publish, score, steps, submit
 
 UNUSABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 # What `distillery --help` shows, group by group; a test holds every command to one place here.
 GROUPS = {
-    "Start here": ("demo", "distill", "plan", "report"),
+    "Start here": ("demo", "check", "distill", "plan", "report"),
     "Filters": ("filters",),
     "Labels": ("select", "calibrate", "noise", "label", "labels", "audit", "split"),
     "Student": ("train", "benchmark", "gate"),
@@ -72,7 +72,7 @@ def options(
     """Take the options that no command is needed for."""
 
 
-for module in (distill, calibrate, label, steps, score, adapters):
+for module in (check, distill, calibrate, label, steps, score, adapters):
     app.add_typer(module.app)
 app.add_typer(filters.app, name="filters")
 app.add_typer(models.app, name="models")

@@ -22,6 +22,7 @@ from distillery.pipelines.versions import Version, compile_pipeline, publish
 
 FIRST_CONTACT = 20.0
 REQUEST_TIMEOUT = (5, 30)  # to connect, to reply
+OLD_HEALTH = "/apis/v1beta1/healthz"  # alone tells the version
 NO_RUN = (400, 404)  # 400: what is given is no id at all
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 T = TypeVar("T")
@@ -92,6 +93,38 @@ class Kubeflow:
             if not isinstance(error.reason, ResponseError):  # of a redirect, which no request follows
                 raise
             raise Refused(401, "a login is asked for", where=self.endpoint) from None
+
+    def server_version(self) -> str:
+        """Return the version of the server, which only its older API tells.
+
+        Returns:
+            Its tag; empty where it tells none.
+        """
+        ask = self.client._healthz_api.api_client.call_api
+        try:
+            answer = self._call(
+                lambda: ask("/apis/v1beta1/healthz", "GET", response_type="object", _return_http_data_only=True)
+            )
+        except Refused as error:
+            if error.status not in NO_RUN:
+                raise
+            return ""
+        tag = str(answer.get("tag_name") or "") if isinstance(answer, dict) else ""
+        return "" if tag == "unknown" else tag  # what a build without a tag says
+
+    def images(self, version: Published) -> list[str]:
+        """Return the images that the steps of a version run in.
+
+        Args:
+            version: A version that is published.
+
+        Returns:
+            Their names, sorted.
+        """
+        spec = self._call(lambda: self.client.get_pipeline_version(version.pipeline, version.version)).pipeline_spec or {}
+        deployment = (spec.get("pipeline_spec") or spec).get("deploymentSpec", {})
+        executors = deployment.get("executors", {}).values()
+        return sorted({each["container"]["image"] for each in executors if "container" in each})
 
     def publish(self, version: Version) -> bool:
         """Publish a version of a pipeline.

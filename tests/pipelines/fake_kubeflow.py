@@ -74,10 +74,17 @@ class FakeKubeflow:
         match parts, body:
             case ["healthz"], None:
                 self._reply(handler, {"multi_user": False})
+            case ["", "apis", "v1beta1", "healthz"], None:
+                self._reply(handler, {"multi_user": False, "tag_name": "2.14.3"})
             case ["pipelines"], None:
                 self._reply(handler, {"pipelines": [{"pipeline_id": "p1", "display_name": "distill"}]})
             case ["pipelines", "p1", "versions"], None:
                 self._reply(handler, {"pipeline_versions": self.versions})
+            case ["pipelines", "p1", "versions", found], None:
+                images = ("registry/torch:1", "registry/light:1", "registry/light:1")
+                executors = {f"exec-{n}": {"container": {"image": image}} for n, image in enumerate(images)}
+                spec = {"pipeline_spec": {"deploymentSpec": {"executors": {**executors, "exec-importer": {"importer": {}}}}}}
+                self._reply(handler, {"pipeline_version_id": found, "pipeline_spec": spec})
             case ["pipelines", "upload_version"], _ if self.refuses:
                 self._reply(handler, {"error": "no permission"}, 403)
             case ["pipelines", "upload_version"], _:

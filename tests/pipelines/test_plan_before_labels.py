@@ -99,3 +99,22 @@ def test_the_command_takes_the_flags_of_distill(
         assert "baseModel" in ran.err
     assert distillery("plan", *given[:-1], "0").code == 2
     assert "leave it out for no limit" in distillery("distill", *given[:-1], "0").err
+
+
+def test_a_base_model_of_the_hub_is_not_fetched_to_plan(
+    distillery: Callable[..., Any], labels_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    text = FILTER.replace("tiny/base", "somebody/some-model")
+    (tmp_path / "filter.yaml").write_text(text, encoding="utf-8")
+    rows = [json.loads(line) for line in labels_file.read_text(encoding="utf-8").splitlines()]
+    scored = [{**row, "scores": dict.fromkeys(("readiness", "benefit"), 4 + n % 3)} for n, row in enumerate(rows)]
+    (tmp_path / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scored), encoding="utf-8")
+    given = ("filter.yaml", "--labels", "labels.jsonl", "--json")
+    assert distillery("split", *given).code == 0
+    ran = distillery("plan", *given)
+    assert ran.code == 0, ran.err
+    steps = {step["step"]: step for step in ran.json["steps"]}
+    assert (steps["split"]["action"], steps["train"]["action"]) == ("reuse", "run")
+    assert "was not fetched from the model hub yet" in steps["train"]["why"][0]
+    assert steps["benchmark"]["why"] == ["follows train"]
