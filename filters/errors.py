@@ -32,6 +32,18 @@ FIELDS: Final[Mapping[str, str]] = {name: name for name in OPTIONS}
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
+def install_line(extra: str) -> str:
+    """Return how to install one of the project's extras; nothing is published, so it comes from a checkout or a wheel.
+
+    Args:
+        extra: Name of the extra.
+
+    Returns:
+        A command, and where to type it.
+    """
+    return f"pip install '.[{extra}]' in the checkout, or with the path of the wheel in place of the dot"
+
+
 def one_line(text: str) -> str:
     """Return `text` without line breaks, terminal escapes and lone surrogates, so that quoting bad input is harmless.
 

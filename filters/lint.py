@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from distillery.filters.document import read_document
+from distillery.filters.errors import install_line
 from distillery.filters.expressions import Expression, parse
 from distillery.filters.faults import shown
 from distillery.filters.filter import Filter
@@ -188,7 +189,7 @@ def _tried_out(flt: Filter) -> Iterator[Finding]:
         yield from _rules(flt)
         yield from _prefilter(flt)
     else:
-        hint = "pip install 'llm-distillery[light]' and lint again"
+        hint = f"{install_line('light')}; then lint again"
         yield Finding("warning", "spec", "tiers, caps and prefilter were not tried out: numpy or pyarrow is missing", hint)
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from distillery.components.runtime.extras import MODULES, missing_package
 from distillery.components.runtime.step import EXIT_CODES, cause_of
 from distillery.components.store import Address, in_bucket, open_store
-from distillery.filters.errors import InputError, Stopped
+from distillery.filters.errors import InputError, Stopped, install_line
 from distillery.filters.filter import Filter
 from distillery.pipelines.versions import PIPELINES
 
@@ -131,7 +131,7 @@ def checks(
 def _extra(extra: str) -> str:
     modules = [module for module, of in MODULES.items() if of == extra]
     if missing := [module for module in modules if find_spec(module) is None]:
-        raise Absent(f"lacks {', '.join(missing)}", f"pip install 'llm-distillery[{extra}]'")
+        raise Absent(f"lacks {', '.join(missing)}", install_line(extra))
     asked = re.compile(rf"^([\w.-]+).*extra == [\"']{extra}[\"']$")
     names = [match[1] for line in requires("llm-distillery") or () if (match := asked.match(line))]
     return ", ".join(f"{name} {_version_of(name)}" for name in names if name != "llm-distillery")

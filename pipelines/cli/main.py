@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import sys
 from typing import Annotated, Any
 
@@ -83,6 +84,9 @@ app.add_typer(submit.app, name="submit")
 
 def main() -> None:
     """Run the command. Bad input ends with one line and exit code 2, a store that stays out of reach with one line and 1."""
+    if platform.system() == "Windows":
+        print("error: Windows is not supported: use WSL 2, a container, or a cluster", file=sys.stderr)
+        sys.exit(2)
     try:
         app()
     except InputError as error:

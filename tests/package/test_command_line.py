@@ -48,7 +48,7 @@ def test_a_missing_package_is_one_line_and_exit_code_2(
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert f"pip install 'llm-distillery[{extra}]'" in said
+    assert f"pip install '.[{extra}]'" in said
 
 
 def test_a_missing_module_of_our_own_is_a_fault_with_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_a_step_ends_with_the_same_line(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit) as ended, step_context("train", tmp_path.as_uri(), "", "run"):
         missing("torch")
     assert ended.value.code == 2
-    assert "pip install 'llm-distillery[torch]'" in capsys.readouterr().out
+    assert "pip install '.[torch]'" in capsys.readouterr().out
 
 
 def test_a_filter_is_linted_without_numpy_and_says_what_was_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,4 +69,14 @@ def test_a_filter_is_linted_without_numpy_and_says_what_was_left_out(monkeypatch
     assert not [finding for finding in lint(flt) if "tried out" in finding.message]
     monkeypatch.setattr("distillery.filters.lint.find_spec", lambda module: None)
     found = [finding for finding in lint(flt) if "tried out" in finding.message]
-    assert [(finding.level, "llm-distillery[light]" in finding.hint) for finding in found] == [("warning", True)]
+    assert [(finding.level, "'.[light]'" in finding.hint) for finding in found] == [("warning", True)]
+
+
+def test_windows_is_said_to_be_unsupported_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: "Windows")
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: Windows is not supported: use WSL 2, a container, or a cluster\n"

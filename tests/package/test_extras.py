@@ -83,7 +83,7 @@ def test_a_missing_package_is_named_with_its_extra() -> None:
     error = missing_package(ModuleNotFoundError("No module named 'sklearn.linear_model'", name="sklearn.linear_model"))
     assert isinstance(error, InputError)
     assert "sklearn" in error.what
-    assert error.hint == "pip install 'llm-distillery[light]'"
+    assert error.hint.startswith("pip install '.[light]' in the checkout")
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_anything_else_stays_what_it_is(error: Exception) -> None:
 def test_of_several_missing_packages_the_largest_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     require(STUDENT)
     monkeypatch.setattr(extras, "find_spec", lambda module: None)
-    with pytest.raises(InputError, match=r"llm-distillery\[torch\]"):
+    with pytest.raises(InputError, match=r"'\.\[torch\]'"):
         require(STUDENT)
-    with pytest.raises(InputError, match=r"llm-distillery\[light\]"):
+    with pytest.raises(InputError, match=r"'\.\[light\]'"):
         require(["numpy", "scipy"])
     require([])

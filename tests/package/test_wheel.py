@@ -96,7 +96,7 @@ def bare(built: Built, tmp_path: Path, tiny_encoder: Path) -> Callable[..., Ran]
     ("line", "shown"),
     [
         ("demo --out demo", "articles"),
-        ("filters lint uplifting", "llm-distillery[light]"),
+        ("filters lint uplifting", "'.[light]'"),
         ("filters show uplifting --profile laptop", "baseModel"),
         ("filters prompt uplifting", "The article's title"),
         ("filters new my-filter", "next: edit it"),
@@ -134,4 +134,4 @@ def test_without_an_extra_it_names_the_one_to_install(line: str, extra: str, bar
     ran = bare(*line.split())
     assert ran.code == 2, ran.err
     assert ran.err.count("\n") == 1
-    assert f"pip install 'llm-distillery[{extra}]'" in ran.err
+    assert f"pip install '.[{extra}]'" in ran.err

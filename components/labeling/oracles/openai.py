@@ -32,7 +32,7 @@ from distillery.components.labeling.oracles.keys import NO_KEY, Key, needed_key,
 from distillery.components.labeling.oracles.message import message_text, refusal_text
 from distillery.components.labeling.oracles.schema import wire_schema
 from distillery.filters.digests import oracle_part
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, install_line
 from distillery.filters.filter import Filter
 from distillery.filters.strict_json import loads
 
@@ -204,7 +204,7 @@ def connect(flt: Filter) -> OpenAIEndpoint:
         import openai
     except ImportError:
         raise InputError(
-            "the openai client is not installed", where="spec.oracle.provider", hint="pip install 'llm-distillery[oracle]'"
+            "the openai client is not installed", where="spec.oracle.provider", hint=install_line("oracle")
         ) from None
     oracle = flt.spec.oracle
     if oracle.apiKeyEnv:

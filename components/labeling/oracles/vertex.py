@@ -27,7 +27,7 @@ from distillery.components.labeling.oracles.gemini import (
     system_instruction,
 )
 from distillery.filters.digests import oracle_part
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, install_line
 from distillery.filters.filter import Filter
 from distillery.filters.strict_json import loads
 
@@ -267,7 +267,7 @@ def connect(flt: Filter) -> Vertex:
         raise InputError(
             "the google-genai client is not installed",
             where="spec.oracle.provider",
-            hint="pip install 'llm-distillery[oracle]'",
+            hint=install_line("oracle"),
         ) from None
     oracle, who = flt.spec.oracle, account(flt)
     timeout = httpx.Timeout(oracle.timeoutSeconds, connect=min(CONNECT_SECONDS, oracle.timeoutSeconds), pool=None)

@@ -42,7 +42,7 @@ from distillery.components.labeling.oracles.gemini import (
 )
 from distillery.components.store import digest_json
 from distillery.filters.digests import oracle_part, rubric_digest
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, install_line
 from distillery.filters.filter import Filter
 from distillery.filters.strict_json import loads
 
@@ -339,7 +339,7 @@ def connect(flt: Filter, *, poll: tuple[float, float] | None = None) -> VertexBa
         raise InputError(
             "the google-cloud-aiplatform client is not installed",
             where="spec.oracle.provider",
-            hint="pip install 'llm-distillery[oracle]'",
+            hint=install_line("oracle"),
         ) from None
     oracle, who = flt.spec.oracle, account(flt)
     own = "aiplatform.googleapis.com" if who.location == "global" else f"{who.location}-aiplatform.googleapis.com"
