@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from distillery.components.artifacts.verdict import Rule, Verdict, read_verdict
-from distillery.components.benchmarking.benchmark import benchmark
-from distillery.components.benchmarking.predict import about_bundle
-from distillery.components.gating.gate import gate
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import NotFound, Store
 from distillery.filters.errors import InputError, Rejected
@@ -35,6 +32,11 @@ def judge_again(store: Store, flt: Filter, adapter: str, progress: Progress) -> 
     Raises:
         InputError: the adapter is not of this filter as it is now, or what it was judged on is gone.
     """
+    # `history` and `rollback` judge nothing and need none of what these import.
+    from distillery.components.benchmarking.benchmark import benchmark
+    from distillery.components.benchmarking.predict import about_bundle
+    from distillery.components.gating.gate import gate
+
     where = f"adapter {adapter[:12]}"
     try:
         split = about_bundle(store, flt.name, adapter).student.split
