@@ -15,7 +15,6 @@ from typing import Any
 from distillery.components.articles.articles import Article, clean
 from distillery.components.labeling.breaker import AGAIN
 from distillery.components.labeling.engine import ATTEMPTS, Engine
-from distillery.components.labeling.journal import Answer, Attempt, DeadLetter, Failure
 from distillery.components.labeling.oracles.base import (
     BatchOracle,
     OracleError,
@@ -27,6 +26,7 @@ from distillery.components.labeling.oracles.base import (
     Unavailable,
 )
 from distillery.components.labeling.oracles.prices import Price
+from distillery.components.labeling.records import Answer, Attempt, DeadLetter, Failure
 from distillery.components.store import Digest
 from distillery.filters.errors import Stopped
 from distillery.filters.filter import Filter
@@ -74,20 +74,18 @@ class BatchEngine(Engine):
             if not self._fed:
                 break
         if self._short:
-            raise self._over_budget(self._short)
+            raise self.ledger.over(self._short)
 
     async def _rows(self, feed: Iterator[tuple[Digest, Article]]) -> AsyncIterator[Request]:
         """Yield as many requests as the budget has room for; the others wait for the next job, when these are settled."""
         for digest, article in feed:
             # Numbered on behind those of a dead letter: the same number would take up the reply that was no use.
             request = self.request(article, self.journal.tried(digest) + len(self._failed(digest)) + 1)
-            most = self.most(request)
-            budget = self.budget
-            if budget.spent + budget.unknown + budget.reserved + most > budget.limit:
+            most = self.ledger.most(request)
+            if not self.budget.take(most):
                 self._again.append((digest, article))
                 self._short = most
                 break
-            await budget.reserve(most)
             self.tally.calls += 1
             self._fed += 1
             yield request
@@ -103,7 +101,8 @@ class BatchEngine(Engine):
     async def _keep(self, request: Request, outcome: RawReply | OracleError) -> None:
         """Make the outcome of one row durable, then count it."""
         journal, tally, digest = self.journal, self.tally, request.article.digest
-        usd = self._settled(self.most(request), outcome.usage, unknown=False)
+        unknown = isinstance(outcome, OracleError) and outcome.unknown
+        usd = self.ledger.settle(self.ledger.most(request), outcome.usage, unknown=unknown, kept=True)
         record: Answer | Failure
         if isinstance(outcome, RawReply):
             record = await self.judge(digest, request, outcome, usd, self._clock())
@@ -114,7 +113,7 @@ class BatchEngine(Engine):
             tally.answered += 1
         else:
             failed = [*self._failed(digest), record.attempt]
-            paid = record.attempt.reply is not None or bool(record.usage)
+            paid = record.attempt.reply is not None or bool(record.usage or record.usd)
             if len(failed) < ATTEMPTS and isinstance(outcome, RawReply | Refused):
                 if paid:
                     await journal.add(record)
@@ -130,7 +129,7 @@ class BatchEngine(Engine):
             tally.count_dead(record.attempt.reason)
         self._unpaid.pop(digest, None)
         tally.asked += 1
-        money = {"usd": round(tally.usd, 4)} if self.price else {}
+        money = {"usd": round(tally.usd, 4)} if self.ledger.price else {}
         self.progress(tally.answered + tally.dead, tally.total, "articles", dead=str(tally.dead), **money)
 
 

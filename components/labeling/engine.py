@@ -4,8 +4,8 @@ An article keeps its place until its answer is in the store, so `concurrency` li
 100 ms and more, an eighth as many articles are in hand besides, so that the oracle stays busy during the shared put of
 5 to 10 ms (two fsyncs): up to 8 more answers at risk with 64 calls, and 5% more labels a second.
 
-All waiting is done here: for a place, for the minute's share, for money, after a 429 and before another try. After a stop no
-further call begins, and those in flight are awaited and kept.
+One call within every limit is `calls`. Here are the attempts at an article, what becomes of a reply, and what is booked for it.
+After a stop no further call begins, and those in flight are awaited and kept.
 """
 
 from __future__ import annotations
@@ -14,36 +14,37 @@ import asyncio
 import gc
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from distillery.components.articles.articles import Article, clean
-from distillery.components.labeling.breaker import AGAIN, Breaker
-from distillery.components.labeling.budget import Budget, most_tokens
-from distillery.components.labeling.journal import Answer, Attempt, DeadLetter, Failure, Journal
-from distillery.components.labeling.limits import Clock, Rate, Slots
+from distillery.components.labeling.breaker import Breaker
+from distillery.components.labeling.budget import Budget
+from distillery.components.labeling.calls import Calls, Halt
+from distillery.components.labeling.journal import Journal
+from distillery.components.labeling.ledger import Ledger
+from distillery.components.labeling.limits import Clock
 from distillery.components.labeling.oracles.base import (
     NOTHING,
     Oracle,
     OracleError,
-    OutOfCredit,
     RateLimited,
     RawReply,
     Refused,
     Request,
     Unavailable,
-    Usage,
 )
 from distillery.components.labeling.oracles.prices import Price
+from distillery.components.labeling.records import Answer, Attempt, DeadLetter, Failure, GivenUp, Record
 from distillery.components.labeling.replies import Reply, read_reply
 from distillery.components.labeling.tally import Tally
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Digest, canonical_json
+from distillery.components.store import Digest
 from distillery.filters.errors import Stopped
 from distillery.filters.filter import Filter
-from distillery.filters.prompt import article_part, prompt_prefix, reply_schema
+from distillery.filters.prompt import article_part, prompt_prefix
 
 T = TypeVar("T")
 
@@ -56,16 +57,10 @@ TRIES: Final = 5  # calls without a reply that make one failed attempt
 PAUSE: Final = 0.25  # seconds before the second try; doubles, up to LONGEST_PAUSE
 LONGEST_PAUSE: Final = 8.0
 LONGEST_LIMITED: Final = 120.0
-BYTES_PER_TOKEN: Final = 4  # on average, for the per-minute limit; a budget counts every byte
 COLLECTIONS: Final = (5_000, 20, 50)  # objects, and rounds, between two searches for garbage
 QUICK_REPLY: Final = 2_000  # characters that are read at once …
 QUICK_ARTICLE: Final = 8_000  # … where the article that a reply may obey has no more than this
 READERS: Final = 2  # threads that read longer ones
-EXTRA_BYTES: Final = 256  # roles and separators that a service adds to the prompt
-
-
-class _Halt(Exception):
-    """No further call may begin."""
 
 
 class Engine:
@@ -89,20 +84,18 @@ class Engine:
     ) -> None:
         spec = flt.spec.oracle
         self.flt, self.oracle, self.journal, self.tally, self.progress = flt, oracle, journal, tally, progress
-        self.price, self.budget = price, budget or Budget()
+        self.budget = budget or Budget()
+        self.ledger = Ledger(flt, tally, price, self.budget)
         self.concurrency, self._clock = concurrency, clock
-        self.slots = Slots(concurrency, clock)
-        self._requests, self._tokens = Rate(spec.requestsPerMinute, clock), Rate(spec.tokensPerMinute, clock)
         self._breaker = Breaker(spec.model, flt.dimensions, lambda: tally.answered, clock)
+        self.calls = Calls(
+            oracle, spec, self.ledger, tally, self._breaker, concurrency=concurrency, on_stop=self.stop, clock=clock
+        )
         self._prefix = prompt_prefix(flt)
-        self._prefix_bytes = len(self._prefix.encode())
-        self._extra_bytes = EXTRA_BYTES + len(canonical_json(reply_schema(flt)))
-        self._output = spec.maxOutputTokens + max(0, spec.thinkingBudget or 0)
         self._error: BaseException | None = None
         self._done = False
         self._stopping = asyncio.Event()
         self._reading = asyncio.Semaphore(READERS)
-        self._limited_in_a_row, self._resume_at = 0, float("-inf")
 
     def request(self, article: Article, attempt: int) -> Request:
         """Return the request for an attempt at an article.
@@ -115,19 +108,6 @@ class Engine:
             The request, with the prompt.
         """
         return Request(article, self._prefix, article_part(self.flt, article.title, article.content), attempt)
-
-    def most(self, request: Request) -> float:
-        """Return the most that a call can cost.
-
-        Args:
-            request: the call.
-
-        Returns:
-            US dollars; 0 where no price is known.
-        """
-        if self.price is None:
-            return 0.0
-        return self.price.usd(most_tokens(self._prefix_bytes + len(request.part.encode()), self._extra_bytes, self._output))
 
     async def run(self, articles: Iterable[tuple[Digest, Article]]) -> None:
         """Settle every article: each gets a label or a dead letter.
@@ -144,12 +124,13 @@ class Engine:
         spare, began = self.concurrency // SPARE, self._clock()
         tasks = [asyncio.create_task(self._work(feed)) for _ in range(self.concurrency)]
         tasks += [asyncio.create_task(self._work_aside(feed)) for _ in range(spare)]
+        deadline = asyncio.create_task(self.calls.deadline.enforce())
         try:
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
+            for task in (*tasks, deadline):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, deadline, return_exceptions=True)
             await self.journal.settle()
             self.tally.seconds = self._clock() - began
         if self._error is not None:
@@ -163,7 +144,7 @@ class Engine:
     async def _kept(self, digest: Digest, article: Article) -> None:
         try:
             await self._settle(digest, article)
-        except _Halt:
+        except Halt:
             return
         except Exception as error:
             self.stop(error)
@@ -171,7 +152,7 @@ class Engine:
     async def _work_aside(self, feed: Iterator[tuple[Digest, Article]]) -> None:
         """Make a call while another worker waits for the store; only where a call takes so long that this is a share of it."""
         while not self._done and not self._stopping.is_set():
-            if self.slots.usual < WORTH_HIDING:
+            if self.calls.slots.usual < WORTH_HIDING:
                 await asyncio.sleep(WORTH_HIDING)
             elif article := next(feed, None):
                 await self._kept(*article)
@@ -186,37 +167,42 @@ class Engine:
         """
         self._error = self._error or error
         self._stopping.set()
-        self.budget.stop()
+        self.calls.stop()
 
     async def _settle(self, digest: Digest, article: Article) -> None:
         """Make all attempts at one article; it is counted only when the outcome is durable."""
-        journal, tally = self.journal, self.tally
-        failed = journal.failures(digest)
+        tally = self.tally
+        failed = self.journal.failures(digest)
         costly = bool(failed)  # something was answered or paid, so that it is not to be done again at every start
         while True:
-            request = self.request(article, len(failed) + 1)
-            outcome = await self._attempt(digest, request)
+            outcome = await self._attempt(digest, self.request(article, len(failed) + 1))
             if isinstance(outcome, Answer):
-                await journal.add(outcome)
+                await self._book(outcome)
                 tally.answered += 1
                 break
             failed.append(outcome.attempt)
-            costly = costly or outcome.attempt.reply is not None or bool(outcome.usage)
+            paid = outcome.attempt.reply is not None or bool(outcome.usage)
+            costly = costly or paid
             if len(failed) >= ATTEMPTS:
                 letter = DeadLetter(digest, tuple(failed), outcome.usage, outcome.usd)
                 if costly:
-                    await journal.add(letter)
+                    await self._book(letter)
                 else:
-                    journal.hold(letter)
+                    self.journal.hold(letter)
                 tally.count_dead(outcome.attempt.reason)
                 break
-            if outcome.attempt.reply is not None or outcome.usage:
-                await journal.add(outcome)
+            if paid:
+                await self._book(outcome)
         tally.asked += 1
-        money = {"usd": round(tally.usd, 4)} if self.price else {}
+        money = {"usd": round(tally.usd, 4)} if self.ledger.price else {}
         self.progress(tally.answered + tally.dead, tally.total, "articles", dead=str(tally.dead), **money)
         if tally.collapsed:
             self.stop(self._collapsed())
+
+    async def _book(self, record: Record) -> None:
+        """Make a record durable, and with it its cost."""
+        await self.journal.add(record)
+        self.budget.keep(record.usd)
 
     async def _attempt(self, digest: Digest, request: Request) -> Answer | Failure:
         """Make one attempt: return the answer, after as many calls as it takes to get a reply, or why there is none."""
@@ -224,9 +210,9 @@ class Engine:
         try:
             raw, usd, began = await self._reply(request)
         except OracleError as error:
-            reason, usd = str(error), self.price.usd(error.usage) if self.price else 0.0
+            reason, usd = str(error), self.ledger.usd(error.usage)
             if isinstance(error, Refused):
-                self._tell(lambda: self._breaker.failed(reason, began, paid=True))
+                self.calls.tell(lambda: self._breaker.failed(reason, began, paid=True))
             return Failure(digest, Attempt(clean(reason), None), error.usage, usd)
         return await self.judge(digest, request, raw, usd, began)
 
@@ -237,7 +223,7 @@ class Engine:
             digest: the article's digest.
             request: what was asked.
             raw: the reply.
-            usd: what it cost, in US dollars.
+            usd: what it counts as, in US dollars.
             began: when its call began, by the clock.
 
         Returns:
@@ -250,12 +236,14 @@ class Engine:
             reply = await self._read(request.article, raw)
         except ValueError as error:
             reason = str(error)
-            self._tell(lambda: self._breaker.failed(reason, began, paid=True))
-            return Failure(digest, Attempt(clean(reason), raw.key.hidden(clean(raw.text))[:KEPT_CHARACTERS]), raw.usage, usd)
+            self.calls.tell(lambda: self._breaker.failed(reason, began, paid=True))
+            return Failure(
+                digest, Attempt(clean(reason), raw.key.hidden(clean(raw.text))[:KEPT_CHARACTERS]), raw.usage or NOTHING, usd
+            )
         tally.repaired += bool(reply.repaired)
         scores = tuple(reply.scores.values())
-        self._tell(lambda: self._breaker.labelled(scores))
-        return Answer(digest, scores, reply.content_type, raw.usage, usd, raw.key.hidden(raw.version))
+        self.calls.tell(lambda: self._breaker.labelled(scores))
+        return Answer(digest, scores, reply.content_type, raw.usage or NOTHING, usd, raw.key.hidden(raw.version))
 
     async def _read(self, article: Article, raw: RawReply) -> Reply:
         """Read a reply; a long one, or one to a long article, in a thread, so that calls in flight don't wait for it.
@@ -274,96 +262,23 @@ class Engine:
             try:
                 return await self._call(request)
             except RateLimited as error:
-                self._tell(self._breaker.limited)
                 limited += 1
-                wait = min(LONGEST_LIMITED, error.retry_after if error.retry_after is not None else _backoff(limited))
-                await self._pause(wait * random.uniform(1.0, 1.1))
+                wait = _wait(error, limited)
             except Unavailable as error:
                 silent += 1
                 if silent >= TRIES or error.usage:
                     raise
-                await self._pause(_backoff(silent))
+                wait = _wait(error, silent)
+            await self.calls.rest(wait)
 
     async def _call(self, request: Request) -> tuple[RawReply, float, float]:
-        """Make one call within every limit; the money reserved for it is settled whatever happens."""
-        tally, slots, most = self.tally, self.slots, self.most(request)
-        tokens = (self._prefix_bytes + len(request.part.encode())) / BYTES_PER_TOKEN
-        await self._pause(self._resume_at - self._clock())
-        began = await slots.acquire()
+        """Make one call; where nobody knows what it was billed, its worst case is durable before anything else is asked."""
         try:
-            await self._pause(max(self._requests.wait(), self._tokens.wait(tokens)))
-            if not await self.budget.reserve(most):
-                self.stop(self._over_budget(most))
-                raise _Halt
-            if self._stopping.is_set():
-                self.budget.settle(most, 0.0)
-                raise _Halt
-            began, usage, unknown = self._clock(), NOTHING, True
-            tally.calls += 1
-            try:
-                async with asyncio.timeout(self.flt.spec.oracle.timeoutSeconds):
-                    raw = await self.oracle.ask(request)
-                usage, unknown = raw.usage, False
-            except TimeoutError:
-                raise Unavailable(f"no reply in {self.flt.spec.oracle.timeoutSeconds:g} s", unknown=True) from None
-            except OracleError as error:
-                usage, unknown = error.usage, error.unknown
-                raise
-            except Exception:
-                unknown = False
-                raise
-            finally:
-                usd = self._settled(most, usage, unknown)
-            slots.answered(began)
-            self._limited_in_a_row = 0
-            self._breaker.replied()
-            self._tokens.correct(usage.input_tokens + usage.output_tokens - tokens if usage else 0)
-            return raw, usd, began
-        except RateLimited as error:
-            tally.limited += 1
-            slots.limited(began)
-            self._limited_in_a_row += 1
-            if self._limited_in_a_row >= 8 and error.retry_after:  # not one call too many but a quota used up: all wait
-                self._resume_at = max(self._resume_at, self._clock() + min(LONGEST_LIMITED, error.retry_after))
+            return await self.calls.make(request)
+        except OracleError as error:
+            if doubt := error.booked - self.ledger.usd(error.usage):
+                await self._book(GivenUp(request.article.digest, clean(str(error)), doubt))
             raise
-        except Unavailable as error:
-            slots.limited(began)
-            reason = str(error)
-            self._tell(lambda: self._breaker.failed(reason, began, paid=False))
-            raise
-        except OutOfCredit as error:
-            reason = str(error)
-            self._tell(lambda: self._breaker.out_of_credit(reason))
-            raise _Halt from None
-        finally:
-            slots.release()
-
-    def _settled(self, most: float, usage: Usage, unknown: bool) -> float:
-        tally, usd = self.tally, self.price.usd(usage) if self.price else 0.0
-        unknown = unknown and not usage
-        self.budget.settle(most, usd, unknown=unknown)
-        tally.usage, tally.usd = tally.usage + usage, tally.usd + usd
-        if unknown:
-            tally.unknown, tally.unknown_usd = tally.unknown + 1, tally.unknown_usd + most
-        return usd
-
-    def _tell(self, what: Callable[[], None]) -> None:
-        """Tell the breaker; where it trips, the run stops, and what is in hand is still kept."""
-        try:
-            what()
-        except Stopped as error:
-            self.stop(error)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, but not beyond a stop."""
-        if seconds > 0 and not self._stopping.is_set():
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._stopping.wait()
-            except TimeoutError:
-                return
-        if self._stopping.is_set():
-            raise _Halt
 
     def _collapsed(self) -> Stopped:
         tally = self.tally
@@ -374,14 +289,12 @@ class Engine:
             f"{tally.answered} labels so far are kept",
         )
 
-    def _over_budget(self, most: float) -> Stopped:
-        budget, tally = self.budget, self.tally
-        return Stopped(
-            f"stopped: the next call may cost ${most:.4f} and of the budget of ${budget.limit:g} "
-            f"${max(0.0, budget.limit - budget.spent - budget.unknown):.4f} are left; {tally.answered:,} of "
-            f"{tally.total:,} articles have a label",
-            hint=f"give a larger --budget (what is spent already counts) and {AGAIN}",
-        )
+
+def _wait(error: OracleError, number: int) -> float:
+    """Return how long to wait after the n-th refusal of a call: as long as the service says, else longer each time."""
+    if error.retry_after is not None:
+        return min(LONGEST_LIMITED, error.retry_after) * random.uniform(1.0, 1.1)
+    return _backoff(number)
 
 
 def _backoff(number: int) -> float:

@@ -15,11 +15,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from distillery.components.labeling.oracles.base import NOTHING, Usage
+from distillery.components.labeling.records import Answer, Attempt, DeadLetter, Failure, GivenUp, Record
 from distillery.components.labeling.scratch_file import ScratchFile
 from distillery.components.store import Conflict, Digest, NotFound, Store, canonical_json, digest_bytes, digest_json
 from distillery.components.store.layout import journal_folder, journal_segment_key
@@ -32,55 +32,6 @@ READ_AHEAD: Final = 16
 TABLES: Final = ("answers", "dead", "failures", "held", "tried")
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A failed attempt: why it failed, and what the oracle wrote, None where it wrote nothing."""
-
-    reason: str
-    reply: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A label; `usage` and `usd` are the cost of this one reply, earlier failed attempts are lines of their own."""
-
-    article: Digest
-    scores: tuple[float, ...]
-    content_type: str | None = None
-    usage: Usage = NOTHING
-    usd: float = 0.0
-    version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A failed attempt that was answered or paid for.
-
-    It is durable before the next one, so a kill gives no article more attempts.
-    """
-
-    article: Digest
-    attempt: Attempt
-    usage: Usage = NOTHING
-    usd: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An article whose every attempt failed: remembered so that it is not paid for forever; never an answer.
-
-    `usage` and `usd` are the cost of the last attempt.
-    """
-
-    article: Digest
-    attempts: tuple[Attempt, ...]
-    usage: Usage = NOTHING
-    usd: float = 0.0
-
-
-Record: TypeAlias = Answer | Failure | DeadLetter
-
-
 class Journal:
     """The records of one rubric and oracle; one event loop may `add`.
 
@@ -91,12 +42,13 @@ class Journal:
         damaged: lines that were left out when reading.
         usage: tokens that all runs were billed.
         usd: US dollars that all runs were billed.
+        unknown_usd: US dollars that calls of all runs cost at most whose bill nobody knows.
     """
 
     def __init__(self, store: Store, name: str, *, rubric: Digest, oracle: Digest, dimensions: Sequence[str]) -> None:
         self.store, self.dimensions = store, tuple(dimensions)
         self.prefix = journal_folder(name, digest_json({"rubric": rubric, "oracle": oracle}))
-        self.damaged, self.usage, self.usd = 0, NOTHING, 0.0
+        self.damaged, self.usage, self.usd, self.unknown_usd = 0, NOTHING, 0.0, 0.0
         self._index = _Index()
         self._taken: dict[int, int] = {}  # bytes of the last segments that are known already
         self._last = 0
@@ -218,7 +170,9 @@ class Journal:
         """
         batch: dict[object, Record] = {}
         for record in records:
-            key = (record.article, record.attempt) if isinstance(record, Failure) else record.article
+            key: object = record.article
+            if isinstance(record, Failure | GivenUp):
+                key = (record.article, record.attempt) if isinstance(record, Failure) else id(record)
             if not isinstance(batch.get(key), Answer):
                 batch[key] = record
         pending = list(batch.values())
@@ -281,7 +235,7 @@ class Journal:
 
     def _unwritten(self, record: Record) -> Record | None:
         """Return what is left to write of a record: nothing where it is known, only the cost where another run was faster."""
-        if isinstance(record, Failure):
+        if isinstance(record, Failure | GivenUp):
             return record
         known = self._index.get("answers", record.article) is not None
         if known or (isinstance(record, DeadLetter) and self.dead_letter(record.article) == record):
@@ -306,7 +260,11 @@ class Journal:
         return damaged
 
     def _learn(self, record: Record, line: bytes) -> None:
-        self.usage, self.usd = self.usage + record.usage, self.usd + record.usd
+        self.usage = self.usage + record.usage
+        if record.usage:
+            self.usd += record.usd
+        else:
+            self.unknown_usd += record.usd
         index, article = self._index, record.article
         answered = index.get("answers", article) is not None
         if isinstance(record, Failure) and not answered:
@@ -332,16 +290,21 @@ class Journal:
                 fields["version"] = record.version
         elif isinstance(record, DeadLetter):
             fields["attempts"] = [{"reason": attempt.reason, "reply": attempt.reply} for attempt in record.attempts]
+        elif isinstance(record, GivenUp):
+            fields["given_up"] = record.reason
         else:
             fields["failed"] = {"reason": record.attempt.reason, "reply": record.attempt.reply}
-        if record.usage or record.usd:
+        if record.usage:
             fields["tokens"] = [record.usage.input_tokens, record.usage.cached_tokens, record.usage.output_tokens]
+        if record.usage or record.usd:
             fields["usd"] = record.usd
         return canonical_json({**fields, "check": _check(fields)}) + b"\n"
 
     def _record(self, fields: dict[str, Any]) -> Record:
         article = Digest(fields["article"])
         usage, usd = Usage(*map(int, fields.get("tokens", ()))), float(fields.get("usd", 0))
+        if "given_up" in fields:
+            return GivenUp(article, str(fields["given_up"]), usd, usage)
         if "failed" in fields:
             return Failure(article, Attempt(fields["failed"]["reason"], fields["failed"]["reply"]), usage, usd)
         if "attempts" in fields:

@@ -235,23 +235,29 @@ class _Labeling:
         if journal.catch_up():
             self._recount()
             if tally.answered + tally.dead == tally.total:
-                lock.release(0, 0.0)
+                lock.abandon()
                 return
+        budget = Budget(math.inf if limit is None else limit)
+        engine: Engine | None = None
 
         async def ask() -> None:
+            nonlocal engine
             asked = oracle or open_oracle(flt)
-            budget = Budget(math.inf if limit is None else limit)
-            price, at_risk = known_price[0] if known_price else None, concurrency
+            price, at_risk = (
+                known_price[0] if known_price else None,
+                min(concurrency, tally.total - tally.answered - tally.dead),
+            )
             if isinstance(asked, BatchOracle):  # jobs outlive a kill, and the next run takes in what they have done
-                engine: Engine = BatchEngine(flt, asked, journal, tally, price=price, budget=budget, progress=progress)
+                engine = BatchEngine(flt, asked, journal, tally, price=price, budget=budget, progress=progress)
                 at_risk = 0
             else:
                 engine = Engine(
                     flt, asked, journal, tally, concurrency=concurrency, price=price, budget=budget, progress=progress
                 )
-            most = max(engine.most(engine.request(article, 1)) for article in sample)
-            lost, open_calls = lock.start(at_risk, at_risk * most)
-            budget.spent = journal.usd + lost.usd
+            most = max(engine.ledger.most(engine.request(article, 1)) for article in sample)
+            booked = journal.usd + journal.unknown_usd
+            lost, open_calls = lock.start(at_risk, at_risk * most, limit=budget.limit, booked=booked)
+            budget.spent, budget.unknown = journal.usd, journal.unknown_usd + lost.usd
             if open_calls:
                 progress.note(
                     f"an earlier run was killed or broken off: of its calls in flight, {open_calls} at most, "
@@ -264,23 +270,23 @@ class _Labeling:
                 heartbeat.cancel()
                 if (close := getattr(asked, "close", None)) and oracle is None:
                     await close()
-            lock.release(tally.unknown, tally.unknown_usd)
 
         if known_price is None:
             progress.note(f"no price is known for {flt.spec.oracle.model}, so no money is counted (--prices FILE)")
         try:
             run(ask())
+            lock.release(0, budget.unkept)
         except Stopped as error:
-            lock.release(tally.unknown, tally.unknown_usd)
+            lock.release(0, budget.unkept)
             error.facts = self._facts()
             raise
         except BaseException:
-            lock.abandon()
+            lock.abandon(engine.calls.broken_off if engine else None, budget.unkept)
             raise
-        if tally.unknown:
+        if tally.unknown_usd:
             progress.note(
-                f"{tally.unknown} calls were given up without a reply; if they are billed all the same, "
-                f"that is ${tally.unknown_usd:.4f} more at most"
+                f"nobody knows what {tally.unknown} calls were billed (given up, failed, or answered without a bill): they "
+                f"count at their worst case, ${tally.unknown_usd:.4f}"
             )
         if len(tally.versions) > 1:
             progress.note(
@@ -314,6 +320,7 @@ class _Labeling:
             "repaired": tally.repaired,
             "usd": round(tally.usd, 6),
             "usd_total": round(self.journal.usd, 6),
+            "usd_unknown": round(self.journal.unknown_usd, 6),
             "tokens": [tally.usage.input_tokens, tally.usage.cached_tokens, tally.usage.output_tokens],
             "per_second": round(tally.asked / tally.seconds, 2) if tally.seconds else 0.0,
             "versions": dict(sorted(tally.versions.items())),

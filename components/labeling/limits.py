@@ -1,8 +1,8 @@
 """The limits of an oracle, found while asking: how many calls at once, and how many a minute.
 
-Additive increase, multiplicative decrease: one call more after every round that went well; 30% fewer after a 429, 10% fewer
-when replies take twice as long as before. The limit never falls below an eighth of what was allowed, since a service that
-turns away calls at random would otherwise bring the run down to one call at a time for nothing.
+Additive increase, multiplicative decrease: one call more after every round that went well; 30% fewer where most calls are
+turned away, 10% fewer when replies take twice as long as before. A service that turns away some calls at random does so however
+few are made, so these change nothing, and the limit never falls below an eighth of what was allowed. Storms are in `pace`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ FLOOR: Final = 1 / 8
 CUT_LIMITED: Final = 0.7
 CUT_SLOW: Final = 0.9
 SLOW: Final = 2.0
+REFUSED: Final = 0.7  # share of the last calls, above which fewer are made at once
+LAST: Final = 64
 ROUND: Final = 16  # calls, at least, before their latency is judged
 
 Clock = Callable[[], float]
@@ -31,6 +33,7 @@ class Slots:
         self._clock, self._waiting = clock, deque[asyncio.Future[None]]()
         self._cut_at = float("-inf")
         self._latencies: list[float] = []
+        self._ended: deque[bool] = deque(maxlen=LAST)  # whether each of the last calls was refused
         self.usual = 0.0
 
     async def acquire(self) -> float:
@@ -64,6 +67,7 @@ class Slots:
         Args:
             began: when the call began, by the clock.
         """
+        self._ended.append(False)
         self.limit = min(self.most, self.limit + 1 / self.limit)
         self._latencies.append(self._clock() - began)
         if len(self._latencies) >= max(ROUND, self.limit):
@@ -75,12 +79,20 @@ class Slots:
         self._wake()
 
     def limited(self, began: float) -> None:
-        """Hear that a call got a 429 or no reply at all: allow fewer.
+        """Hear that a call got a 429 or no reply at all: allow fewer where most do.
 
         Args:
             began: when the call began, by the clock.
         """
-        self._cut(began, CUT_LIMITED)
+        self._ended.append(True)
+        if sum(self._ended) > REFUSED * len(self._ended):
+            self._cut(began, CUT_LIMITED)
+
+    def restore(self) -> None:
+        """Allow as many as at first: a storm is over, and what was refused in it says nothing any more."""
+        self.limit = float(self.most)
+        self._ended.clear()
+        self._wake()
 
     def _cut(self, began: float, factor: float) -> None:
         if began >= self._cut_at:  # those already under way when it was cut say nothing about the new limit

@@ -12,15 +12,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import os
 import secrets
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from distillery.components.labeling.budget import most_in_doubt
 from distillery.components.store import Conflict, Store
 from distillery.components.store.layout import run_lock_key
 from distillery.filters.errors import Stopped
@@ -44,11 +46,13 @@ class Lost:
 class _State:
     """The document: what the last run can lose if it is killed, and who holds the lock while a run goes on.
 
-    The holder is {id, machine, pid, beat}.
+    Of calls in flight there are `open` at most, which cost `usd` at most; the run's budget is `limit`. The holder is
+    {id, machine, pid, beat}.
     """
 
     open: int = 0
     usd: float = 0.0
+    limit: float = math.inf
     lost: Lost = field(default_factory=Lost)
     holder: dict[str, Any] | None = None
 
@@ -95,12 +99,17 @@ class RunLock:
             if self._write(state, etag):
                 return waited
 
-    def start(self, calls: int, usd: float) -> tuple[Lost, int]:
-        """Record what a kill would lose from here on.
+    def start(self, calls: int, usd: float, *, limit: float = math.inf, booked: float = 0.0) -> tuple[Lost, int]:
+        """Record what a kill would lose from here on, and book what an earlier one lost.
+
+        Nobody knows the bill of the calls in flight at a kill. They count at their worst case, but at no more than the budget
+        of that run let be at risk, which is half of what it had left, or one call.
 
         Args:
             calls: calls that can be in flight.
             usd: the most that they can cost, in US dollars.
+            limit: this run's budget, in US dollars.
+            booked: what the journal says that all calls cost, in US dollars.
 
         Returns:
             What killed runs may have lost so far, and how many of these calls were the last run's.
@@ -113,8 +122,9 @@ class RunLock:
             self._own(state)
             before, lost = state.open, state.lost
             if before:
-                lost = Lost(lost.runs + 1, lost.calls + before, lost.usd + state.usd)
-            if self._write(_State(calls, usd, lost), etag):
+                doubt = most_in_doubt(state.usd, state.usd / before, state.limit, booked + lost.usd)
+                lost = Lost(lost.runs + 1, lost.calls + before, lost.usd + doubt)
+            if self._write(_State(calls, usd, limit, lost), etag):
                 return lost, before
 
     def beat(self) -> None:
@@ -154,9 +164,20 @@ class RunLock:
         self._let_go(lambda state: _State(lost=Lost(
             state.lost.runs, state.lost.calls + unknown_calls, state.lost.usd + unknown_usd)))  # fmt: skip
 
-    def abandon(self) -> None:
-        """Release the lock of a run that was broken off: its calls in flight stay in doubt, but nobody has to wait."""
-        self._let_go(lambda state: _State(state.open, state.usd, state.lost))
+    def abandon(self, calls: int | None = None, usd: float = 0.0) -> None:
+        """Release the lock of a run that was broken off: its calls in flight stay in doubt, but nobody has to wait.
+
+        Args:
+            calls: how many there were; None for what was recorded before they began.
+            usd: the most that they can have cost, in US dollars.
+        """
+
+        def changed(state: _State) -> _State:
+            if calls is None:
+                return replace(state, holder=None)
+            return _State(max(calls, int(usd > 0)), usd, lost=state.lost)
+
+        self._let_go(changed)
 
     def _let_go(self, changed: Callable[[_State], _State]) -> None:
         while True:
@@ -180,7 +201,8 @@ class RunLock:
         try:
             fields = loads(document[0])
             holder = fields.get("holder")
-            state = _State(int(fields.get("open", 0)), float(fields.get("usd", 0)), Lost(**fields.get("lost", {})),
+            limit = math.inf if fields.get("limit") is None else float(fields["limit"])
+            state = _State(int(fields.get("open", 0)), float(fields.get("usd", 0)), limit, Lost(**fields.get("lost", {})),
                            holder if isinstance(holder, dict) else None)  # fmt: skip
         except (ValueError, TypeError, AttributeError, RecursionError):
             state = _State()  # a damaged document counts for nothing; labels and their cost are in the journal
@@ -189,7 +211,10 @@ class RunLock:
     def _write(self, state: _State, etag: str | None, *, holder: bool = True) -> bool:
         """Write the state; return False if somebody was faster."""
         me = {"id": self._id, "machine": _machine(), "pid": os.getpid(), "beat": self._beats} if holder else None
-        data = json.dumps({"open": state.open, "usd": state.usd, "lost": asdict(state.lost), "holder": me}, sort_keys=True)
+        fields: dict[str, Any] = {"open": state.open, "usd": state.usd, "lost": asdict(state.lost), "holder": me}
+        if math.isfinite(state.limit):
+            fields["limit"] = state.limit
+        data = json.dumps(fields, sort_keys=True)
         try:
             self._store.put_if(self._key, data.encode(), etag=etag)
         except Conflict:

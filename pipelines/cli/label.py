@@ -124,7 +124,7 @@ def _summary(record: StepRecord) -> dict[str, Any]:
         if record.reused
         else {
             key: facts.get(key, 0)
-            for key in ("cached", "calls", "usd", "usd_total", "limited", "unknown", "tokens", "per_second")
+            for key in ("cached", "calls", "usd", "usd_total", "usd_unknown", "limited", "unknown", "tokens", "per_second")
         }
         | {"reused": False}
     )

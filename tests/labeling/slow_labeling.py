@@ -1,6 +1,6 @@
 """Labels articles with an oracle that takes its time and writes down every call; started and killed by a test.
 
-Arguments: store, articles, file of calls, seconds a call takes.
+Arguments: store, articles, file of calls, seconds a call takes, the filter's text, and a budget in US dollars, if there is one.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from distillery.components.labeling.label import label
-from distillery.components.labeling.oracles.base import RawReply, Request
+from distillery.components.labeling.oracles.base import RawReply, Request, Usage
+from distillery.components.labeling.oracles.prices import Price, Prices
 from distillery.components.store import open_store
 from distillery.filters.loading import load_filter_text
 
 WORKERS = 8
+USAGE = Usage(300, 0, 40)
+PRICE = Price(input=1.0, output=10.0)
 
 
 class Slow:
@@ -33,12 +36,12 @@ class Slow:
         number = int(request.article.id.removeprefix("a"))
         await asyncio.sleep(self._seconds * (1 + number % 3))
         if number % 10 == 0 or (number % 7 == 0 and request.attempt == 1):
-            return RawReply(f'{{"readiness": {number}')
-        return RawReply(json.dumps({"readiness": number % 11, "benefit": number % 21 / 2}))
+            return RawReply(f'{{"readiness": {number}', USAGE)
+        return RawReply(json.dumps({"readiness": number % 11, "benefit": number % 21 / 2}), USAGE)
 
 
 if __name__ == "__main__":
-    folder, articles, calls, seconds, text = sys.argv[1:]
+    folder, articles, calls, seconds, text, *budget = sys.argv[1:]
     record = label(
         open_store(folder),
         load_filter_text(text, "demo.yaml"),
@@ -46,5 +49,7 @@ if __name__ == "__main__":
         oracle=Slow(calls, float(seconds)),
         concurrency=WORKERS,
         without_calibration="a test",
+        budget=float(budget[0]) if budget else None,
+        prices=Prices({"recorded": (PRICE, "today")} if budget else {}),
     )
     print(json.dumps(record.outputs))

@@ -75,7 +75,7 @@ class RawReply:
 
     Attributes:
         text: the reply, unread.
-        usage: tokens as billed.
+        usage: tokens as billed; None where the service does not say, so that the call counts at its worst case.
         finish: stop, length (cut at the token limit), blocked, or other.
         version: the version of the model that answered.
         key: the key that the call was made with, to be hidden wherever a part of the reply is stored or printed. The text
@@ -83,7 +83,7 @@ class RawReply:
     """
 
     text: str
-    usage: Usage = NOTHING
+    usage: Usage | None = None
     finish: str = "stop"
     version: str = ""
     key: Key = NO_KEY
@@ -96,24 +96,23 @@ class OracleError(RuntimeError):
     """The oracle gave no reply: the attempt counts as failed, and the message says why.
 
     Attributes:
-        usage: what was billed all the same.
-        unknown: whether the request went out and nothing came back, so that it may have been billed.
+        usage: what was certainly billed all the same.
+        unknown: whether more may have been billed, and nobody says how much; the call then counts at its worst case.
+        retry_after: seconds after which the service wants to be asked again; None where it does not say.
+        booked: what the engine counts for the call, in US dollars.
     """
 
-    def __init__(self, message: str, *, usage: Usage = NOTHING, unknown: bool = False) -> None:
+    booked = 0.0
+
+    def __init__(
+        self, message: str, *, usage: Usage = NOTHING, unknown: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
-        self.usage, self.unknown = usage, unknown
+        self.usage, self.unknown, self.retry_after = usage, unknown, retry_after
 
 
 class RateLimited(OracleError):
-    """429: no attempt at the article, and fewer calls at once from here on.
-
-    `retry_after` is in seconds; None where the oracle does not say.
-    """
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+    """429: no attempt at the article, and not billed; asked again after a pause."""
 
 
 class Unavailable(OracleError):

@@ -11,10 +11,11 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from distillery.components.labeling.oracles.base import OutOfCredit, RateLimited, RawReply, Refused, Request, Unavailable, Usage
+from distillery.components.labeling.oracles.base import OutOfCredit, RateLimited, RawReply, Refused, Request, Unavailable
 from distillery.components.labeling.oracles.keys import NO_KEY, Key, needed_key
-from distillery.components.labeling.oracles.openai import count, retry_after
+from distillery.components.labeling.oracles.openai import retry_after
 from distillery.components.labeling.oracles.schema import wire_schema
+from distillery.components.labeling.oracles.usage import read_bill, read_usage
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -149,22 +150,24 @@ def read_response(response: object, key: Key) -> RawReply:
     """
     if not isinstance(response, dict):
         raise Unavailable("the service's answer is not JSON", unknown=True)
-    usage = read_usage(response.get("usageMetadata"))
+    usage, unknown = read_bill(response)
     candidates = response.get("candidates")
     candidate = candidates[0] if isinstance(candidates, list) and candidates and isinstance(candidates[0], dict) else None
     if candidate is None:
         feedback = response.get("promptFeedback")
         blocked = feedback.get("blockReason") if isinstance(feedback, dict) else None
         raise Refused(
-            key.message(f"the prompt is blocked: {blocked}" if blocked else "the service's answer holds no reply"), usage=usage
+            key.message(f"the prompt is blocked: {blocked}" if blocked else "the service's answer holds no reply"),
+            usage=usage,
+            unknown=unknown,
         )
     content = candidate.get("content")
     parts = content.get("parts") if isinstance(content, dict) else None
     text = "".join(map(_part_text, parts if isinstance(parts, list) else []))
     finish = FINISH.get(str(candidate.get("finishReason")), "other")
     if not text and finish == "blocked":
-        raise Refused(key.message(f"the reply is blocked: {candidate.get('finishReason')}"), usage=usage)
-    return RawReply(text, usage, finish, str(response.get("modelVersion") or ""), key)
+        raise Refused(key.message(f"the reply is blocked: {candidate.get('finishReason')}"), usage=usage, unknown=unknown)
+    return RawReply(text, read_usage(response, wrote=bool(text)), finish, str(response.get("modelVersion") or ""), key)
 
 
 def _part_text(part: object) -> str:
@@ -174,22 +177,6 @@ def _part_text(part: object) -> str:
     call = part.get("functionCall")
     arguments = call.get("args") if isinstance(call, dict) else None
     return str(part.get("text") or (json.dumps(arguments, ensure_ascii=False) if arguments else ""))
-
-
-def read_usage(metadata: object) -> Usage:
-    """Read the tokens as billed; thinking is billed as output.
-
-    Args:
-        metadata: the response's `usageMetadata`.
-
-    Returns:
-        The usage; nothing where it is not stated.
-    """
-    if not isinstance(metadata, dict):
-        return Usage()
-    prompt_tokens = count(metadata.get("promptTokenCount"))
-    output = count(metadata.get("candidatesTokenCount")) + count(metadata.get("thoughtsTokenCount"))
-    return Usage(prompt_tokens, min(count(metadata.get("cachedContentTokenCount")), prompt_tokens), output)
 
 
 def mapped(code: int, message: object, details: object, headers: Mapping[str, str], key: Key) -> Exception:
@@ -208,10 +195,14 @@ def mapped(code: int, message: object, details: object, headers: Mapping[str, st
     words, text = f"{message} {details}".lower(), key.message(f"{code} {message}")
     if code == 402 or (code in (400, 403, 429) and any(word in words for word in CREDIT)):
         return OutOfCredit(text)
+    wait = retry_after(headers) or _retry_delay(details)
     if code == 429:
-        return RateLimited(text, retry_after=retry_after(headers) or _retry_delay(details))
-    if code in (408, 409, 499) or code >= 500:
-        return Unavailable(text, unknown=code in (408, 504))
+        return RateLimited(text, retry_after=wait)
+    if code == 409:  # not taken up, so not billed
+        return Unavailable(text, retry_after=wait)
+    if code in (408, 499) or code >= 500:
+        usage, unknown = read_bill(details)
+        return Unavailable(text, usage=usage, unknown=unknown, retry_after=wait)
     if code in (401, 403):
         where = key.where if key is not NO_KEY else "application default credentials"
         return InputError(

@@ -25,12 +25,12 @@ from distillery.components.labeling.oracles.base import (
     Refused,
     Request,
     Unavailable,
-    Usage,
 )
 from distillery.components.labeling.oracles.connections import one_each
 from distillery.components.labeling.oracles.keys import NO_KEY, Key, needed_key, read_key
 from distillery.components.labeling.oracles.message import message_text, refusal_text
 from distillery.components.labeling.oracles.schema import wire_schema
+from distillery.components.labeling.oracles.usage import read_bill, read_usage
 from distillery.filters.digests import oracle_part
 from distillery.filters.errors import InputError, install_line
 from distillery.filters.filter import Filter
@@ -132,17 +132,18 @@ class OpenAIEndpoint:
     def _read(self, text: str) -> RawReply:
         try:
             reply = loads(text)
-            usage, version, choices = _usage(reply), str(reply.get("model") or ""), reply.get("choices")
+            version, choices = str(reply.get("model") or ""), reply.get("choices")
         except (ValueError, AttributeError, RecursionError):
             raise Unavailable(f"the answer of {self._name} is not JSON", unknown=True) from None
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
         if choice is None or not isinstance(message := choice.get("message"), dict):
-            raise Refused(f"the answer of {self._name} holds no reply", usage=usage)
+            usage, unknown = read_bill(reply)
+            raise Refused(f"the answer of {self._name} holds no reply", usage=usage, unknown=unknown)
         finish = FINISH.get(str(choice.get("finish_reason")), "other")
         content = message_text(message, complete=finish == "stop")
         if not content and (refusal := refusal_text(message)):
             content, finish = refusal, "blocked"
-        return RawReply(content, usage, finish, version, self._key)
+        return RawReply(content, read_usage(reply, wrote=bool(content)), finish, version, self._key)
 
     def _mapped(self, error: APIStatusError) -> Exception:
         status, body = error.status_code, error.body if isinstance(error.body, dict) else {}
@@ -152,8 +153,12 @@ class OpenAIEndpoint:
             return OutOfCredit(message)
         if status == 429:
             return RateLimited(message, retry_after=retry_after(error.response.headers))
-        if status in (408, 409, 425) or status >= 500:
-            return Unavailable(f"{self._name}: {message}", unknown=status in (408, 504, 524))
+        wait = retry_after(error.response.headers)
+        if status in (409, 425):  # not taken up, so not billed
+            return Unavailable(f"{self._name}: {message}", retry_after=wait)
+        if status == 408 or status >= 500:
+            usage, unknown = read_bill(error.response.text)
+            return Unavailable(f"{self._name}: {message}", usage=usage, unknown=unknown, retry_after=wait)
         if status in (401, 403):
             return InputError(
                 f"{self._name} refuses the key: {message}",
@@ -172,7 +177,10 @@ class OpenAIEndpoint:
                 where="spec.oracle.temperature",
                 hint="set oracle.temperature to null",
             )
-        return (Refused if any(word in words for word in THIS_REQUEST) else _Unaccepted)(message)
+        if any(word in words for word in THIS_REQUEST):  # the model, or a filter before it, has read the prompt
+            usage, unknown = read_bill(error.response.text)
+            return Refused(message, usage=usage, unknown=unknown)
+        return _Unaccepted(message)
 
 
 def identity(flt: Filter) -> dict[str, Any]:
@@ -258,24 +266,3 @@ def _ways(flt: Filter, address: str) -> Iterator[dict[str, Any]]:
     for kind in formats:
         for limit in limits if "api.openai.com" in address else reversed(limits):
             yield {limit: flt.spec.oracle.maxOutputTokens, **({"response_format": kind} if kind else {})}
-
-
-def _usage(reply: Mapping[str, Any]) -> Usage:
-    """Read the tokens as billed; cached ones under OpenAI's and vLLM's key, or DeepSeek's."""
-    usage = reply.get("usage") or {}
-    details = usage.get("prompt_tokens_details") or {}
-    cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens")
-    prompt_tokens = count(usage.get("prompt_tokens"))
-    return Usage(prompt_tokens, min(count(cached), prompt_tokens), count(usage.get("completion_tokens")))
-
-
-def count(value: object) -> int:
-    """Read a number of tokens.
-
-    Args:
-        value: what the service states.
-
-    Returns:
-        The number; 0 where it is none.
-    """
-    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0

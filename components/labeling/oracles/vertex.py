@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from distillery.components.labeling.oracles.base import RawReply, Refused, Request, Unavailable, Usage
+from distillery.components.labeling.oracles.base import NOTHING, OracleError, RawReply, Refused, Request, Unavailable, Usage
 from distillery.components.labeling.oracles.connections import one_each
 from distillery.components.labeling.oracles.gemini import (
     Account,
@@ -23,9 +23,9 @@ from distillery.components.labeling.oracles.gemini import (
     generation_config,
     mapped,
     read_response,
-    read_usage,
     system_instruction,
 )
+from distillery.components.labeling.oracles.usage import most_tokens, read_usage
 from distillery.filters.digests import oracle_part
 from distillery.filters.errors import InputError, install_line
 from distillery.filters.filter import Filter
@@ -41,6 +41,7 @@ CACHE_AFTER: Final = 8  # calls: below it a cache costs more than it saves
 CACHE_CHARACTERS: Final = 4_000  # of the rubric; the smallest that a model caches is 1,024 tokens
 CACHE_LIFE: Final = timedelta(hours=1)
 CACHE_RENEWED: Final = timedelta(minutes=20)  # before it ends; longer than any call
+CACHE_AGAIN: Final = timedelta(minutes=1)  # after it could not be had: calls that are turned away are not doubled by it
 
 
 class Vertex:
@@ -69,24 +70,30 @@ class Vertex:
             InputError: credentials are refused, or the model is unknown.
         """
         self._calls += 1
-        made = Usage()
-        cache = None
+        made, cache = NOTHING, None
         if self._calls > CACHE_AFTER and len(request.prefix) >= CACHE_CHARACTERS:
             cache, made = await self._cache.name(request)
         try:
-            reply = await self._call(request, cache)
-        except (Refused, InputError) as error:
-            if cache is None or "cache" not in str(error).lower():
-                raise
-            self._cache.lost(cache)  # it ended, or another run deleted it
-            reply = await self._call(request, None)
-        return replace(reply, usage=reply.usage + made) if made else reply
+            reply = await self._ask(request, cache)
+        except OracleError as error:
+            error.usage += made
+            raise
+        return replace(reply, usage=reply.usage + made) if made and reply.usage else reply
 
     async def close(self) -> None:
         """Delete the cache that this run made, and close the connections."""
         await self._cache.close()
         await self._client.aclose()
         await self._http.aclose()  # the client leaves one that it was given open
+
+    async def _ask(self, request: Request, cache: str | None) -> RawReply:
+        try:
+            return await self._call(request, cache)
+        except (Refused, InputError) as error:
+            if cache is None or "cache" not in str(error).lower():
+                raise
+            self._cache.lost(cache)  # it ended, or another run deleted it
+            return await self._call(request, None)
 
     async def _call(self, request: Request, cache: str | None) -> RawReply:
         import httpx
@@ -158,7 +165,8 @@ class Prefix:
         self._client, self._model = client, model
         self._name: str | None = None
         self._own: set[str] = set()
-        self._until = datetime.min.replace(tzinfo=UTC)
+        self._until = self._not_before = datetime.min.replace(tzinfo=UTC)
+        self._unanswered = NOTHING  # what making a cache is billed at most, where no answer came
         self._gave_up = False
         self._busy = asyncio.Lock()
 
@@ -169,14 +177,16 @@ class Prefix:
             request: a call, with the rubric.
 
         Returns:
-            The name, None while there is none, and what making the cache was billed.
+            The name, None while there is none, and what making the cache was billed, or at most if nobody says.
         """
         from google.genai import errors
 
-        if self._gave_up or self._busy.locked():
-            return (None if self._gave_up else self._name), Usage()
-        if self._name and datetime.now(UTC) < self._until - CACHE_RENEWED:
-            return self._name, Usage()
+        now = datetime.now(UTC)
+        if self._gave_up or self._busy.locked() or now < self._not_before:
+            return (None if self._gave_up else self._name), NOTHING
+        if self._name and now < self._until - CACHE_RENEWED:
+            return self._name, NOTHING
+        self._unanswered = NOTHING
         async with self._busy:
             try:
                 if self._name is None:
@@ -187,10 +197,12 @@ class Prefix:
             except errors.APIError as error:
                 # Too short for this model, not offered here, or no permission: the service's implicit caching remains.
                 self._gave_up = self._name is None and error.code < 500 and error.code != 429
-                self._name = None
+                self._name, self._not_before = None, now + CACHE_AGAIN
+                return None, self._unanswered if error.code >= 500 else NOTHING
             except Exception:
-                self._name = None
-            return self._name, Usage()
+                self._name, self._not_before = None, now + CACHE_AGAIN
+                return None, self._unanswered
+            return self._name, NOTHING
 
     def lost(self, name: str) -> None:
         """Forget a cache that ended or was deleted.
@@ -216,15 +228,17 @@ class Prefix:
         async for cache in await self._client.caches.list(config={"page_size": 100}):
             if cache.display_name == label and cache.name and cache.expire_time and cache.expire_time - CACHE_RENEWED > now:
                 self._name, self._until = cache.name, cache.expire_time
-                return cache.name, Usage()
+                return cache.name, NOTHING
         config: dict[str, Any] = {"display_name": label, "system_instruction": system_instruction(request), "ttl": _ttl()}
+        worst = self._unanswered = most_tokens(len(request.prefix.encode()), 0, 0)
         made = await self._client.caches.create(model=self._model, config=config)  # type: ignore[arg-type]
         if not made.name:
             raise ValueError("a cache without a name")
         self._own.add(made.name)
         self._name, self._until = made.name, now + CACHE_LIFE
         tokens = made.usage_metadata.total_token_count if made.usage_metadata else None
-        return made.name, read_usage({"promptTokenCount": tokens})
+        stated = read_usage({"promptTokenCount": tokens, "totalTokenCount": tokens})
+        return made.name, stated or worst
 
     async def _renew(self, name: str) -> None:
         await self._client.caches.update(name=name, config={"ttl": _ttl()})

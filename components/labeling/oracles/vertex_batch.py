@@ -259,8 +259,8 @@ class VertexBatch:
         if response:
             try:
                 return read_response(response, self._who.key)
-            except Unavailable:
-                return None
+            except Unavailable as error:  # answered, so perhaps billed: another job would do it again unseen
+                return Refused(str(error), unknown=True)
             except OracleError as error:
                 return error
         if not status or MOMENTARY.search(text := str(status)):

@@ -160,7 +160,8 @@ def test_faults(key: str, asking: Asking, request_for: Requesting, fault: str, k
     assert key not in str(found)
     assert server.counters.calls == 1  # the client's own retries are off
     if isinstance(found, OracleError):
-        assert found.unknown == (fault in ("cut", "garbage"))
+        # A model, or a filter before it, may have read the prompt, and gateways bill that; a 429 is not taken up.
+        assert found.unknown == (fault in ("cut", "garbage", "500", "503", "400-filter", "400-long"))
 
 
 @pytest.mark.parametrize("fault", ["500", "cut", "garbage", "empty", "401", "404"])

@@ -83,7 +83,7 @@ def test_faults(key: str, asking: Asking, request_for: Requesting, fault: str, k
     assert key not in str(found)
     assert server.counters.calls == 1  # the client's own retries are off
     if isinstance(found, OracleError):
-        assert found.unknown == (fault in ("cut", "garbage", "hang", "504"))
+        assert found.unknown == (fault in ("cut", "garbage", "hang", "500", "503", "504"))
         assert found.usage.input_tokens == (0 if fault in ("cut", "garbage") else server.counters.input_tokens)
 
 

@@ -1,0 +1,290 @@
+"""Unknown is not nothing: what nobody says was billed counts at its worst case, and one kill does not use up a small budget."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distillery.components.articles.articles import Article, Rejects, read_articles
+from distillery.components.labeling.budget import Budget, most_in_doubt
+from distillery.components.labeling.journal import Journal
+from distillery.components.labeling.label import label, open_journal
+from distillery.components.labeling.ledger import Ledger
+from distillery.components.labeling.oracles.base import OracleError, RawReply, Refused, Request, Unavailable, Usage
+from distillery.components.labeling.oracles.prices import Price, Prices
+from distillery.components.labeling.records import Answer, Attempt, Failure, GivenUp
+from distillery.components.labeling.run_lock import Lost, RunLock
+from distillery.components.labeling.tally import Tally
+from distillery.components.store import Store, digest_json, open_store
+from distillery.filters.errors import InputError, Stopped
+from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter_text
+from distillery.filters.prompt import article_part
+from tests.labeling.conftest import FILTER
+from tests.labeling.slow_labeling import PRICE
+
+PRICES = Prices({"recorded": (PRICE, "today")})
+SCRIPT, ROOT = Path(__file__).with_name("slow_labeling.py"), Path(__file__).parents[2]
+Write = Callable[..., str]
+
+
+@pytest.fixture
+def filter_text() -> str:
+    return FILTER.replace("model: recorded", "provider: openai, model: recorded")
+
+
+@pytest.fixture
+def flt(filter_text: str) -> Filter:
+    return load_filter_text(filter_text, "demo.yaml")
+
+
+def rows(n: int) -> list[dict[str, object]]:
+    return [{"id": f"a{n}", "title": f"Pump {n}", "content": f"Pump number {n} heats {n * 7} homes."} for n in range(n)]
+
+
+def most(flt: Filter, price: Price = PRICE) -> float:
+    article = Article("a39", "Pump 39", "Pump number 39 heats 273 homes.")
+    request = Request(article, "", article_part(flt, article.title, article.content), 1)
+    return Ledger(flt, Tally(0, 0, 0), price, Budget()).most(request)
+
+
+class Gateway:
+    """Bills every call by `share` of its worst case, and says so, or not, as `states` has it for the n-th call."""
+
+    def __init__(self, flt: Filter, share: float, states: Callable[[int], str]) -> None:
+        self.identity: Mapping[str, Any] = {"provider": "gateway"}
+        self.bill, self.asked = 0.0, list[str]()
+        self._one, self._states = share * most(flt), states
+
+    async def ask(self, request: Request) -> RawReply:
+        what = self._states(len(self.asked))
+        self.asked.append(request.article.id)
+        await asyncio.sleep(0.001)
+        if what == "429":
+            raise OracleError("turned away")
+        self.bill += self._one
+        usage = Usage(0 + round(self._one * 1e6), 0, 0) if what == "stated" else None
+        if what == "500":
+            raise Unavailable("500", unknown=True)
+        if what == "filtered":
+            raise Refused("400 filtered", unknown=True)
+        if what == "malformed":
+            return RawReply("no scores", usage)
+        digest = int(request.article.digest[:8], 16)
+        return RawReply(json.dumps({"readiness": digest % 11, "benefit": digest // 11 % 11}), usage)
+
+    async def close(self) -> None:
+        pass
+
+
+def booked(store: Store, flt: Filter) -> tuple[float, float]:
+    journal = open_journal(store, flt, {"provider": "gateway"})
+    assert journal.damaged == 0
+    return journal.usd, journal.unknown_usd
+
+
+MOODS: dict[str, Callable[[int], str]] = {
+    "no bill at all": lambda n: "silent",
+    "every third bill is missing": lambda n: "silent" if n % 3 == 0 else "stated",
+    "every fourth is a 500": lambda n: "500" if n % 4 == 0 else "stated",
+    "every fifth is filtered": lambda n: "filtered" if n % 5 == 0 else "stated",
+    "malformed without a bill": lambda n: "malformed" if n % 6 == 0 else "stated",
+    "a bit of all": lambda n: ("silent", "stated", "500", "stated", "stated", "malformed", "stated", "filtered")[n % 8],
+}
+
+
+@pytest.mark.parametrize("mood", MOODS)
+@pytest.mark.parametrize("share", [0.05, 0.98])
+def test_the_bill_never_passes_the_budget_whatever_is_said_of_it(
+    store: Store, flt: Filter, write: Write, monkeypatch: pytest.MonkeyPatch, mood: str, share: float
+) -> None:
+    monkeypatch.setattr("distillery.components.labeling.engine.PAUSE", 0.001)
+    path, cap, gateway = write("a.jsonl", rows(40)), 10.5 * most(flt), Gateway(flt, share, MOODS[mood])
+    for budget in (cap, 2 * cap):
+        with contextlib.suppress(Stopped):
+            label(store, flt, articles=path, oracle=gateway, prices=PRICES, budget=budget, concurrency=64)
+        known, unknown = booked(store, flt)
+        assert gateway.bill <= known + unknown + 1e-9
+        assert known + unknown <= budget + 1e-9
+    assert len(gateway.asked) >= 10, "and the budget is used"
+
+
+def test_what_nobody_knows_is_durable_and_counts_in_the_next_run(
+    store: Store, flt: Filter, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distillery.components.labeling.engine.PAUSE", 0.001)
+    gateway = Gateway(flt, 0.05, lambda n: "500" if n < 3 else "silent" if n == 3 else "stated")
+    record = label(store, flt, articles=write("a.jsonl", rows(10)), oracle=gateway, prices=PRICES, concurrency=1)
+    assert (record.outputs["rows"], record.facts["unknown"], record.facts["calls"]) == (10, 4, 13)
+    assert record.facts["usd_unknown"] == pytest.approx(4 * most(flt), rel=0.01)
+    assert booked(store, flt)[1] == pytest.approx(4 * most(flt), rel=0.01)
+    more, asked = write("b.jsonl", rows(20)), len(gateway.asked)
+    with pytest.raises(Stopped, match=r"are held for calls whose bill nobody knows"):
+        label(store, flt, articles=more, oracle=gateway, prices=PRICES, budget=4.5 * most(flt))
+    assert len(gateway.asked) == asked
+    assert label(store, flt, articles=more, oracle=gateway, prices=PRICES, budget=8 * most(flt)).outputs["rows"] == 20
+
+
+def test_a_service_that_bills_more_than_the_worst_case_raises_it(store: Store, flt: Filter, write: Write) -> None:
+    gateway, cap = Gateway(flt, 3.0, lambda n: "stated"), 20 * most(flt)
+    with pytest.raises(Stopped, match="the next call may cost"):
+        label(store, flt, articles=write("a.jsonl", rows(40)), oracle=gateway, prices=PRICES, budget=cap, concurrency=2)
+    assert gateway.bill <= cap
+    assert len(gateway.asked) == 6
+
+
+def test_a_bill_that_is_not_known_is_a_line_of_its_own_and_no_attempt(store: Store) -> None:
+    def opened() -> Journal:
+        return Journal(store, "demo", rubric=digest_json("r"), oracle=digest_json("o"), dimensions=["readiness", "benefit"])
+
+    name, other = digest_json(1), digest_json(2)
+    journal = opened()
+    journal.append([GivenUp(name, "no reply in 5 s", 0.5), GivenUp(name, "no reply in 5 s", 0.5)])
+    journal.append([Failure(name, Attempt("empty", ""), usd=0.25), Answer(other, (1.0, 2.0), usage=Usage(5, 0, 1), usd=0.125)])
+    journal.append([Answer(name, (1.0, 2.0), usd=0.25)])
+    again = opened()
+    assert (again.damaged, again.count(), again.usd, again.unknown_usd) == (0, 2, 0.125, 1.5)
+    answer = again.answer(name)
+    assert answer is not None
+    assert (answer.usage, answer.usd) == (Usage(), 0.25)
+
+
+def test_no_more_than_half_of_what_is_left_is_at_risk() -> None:
+    async def work() -> list[int]:
+        budget, at_once, seen = Budget(10.5), 0, list[int]()
+
+        async def call() -> None:
+            nonlocal at_once
+            if await budget.reserve(1.0):
+                at_once += 1
+                seen.append(at_once)
+                risked = budget.reserved + budget.unkept
+                assert risked <= max(1.0, (budget.limit - budget.spent + budget.unkept) / 2) + 1e-9
+                await asyncio.sleep(0.001)
+                at_once -= 1
+                budget.settle(1.0, 0.1, kept=False)
+                await asyncio.sleep(0.001)  # until it is durable
+                budget.keep(0.1)
+
+        await asyncio.gather(*(call() for _ in range(120)))
+        assert budget.unkept == budget.reserved == 0
+        return seen
+
+    seen = asyncio.run(work())
+    assert max(seen) == 5
+    assert len(seen) == 96, "all but the last call's worst case is used"
+
+
+def test_what_a_kill_left_in_doubt_is_what_the_budget_let_be_at_risk() -> None:
+    assert most_in_doubt(64.0, 1.0, float("inf"), 0.0) == 64.0
+    assert most_in_doubt(64.0, 1.0, 10.5, 0.0) == 5.25
+    assert most_in_doubt(64.0, 1.0, 10.5, 9.0) == 1.0
+    assert most_in_doubt(2.0, 1.0, 100.0, 9.0) == 2.0
+
+
+@pytest.mark.parametrize("wait", [0, 3, 12])
+def test_a_killed_run_with_a_small_budget_goes_on_with_the_same_one(
+    tmp_path: Path, flt: Filter, filter_text: str, write: Write, wait: int
+) -> None:
+    articles, calls, budget = write("a.jsonl", rows(20)[1:7]), tmp_path / "calls", 6 * most(flt)
+    command = [sys.executable, str(SCRIPT), str(tmp_path / "store"), articles, str(calls)]
+
+    def start(seconds: float) -> subprocess.Popen[str]:
+        return subprocess.Popen([*command, f"{seconds}", filter_text, f"{budget}"], stdout=subprocess.PIPE, text=True, cwd=ROOT,
+                                stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+
+    run = start(0.3)
+    while not calls.exists() or len(calls.read_text().splitlines()) < min(wait, 1):
+        assert run.poll() is None
+        time.sleep(0.005)
+    time.sleep(wait / 10)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    out, err = start(0.0).communicate()
+    assert out, err
+    assert json.loads(out)["rows"] == 6
+    [state] = [json.loads(path.read_text()) for path in (tmp_path / "store").glob("labels/*/*/run.json")]
+    assert state["lost"]["usd"] <= budget / 2 + 1e-9
+    assert open_store(str(tmp_path / "store"))
+
+
+def killed(store: Store, flt: Filter, calls: int, usd: float, **more: float) -> None:
+    """Leaves what a run leaves that was killed with so many calls in flight."""
+    lock = RunLock(store, open_journal(store, flt, {"provider": "gateway"}).prefix)
+    lock.acquire()
+    lock.start(calls, usd, **more)
+    lock.abandon()  # as a kill does, but nobody has to find out first
+
+
+def test_what_a_killed_run_left_is_not_forgotten_by_one_that_finds_nothing_to_do(
+    store: Store, flt: Filter, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(store, flt, 4, 4 * most(flt))
+    path, gateway, acquire = write("a.jsonl", rows(3)), Gateway(flt, 0.05, lambda n: "stated"), RunLock.acquire
+
+    def meanwhile(self: RunLock, *arguments: Any) -> bool:  # another run labels all before it is this one's turn
+        done = [Answer(article.digest, (1.0, 2.0)) for article in read_articles(Path(path), rejects=Rejects())]
+        open_journal(store, flt, gateway.identity).append(done)
+        return acquire(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunLock, "acquire", meanwhile)
+        label(store, flt, articles=path, oracle=gateway, prices=PRICES)
+    assert gateway.asked == []
+    assert lost(store, flt)[0].usd == pytest.approx(4 * most(flt), rel=0.01)
+
+
+class Failing(Gateway):
+    def __init__(self, flt: Filter, error: BaseException, after: int) -> None:
+        super().__init__(flt, 0.05, lambda n: "stated")
+        self._error, self._after = error, after
+
+    async def ask(self, request: Request) -> RawReply:
+        if len(self.asked) >= self._after:
+            raise self._error
+        return await super().ask(request)
+
+
+class Interrupted(Failing):
+    async def ask(self, request: Request) -> RawReply:
+        if len(self.asked) == self._after:
+            os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does
+            self._after = -1
+            await asyncio.sleep(5)
+        return await Gateway.ask(self, request)
+
+
+def lost(store: Store, flt: Filter) -> tuple[Lost, int]:
+    lock = RunLock(store, open_journal(store, flt, {"provider": "gateway"}).prefix)
+    lock.acquire()
+    return lock.start(1, 0.0)
+
+
+def test_a_refused_key_costs_no_budget(store: Store, flt: Filter, write: Write) -> None:
+    path = write("a.jsonl", rows(20))
+    for _ in range(3):
+        with pytest.raises(InputError, match="the key is refused"):
+            label(store, flt, articles=path, oracle=Failing(flt, InputError("the key is refused"), 0), prices=PRICES)
+    assert lost(store, flt) == (Lost(), 0)
+
+
+def test_an_interrupted_run_leaves_only_the_calls_in_flight_in_doubt(store: Store, flt: Filter, write: Write) -> None:
+    failing = Interrupted(flt, KeyboardInterrupt(), 5)
+    with pytest.raises(KeyboardInterrupt):
+        label(store, flt, articles=write("a.jsonl", rows(40)), oracle=failing, prices=PRICES, concurrency=4)
+    found, calls = lost(store, flt)
+    assert calls <= 4
+    assert found.usd <= 4 * most(flt) * 1.01
+    known, unknown = booked(store, flt)
+    assert failing.bill <= known + unknown + found.usd + 1e-9
