@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from distillery.components.articles.scratch import scratch_folder
 from distillery.components.store.address import Address
 from distillery.filters.errors import InputError
 
@@ -85,8 +85,8 @@ def as_file(data: Any) -> Iterator[str]:
         address = Address.parse(str(data))
         yield str(address) if address.in_bucket else str(address.local)
         return
-    with TemporaryDirectory(prefix="distillery-rows-") as folder:
-        path = Path(folder) / "rows.jsonl"
+    with scratch_folder("distillery-rows-") as folder:
+        path = folder / "rows.jsonl"
         with path.open("w", encoding="utf-8") as file:
             for row in rows_of(data):
                 file.write(json.dumps(row, default=str, allow_nan=False) + "\n")

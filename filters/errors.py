@@ -6,6 +6,7 @@ there and as `labels` here: it carries the parameter's name, and whoever shows i
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,23 @@ OPTIONS: Final[Mapping[str, str]] = {
     "shards": "--shards",
 }
 FIELDS: Final[Mapping[str, str]] = {name: name for name in OPTIONS}
+# What to do about an error of the file system, by errno; the system's own words say what is wrong.
+_ROOM = "free some space, or choose another place"
+_ALLOW = "allow it, or choose another place"
+_HINTS: Final[Mapping[int | None, str]] = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _ROOM),
+    errno.EFBIG: "raise the limit of a file's size, or choose another place",
+    errno.EROFS: "choose another place",
+    **dict.fromkeys((errno.EACCES, errno.EPERM), _ALLOW),
+    errno.EIO: "check the disk, then run again: what was finished is kept",
+    errno.EISDIR: "a file belongs there: move the folder away, then run again",
+    errno.ENOTDIR: "a folder belongs there: move the file away, or choose another place",
+    errno.ENOENT: "check the path",
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files (ulimit -n), then run again"),
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.ELOOP), "choose another place"),
+    **dict.fromkeys((errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.EBUSY), "check that the disk is mounted, then run again"),
+}
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -54,6 +72,18 @@ def one_line(text: str) -> str:
         One printable line.
     """
     return _UNPRINTABLE.sub(lambda match: " " if match[0] in "\n\r\t" else "�", text)
+
+
+def disk_hint(error: OSError) -> str:
+    """Return what to do about an error of the file system.
+
+    Args:
+        error: What the system raised.
+
+    Returns:
+        The end of a sentence; for an error that is no file system's, a general one.
+    """
+    return _HINTS.get(error.errno, "check the place, then run again")
 
 
 class InputError(ValueError):

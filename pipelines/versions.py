@@ -7,7 +7,6 @@ object. Compiling takes 1.5 s, nearly all of it importing kfp.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 import yaml
 
+from distillery.components.articles.scratch import scratch_folder
 from distillery.components.runtime.images import LIGHT, TORCH, TORCH_VARIABLE
 from distillery.components.store import digest_json
 
@@ -247,8 +247,8 @@ def publish(version: Version, client: Any) -> bool:
         pipeline = client._pipelines_api.pipeline_service_create_pipeline(body).pipeline_id
     if _published(version, client, pipeline):
         return False
-    with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / f"{version.name}.yaml"
+    with scratch_folder("distillery-pipeline-") as folder:
+        package = folder / f"{version.name}.yaml"
         package.write_text(version.package(), encoding="utf-8")
         try:
             client._upload_api.upload_pipeline_version(

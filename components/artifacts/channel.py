@@ -53,7 +53,7 @@ class Channel(Document):
     """
 
     KIND = "a channel"
-    HINT = "restore it from a copy"
+    HINT = "restore it from a copy, or delete it, with its history, and run `distillery distill` again: it promotes anew"
 
     format: Literal[1] = 1
     current: Serving
@@ -122,11 +122,10 @@ def current(store: Store, name: str, channel: str) -> Pointer | None:
         StoreError: the channel cannot be read.
     """
     key = channel_key(name, channel)
-    version = store.current(key, max_bytes=MAX_POINTER)
+    version = Channel.versioned(store, key, max_bytes=MAX_POINTER)
     if version is None:
         return None
-    data, etag = version
-    document = Channel.read(data, f"{store.uri}/{key}")
+    document, etag = version
     now = document.current
     return Pointer(now.adapter, now.verdict, now.filter, document.history, etag)
 

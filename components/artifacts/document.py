@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from distillery.components.store import Digest, Json, Store, StoreError, parse_json
+from distillery.components.store import REDO, Digest, Json, Store, StoreError, TooLarge, parse_json
 
 MAX_DOCUMENT = 64 * 2**20
 
@@ -30,7 +30,7 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     KIND: ClassVar[str] = "a document"
-    HINT: ClassVar[str] = "restore it from a copy, or delete it and redo the step that wrote it"
+    HINT: ClassVar[str] = REDO
     FORMAT: ClassVar[int] = 1
 
     @classmethod
@@ -96,7 +96,32 @@ class Document(BaseModel):
             NotFound: no object has this key.
             StoreError: the object is no such document, or its bytes have another digest.
         """
-        return cls.read(store.get(key, digest=digest, max_bytes=max_bytes), f"{store.uri}/{key}")
+        try:
+            data = store.get(key, digest=digest, max_bytes=max_bytes)
+        except TooLarge as error:
+            raise StoreError(error.what, where=error.where, hint=cls.HINT) from error
+        return cls.read(data, f"{store.uri}/{key}")
+
+    @classmethod
+    def versioned(cls, store: Store, key: str, *, max_bytes: int = MAX_DOCUMENT) -> tuple[Self, str] | None:
+        """Return the document stored at a key, with what `Store.put_if` compares.
+
+        Args:
+            store: where it is.
+            key: its key.
+            max_bytes: size above which it is refused.
+
+        Returns:
+            The document and its etag; None where no object has this key.
+
+        Raises:
+            StoreError: the object is no such document.
+        """
+        try:
+            present = store.current(key, max_bytes=max_bytes)
+        except TooLarge as error:
+            raise StoreError(error.what, where=error.where, hint=cls.HINT) from error
+        return None if present is None else (cls.read(present[0], f"{store.uri}/{key}"), present[1])
 
     @classmethod
     def update(cls, store: Store, key: str, change: Callable[[Self | None], Self | None]) -> Self | None:
@@ -121,7 +146,10 @@ class Document(BaseModel):
             document = change(None if data is None else cls.read(data, where))
             return None if document is None else document.to_bytes()
 
-        data = store.update(key, changed, max_bytes=MAX_DOCUMENT)
+        try:
+            data = store.update(key, changed, max_bytes=MAX_DOCUMENT)
+        except TooLarge as error:
+            raise StoreError(error.what, where=error.where, hint=cls.HINT) from error
         return None if data is None else cls.read(data, where)
 
     def to_json(self) -> dict[str, Any]:

@@ -259,7 +259,7 @@ class CalibrationAttempts(Document):
     """The samples that a filter's rubrics were judged on, in order, so that a fresh sample holds none of their articles."""
 
     KIND = "the list of calibration attempts"
-    HINT = "restore it from a copy; without it a fresh sample may hold articles that an earlier rubric was tuned on"
+    HINT = "restore it from a copy, or delete it: then a fresh sample may hold articles that an earlier rubric was tuned on"
 
     format: Literal[1] = 1
     attempts: list[Attempt] = Field(default_factory=list)
@@ -301,7 +301,9 @@ def require_its_name(found: tuple[str, str, str], wanted: tuple[str, str, str], 
         StoreError: they differ.
     """
     if found != wanted:
-        raise StoreError("is about another rubric or oracle than its name", where=where, hint="delete it")
+        raise StoreError(
+            "is about another rubric or oracle than its name", where=where, hint="delete it, then run the same command again"
+        )
 
 
 def free(oracle: Mapping[str, Any]) -> bool:

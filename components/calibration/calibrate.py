@@ -7,7 +7,6 @@ of 6 on the sample I looked at" can't pass. Nothing is paid twice: labels of sam
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from distillery.components.articles.articles import Article
 from distillery.components.articles.input_files import local_file
 from distillery.components.articles.label_table import read_table, scores
+from distillery.components.articles.scratch import scratch_folder
 from distillery.components.artifacts.rubric_calibration import (
     FAIL,
     FREE,
@@ -246,8 +246,8 @@ def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle:
     """Label a sample and return it with the oracle's scores."""
     from distillery.filters.verdict import judge
 
-    with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
-        path = Path(folder) / FILE
+    with scratch_folder("distillery-sample-") as folder:
+        path = folder / FILE
         path.write_bytes(jsonl(sample.articles))
         label_set = label(store, flt, articles=str(path), oracle=oracle, progress=progress).outputs["label_set"]
     frame = read_table(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
@@ -295,12 +295,12 @@ def _spent(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled)
     These are the calibration sample's, and those of the samples that earlier rubrics were judged on.
     """
     spent = {article.digest for article in first.sample.articles}
-    with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
+    with scratch_folder("distillery-sample-") as folder:
         for attempt in _attempts(store, flt):
             if (attempt.rubric, attempt.oracle) == (rubric, oracle):
                 break
             for digest in (attempt.calibration, attempt.fresh):
-                spent |= {article.digest for article in read_sample(store, Digest(digest), Path(folder))}
+                spent |= {article.digest for article in read_sample(store, Digest(digest), folder)}
     return set(spent)
 
 

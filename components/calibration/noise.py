@@ -7,9 +7,7 @@ three times, which tells the floor to about 10%.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from distillery.components.articles.input_files import local_file
 from distillery.components.articles.label_table import read_table, scores
+from distillery.components.articles.scratch import scratch_folder
 from distillery.components.artifacts.noise_floor import Difference, Floor, NoiseFloor, SecondOracle
 from distillery.components.artifacts.rubric_calibration import oracle_digest
 from distillery.components.artifacts.step_record import StepRecord
@@ -150,8 +149,8 @@ def measure(
     identity = dict(oracle_identity(flt) if oracle is None else oracle.identity)
     with local_file(articles, parameter="articles") as path:
         sample, digest = select(store, flt, path, n, {RANDOM: 1.0}, seed=SEED, progress=progress)
-    with tempfile.TemporaryDirectory(prefix="distillery-sample-") as folder:
-        file = Path(folder) / FILE
+    with scratch_folder("distillery-sample-") as folder:
+        file = folder / FILE
         file.write_bytes(jsonl(sample.articles))
 
         def ask(chosen: Filter, one: Oracle | None) -> str:

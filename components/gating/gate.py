@@ -9,6 +9,7 @@ from __future__ import annotations
 from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
 from distillery.components.artifacts.bundle import STUDENT, StudentFacts
 from distillery.components.artifacts.folder_meta import SplitMeta
+from distillery.components.artifacts.frozen_tests import read_frozen_tests
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.artifacts.verdict import AGAIN, Decision, Verdict, read_verdict
 from distillery.components.gating.rules import apply_gates, passed
@@ -107,17 +108,15 @@ def frozen_test(store: Store, flt: Filter, adapter: str) -> str:
         bundle = store.folder(adapters_folder(flt.name), as_digest(adapter, "adapter"))
         student = StudentFacts.read(bundle.read(STUDENT), f"{bundle.where}/{STUDENT}")
         split = SplitMeta.of(store.folder(SPLITS, as_digest(student.split, f"split of adapter {adapter[:12]}")))
-        listed = store.get_json(frozen_key(flt.name, digest_json(split.policy)))
-        known = [entry["digest"] for entry in listed["lineages"]]
+        policy = digest_json(split.policy)
+        frozen = read_frozen_tests(store, flt.name, policy)
+        if frozen is None:
+            raise NotFound(frozen_key(flt.name, policy))
     except NotFound as error:
         raise InputError(
             f"{error}, so the test set of adapter {adapter[:12]} can't be told", where=store.uri, hint=AGAIN
         ) from error
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"its manifests don't name what it was made from: {error!r}", where=f"adapter {adapter[:12]}", hint="train again"
-        ) from error
-    if split.frozen not in known:
+    if split.frozen not in [lineage.digest for lineage in frozen[0].lineages]:
         raise InputError(
             f"its split has a test set other than any that {flt.name} froze",
             where=f"adapter {adapter[:12]}",

@@ -11,7 +11,6 @@ import asyncio
 import heapq
 import json
 import math
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ from typing import Any, Final
 from distillery.components.articles.articles import COLUMNS, Article, Label, Rejects, read_articles, read_labels
 from distillery.components.articles.input_files import local_file
 from distillery.components.articles.label_table import label_table, write_label_table, write_table
+from distillery.components.articles.scratch import scratch_folder
 from distillery.components.artifacts.folder_meta import LabelSetMeta
 from distillery.components.artifacts.rubric_calibration import require_calibration
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
@@ -330,8 +330,8 @@ class _Labeling:
 
     def _finish(self, waived: str | None) -> Outcome:
         flt = self.flt
-        with tempfile.TemporaryDirectory(prefix="distillery-labels-") as folder:
-            table, letters = Path(folder) / "labels.parquet", Path(folder) / "dead.jsonl"
+        with scratch_folder("distillery-labels-") as folder:
+            table, letters = folder / "labels.parquet", folder / "dead.jsonl"
             rows = write_label_table(
                 table, self._labels(), flt.dimensions, references=self.pool.references, drawn=self.pool.drawn
             )

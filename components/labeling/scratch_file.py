@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from distillery.components.articles.scratch import HINT
+from distillery.filters.errors import InputError
 
 
 class ScratchFile:
@@ -20,8 +25,9 @@ class ScratchFile:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         pragmas = (f"page_size = {page_size}", "journal_mode = OFF", "synchronous = OFF", "cache_size = -4000")
-        for statement in (*(f"PRAGMA {pragma}" for pragma in pragmas), *statements):
-            self._connection.execute(statement)
+        with _told():
+            for statement in (*(f"PRAGMA {pragma}" for pragma in pragmas), *statements):
+                self._connection.execute(statement)
 
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query.
@@ -33,7 +39,7 @@ class ScratchFile:
         Returns:
             All rows, so a query should have a limit.
         """
-        with self._lock:
+        with self._lock, _told():
             return self._connection.execute(sql, parameters).fetchall()
 
     def change(self, sql: str, *parameters: object) -> int:
@@ -46,9 +52,18 @@ class ScratchFile:
         Returns:
             How many rows it changed.
         """
-        with self._lock:
+        with self._lock, _told():
             return self._connection.execute(sql, parameters).rowcount
 
     def close(self) -> None:
         """Close the file, which deletes it."""
         self._connection.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell SQLite's own error, which names neither the file nor what to do."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise InputError(f"no room for temporary files: {error}", where="TMPDIR", hint=HINT) from error

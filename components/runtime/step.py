@@ -21,7 +21,7 @@ from distillery.components.artifacts.run_summary import Cause, Failure, remember
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.remote.retry import is_outage
 from distillery.components.runtime.events import Done, Failed, Started
-from distillery.components.runtime.extras import missing_package
+from distillery.components.runtime.outside_errors import told
 from distillery.components.runtime.progress import Reporter, printable, reporter
 from distillery.components.runtime.settings import limit_threads, load_settings, stated
 from distillery.components.store import Store, in_bucket, open_store
@@ -232,7 +232,7 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
         step = Step(name, opened, run, progress, filter_key)
         yield step
     except Exception as raised:
-        error = missing_package(raised) or raised
+        error = told(raised) or raised
         cause = cause_of(error)
         message = printable(_message(error, cause))
         try:

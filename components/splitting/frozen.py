@@ -10,23 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from distillery.components.store import Digest, Json, Store, StoreError, canonical_json, digest_json
+from distillery.components.artifacts.frozen_tests import FrozenTests, Lineage, read_frozen_tests
+from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_json
 from distillery.components.store.layout import frozen_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from distillery.filters.strict_json import loads
 
 RECOGNISED = 0.5  # the share of its articles that must be present for labels to be meant for this test part
-RESTORE = "restore it from a copy"
-MAX_DOCUMENT = 256 * 2**20
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """One frozen test part: its article digests, sorted, and the digest of this list."""
-
-    test: list[str]
-    digest: Digest
 
 
 @dataclass(frozen=True)
@@ -37,8 +27,8 @@ class Frozen:
     etag: str | None
 
 
-def _key(flt: Filter) -> str:
-    return frozen_key(flt.name, digest_json(flt.spec.split.model_dump()))
+def _policy(flt: Filter) -> Digest:
+    return digest_json(flt.spec.split.model_dump())
 
 
 def read_frozen(store: Store, flt: Filter) -> Frozen:
@@ -54,19 +44,14 @@ def read_frozen(store: Store, flt: Filter) -> Frozen:
     Raises:
         StoreError: the document was altered.
     """
-    key = _key(flt)
-    if (current := store.current(key, max_bytes=MAX_DOCUMENT)) is None:
+    present = read_frozen_tests(store, flt.name, _policy(flt))
+    if present is None:
         return Frozen([], None)
-    data, etag = current
-    try:
-        entries: list[dict[str, Json]] = loads(data, constants=False)["lineages"]
-        lineages = [Lineage(list(entry["test"]), Digest(entry["digest"])) for entry in entries]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StoreError(f"is not a list of frozen test parts: {error}", where=key, hint=RESTORE) from error
-    for lineage in lineages:
+    for lineage in present[0].lineages:
         if not lineage.test or digest_json(lineage.test) != lineage.digest:
-            raise StoreError("its test part is other than the frozen one", where=key, hint=RESTORE)
-    return Frozen(lineages, etag)
+            where = f"{store.uri}/{frozen_key(flt.name, _policy(flt))}"
+            raise StoreError("its test part is other than the frozen one", where=where, hint=FrozenTests.HINT)
+    return Frozen(present[0].lineages, present[1])
 
 
 def applicable(frozen: Frozen, articles: Collection[str], seed: int) -> Lineage | None:
@@ -113,8 +98,8 @@ def freeze(store: Store, flt: Filter, frozen: Frozen, test: Collection[str]) -> 
     Raises:
         Conflict: another process changed the document meanwhile.
     """
-    articles = sorted(test)
-    lineage = Lineage(articles, digest_json(articles))
-    document = {"format": 1, "lineages": [{"test": each.test, "digest": each.digest} for each in (*frozen.lineages, lineage)]}
-    store.put_if(_key(flt), canonical_json(document), etag=frozen.etag)
+    articles = [Digest(article) for article in sorted(test)]
+    lineage = Lineage(test=articles, digest=digest_json(articles))
+    document = FrozenTests(lineages=[*frozen.lineages, lineage])
+    store.put_if(frozen_key(flt.name, _policy(flt)), canonical_json(document.to_json()), etag=frozen.etag)
     return lineage

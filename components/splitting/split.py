@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distillery.components.artifacts.folder_meta import Groups, SplitMeta, SplitRows, Stratum
+from distillery.components.artifacts.frozen_tests import Lineage
 from distillery.components.artifacts.split import FILES, load_labels, test_digest
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.splitting.frozen import Lineage, applicable, freeze, read_frozen
+from distillery.components.splitting.frozen import applicable, freeze, read_frozen
 from distillery.components.store import MANIFEST, Conflict, Digest, Json, Store, digest_json
 from distillery.components.store.layout import SPLITS, committed_key
 from distillery.filters.filter import Filter

@@ -11,12 +11,13 @@ from distillery.components.store.digests import (
     digest_json,
 )
 from distillery.components.store.layout import MANIFEST
-from distillery.components.store.objects import Conflict, NotFound, StoreError, check_key, parse_json
+from distillery.components.store.objects import REDO, Conflict, NotFound, StoreError, TooLarge, check_key, parse_json
 from distillery.components.store.open import open_bucket, open_store
 from distillery.components.store.store import FileEntry, Folder, Store
 
 __all__ = [
     "MANIFEST",
+    "REDO",
     "Address",
     "Conflict",
     "Digest",
@@ -26,6 +27,7 @@ __all__ = [
     "NotFound",
     "Store",
     "StoreError",
+    "TooLarge",
     "as_digest",
     "canonical_json",
     "check_key",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from typing_extensions import override
 
 from distillery.components.store.address import Address
-from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError, unreadable, unwritable
+from distillery.components.store.objects import Conflict, NotFound, Objects, TooLarge, unreadable, unwritable
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -56,7 +56,7 @@ class FileObjects(Objects):
         path = self._path(key)
         try:
             stream = io.BufferedReader(_Reading(path), 2**20)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(key) from error
         except OSError as error:
             raise unreadable(error, path) from error
@@ -68,7 +68,7 @@ class FileObjects(Objects):
         with self.open(key) as stream:
             data = stream.read() if max_bytes is None else stream.read(max_bytes + 1)
         if max_bytes is not None and len(data) > max_bytes:
-            raise StoreError(f"is larger than the {max_bytes:,} bytes expected", where=str(self._path(key)))
+            raise TooLarge(max_bytes, str(self._path(key)))
         return data, hashlib.sha256(data).hexdigest()
 
     @override

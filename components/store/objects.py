@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from distillery.components.store.digests import Json
-from distillery.filters.errors import InputError
+from distillery.filters.errors import FULL, InputError, disk_hint
 from distillery.filters.strict_json import loads
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+REDO_FOLDER = "restore it from a copy, or delete its folder and redo the step that wrote it"
+REDO = "restore it from a copy, or delete it and redo the step that wrote it"
 _SEGMENT = r"[A-Za-z0-9_@=-][A-Za-z0-9._@=-]*"
 _KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 
@@ -36,6 +35,18 @@ class StoreError(InputError):
     """The store can't be read or written, or holds bytes other than those asked for."""
 
 
+class TooLarge(StoreError):
+    """An object is larger than it can be.
+
+    Args:
+        max_bytes: size that it may have.
+        where: its address.
+    """
+
+    def __init__(self, max_bytes: int, where: str) -> None:
+        super().__init__(f"is larger than the {max_bytes:,} bytes expected", where=where, hint=REDO)
+
+
 def unwritable(error: OSError, path: Path) -> StoreError:
     """Return one line on an error of the file system at a write.
 
@@ -46,11 +57,9 @@ def unwritable(error: OSError, path: Path) -> StoreError:
     Returns:
         What is wrong, and what to do.
     """
-    if error.errno in _FULL:
-        hint = "free some space, or choose another place"
-        return StoreError("the disk is full; nothing was written", where=str(path), hint=hint)
-    hint = "choose another place" if error.errno in _REFUSED else "check the address"
-    return StoreError(f"can't be written: {error.strerror or error}", where=str(path), hint=hint)
+    full = error.errno in FULL
+    what = "the disk is full; nothing was written" if full else f"can't be written: {error.strerror or error}"
+    return StoreError(what, where=str(path), hint=disk_hint(error))
 
 
 def unreadable(error: OSError, path: Path) -> StoreError:
@@ -63,7 +72,7 @@ def unreadable(error: OSError, path: Path) -> StoreError:
     Returns:
         What is wrong, and what to do.
     """
-    return StoreError(f"can't be read: {error.strerror or error}", where=str(path), hint="check the address, and the disk")
+    return StoreError(f"can't be read: {error.strerror or error}", where=str(path), hint=disk_hint(error))
 
 
 def check_key(key: str) -> str:
@@ -132,7 +141,7 @@ class Objects(Protocol):
 
         Args:
             key: of the object.
-            max_bytes: size that it may have; None for any. A larger one is StoreError.
+            max_bytes: size that it may have; None for any. A larger one is TooLarge.
 
         Returns:
             Bytes and etag of one version; NotFound where there is no such object.

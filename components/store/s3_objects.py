@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from distillery.components.remote.retry import PATIENCE, describe, is_outage, retry
 from distillery.components.store.layout import CONDITION_PROBE, WRITE_PROBE, is_probe
-from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError, unreadable, unwritable
+from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError, TooLarge, unreadable, unwritable
 from distillery.components.store.s3_errors import ABSENT, RAISED, answer, code_of, explained, status_of
 
 FIRST_CONTACT = 10.0
@@ -180,7 +180,7 @@ class S3Objects(Objects):
             response = self._client.get_object(**self._at(key))
             with contextlib.closing(response["Body"]) as body:
                 if max_bytes is not None and response["ContentLength"] > max_bytes:
-                    raise StoreError(f"is larger than the {max_bytes:,} bytes expected", where=f"{self.uri}/{key}")
+                    raise TooLarge(max_bytes, f"{self.uri}/{key}")
                 return body.read(), response["ETag"]
 
         return self._call(get, key)  # as a whole: botocore retries a request, but not a reply that breaks off midway

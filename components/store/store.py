@@ -15,7 +15,17 @@ from typing import BinaryIO
 
 from distillery.components.store.digests import Digest, Json, as_digest, canonical_json, digest_bytes, digest_file
 from distillery.components.store.layout import MANIFEST, committed_key
-from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError, check_key, parse_json
+from distillery.components.store.objects import (
+    REDO,
+    REDO_FOLDER,
+    Conflict,
+    NotFound,
+    Objects,
+    StoreError,
+    TooLarge,
+    check_key,
+    parse_json,
+)
 
 MAX_MANIFEST = 4 * 2**20
 CHUNK = 2**20
@@ -307,7 +317,7 @@ class Folder:
         return self.files[name]
 
     def _missing(self, name: str) -> StoreError:
-        return StoreError(f"lacks {name!r}, which its manifest names", where=self.where, hint="redo the step that wrote it")
+        return StoreError(f"lacks {name!r}, which its manifest names", where=self.where, hint=REDO_FOLDER)
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes, verified in size and digest.
@@ -323,9 +333,14 @@ class Folder:
         """
         entry = self._entry(name)
         try:
-            return self.store.get(f"{self.prefix}/{name}", digest=entry.sha256, max_bytes=entry.size)
+            data = self.store.get(key := f"{self.prefix}/{name}", max_bytes=entry.size)
         except NotFound as error:
             raise self._missing(name) from error
+        except TooLarge as error:
+            raise StoreError(error.what, where=error.where, hint=REDO_FOLDER) from error
+        if (actual := digest_bytes(data)) != entry.sha256:
+            raise _altered(self.store.uri, key, entry.sha256, actual, REDO_FOLDER)
+        return data
 
     def read_json(self, name: str) -> Json:
         """Return a file parsed as JSON.
@@ -384,12 +399,9 @@ class Folder:
         except NotFound as error:
             raise self._missing(name) from error
         if size != entry.size or sha.hexdigest() != entry.sha256:
-            raise _altered(self.store.uri, key, entry.sha256, Digest(sha.hexdigest()))
+            raise _altered(self.store.uri, key, entry.sha256, Digest(sha.hexdigest()), REDO_FOLDER)
 
 
-def _altered(uri: str, key: str, digest: Digest, actual: Digest) -> StoreError:
-    return StoreError(
-        f"holds other bytes than its digest names (sha256 {actual[:12]}…, expected {digest[:12]}…)",
-        where=f"{uri}/{key}",
-        hint="restore it from a copy, or delete it and redo the step that wrote it",
-    )
+def _altered(uri: str, key: str, digest: Digest, actual: Digest, hint: str = REDO) -> StoreError:
+    what = f"holds other bytes than its digest names (sha256 {actual[:12]}…, expected {digest[:12]}…)"
+    return StoreError(what, where=f"{uri}/{key}", hint=hint)

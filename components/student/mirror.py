@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from distillery.components.artifacts.model_pointer import MAX_POINTER, ModelPointer
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import (
     Digest,
@@ -125,15 +126,12 @@ def find(store: Store, ref: str, revision: str | None) -> Mirrored | None:
 
 def _read(store: Store, name: str, revision: str) -> Mirrored | None:
     key = model_pointer_key(name, revision)
-    if not store.exists(key):
+    present = ModelPointer.versioned(store, key, max_bytes=MAX_POINTER)
+    if present is None:
         return None
-    pointer = store.get_json(key, max_bytes=2**16)
-    where = f"{store.uri}/{key}"
-    try:
-        base, manifest = as_digest(pointer["base"], where), as_digest(pointer["manifest"], where)
-        return Mirrored(name, revision, base, manifest, str(pointer["kind"]), int(pointer["size"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"is not a model's pointer: {error}", where=where, hint="push the model again") from error
+    pointer = present[0]
+    base, manifest = as_digest(pointer.base), as_digest(pointer.manifest)
+    return Mirrored(name, revision, base, manifest, pointer.kind, pointer.size)
 
 
 def mirrored(store: Store) -> Iterator[Mirrored]:
@@ -187,7 +185,7 @@ def push(
     wanted = Mirrored(name, revision, base.digest, digest_bytes(manifest), base.kind, size)
 
     key, where = model_pointer_key(name, revision), f"{store.uri}/{wanted.prefix}"
-    before = store.current(key, max_bytes=2**16)
+    before = store.current(key, max_bytes=MAX_POINTER)
     known = _read(store, name, revision) if before else None
     if known and known.base != base.digest and not replace:
         raise InputError(
@@ -208,8 +206,8 @@ def push(
         store.put(manifest_key, manifest)
     if known == wanted:
         return wanted, sent
-    pointer = {"format": 1, "base": wanted.base, "manifest": wanted.manifest, "kind": wanted.kind, "size": size}
-    store.put_if(key, canonical_json(pointer), etag=before[1] if before else None)
+    pointer = ModelPointer(base=wanted.base, manifest=wanted.manifest, kind=wanted.kind, size=size)
+    store.put_if(key, canonical_json(pointer.to_json()), etag=before[1] if before else None)
     return wanted, True
 
 

@@ -10,11 +10,11 @@ import fcntl
 import importlib.util
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from distillery.components.articles.scratch import scratch_folder
 from distillery.components.store import Digest, NotFound, Store, digest_json, open_store, scheme_of
 from distillery.components.student.base import SMALL, Base, open_base, read_base
 from distillery.components.student.base_files import (
@@ -241,11 +241,11 @@ def _cached(content: Digest, fill: Callable[[Path], None]) -> Path:
         return target
     for folder in (target.parent, locks):
         folder.mkdir(parents=True, exist_ok=True)
-    with (locks / content).open("ab") as lock, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+    with (locks / content).open("ab") as lock, scratch_folder("part-", within=target.parent) as scratch:
         with suppress(OSError):  # a file system without locks: each fetches its own, and the first to rename wins
             fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.is_dir():
-            fill(part := Path(scratch) / "part")
+            fill(part := scratch / "part")
             with suppress(OSError):  # another process was first, with the same bytes
                 part.rename(target)
     return target

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import time
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, NotFound, Store
@@ -18,6 +19,32 @@ from distillery.components.store.layout import checkpoint_key
 
 EVERY_SECONDS = 30.0
 COST = 20  # a save may take one part in this of the time between saves
+
+
+class _Place(BaseModel):
+    """Where a training stands: `Loop.state`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+    epoch: int = Field(ge=0)
+    step: int = Field(ge=0)
+    loss: float = Field(allow_inf_nan=False)
+    tokens: int = Field(ge=0)
+    best: dict[str, torch.Tensor]
+    best_mae: float
+    best_epoch: int = Field(ge=0)
+    epochs: list[dict[str, int | float]]
+
+
+class _State(BaseModel):
+    """A checkpoint as `Loop` makes it. The optimizer's part is checked by the optimizer."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+    weights: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    precision: Literal["fp32", "bf16"]
+    loop: _Place
 
 
 class Checkpoints(Protocol):
@@ -72,11 +99,15 @@ class StoreCheckpoints:
         except NotFound:
             return None
         try:
-            state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            if state == {}:  # what `clear` left
+                return None
+            _State.model_validate(state)
         except Exception:  # torch raises whatever its reader stumbles over
             self._progress.note("the checkpoint can't be read; training starts afresh")
             return None
-        return state or None
+        found: dict[str, Any] = state
+        return found
 
     def due(self) -> bool:
         """Return whether it is time to save again.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
+from distillery.components.articles.scratch import scratch_folder
 from distillery.components.artifacts.step_record import StepRecord, look_up
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.runtime.settings import TRAINERS
@@ -51,7 +51,7 @@ def launch_training(
         from distillery.components.training.worker import run_workers
         from distillery.components.training.worker_progress import follow_file
 
-        with tempfile.TemporaryDirectory() as folder, follow_file(lines := Path(folder) / "progress", progress):
+        with scratch_folder("distillery-progress-") as folder, follow_file(lines := folder / "progress", progress):
             run_workers([*arguments, "--progress", str(lines)], processes)
     else:
         from distillery.components.training.trainjob import train_job, work_off

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +71,7 @@ def distill(
     as_json: JsonOpt = False,
 ) -> None:
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
+    from distillery.components.articles.scratch import lasting_folder, room_in
     from distillery.components.artifacts.run_summary import Failure
     from distillery.components.artifacts.steps import WATCHED
     from distillery.components.preflight.preflight import check, preflight
@@ -102,10 +102,11 @@ def distill(
     require_invariance(resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened))
     request = replace(request, articles=files[0], labels=files[1])  # may be the filter's own
     preflight(opened, request)
-    run, scratch = new_run(), Path(tempfile.mkdtemp(prefix="distillery-"))
+    run, scratch = new_run(), lasting_folder("distillery-")
     log, kept = scratch / LOG, False
     try:
-        kills, process = oom_kills(), start(request, run=run, scratch=scratch)
+        with room_in(scratch):
+            kills, process = oom_kills(), start(request, run=run, scratch=scratch)
         try:
             watched = watch(LocalRun(process, Tail(scratch / FEED)), WATCHED)
         finally:

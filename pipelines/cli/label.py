@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -149,10 +148,11 @@ def _target(out: str) -> Path | None:
 
 def _write(path: Path, store: Store, digest: Digest, dimensions: list[str]) -> None:
     """Write the label set as JSON Lines, row by row; the file appears when it is whole."""
+    from distillery.components.articles.scratch import scratch_folder
     from distillery.components.store.layout import LABEL_SETS
 
-    with tempfile.TemporaryDirectory(prefix="distillery-labels-") as folder:
-        table = store.folder(LABEL_SETS, digest).download(Path(folder), ["labels.parquet"]) / "labels.parquet"
+    with scratch_folder("distillery-labels-") as folder:
+        table = store.folder(LABEL_SETS, digest).download(folder, ["labels.parquet"]) / "labels.parquet"
         part = path.with_name(f".{path.name}.part-{os.getpid()}")
         try:
             with part.open("w", encoding="utf-8") as file:

@@ -7,19 +7,21 @@ anything else.
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
+import signal
 import sys
+import threading
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from distillery.filters.errors import InputError, Rejected, Stopped
+from distillery.filters.errors import Rejected
 from distillery.pipelines.cli import adapters, calibrate, check, distill, filters, label, models, publish, score, steps, submit
 
-UNUSABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
+REJECTED = 3
+INTERRUPTED = 128 + signal.SIGINT  # what typer makes of KeyboardInterrupt
 
 # What `distillery --help` shows, group by group; a test holds every command to one place here.
 GROUPS = {
@@ -83,40 +85,50 @@ app.add_typer(submit.app, name="submit")
 
 
 def main() -> None:
-    """Run the command. Bad input ends with one line and exit code 2, a store that stays out of reach with one line and 1."""
+    """Run the command. Whatever ends it is one line and an exit code; a defect of this program alone shows its traceback."""
     if platform.system() == "Windows":
         print("error: Windows is not supported: use WSL 2, a container, or a cluster", file=sys.stderr)
         sys.exit(2)
+    ended = end_by_signals()
     try:
         app()
-    except InputError as error:
-        from distillery.components.runtime.step import EXIT_CODES, cause_of
-
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(3 if isinstance(error, Rejected) else EXIT_CODES[cause_of(error)])
-    except ModuleNotFoundError as error:
-        from distillery.components.runtime.extras import missing_package
-
-        missing = missing_package(error)
-        if missing is None:
-            raise
-        print(f"error: {missing}", file=sys.stderr)
-        sys.exit(2)
-    except Stopped as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:
-        if error.errno not in UNUSABLE:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror}; make room, allow it, or name another place", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except (KeyboardInterrupt, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code != INTERRUPTED:
+            raise
+        number = ended[-1] if ended else signal.SIGINT
+        print(f"ended by {signal.Signals(number).name}; the same command goes on from here", file=sys.stderr)
+        sys.exit(128 + number)
+    except Exception as error:
+        from distillery.components.runtime.outside_errors import told
+        from distillery.components.runtime.step import EXIT_CODES, cause_of
+
+        shown = told(error)
+        if shown is None:
+            raise
+        print(f"error: {shown}", file=sys.stderr)
+        sys.exit(REJECTED if isinstance(shown, Rejected) else EXIT_CODES[cause_of(shown)])
+
+
+def end_by_signals() -> list[int]:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, so that its temporary folders go with it.
+
+    Returns:
+        A list that gets the number of each signal that came.
+    """
+    came: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores the one, and is heeded
+                signal.signal(number, end)
+    return came
 
 
 if __name__ == "__main__":

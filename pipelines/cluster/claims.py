@@ -62,12 +62,11 @@ def claim(
         StoreError: the claim in the store cannot be read.
     """
     key = claim_key(inputs)
-    where = f"{store.uri}/{key}"
     seen, since = "", 0.0  # the claim that is waited for, and when it was first seen
     while True:
-        held = store.current(key)
+        held = RunClaim.versioned(store, key)
         if held:
-            theirs = RunClaim.read(held[0], where)
+            theirs = held[0]
             run = theirs.run or find(theirs.name)
             if run and active(run):
                 return Claim(run, theirs.name, mine=False)
@@ -83,8 +82,8 @@ def claim(
         except Conflict:
             continue
         run = start(name)
-        now = store.current(key)
-        if now is None or RunClaim.read(now[0], where).name != name:
+        now = RunClaim.versioned(store, key)
+        if now is None or now[0].name != name:
             cancel(run)  # our claim expired and another submitter took over; follow their run
             continue
         try:

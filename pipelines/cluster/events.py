@@ -103,7 +103,7 @@ class ClusterRun:
             name = key.rsplit("/", 1)[-1].removesuffix(".jsonl")
             if name in self._done or not (found := self.store.current(key, max_bytes=1 << 20)):
                 continue
-            rows = [read_event(row, f"{self.store.uri}/{key}") for row in found[0].splitlines()]
+            rows = [row for line in found[0].splitlines() if (row := _event(line, f"{self.store.uri}/{key}"))]
             events += [row for row in rows if row.n > self._seen.get(name, 0)]
             self._seen[name] = rows[-1].n if rows else 0
             if rows and rows[-1].kind in ("done", "failed"):
@@ -155,6 +155,14 @@ def settle(source: ClusterRun, watched: Watched) -> None:
         broken = [name for name, state in source.tasks.items() if state == "FAILED" and name in watched.steps]
         message = "its pod ended without a word (deleted, evicted, or out of memory)"
         watched.failure = Failure(step=broken[0] if broken else "run", kind="fault", message=message)
+
+
+def _event(line: bytes, where: str) -> Event | None:
+    """Return the event of a line; None where it is torn, since events are for eyes only."""
+    try:
+        return read_event(line, where)
+    except StoreError:
+        return None
 
 
 def _read(form: type[D], store: Store, key: str) -> D | None:

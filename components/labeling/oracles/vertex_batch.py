@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from distillery.components.articles.scratch import scratch_folder
 from distillery.components.labeling.oracles.base import (
     OracleError,
     RateLimited,
@@ -163,8 +162,8 @@ class VertexBatch:
         label = next(label for number in range(1, 10_000) if (label := f"{stem}-{number}") not in jobs or not jobs[label].ended)
         if label in jobs:
             return jobs[label]
-        with tempfile.TemporaryDirectory() as folder:
-            rows, ids = Path(folder, "requests.jsonl"), Path(folder, "ids.txt")
+        with scratch_folder("distillery-batch-") as folder:
+            rows, ids = folder / "requests.jsonl", folder / "ids.txt"
             await asyncio.to_thread(batch.write, names, rows)
             ids.write_text("\n".join(names), encoding="ascii")
             await self._call(lambda: self._bucket.upload(f"{label}/requests.jsonl", rows))
