@@ -53,7 +53,7 @@ class Channel(Document):
     """
 
     KIND = "a channel"
-    HINT = "restore it from a copy, or delete it, with its history, and run `distillery distill` again: it promotes anew"
+    HINT = "restore it from a copy"
 
     format: Literal[1] = 1
     current: Serving

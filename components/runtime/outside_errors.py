@@ -14,7 +14,19 @@ from distillery.filters.errors import InputError, Stopped, disk_hint
 
 # Packages whose readers and writers raise errors of their own. What they say names no file, so the line says what to look at.
 LIBRARIES: Final = (
-    *("pyarrow", "safetensors", "tokenizers", "zipfile", "tarfile", "zlib", "lzma", "gzip", "sqlite3", "openpyxl"),
+    *(
+        "pyarrow",
+        "safetensors",
+        "safetensors_rust",
+        "tokenizers",
+        "zipfile",
+        "tarfile",
+        "zlib",
+        "lzma",
+        "gzip",
+        "sqlite3",
+        "openpyxl",
+    ),
     *("boto3", "botocore", "s3transfer", "urllib3"),
 )
 MISSING: Final = "restore it from a copy, or run `distillery distill` again: what is missing is made anew"

@@ -21,7 +21,6 @@ from distillery.filters.errors import Rejected
 from distillery.pipelines.cli import adapters, calibrate, check, distill, filters, label, models, publish, score, steps, submit
 
 REJECTED = 3
-INTERRUPTED = 128 + signal.SIGINT  # what typer makes of KeyboardInterrupt
 
 # What `distillery --help` shows, group by group; a test holds every command to one place here.
 GROUPS = {
@@ -96,10 +95,12 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as error:
-        if isinstance(error, SystemExit) and error.code != INTERRUPTED:
+        # typer makes an exit of KeyboardInterrupt; a command that ends so by itself has said what goes on.
+        if isinstance(error, SystemExit) and not isinstance(getattr(error.__context__, "__cause__", None), KeyboardInterrupt):
             raise
         number = ended[-1] if ended else signal.SIGINT
-        print(f"ended by {signal.Signals(number).name}; the same command goes on from here", file=sys.stderr)
+        what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+        print(f"{what}; the same command goes on from here", file=sys.stderr)
         sys.exit(128 + number)
     except Exception as error:
         from distillery.components.runtime.outside_errors import told

@@ -12,7 +12,7 @@ import yaml
 from distillery.pipelines.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [*sorted(path.name for path in ROOT.glob("*.md")), "docs/python.md", "docs/cluster.md"]
+DOCUMENTS = [*sorted(path.name for path in ROOT.glob("*.md")), "docs/python.md", "docs/cluster.md", "docs/reliability.md"]
 
 
 def text_of(name: str) -> str:
@@ -48,6 +48,12 @@ def test_commands_and_their_options_exist(name: str) -> None:
 def test_links_lead_somewhere(name: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text_of(name))
     assert [link for link in links if not ((ROOT / name).parent / link).exists()] == []
+
+
+def test_the_tests_that_show_what_is_promised_are_there() -> None:
+    named = re.findall(r"tests/[a-z0-9_/]+\.py", text_of("docs/reliability.md"))
+    assert len(named) > 30
+    assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
 def test_the_tree_of_the_readme_is_that_of_the_project() -> None:

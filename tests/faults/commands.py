@@ -1,0 +1,109 @@
+"""The kept store with every kind of document in it, and the commands as they are typed, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import sys
+import tarfile
+import tempfile
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from distillery.components.store import digest_bytes
+from distillery.pipelines.cli.main import main
+
+ARCHIVE = Path(__file__).parents[1] / "store" / "store-of-the-first-layout.tar.gz"
+SERVING = "4bbd883ec4ec"  # the adapter that the kept store's channel points at
+EARLIER = "fd203044ac4e"
+CODES = {0, 1, 2, 3, 4}
+
+# What is typed, by what it shows. {0} is the folder that holds the store and the inputs, {1} the store's address.
+_ARTICLES = "--articles {0}/articles.jsonl --set oracle.replies={0}/replies.jsonl"
+COMMANDS = {
+    "history": "history {0}/filter.yaml",
+    "history of an adapter": f"history {SERVING}",
+    "report": "report {0}/filter.yaml --out {0}/report.html",
+    "report of an adapter": f"report {SERVING} --out {{0}}/report.html",
+    "plan": f"plan {{0}}/filter.yaml {_ARTICLES}",
+    "label": f"label {{0}}/filter.yaml {_ARTICLES}",
+    "gate": f"gate {{0}}/filter.yaml {_ARTICLES}",
+    "calibrate": f"calibrate {{0}}/filter.yaml {_ARTICLES} --out {{0}}/review.html",
+    "noise": f"noise {{0}}/filter.yaml {_ARTICLES} --repeat 2",
+    "models": "models list",
+    "approve": "approve {0}/filter.yaml --set oracle.replies={0}/replies.jsonl",
+    "rollback": f"rollback {{0}}/filter.yaml --to {EARLIER}",
+    "benchmark": f"benchmark {SERVING} --labels {{0}}/same-labels.jsonl",
+    "benchmark of what serves": "benchmark {0}/filter.yaml --labels {0}/same-labels.jsonl",
+    "calibrate another rubric": f"calibrate {{0}}/filter.yaml {_ARTICLES} --set oracle.maxWords=50 --out {{0}}/review.html",
+    "score": "score {0}/filter.yaml {0}/corpus.jsonl --out {0}/new-scores",
+}
+
+
+class Ran(NamedTuple):
+    """code: what the process would have ended with; None where an exception would have been printed with its traceback."""
+
+    code: int | None
+    out: str
+    err: str
+
+    @property
+    def errors(self) -> list[str]:
+        return [line for line in self.err.splitlines() if line.startswith("error: ")]
+
+
+def run(command: str, folder: Path, store: str = "") -> Ran:
+    """Run a command of COMMANDS, as `distillery` does, in this process; temporary files lie in folder/tmp."""
+    address = store or str(folder / "store")
+    words = [word.format(folder, address) for word in COMMANDS.get(command, command).split(" ")]
+    (folder / "tmp").mkdir(exist_ok=True)
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    places = {"DISTILLERY_CACHE": str(folder / "cache"), "TMPDIR": str(folder / "tmp"), "HF_HUB_OFFLINE": "1"}
+    with contextlib.ExitStack() as around:
+        around.enter_context(mock.patch.object(sys, "argv", ["distillery", *words, "--store", address]))
+        around.enter_context(mock.patch.object(tempfile, "tempdir", str(folder / "tmp")))
+        around.enter_context(mock.patch.dict("os.environ", places))
+        around.enter_context(contextlib.redirect_stdout(out))
+        around.enter_context(contextlib.redirect_stderr(err))
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        except BaseException:
+            traceback.print_exc(file=err)
+            return Ran(None, out.getvalue(), err.getvalue())
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def unpack(folder: Path) -> Path:
+    """Unpack the kept store, its inputs and a base model into a folder; the audit, which sees more now, is done."""
+    folder.mkdir(parents=True)
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(folder, filter="data")
+    done = run("gate", folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+@contextlib.contextmanager
+def copied(kept: Path, to: Path) -> Iterator[Path]:
+    """A copy of the kept folder, gone at the end."""
+    shutil.copytree(kept, to, dirs_exist_ok=True)
+    try:
+        yield to
+    finally:
+        shutil.rmtree(to)
+
+
+def objects(folder: Path) -> dict[str, str]:
+    """The digest of every object of the store in a folder, by key."""
+    root = folder / "store"
+    return {
+        path.relative_to(root).as_posix(): digest_bytes(path.read_bytes())
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.relative_to(root).as_posix().startswith(".")
+    }

@@ -1,0 +1,146 @@
+"""An HTTP proxy before an S3 server that goes wrong as a script says: a list of rules, each for some requests."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import random
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+CODES = {503: "SlowDown", 409: "ConditionalRequestConflict", 403: "AccessDenied"}
+
+
+@dataclass
+class Rule:
+    """Requests that go wrong.
+
+    Attributes:
+        do: a status of CODES: not forwarded. "stall": late. "lost": done, and not answered. "cut": not even done. "unheeded":
+            done whatever its condition. "raced": after another's write to the same key. "stale": a listing without new keys.
+        method: of the requests.
+        path: pattern that is found in path and query.
+        share: of those requests, by a seeded draw.
+        first: number of the first request that goes wrong, from 1.
+        times: how many go wrong.
+    """
+
+    do: str | int
+    method: str = "PUT"
+    path: str = ""
+    share: float = 1.0
+    first: int = 1
+    times: int = 10**9
+    seen: int = field(default=0, init=False)
+
+    def takes(self, method: str, path: str, rng: random.Random) -> bool:
+        if method != self.method or not re.search(self.path, path) or "_probe" in path or rng.random() >= self.share:
+            return False
+        self.seen += 1
+        return self.first <= self.seen < self.first + self.times
+
+
+class Proxy:
+    """Relays to `target`, "http://host:port", by `rules`; `done` counts what went wrong."""
+
+    def __init__(self, target: str, seed: int = 1, stall: float = 0.2, hides: float = 10.0) -> None:
+        self.target = target.removeprefix("http://").replace("0.0.0.0", "127.0.0.1")
+        self.rules: list[Rule] = []
+        self.done: Counter[str | int] = Counter()
+        self.stall, self.hides = stall, hides
+        self._rng, self._lock = random.Random(seed), threading.Lock()
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+            def _serve(self) -> None:
+                proxy.serve(self)
+
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _serve
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def serve(self, request: BaseHTTPRequestHandler) -> None:
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        with self._lock:
+            rule = next((rule for rule in self.rules if rule.takes(request.command, request.path, self._rng)), None)
+            do = rule.do if rule else ""
+            self.done[do] += bool(do)
+        headers = dict(request.headers.items())
+        if do in CODES:
+            xml = f"<Error><Code>{CODES[int(do)]}</Code><Message>scripted</Message></Error>".encode()
+            self._answer(request, int(do), {"Content-Type": "application/xml"}, xml)
+            return
+        if do == "cut":
+            request.close_connection = True
+            return
+        if do == "stall":
+            time.sleep(self.stall)
+        if do == "raced":
+            self._forward("PUT", request.path, {}, b"another's")
+        if do == "unheeded":
+            headers = {name: value for name, value in headers.items() if not name.lower().startswith("if-")}
+        status, answered, data = self._forward(request.command, request.path, headers, body)
+        if do == "lost":
+            request.close_connection = True
+            return
+        if do == "stale":
+            data = self._without_new(data)
+        self._answer(request, status, answered, data)
+
+    def _forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        kept = {name: value for name, value in headers.items() if name.lower() not in ("connection", "expect")}
+        with contextlib.closing(http.client.HTTPConnection(self.target, timeout=60)) as connection:
+            connection.request(method, path, body, kept)
+            reply = connection.getresponse()
+            return reply.status, dict(reply.getheaders()), reply.read()
+
+    def _answer(self, request: BaseHTTPRequestHandler, status: int, headers: dict[str, str], data: bytes) -> None:
+        request.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server"):
+                request.send_header(name, value)
+        length = headers.get("Content-Length", "0") if request.command == "HEAD" else str(len(data))
+        request.send_header("Content-Length", length)
+        request.end_headers()
+        if request.command != "HEAD":
+            request.wfile.write(data)
+
+    def _without_new(self, listing: bytes) -> bytes:
+        now = time.time()
+
+        def old(match: re.Match[bytes]) -> bytes:
+            stamp = re.search(rb"<LastModified>([^.<Z]*)", match[0])
+            assert stamp is not None
+            written = time.mktime(time.strptime(stamp[1].decode(), "%Y-%m-%dT%H:%M:%S")) - time.timezone
+            return b"" if now - written < self.hides else match[0]
+
+        return re.sub(rb"<Contents>.*?</Contents>", old, listing, flags=re.DOTALL)
+
+
+@contextlib.contextmanager
+def proxy(target: str, *rules: Rule, **more: Any) -> Iterator[Proxy]:
+    """A proxy before the server at `target`, gone at the end."""
+    running = Proxy(target, **more)
+    running.rules += rules
+    try:
+        yield running
+    finally:
+        running.close()

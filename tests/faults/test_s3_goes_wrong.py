@@ -1,0 +1,164 @@
+"""A store on a server that is busy, slow, forgetful or lies: commands end as on a sound one, or refuse in one line."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import botocore.endpoint
+import pytest
+
+from distillery.components.artifacts.channel import Entry, current
+from distillery.components.promotion.move import move
+from distillery.components.remote import retry
+from distillery.components.store import Store, StoreError, digest_bytes, open_store
+from distillery.components.store import s3_objects as s3
+from distillery.filters.errors import InputError
+from tests.faults.commands import run
+from tests.faults.s3_proxy import Proxy, Rule, proxy
+from tests.faults.test_failing_disk import TIMED
+
+WORK = ("label", "noise", "rollback", "benchmark")
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses between two tries are short."""
+    monkeypatch.setattr(retry, "PAUSES", (0.01, 0.05))
+    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: time.sleep(0.01)))
+
+
+@pytest.fixture
+def stored(folder: Path, s3_uri: str) -> Store:
+    """The kept store on the server, reached without the proxy."""
+    store, here = open_store(s3_uri), open_store(str(folder / "store"))
+    for key in here.keys(""):
+        if key.split("/")[0] in ("labels", "steps"):
+            continue  # so that there is work to do
+        store.put(key, here.get(key))
+    return store
+
+
+@pytest.fixture
+def before(s3_server: str, s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    with proxy(s3_server) as running:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
+        yield running
+
+
+def digests(store: Store) -> dict[str, str]:
+    return {key: digest_bytes(store.get(key)) for key in store.keys("") if not TIMED.fullmatch(key)}
+
+
+def undisturbed(folder: Path) -> dict[str, str]:
+    """What the same commands leave in a folder."""
+    store = open_store(str(folder / "store"))
+    for command in WORK:
+        assert run(command, folder).code == 0
+    return digests(store)
+
+
+BUSY = [Rule(503, method, share=0.3) for method in ("GET", "HEAD", "PUT", "POST")]
+SLOW = [Rule("stall", method, share=0.1) for method in ("GET", "HEAD", "PUT", "POST")]
+ONCE_LOST = [Rule("lost", "PUT", share=0.3), Rule("cut", "GET", share=0.1), Rule("lost", "HEAD", share=0.1)]
+CONFLICTS = [Rule(409, "PUT", times=2), Rule(409, "PUT", r"labels/", times=2), Rule(409, "PUT", r"channels/", times=2)]
+UPLOADS = [Rule("lost", "PUT", first=at, times=1) for at in (1, 2, 3, 5, 8, 13, 21)]
+
+
+@pytest.mark.parametrize("rules", [BUSY, SLOW, ONCE_LOST, CONFLICTS, UPLOADS], ids=["503", "slow", "lost", "409", "each"])
+def test_commands_end_as_on_a_sound_server(folder: Path, stored: Store, before: Proxy, rules: list[Rule]) -> None:
+    before.rules += rules
+    for command in WORK:
+        ran = run(command, folder, store=stored.uri)
+        assert ran.code == 0, f"{command}: {ran.err[-1500:]}"
+    assert sum(before.done.values()) > 3, before.done
+    before.rules.clear()
+    there, wanted = digests(stored), undisturbed(folder)
+    assert {key: there.get(key) for key in wanted} == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(20))
+def test_many_bad_days(folder: Path, stored: Store, before: Proxy, seed: int) -> None:
+    before.rules += [Rule(rule.do, rule.method, share=0.15) for rule in (*BUSY, *SLOW, *ONCE_LOST)]
+    before._rng.seed(seed)
+    test_commands_end_as_on_a_sound_server(folder, stored, before, [])
+
+
+def test_a_server_that_ignores_conditions_is_refused_before_anything_is_moved(
+    folder: Path, stored: Store, before: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rule, "takes", lambda rule, method, path, rng: method == rule.method)  # the probe, too
+    before.rules.append(Rule("unheeded", "PUT"))
+    pointer = stored.get("channels/village-gain/production.json")
+    ran = run("rollback", folder, store=stored.uri)
+    assert ran.code == 2
+    (line,) = ran.errors
+    assert "ignores IfNoneMatch on writes: two promotions could both win; use a server with conditional writes" in line
+    assert stored.get("channels/village-gain/production.json") == pointer
+
+
+def test_a_race_that_is_lost_leaves_the_winners_pointer(folder: Path, stored: Store, before: Proxy) -> None:
+    before.rules.append(Rule("raced", "PUT", r"channels/.*production\.json", times=1))
+    ran = run("rollback", folder, store=stored.uri)
+    assert ran.code == 2, ran.err
+    (line,) = ran.errors
+    assert "production.json: is not JSON" in line  # what the other wrote is none of ours, and stays
+    assert stored.get("channels/village-gain/production.json") == b"another's"
+
+
+def test_fifty_promoters_have_one_history(stored: Store, before: Proxy) -> None:
+    """Each tries until its own move stands; none is lost, and each follows the one that it was made from."""
+    before.rules += [Rule(503, "PUT", r"channels/", share=0.1), Rule("lost", "PUT", r"channels/", share=0.1)]
+    name = "fifty"
+
+    def promote(number: int) -> None:
+        store = open_store(stored.uri, write=False)
+        entry = Entry(adapter=f"{number:064x}", verdict="0" * 64, filter="f", action="promote", at="2026-01-31T12:00:00Z")
+        while True:
+            try:
+                move(store, name, "production", current(store, name, "production"), entry)
+                return
+            except InputError:  # another was faster
+                continue
+
+    threads = [threading.Thread(target=promote, args=(number,)) for number in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pointer = current(stored, name, "production")
+    assert pointer is not None
+    assert sorted(int(entry.adapter, 16) for entry in pointer.history) == list(range(50))
+
+
+@pytest.mark.parametrize("do", [403, "cut"])
+def test_an_upload_that_breaks_off_shows_nothing_and_is_aborted(
+    tmp_path: Path, stored: Store, before: Proxy, monkeypatch: pytest.MonkeyPatch, do: str | int
+) -> None:
+    monkeypatch.setattr(s3, "PATIENCE", 0.5)
+    monkeypatch.setattr(s3, "FIRST_CONTACT", 0.5)
+    before.rules.append(Rule(do, "PUT", r"partNumber=2"))
+    (tmp_path / "large").write_bytes(bytes(20 * 2**20))
+    store = open_store(stored.uri)
+    with pytest.raises(StoreError) as refused:
+        store.put("inputs/large", tmp_path / "large")
+    assert "; " in str(refused.value)
+    assert not stored.exists("inputs/large")
+    client = s3.make_client()
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=stored.uri.split("/")[2])
+    before.rules.clear()
+    store.put("inputs/large", tmp_path / "large")
+    assert len(stored.get("inputs/large")) == 20 * 2**20
+
+
+def test_a_listing_that_hides_what_is_new_decides_nothing(folder: Path, stored: Store, before: Proxy) -> None:
+    before.rules.append(Rule("stale", "GET", r"list-type=2"))
+    for command in ("label", "rollback", "history of an adapter", "benchmark of what serves", "label"):
+        ran = run(command, folder, store=stored.uri)
+        assert ran.code == 0, f"{command}: {ran.err[-1500:]}"
+    assert "(as before)" in ran.out or "reused" in ran.out or "cached" in ran.out + ran.err
