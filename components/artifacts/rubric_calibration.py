@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from distillery.components.artifacts.calibration_marks import Agreement, MarkCounts, without
 from distillery.components.artifacts.document import Document, Sha256
 from distillery.components.store import Digest, Json, NotFound, Store, StoreError, digest_json
 from distillery.components.store.layout import calibration_key
@@ -126,24 +127,7 @@ class Figures(Document):
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = handler(self)
-        return fields if self.fresh else {name: value for name, value in fields.items() if name != "fresh"}
-
-
-class MarkCounts(Document):
-    """Which marks were applied.
-
-    Attributes:
-        by: who marked: "person", "prefilter", "reference" or "nobody".
-        digest: of the marks.
-        on: articles marked on-topic.
-        off: articles marked off-topic.
-    """
-
-    by: str
-    digest: str
-    on: int
-    off: int
+        return without(handler(self), () if self.fresh else ("fresh",))
 
 
 class JudgedSample(Document):
@@ -163,6 +147,7 @@ class Judgement(Document):
         marks: which marks it rests on.
         samples: "calibration", and "fresh" where there was one.
         figures: what was found.
+        agreement: how far reviewers agree; None where no article has two reviewers' marks.
     """
 
     code: int
@@ -171,6 +156,11 @@ class Judgement(Document):
     marks: MarkCounts
     samples: dict[str, JudgedSample]
     figures: Figures
+    agreement: Agreement | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without(handler(self), () if self.agreement else ("agreement",))
 
 
 class Acceptance(Document):
@@ -230,6 +220,7 @@ class CalibrationOutputs(Document):
         marks: which marks it rests on; None where it was waived.
         samples: "calibration", and "fresh" where there was one.
         figures: what was found; None where it was waived.
+        agreement: how far reviewers agree; None where no article has two reviewers' marks.
     """
 
     KIND: ClassVar[str] = "what the calibrate step puts out"
@@ -244,6 +235,7 @@ class CalibrationOutputs(Document):
     marks: MarkCounts | None = None
     samples: dict[str, JudgedSample] = Field(default_factory=dict)
     figures: Figures | None = None
+    agreement: Agreement | None = None
 
 
 class Attempt(Document):

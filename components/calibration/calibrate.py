@@ -7,7 +7,7 @@ of 6 on the sample I looked at" can't pass. Nothing is paid twice: labels of sam
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -36,9 +36,10 @@ from distillery.components.artifacts.rubric_calibration import (
     usable,
 )
 from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.calibration.agreement import agreement, disagreement
 from distillery.components.calibration.judge import Judged, Reason, judge_redundancy, judge_sample, worse_than_chance, worst
-from distillery.components.calibration.marks import NOBODY, PREFILTER, REFERENCE, Marks, read_marks
-from distillery.components.calibration.review import Reviewed, review_page
+from distillery.components.calibration.marks import NOBODY, PREFILTER, REFERENCE, Marks, read_marks, unfinished
+from distillery.components.calibration.review import Reviewed, begun, review_page
 from distillery.components.labeling.label import label
 from distillery.components.labeling.oracles.base import Oracle, oracle_identity
 from distillery.components.runtime.progress import Progress, quiet
@@ -90,7 +91,7 @@ def calibrate(
     flt: Filter,
     *,
     articles: str,
-    marks: str = "",
+    marks: str | Sequence[str] = "",
     n: int = 0,
     accept: str = "",
     waived: str = "",
@@ -107,7 +108,7 @@ def calibrate(
         store: where labels and calibrations are.
         flt: the filter.
         articles: address of the articles to draw from.
-        marks: a JSON file of {digest or id: "on" | "off"}, "prefilter", "reference", or "" for none yet.
+        marks: files of marks, or folders of them; or "prefilter", "reference", or "" for none yet.
         n: articles of each of the two samples; 0 for 60 where a person looks at them and 120 where nobody has to.
         accept: a person's reason to go on with a REVIEW, "" for none.
         waived: a reason not to calibrate at all, so nothing is done; "" for none.
@@ -122,7 +123,8 @@ def calibrate(
         InputError: marks, sizes or files that cannot be used.
         StoreError: a calibration in the store cannot be read.
     """
-    n = n or (UNCALIBRATED if marks in (PREFILTER, REFERENCE) else SAMPLE)
+    names = [name for name in ([marks] if isinstance(marks, str) else marks) if name]
+    n = n or (UNCALIBRATED if {*names} & {PREFILTER, REFERENCE} else SAMPLE)
     if not 10 <= n <= UNCALIBRATED:
         raise InputError(
             f"a sample of {n} articles is too {'small' if n < 10 else 'large'}",
@@ -138,12 +140,12 @@ def calibrate(
     known = read_calibration(store, flt, identity)
     if accept:
         return _record(inputs, _outputs(_accept(store, key, flt, accept), key), [key])
-    if once and not marks and known is None and free(identity):
+    if once and not names and known is None and free(identity):
         return _record(inputs, {"verdict": "WAIVED", "usable": True, "reason": FREE}, [], reused=True)
-    if (once or not marks) and usable(known):
+    if (once or not names) and usable(known):
         assert known is not None
         return _record(inputs, _outputs(known, key), [key], reused=True)
-    given = read_marks(marks)
+    given = read_marks(names)
     inputs["marks"] = digest_json([given.by, given.given])
     with local_file(articles, parameter="articles") as path:
         document, page = _calibrate(store, flt, path, given, n, oracle, identity, progress)
@@ -167,14 +169,19 @@ def _calibrate(
     """Label and judge both samples; return the calibration and the review page."""
     rubric, by = rubric_digest(flt), oracle_digest(identity)
 
-    def take(seed: str, without: Collection[str]) -> Labelled | None:
-        sample, digest = select(store, flt, path, n, SHARES, seed=seed, exclude=without, progress=progress)
-        return _labelled(store, flt, sample, digest, oracle, progress) if sample.articles else None
+    def take(kind: str, without: Collection[str]) -> Labelled | None:
+        sample, digest = select(store, flt, path, n, SHARES, seed=kind, exclude=without, progress=progress)
+        if not sample.articles:
+            return None
+        for left_out in given.require(flt, kind, sample, digest):  # before a label is paid for
+            progress.note(left_out)
+        opinions[kind] = given.of(flt, sample)
+        return _labelled(store, flt, sample, digest, oracle, progress)
 
+    opinions: dict[str, list[str | None]] = {}
     first = take("calibration", ())
     if first is None:
         raise InputError("has no article to calibrate on", where=str(path))
-    opinions = {"calibration": given.of(flt, first.sample)}
     judged = {"calibration": _judge(flt, first, opinions["calibration"])}
     parts: dict[str, Labelled] = {"calibration": first}
     reasons = _named("calibration sample", judged["calibration"].reasons)
@@ -185,7 +192,6 @@ def _calibrate(
         else:
             parts["fresh"] = fresh
             _spend(store, flt, rubric, by, first, fresh)
-            opinions["fresh"] = given.of(flt, fresh.sample)
             judged["fresh"] = _judge(flt, fresh, opinions["fresh"])
             reasons += _named("fresh sample", judged["fresh"].reasons)
             reasons += worse_than_chance(judged["calibration"], judged["fresh"])
@@ -195,6 +201,9 @@ def _calibrate(
     seen = [opinions[name][at] for name, part in parts.items() for at in part.at]
     redundant, more = judge_redundancy(rows, seen, flt.dimensions)
     reasons += more
+    samples = {name: part.sample.articles for name, part in parts.items()}
+    agreed = agreement(given.reviews, samples)
+    reasons += disagreement(agreed)
     applied = {
         article.digest: mark
         for name, part in parts.items()
@@ -211,8 +220,13 @@ def _calibrate(
         ]
     elif not applied:
         of_prefilter = "the prefilter refuses none of the samples' articles, so it marks none"
-        what = of_prefilter if given.by == PREFILTER else "none of its articles is in the samples"
+        of_people = "no article is marked on-topic or off-topic by a majority"
+        marked = given.marked([article for these in samples.values() for article in these])
+        what = of_prefilter if given.by == PREFILTER else of_people if marked else "none of its articles is in the samples"
         raise InputError(what, parameter="marks", hint="mark the articles of the review page")
+    counts = given.counts(applied, [article for these in samples.values() for article in these])
+    for line in unfinished(counts):
+        progress.note(line)
     document = RubricCalibration(
         code=CODE,
         filter=flt.name,
@@ -222,19 +236,21 @@ def _calibrate(
         model=flt.spec.oracle.model,
         verdict=worst(reason.level for reason in reasons),
         reasons=[f"{reason.level}: {reason.text}" for reason in sorted(reasons, key=lambda r: r.level)],
-        marks=given.counts(applied),
+        marks=counts,
         samples={name: JudgedSample(sample=part.digest, label_set=part.label_set) for name, part in parts.items()},
         figures=Figures(
             calibration=judged["calibration"].figures(),
             fresh=judged["fresh"].figures() if "fresh" in judged else None,
             redundancy=redundant,
         ),
+        agreement=agreed,
     )
     for reason in document.reasons:
         progress.note(reason)
-    return document, review_page(
-        flt, [one for name, part in parts.items() for one in _reviewed(flt, part, opinions[name], name == "fresh")]
-    ).encode()
+    reviewed = [one for name, part in parts.items() for one in _reviewed(flt, part, given, opinions[name], name)]
+    shown = {name: part.digest for name, part in parts.items()}
+    page = review_page(flt, reviewed, shown, given=given, calibration=document)
+    return document, page.encode()
 
 
 def _named(name: str, reasons: list[Reason]) -> list[Reason]:
@@ -268,7 +284,7 @@ def _judge(flt: Filter, part: Labelled, marks: list[str | None]) -> Judged:
     return judge_sample(part.rows, part.overall, [marks[at] for at in part.at], flt.dimensions, part.dead)
 
 
-def _reviewed(flt: Filter, part: Labelled, marks: list[str | None], fresh: bool) -> list[Reviewed]:
+def _reviewed(flt: Filter, part: Labelled, given: Marks, marks: list[str | None], sample: str) -> list[Reviewed]:
     """Return the articles of a sample as the review page shows them."""
     labelled = {at: row for row, at in enumerate(part.at)}
 
@@ -276,7 +292,8 @@ def _reviewed(flt: Filter, part: Labelled, marks: list[str | None], fresh: bool)
         row = labelled.get(at)
         found = None if row is None else dict(zip(flt.dimensions, part.rows[row].tolist(), strict=True))
         overall = None if row is None else float(part.overall[row])
-        return Reviewed(article, marks[at], part.sample.passes[article.digest], fresh, found, overall)
+        passes = part.sample.passes[article.digest]
+        return Reviewed(article, sample, passes, found, overall, **begun(given, article, marks[at]))
 
     return [one(at, article) for at, article in enumerate(part.sample.articles)]
 
@@ -355,7 +372,8 @@ def _accept(store: Store, key: str, flt: Filter, reason: str) -> RubricCalibrati
 def _outputs(document: RubricCalibration, key: str) -> dict[str, Json]:
     """Return what the step puts out of a calibration."""
     fields = document.to_json()
-    shown = {name: fields[name] for name in ("reasons", "marks", "samples", "figures")}
+    names = ("reasons", "marks", "samples", "figures", "agreement")
+    shown: dict[str, Json] = {name: fields[name] for name in names if name in fields}
     return {"verdict": document.verdict, "usable": usable(document), "accepted": fields["accepted"], "document": key, **shown}
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from distillery.components.articles.articles import parse_max_rejects
-from distillery.components.articles.input_files import choose_input, local_file, require_file
+from distillery.components.articles.input_files import choose_input, local_file, parse_address, require_file
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.preflight.base_model import require_base
@@ -103,7 +103,21 @@ def check_settings(request: RunRequest) -> None:
         what = f"must be 0 to {MAX_GPUS}, not {request.gpus}"
         raise InputError(what, hint="0 trains on the CPU", parameter="gpus")
     if request.marks not in MARKS:
-        require_file(request.marks, parameter="marks")
+        require_marks(request.marks)
+
+
+def require_marks(marks: str) -> None:
+    """Raise unless marks are a file, or a folder of this machine with several reviewers' files.
+
+    Args:
+        marks: a path, file:// or s3://.
+
+    Raises:
+        InputError: there is nothing, or it can't be reached.
+    """
+    address = parse_address(marks, parameter="marks")
+    if address.in_bucket or not address.local.is_dir():
+        require_file(marks, parameter="marks")
 
 
 def check(request: RunRequest) -> Resolved:

@@ -23,7 +23,7 @@ class RunRequest:
         profile: A named set of overrides; empty for none.
         overrides: Settings for this run, each "path=value".
         max_rejects: How many bad rows of labels may be left out, "20" or "1%".
-        marks: What the calibration goes by: a file, "prefilter", "reference", or empty.
+        marks: What the calibration goes by: a file, a folder of files, "prefilter", "reference", or empty.
         without_calibration: Why to label without a calibration that passed; empty to want one.
         budget: US dollars that the labels may cost, earlier runs included; 0 for no limit.
         trainer: pod trains in one pod, trainjob in a Kubeflow TrainJob over several nodes.

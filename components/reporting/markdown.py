@@ -201,7 +201,7 @@ def _oracle(context: Context) -> str:
 
 
 def _calibration(context: Context) -> str:
-    from distillery.components.reporting.sections.oracle import BY, shares
+    from distillery.components.reporting.sections.oracle import marked_by, shares
 
     calibrated = context.calibrated
     if calibrated is None:
@@ -211,7 +211,10 @@ def _calibration(context: Context) -> str:
         verdict += f", accepted: {plain(calibrated.accepted.reason)}"
     if marks := calibrated.marks:
         verdict += f"; {count(marks.on)} articles marked on-topic, {count(marks.off)} off-topic, "
-        verdict += plain(BY.get(marks.by, marks.by))
+        verdict += plain(marked_by(marks))
+    if agreement := calibrated.agreement:
+        verdict += f"; reviewers agree on {count(agreement.same)} of {count(agreement.n)} articles"
+        verdict += f" (95%: {span(agreement.interval, 3, percent=True)})"
     rows = [
         [
             f"{plain(row.what)}, {row.sample}",

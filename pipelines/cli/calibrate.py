@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from distillery.components.preflight.request import absolute, absolute_overrides
+from distillery.components.preflight.request import MARKS, absolute, absolute_overrides
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 ArticlesOpt = Annotated[str, typer.Option("--articles", metavar="FILE", help="articles: JSONL, JSONL.gz or Parquet")]
+DISPUTED = 10  # articles that are listed; the page has all
 EXIT_CODES = {"PASS": 0, "WAIVED": 0, "FAIL": 3, "REVIEW": 4}
 
 
@@ -137,7 +138,10 @@ def _affinity(store: Store, flt: Filter, examples: str) -> tuple[Affinity | None
 def calibrate(
     filter: FilterArg,
     articles: ArticlesOpt = "",
-    marks: Annotated[str, typer.Option("--marks", metavar="FILE|reference|prefilter", help="the marks that came back")] = "",
+    marks: Annotated[
+        list[str],
+        typer.Option("--marks", metavar="FILE|FOLDER|reference|prefilter", help="marks that came back; repeatable"),
+    ] = [],  # noqa: B006 - typer reads the default
     n: Annotated[int, typer.Option("--n", help="articles a sample; 60, or 120 where nobody has to look")] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the page to mark articles on")] = Path("review.html"),
     accept: Annotated[str, typer.Option("--accept", metavar="REASON", help="go on with a REVIEW, and say why")] = "",
@@ -155,7 +159,7 @@ def calibrate(
         opened,
         flt,
         articles=file,
-        marks=absolute(marks) if marks not in ("reference", "prefilter") else marks,
+        marks=[one if one in MARKS else absolute(one) for one in marks],
         n=n,
         accept=accept,
         progress=reporter("calibrate"),
@@ -174,8 +178,12 @@ def calibrate(
         for reason in outputs["reasons"]:
             print(f"  {reason}")
         print(_figures(outputs["figures"]))
+        if lines := _agreement(outputs.get("agreement")):
+            print(lines)
         if page:
             print(f"articles to look at: {page}")
+            if outputs["marks"]["by"] == "nobody" and "fresh" in outputs["samples"]:
+                print("judge before you edit: a changed rubric uses up the fresh sample, and new articles must be marked")
     raise typer.Exit(0 if outputs["usable"] else EXIT_CODES[outputs["verdict"]])
 
 
@@ -189,6 +197,24 @@ def _figures(figures: dict[str, Any]) -> str:
                 f"on-topic scored low {on['wrong']} of {on['n']}"
             )
     return "\n".join(lines)
+
+
+def _agreement(found: dict[str, Any] | None) -> str:
+    """Return how far reviewers agree, and the first articles of which they do not."""
+    if not found:
+        return ""
+    from distillery.components.artifacts.calibration_marks import Agreement
+    from distillery.components.calibration.agreement import in_words
+    from distillery.filters.errors import one_line
+
+    agreement = Agreement.model_validate(found, strict=False)
+    words = {"on": "on-topic", "off": "off-topic"}
+    rows = [
+        f"  {one_line(row.id)} ({row.sample}): {', '.join(f'{name} {words[mark]}' for name, mark in row.marks.items())}"
+        for row in agreement.disputed[:DISPUTED]
+    ]
+    more = len(agreement.disputed) - len(rows)
+    return "\n".join([in_words(agreement), *rows, *([f"  and {more} more; the page lists all"] if more else [])])
 
 
 @app.command()

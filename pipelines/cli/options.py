@@ -17,7 +17,7 @@ LabelsOpt = Annotated[str, typer.Option("--labels", metavar="FILE", help="labels
 ArticlesOpt = Annotated[str, typer.Option("--articles", metavar="FILE", help="articles for the oracle to label")]
 RejectsOpt = Annotated[str, typer.Option("--max-rejects", metavar="N|P%", help="bad rows of labels that may be left out")]
 MarksOpt = Annotated[
-    str, typer.Option("--marks", metavar="FILE|reference|prefilter", help="articles: what the rubric is calibrated by")
+    str, typer.Option("--marks", metavar="FILE|FOLDER|reference|prefilter", help="articles: what the rubric is calibrated by")
 ]
 UncalibratedOpt = Annotated[
     str, typer.Option("--without-calibration", metavar="REASON", help="label uncalibrated; the reason is recorded")

@@ -12,6 +12,7 @@ from distillery.components.preflight.preflight import check_settings, resolve
 from distillery.components.preflight.request import MARKS, RunRequest, map_files
 from distillery.components.store import Address, Store, digest_file, digest_json, in_bucket, open_bucket
 from distillery.components.store.layout import input_key
+from distillery.filters.errors import InputError
 from distillery.pipelines.cluster.claims import Claim, claim
 from distillery.pipelines.cluster.kubeflow import Kubeflow, Published
 
@@ -84,12 +85,21 @@ def prepare(store: Store, request: RunRequest) -> Prepared:
         store=store.uri,
         articles=articles and upload(store, articles, parameter="articles"),
         labels=labels and upload(store, labels, parameter="labels"),
-        marks=request.marks if request.marks in MARKS else upload(store, request.marks, parameter="marks"),
+        marks=request.marks if request.marks in MARKS else _marks(store, request),
         overrides=sent,
     )
     key = publish_filter(store, resolve(uploaded).filter)
     there = replace(uploaded, filter=f"{store.uri}/{key}", profile="", overrides=())
     return Prepared(flt.name, there.to_changed_arguments(), _inputs(there, key))
+
+
+def _marks(store: Store, request: RunRequest) -> str:
+    """Return the address of the marks; a run on a cluster takes one file."""
+    if not in_bucket(request.marks) and Address.parse(request.marks).local.is_dir():
+        what = "is a folder, and a run on a cluster takes one file"
+        hint = f"run `distillery calibrate` with this folder and `--store {store.uri}` first; the run takes its result"
+        raise InputError(what, where=request.marks, hint=hint, parameter="marks")
+    return upload(store, request.marks, parameter="marks")
 
 
 def _inputs(request: RunRequest, filter_key: str) -> dict[str, Any]:

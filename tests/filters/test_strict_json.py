@@ -17,7 +17,8 @@ import pytest
 from distillery.components.articles.articles import Rejects, read_labels
 from distillery.components.articles.formats import json_row
 from distillery.components.articles.readers import read_rows
-from distillery.components.calibration.marks import Marks, read_marks
+from distillery.components.calibration.marks import read_marks
+from distillery.components.calibration.marks_file import MarksFile
 from distillery.components.labeling.journal import Answer, Journal
 from distillery.components.labeling.oracles.prices import read_prices
 from distillery.components.labeling.oracles.replay import _read as read_replies
@@ -114,19 +115,19 @@ def test_byte_order_marks_in_the_middle_of_a_file_are_no_part_of_its_lines(tmp_p
 def test_marks(tmp_path: Path) -> None:
     path = tmp_path / "marks.json"
     path.write_text(f'{BOM}{{"a0": "on", "a1": "off"}}', encoding="utf-8")
-    assert read_marks(str(path)).given == {"a0": "on", "a1": "off"}
+    assert read_marks([str(path)]).given == {"a0": "on", "a1": "off"}
     path.write_text('{"a0": "on", "a0": "off"}', encoding="utf-8")
     with pytest.raises(InputError, match="key 'a0' twice"):
-        read_marks(str(path))
+        read_marks([str(path)])
 
 
 def test_an_article_that_is_marked_by_id_and_by_digest_differently_is_refused() -> None:
     from distillery.components.articles.articles import Article
 
     article = Article("a0", "t", "c")
-    assert Marks("person", {article.digest: "on", "a0": "on"})._of(article) == "on"
-    with pytest.raises(InputError, match="twice, off by its id and on by its digest"):
-        Marks("person", {article.digest: "on", "a0": "off"})._of(article)
+    assert MarksFile("m.json", "", {article.digest: "on", "a0": "on"}).mark(article) == "on"
+    with pytest.raises(InputError, match="off by its id, but on by its digest"):
+        MarksFile("m.json", "", {article.digest: "on", "a0": "off"}).mark(article)
 
 
 def test_prices(tmp_path: Path) -> None:

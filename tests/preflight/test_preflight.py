@@ -11,7 +11,7 @@ import pytest
 
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.preflight.cluster import cluster
-from distillery.components.preflight.preflight import preflight
+from distillery.components.preflight.preflight import check_settings, preflight
 from distillery.components.preflight.request import RunRequest
 from distillery.components.store import Store, open_store
 from distillery.components.student.mirror import push
@@ -89,6 +89,16 @@ def test_an_error_begins_with_the_field_of_the_form(
     assert re.search(says, fault.value.for_form()), fault.value
     assert "--" not in fault.value.for_form()
     assert not list(store.keys())
+
+
+def test_marks_may_be_a_folder_of_this_machine(store: Store, tmp_path: Path, articles: str) -> None:
+    (tmp_path / "marks").mkdir()
+    path = tmp_path / "filter.yaml"
+    path.write_text(json.dumps(filter_document(tmp_path)), encoding="utf-8")
+    check_settings(RunRequest(str(path), labels=articles, marks=str(tmp_path / "marks")))
+    check_settings(RunRequest(str(path), labels=articles, marks=(tmp_path / "marks").as_uri()))
+    with pytest.raises(InputError, match="--marks s3://bucket: names no object"):
+        check_settings(RunRequest(str(path), labels=articles, marks="s3://bucket"))
 
 
 def test_the_same_fault_at_the_command_line_names_the_flag(store: Store, tmp_path: Path) -> None:

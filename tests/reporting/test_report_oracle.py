@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,22 @@ def test_each_share_stands_with_its_interval_and_limit(rejected: Context) -> Non
 def test_the_made_up_intervals_are_wilsons() -> None:
     for row in shares(calibrated()):
         assert row.figures.interval == pytest.approx(Share(row.figures.wrong, row.figures.n).interval, abs=2e-3)
+
+
+def test_several_reviewers_agreement_is_told(rejected: Context) -> None:
+    reviewers = [{"name": name, "on": 20, "off": 80, "unsure": 0, "missing": 0} for name in ("Ada", "Bert")]
+    pair = {"left": "Ada", "right": "Bert", "n": 100, "same": 90, "share": 0.9, "interval": [0.8256, 0.9448]}
+    found = {"n": 100, "same": 90, "share": 0.9, "interval": [0.8256, 0.9448], "alpha": 0.7, "alpha_interval": [0.5, 0.85],
+             "pairs": [pair], "disputed": []}  # fmt: skip
+    outputs = calibrated(marks={**calibrated_fields()["marks"], "reviewers": reviewers}, agreement=found)
+    text = re.sub("<[^>]*>", "", section(render_html(without(rejected, calibrated=outputs)), "oracle"))
+    assert "off-topic, by 2 reviewers" in text
+    assert "90 of 100 articles with marks of two reviewers or more are marked alike (95% interval 82.6% to 94.5%)" in text
+    assert "Krippendorff's alpha is 0.70 (0.50 to 0.85)" in text
+    assert "reviewers agree on 90 of 100 articles (95%: 82.6% to 94.5%)" in render_markdown(
+        without(rejected, calibrated=outputs)
+    )
+    assert "Krippendorff" not in section(render_html(rejected), "oracle")
 
 
 def test_a_failed_calibration_is_drawn_as_one(rejected: Context) -> None:

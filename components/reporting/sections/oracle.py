@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from distillery.components.artifacts.benchmark import SecondOracle
+from distillery.components.artifacts.calibration_marks import MarkCounts
 from distillery.components.artifacts.rubric_calibration import (
     FAIL,
     LIMITS,
@@ -89,10 +90,24 @@ def _calibration(calibrated: CalibrationOutputs | None) -> View:
         "reason": calibrated.reason or (accepted.reason if accepted else ""),
         "accepted": accepted is not None,
         "marks": marks,
-        "by": BY.get(marks.by, marks.by) if marks else "",
+        "by": marked_by(marks) if marks else "",
+        "agreement": calibrated.agreement,
         "redundancy": calibrated.figures.redundancy if calibrated.figures else None,
         "reasons": calibrated.reasons[:MOST],
     }
+
+
+def marked_by(marks: MarkCounts) -> str:
+    """Return whose marks they are, for people.
+
+    Args:
+        marks: which marks were applied.
+
+    Returns:
+        The end of a sentence, such as "by a person".
+    """
+    reviewers = len(marks.reviewers)
+    return f"by {reviewers} reviewers" if reviewers > 1 else BY.get(marks.by, marks.by)
 
 
 def shares(calibrated: CalibrationOutputs) -> list[Share]:

@@ -16,6 +16,7 @@ import pytest
 from distillery.components.preflight.request import RunRequest
 from distillery.components.store import Store, open_store
 from distillery.components.store.layout import claim_key
+from distillery.filters.errors import InputError
 from distillery.pipelines.cli import main as cli
 from distillery.pipelines.cluster import claims, kubeflow, submit
 from tests.pipelines.fake_kubeflow import FakeKubeflow
@@ -80,6 +81,13 @@ def test_overrides_and_filters_that_name_files_name_their_copies(store: Store, l
     )
     parameters = submit.prepare(store, RunRequest(str(path), **common)).parameters
     assert f"replies: {store.uri}/inputs/" in the_text(parameters)
+
+
+def test_a_folder_of_marks_is_calibrated_here_first(store: Store, labels: Path, tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    for folder in (tmp_path / "marks", (tmp_path / "marks").as_uri()):
+        with pytest.raises(InputError, match=r"is a folder, and a run on a cluster takes one file.*distillery calibrate"):
+            submit.prepare(store, RunRequest(FILTER, articles=str(labels), marks=str(folder)))
 
 
 # ---- one run for the same inputs ----------------------------------------------------------------------------------
