@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from distillery.filters.errors import Rejected
 from distillery.pipelines.cli import adapters, calibrate, check, distill, filters, label, models, publish, score, steps, submit
+from distillery.pipelines.cli.printing import print_json
 
 REJECTED = 3
 
@@ -62,6 +63,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -109,8 +111,12 @@ def main() -> None:
         shown = told(error)
         if shown is None:
             raise
+        code = REJECTED if isinstance(shown, Rejected) else EXIT_CODES[cause_of(shown)]
+        if "--json" in sys.argv[1:]:
+            where = getattr(shown, "where", "")
+            print_json({"error": {"what": shown.what, "where": where, "hint": shown.hint, "code": code}})
         print(f"error: {shown}", file=sys.stderr)
-        sys.exit(REJECTED if isinstance(shown, Rejected) else EXIT_CODES[cause_of(shown)])
+        sys.exit(code)
 
 
 def end_by_signals() -> list[int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import typer.main
 
 from distillery.components.runtime.step import step_context
+from distillery.filters.errors import InputError
 from distillery.filters.lint import lint
 from distillery.filters.loading import load_filter
 from distillery.pipelines.cli import main
@@ -80,3 +82,35 @@ def test_windows_is_said_to_be_unsupported_in_one_line(
         main.main()
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: Windows is not supported: use WSL 2, a container, or a cluster\n"
+
+
+def test_json_has_the_error_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        raise InputError("is no score", where="labels.jsonl:3", hint="write 0 to 10", parameter="labels")
+
+    monkeypatch.setattr(main, "app", fails)
+    monkeypatch.setattr(main.sys, "argv", ["distillery", "plan", "demo", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    out, err = capsys.readouterr()
+    assert ended.value.code == 2
+    assert json.loads(out)["error"] == {
+        "what": "is no score",
+        "where": "labels.jsonl:3",
+        "hint": "write 0 to 10",
+        "code": 2,
+    }
+    assert err.count("\n") == 1
+    monkeypatch.setattr(main.sys, "argv", ["distillery", "plan", "demo"])
+    with pytest.raises(SystemExit):
+        main.main()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("line", ["-h", "filters -h", "filters lint -h"])
+def test_help_has_a_short_name(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(main.sys, "argv", ["distillery", *line.split()])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 0
+    assert "-h, --help" in capsys.readouterr().out
