@@ -24,9 +24,9 @@ TIMES: Final = 5.0  # the 99th percentile
 FLOOR: Final = 5.0  # seconds
 OBSERVED: Final = 512  # latencies
 TICK: Final = 0.25  # seconds between two looks at the calls in flight
-JUDGED: Final = 16  # calls, after which it is asked whether too many were given up …
+JUDGED: Final = 32  # calls, after which it is asked whether too many were given up …
 TOO_MANY: Final = 0.25  # … which is more than this share
-LONGER: Final = 4.0  # times, then
+LONGER: Final = 8.0  # times, then
 
 
 class Deadline:

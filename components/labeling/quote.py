@@ -62,6 +62,7 @@ class Quote:
         calibrated: labels whose bills corrected the rule of thumb.
         price_date: when the price was looked up.
         spent: what the labels in the store have cost, in US dollars.
+        in_doubt: what calls have cost at most whose bill nobody knows, in US dollars.
         routes: the routes.
         recommended: the name of the cheapest route that can be taken.
     """
@@ -78,6 +79,7 @@ class Quote:
     calibrated: int
     price_date: str
     spent: float
+    in_doubt: float = 0.0
     routes: list[Route] = field(default_factory=list)
     recommended: str = ""
 
@@ -165,6 +167,7 @@ def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dea
         n if n >= CALIBRATED_FROM else 0,
         date,
         journal.usd,
+        journal.unknown_usd,
         routes,
         best.name,
     )
@@ -204,12 +207,13 @@ def render_quote(quoted: Quote) -> str:
         Several lines of text.
     """
     how = f"billed before for {quoted.calibrated:,} labels" if quoted.calibrated else "by rule of thumb, 15% either way"
+    doubt = f", and up to ${quoted.in_doubt:.2f} for calls whose bill nobody knows" if quoted.in_doubt else ""
     lines = [
         f"{quoted.articles:,} articles; {quoted.labeled:,} are labelled, {quoted.dead:,} in dead letters, "
         f"{quoted.open:,} to ask",
         f"tokens per article: {quoted.prefix_tokens:,.0f} of rubric, {quoted.article_tokens:,.0f} of article, "
         f"{quoted.output_tokens:,.0f} of reply (as {how}; {quoted.sampled} articles sampled)",
-        f"prices of {quoted.model} as of {quoted.price_date}; spent so far: ${quoted.spent:.2f}",
+        f"prices of {quoted.model} as of {quoted.price_date}; spent so far: ${quoted.spent:.2f}{doubt}",
         "",
     ]
     for route in quoted.routes:
