@@ -102,6 +102,18 @@ def test_keys_mark_go_on_undo_and_are_listed(page: Any, flt: Filter, tmp_path: P
     assert watcher.errors == []
 
 
+def test_a_key_marks_no_article_that_is_scrolled_away(page: Any, flt: Filter, tmp_path: Path) -> None:
+    page.goto(made_page(flt, tmp_path).as_uri())
+    keys(page, "j")
+    page.evaluate("document.querySelectorAll('article')[4].scrollIntoView()")
+    for key in "12":
+        keys(page, key)
+        if key == "1":
+            assert marked(page) == [""] * COUNT
+            assert page.locator("article.current h2").inner_text().startswith("5. ")
+    assert marked(page) == ["", "", "", "", "off", ""]
+
+
 def test_marks_notes_and_name_are_kept_and_leaving_is_asked_about(page: Any, flt: Filter, tmp_path: Path) -> None:
     watcher = Watcher(page)
     path = made_page(flt, tmp_path)

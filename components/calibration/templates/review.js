@@ -122,6 +122,20 @@ const go = (at) => {
   items[at].box.focus({ preventScroll: true });
   items[at].box.scrollIntoView({ block: "start" });
 };
+// A key never marks what nobody looks at: where the current article is scrolled away, it goes to the one that is seen.
+const ready = () => {
+  const { top, bottom } = items[current].box.getBoundingClientRect();
+  if (items[current].box.matches(".current") && bottom > 0 && top < window.innerHeight) return true;
+  const at = items.findIndex((item) => item.box.getBoundingClientRect().bottom > window.innerHeight / 3);
+  go(at < 0 ? items.length - 1 : at);
+  say(`Article ${current + 1}`);
+  return false;
+};
+const decide = (value) => {
+  if (!ready()) return;
+  put(items[current], value);
+  if (value) go(Math.min(current + 1, items.length - 1));
+};
 const within = () => items[current].box.contains(document.activeElement);
 const next = (from) => {
   const order = [...items.slice(from), ...items.slice(0, from)];
@@ -192,16 +206,16 @@ const load = async (chosen) => {
 
 const typing = (node) => node.closest?.("input:not([type=radio], [type=checkbox]), textarea");
 const pressed = {
-  1: () => { put(items[current], "on"); go(Math.min(current + 1, items.length - 1)); },
-  2: () => { put(items[current], "off"); go(Math.min(current + 1, items.length - 1)); },
-  3: () => { put(items[current], "unsure"); go(Math.min(current + 1, items.length - 1)); },
-  0: () => put(items[current], ""),
-  j: () => go(within() ? current + 1 : current),
-  k: () => go(current - 1),
+  1: () => decide("on"),
+  2: () => decide("off"),
+  3: () => decide("unsure"),
+  0: () => decide(""),
+  j: () => { if (ready()) go(current + 1); },
+  k: () => { if (ready()) go(current - 1); },
   n: () => next(within() ? current + 1 : current),
   u: undo,
-  e: () => items[current].note.focus(),
-  o: () => { const said = items[current].box.querySelector(".oracle"); said.open = !said.open; },
+  e: () => { if (ready()) items[current].note.focus(); },
+  o: () => { if (!ready()) return; const said = items[current].box.querySelector(".oracle"); said.open = !said.open; },
   s: saving,
   "?": () => { $("help").open = !$("help").open; },
 };
