@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from typing import ClassVar, Literal
 
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
 from typing_extensions import override
 
 from distillery.components.articles.formats import Kind
 from distillery.components.artifacts.document import Document, Sha256
-from distillery.components.store import canonical_json
+from distillery.components.store import Digest, Json, canonical_json, digest_json
 
 ANOTHER = "delete it, or give another place"  # what mends something of another job
 Format = Literal["parquet", "jsonl"]
@@ -87,11 +89,16 @@ class Facts(_Ordered):
         rejected: rows that are no article.
         tiers: articles by tier.
         lines: [file number, lines read of it], so that a reject's line can be told.
+        etag: what the store said of the part's bytes when they were written; "" where that is their digest. While it says
+            so, they need not be read.
+        rejects: digest of the list of the part's bad rows; "" where there are none.
+        check: digest of the rest, by which a damaged document is known. Format 1 had neither this nor the two before.
     """
 
     KIND = "the facts of a part"
+    FORMAT = 2
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     job: str
     index: int
     sha256: Sha256
@@ -100,6 +107,38 @@ class Facts(_Ordered):
     rejected: int
     tiers: dict[str, int]
     lines: list[tuple[int, int]]
+    etag: str = ""
+    rejects: str = ""
+    check: str = ""
+
+    @model_validator(mode="after")
+    def _is_what_was_written(self) -> Facts:
+        if self.check not in ("", self._digest()):
+            raise PydanticCustomError("altered", "it is not what was written")
+        return self
+
+    def _digest(self) -> Digest:
+        return digest_json(self.model_dump(mode="json", exclude={"format", "check"}))
+
+    def sealed(self) -> Facts:
+        """Return the facts with their check.
+
+        Returns:
+            The facts as they are stored.
+        """
+        return self.model_copy(update={"check": self._digest()})
+
+    @classmethod
+    def older(cls, fields: dict[str, Json]) -> dict[str, Json]:
+        """Return the facts of format 1 as the present form has them.
+
+        Args:
+            fields: the parsed object, whatever its format.
+
+        Returns:
+            The object to be validated.
+        """
+        return {**fields, "format": 2} if fields.get("format", 1) == 1 else fields
 
 
 class ScoredPart(Document):
@@ -129,12 +168,13 @@ class Scores(_Ordered):
         rejected: rows that are no article.
         tiers: articles by tier.
         parts: every part, in order.
+        rejects: digest of _rejects.jsonl; "" where there is none. Format 2 had none.
     """
 
     KIND = "the _SUCCESS of a scored corpus"
-    FORMAT = 2
+    FORMAT = 3
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     job: str
     filter: str
     version: int
@@ -150,3 +190,16 @@ class Scores(_Ordered):
     rejected: int
     tiers: dict[str, int]
     parts: list[ScoredPart]
+    rejects: str = ""
+
+    @classmethod
+    def older(cls, fields: dict[str, Json]) -> dict[str, Json]:
+        """Return a _SUCCESS of format 2 as the present form has it.
+
+        Args:
+            fields: the parsed object, whatever its format.
+
+        Returns:
+            The object to be validated.
+        """
+        return {**fields, "format": 3} if fields.get("format") == 2 else fields

@@ -1,81 +1,51 @@
-"""What has become of a scoring, decided by keys and never by a listing; and its end, written once every part is there.
-
-Whoever finishes reads one small object a part (16 at a time: some 5,000 in 10 s), never the parts.
-"""
+"""What has become of a scoring, decided by keys and never by a listing; and its end, once every part is there and whole."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
-from distillery.components.artifacts.scores import ANOTHER, Facts, ScoredPart, Scores
+from distillery.components.artifacts.scores import Facts, ScoredPart, Scores
+from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.plan import Plan
-from distillery.components.store import Conflict, NotFound, Store, StoreError
-from distillery.components.store.layout import REJECTS, SUCCESS, part_facts_key, part_rejects_key
+from distillery.components.scoring.whole import lists_rejects, look_at_all, read_rejects, read_success
+from distillery.components.store import Conflict, NotFound, Store, digest_file
+from distillery.components.store.layout import REJECTS, SUCCESS
 from distillery.filters.errors import InputError
-from distillery.filters.strict_json import loads
+
+NAMED: Final = 5  # damaged parts that are named one by one
 
 
-def facts_of(out: Store, index: int, job: str) -> Facts | None:
-    """Return the facts of a part.
-
-    Args:
-        out: where the scores are.
-        index: number of the part, from 0.
-        job: digest of the job.
-
-    Returns:
-        The facts; None where the part is not done.
-
-    Raises:
-        StoreError: the facts are another job's, or cannot be read.
-    """
-    key = part_facts_key(index)
-    try:
-        facts = Facts.load(out, key)
-    except NotFound:
-        return None
-    if facts.job != job:
-        raise StoreError(f"is of another job ({facts.job[:12]})", where=f"{out.uri}/{key}", hint=ANOTHER)
-    return facts
-
-
-def all_facts(out: Store, indexes: Iterable[int], job: str) -> Iterator[tuple[int, Facts | None]]:
-    """Yield the facts of many parts, read 16 at a time.
-
-    Args:
-        out: where the scores go.
-        indexes: numbers of the parts.
-        job: digest of the job.
-
-    Yields:
-        (number, facts) pairs in the order asked for; None where a part isn't done.
-
-    Raises:
-        StoreError: facts are another job's, or no facts.
-    """
-    with ThreadPoolExecutor(16) as pool:
-        wanted = list(indexes)
-        yield from zip(wanted, pool.map(lambda index: facts_of(out, index, job), wanted), strict=True)
-
-
-def missing(out: Store, plan: Plan) -> list[int]:
-    """Return the parts that are not committed.
+def missing(out: Store, plan: Plan, progress: Progress = quiet) -> list[int]:
+    """Return the parts that have to be scored: those that are not there, and those that are lost or damaged.
 
     Args:
         out: where the scores go.
         plan: what is scored.
+        progress: told of what is lost or damaged.
 
     Returns:
         Numbers of the parts.
+
+    Raises:
+        StoreError: a part or _SUCCESS is of another job, or the store is at fault.
     """
-    if success(out, plan.job):
-        return []
-    return [index for index, facts in all_facts(out, range(plan.shards), plan.job) if facts is None]
+    ended = read_success(out, plan.job)
+    if ended.etag and not ended.scores:
+        progress.note(f"{SUCCESS} can't be read: it is written anew")
+    final = _final(out, plan, ended.scores)
+    left = [part for part in look_at_all(out, plan, range(plan.shards), final) if not part.done]
+    damaged = [part.fault for part in left if part.fault]
+    for fault in damaged[:NAMED]:
+        progress.note(f"{fault}: it is done again")
+    if len(damaged) > NAMED:
+        progress.note(f"and so are {len(damaged) - NAMED:,} other parts")
+    if ended.scores and (unbegun := len(left) - len(damaged)):
+        progress.note(f"{unbegun:,} parts that {SUCCESS} names are gone: they are done again")
+    return [part.number for part in left]
 
 
 def success(out: Store, job: str) -> Scores | None:
@@ -86,22 +56,16 @@ def success(out: Store, job: str) -> Scores | None:
         job: digest of the job.
 
     Returns:
-        The document; None before it is written.
+        The document; None before it is written, and where it can't be read.
 
     Raises:
-        StoreError: it is of another job, or cannot be read.
+        StoreError: it is of another job.
     """
-    try:
-        scores = Scores.load(out, SUCCESS)
-    except NotFound:
-        return None
-    if scores.job != job:
-        raise StoreError("is of another job", where=f"{out.uri}/{SUCCESS}", hint=ANOTHER)
-    return scores
+    return read_success(out, job).scores
 
 
 def finish(out: Store, plan: Plan) -> Scores:
-    """Write _rejects.jsonl and _SUCCESS once every part is there; doing it again changes nothing.
+    """Write _rejects.jsonl and _SUCCESS once every part is there and whole; doing it again changes nothing.
 
     Args:
         out: where the scores are.
@@ -111,25 +75,28 @@ def finish(out: Store, plan: Plan) -> Scores:
         What _SUCCESS says.
 
     Raises:
-        InputError: a part is missing, or no row of the corpus was an article.
+        InputError: a part is missing or damaged, or no row of the corpus was an article.
         StoreError: a part or _SUCCESS is of another job.
     """
-    if done := success(out, plan.job):
-        return done
-    parts, facts = list[ScoredPart](), list[Facts]()
-    with ThreadPoolExecutor(16) as pool:
-        there = pool.map(lambda index: out.exists(plan.part(index)), range(plan.shards))
-        for (index, found), present in zip(all_facts(out, range(plan.shards), plan.job), there, strict=True):
-            if found is None or not present:
-                raise InputError(f"part {index} is missing", where=out.uri, hint="score again: the parts that are there stay")
-            facts.append(found)
-            parts.append(ScoredPart(name=plan.part(index), rows=found.articles, sha256=found.sha256))
+    ended = read_success(out, plan.job)
+    final = _final(out, plan, ended.scores)
+    facts, parts = list[Facts](), list[ScoredPart]()
+    for part in look_at_all(out, plan, range(plan.shards), final):
+        if not part.done:
+            gone = "missing" if not part.altered else "damaged"
+            what = f"part {part.number} is {gone}" + (f" ({part.fault})" if part.fault else "")
+            raise InputError(what, where=out.uri, hint="score again: the parts that are there stay")
+        if part.facts:
+            facts.append(part.facts)
+            name = plan.part(part.number)
+            parts.append(ScoredPart(name=name, rows=part.facts.articles, sha256=part.facts.sha256))
+    if final and len(facts) < plan.shards:  # facts were lost, and nothing else
+        return final
     articles = sum(each.articles for each in facts)
     rejected = sum(each.rejected for each in facts)
-    first = _gather_rejects(out, plan, facts) if rejected else ""
+    first, listed = ("", final.rejects) if final else _gather_rejects(out, plan, facts)
     if not articles:
-        where = plan.corpus.where if len(plan.corpus.files) > 1 else plan.corpus.address(0)
-        raise InputError(f"no row is an article{first}", where=where)
+        raise no_article(plan, first)
     tiers = Counter[str]()
     for each in facts:
         tiers.update(each.tiers)
@@ -150,10 +117,13 @@ def finish(out: Store, plan: Plan) -> Scores:
         rejected=rejected,
         tiers={name: tiers[name] for name in facts[0].tiers},
         parts=parts,
+        rejects=listed,
     )
+    if scores == ended.scores:
+        return scores
     # The same facts give the same bytes, so of several finishers each succeeds.
     try:
-        out.put_if(SUCCESS, scores.to_bytes(), etag=None)
+        out.put_if(SUCCESS, scores.to_bytes(), etag=ended.etag)
     except Conflict:
         if theirs := success(out, plan.job):
             return theirs
@@ -161,19 +131,48 @@ def finish(out: Store, plan: Plan) -> Scores:
     return scores
 
 
-def _gather_rejects(out: Store, plan: Plan, facts: list[Facts]) -> str:
-    """Write one file of all rejects, each with its line in its file; return the first one in words."""
+def no_article(plan: Plan, first: str) -> InputError:
+    """Return the error for a corpus without an article.
+
+    Args:
+        plan: what was scored.
+        first: the first bad row in words, after a colon; "" for none.
+
+    Returns:
+        The error.
+    """
+    where = plan.corpus.where if len(plan.corpus.files) > 1 else plan.corpus.address(0)
+    return InputError(f"no row is an article{first}", where=where)
+
+
+def _final(out: Store, plan: Plan, scores: Scores | None) -> Scores | None:
+    """Return what _SUCCESS says if it names the plan's parts, and the bad rows that it counts are all there."""
+    if scores is None or [part.name for part in scores.parts] != [plan.part(index) for index in range(plan.shards)]:
+        return None
+    return scores if lists_rejects(out, scores) else None
+
+
+def _gather_rejects(out: Store, plan: Plan, facts: list[Facts]) -> tuple[str, str]:
+    """Write one file of all rejects, each with its line in its file; return the first one in words, and the file's digest."""
     before, first = Counter[int](), ""
+    if not any(each.rejected for each in facts):
+        return "", ""
     with tempfile.NamedTemporaryFile(prefix="rejects-") as gathered:
         for each in facts:
-            if each.rejected:
-                for text in out.get(part_rejects_key(each.index)).splitlines():
-                    number, line, reason = loads(text)
-                    reject = {"file": plan.corpus.files[number].name, "line": before[number] + line, "reason": reason}
-                    first = first or f": {reject['file']}:{reject['line']}: {reason}"
-                    gathered.write((json.dumps(reject, ensure_ascii=False) + "\n").encode())
+            for number, line, reason in _rejects(out, each):
+                reject = {"file": plan.corpus.files[number].name, "line": before[number] + line, "reason": reason}
+                first = first or f": {reject['file']}:{reject['line']}: {reason}"
+                gathered.write((json.dumps(reject, ensure_ascii=False) + "\n").encode())
             for number, lines in each.lines:
                 before[number] += lines
         gathered.flush()
         out.put(REJECTS, Path(gathered.name))
-    return first
+        return first, digest_file(Path(gathered.name))
+
+
+def _rejects(out: Store, facts: Facts) -> list[tuple[int, int, str]]:
+    try:
+        return read_rejects(out, facts.index) if facts.rejected else []
+    except NotFound:
+        what = f"part {facts.index} is damaged (its bad rows are lost)"
+        raise InputError(what, where=out.uri, hint="score again: the parts that are there stay") from None

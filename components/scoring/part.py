@@ -21,9 +21,10 @@ from distillery.components.articles.near_names import NamesSeen, folder_columns
 from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.artifacts.scores import ANOTHER, Facts
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.scoring.completion import facts_of
+from distillery.components.scoring.completion import no_article
 from distillery.components.scoring.corpus import cut
 from distillery.components.scoring.plan import Plan
+from distillery.components.scoring.whole import look_at
 from distillery.components.store import Conflict, Store, StoreError, digest_bytes
 from distillery.components.store.layout import part_facts_key, part_rejects_key
 from distillery.filters.errors import InputError
@@ -75,9 +76,21 @@ class _Articles:
 
     def __init__(self, plan: Plan, index: int) -> None:
         self.plan, self.index = plan, index
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was seen, before the articles are read again."""
         self.rejects: list[tuple[int, int, str]] = []
         self.lines: list[tuple[int, int]] = []
         self.seen = NamesSeen()
+
+    @property
+    def first_reject(self) -> str:
+        """Return the first bad row of a plan of one part, in words after a colon; "" where there is none."""
+        if not self.rejects:
+            return ""
+        number, line, reason = self.rejects[0]
+        return f": {self.plan.corpus.files[number].name}:{line}: {reason}"
 
     def __iter__(self) -> Iterator[Article]:
         for piece in cut(self.plan.corpus, self.plan.shards, self.index):
@@ -106,8 +119,9 @@ def score_part(
     *,
     chunk: int = CHUNK,
     progress: Progress = quiet,
+    commits: Callable[[], None] = lambda: None,
 ) -> Facts:
-    """Commit one part of a plan, or find it committed.
+    """Commit one part of a plan, or find it committed; what is damaged of it is done again.
 
     Args:
         out: where the scores go.
@@ -117,38 +131,66 @@ def score_part(
         student: opens the student; called only if something must be scored.
         chunk: articles scored at once.
         progress: told how many articles have been scored.
+        commits: called before anything is written.
 
     Returns:
         What the part holds.
 
     Raises:
-        InputError: the corpus can't be read, or the student has other dimensions or returns no numbers.
+        InputError: the corpus can't be read or, in one part, has no article; the student has other dimensions or returns no
+            numbers.
         StoreError: the part that is there was made of other articles or by another job.
     """
-    if committed := facts_of(out, index, plan.job):
-        return committed
+    before = look_at(out, plan, index)
+    if before.done and before.facts:
+        return before.facts
     name, articles = plan.part(index), _Articles(plan, index)
-    if out.exists(name):  # whoever wrote it was stopped before it wrote the facts
-        data = _theirs(out, plan, index, [article.digest for article in articles])
-    else:
-        table = _scored(flt, student, articles, chunk, progress)
+    data = None if before.altered else _standing(out, plan, index, articles, noted=bool(before.fault))
+    if data is None:
+        etag, table = out.etag(name), _scored(flt, student, articles, chunk, progress)
+        if plan.shards == 1 and not table.num_rows:
+            raise no_article(plan, articles.first_reject)
         data = write_table(table, {JOB: plan.job}) if plan.fmt == "parquet" else _json_lines(table)
+        commits()
         try:
-            out.put_if(name, data, etag=None)
+            out.put_if(name, data, etag=etag)
         except Conflict:
             data = _theirs(out, plan, index, table["article"].to_pylist())
-    if articles.rejects:
-        lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects)
-        out.put(part_rejects_key(index), "".join(lines).encode())
+    commits()
+    rejects = "".join(json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects).encode()
+    if rejects:
+        out.put(part_rejects_key(index), rejects)
     if not index:  # one part is told of, or each of a thousand would say the same
         for note in articles.seen.notes(COLUMNS):
             progress.note(note)
-    facts = _facts(plan, index, flt, data, articles)
+    etag = out.etag(name) or ""
+    facts = _facts(plan, index, flt, data, articles, etag, digest_bytes(rejects) if rejects else "")
     out.put(part_facts_key(index), facts.to_bytes())
     return facts
 
 
-def _theirs(out: Store, plan: Plan, index: int, articles: list[str]) -> bytes:
+def _standing(out: Store, plan: Plan, index: int, articles: _Articles, *, noted: bool) -> bytes | None:
+    """Return the bytes of a part whose writer was stopped before it noted the facts; None where it has to be scored.
+
+    Bytes that nobody noted and nobody can read may be anybody's, and are refused; those that were noted here once are ours.
+    """
+    if not out.exists(plan.part(index)):
+        return None
+    digests = [article.digest for article in articles]
+    try:
+        return _theirs(out, plan, index, digests)
+    except _Unreadable:
+        if not noted:
+            raise
+        articles.clear()
+        return None
+
+
+class _Unreadable(StoreError):
+    """A part is no table."""
+
+
+def _theirs(out: Store, plan: Plan, index: int, articles: Sequence[str]) -> bytes:
     """Return the bytes of a part that another process committed; raise StoreError unless articles and job are the same."""
     name = plan.part(index)
     data, where = out.get(name), f"{out.uri}/{name}"
@@ -156,9 +198,9 @@ def _theirs(out: Store, plan: Plan, index: int, articles: list[str]) -> bytes:
     try:
         table = _read(plan, data)
         theirs = (table.schema.metadata or {}).get(JOB.encode(), b"").decode()
-        same = table["article"].to_pylist() == articles if articles else not table.num_rows
+        same = table["article"].to_pylist() == list(articles) if articles else not table.num_rows
     except Exception as error:  # whatever a reader makes of foreign bytes
-        raise StoreError(f"is not a part of scores ({type(error).__name__})", where=where, hint=hint) from error
+        raise _Unreadable(f"is not a part of scores ({type(error).__name__})", where=where, hint=hint) from error
     if plan.fmt == "parquet" and theirs != plan.job:
         raise StoreError(f"is of another job ({theirs[:12] or 'unnamed'})", where=where, hint=ANOTHER)
     if not same:
@@ -179,20 +221,23 @@ def _json_lines(table: pa.Table) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()
 
 
-def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles) -> Facts:
+def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles, etag: str, rejects: str) -> Facts:
     table = _read(plan, data)
     tiers = Counter({tier.name: 0 for tier in flt.spec.tiers})
     tiers.update(table["tier"].drop_null().to_pylist())
+    sha256 = digest_bytes(data)
     return Facts(
         job=plan.job,
         index=index,
-        sha256=digest_bytes(data),
+        sha256=sha256,
         articles=table.num_rows,
         prefiltered=table.num_rows - table["prefiltered"].null_count,
         rejected=len(articles.rejects),
         tiers=dict(tiers),
         lines=articles.lines,
-    )
+        etag="" if etag == sha256 else etag,
+        rejects=rejects,
+    ).sealed()
 
 
 def _scored(flt: Filter, student: Callable[[], Predictor], articles: _Articles, chunk: int, progress: Progress) -> pa.Table:

@@ -12,11 +12,14 @@ Readers of datasets skip what begins with "_". `distillery.components.scoring.co
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Final
 
-from distillery.components.artifacts.scores import Format, ScoringPlan
+from pydantic import TypeAdapter, ValidationError
+
+from distillery.components.artifacts.scores import Facts, Format, Scores, ScoringPlan
 from distillery.components.scoring.corpus import Corpus
 from distillery.components.scoring.own_code import own_code
 from distillery.components.store import (
@@ -32,6 +35,7 @@ from distillery.components.store import (
 from distillery.components.store.layout import (
     SCORING_PLAN,
     SUCCESS,
+    part_facts_key,
     part_key,
     published_filter_key,
     todo_key,
@@ -39,7 +43,6 @@ from distillery.components.store.layout import (
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 from distillery.filters.loading import dump_filter
-from distillery.filters.strict_json import loads
 
 MAX_SHARDS = 100_000  # what Kubernetes lets an Indexed Job have
 
@@ -162,43 +165,79 @@ def begin(out: Store, plan: Plan) -> None:
     Raises:
         InputError: `out` holds scores of something else.
     """
-    jobs = "end its Job (--cancel) and " if in_bucket(out.uri) else ""
-    hint, data = f"give another place, or {jobs}delete this one", plan.to_bytes()
+    data = plan.to_bytes()
 
     def written(there: bytes | None) -> bytes | None:
-        if there is None and out.exists(SUCCESS):
-            raise InputError("holds scores already", where=out.uri, hint=hint)
-        if there is not None and _job_of(there, out.uri) != plan.job:
-            what, wanted = _difference(there, plan)
-            raise InputError(what, where=out.uri, hint=wanted + hint)
+        _require_ours(out, plan, there)
         return None if there == data else data
 
     out.update(SCORING_PLAN, written)
 
 
-def _job_of(plan: bytes, where: str) -> str:
-    """Return the job of a stored plan; "" where the bytes are no plan."""
-    try:
-        return ScoringPlan.read(plan, where).job
-    except StoreError:
-        return ""
+def check_place(out: Store, plan: Plan) -> None:
+    """Raise unless these scores may go there; write nothing.
+
+    Args:
+        out: where the scores go.
+        plan: what is scored.
+
+    Raises:
+        InputError: `out` holds scores of something else.
+    """
+    present = out.current(SCORING_PLAN)
+    _require_ours(out, plan, present[0] if present else None)
 
 
-def _difference(written: bytes, plan: Plan) -> tuple[str, str]:
+def _require_ours(out: Store, plan: Plan, there: bytes | None) -> None:
+    """Raise unless what lies at `out` is of this plan's job; where its plan is lost or torn, what was scored says whose."""
+    jobs = "end its Job (--cancel) and " if in_bucket(out.uri) else ""
+    hint = f"give another place, or {jobs}delete this one"
+    old: ScoringPlan | None = None
+    if there is not None:
+        try:
+            old = _read(there, f"{out.uri}/{SCORING_PLAN}")
+        except InputError as error:
+            if not _scored_here(out, plan):
+                raise InputError("holds a plan that can't be read", where=out.uri, hint=hint) from error
+    elif out.exists(SUCCESS) and not _scored_here(out, plan):
+        raise InputError("holds scores already", where=out.uri, hint=hint)
+    if old is not None and old.job != plan.job:
+        what, wanted = _difference(old, plan)
+        raise InputError(what, where=out.uri, hint=wanted + hint)
+
+
+def _read(data: bytes, where: str) -> ScoringPlan:
+    """Return a stored plan; InputError where it is torn, or its job is not the digest of the rest."""
+    document = ScoringPlan.read(data, where)
+    if Plan.of(document).job != document.job:
+        raise StoreError("is not what was written", where=where, hint=ScoringPlan.HINT)
+    return document
+
+
+def _scored_here(out: Store, plan: Plan) -> bool:
+    """True if _SUCCESS or the facts of a part name this job."""
+    documents: list[tuple[str, type[Scores | Facts]]] = [(SUCCESS, Scores)]
+    documents += [(part_facts_key(index), Facts) for index in range(plan.shards)]
+    for key, form in documents:
+        present = out.current(key)
+        with suppress(StoreError):
+            if present and form.read(present[0], key).job == plan.job:
+                return True
+    return False
+
+
+def _difference(old: ScoringPlan, plan: Plan) -> tuple[str, str]:
     """Return in what a written plan differs from ours, and the option that would make them one, "" where none does."""
-    try:
-        old, ours = loads(written), loads(plan.to_bytes())
-        differs = {name for name in ours if old.get(name) != ours[name]}
-        differs -= {"corpus"} if old["corpus"]["files"] == ours["corpus"]["files"] else set()
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "holds a plan that can't be read", ""
+    ours = plan.document()
+    differs = {name for name in ScoringPlan.model_fields if getattr(old, name) != getattr(ours, name)}
+    differs -= {"corpus"} if old.corpus.files == ours.corpus.files else set()
     for name, what in DIFFERENCES.items():
         if name in differs:
             return f"holds scores of {what}", ""
     if "fmt" in differs:
-        return f"holds scores as {old['fmt']}", f"add --format {old['fmt']}, "
+        return f"holds scores as {old.fmt}", f"add --format {old.fmt}, "
     if "shards" in differs:
-        return f"holds scores in {old['shards']:,} parts, not {plan.shards:,}", f"add --shards {old['shards']}, "
+        return f"holds scores in {old.shards:,} parts, not {plan.shards:,}", f"add --shards {old.shards}, "
     return "holds scores of another program", ""
 
 
@@ -262,8 +301,15 @@ def todo_list(out: Store, digest: str) -> list[int]:
         InputError: the list is no longer there.
     """
     key = todo_key(digest)
+    where, hint = f"{out.uri}/{key}", "end its Job (--cancel), and score again"
     try:
-        ranges = out.get_json(key, digest=Digest(digest))
+        data = out.get(key)
     except NotFound:
-        raise InputError("is there no more", where=f"{out.uri}/{key}", hint="end its Job (--cancel), and score again") from None
+        raise InputError("is there no more", where=where, hint=hint) from None
+    try:
+        ranges = TypeAdapter(list[tuple[int, int]]).validate_json(data, strict=False)
+    except ValidationError:
+        ranges = []
+    if digest_bytes(data) != digest or not all(0 <= first <= last < MAX_SHARDS for first, last in ranges):
+        raise InputError("was damaged or altered", where=where, hint=hint)
     return [index for first, last in ranges for index in range(first, last + 1)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.completion import finish, missing
 from distillery.components.scoring.corpus import Corpus, find_corpus
 from distillery.components.scoring.part import CHUNK, Predictor, score_part
-from distillery.components.scoring.plan import begin, plan_for
-from distillery.components.store import Store, open_store
+from distillery.components.scoring.plan import Plan, begin, check_place, plan_for
+from distillery.components.store import Address, Store, in_bucket, open_store
 from distillery.components.store.layout import scores_folder
+from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
 PART_BYTES = 16 * 2**20
@@ -75,18 +77,50 @@ def score(
     opened: list[Predictor] = [] if callable(student) else [student]
     for each in opened:
         require_dimensions(each.dimensions, flt, "the student")
-    store = open_store(f"{out.uri}/{scores_folder(plan.job)}" if isinstance(out, Store) else str(out))
-    begin(store, plan)
+    place = f"{out.uri}/{scores_folder(plan.job)}" if isinstance(out, Store) else str(out)
+    new = None if in_bucket(place) or (local := Address.parse(place).local).exists() else local
+    store = open_store(place)
+    try:
+        left = _left(flt, store, plan, student, opened, chunk, progress)
+    except InputError:
+        if new is not None:
+            with suppress(OSError):  # what was scored stays
+                new.rmdir()
+        raise
+    found = finish(store, plan)
+    names = [part.name for part in found.parts]
+    seconds = round(time.monotonic() - began, 3)
+    return {**found.to_json(), "parts": names, "out": store.uri, "reused": not left, "seconds": seconds}
+
+
+def _left(
+    flt: Filter,
+    store: Store,
+    plan: Plan,
+    student: Predictor | Callable[[], Predictor],
+    opened: list[Predictor],
+    chunk: int,
+    progress: Progress,
+) -> list[int]:
+    """Score the parts that are left, and return their numbers."""
+    written = list[Plan]()
+    check_place(store, plan)
+
+    def commits() -> None:
+        """Write the plan before the first part: what is refused before that leaves nothing."""
+        if not written:
+            begin(store, plan)
+            written.append(plan)
 
     def ready() -> Predictor:
         if not opened and callable(student):
             opened.append(student())
         return opened[0]
 
-    onward, left = _Onward(progress), missing(store, plan)
+    onward, left = _Onward(progress), missing(store, plan, progress)
+    if not left:
+        commits()
     for index in left:
-        onward.before += score_part(store, plan, index, flt, ready, chunk=chunk, progress=onward).articles
-    found = finish(store, plan)
-    names = [part.name for part in found.parts]
-    seconds = round(time.monotonic() - began, 3)
-    return {**found.to_json(), "parts": names, "out": store.uri, "reused": not left, "seconds": seconds}
+        facts = score_part(store, plan, index, flt, ready, chunk=chunk, progress=onward, commits=commits)
+        onward.before += facts.articles
+    return left

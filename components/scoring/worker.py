@@ -19,9 +19,9 @@ from distillery.components.artifacts.filter import read_filter
 from distillery.components.remote.retry import by_service
 from distillery.components.runtime.progress import clock, reporter
 from distillery.components.runtime.step import say_last
-from distillery.components.scoring.completion import facts_of
 from distillery.components.scoring.part import Predictor, score_part
 from distillery.components.scoring.plan import read_plan, todo_list
+from distillery.components.scoring.whole import look_at
 from distillery.components.store import NotFound, Store, StoreError, open_store
 from distillery.filters.errors import InputError
 
@@ -43,9 +43,12 @@ def work(out: Store, store: str, job: str, index: int) -> str:
     Raises:
         InputError: the corpus, the plan or the bundle is at fault.
     """
-    if facts_of(out, index, job):
-        return f"part {index} is there already"
     plan, loading = read_plan(out, job), [0.0]
+    if (before := look_at(out, plan, index)).done:
+        return f"part {index} is there already"
+    progress = reporter(f"part {index}")
+    if before.fault:
+        progress.note(f"{before.fault}: it is done again")
     opened = open_store(store)
     flt = read_filter(opened, plan.filter_key)
 
@@ -59,7 +62,7 @@ def work(out: Store, store: str, job: str, index: int) -> str:
         return found
 
     began = time.monotonic()
-    facts = score_part(out, plan, index, flt, student, progress=reporter(f"part {index}"))
+    facts = score_part(out, plan, index, flt, student, progress=progress)
     seconds = time.monotonic() - began - loading[0]
     scored = facts.articles - facts.prefiltered
     rate = f"{scored / seconds:.1f}/s on {os.environ.get('OMP_NUM_THREADS', 'all')} threads"

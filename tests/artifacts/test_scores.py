@@ -45,7 +45,7 @@ def test_round_trip_torn_bytes_and_unknown_keys(document: Document) -> None:
     read = form.read(document.to_bytes(), "x")
     assert read == document
     assert list(read.to_json()["tiers"]) == ["high", "low", "a"], "tiers stay in the order of the filter"
-    other = [json.dumps({**fields, **change}).encode() for change in ({"more": 1}, {"format": 3}, {"job": 1})]
+    other = [json.dumps({**fields, **change}).encode() for change in ({"more": 1}, {"format": 4}, {"job": 1})]
     for bad in (document.to_bytes()[:-4], b"{}", *other):
         with pytest.raises(StoreError) as error:
             form.read(bad, "file:///s/_SUCCESS")
@@ -58,3 +58,21 @@ def test_facts_from_before_there_was_a_version_are_read() -> None:
     fields = FACTS.to_json()
     del fields["format"]
     assert Facts.read(json.dumps(fields).encode(), "x") == FACTS
+
+
+def test_facts_that_are_not_what_was_written_are_refused() -> None:
+    sealed = FACTS.sealed()
+    assert Facts.read(sealed.to_bytes(), "x") == sealed
+    for change in ({"articles": 6}, {"tiers": {"high": 2, "low": 1, "a": 1}}, {"etag": "x"}, {"rejects": "x"}, {"check": "x"}):
+        with pytest.raises(StoreError, match="it is not what was written"):
+            Facts.read(json.dumps({**sealed.to_json(), **change}).encode(), "x")
+
+
+def test_facts_and_success_of_the_format_before_are_read() -> None:
+    fields = FACTS.to_json()
+    for name in ("etag", "rejects", "check"):
+        del fields[name]
+    assert Facts.read(json.dumps({**fields, "format": 1}).encode(), "x") == FACTS
+    fields = SCORES.to_json()
+    del fields["rejects"]
+    assert Scores.read(json.dumps({**fields, "format": 2}).encode(), "x") == SCORES

@@ -173,7 +173,8 @@ def test_a_corpus_with_pods_deleted_and_the_store_away(
 def test_ctrl_c_leaves_it_going_cancel_ends_it_and_the_same_command_does_the_rest(
     cluster: Cluster, distillery: Callable[..., Ran], store: Store, tiny: Promoted, few: Path
 ) -> None:
-    from distillery.components.scoring.completion import facts_of
+    from distillery.components.scoring.plan import read_plan
+    from distillery.components.scoring.whole import look_at_all
     from distillery.components.store.layout import SCORING_PLAN
 
     flags = [tiny.path, few, "--store", store.uri, "--shards", "5", "--parallelism", "1"]
@@ -184,12 +185,12 @@ def test_ctrl_c_leaves_it_going_cancel_ends_it_and_the_same_command_does_the_res
     assert ended.code == 130
     assert "the Job goes on" in ended.err
     where = open_store(cluster.get("job", job, "-n", NAMESPACE)["metadata"]["annotations"]["llm-distillery.io/scores"])
-    digest = where.get_json(SCORING_PLAN)["job"]
-    wait_for("a first part", lambda: any(facts_of(where, index, digest) for index in range(5)), 240)
+    plan = read_plan(where, where.get_json(SCORING_PLAN)["job"])
+    wait_for("a first part", lambda: any(part.done for part in look_at_all(where, plan, range(5))), 240)
     cancelled = distillery("score", *flags, "--on", "cluster", "--cancel")
     assert f"deleted {job}" in cancelled.out, cancelled.err
     wait_for("no pod", lambda: not pods(cluster, job), 60)
-    done = [index for index in range(5) if facts_of(where, index, digest)]
+    done = [part for part in look_at_all(where, plan, range(5)) if part.done]
     assert 0 < len(done) < 5
     rest = distillery("score", *flags, "--on", "cluster", "--json")
     assert rest.code == 0, rest.err

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from distillery.components.articles.label_table import read_table, write_table
 from distillery.components.artifacts.scores import Facts
 from distillery.components.runtime.progress import quiet
-from distillery.components.scoring.completion import all_facts, facts_of, finish, missing, success
+from distillery.components.scoring.completion import finish, missing, success
 from distillery.components.scoring.corpus import find_corpus
 from distillery.components.scoring.own_code import own_code
 from distillery.components.scoring.part import score_part
 from distillery.components.scoring.plan import Plan, begin, plan_for, put_todo, read_plan, todo_list
+from distillery.components.scoring.whole import look_at, look_at_all
 from distillery.components.store import Store, StoreError, open_store
 from distillery.components.store.layout import part_facts_key
 from distillery.filters.errors import InputError
@@ -94,7 +95,9 @@ def test_every_row_once_and_the_sum_says_so(out: Store, plan: Plan) -> None:
     assert (found.articles, found.rejected, sum(found.tiers.values())) == (106, 14, 106)
     lines = [json.loads(line) for line in out.get("_rejects.jsonl").splitlines()]
     assert [each["line"] for each in lines] == [n + 1 for n in range(0, 120, 9)]
-    assert [part.rows for part in found.parts] == [facts.articles for _, facts in all_facts(out, range(6), plan.job) if facts]
+    assert [part.rows for part in found.parts] == [
+        each.facts.articles for each in look_at_all(out, plan, range(6)) if each.facts
+    ]
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -152,7 +155,7 @@ def test_done_twice_at_once(out: Store, plan: Plan) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found[0] == found[1] == facts_of(out, 1, plan.job)
+    assert found[0] == found[1] == look_at(out, plan, 1).facts
     scores = set(read_table(out.get(plan.part(1)))["score.readiness"].to_pylist())
     assert len({round(value % 1, 6) for value in scores if value not in (0.0, 10.0)}) == 1
 
@@ -176,7 +179,7 @@ def test_a_part_that_is_there_with_other_rows_is_refused(out: Store, plan: Plan,
         out.put(plan.part(1), data)
     with pytest.raises(StoreError, match=says):
         do(out, plan, 1, Meets())
-    assert facts_of(out, 1, plan.job) is None
+    assert look_at(out, plan, 1).facts is None
     assert out.get(plan.part(1)) == data
 
 
@@ -202,7 +205,7 @@ def test_a_part_of_another_job_is_refused(out: Store, plan: Plan, when: str) -> 
         out.put(plan.part(1), data)
     with pytest.raises(StoreError, match=r"part-00001.parquet: is of another job \([0-9a-f]{12}\); delete it, or"):
         do(out, plan, 1, Meets())
-    assert facts_of(out, 1, plan.job) is None
+    assert look_at(out, plan, 1).facts is None
 
 
 def test_a_part_that_names_no_job_is_refused(out: Store, plan: Plan) -> None:
@@ -221,7 +224,7 @@ def test_facts_of_another_job_are_refused_by_all_who_read_them(out: Store, plan:
     readers: list[Callable[[], object]] = [
         lambda: do(out, plan, 3),
         lambda: missing(out, plan),
-        lambda: list(all_facts(out, [3], plan.job)),
+        lambda: list(look_at_all(out, plan, [3])),
         lambda: finish(out, plan),
     ]
     for read in readers:
@@ -345,8 +348,7 @@ def test_the_plan_is_verified(out: Store, plan: Plan) -> None:
         with pytest.raises(StoreError):
             read_plan(out, plan.job)
     out.put(part_facts_key(0), b"{}")
-    with pytest.raises(StoreError, match="not the facts"):
-        facts_of(out, 0, plan.job)
+    assert look_at(out, plan, 0) == (0, None, "the facts of part-00000.parquet can't be read", False, False)
 
 
 @pytest.mark.parametrize("indexes", [[], [0], [1, 2, 3, 7, 9, 10], list(range(0, 50, 2))])
