@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from distillery.components.labeling import run_lock
-from distillery.components.labeling.label import label
+from distillery.components.labeling.label import label, open_journal
 from distillery.components.labeling.oracles import vertex_batch
+from distillery.components.labeling.oracles.base import oracle_identity
 from distillery.components.labeling.oracles.prices import Price, Prices
 from distillery.components.store import Store, open_store
 from distillery.filters.errors import InputError, Stopped
@@ -121,6 +122,33 @@ def test_a_budget_is_not_passed(store: Store, articles: str, flt_for: Callable[.
         record = label(store, flt, articles=articles, prices=PRICES, budget=1.0)
     assert record.outputs["rows"] == 30
     assert server.counters.paid == 30
+
+
+def test_rows_without_a_bill_count_at_their_worst_case(store: Store, articles: str, flt_for: Callable[..., Filter]) -> None:
+    with VertexServer(fault=lambda article, asked: "no_usage" if int(article, 16) % 2 else "") as server:
+        flt = flt_for(server)
+        with pytest.raises(Stopped, match="are held for calls whose bill nobody knows"):
+            label(store, flt, articles=articles, prices=PRICES, budget=0.02)
+        journal = open_journal(store, flt, oracle_identity(flt))
+        assert 0 < journal.unknown_usd < journal.usd + journal.unknown_usd <= 0.02
+        assert server.counters.paid < 30
+        record = label(store, flt, articles=articles, prices=PRICES, budget=1.0)
+    assert record.outputs["rows"] == 30
+    assert record.facts["usd_total"] == pytest.approx(billed(server), abs=1e-6)
+    assert record.facts["usd_unknown"] > billed(server)
+
+
+def test_a_row_whose_answer_is_no_answer_is_not_asked_again_unseen(
+    store: Store, articles: str, flt_for: Callable[..., Filter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = VertexServer._complete
+    with VertexServer(fault=lambda article, asked: "" if asked else "odd") as server:
+        monkeypatch.setattr(
+            server, "_complete", lambda prompt, fault, cached: ["odd"] if fault else complete(server, prompt, "", 0)
+        )
+        record = label(store, flt_for(server), articles=articles, prices=PRICES)
+    assert record.outputs["rows"] == 30
+    assert (record.facts["calls"], record.facts["unknown"]) == (60, 30)
 
 
 def test_what_stops_it(store: Store, articles: str, flt_for: Callable[..., Filter], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -250,6 +250,10 @@ def test_retry_after_in_every_form(key: str, asking: Asking, request_for: Reques
         flt = asking(provider="openai", baseUrl=server.url)
         found = [ask(flt, request_for(flt))[0] for _ in range(3)]
     assert [one.retry_after for one in found if isinstance(one, RateLimited)] == [2.0, 0.15, None]
+    with OpenAIServer(script=["503"]) as server:
+        [busy] = ask(flt := asking(provider="openai", baseUrl=server.url), request_for(flt))
+    assert isinstance(busy, Unavailable)
+    assert busy.retry_after == 1.0
     assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
     assert retry_after({"retry-after": "99999999"}) == 3600
     assert retry_after({"retry-after": "nan"}) is None

@@ -22,7 +22,7 @@ from distillery.components.labeling.replies import parse_reply
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 from tests.labeling.oracles.servers import true_scores
-from tests.labeling.oracles.vertex_server import VertexServer
+from tests.labeling.oracles.vertex_server import VertexServer, error
 
 Asking = Callable[..., Filter]
 Requesting = Callable[..., Request]
@@ -193,6 +193,67 @@ def test_a_cache_near_its_end_is_renewed(
         flt = long_rubric(baseUrl=server.origin)
         assert all(isinstance(reply, RawReply) for reply in ask(flt, *(request_for(flt, f"{n}") for n in range(11))))
     assert [request.method for request in server.requests if "/cachedContents/" in request.path].count("PATCH") == 2
+
+
+@pytest.mark.parametrize(("code", "status"), [(429, "RESOURCE_EXHAUSTED"), (503, "UNAVAILABLE")])
+def test_a_cache_that_is_turned_away_does_not_double_the_calls(
+    key: str, long_rubric: Asking, request_for: Requesting, monkeypatch: pytest.MonkeyPatch, code: int, status: str
+) -> None:
+    with VertexServer() as server:
+        monkeypatch.setattr(server, "_cache", lambda *arguments: error(code, status, "not now"))
+        flt = long_rubric(baseUrl=server.origin)
+
+        async def run() -> None:
+            oracle = open_oracle(flt)
+            for n in range(20):
+                await oracle.ask(request_for(flt, f"text {n}"))
+            await oracle.close()
+
+        asyncio.run(run())
+    assert len([request for request in server.requests if "/cachedContents" in request.path]) == 1
+
+
+def test_a_cache_whose_making_nobody_answered_counts_at_its_worst(
+    key: str, long_rubric: Asking, request_for: Requesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with VertexServer() as server:
+        cache = server._cache
+        monkeypatch.setattr(
+            server,
+            "_cache",
+            lambda request, *more: error(500, "INTERNAL", "oh") if request.method == "POST" else cache(request, *more),
+        )
+        flt = long_rubric(baseUrl=server.origin)
+
+        async def run() -> list[RawReply]:
+            oracle = open_oracle(flt)
+            replies = [await oracle.ask(request_for(flt, f"text {n}")) for n in range(12)]
+            await oracle.close()
+            return replies
+
+        replies = asyncio.run(run())
+    billed = sum((reply.usage for reply in replies if reply.usage), Usage())
+    assert billed.input_tokens == server.counters.input_tokens + len(request_for(flt).prefix.encode())
+
+
+def test_what_making_a_cache_cost_is_not_lost_with_the_call_that_fails(
+    key: str, long_rubric: Asking, request_for: Requesting
+) -> None:
+    with VertexServer(script=[""] * 8 + ["500"]) as server:
+        flt = long_rubric(baseUrl=server.origin)
+
+        async def run() -> Unavailable:
+            oracle = open_oracle(flt)
+            for n in range(8):
+                await oracle.ask(request_for(flt, f"text {n}"))
+            with pytest.raises(Unavailable) as caught:
+                await oracle.ask(request_for(flt, "text 8"))
+            await oracle.close()
+            return caught.value
+
+        failed = asyncio.run(run())
+    assert failed.unknown
+    assert failed.usage.input_tokens > 1_024
 
 
 def test_where_the_prefix_is_too_short_for_the_model(key: str, long_rubric: Asking, request_for: Requesting) -> None:
