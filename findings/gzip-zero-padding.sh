@@ -4,7 +4,8 @@
 #   refuse it, though all of them read a file of several members.
 # Why it surprises: files that come from tapes and block devices are padded so, and `gzip -t` says that they are fine.
 # Who is bitten: who checks an upload with gzip -t or Python and then scans it with a table engine.
-# Seen: python 8 bytes; pyarrow OSError; duckdb IOException; polars ComputeError; of two members all read both.
+# Seen: rows of two members 2 by all four; of one member and padding: python 1, pyarrow OSError, duckdb IOException,
+#   polars ComputeError.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
