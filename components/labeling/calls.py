@@ -24,7 +24,7 @@ from distillery.components.labeling.oracles.base import (
 )
 from distillery.components.labeling.pace import Pace
 from distillery.components.labeling.tally import Tally
-from distillery.filters.errors import Stopped
+from distillery.filters.errors import InputError, Stopped
 from distillery.filters.spec import Oracle as OracleSpec
 
 BYTES_PER_TOKEN: Final = 4  # on average, for the per-minute limit; a budget counts every byte
@@ -56,11 +56,8 @@ class Calls:
         on_stop: Callable[[BaseException], None],
         clock: Clock,
     ) -> None:
-        self.slots, self.pace, self.deadline = (
-            Slots(concurrency, clock),
-            Pace(concurrency, clock),
-            Deadline(spec.timeoutSeconds, clock),
-        )
+        self.slots, self.pace = Slots(concurrency, clock), Pace(concurrency, clock)
+        self.deadline = Deadline(spec.timeoutSeconds, clock)
         self.broken_off = 0
         self._oracle, self._ledger, self._tally, self._breaker = oracle, ledger, tally, breaker
         self._requests, self._tokens = Rate(spec.requestsPerMinute, clock), Rate(spec.tokensPerMinute, clock)
@@ -72,16 +69,17 @@ class Calls:
         self.pace.stop()
         self._ledger.budget.stop()
 
-    async def rest(self, seconds: float) -> None:
-        """Wait before a call is made again.
+    async def rest(self, seconds: float, *, whole: bool = False) -> None:
+        """Wait before a call is made.
 
         Args:
-            seconds: how long; less where a storm begins to end.
+            seconds: how long.
+            whole: whether it is waited to the end where a storm begins to end meanwhile.
 
         Raises:
             Halt: the run was stopped meanwhile.
         """
-        await self.pace.rest(seconds)
+        await self.pace.rest(seconds, whole=whole)
         if self._stopping:
             raise Halt
 
@@ -144,7 +142,7 @@ class Calls:
     async def _afford(self, request: Request) -> float:
         """Wait for the minute's share and for money; return what was reserved."""
         ledger = self._ledger
-        await self.rest(max(self._requests.wait(), self._tokens.wait(self._estimate(request))))
+        await self.rest(max(self._requests.wait(), self._tokens.wait(self._estimate(request))), whole=True)
         if not await ledger.budget.reserve(most := ledger.most(request)):
             self._on_stop(ledger.over(most))
             raise Halt
@@ -164,10 +162,10 @@ class Calls:
                 error = Unavailable(f"no reply in {self.deadline.seconds:.3g} s", unknown=True)
             error.booked = settle(most, error.usage, unknown=error.unknown)
             raise error from None
-        except Exception:
+        except InputError:  # refused before anything was done
             settle(most, NOTHING)
             raise
-        except BaseException:  # broken off: cancelled, or an interrupt
+        except BaseException:  # broken off: cancelled, an interrupt, or an error that nobody foresaw
             self.broken_off += 1
             settle(most, None)
             raise

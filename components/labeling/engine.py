@@ -276,7 +276,10 @@ class Engine:
         try:
             return await self.calls.make(request)
         except OracleError as error:
-            if doubt := error.booked - self.ledger.usd(error.usage):
+            known = (
+                NOTHING if isinstance(error, RateLimited) else error.usage
+            )  # booked with the failed attempt, where it is one
+            if doubt := error.booked - self.ledger.usd(known):
                 await self._book(GivenUp(request.article.digest, clean(str(error)), doubt))
             raise
 

@@ -91,14 +91,17 @@ class Pace:
                 else:
                     await self._until_better(self._next - now)
 
-    async def rest(self, seconds: float) -> None:
-        """Wait before a call is made again, or less where a storm begins to end.
+    async def rest(self, seconds: float, *, whole: bool = False) -> None:
+        """Wait before a call is made; return earlier after a stop.
 
         Args:
             seconds: how long.
+            whole: whether it is waited to the end where a storm begins to end meanwhile.
         """
-        if seconds > 0 and not self._stopped:
+        until = self._clock() + seconds
+        while seconds > 0 and not self._stopped:
             await self._until_better(seconds)
+            seconds = until - self._clock() if whole else 0.0
 
     def stop(self) -> None:
         """Let nobody wait any longer."""

@@ -21,7 +21,7 @@ from distillery.components.labeling.budget import Budget, most_in_doubt
 from distillery.components.labeling.journal import Journal
 from distillery.components.labeling.label import label, open_journal
 from distillery.components.labeling.ledger import Ledger
-from distillery.components.labeling.oracles.base import OracleError, RawReply, Refused, Request, Unavailable, Usage
+from distillery.components.labeling.oracles.base import OracleError, RateLimited, RawReply, Refused, Request, Unavailable, Usage
 from distillery.components.labeling.oracles.prices import Price, Prices
 from distillery.components.labeling.records import Answer, Attempt, Failure, GivenUp
 from distillery.components.labeling.run_lock import Lost, RunLock
@@ -74,7 +74,7 @@ class Gateway:
         if what == "429":
             raise OracleError("turned away")
         self.bill += self._one
-        usage = Usage(0 + round(self._one * 1e6), 0, 0) if what == "stated" else None
+        usage = Usage(round(self._one * 1e6), 0, 0) if what == "stated" else None
         if what == "500":
             raise Unavailable("500", unknown=True)
         if what == "filtered":
@@ -277,6 +277,37 @@ def test_a_refused_key_costs_no_budget(store: Store, flt: Filter, write: Write) 
         with pytest.raises(InputError, match="the key is refused"):
             label(store, flt, articles=path, oracle=Failing(flt, InputError("the key is refused"), 0), prices=PRICES)
     assert lost(store, flt) == (Lost(), 0)
+
+
+def test_an_error_that_nobody_foresaw_leaves_its_call_in_doubt(store: Store, flt: Filter, write: Write) -> None:
+    path, failing = write("a.jsonl", rows(20)), Failing(flt, ZeroDivisionError("in somebody's oracle"), 3)
+    with pytest.raises(ZeroDivisionError):
+        label(store, flt, articles=path, oracle=failing, prices=PRICES, concurrency=1)
+    found, calls = lost(store, flt)
+    assert calls == found.calls == 1
+    assert found.usd == pytest.approx(most(flt), rel=0.01)
+
+
+class Dear(Gateway):
+    """Bills its refusals, too."""
+
+    async def ask(self, request: Request) -> RawReply:
+        if len(self.asked) % 2 == 0:
+            self.asked.append(request.article.id)
+            self.bill += self._one
+            raise RateLimited("429", usage=Usage(round(self._one * 1e6), 0, 0), retry_after=0.0)
+        return await super().ask(request)
+
+
+def test_a_refusal_that_is_billed_counts_and_a_budget_that_is_nearly_used_up_ends_the_run(
+    store: Store, flt: Filter, write: Write
+) -> None:
+    gateway, cap = Dear(flt, 0.2, lambda n: "stated"), 5.5 * most(flt)
+    with pytest.raises(Stopped, match="the next call may cost"):
+        label(store, flt, articles=write("a.jsonl", rows(40)), oracle=gateway, prices=PRICES, budget=cap, concurrency=4)
+    known, unknown = booked(store, flt)
+    assert gateway.bill == pytest.approx(known + unknown, abs=1e-5)
+    assert 4 * most(flt) < gateway.bill <= cap
 
 
 def test_an_interrupted_run_leaves_only_the_calls_in_flight_in_doubt(store: Store, flt: Filter, write: Write) -> None:

@@ -183,3 +183,30 @@ def test_stopping_ends_every_wait(store: Store, flt: Filter) -> None:
 
     with pytest.raises(Stopped, match="enough"):
         Played(store, flt, 200, [Mood(latency=0.02, faults={"429": 1.0}, retry_after=100.0)], meanwhile=stops)
+
+
+def test_the_minutes_share_is_waited_for_whatever_becomes_of_a_storm() -> None:
+    loop = VirtualLoop()
+    asyncio.set_event_loop(loop)
+
+    async def work() -> tuple[float, float]:
+        pace = Pace(4, loop.time)
+        for _ in range(SEEN):
+            pace.refused()
+        began = loop.time()
+
+        async def rests(whole: bool) -> float:
+            await pace.rest(10.0, whole=whole)
+            return loop.time() - began
+
+        both = asyncio.gather(rests(True), rests(False))
+        await asyncio.sleep(3.0)
+        assert pace.answered(loop.time())
+        whole, cut = await both
+        return whole, cut
+
+    try:
+        assert loop.run_until_complete(work()) == (pytest.approx(10.0), pytest.approx(3.0))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
