@@ -21,7 +21,7 @@ def test_commands_end_as_by_a_clock_that_is_right(
 ) -> None:
     right, off, left = time.time, itertools.cycle(jumps), []
     for name in ("right", "wrong"):
-        with copied(kept, tmp_path / name) as folder:
+        with copied(kept, tmp_path / "folder") as folder:
             store = open_store(str(folder / "store"))
             for key in (*store.keys("labels"), *store.keys("steps/label")):
                 (folder / "store" / key).unlink()

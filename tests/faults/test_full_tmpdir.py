@@ -20,7 +20,7 @@ from tests.faults.disk import Disk, failing
 
 WRITERS = {
     "python": "(folder / 'x').write_bytes(bytes(1_000_000))",
-    "copy": "shutil.copyfile('/proc/self/exe', folder / 'x')",
+    "copy": "shutil.copyfileobj(io.BytesIO(bytes(1_000_000)), open(folder / 'x', 'wb'))",
     "arrow": "pq.write_table(pa.table({'x': [str(n) * 30 for n in range(100_000)]}), folder / 'x')",
 }
 
@@ -28,7 +28,7 @@ WRITERS = {
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_file_that_finds_no_room(tmp_path: Path, writer: str) -> None:
     code = (
-        "import shutil, sys\nimport pyarrow as pa, pyarrow.parquet as pq\n"
+        "import io, shutil\nimport pyarrow as pa, pyarrow.parquet as pq\n"
         "from distillery.components.articles.scratch import scratch_folder\n"
         f"with scratch_folder('made-up-') as folder:\n    {WRITERS[writer]}"
     )
