@@ -55,7 +55,9 @@ def move(store: Store, name: str, channel: str, before: Pointer | None, entry: E
         store.put_if(channel_key(name, channel), document.to_bytes(), etag=before.etag if before else None)
     except Conflict as error:
         after = current(store, name, channel)
-        if after is None or after.adapter != entry.adapter:
+        # The reply to our write may have been lost, and another's move have followed: then ours stands below it.
+        stands = after is not None and entry in after.history and entry not in (before.history if before else [])
+        if after is None or not (stands or after.adapter == entry.adapter):
             raise changed(name, channel, after) from error
         return after
     after = current(store, name, channel)
