@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from distillery.filters.errors import InputError, Stopped
+from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
     ArticlesOpt,
@@ -93,14 +93,9 @@ def label(
             print(render_quote(found))
         return
     target = _target(out)
-    try:
-        record = work(opened, flt, articles=articles, labels=labels, max_rejects=max_rejects, concurrency=concurrency,
-                      budget=budget, prices=known, retry_dead=retry_dead, without_calibration=without_calibration,
-                      progress=reporter("label"))  # fmt: skip
-    except Stopped as error:
-        if as_json:
-            print_json({**error.facts, "stopped": error.what, "hint": error.hint, "mend": error.hint})
-        raise
+    record = work(opened, flt, articles=articles, labels=labels, max_rejects=max_rejects, concurrency=concurrency,
+                  budget=budget, prices=known, retry_dead=retry_dead, without_calibration=without_calibration,
+                  progress=reporter("label"))  # fmt: skip
     digest = record.outputs["label_set"]
     if target:
         _write(target, opened, digest, flt.dimensions)

@@ -114,7 +114,13 @@ def main() -> None:
         code = REJECTED if isinstance(shown, Rejected) else EXIT_CODES[cause_of(shown)]
         if "--json" in sys.argv[1:]:
             where = getattr(shown, "where", "")
-            print_json({"error": {"what": shown.what, "where": where, "hint": shown.hint, "code": code}})
+            # How far a run came that ended itself; `mend` is deprecated.
+            came = (
+                {**shown.facts, "stopped": shown.what, "hint": shown.hint, "mend": shown.hint}
+                if hasattr(shown, "facts")
+                else {}
+            )
+            print_json({**came, "error": {"what": shown.what, "where": where, "hint": shown.hint, "code": code}})
         print(f"error: {shown}", file=sys.stderr)
         sys.exit(code)
 
