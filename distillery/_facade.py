@@ -236,14 +236,15 @@ def benchmark(adapter: Adapter, labels: Any = None, *, max_rejects: str = "0") -
     require(STUDENT)
     if labels is None:
         return _benchmark(adapter)[0]
+    from distillery.components.articles.input_files import local_input
     from distillery.components.benchmarking.evaluate import evaluate_file
 
-    with as_file(labels) as path:
+    with as_file(labels) as given, local_input(given, parameter="labels") as path:
         return evaluate_file(
             adapter.store,
             adapter.filter,
             adapter.digest,
-            Path(path),
+            path,
             max_rejects=max_rejects,
             progress=reporter("benchmark"),
         )

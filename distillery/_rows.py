@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.components.articles.scratch import scratch_folder
-from distillery.components.store.address import Address
+from distillery.components.store.address import Address, scheme_of
 from distillery.filters.errors import InputError
 
 
@@ -82,6 +82,9 @@ def as_file(data: Any) -> Iterator[str]:
         InputError: `data` is neither.
     """
     if isinstance(data, str | Path):
+        if scheme_of(str(data)) == "hf":
+            yield str(data)
+            return
         address = Address.parse(str(data))
         yield str(address) if address.in_bucket else str(address.local)
         return

@@ -20,7 +20,7 @@ Schema = dict[str, Any]
 GROUP, VERSION = API_VERSION.split("/")
 CRD_FILE = INSTALLED.parent / "manifests/base/crd.yaml"
 SCHEMA_FILE = INSTALLED / "schema.json"
-_DROPPED = {"title", "default", "additionalProperties", "$defs"}
+_DROPPED = {"title", "default", "additionalProperties", "propertyNames", "$defs"}
 _COLUMNS = [
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
     {"name": "MAE", "type": "number", "jsonPath": ".status.mae"},
@@ -69,6 +69,8 @@ def structural(node: Schema, defs: dict[str, Schema]) -> Schema:
             found[inclusive], found[exclusive] = found[exclusive], True
     if "properties" in found:
         found["properties"] = {name: structural(inner, defs) for name, inner in found["properties"].items()}
+    if isinstance(node.get("additionalProperties"), dict):  # names are anybody's, and what they hold the model checks
+        found["x-kubernetes-preserve-unknown-fields"] = True
     if "items" in found:
         found["items"] = structural(found["items"], defs)
     if "type" not in found:

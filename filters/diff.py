@@ -152,6 +152,8 @@ def _put(tree: Any, path: Path, value: Any) -> None:
         tree.sort(key=lambda item: value.index(_name(item)) if _name(item) in value else len(value))
     elif isinstance(tree, list) and value is _ABSENT:
         tree[:] = [item for item in tree if _name(item) != str(last)[1:]]
+    elif isinstance(tree, dict) and value is _ABSENT:
+        tree.pop(last, None)
     elif isinstance(tree, list) and _at(tree, last) == len(tree):
         tree.append(value)
     else:

@@ -42,7 +42,8 @@ STEP_FREE = frozenset(
         "metadata",
         "spec.version",
         "spec.description",
-        "spec.data",
+        "spec.data.articles",
+        "spec.data.labels",
         "spec.prefilter",
         *(f"spec.oracle.{key}" for key in ORACLE_FREE),
         *(f"spec.training.{key}" for key in TRAINING_FREE),
@@ -62,7 +63,7 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
     """
     spec = flt.spec
     if step == "label":
-        return {"rubric": rubric_part(flt), "oracle": oracle_part(flt)}
+        return {"rubric": rubric_part(flt), "oracle": oracle_part(flt), **({"columns": flt.columns} if flt.columns else {})}
     names = flt.dimensions
     if step == "audit":
         return {"dimensions": names, "duplicateJaccard": spec.split.duplicateJaccard}

@@ -21,6 +21,7 @@ OPTIONS: Final[Mapping[str, str]] = {
     "labels": "--labels",
     "profile": "--profile",
     "overrides": "--set",
+    "map": "--map",
     "max_rejects": "--max-rejects",
     "marks": "--marks",
     "without_calibration": "--without-calibration",

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from distillery.filters.checks import faults
+from distillery.filters.columns import our_names
 from distillery.filters.spec import UNCHECKED, Metadata, Spec, Strict
 
 
@@ -41,6 +42,24 @@ class Filter(Strict):
             Names in the order of the file; none where the filter has none.
         """
         return [kind.name for kind in self.spec.contentTypes]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Return what columns of people's files are read as.
+
+        Returns:
+            Our names (`title`, `score.<dimension>`) by the files' names; empty where the files have ours.
+        """
+        return our_names(self.spec.data.columns, self.dimensions)
+
+    def with_own_columns(self) -> Filter:
+        """Return the filter for a file that we wrote ourselves, whose columns have our names.
+
+        Returns:
+            The same filter without `data.columns`.
+        """
+        data = self.spec.data.model_copy(update={"columns": {}})
+        return self.model_copy(update={"spec": self.spec.model_copy(update={"data": data})})
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> Filter:

@@ -20,10 +20,13 @@ from distillery.filters.expressions import nearest
 from distillery.filters.faults import explain
 from distillery.filters.filter import Filter
 from distillery.filters.scalars import may_be_plain, resolve
+from distillery.filters.strict_json import loads
 
 INSTALLED = FilePath(__file__).resolve().parent
 _REF = re.compile(r"([a-z][a-z0-9-]{0,61}[a-z0-9])(?:/v([1-9][0-9]{0,5}))?")
-_STEP = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\.?\[([0-9]{1,4})\]|\.([0-9]{1,4})")
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_STEP = re.compile(rf"\.?([A-Za-z_][A-Za-z0-9_]*)|\.?\[([0-9]{{1,4}})\]|\.([0-9]{{1,4}})|\.?\[({_QUOTED})\]")
+_TARGET = re.compile(rf'(?:[^="]|{_QUOTED})*')  # up to the sign; a name in quotes may hold one
 
 
 def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None = None) -> Filter:
@@ -76,6 +79,22 @@ def load_filter_text(text: str, where: str, *, overrides: Sequence[str] = (), pr
     for override in overrides:
         _apply_override(document, override)
     return _validated(document)
+
+
+def with_overrides(flt: Filter, overrides: Sequence[str]) -> Filter:
+    """Return a filter with some of its keys set otherwise.
+
+    Args:
+        flt: the filter.
+        overrides: as for `load_filter`.
+
+    Returns:
+        The checked filter; the same one where there are no overrides.
+
+    Raises:
+        InputError: an override is not valid.
+    """
+    return load_filter_text(dump_filter(flt), flt.name, overrides=overrides) if overrides else flt
 
 
 def dump_filter(flt: Filter) -> str:
@@ -260,7 +279,10 @@ def _merge(base: dict[str, Any], partial: Mapping[str, Any]) -> None:
 
 def _apply_override(document: Document, override: str) -> None:
     """Set one value below spec: "training.epochs=4", "dimensions[0].weight=0.2"."""
-    target, equals, text = override.partition("=")
+    end = match.end() if (match := _TARGET.match(override)) else 0
+    target, equals, text = override[:end], override[end : end + 1], override[end + 1 :]
+    if equals != "=":
+        target, equals, text = override.partition("=")
     where = f"{{overrides}} {target.strip()}"
     steps = _steps(target.strip().removeprefix("spec."))
     if not equals or steps is None:
@@ -306,7 +328,10 @@ def _steps(target: str) -> list[str | int] | None:
         match = _STEP.match(target, position)
         if match is None:
             return None
-        steps.append(match[1] if match[1] else int(match[2] or match[3]))
+        try:
+            steps.append(match[1] or (loads(match[4]) if match[4] else int(match[2] or match[3])))
+        except ValueError:
+            return None
         position = match.end()
     return steps or None
 

@@ -29,6 +29,8 @@ Phrase = Annotated[str, Field(min_length=1, max_length=500)]
 Location = Annotated[str, Field(min_length=1, max_length=1_000)]
 Rule = Annotated[str, Field(min_length=1, max_length=1_000)]
 Pattern = Annotated[str, Field(min_length=1, max_length=1_000)]
+Column = Annotated[str, Field(min_length=1, max_length=500)]
+ColumnTarget = Annotated[str, Field(min_length=1, max_length=100)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@?#]*)?$", max_length=500)]
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,127}$", max_length=128)]
 
@@ -237,6 +239,9 @@ class Data(Strict):
 
     articles: Location | None = Field(default=None, description="Articles to label, as file or URI.")
     labels: Location | None = Field(default=None, description="Labelled articles, as file or URI.")
+    columns: dict[Column, ColumnTarget] = Field(
+        default={}, max_length=64, description="What columns of the files are here, such as headline: title."
+    )
 
 
 class Spec(Strict):

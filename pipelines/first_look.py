@@ -58,7 +58,15 @@ def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", secon
         if not labels:
             _look_at_articles(flt, path, rejects)
             return
-        for _ in read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects):
+        labelled = read_labels(
+            path,
+            flt.dimensions,
+            rejects=rejects,
+            max_rejects=max_rejects,
+            content_types=flt.content_types,
+            columns=flt.columns,
+        )
+        for _ in labelled:
             rejects.look_at_the_clock()
     except _Enough:
         allowed = parse_max_rejects(max_rejects)
@@ -73,7 +81,7 @@ def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", secon
 def _look_at_articles(flt: Filter, path: Path, rejects: _Hasty) -> None:
     from distillery.components.labeling.prompt_check import check_prompts
 
-    articles = read_articles(path, rejects=rejects)
+    articles = read_articles(path, rejects=rejects, columns=flt.columns)
     sample = {article.digest: article for article in islice(articles, SAMPLE)}
     if sample:
         check_prompts(flt, list(sample.values()))

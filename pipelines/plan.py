@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from distillery.components.articles.input_files import local_file
+from distillery.components.articles.folders import input_digest, shards
+from distillery.components.articles.input_files import local_input
 from distillery.components.artifacts.step_record import StepRecord, look_up
 from distillery.components.artifacts.steps import LOOKED_UP
 from distillery.components.runtime.progress import clock
-from distillery.components.store import Store, digest_file
+from distillery.components.store import Store
 from distillery.filters.filter import Filter
 from distillery.pipelines.first_look import look
 from distillery.pipelines.steps import INPUTS, RunState
@@ -186,7 +187,7 @@ def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     prices = read_prices()
     if flt.spec.oracle.provider == "replay":
         return "no paid call: recorded replies"
-    if price_of(flt, prices) is None or path.stat().st_size > QUOTED:
+    if price_of(flt, prices) is None or sum(file.stat().st_size for _, file in shards(path)) > QUOTED:
         return "paid calls: `distillery label --quote` says how many dollars"
     priced = quote(store, flt, articles, prices)
     by_batch = flt.spec.oracle.provider == "vertex-batch"
@@ -221,8 +222,8 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
 
     planner = Planner(run.store, last_records(run.store, run.filter.name))
     parameter = "--articles" if run.articles else "--labels"
-    with local_file(run.articles or run.labels, parameter=parameter) as path:
-        run.data = digest_file(path)
+    with local_input(run.articles or run.labels, parameter=parameter) as path:
+        run.data = input_digest(path)
         if planner.follow("label", run, "no oracle call: labels exist") is None:
             look(run.filter, path, labels=bool(run.labels), max_rejects=run.max_rejects)
             if run.articles:

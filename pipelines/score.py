@@ -24,17 +24,19 @@ def score(
     shards: int = 0,
     parallelism: int = 0,
     out: str = "",
+    columns: list = [],  # noqa: B006 - KFP wants a literal default
 ) -> None:
     """Score every article of a corpus once: prefilter, student, tiers.
 
     Args:
         adapter: A filter's name, for what its channel points at, or an adapter's digest.
-        articles: s3:// address of a JSONL, JSONL.gz or Parquet file, or of a prefix of such files.
+        articles: s3:// address of a file (JSONL, CSV, Parquet …), or of a prefix of such files.
         store: Object store, s3://bucket/prefix; empty for the cluster's own.
         channel: Which channel of the filter.
         shards: Parts that the corpus is cut into; 0 for parts of 64 MB.
         parallelism: Pods at once; 0 for as many as there are parts, 1,000 at most.
         out: Where the scores go, s3://bucket/prefix; empty for scores/ in the store.
+        columns: Columns of the files by our names, a JSON list of "column=name", such as "headline=title".
     """
     task = score_step(
         store=store,
@@ -44,6 +46,7 @@ def score(
         shards=shards,
         parallelism=parallelism,
         out=out,
+        columns=columns,
         run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
     )
     starts_pods(place(task, WAITING))

@@ -11,13 +11,16 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import shlex
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distillery.components.articles.cells import WORDS_FOR_MISSING, clean, is_missing, long_text, score, short_text, shown
+from distillery.components.articles.columns import COLUMNS, Renamed
+from distillery.components.articles.folders import FolderColumns, shards
 from distillery.components.articles.readers import read_rows
 from distillery.components.articles.rejects import Reject, Rejects
 from distillery.components.store import Digest, digest_json
@@ -26,6 +29,7 @@ from distillery.filters.prompt import NO_TYPE
 from distillery.filters.strict_json import once
 
 __all__ = [
+    "COLUMNS",
     "Article",
     "Label",
     "Reject",
@@ -41,22 +45,6 @@ __all__ = [
 ]
 
 MAX_CHARACTERS = 1_000_000
-COLUMNS = frozenset(
-    {
-        "id",
-        "title",
-        "content",
-        "source",
-        "language",
-        "url",
-        "published",
-        "published_date",
-        "content_type",
-        "scores",
-        "reference",
-        "drawn_by",
-    }
-)
 
 
 def article_digest(title: str, content: str) -> Digest:
@@ -113,12 +101,13 @@ class Label:
     content_type: str | None = None
 
 
-def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
-    """Yield the articles of a file; memory stays flat.
+def read_articles(path: str | Path, *, rejects: Rejects, columns: Mapping[str, str] | None = None) -> Iterator[Article]:
+    """Yield the articles of a file or of a folder of files; memory stays flat.
 
     Args:
-        path: a JSONL, JSONL.gz or Parquet file.
+        path: the file, of any form that `forms` tells, or the folder.
         rejects: where bad rows are counted and kept.
+        columns: our names for columns of the file, as a filter has them; None for none.
 
     Yields:
         Each article once; a row that repeats an earlier one exactly is only counted.
@@ -127,16 +116,11 @@ def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
         InputError: the file as a whole can't be used, or (at the end) not one row was good.
     """
     path, seen, good = Path(path), dict[int, int](), 0
-    for line, row, fault in read_rows(path, COLUMNS, ("reference.",)):
-        rejects.rows += 1
-        if row is None:
-            rejects.add(path, line, fault)
-            continue
-        rejects.seen.add(row)
+    for file, line, row in _rows(path, ("reference.",), rejects, columns):
         try:
             article = as_article(row)
         except ValueError as error:
-            rejects.add(path, line, str(error))
+            rejects.add(file, line, str(error))
             continue
         key, text = hash(article.id), hash((article.title, article.content))
         if key not in seen:
@@ -146,7 +130,7 @@ def read_articles(path: str | Path, *, rejects: Rejects) -> Iterator[Article]:
         elif seen[key] == text:
             rejects.collapsed += 1
         else:
-            rejects.add(path, line, f"id '{article.id}' was used above for another text")
+            rejects.add(file, line, f"id '{article.id}' was used above for another text")
     if not good:
         raise _stopped(path, rejects, "no row is an article", _near_hint(rejects, "content"))
 
@@ -158,18 +142,20 @@ def read_labels(
     rejects: Rejects,
     max_rejects: str = "0",
     content_types: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
 ) -> Iterator[Label]:
-    """Yield the labels of a file, each with exactly one score for each dimension.
+    """Yield the labels of a file or of a folder of files, each with exactly one score for each dimension.
 
     Nothing may be written before the iterator has ended, since only then the bad rows are counted.
 
     Args:
-        path: a JSONL, JSONL.gz or Parquet file.
+        path: the file, of any form that `forms` tells, or the folder.
         dimensions: names of the dimensions, in the order that the scores are to have.
         rejects: where bad rows are counted and kept.
         max_rejects: how many bad rows are acceptable, "20" or "1%".
         content_types: names of the filter's content types, one of which (or "none") a row that has a content type must have;
             without any, a content type means nothing and is kept as it is.
+        columns: our names for columns of the file, as a filter has them; None for none.
 
     Yields:
         Each label once; a row that repeats an earlier one exactly is only counted.
@@ -179,17 +165,12 @@ def read_labels(
             many rows were bad or none was good.
     """
     allowed = parse_max_rejects(max_rejects)
-    path, seen, dims = Path(path), dict[str, tuple[int, Digest, Label]](), list(dimensions)
-    for line, row, fault in read_rows(path, COLUMNS, ("score.", "reference.")):
-        rejects.rows += 1
-        if row is None:
-            rejects.add(path, line, fault)
-            continue
-        rejects.seen.add(row)
+    path, seen, dims = Path(path), dict[str, tuple[str, Digest, Label]](), list(dimensions)
+    for file, line, row in _rows(path, ("score.", "reference."), rejects, columns):
         try:
             label = _label(row, dims, content_types)
         except ValueError as error:
-            rejects.add(path, line, str(error))
+            rejects.add(file, line, str(error))
             continue
         digest = label.article.digest
         if earlier := seen.get(label.article.id):
@@ -198,23 +179,22 @@ def read_labels(
                 scored = "scores" if before.scores != label.scores else "content type"
                 other = "text" if earlier[1] != digest else scored
                 raise InputError(
-                    f"id '{label.article.id}' has other {other} in line {earlier[0]}",
-                    where=f"{path}:{line}",
+                    f"id '{label.article.id}' has other {other} in {earlier[0]}",
+                    where=f"{file}:{line}",
                     hint="give each article its own id, once",
                 )
             rejects.collapsed += 1
             continue
-        seen[label.article.id] = (line, digest, label)
+        place = f"line {line}" if file == path else f"{file.name}:{line}"
+        seen[label.article.id] = (place, digest, label)
         yield label
     if rejects.count > (allowed * rejects.rows if "%" in max_rejects else allowed):
-        raise _stopped(
-            path,
-            rejects,
-            f"{rejects.count:,} of {rejects.rows:,} rows are bad",
-            "mend them, or go on without them: {max_rejects} 20 or {max_rejects} 1%",
-        )
+        hint = "mend them, or go on without them: {max_rejects} 20 or {max_rejects} 1%"
+        if not seen:  # nothing would be left to go on with
+            hint = _near_hint(rejects, "content", "scores", dimensions=dims) or "mend them"
+        raise _stopped(path, rejects, f"{rejects.count:,} of {rejects.rows:,} rows are bad", hint)
     if not seen:
-        raise _stopped(path, rejects, "no row is a label", _near_hint(rejects, "content", "scores"))
+        raise _stopped(path, rejects, "no row is a label", _near_hint(rejects, "content", "scores", dimensions=dims))
 
 
 def parse_max_rejects(text: str) -> float:
@@ -243,16 +223,35 @@ def parse_max_rejects(text: str) -> float:
     return value
 
 
-def _near_hint(rejects: Rejects, *columns: str) -> str:
-    """Return what to rename where rows lack a column that they have by another name; empty where they don't."""
+def _rows(
+    path: Path, prefixes: tuple[str, ...], rejects: Rejects, columns: Mapping[str, str] | None
+) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    """Yield the good rows of a file or a folder, under our names, each with its file and line; count the others."""
+    renamed, rejects.folder = Renamed(columns), path if path.is_dir() else None
+    for name, file in shards(path):
+        folders = FolderColumns(name, renamed)
+        for line, row, fault in read_rows(file, COLUMNS, prefixes, renamed):
+            rejects.rows += 1
+            if row is None:
+                rejects.add(file, line, fault)
+                continue
+            row = folders.row(row)
+            rejects.seen.add(row)
+            yield file, line, row
+    rejects.unmet = renamed.notes()
+
+
+def _near_hint(rejects: Rejects, *columns: str, dimensions: Sequence[str] = ()) -> str:
+    """Return what to add where rows lack a column that they have by another name; empty where they don't."""
     for column in columns:
-        if not rejects.seen.names[column] and (near := rejects.seen.near(column, COLUMNS)):
-            return f"no row has {column!r}; the file has {near[0]!r}: rename it to {column!r}"
-    return ""
+        if not rejects.seen.names[column] and (near := rejects.seen.near(column)):
+            return f"no row has {column!r}; the file has {near[0]!r}: add {{map}} {shlex.quote(f'{near[0]}={column}')}"
+    bare = [name for name in dimensions if rejects.seen.names[name]]
+    return f"the scores have bare names: add {' '.join(f'{{map}} {name}={name}' for name in bare)}" if bare else ""
 
 
 def _stopped(path: Path, rejects: Rejects, what: str, hint: str = "") -> InputError:
-    first = "; ".join(f"{path}:{line}: {reason}" for _, line, reason in rejects.first[:3])
+    first = "; ".join(f"{path / file if rejects.folder else path}:{line}: {reason}" for file, line, reason in rejects.first[:3])
     return InputError(f"{what}: {first}" if first else what, where=str(path), hint=hint)
 
 

@@ -11,8 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distillery.components.articles.folders import shard_names, shards
+from distillery.components.articles.forms import READ
+from distillery.components.articles.hub import SCHEME, hub_path
 from distillery.components.articles.scratch import scratch_folder
 from distillery.components.store import Address, NotFound, StoreError, open_bucket
+from distillery.components.store.address import scheme_of
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,6 +49,71 @@ def local_file(uri: str, *, parameter: str) -> Iterator[Path]:
         with _object(address, uri, parameter) as objects:
             objects.download(address.path, path)
         yield path
+
+
+@contextmanager
+def local_input(uri: str, *, parameter: str) -> Iterator[Path]:
+    """Yield a local path of articles or labels; a fetched copy is deleted when the context ends.
+
+    Args:
+        uri: a path or address of a file, or of a folder or prefix of files; or a data set's address, hf://datasets/….
+        parameter: the name of the parameter ("labels"), for the error.
+
+    Yields:
+        A readable file, or a folder of files.
+
+    Raises:
+        InputError: there is nothing, or it can't be read.
+    """
+    if scheme_of(uri) == SCHEME:
+        yield hub_path(uri, parameter=parameter)
+        return
+    address = parse_address(uri, parameter=parameter)
+    if address.in_bucket and (names := _below(address, uri, parameter)):
+        with scratch_folder("distillery-input-") as folder:
+            for name in names:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                with _object(address, uri, parameter, whole=True) as objects:
+                    objects.download(f"{address.path.rstrip('/')}/{name}", folder / name)
+            yield folder
+    elif not address.in_bucket and address.local.is_dir():
+        yield address.local
+    else:
+        with local_file(uri, parameter=parameter) as path:
+            yield path
+
+
+def require_input(uri: str, *, parameter: str) -> None:
+    """Raise where `local_input` would, without fetching objects; a data set of a hub is fetched, once for all.
+
+    Args:
+        uri: as for `local_input`.
+        parameter: the name of the parameter ("labels"), for the error.
+
+    Raises:
+        InputError: there is nothing, or it can't be reached.
+    """
+    if scheme_of(uri) == SCHEME:
+        hub_path(uri, parameter=parameter)
+        return
+    address = parse_address(uri, parameter=parameter)
+    if not address.in_bucket and address.local.is_dir():
+        shards(address.local)
+    elif not (address.in_bucket and _below(address, uri, parameter)):
+        require_file(uri, parameter=parameter)
+
+
+def _below(address: Address, uri: str, parameter: str) -> list[str]:
+    """Return the names of the shards below a prefix; none where the address is that of an object, or nothing is there."""
+    with _object(address, uri, parameter, whole=True) as objects:
+        key = address.path.rstrip("/")
+        if not key or (address.name and objects.exists(address.path)):
+            return []
+        return [name for name in shard_names(name.removeprefix(f"{key}/") for name in objects.keys(key)) if not _climbs(name)]
+
+
+def _climbs(name: str) -> bool:
+    return name.endswith("/") or any(part in ("", ".", "..") or "\0" in part for part in name.split("/"))
 
 
 def require_file(uri: str, *, parameter: str) -> None:
@@ -88,7 +157,7 @@ def parse_address(uri: str, *, parameter: str) -> Address:
 def _on_disk(address: Address, uri: str, parameter: str) -> Path:
     path = address.local
     if not path.is_file():
-        hint = "give the path of a JSONL, JSONL.gz or Parquet file, or its s3:// address"
+        hint = f"give the path or the s3:// address of a file: {READ}"
         raise InputError("no such file" if not path.exists() else "not a file", where=uri, hint=hint, parameter=parameter)
     return path
 
@@ -100,10 +169,10 @@ def _file_name(address: Address) -> str:
 
 
 @contextmanager
-def _object(address: Address, uri: str, parameter: str) -> Iterator[S3Objects]:
-    """Yield the bucket of an address, for reading only; errors of the store name the parameter."""
+def _object(address: Address, uri: str, parameter: str, *, whole: bool = False) -> Iterator[S3Objects]:
+    """Yield the bucket of an address, or with `whole` of a prefix, for reading only; errors of the store name the parameter."""
     try:
-        if not address.name:
+        if not address.name and not (whole and address.path):
             raise InputError("names no object", where=uri, hint="write s3://bucket/path/file.jsonl", parameter=parameter)
         yield open_bucket(address)
     except NotFound:

@@ -149,16 +149,24 @@ def read_table(data: bytes) -> pa.Table:
     import pyarrow.parquet as pq
 
     from distillery.components.articles.formats import FREE_BYTES, MAX_RATIO
+    from distillery.components.articles.parquet_pages import MAX_FOOTER, MAX_HELD, footer_size, kept_whole, weigh
 
     limit, batches, unpacked = min(MAX_TABLE, max(FREE_BYTES, MAX_RATIO * len(data))), [], 0
     bomb = InputError(f"the table would unpack from {len(data):,} bytes to {limit:,}", hint="look at what made it")
+    stream = io.BytesIO(data)
     try:
+        if footer_size(stream, len(data)) > MAX_FOOTER:
+            raise bomb
         with pq.ParquetFile(io.BytesIO(data)) as file:
-            metadata = file.metadata
-            declared = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
-            if declared > limit or metadata.num_rows > len(data) + 100_000:
+            metadata, columns = file.metadata, range(file.metadata.num_columns)
+            groups = [weigh(stream, metadata, group, columns, kept_whole(file)) for group in range(metadata.num_row_groups)]
+            heaviest = max((group.held for group in groups), default=0)
+            if sum(group.unpacked for group in groups) > limit or metadata.num_rows > len(data) + 100_000:
                 raise bomb
-            rows = min(1024, max(1, FREE_BYTES // max(declared, 1)))  # a dictionary may repeat a long text in every row
+            if heaviest > max(limit, MAX_HELD):
+                raise bomb
+            repeated = max((group.entries for group in groups), default=0)  # a long text, by a dictionary, in every row
+            rows = min(1024, max(1, FREE_BYTES // max(repeated, 1)))
             for batch in file.iter_batches(rows, use_threads=False):
                 batches.append(batch)
                 if (unpacked := unpacked + batch.nbytes) > limit:

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
-from urllib.parse import unquote
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-_OTHER_NAMES = {
-    "id": "_id article_id articleid guid uuid doc_id docid document_id key identifier",
-    "title": "headline heading subject titel titre titulo headlines name",
-    "content": "text body article fulltext full_text article_text maintext main_text content_text description",
-    "source": "publisher outlet site domain newspaper publication source_name",
-    "language": "lang lang_code language_code locale",
-    "url": "link uri href permalink article_url source_url",
-    "published": "date pubdate pub_date publish_date published_at publication_date publisheddate published_date created_at",
-    "scores": "labels ratings score label",
-    "content_type": "contenttype type kind",
-}
-_KNOWN = {other: name for name, others in _OTHER_NAMES.items() for other in (name, *others.split())}
-_OF_FOLDERS = ("source", "language", "url", "published")
-KEYS = 1_000  # different names that are counted, at most
+from distillery.components.articles.cells import is_missing
+from distillery.components.articles.columns import COLUMNS
+
+_OTHER_NAMES: Final = {
+    "id": "_id article_id guid uuid uid doc_id document_id key identifier item_id news_id story_id post_id row_id record_id",
+    "title": "titles headline headlines heading subject titel titre titulo titolo name news_title article_title",
+    "content": "contents text texts body body_text article articles full_text article_text article_body main_text content_text "
+    "text_content description story plain_text raw_text inhalt contenu contenido testo texto texte",
+    "source": "sources publisher outlet site domain newspaper publication source_name media feed",
+    "language": "languages lang lang_code language_code locale sprache langue idioma lingua",
+    "url": "urls link uri href permalink article_url source_url web_url",
+    "published": "date pub_date publish_date published_at published_on publication_date published_date created_at "
+    "date_published "
+    "publish_time datetime timestamp datum",
+    "scores": "labels ratings score label rating",
+    "content_type": "content_types type kind article_type",
+}  # fmt: skip
+TOLD: Final = ("title", "id", "source", "language", "url", "published")
+MADE_UP: Final = {"id": " and are named by their text", "language": ", and it is guessed where it is needed"}
+KEYS: Final = 1_000  # different names that are counted, at most
 
 
+def _plain(name: str) -> str:
+    """Return a name without what writers vary: case, accents, spaces, signs and marks that can't be seen."""
+    letters = unicodedata.normalize("NFKD", name).casefold()
+    return re.sub(r"[\W_]|[\u0300-\u036f]", "", letters)
+
+
+_KNOWN: Final = {_plain(other): name for name, others in _OTHER_NAMES.items() for other in (name, *others.split())}
+
+
+@lru_cache(4_096)
 def known_name(name: str) -> str:
     """Return the column that a name is, or nearly is.
 
@@ -32,24 +51,35 @@ def known_name(name: str) -> str:
     Returns:
         Our name for it; empty where it is near none. `Title`, `headline` and a `title` behind a byte order mark are titles.
     """
-    plain = name.strip("\ufeff\u200b \t\r\n\"'").casefold().replace(" ", "_").replace("-", "_")
+    plain = name.strip("\ufeff\u200b \t\r\n\"'").casefold()
     if plain.startswith(("score.", "reference.")):
         return plain
-    return _KNOWN.get(plain, "")
+    return _KNOWN.get(_plain(name[:200]), "")
 
 
-def folder_columns(path: str) -> dict[str, str]:
-    """Return the columns that the folders of a path stand for, as Hive and Spark write them: "language=en/part-0.parquet".
+class Unread(NamedTuple):
+    """Rows that lack a column, and have one that is nearly of its name and is not read."""
 
-    Args:
-        path: the path of a file below its corpus.
+    column: str
+    name: str
+    rows: int
 
-    Returns:
-        Values by our names; no id, title or content, which are no folder's.
-    """
-    pairs = (folder.partition("=") for folder in path.split("/")[:-1] if "=" in folder)
-    values = {known_name(unquote(name)): unquote(value) for name, _, value in pairs}
-    return {name: value for name, value in values.items() if name in _OF_FOLDERS and value != "__HIVE_DEFAULT_PARTITION__"}
+    def told(self, rows: int) -> str:
+        """Return what to tell of them.
+
+        Args:
+            rows: all rows.
+
+        Returns:
+            A sentence.
+        """
+        what = f"{self.rows:,} of {rows:,} rows have no {self.column}{MADE_UP.get(self.column, '')}"
+        return f"{what}; the file has {self.name!r}, which is not read"
+
+    @property
+    def mend(self) -> str:
+        """Return the option that reads the column."""
+        return f"--map {shlex.quote(f'{self.name}={self.column}')}"
 
 
 class NamesSeen:
@@ -58,47 +88,55 @@ class NamesSeen:
     def __init__(self) -> None:
         self.rows = 0
         self.names: Counter[str] = Counter()
+        self._unread: Counter[tuple[str, str]] = Counter()
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count the names of one row.
 
         Args:
-            row: the row; cells without a value don't count.
+            row: the row under our names; cells without a value don't count.
         """
         self.rows += 1
         for name, value in row.items():
-            if value is not None and value != "" and (name in self.names or len(self.names) < KEYS):
-                self.names[name] += 1
+            if name not in self.names and len(self.names) >= KEYS:
+                continue
+            if is_missing(value) or value == "":
+                continue
+            self.names[name] += 1
+            if name not in COLUMNS and (column := known_name(name)) in TOLD and not _has(row, column):
+                self._unread[column, name] += 1
 
-    def near(self, column: str, known: Iterable[str]) -> list[str]:
+    def near(self, column: str) -> list[str]:
         """Return names of the file that are nearly a column's and are not read.
 
         Args:
             column: our name of the column.
-            known: all names that are read.
 
         Returns:
             The names, the most frequent first.
         """
-        read = set(known)
-        return [name for name, _ in self.names.most_common() if name not in read and known_name(name) == column]
+        return [name for name, _ in self.names.most_common() if name not in COLUMNS and known_name(name) == column]
 
-    def notes(self, known: Iterable[str]) -> list[str]:
-        """Return what to tell about a file whose rows lack a column that they seem to have.
+    def unread(self) -> list[Unread]:
+        """Return the columns that rows lack and seem to have by another name.
 
-        Args:
-            known: all names that are read.
+        Returns:
+            One for each column, by its most frequent other name.
+        """
+        found: dict[str, Unread] = {}
+        for (column, name), rows in self._unread.most_common():
+            found.setdefault(column, Unread(column, name, rows))
+        return [found[column] for column in TOLD if column in found]
+
+    def notes(self) -> list[str]:
+        """Return what to tell about rows that lack a column that they seem to have.
 
         Returns:
             One sentence for each such column.
         """
-        read, told = set(known), []
-        for column in ("title", "id", "source", "language", "url", "published"):
-            others = ("published", "published_date") if column == "published" else (column,)
-            if not self.rows or any(self.names[other] for other in others):
-                continue
-            if near := self.near(column, read):
-                what = "an id, and each is named by its text" if column == "id" else f"a {column}"
-                what = f"no row has {what}; the file has {near[0]!r}, which is not read"
-                told.append(f"{what}: rename it {column!r}")
-        return told
+        return [f"{each.told(self.rows)}: add {each.mend}" for each in self.unread()]
+
+
+def _has(row: Mapping[str, Any], column: str) -> bool:
+    names = ("published", "published_date") if column == "published" else (column,)
+    return any(not is_missing(row.get(name)) and row.get(name) != "" for name in names)

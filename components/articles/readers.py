@@ -2,7 +2,7 @@
 
 A line belongs to the part in which it begins. It begins at the place of its first byte in the file; in a gzip file at the place
 of the 64 KiB block of compressed bytes that its first byte came out of, so parts of gzip are cut as evenly as those of JSONL.
-The rows of a Parquet file are shared out by their number.
+The rows of a Parquet file are shared out by their number. All others are read by the part that has the file's first byte.
 """
 
 from __future__ import annotations
@@ -12,25 +12,16 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
-from distillery.components.articles.formats import (
-    HUGE_LINE,
-    MAX_LINE,
-    Kind,
-    Row,
-    arrow_row,
-    file_kind,
-    json_row,
-    refuse_bomb,
-    too_long,
-    wanted_columns,
-)
-from distillery.components.articles.whole_tables import HEAD, convert_hint, whole_form, whole_rows
+from distillery.components.articles.columns import Renamed
+from distillery.components.articles.csv_rows import csv_rows
+from distillery.components.articles.formats import HUGE_LINE, MAX_LINE, Row, json_row, refuse_bomb, too_long
+from distillery.components.articles.forms import BOM, CUT, HEAD, READ, Kind, convert_hint, file_kind, text_form
+from distillery.components.articles.json_values import json_rows
+from distillery.components.articles.parquet_rows import ParquetRows
+from distillery.components.articles.workbook import sheet_rows
 from distillery.filters.errors import InputError
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
 
 BLOCK = 65_536  # bytes of a gzip file that count as one place
 UNPACKED = 2**20  # bytes that a block is unpacked to at a time
@@ -39,13 +30,16 @@ Stream: TypeAlias = BinaryIO | io.BufferedReader
 Line: TypeAlias = tuple[bytes, int]  # the first 8 MB of a line, and the length of all of it
 
 
-def read_rows(path: Path, columns: frozenset[str], prefixes: tuple[str, ...] = ()) -> Iterator[Row]:
+def read_rows(
+    path: Path, columns: frozenset[str], prefixes: tuple[str, ...] = (), renamed: Renamed | None = None
+) -> Iterator[Row]:
     """Yield the rows of a file on this machine.
 
     Args:
-        path: a JSONL, JSONL.gz, Parquet, CSV or XLSX file, or one JSON list.
+        path: a file of any form that `forms` tells.
         columns: names of the columns to read from a Parquet file.
         prefixes: beginnings of names; columns that begin so are read, too.
+        renamed: columns that are read under other names; None for none.
 
     Yields:
         Each row, good or bad, with its number.
@@ -60,16 +54,13 @@ def read_rows(path: Path, columns: frozenset[str], prefixes: tuple[str, ...] = (
     except FileNotFoundError as error:
         raise InputError("there is no such file", where=str(path), hint="check the path") from error
     except IsADirectoryError as error:
-        raise InputError("is a folder", where=str(path), hint="give one JSONL, JSONL.gz or Parquet file") from error
+        raise InputError("is a folder", where=str(path), hint=f"give one file: {READ}") from error
     except OSError as error:
         raise InputError(f"can't be read: {error.strerror}", where=str(path)) from error
     if not size:
         raise InputError("is empty", where=str(path), hint="give a file with one article a line")
-    if form := whole_form(head):
-        yield from whole_rows(path, form)
-        return
-    kind = file_kind(head[:4], str(path))
-    yield from Rows(lambda: path.open("rb"), kind, size, str(path), columns=columns, prefixes=prefixes)
+    kind = file_kind(head, str(path))
+    yield from Rows(lambda: path.open("rb"), kind, size, str(path), columns=columns, prefixes=prefixes, renamed=renamed)
 
 
 class Rows:
@@ -88,6 +79,7 @@ class Rows:
         *,
         columns: frozenset[str],
         prefixes: tuple[str, ...] = (),
+        renamed: Renamed | None = None,
         start: int = 0,
         end: int | None = None,
     ) -> None:
@@ -100,25 +92,60 @@ class Rows:
             where: the file, as errors name it.
             columns: names of the columns to read from a Parquet file.
             prefixes: beginnings of names; columns that begin so are read, too.
+            renamed: columns that are read under other names; None for none.
             start: the byte at which the range begins.
             end: the byte before which it ends; None for the whole file, whatever its size is by now.
         """
         self.lines = 0
         self._open, self._kind, self._size, self._where = open_file, kind, size, where
-        self._columns, self._prefixes = columns, prefixes
+        self._columns, self._prefixes, self._renamed = columns, prefixes, renamed or Renamed()
         self._start, self._end, self._whole = start, size if end is None else end, end is None
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield the rows in their order.
+        """Yield the rows in their order, under our names.
 
         Raises:
             InputError: the file can't be read: no table of articles, a bomb, cut short, damaged, shorter than the range.
         """
+        if self._kind not in CUT and self._start:
+            return
         with self._open() as stream:
-            if self._kind == "parquet":
-                yield from self._parquet_rows(stream)
+            if self._kind in ("csv", "csv.gz"):
+                yield from self._counted(csv_rows(self._pieces(stream), self._where, self._renamed))
+            elif self._kind == "xlsx":
+                yield from self._counted(sheet_rows(stream, self._size, self._where, self._renamed))
+            elif self._kind == "parquet":
+                parquet = ParquetRows(stream, self._where, self._size, self._renamed)
+                end = None if self._whole else self._end
+                for row in parquet.rows(self._start, end, self._columns, self._prefixes):
+                    self.lines += 1
+                    yield row
             else:
-                yield from self._json_rows(self._plain_lines(stream) if self._kind == "jsonl" else self._gzip_lines(stream))
+                yield from self._objects(stream)
+
+    def _objects(self, stream: Stream) -> Iterator[Row]:
+        if self._kind in ("json", "json.gz"):
+            rows = self._counted(json_rows(self._pieces(stream), self._where))
+        else:
+            rows = self._json_rows(self._plain_lines(stream) if self._kind == "jsonl" else self._gzip_lines(stream))
+        for row in rows:
+            yield row if row.value is None else row._replace(value=self._renamed.row(row.value))
+
+    def _counted(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield the rows of a file that is read whole; refuse one that has none."""
+        for row in rows:
+            self.lines += 1
+            yield row
+        if not self.lines:
+            raise InputError("has no rows", where=self._where, hint="give a file with one article a row")
+
+    def _pieces(self, stream: Stream) -> Iterator[bytes]:
+        """Yield the text of a file that is read whole, without a byte order mark."""
+        zipped = self._kind.endswith(".gz")
+        pieces = (data for _, data in self._unpacked(stream)) if zipped else iter(lambda: stream.read(UNPACKED), b"")
+        first = next(pieces, b"")
+        yield first.removeprefix(BOM)
+        yield from pieces
 
     def _json_rows(self, lines: Iterable[Line]) -> Iterator[Row]:
         rows = 0
@@ -128,14 +155,14 @@ class Rows:
                 rows += 1
                 yield too_long(self.lines, length, "line")
                 continue
-            line = line.removeprefix(b"\xef\xbb\xbf")  # one stands in the middle where files were joined
+            line = line.removeprefix(BOM)  # one stands in the middle where files were joined
             if text := line.strip():
                 rows += 1
                 row = json_row(self.lines, text)
                 if rows == 1 and not self._start and text[:1] == b"[" and not row.value:
-                    hint = convert_hint("json list", self._where.rpartition("/")[2])
+                    hint = convert_hint("json", self._where.rpartition("/")[2])
                     raise InputError("is a JSON list, not JSON Lines", where=self._where, hint=hint)
-                if rows == 1 and not self._start and row.value is None and whole_form(text) == "csv":
+                if rows == 1 and not self._start and row.value is None and text_form(text) == "csv":
                     hint = convert_hint("csv", self._where.rpartition("/")[2])
                     raise InputError("is CSV, not JSON Lines", where=self._where, hint=hint)
                 yield row
@@ -234,42 +261,3 @@ class Rows:
         if begun and not decoder.eof:
             what = f"its gzip data end after line {self.lines}" if self._whole else "its gzip data don't end"
             raise InputError(f"is cut short: {what}", where=self._where, hint=hint)
-
-    def _parquet_rows(self, stream: Stream) -> Iterator[Row]:
-        import pyarrow.parquet as pq
-
-        try:
-            # Page by page and row by row (10 µs each): neither a large row group nor a long text that a dictionary tells a
-            # million times is ever unpacked as a whole. Reading as dictionaries instead keeps every text of a row group.
-            with pq.ParquetFile(stream, buffer_size=2**20, pre_buffer=False) as file:
-                total = file.metadata.num_rows
-                low, high = -(-self._start * total // self._size), -(-self._end * total // self._size)
-                if low >= high and not self._whole:
-                    return
-                names = wanted_columns(file, self._where, self._size, self._columns, self._prefixes)
-                groups, first = _row_groups(file, low, high)
-                batches = file.iter_batches(1, row_groups=groups, columns=names, use_threads=False)
-                for number, batch in enumerate(batches, first):
-                    if number < low:
-                        continue
-                    if number >= high:
-                        return
-                    self.lines += 1
-                    yield arrow_row(self.lines, batch)
-        except InputError:
-            raise
-        except Exception as error:  # whatever a damaged file makes the decoder say
-            reason = str(error).partition("\n")[0][:200]
-            raise InputError(f"is a damaged Parquet file: {reason}", where=self._where, hint="write it again") from error
-
-
-def _row_groups(file: pq.ParquetFile, low: int, high: int) -> tuple[list[int], int]:
-    """Return the row groups that hold rows low to high (the latter left out), and the number of their first row, from 0."""
-    groups, first, row = list[int](), 0, 0
-    for group in range(file.metadata.num_row_groups):
-        end = row + file.metadata.row_group(group).num_rows
-        if row < high and end > low:
-            first = first if groups else row
-            groups.append(group)
-        row = end
-    return groups, first

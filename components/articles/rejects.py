@@ -31,6 +31,8 @@ class Rejects:
         first: the bad rows that are kept.
         reasons: how often each kind of reason occurred.
         seen: the names of columns that the rows have.
+        folder: the folder whose files are read; None for a single file.
+        unmet: what to tell of columns that were to be read under another name, and that no row has.
     """
 
     KEEP = 10_000
@@ -41,6 +43,8 @@ class Rejects:
         self.first: list[Reject] = []
         self.reasons: Counter[str] = Counter()
         self.seen = NamesSeen()
+        self.unmet: list[str] = []
+        self.folder: Path | None = None
         self._out: IO[bytes] | None = None
 
     def add(self, file: Path, line: int, reason: str) -> None:
@@ -52,7 +56,7 @@ class Rejects:
             reason: what is wrong with it.
         """
         self.count += 1
-        reject = Reject(file.name, line, reason)
+        reject = Reject(file.relative_to(self.folder).as_posix() if self.folder else file.name, line, reason)
         # Numbers and quoted parts differ from row to row; the table of reasons must not grow with the file.
         self.reasons[re.sub(r"'[^']*'|[\d.,]+", "…", reason)[:80] if len(self.reasons) < 1_000 else "other"] += 1
         if len(self.first) < self.KEEP:
@@ -63,13 +67,26 @@ class Rejects:
                 self._out = self.path.open("wb")
             self._out.write(_reject_line(reject))
 
-    def jsonl(self) -> bytes:
+    def notes(self) -> list[str]:
+        """Return what to tell of columns at the end: what was not read, what was made up.
+
+        Returns:
+            Sentences.
+        """
+        return [*self.unmet, *self.seen.notes()]
+
+    def jsonl(self, *, nameless: bool = False) -> bytes:
         """Return the kept rejects as a file.
+
+        Args:
+            nameless: True to leave out the name of a single file, so that moving or renaming it changes no bytes.
 
         Returns:
             JSON Lines {file, line, reason}.
         """
-        return b"".join(map(_reject_line, self.first))
+        left_out = ("file",) if nameless and self.folder is None else ()
+        lines = ({key: cell for key, cell in reject._asdict().items() if key not in left_out} for reject in self.first)
+        return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
 
     def close(self) -> None:
         """Close the file, if there is one."""

@@ -11,9 +11,10 @@ from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.run_summary import RunSummary, adapters_beginning, made_outside, read_adapter_summary
 from distillery.components.store import Store
 from distillery.components.store.layout import CANDIDATE, CHANNELS, SUMMARIES
+from distillery.filters.columns import map_overrides
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from distillery.filters.loading import load_filter
+from distillery.filters.loading import load_filter, with_overrides
 
 DIGEST: Final = re.compile(r"[0-9a-f]{8,64}")
 WHOLE: Final = 64  # hexadecimal digits of a digest
@@ -24,6 +25,20 @@ class Subject(NamedTuple):
 
     filter: Filter
     adapter: str
+
+    def renamed(self, columns: Sequence[str]) -> Subject:
+        """Return the same adapter for files whose columns have other names.
+
+        Args:
+            columns: each "column=name", as --map has them.
+
+        Returns:
+            The adapter, with the filter that reads these columns.
+
+        Raises:
+            InputError: a column is named twice, or its name is none of ours.
+        """
+        return Subject(with_overrides(self.filter, map_overrides(columns)), self.adapter)
 
 
 def find_adapter(store: Store, text: str, *, channel: str = "") -> Subject:

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.folder_meta import UnreadColumn
 from distillery.components.store import Digest, Store, canonical_json
 from distillery.components.store.layout import AUDITS
 
@@ -177,7 +178,10 @@ class Lengths(Document):
 
 
 class Audit(Document):
-    """audit.json. overall: the unweighted mean of the dimensions. findings: the gravest first."""
+    """audit.json. overall: the unweighted mean of the dimensions. findings: the gravest first.
+
+    unread: columns that the file seemed to have by another name. unnamed: articles without an id, named by their text.
+    """
 
     KIND: ClassVar[str] = "an audit"
     HINT: ClassVar[str] = "run again: what hasn't changed is reused"
@@ -196,6 +200,8 @@ class Audit(Document):
     sources: Sources
     lengths: Lengths
     content_types: list[Tally]
+    unread: list[UnreadColumn] = Field(default_factory=list)
+    unnamed: int = 0
     findings: list[Finding]
 
     def to_bytes(self) -> bytes:

@@ -42,6 +42,20 @@ class FolderMeta(Document):
         return {name: value for name, value in fields.items() if value is not None or name not in self.OMITTED}
 
 
+class UnreadColumn(Document):
+    """A column that rows lack, where the file has one of nearly its name.
+
+    Attributes:
+        column: our name.
+        name: the file's.
+        rows: how many rows lack the one and have the other.
+    """
+
+    column: str
+    name: str
+    rows: int
+
+
 class LabelSetMeta(FolderMeta):
     """A label set.
 
@@ -55,10 +69,11 @@ class LabelSetMeta(FolderMeta):
         rejected: rows that are no article, or no label.
         suspicious: articles that address the oracle; None where they were not counted.
         without_calibration: why labels were paid for without a calibration that passed; None where no reason was needed.
+        unread: columns that the file seemed to have by another name, and that were not read; None for none.
     """
 
     KIND: ClassVar[str] = "the manifest of a label set"
-    OMITTED: ClassVar[frozenset[str]] = frozenset({"suspicious", "without_calibration"})
+    OMITTED: ClassVar[frozenset[str]] = frozenset({"suspicious", "without_calibration", "unread"})
 
     kind: Literal["label set"] = "label set"
     filter: str
@@ -70,6 +85,19 @@ class LabelSetMeta(FolderMeta):
     rejected: int
     suspicious: int | None = None
     without_calibration: str | None = None
+    unread: list[UnreadColumn] | None = None
+
+
+def unread_columns(folder: Folder) -> list[UnreadColumn]:
+    """Return the columns that the file of a label set seemed to have by another name.
+
+    Args:
+        folder: the label set, whose manifest is verified.
+
+    Returns:
+        The columns; none where its manifest names none.
+    """
+    return [UnreadColumn.model_validate(each) for each in folder.meta.get("unread") or []]
 
 
 class Stratum(Document):

@@ -6,13 +6,13 @@ They are stored at the address of the scores, and each names its job: what anoth
 from __future__ import annotations
 
 import json
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import override
 
-from distillery.components.articles.formats import Kind
+from distillery.components.articles.forms import Kind
 from distillery.components.artifacts.document import Document, Sha256
 from distillery.components.store import Digest, Json, canonical_json, digest_json
 
@@ -68,13 +68,27 @@ class ScoringPlan(Document):
 
 
 class _Ordered(Document):
-    """A document whose keys stay in the order of its fields, and tiers in the order of the filter."""
+    """A document whose keys stay in the order of its fields, and tiers in the order of the filter.
+
+    Attributes:
+        unread: [column of ours, column of the files, rows] that lack the one, have the other, and were not told to read it.
+        unmet: columns that were to be read under another name, and that no row has.
+    """
 
     HINT = ANOTHER
+    OMITTED: ClassVar = ("unread", "unmet")
+
+    unread: list[tuple[str, str, int]] = Field(default_factory=list)
+    unmet: list[str] = Field(default_factory=list)
 
     def to_bytes(self) -> bytes:
         """Return the bytes in which the document is stored: indented JSON in the order of the fields."""
         return json.dumps(self.to_json(), indent=1, allow_nan=False).encode()
+
+    @override
+    def to_json(self) -> dict[str, Any]:
+        fields = super().to_json()
+        return {name: fields[name] for name in fields if name not in self.OMITTED or fields[name]}
 
 
 class Facts(_Ordered):
@@ -118,7 +132,8 @@ class Facts(_Ordered):
         return self
 
     def _digest(self) -> Digest:
-        return digest_json(self.model_dump(mode="json", exclude={"format", "check"}))
+        fields = self.to_json()
+        return digest_json({name: fields[name] for name in fields if name not in ("format", "check")})
 
     def sealed(self) -> Facts:
         """Return the facts with their check.

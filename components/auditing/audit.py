@@ -7,15 +7,16 @@ the unweighted mean of the dimensions here. An audit of 5,324 real articles take
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from distillery.components.artifacts.audit import FILE, Audit, read_audit
+from distillery.components.artifacts.folder_meta import UnreadColumn, unread_columns
 from distillery.components.artifacts.split import SCORE, load_labels
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import MANIFEST, Json, Store
-from distillery.components.store.layout import AUDITS, committed_key
+from distillery.components.store import MANIFEST, Digest, Json, Store
+from distillery.components.store.layout import AUDITS, LABEL_SETS, committed_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-CODE = 3
+CODE = 4
+UNNAMED = 16  # digits of an article's digest that are its id where it has no other
 
 
 def audit_inputs(flt: Filter, label_set: str) -> dict[str, Json]:
@@ -79,7 +81,12 @@ def audit(
                 "filter": flt.name,
                 "label_set": label_set,
                 **examine(
-                    frame, flt.dimensions, values.mean(axis=1), threshold=flt.spec.split.duplicateJaccard, progress=progress
+                    frame,
+                    flt.dimensions,
+                    values.mean(axis=1),
+                    threshold=flt.spec.split.duplicateJaccard,
+                    unread=unread_columns(store.folder(LABEL_SETS, Digest(label_set))),
+                    progress=progress,
                 ),
             }
         )
@@ -130,6 +137,7 @@ def examine(
     overall: NDArray[np.float64],
     *,
     threshold: float = 0.7,
+    unread: Sequence[UnreadColumn] = (),
     progress: Progress = quiet,
 ) -> dict[str, Json]:
     """Run every check of the audit on a label table.
@@ -139,6 +147,7 @@ def examine(
         dimensions: names of the filter's dimensions.
         overall: (n,) one score per row, NaN where a dimension is missing.
         threshold: Jaccard similarity from which two articles are near-duplicates.
+        unread: columns that the file seemed to have by another name.
         progress: shows the checks that are done.
 
     Returns:
@@ -155,6 +164,10 @@ def examine(
     ids = frame["id"].to_pylist()
     titles, contents = frame["title"].to_pylist(), frame["content"].to_pylist()
     document: dict[str, Json] = {"rows": frame.num_rows, "articles": len(set(frame["article"].to_pylist()))}
+    if unread:
+        document["unread"] = [each.to_json() for each in unread]
+    if unnamed := sum(name == article[:UNNAMED] for name, article in zip(ids, frame["article"].to_pylist(), strict=True)):
+        document["unnamed"] = unnamed
     prints = fingerprint(titles, contents)
     parts: tuple[tuple[str, Callable[[], Json]], ...] = (
         ("dimensions", lambda: {name: checks.distribution(values[:, at]) for at, name in enumerate(dimensions)}),

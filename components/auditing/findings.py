@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from distillery.components.articles.near_names import Unread
 from distillery.components.artifacts.split import MIN_ARTICLES
 from distillery.components.store import Json
 
@@ -72,8 +73,26 @@ def findings(document: dict[str, Json]) -> list[dict[str, str]]:
     Returns:
         Findings as JSON objects, the gravest first.
     """
-    every = [*_amount(document), *_scores(document), *_redundancy(document), *_text(document), *_provenance(document)]
+    every = [
+        *_columns(document),
+        *_amount(document),
+        *_scores(document),
+        *_redundancy(document),
+        *_text(document),
+        *_provenance(document),
+    ]
     return [finding.to_json() for finding in sorted(every, key=lambda each: LEVELS.index(each.level))]
+
+
+def _columns(document: dict[str, Json]) -> Iterator[Finding]:
+    """Say what was not read of the file, and what was made up in its place."""
+    rows = document["rows"]
+    unread = [Unread(each["column"], each["name"], each["rows"]) for each in document.get("unread", ())]
+    for each in unread:
+        yield Finding("warn", "columns", each.told(rows), f"read it: {each.mend}")
+    if (unnamed := document.get("unnamed", 0)) and not any(each.column == "id" for each in unread):
+        what = f"{unnamed:,} of {counted(rows, 'article')} have no id and are named by their text"
+        yield Finding("info", "columns", what, "give each an id, to find it again")
 
 
 def _amount(document: dict[str, Json]) -> Iterator[Finding]:

@@ -97,9 +97,18 @@ def evaluate_file(
 
     rejects = Rejects()
     frame = label_table(
-        read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects, content_types=flt.content_types),
+        read_labels(
+            path,
+            flt.dimensions,
+            rejects=rejects,
+            max_rejects=max_rejects,
+            content_types=flt.content_types,
+            columns=flt.columns,
+        ),
         flt.dimensions,
     )
+    for note in rejects.notes():
+        progress.note(note)
     if rejects.count:
         progress.note(f"{rejects.count:,} of {rejects.rows:,} rows were bad and are left out")
     student = open_bundle(store, flt.name, adapter, flt=flt)

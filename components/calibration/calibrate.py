@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from distillery.components.articles.articles import Article
-from distillery.components.articles.input_files import local_file
+from distillery.components.articles.input_files import local_input
 from distillery.components.articles.label_table import read_table, scores
 from distillery.components.articles.scratch import scratch_folder
 from distillery.components.artifacts.rubric_calibration import (
@@ -147,7 +147,7 @@ def calibrate(
         return _record(inputs, _outputs(known, key), [key], reused=True)
     given = read_marks(names)
     inputs["marks"] = digest_json([given.by, given.given])
-    with local_file(articles, parameter="articles") as path:
+    with local_input(articles, parameter="articles") as path:
         document, page = _calibrate(store, flt, path, given, n, oracle, identity, progress)
     review = review_key(flt.name, digest_bytes(page))
     store.put(review, page)
@@ -265,7 +265,9 @@ def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle:
     with scratch_folder("distillery-sample-") as folder:
         path = folder / FILE
         path.write_bytes(jsonl(sample.articles))
-        label_set = label(store, flt, articles=str(path), oracle=oracle, progress=progress).outputs["label_set"]
+        label_set = label(store, flt.with_own_columns(), articles=str(path), oracle=oracle, progress=progress).outputs[
+            "label_set"
+        ]
     frame = read_table(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
     places = {article.digest: at for at, article in enumerate(sample.articles)}
     rows = scores(frame, flt.dimensions)

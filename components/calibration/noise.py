@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from distillery.components.articles.input_files import local_file
+from distillery.components.articles.input_files import local_input
 from distillery.components.articles.label_table import read_table, scores
 from distillery.components.articles.scratch import scratch_folder
 from distillery.components.artifacts.noise_floor import Difference, Floor, NoiseFloor, SecondOracle
@@ -147,14 +147,15 @@ def measure(
     if repeat < 2 and second is None:
         raise InputError("one label of each article says nothing of noise", where="--repeat", hint="give 2 or more")
     identity = dict(oracle_identity(flt) if oracle is None else oracle.identity)
-    with local_file(articles, parameter="articles") as path:
+    with local_input(articles, parameter="articles") as path:
         sample, digest = select(store, flt, path, n, {RANDOM: 1.0}, seed=SEED, progress=progress)
     with scratch_folder("distillery-sample-") as folder:
         file = folder / FILE
         file.write_bytes(jsonl(sample.articles))
 
         def ask(chosen: Filter, one: Oracle | None) -> str:
-            return str(label(store, chosen, articles=str(file), oracle=one, progress=progress).outputs["label_set"])
+            own = chosen.with_own_columns()
+            return str(label(store, own, articles=str(file), oracle=one, progress=progress).outputs["label_set"])
 
         sets = [ask(flt, oracle)]
         for repetition in range(2, repeat + 1):

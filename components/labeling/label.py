@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from distillery.components.articles.articles import COLUMNS, Article, Label, Rejects, read_articles, read_labels
-from distillery.components.articles.input_files import local_file
+from distillery.components.articles.articles import Article, Label, Rejects, read_articles, read_labels
+from distillery.components.articles.folders import input_digest
+from distillery.components.articles.input_files import local_input
 from distillery.components.articles.label_table import label_table, write_label_table, write_table
 from distillery.components.articles.scratch import scratch_folder
 from distillery.components.artifacts.folder_meta import LabelSetMeta
@@ -34,7 +34,7 @@ from distillery.components.labeling.prompt_check import check_prompts
 from distillery.components.labeling.run_lock import RunLock
 from distillery.components.labeling.tally import Tally
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Digest, Store, canonical_json, digest_file, digest_json
+from distillery.components.store import Digest, Store, canonical_json, digest_json
 from distillery.components.store.layout import LABEL_SETS, MANIFEST, committed_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError, Stopped
@@ -68,6 +68,8 @@ def label_inputs(
         InputError: the filter's oracle can't be had.
     """
     common: dict[str, Any] = {"code": CODE, "filter": flt.name, "dimensions": flt.dimensions}
+    if flt.columns:
+        common["columns"] = flt.columns
     if labels is not None:
         return {**common, "labels": labels, "max_rejects": max_rejects}
     identity = digest_json(dict(oracle_identity(flt) if oracle is None else oracle))
@@ -137,11 +139,11 @@ def label(
             hint="{labels} FILE where scores exist, {articles} FILE to have the oracle label them",
         )
     if labels:
-        with local_file(labels, parameter="labels") as path:
-            inputs = label_inputs(flt, None, digest_file(path), max_rejects=max_rejects)
+        with local_input(labels, parameter="labels") as path:
+            inputs = label_inputs(flt, None, input_digest(path), max_rejects=max_rejects)
             return run_step(store, "label", inputs, lambda: _import(store, flt, path, max_rejects, progress))
-    with local_file(articles, parameter="articles") as path:
-        digest = digest_file(path)
+    with local_input(articles, parameter="articles") as path:
+        digest = input_digest(path)
         identity = oracle_identity(flt) if oracle is None else dict(oracle.identity)
         inputs = label_inputs(flt, digest, None, oracle=identity)
 
@@ -155,7 +157,14 @@ def label(
 def _import(store: Store, flt: Filter, path: Path, max_rejects: str, progress: Progress) -> Outcome:
     rejects = Rejects()
     imported = list(
-        read_labels(path, flt.dimensions, rejects=rejects, max_rejects=max_rejects, content_types=flt.content_types)
+        read_labels(
+            path,
+            flt.dimensions,
+            rejects=rejects,
+            max_rejects=max_rejects,
+            content_types=flt.content_types,
+            columns=flt.columns,
+        )
     )
     progress(len(imported), len(imported), "labels")
     table = label_table(imported, flt.dimensions).sort_by([("article", "ascending"), ("id", "ascending")])
@@ -187,7 +196,7 @@ class _Labeling:
         if self.journal.damaged:
             self.progress.note(f"{self.journal.damaged} damaged records of the journal are left out and asked again")
         sample = self._survey(retry_dead)
-        if digest_file(self.path) != self.digest:
+        if input_digest(self.path) != self.digest:
             raise InputError("was changed while it was read", where=str(self.path), hint="start again")
         check_prompts(self.flt, sample)
         allowed = require_calibration(self.store, self.flt, self.tally.total, without_calibration, oracle=self.identity)
@@ -207,7 +216,7 @@ class _Labeling:
         tally, journal = self.tally, self.journal
 
         def distinct() -> Iterator[tuple[Digest, Article]]:
-            for article in read_articles(self.path, rejects=self.rejects):
+            for article in read_articles(self.path, rejects=self.rejects, columns=self.flt.columns):
                 digest = article.digest
                 if not self.pool.add(article, digest):
                     continue
@@ -382,11 +391,11 @@ def _commit(
     facts: dict[str, Any] | None = None,
 ) -> Outcome:
     if rejects.count:
-        # Without the file's name: moving or renaming it changes no digest.
-        lines = [{"line": reject.line, "reason": reject.reason} for reject in rejects.first]
-        files["rejects.jsonl"] = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
-    for note in rejects.seen.notes(COLUMNS):
+        files["rejects.jsonl"] = rejects.jsonl(nameless=True)
+    for note in rejects.notes():
         progress.note(note)
+    if unread := rejects.seen.unread():
+        origin["unread"] = [each._asdict() for each in unread]
     counts = {"rows": rows, "dead": dead, "rejected": rejects.count}
     meta = LabelSetMeta.model_validate({"filter": flt.name, "dimensions": flt.dimensions, **origin, **counts})
     digest = store.commit(LABEL_SETS, files, meta.to_json())

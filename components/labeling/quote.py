@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, Final
 
 from distillery.components.articles.articles import Article, Rejects, read_articles
-from distillery.components.articles.input_files import local_file
+from distillery.components.articles.input_files import local_input
 from distillery.components.labeling.journal import Journal
 from distillery.components.labeling.label import open_journal
 from distillery.components.labeling.oracles.base import Usage, oracle_identity
@@ -127,12 +127,12 @@ def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dea
     price, date = price_and_date
     journal = open_journal(store, flt, oracle_identity(flt))
     total = labeled = dead = 0
-    with local_file(articles, parameter="articles") as path:
+    with local_input(articles, parameter="articles") as path:
         seen: set[bytes] = set()
 
         def distinct() -> Iterator[tuple[bool, Digest, Article]]:
             nonlocal total, labeled, dead
-            for article in read_articles(path, rejects=Rejects()):
+            for article in read_articles(path, rejects=Rejects(), columns=flt.columns):
                 digest = article.digest
                 if (key := bytes.fromhex(digest)) in seen:
                     continue

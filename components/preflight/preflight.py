@@ -12,7 +12,13 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from distillery.components.articles.articles import parse_max_rejects
-from distillery.components.articles.input_files import choose_input, local_file, parse_address, require_file
+from distillery.components.articles.input_files import (
+    choose_input,
+    local_file,
+    parse_address,
+    require_file,
+    require_input,
+)
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.preflight.base_model import require_base
@@ -165,7 +171,7 @@ def preflight(store: Store, request: RunRequest) -> StepRecord:
 
 
 def _require_inputs(flt: Filter, articles: str, labels: str) -> None:
-    require_file(articles or labels, parameter="articles" if articles else "labels")
+    require_input(articles or labels, parameter="articles" if articles else "labels")
     if articles and flt.spec.oracle.provider == "replay":
         if flt.spec.oracle.replies is None:
             hint = "add {overrides} oracle.replies=FILE with recorded replies, name another oracle.provider, or give {labels}"

@@ -20,7 +20,7 @@ CGROUP: Final = Path("/sys/fs/cgroup")
 # What an empty parameter of a run is, by its name; the others are empty texts.
 EMPTY: Final[dict[str, Any]] = {
     **{"max_rejects": "0", "overrides": [], "budget": 0.0, "trainer": "pod", "gpus": 0},  # distill
-    **{"channel": "production", "shards": 0, "parallelism": 0},  # score
+    **{"channel": "production", "shards": 0, "parallelism": 0, "columns": []},  # score
 }
 TRAINERS: Final = ("pod", "trainjob")
 # Of a pod that loads the student, where DISTILLERY_TORCH_RESOURCES says nothing else.

@@ -143,6 +143,7 @@ def draw(
     seed: str = "",
     exclude: Collection[str] = (),
     affinity: Affinity | None = None,
+    columns: Mapping[str, str] | None = None,
     progress: Progress = quiet,
 ) -> Sample:
     """Draw a sample from a file of articles.
@@ -157,6 +158,7 @@ def draw(
         seed: any text; another one draws another sample.
         exclude: digests of articles that must not be drawn.
         affinity: for enrichment, a function from n articles to (n,) numbers, the highest for what is wanted most.
+        columns: our names for columns of the file; None for none.
         progress: shows what is done.
 
     Returns:
@@ -171,7 +173,7 @@ def draw(
     plain = First(n, f"{seed}:{RANDOM}")
     pool = First(POOL * wanted.get(ENRICH, 0), f"{seed}:pool")
     table: Counter[tuple[str, str]] = Counter()
-    for candidate in _candidates(path, prefilter, rejects, progress):
+    for candidate in _candidates(path, prefilter, rejects, columns, progress):
         if candidate.digest in left_out:
             continue
         plain.offer(candidate)
@@ -179,6 +181,8 @@ def draw(
             pool.offer(candidate)
         counts[candidate.cell] += 1  # copies as well: a stratum that holds fewer texts leaves its rest to the plain draw
         table[candidate.cell[0], candidate.cell[1]] += 1
+    for note in rejects.notes():
+        progress.note(note)
     ranked = plain.take()
     chosen = {candidate.digest: (candidate, RANDOM) for candidate in ranked[: wanted.get(RANDOM, 0)]}
     if wanted.get(ENRICH) and affinity is not None:
@@ -189,7 +193,7 @@ def draw(
         counts.subtract(candidate.cell for candidate, _ in chosen.values())
         quota = spread(counts, wanted[STRATIFIED], seed)
         heaps = {cell: First(size, f"{seed}:{STRATIFIED}") for cell, size in quota.items()}
-        for candidate in _candidates(path, prefilter, Rejects(), progress):
+        for candidate in _candidates(path, prefilter, Rejects(), columns, progress):
             if candidate.digest not in left_out and candidate.digest not in chosen and candidate.cell in heaps:
                 heaps[candidate.cell].offer(candidate)
         chosen |= {candidate.digest: (candidate, STRATIFIED) for heap in heaps.values() for candidate in heap.take()}
@@ -294,8 +298,10 @@ def _even(sizes: Mapping[Key, int], n: int, seed: str) -> dict[Key, int]:
     return quota
 
 
-def _candidates(path: Path, prefilter: Prefilter, rejects: Rejects, progress: Progress) -> Iterator[Candidate]:
-    articles = read_articles(path, rejects=rejects)
+def _candidates(
+    path: Path, prefilter: Prefilter, rejects: Rejects, columns: Mapping[str, str] | None, progress: Progress
+) -> Iterator[Candidate]:
+    articles = read_articles(path, rejects=rejects, columns=columns)
     done = 0
     while batch := list(islice(articles, CHUNK)):
         reasons = refused(prefilter, [article.title for article in batch], [article.content for article in batch])

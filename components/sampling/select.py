@@ -53,7 +53,17 @@ def select(
     Raises:
         InputError: as `distillery.components.sampling.draw.draw`.
     """
-    sample = draw(path, flt.spec.prefilter, n, shares, seed=seed, exclude=exclude, affinity=affinity, progress=progress)
+    sample = draw(
+        path,
+        flt.spec.prefilter,
+        n,
+        shares,
+        seed=seed,
+        exclude=exclude,
+        affinity=affinity,
+        columns=flt.columns,
+        progress=progress,
+    )
     meta = SampleMeta(
         code=CODE,
         filter=flt.name,

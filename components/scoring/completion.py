@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+from distillery.components.articles.near_names import Unread
 from distillery.components.artifacts.scores import Facts, ScoredPart, Scores
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.plan import Plan
@@ -118,6 +119,8 @@ def finish(out: Store, plan: Plan) -> Scores:
         tiers={name: tiers[name] for name in facts[0].tiers},
         parts=parts,
         rejects=listed,
+        unread=_unread(facts),
+        unmet=sorted(set[str].intersection(*(set(each.unmet) for each in facts if each.articles or each.rejected))),
     )
     if scores == ended.scores:
         return scores
@@ -129,6 +132,32 @@ def finish(out: Store, plan: Plan) -> Scores:
             return theirs
         raise
     return scores
+
+
+def _unread(facts: list[Facts]) -> list[tuple[str, str, int]]:
+    """Return the columns that rows lack and have by another name, over all parts; the most frequent name of each."""
+    counts = Counter[tuple[str, str]]()
+    for each in facts:
+        counts.update({(column, name): rows for column, name, rows in each.unread})
+    found: dict[str, tuple[str, str, int]] = {}
+    for (column, name), rows in counts.most_common():
+        found.setdefault(column, (column, name, rows))
+    return sorted(found.values())
+
+
+def notes(scores: Scores) -> list[str]:
+    """Return what to tell of a corpus's columns: what was not read, what was made up.
+
+    Args:
+        scores: what _SUCCESS says.
+
+    Returns:
+        Sentences.
+    """
+    unread = [Unread(*each) for each in scores.unread]
+    rows = scores.articles + scores.rejected
+    told = [f"no row has a column {name!r}, which would be read under another name" for name in scores.unmet]
+    return [*told, *(f"{each.told(rows)}: add {each.mend}" for each in unread)]
 
 
 def no_article(plan: Plan, first: str) -> InputError:

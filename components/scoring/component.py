@@ -14,6 +14,7 @@ def score(
     shards: int,
     parallelism: int,
     out: str,
+    columns: list,
     run: str,
     counts: dsl.Output[dsl.Metrics],
     scores: dsl.Output[dsl.Dataset],
@@ -28,6 +29,7 @@ def score(
         shards: Parts; 0 chooses.
         parallelism: Pods at once; 0 chooses.
         out: Where the scores go; empty for the store.
+        columns: Columns of the files by our names, a JSON list of "column=name".
         run: Name of this run.
         counts: Articles, scored, prefiltered, rejected, and each tier.
         scores: Where the scores are.
@@ -40,7 +42,13 @@ def score(
 
     with step_context("score", store, "", run) as step:
         given = step.parameters(
-            adapter=adapter, articles=articles, channel=channel, shards=shards, parallelism=parallelism, out=out
+            adapter=adapter,
+            articles=articles,
+            channel=channel,
+            shards=shards,
+            parallelism=parallelism,
+            out=out,
+            columns=columns,
         )
         record = score_on_cluster(step.store, **given, progress=step.progress)
         found = step.keep(record).outputs

@@ -2,12 +2,13 @@
 
 All files lie end to end on one axis of bytes, and part i owns an equal stretch of it: the lines (or Parquet rows) that begin
 there. So the cut is deterministic, every row is in exactly one part for any n, and nobody reads the corpus to plan it. What it
-costs: one HEAD and one read of 4 bytes a file; then an index reads of
+costs: one HEAD and one read of 8 KB a file; then an index reads of
   JSONL    its stretch, and at most one line more at either end;
   Parquet  the footers, and its rows' row groups from their start: 40 µs for a row skipped (one row at a time is what keeps
            a bomb small), so 4 s at most in a group of 100,000;
   gzip     the file from its start to the end of the stretch, since gzip has no way in: some 300 MB/s unpacked, so the
-           last of many parts of a file that unpacks to 10 GB waits 35 s. Many files, or plain JSONL, cost nothing of this.
+           last of many parts of a file that unpacks to 10 GB waits 35 s. Many files, or plain JSONL, cost nothing of this;
+  others   the whole file, where its first byte is in the stretch: CSV, JSON lists and workbooks are not cut.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from distillery.components.articles.articles import COLUMNS
-from distillery.components.articles.formats import Kind, file_kind
+from distillery.components.articles.columns import COLUMNS, Renamed
+from distillery.components.articles.folders import shard_names
+from distillery.components.articles.forms import HEAD, READ, Kind, file_kind
+from distillery.components.articles.hub import SCHEME, hub_path
 from distillery.components.articles.input_files import parse_address
 from distillery.components.articles.readers import Rows
 from distillery.components.artifacts.scores import PlannedCorpus
@@ -37,9 +40,9 @@ from distillery.components.store import (
     in_bucket,
     open_bucket,
 )
+from distillery.components.store.address import scheme_of
 from distillery.filters.errors import InputError
 
-MAX_FILES = 200_000
 PARQUET_WINDOW = 2**20
 
 
@@ -51,7 +54,7 @@ class CorpusFile:
         name: below the corpus's folder.
         size: in bytes.
         etag: of the version planned for; a local file's sha256.
-        kind: jsonl, gzip or parquet.
+        kind: its form.
     """
 
     name: str
@@ -173,11 +176,12 @@ class Corpus:
         except NotFound:
             raise self._gone(file) from None
 
-    def rows(self, piece: Piece) -> Rows:
+    def rows(self, piece: Piece, renamed: Renamed | None = None) -> Rows:
         """Return a reader of the rows of one piece.
 
         Args:
             piece: a range of bytes of one of the files.
+            renamed: columns that are read under other names; None for none.
 
         Returns:
             The reader; it opens the file when it is iterated over.
@@ -191,6 +195,7 @@ class Corpus:
             self.address(file),
             columns=COLUMNS,
             prefixes=("reference.",),
+            renamed=renamed,
             start=start,
             end=end,
         )
@@ -254,10 +259,12 @@ def find_corpus(uri: str, *, parameter: str = "ARTICLES") -> Corpus:
         InputError: nothing is there, or a file is no table of articles.
     """
     where = f"{parameter} {uri}"
+    if scheme_of(uri) == SCHEME:
+        uri = str(hub_path(uri, parameter=parameter))
     address = parse_address(uri, parameter=parameter)
     corpus = _remote(address, where) if address.in_bucket else _local(address.local, where)
     if not corpus.files:
-        raise InputError("has no files", where=where, hint="give a JSONL, JSONL.gz or Parquet file, or a folder of them")
+        raise InputError("has no files", where=where, hint=f"give a file or a folder of files: {READ}")
     return corpus
 
 
@@ -265,14 +272,14 @@ def _local(local: Path, where: str) -> Corpus:
     if not local.exists():
         raise InputError("there is no such file", where=where, hint="check the path")
     folder = local if local.is_dir() else local.parent
-    names = _wanted(file.relative_to(folder).as_posix() for file in sorted(local.rglob("*")) if file.is_file())
+    names = shard_names(file.relative_to(folder).as_posix() for file in sorted(local.rglob("*")) if file.is_file())
     files, stamps = list[CorpusFile](), list[Stamp]()
     for name in names if local.is_dir() else [local.name]:
         file = folder / name
         stamp = Stamp.of(file.stat())  # before the digest, so that no change between the two goes unseen
         if _size(stamp.size, where, single=not local.is_dir()):
             with file.open("rb") as stream:
-                kind = file_kind(stream.read(4), str(file))
+                kind = file_kind(stream.read(HEAD), str(file))
             files.append(CorpusFile(name, stamp.size, digest_file(file), kind))
             stamps.append(stamp)
     return Corpus(str(folder), files, tuple(stamps))
@@ -288,14 +295,14 @@ def _remote(address: Address, where: str) -> Corpus:
         whole = str(address) if address.name else str(address)[:-1]
         folder = whole.rpartition("/")[0] if single else whole
         key = Address.parse(whole).path
-        names = [address.name] if single else _wanted(name.removeprefix(f"{key}/") for name in objects.keys(key))
+        names = [address.name] if single else shard_names(name.removeprefix(f"{key}/") for name in objects.keys(key))
 
         def look(name: str) -> CorpusFile | None:
             file = Address.parse(f"{folder}/{name}")
             size, etag = objects.stat(file.path)
             if not _size(size, where, single=single):
                 return None
-            head = objects.file(file.path, etag=etag, window=4).read(4)
+            head = objects.file(file.path, etag=etag, window=HEAD).read(HEAD)
             return CorpusFile(name, size, etag, file_kind(head or b"", str(file)))
 
         with ThreadPoolExecutor(16) as pool:
@@ -314,10 +321,3 @@ def _size(size: int, where: str, *, single: bool) -> int:
     if single and not size:
         raise InputError("is empty", where=where, hint="give a file with one article a line")
     return size
-
-
-def _wanted(names: Iterator[str]) -> list[str]:
-    wanted = sorted(name for name in names if not any(part.startswith(("_", ".")) for part in name.split("/")))
-    if len(wanted) > MAX_FILES:
-        raise InputError(f"has {len(wanted):,} files, more than {MAX_FILES:,}", hint="give a prefix at a time, or larger files")
-    return wanted

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from distillery.components.articles.hub import SCHEME
 from distillery.components.articles.input_files import local_file
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.scores import Scores
@@ -32,6 +33,7 @@ from distillery.components.scoring.job_manifest import (
 from distillery.components.scoring.plan import Plan, begin, plan_for, put_todo, todo_list
 from distillery.components.scoring.whole import look_at_all
 from distillery.components.store import Address, Store, digest_file, in_bucket, open_store
+from distillery.components.store.address import scheme_of
 from distillery.components.store.layout import input_key, scores_folder
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
@@ -98,8 +100,11 @@ def plan_on_cluster(
 
 
 def _uploaded(store: Store, corpus: Corpus, articles: str, upload: bool) -> Corpus:
-    if Address.parse(articles).local.is_dir():
-        raise InputError("is a folder on this machine", where=f"ARTICLES {articles}", hint="give one file, or an s3:// prefix")
+    hub = scheme_of(articles) == SCHEME
+    if hub or Address.parse(articles).local.is_dir():
+        what = "is a data set of a hub, which pods don't reach" if hub else "is a folder on this machine"
+        hint = "give one file, or copy it: aws s3 cp --recursive FOLDER s3://bucket/prefix"
+        raise InputError(what, where=f"ARTICLES {articles}", hint=hint)
     if not in_bucket(store.uri):
         raise InputError(
             "is no place that a cluster reaches", where=store.uri, hint="give s3://bucket/prefix", parameter="store"

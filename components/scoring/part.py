@@ -11,13 +11,14 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from distillery.components.articles.articles import COLUMNS, Article, as_article
-from distillery.components.articles.cells import is_missing
+from distillery.components.articles.articles import Article, as_article
+from distillery.components.articles.columns import Renamed
+from distillery.components.articles.folders import FolderColumns
 from distillery.components.articles.label_table import read_table, write_table
-from distillery.components.articles.near_names import NamesSeen, folder_columns
+from distillery.components.articles.near_names import NamesSeen
 from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.artifacts.scores import ANOTHER, Facts
 from distillery.components.runtime.progress import Progress, quiet
@@ -74,8 +75,8 @@ class Predictor(Protocol):
 class _Articles:
     """Iterates over the articles of a part; keeps its rejects and the lines of each file."""
 
-    def __init__(self, plan: Plan, index: int) -> None:
-        self.plan, self.index = plan, index
+    def __init__(self, plan: Plan, index: int, columns: Mapping[str, str] | None = None) -> None:
+        self.plan, self.index, self.renamed = plan, index, Renamed(columns)
         self.clear()
 
     def clear(self) -> None:
@@ -94,18 +95,18 @@ class _Articles:
 
     def __iter__(self) -> Iterator[Article]:
         for piece in cut(self.plan.corpus, self.plan.shards, self.index):
-            rows = self.plan.corpus.rows(piece)
-            folders = folder_columns(self.plan.corpus.files[piece.file].name)
+            rows = self.plan.corpus.rows(piece, self.renamed)
+            folders = FolderColumns(self.plan.corpus.files[piece.file].name, self.renamed)
             for line, value, fault in rows:
                 try:
                     if value is None:
                         raise ValueError(fault)
-                    value = {**value, **{name: text for name, text in folders.items() if is_missing(value.get(name))}}
+                    value = folders.row(value)
+                    self.seen.add(value)
                     article = as_article(value)
                 except ValueError as error:
                     self.rejects.append((piece.file, line, str(error)))
                     continue
-                self.seen.add(value)
                 yield article
             self.lines.append((piece.file, rows.lines))
 
@@ -144,7 +145,7 @@ def score_part(
     before = look_at(out, plan, index)
     if before.done and before.facts:
         return before.facts
-    name, articles = plan.part(index), _Articles(plan, index)
+    name, articles = plan.part(index), _Articles(plan, index, flt.columns)
     data = None if before.altered else _standing(out, plan, index, articles, noted=bool(before.fault))
     if data is None:
         etag, table = out.etag(name), _scored(flt, student, articles, chunk, progress)
@@ -160,9 +161,6 @@ def score_part(
     rejects = "".join(json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects).encode()
     if rejects:
         out.put(part_rejects_key(index), rejects)
-    if not index:  # one part is told of, or each of a thousand would say the same
-        for note in articles.seen.notes(COLUMNS):
-            progress.note(note)
     etag = out.etag(name) or ""
     facts = _facts(plan, index, flt, data, articles, etag, digest_bytes(rejects) if rejects else "")
     out.put(part_facts_key(index), facts.to_bytes())
@@ -235,6 +233,8 @@ def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles
         rejected=len(articles.rejects),
         tiers=dict(tiers),
         lines=articles.lines,
+        unread=[(each.column, each.name, each.rows) for each in articles.seen.unread()],
+        unmet=sorted(articles.renamed.columns.keys() - articles.renamed.used),
         etag="" if etag == sha256 else etag,
         rejects=rejects,
     ).sealed()

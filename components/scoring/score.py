@@ -15,7 +15,7 @@ from typing import Any
 from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.artifacts.scores import Format
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.scoring.completion import finish, missing
+from distillery.components.scoring.completion import finish, missing, notes
 from distillery.components.scoring.corpus import Corpus, find_corpus
 from distillery.components.scoring.part import CHUNK, Predictor, score_part
 from distillery.components.scoring.plan import Plan, begin, check_place, plan_for
@@ -88,6 +88,8 @@ def score(
                 new.rmdir()
         raise
     found = finish(store, plan)
+    for note in notes(found):
+        progress.note(note)
     names = [part.name for part in found.parts]
     seconds = round(time.monotonic() - began, 3)
     return {**found.to_json(), "parts": names, "out": store.uri, "reused": not left, "seconds": seconds}

@@ -8,11 +8,13 @@ stays, so the next run of the same inputs does what is left.
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from types import FrameType
 
 from distillery.components.artifacts.adapter import find_adapter
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.scoring.completion import notes
 from distillery.components.scoring.job import cancel, follow, plan_on_cluster, submit
 from distillery.components.scoring.job_manifest import find_place
 from distillery.components.store import Store, in_bucket
@@ -28,6 +30,7 @@ def score_on_cluster(
     shards: int = 0,
     parallelism: int = 0,
     out: str = "",
+    columns: Sequence[str] = (),
     *,
     progress: Progress = quiet,
 ) -> StepRecord:
@@ -41,6 +44,7 @@ def score_on_cluster(
         shards: number of parts; 0 chooses.
         parallelism: pods at once; 0 chooses.
         out: s3:// address of the scores; empty for the store.
+        columns: columns of the files by our names, each "column=name".
         progress: told how many articles are scored.
 
     Returns:
@@ -56,7 +60,7 @@ def score_on_cluster(
         raise InputError("must be an s3:// address", where="out", hint="s3://bucket/prefix, or leave it empty")
     if shards < 0 or parallelism < 0:
         raise InputError("must be 0 or more", where="shards" if shards < 0 else "parallelism", hint="0 chooses")
-    subject, place = find_adapter(store, adapter, channel=channel or "production"), find_place()
+    subject, place = find_adapter(store, adapter, channel=channel or "production").renamed(columns), find_place()
     plan = plan_on_cluster(store, subject.filter, subject.adapter, articles, place, shards=shards)
     job = submit(store, plan, place, out=out, parallelism=parallelism, progress=progress)
     progress.note(
@@ -72,6 +76,8 @@ def score_on_cluster(
         found = follow(job, progress)
     finally:
         signal.signal(signal.SIGTERM, before)
+    for note in notes(found):
+        progress.note(note)
     counts = found.model_dump(include={"articles", "scored", "prefiltered", "rejected", "tiers", "adapter", "filter"})
     outputs = {"job": plan.job, "scores": job.out.uri, "shards": plan.shards, **counts}
     inputs = {"job": plan.job, "out": job.out.uri}

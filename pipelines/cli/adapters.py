@@ -13,6 +13,7 @@ from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
     FilterArg,
     JsonOpt,
+    MapOpt,
     SetOpt,
     StoreOpt,
     SubjectArg,
@@ -33,21 +34,22 @@ def benchmark(
     labels: Annotated[str, typer.Option("--labels", metavar="FILE", help="the labelled set to judge on")],
     store: StoreOpt = DEFAULT_STORE,
     max_rejects: Annotated[str, typer.Option("--max-rejects", metavar="N|P%")] = "0",
+    map: MapOpt = [],  # noqa: B006
     as_json: JsonOpt = False,
 ) -> None:
     """Judge any adapter on any labelled set."""
     from distillery.components.runtime.extras import STUDENT, require
 
     require(STUDENT)
-    from distillery.components.articles.input_files import local_file
+    from distillery.components.articles.input_files import local_input
     from distillery.components.artifacts.adapter import find_adapter
     from distillery.components.benchmarking.evaluate import evaluate_file
     from distillery.components.runtime.progress import reporter
     from distillery.components.store import open_store
 
     opened = open_store(store_uri(store))
-    flt, adapter = find_adapter(opened, subject)
-    with local_file(absolute(labels), parameter="labels") as path:
+    flt, adapter = find_adapter(opened, subject).renamed(map)
+    with local_input(absolute(labels), parameter="labels") as path:
         judged = evaluate_file(opened, flt, adapter, path, max_rejects=max_rejects, progress=reporter("benchmark"))
     if as_json:
         print_json(judged.to_json())

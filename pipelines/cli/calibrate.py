@@ -13,9 +13,11 @@ from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
     FilterArg,
     JsonOpt,
+    MapOpt,
     ProfileOpt,
     SetOpt,
     StoreOpt,
+    settings,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
@@ -27,12 +29,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-ArticlesOpt = Annotated[str, typer.Option("--articles", metavar="FILE", help="articles: JSONL, JSONL.gz or Parquet")]
+ArticlesOpt = Annotated[
+    str, typer.Option("--articles", metavar="FILE", help="articles: a file or a folder of JSONL, CSV, Parquet …")
+]
 DISPUTED = 10  # articles that are listed; the page has all
 EXIT_CODES = {"PASS": 0, "WAIVED": 0, "FAIL": 3, "REVIEW": 4}
 
 
-def _opened(filter: str, articles: str, store: str, profile: str, overrides: list[str]) -> tuple[Store, Filter, str]:
+def _opened(filter: str, articles: str, store: str, profile: str, overrides: tuple[str, ...]) -> tuple[Store, Filter, str]:
     from distillery.components.runtime.extras import LABELS, require
     from distillery.components.store import open_store
     from distillery.filters.loading import load_filter
@@ -41,7 +45,7 @@ def _opened(filter: str, articles: str, store: str, profile: str, overrides: lis
     flt = load_filter(filter, overrides=absolute_overrides(overrides), profile=profile or None)
     file = absolute(articles or flt.spec.data.articles or "")
     if not file:
-        raise InputError("no articles are given", where="--articles", hint="give a JSONL, JSONL.gz or Parquet file")
+        raise InputError("no articles are given", where="--articles", hint="give a file or a folder of JSONL, CSV or Parquet")
     return open_store(store_uri(store)), flt, file
 
 
@@ -57,21 +61,22 @@ def select(
     store: StoreOpt = DEFAULT_STORE,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
+    map: MapOpt = [],  # noqa: B006
     as_json: JsonOpt = False,
 ) -> None:
     """Draw articles worth a label: a plain random draw, evenly over strata, or toward what is rare."""
-    from distillery.components.articles.input_files import local_file
+    from distillery.components.articles.input_files import local_input
     from distillery.components.runtime.progress import reporter
     from distillery.components.sampling.draw import ENRICH
     from distillery.components.sampling.select import FILE
     from distillery.components.sampling.select import select as work
     from distillery.components.store.layout import SAMPLES
 
-    opened, flt, file = _opened(filter, articles, store, profile, set)
+    opened, flt, file = _opened(filter, articles, store, profile, settings(set, map))
     shares = _shares(rule)
     progress = reporter("select")
     affinity, by = _affinity(opened, flt, absolute(examples)) if shares.get(ENRICH) else (None, "")
-    with local_file(file, parameter="--articles") as path:
+    with local_input(file, parameter="--articles") as path:
         sample, digest = work(opened, flt, path, n, shares, seed=seed, affinity=affinity, by=by, progress=progress)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -115,12 +120,12 @@ def _affinity(store: Store, flt: Filter, examples: str) -> tuple[Affinity | None
 
     if examples:
         from distillery.components.articles.articles import read_articles
-        from distillery.components.articles.input_files import local_file
+        from distillery.components.articles.input_files import local_input
         from distillery.components.articles.rejects import Rejects
         from distillery.components.store import digest_json
 
-        with local_file(examples, parameter="--examples") as path:
-            found = list(read_articles(path, rejects=Rejects()))
+        with local_input(examples, parameter="--examples") as path:
+            found = list(read_articles(path, rejects=Rejects(), columns=flt.columns))
         digest = digest_json(sorted(article.digest for article in found))
         return by_examples(flt, found, store, reporter("select")), f"{len(found)} examples {digest}"
 
@@ -148,13 +153,14 @@ def calibrate(
     store: StoreOpt = DEFAULT_STORE,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
+    map: MapOpt = [],  # noqa: B006
     as_json: JsonOpt = False,
 ) -> None:
     """Judge rubric and oracle on a sample before labels are paid for: PASS 0, FAIL 3, REVIEW (or not marked yet) 4."""
     from distillery.components.calibration.calibrate import calibrate as work
     from distillery.components.runtime.progress import reporter
 
-    opened, flt, file = _opened(filter, articles if not accept else articles or "-", store, profile, set)
+    opened, flt, file = _opened(filter, articles if not accept else articles or "-", store, profile, settings(set, map))
     record = work(
         opened,
         flt,
@@ -229,18 +235,19 @@ def noise(
     store: StoreOpt = DEFAULT_STORE,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
+    map: MapOpt = [],  # noqa: B006
     as_json: JsonOpt = False,
 ) -> None:
     """Label some articles several times: how far the oracle is from itself, and from another one."""
     from distillery.components.calibration.noise import measure, second
     from distillery.components.runtime.progress import reporter
 
-    opened, flt, file = _opened(filter, articles, store, profile, set)
+    opened, flt, file = _opened(filter, articles, store, profile, settings(set, map))
     other = None
     if second_oracle:
         from distillery.filters.loading import load_filter
 
-        overrides = absolute_overrides([*set, *second(second_oracle)])
+        overrides = absolute_overrides([*settings(set, map), *second(second_oracle)])
         other = load_filter(filter, overrides=overrides, profile=profile or None)
     record = measure(opened, flt, articles=file, repeat=repeat, second=other, n=n, progress=reporter("noise"))
     document = record.outputs

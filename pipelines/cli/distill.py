@@ -18,6 +18,7 @@ from distillery.pipelines.cli.options import (
     FilterArg,
     JsonOpt,
     LabelsOpt,
+    MapOpt,
     MarksOpt,
     ProfileOpt,
     RejectsOpt,
@@ -25,6 +26,7 @@ from distillery.pipelines.cli.options import (
     StoreOpt,
     UncalibratedOpt,
     in_all,
+    settings,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
@@ -64,6 +66,7 @@ def distill(
     store: StoreOpt = DEFAULT_STORE,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
+    map: MapOpt = [],  # noqa: B006
     max_rejects: RejectsOpt = "0",
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
@@ -71,14 +74,14 @@ def distill(
     as_json: JsonOpt = False,
 ) -> None:
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
+    from distillery.components.articles.input_files import local_input
     from distillery.components.articles.scratch import lasting_folder, room_in
     from distillery.components.artifacts.run_summary import Failure
     from distillery.components.artifacts.steps import WATCHED
     from distillery.components.preflight.preflight import check, preflight
     from distillery.components.preflight.request import RunRequest
     from distillery.components.runtime.extras import STUDENT, require
-    from distillery.components.store import open_store
-    from distillery.components.store.address import Address
+    from distillery.components.store import in_bucket, open_store
     from distillery.components.student.invariance import require_invariance
     from distillery.components.student.resolve import resolve_base
     from distillery.pipelines.cli.ending import end_decided, end_failed
@@ -92,12 +95,13 @@ def distill(
     uri = store_uri(store)
     opened = open_store(uri)
     request = RunRequest(
-        filter, uri, articles, labels, profile, tuple(set), max_rejects, marks, without_calibration, in_all(budget)
+        filter, uri, articles, labels, profile, settings(set, map), max_rejects, marks, without_calibration, in_all(budget)
     ).absolute()
     # The same checks as the first step's, so that a typo or a bad row is answered at once, and nothing is written.
     flt, *files = check(request)
-    if not (data := Address.parse(files[0] or files[1])).in_bucket:
-        look(flt, data.local, labels=not files[0], max_rejects=max_rejects)
+    if not in_bucket(data := files[0] or files[1]):
+        with local_input(data, parameter="articles" if files[0] else "labels") as path:
+            look(flt, path, labels=not files[0], max_rejects=max_rejects)
     # Before an oracle is paid: the base model that training needs can be had, and its scores don't depend on their batch.
     require_invariance(resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened))
     request = replace(request, articles=files[0], labels=files[1])  # may be the filter's own
@@ -132,6 +136,7 @@ def plan(
     store: StoreOpt = DEFAULT_STORE,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
+    map: MapOpt = [],  # noqa: B006
     max_rejects: RejectsOpt = "0",
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
@@ -145,8 +150,9 @@ def plan(
     from distillery.pipelines.plan import make_plan, render_plan
     from distillery.pipelines.steps import RunState
 
+    changed = settings(set, map)
     request = RunRequest(
-        filter, store_uri(store), articles, labels, profile, tuple(set), max_rejects, marks, without_calibration, in_all(budget)
+        filter, store_uri(store), articles, labels, profile, changed, max_rejects, marks, without_calibration, in_all(budget)
     ).absolute()
     resolved = check(request)
     run = RunState(open_store(request.store, write=False), *resolved, max_rejects)

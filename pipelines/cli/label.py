@@ -18,11 +18,13 @@ from distillery.pipelines.cli.options import (
     FilterArg,
     JsonOpt,
     LabelsOpt,
+    MapOpt,
     ProfileOpt,
     RejectsOpt,
     SetOpt,
     StoreOpt,
     UncalibratedOpt,
+    settings,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
@@ -57,6 +59,7 @@ def label(
     without_calibration: UncalibratedOpt = "",
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
+    map: MapOpt = [],  # noqa: B006
     max_rejects: RejectsOpt = "0",
     as_json: JsonOpt = False,
 ) -> None:
@@ -76,7 +79,7 @@ def label(
 
     if budget is not None and not 0 <= budget < float("inf"):
         raise InputError(f"{budget} is not an amount of dollars", hint="write {budget} 25.00", parameter="budget")
-    request = RunRequest(filter, "", articles, labels, profile, tuple(set), max_rejects).absolute()
+    request = RunRequest(filter, "", articles, labels, profile, settings(set, map), max_rejects).absolute()
     flt, articles, labels = resolve(request)
     known = read_prices(prices)
     opened = open_store(store_uri(store))

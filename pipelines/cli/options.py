@@ -13,7 +13,10 @@ SubjectArg = Annotated[str, typer.Argument(metavar="FILTER|ADAPTER", help="a fil
 StoreOpt = Annotated[str, typer.Option("--store", metavar="URI", help="object store: a folder, file:// or s3://")]
 ProfileOpt = Annotated[str, typer.Option("--profile", help="a named set of overrides: laptop")]
 SetOpt = Annotated[list[str], typer.Option("--set", metavar="path=value", help="overrides one key of the filter; repeatable")]
-LabelsOpt = Annotated[str, typer.Option("--labels", metavar="FILE", help="labels: JSONL, JSONL.gz or Parquet")]
+MapOpt = Annotated[
+    list[str], typer.Option("--map", metavar="column=name", help="reads a column of the file as title, content, …; repeatable")
+]
+LabelsOpt = Annotated[str, typer.Option("--labels", metavar="FILE", help="labels: a file or a folder of JSONL, CSV, Parquet …")]
 ArticlesOpt = Annotated[str, typer.Option("--articles", metavar="FILE", help="articles for the oracle to label")]
 RejectsOpt = Annotated[str, typer.Option("--max-rejects", metavar="N|P%", help="bad rows of labels that may be left out")]
 MarksOpt = Annotated[
@@ -46,6 +49,24 @@ def store_uri(store: str) -> str:
     from distillery.components.articles.input_files import parse_address
 
     return str(parse_address(store, parameter="store"))
+
+
+def settings(overrides: list[str], columns: list[str]) -> tuple[str, ...]:
+    """Return the settings of a run: those of --set, then those that --map stands for.
+
+    Args:
+        overrides: Each "path=value".
+        columns: Each "column=name".
+
+    Returns:
+        Overrides of the filter, each "path=value".
+
+    Raises:
+        InputError: A column is named twice, or not at all.
+    """
+    from distillery.filters.columns import map_overrides
+
+    return (*overrides, *map_overrides(columns))
 
 
 def in_all(budget: float | None) -> float:

@@ -12,6 +12,7 @@ from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
     JsonOpt,
+    MapOpt,
     StoreOpt,
     SubjectArg,
     store_uri,
@@ -32,7 +33,7 @@ Format = Literal["parquet", "jsonl"]
 def score(
     subject: SubjectArg,
     articles: Annotated[
-        str, typer.Argument(metavar="ARTICLES", help="JSONL, JSONL.gz or Parquet: a file, a folder, or s3:// of either")
+        str, typer.Argument(metavar="ARTICLES", help="a file, a folder, or s3:// of either: JSONL, CSV, Parquet …")
     ],
     out: Annotated[
         str, typer.Option("--out", metavar="DIR|URI", help="where the scores go; default: scores/ in the store")
@@ -50,6 +51,7 @@ def score(
     namespace: Annotated[str, typer.Option("--namespace", help="of the pods; default: the cluster's own setting")] = "",
     store: StoreOpt = DEFAULT_STORE,
     format: Annotated[Format, typer.Option("--format")] = "parquet",
+    map: MapOpt = [],  # noqa: B006
     as_json: JsonOpt = False,
 ) -> None:
     """Score a corpus with a promoted adapter: prefilter, student, tiers. The same command goes on with what is left."""
@@ -59,9 +61,9 @@ def score(
     if on == "cluster":
         if format != "parquet":
             raise InputError("must be parquet on a cluster", where="--format")
-        found = _on_cluster(subject, articles, out, shards, parallelism, namespace, store, cancel=cancel)
+        found = _on_cluster(subject, articles, out, shards, parallelism, namespace, store, map, cancel=cancel)
     else:
-        found = _here(subject, articles, out, shards, store, format)
+        found = _here(subject, articles, out, shards, store, format, map)
     if found is None:
         return
     if as_json:
@@ -71,7 +73,7 @@ def score(
 
 
 def _here(
-    subject: str, articles: str, out: str, shards: int, store: str, format: Literal["parquet", "jsonl"]
+    subject: str, articles: str, out: str, shards: int, store: str, format: Literal["parquet", "jsonl"], map: list[str]
 ) -> dict[str, Any]:
     from distillery.components.artifacts.adapter import find_adapter
     from distillery.components.artifacts.filter import publish_filter
@@ -84,7 +86,7 @@ def _here(
     from distillery.components.student.bundle import open_bundle
 
     opened = open_store(store_uri(store))
-    flt, adapter = find_adapter(opened, subject)
+    flt, adapter = find_adapter(opened, subject).renamed(map)
     publish_filter(opened, flt)  # _SUCCESS names it by digest
 
     def student() -> Any:
@@ -103,12 +105,22 @@ def _here(
 
 
 def _on_cluster(
-    subject: str, articles: str, out: str, shards: int, parallelism: int, namespace: str, store: str, *, cancel: bool
+    subject: str,
+    articles: str,
+    out: str,
+    shards: int,
+    parallelism: int,
+    namespace: str,
+    store: str,
+    map: list[str],
+    *,
+    cancel: bool,
 ) -> dict[str, Any] | None:
     import time
 
     from distillery.components.artifacts.adapter import find_adapter
     from distillery.components.runtime.progress import reporter
+    from distillery.components.scoring.completion import notes
     from distillery.components.scoring.job import follow, plan_on_cluster, submit
     from distillery.components.scoring.job_manifest import find_place
     from distillery.components.store import in_bucket, open_store
@@ -119,7 +131,7 @@ def _on_cluster(
         if address and not in_bucket(address):
             raise InputError("is no place that a cluster reaches", where=f"{where} {address}", hint="give s3://bucket/prefix")
     opened, progress = open_store(uri), reporter("score")
-    found = find_adapter(opened, subject)
+    found = find_adapter(opened, subject).renamed(map)
     if cancel:
         _cancel(opened, found, articles, out, shards, place)
         return None
@@ -134,6 +146,8 @@ def _on_cluster(
         same = "while filter, adapter, corpus and image stay as they are, the same command follows it"
         print(f"\nthe Job goes on: {job.kubectl}; {same}; with --cancel --out {job.out.uri} it is deleted", file=sys.stderr)
         raise typer.Exit(130) from None
+    for note in notes(done):
+        progress.note(note)
     seconds = round(time.monotonic() - began, 3)
     parts = [part.name for part in done.parts]
     return {

@@ -12,10 +12,12 @@ from distillery.pipelines.cli.options import (
     FilterArg,
     JsonOpt,
     LabelsOpt,
+    MapOpt,
     ProfileOpt,
     RejectsOpt,
     SetOpt,
     StoreOpt,
+    settings,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json, short
@@ -30,7 +32,7 @@ labels = typer.Typer(help="Import labels that people already have.", no_args_is_
 
 
 def _run(
-    last: str, filter: str, labels: str, articles: str, store: str, profile: str, set: list[str],
+    last: str, filter: str, labels: str, articles: str, store: str, profile: str, set: list[str], map: list[str],
     max_rejects: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Run the steps up to `last` and print what each left."""
@@ -43,7 +45,7 @@ def _run(
     from distillery.pipelines.laptop.chain import run_through
     from distillery.pipelines.steps import RunState
 
-    request = RunRequest(filter, "", articles, labels, profile, tuple(set), max_rejects).absolute()
+    request = RunRequest(filter, "", articles, labels, profile, settings(set, map), max_rejects).absolute()
     resolved = resolve(request)
     opened = open_store(store_uri(store))
     records = run_through(last, RunState(opened, *resolved, max_rejects))
@@ -118,10 +120,11 @@ def _command(last: str, help: str) -> object:
         store: StoreOpt = DEFAULT_STORE,
         profile: ProfileOpt = "",
         set: SetOpt = [],  # noqa: B006 - typer reads the default
+        map: MapOpt = [],  # noqa: B006
         max_rejects: RejectsOpt = "0",
         as_json: JsonOpt = False,
     ) -> None:
-        _run(last, filter, labels, articles, store, profile, set, max_rejects, as_json)
+        _run(last, filter, labels, articles, store, profile, set, map, max_rejects, as_json)
 
     command.__doc__ = help
     return command
@@ -138,13 +141,14 @@ COMMANDS = {
 @labels.command("import")
 def import_labels(
     filter: FilterArg,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="labels: JSONL, JSONL.gz or Parquet")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="labels: a file or a folder of JSONL, CSV, Parquet …")],
     store: StoreOpt = DEFAULT_STORE,
+    map: MapOpt = [],  # noqa: B006
     max_rejects: RejectsOpt = "0",
     as_json: JsonOpt = False,
 ) -> None:
     """Bring labels that exist already into the store."""
-    _run("label", filter, file, "", store, "", [], max_rejects, as_json)
+    _run("label", filter, file, "", store, "", [], map, max_rejects, as_json)
 
 
 for name, help in COMMANDS.items():

@@ -14,12 +14,14 @@ from distillery.pipelines.cli.options import (
     FilterArg,
     JsonOpt,
     LabelsOpt,
+    MapOpt,
     MarksOpt,
     ProfileOpt,
     RejectsOpt,
     SetOpt,
     UncalibratedOpt,
     in_all,
+    settings,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
@@ -72,6 +74,7 @@ def distill(
     store: StoreOpt = "",
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
+    map: MapOpt = [],  # noqa: B006
     max_rejects: RejectsOpt = "0",
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
@@ -99,7 +102,7 @@ def distill(
         articles,
         labels,
         profile,
-        tuple(set),
+        settings(set, map),
         max_rejects,
         marks,
         without_calibration,

@@ -6,11 +6,12 @@ import secrets
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from distillery.components.articles.input_files import local_file, require_file
+from distillery.components.articles.input_files import local_file, require_input
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.preflight.preflight import check_settings, resolve
 from distillery.components.preflight.request import MARKS, RunRequest, map_files
 from distillery.components.store import Address, Store, digest_file, digest_json, in_bucket, open_bucket
+from distillery.components.store.address import scheme_of
 from distillery.components.store.layout import input_key
 from distillery.filters.errors import InputError
 from distillery.pipelines.cluster.claims import Claim, claim
@@ -50,8 +51,12 @@ def upload(store: Store, path: str, *, parameter: str) -> str:
         InputError: There is nothing at `path`.
     """
     if in_bucket(path):
-        require_file(path, parameter=parameter)
+        require_input(path, parameter=parameter)
         return path
+    if scheme_of(path) == "hf" or Address.parse(path).local.is_dir():
+        what = "is a folder on this machine" if scheme_of(path) != "hf" else "is a data set of a hub, which pods don't reach"
+        hint = "copy it where pods read, and give that address: aws s3 cp --recursive FOLDER s3://bucket/prefix"
+        raise InputError(what, where=path, hint=hint, parameter=parameter)
     with local_file(path, parameter=parameter) as file:
         key = input_key(digest_file(file), file.name)
         if not store.exists(key):
@@ -112,9 +117,12 @@ def _inputs(request: RunRequest, filter_key: str) -> dict[str, Any]:
     return inputs
 
 
-def _version(uri: str) -> str | None:
+def _version(uri: str) -> Any:
+    """Return the version of an object, or of all objects below a prefix."""
     address = Address.parse(uri)
-    return open_bucket(address).etag(address.path)
+    bucket, key = open_bucket(address), address.path.rstrip("/")
+    etag = bucket.etag(address.path) if address.name else None
+    return etag or {name: bucket.etag(name) for name in bucket.keys(key)} or None
 
 
 def start(kubeflow: Kubeflow, store: Store, version: Published, prepared: Prepared, *, account: str = "") -> Claim:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import openpyxl
 import pytest
 
 from distillery.components.articles.articles import COLUMNS, Label, Rejects, read_articles, read_labels
-from distillery.components.articles.near_names import folder_columns, known_name
+from distillery.components.articles.folders import folder_columns
+from distillery.components.articles.near_names import known_name
 from distillery.components.articles.readers import Rows, read_rows
 from distillery.filters.errors import InputError
 
@@ -118,15 +120,16 @@ def test_what_was_not_read_and_what_was_made_up_is_told(tmp_path: Path, id: str,
     for name in ("a.jsonl", "a.parquet"):
         rejects = Rejects()
         assert len(list(read_articles(tmp_path / name, rejects=rejects))) == 3
-        first, second = rejects.seen.notes(COLUMNS)
-        assert first == f"no row has a title; the file has {title!r}, which is not read: rename it 'title'"
-        assert second.startswith(f"no row has an id, and each is named by its text; the file has {id!r}")
+        first, second = rejects.notes()
+        option = shlex.quote(f"{title}=title")
+        assert first == f"3 of 3 rows have no title; the file has {title!r}, which is not read: add --map {option}"
+        assert second.startswith(f"3 of 3 rows have no id and are named by their text; the file has {id!r}")
 
 
 def test_a_file_without_content_names_what_it_has(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"id": "a", "text": "x"}\n')
-    with pytest.raises(InputError, match="the file has 'text': rename it to 'content'"):
+    with pytest.raises(InputError, match="the file has 'text': add --map text=content"):
         list(read_articles(path, rejects=Rejects()))
 
 

@@ -91,7 +91,7 @@ def full() -> dict[str, Any]:
     given["metadata"] |= {"namespace": "news", "labels": {"a": "b"}, "annotations": {"a": "b"}}
     spec["student"]["headTail"] = 0.5
     spec["prefilter"]["requireAny"] = ["a"]
-    spec["data"] = {"articles": "a", "labels": "b"}
+    spec["data"] = {"articles": "a", "labels": "b", "columns": {"headline": "title"}}
     spec["oracle"] |= {"provider": "vertex", "replies": "r.jsonl", "baseUrl": "http://a", "apiKeyEnv": "KEY", "project": "p"}
     spec["oracle"] |= {"location": "eu", "batchPrefix": "gs://bucket/a", "thinkingBudget": 0}
     spec["oracle"] |= {"requestsPerMinute": 60, "tokensPerMinute": 1000}

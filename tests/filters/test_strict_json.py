@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import random
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,7 +35,7 @@ from distillery.components.student.base import open_base
 from distillery.components.student.tokens import Preprocessing, Tokenizing
 from distillery.filters.errors import InputError
 from distillery.filters.loading import load_filter
-from distillery.filters.strict_json import elements, loads, once
+from distillery.filters.strict_json import loads, once
 
 BOM = "\ufeff"
 ROW = {"id": "a1", "title": "T", "content": "Body 1", "scores": {"substance": 5, "effect": 2}}
@@ -194,37 +193,6 @@ def test_no_other_reader_of_json_or_yaml_is_used_in_the_product() -> None:
             if names & OTHER_READERS:
                 found.add(path.relative_to(root).as_posix())
     assert found == ALLOWED
-
-
-@pytest.mark.parametrize("text", ["[]", " [ ] ", '[{"a": 1}]', '[1 ,\n{"a": [2, "],["]} , "x"]\n', f"{BOM}[null]"])
-def test_a_list_is_split_into_its_elements(text: str) -> None:
-    assert [loads(element) for element in elements(text)] == loads(text)
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[", "[1", "[1,", "[1 2]", "[1]]", "[,]", "[1,]", '[{"a": 1]', "[1] x"])
-def test_what_is_no_list_is_not_split(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no list|Expecting|goes on"):
-        list(elements(text))
-
-
-def test_lists_that_are_cut_or_changed_split_as_they_parse() -> None:
-    chance = random.Random(20)
-    good = json.dumps([{"a": [1, {"b": "],[{"}]}, "x,y", None, [[]], -1.5e3, {"é": "\\"}], indent=1)
-    for _ in range(500):
-        text = list(good)
-        for _ in range(chance.randint(1, 3)):
-            place = chance.randrange(len(text))
-            text[place : place + 1] = chance.choice(["", "[", "]", ",", "{", "}", '"', " "])
-        changed = "".join(text)
-        try:
-            wanted = json.loads(changed)
-        except ValueError:
-            wanted = None
-        try:
-            split = [json.loads(element) for element in elements(changed)]
-        except ValueError:
-            split = None
-        assert split == (wanted if isinstance(wanted, list) else None), changed
 
 
 def test_a_row_of_a_list_that_states_something_twice_is_one_bad_row(tmp_path: Path) -> None:

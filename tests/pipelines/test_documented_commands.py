@@ -54,6 +54,8 @@ def test_every_command_of_the_readme(tmp_path: Path) -> None:
     write_rows(
         tmp_path / "articles.jsonl", [{key: value for key, value in row.items() if key != "scores"} for row in rows[:20]]
     )
+    feed = "".join(f"Headline {number};{row['content']}\n" for number, row in enumerate(rows[:20]))
+    (tmp_path / "feed.csv").write_text(f"headline;body\n{feed}", encoding="utf-8")
     typed = commands((ROOT / "README.md").read_text(encoding="utf-8"))
     assert {"distill", "plan", "score", "benchmark", "report", "history", "rollback", "filters"} <= {line[0] for line in typed}
     shown = commands((ROOT / "docs" / "cluster.md").read_text(encoding="utf-8"))

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from distillery.components.articles.articles import COLUMNS
+import pytest
+
 from distillery.components.scoring.corpus import find_corpus
 from distillery.components.scoring.part import _Articles
 
@@ -21,4 +22,37 @@ def test_folders_of_hive_are_columns_of_a_corpus_and_other_names_are_told(tmp_pa
     articles = _Articles(cast(Any, SimpleNamespace(corpus=find_corpus(str(tmp_path)), shards=1)), 0)
     found = [(article.language, article.source) for article in articles]
     assert found == [("en", "De Tijd"), ("fr", "De Tijd"), ("nl", "De Tijd"), ("fr", "De Tijd")]
-    assert [note[:50] for note in articles.seen.notes(COLUMNS)] == ["no row has an id, and each is named by its text; t"]
+    told = [note[:50] for note in articles.seen.notes()]
+    assert told == ["2 of 4 rows have no id and are named by their text"]
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_files_that_are_not_cut_are_read_by_one_part_whole(tmp_path: Path, shards: int) -> None:
+    import gzip
+
+    rows = [{"headline": "T", "content": f"Text {number}."} for number in range(5)]
+    csv = "headline;content\n" + "".join(f"T;Text {number}.\n" for number in range(5))
+    (tmp_path / "a.csv").write_text(csv)
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(csv.encode()))
+    (tmp_path / "c.json").write_text(json.dumps(rows))
+    (tmp_path / "d.json").write_text("\n".join(json.dumps(row, indent=1) for row in rows))
+    (tmp_path / "e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "README.md").write_text("no rows\n")
+    plan = cast(Any, SimpleNamespace(corpus=find_corpus(str(tmp_path)), shards=shards))
+    parts = [_Articles(plan, index, {"headline": "title"}) for index in range(shards)]
+    found = [(article.title, article.content) for part in parts for article in part]
+    assert sorted(found) == sorted(("T", f"Text {number}.") for number in range(5) for _ in range(5))
+    assert not any(part.rejects or part.seen.notes() for part in parts)
+
+
+def test_a_plan_of_other_names_is_another_job() -> None:
+    from distillery.filters.columns import map_overrides
+    from distillery.filters.loading import dump_filter, load_filter, with_overrides
+
+    flt = load_filter("uplifting")
+    mapped = with_overrides(flt, map_overrides(["headline=title"]))
+    assert with_overrides(flt, ()) is flt
+    assert mapped.columns == {"headline": "title"}
+    assert dump_filter(mapped) != dump_filter(flt)
+    assert "columns" not in dump_filter(flt)
+    assert mapped.with_own_columns() == flt

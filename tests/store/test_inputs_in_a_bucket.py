@@ -8,7 +8,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from distillery.components.articles.input_files import local_file, require_file
+from distillery.components.articles.articles import Rejects, read_articles
+from distillery.components.articles.folders import input_digest
+from distillery.components.articles.input_files import local_file, local_input, require_file, require_input
 from distillery.components.preflight.preflight import resolve_filter
 from distillery.filters.errors import InputError
 from tests.pipelines.harness import filter_document
@@ -55,3 +57,22 @@ def test_a_filter_in_a_bucket(bucket: str, tmp_path: Path) -> None:
     assert resolve_filter(uri, overrides=["training.epochs=7"]).spec.training.epochs == 7
     with pytest.raises(InputError, match="larger than 256 KiB"):
         resolve_filter(put(bucket, "large.yaml", b"#" * 300_000))
+
+
+def test_a_prefix_is_the_folder_it_was_copied_from(tmp_path: Path, bucket: str) -> None:
+    for name in ("language=en/a.jsonl", "language=nl/b 1.jsonl", "README.md", "_SUCCESS"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"id": name, "content": f"Text of {name}."}) + "\n")
+        put(bucket, f"my articles/{name}", path.read_bytes())
+    for uri in (f"s3://{bucket}/my articles", f"s3://{bucket}/my articles/"):
+        require_input(uri, parameter="articles")
+        with local_input(uri, parameter="articles") as path:
+            articles = read_articles(path, rejects=Rejects())
+            assert [article.language for article in articles] == ["en", "nl"]
+            assert input_digest(path) == input_digest(tmp_path / "in")
+    with local_input(f"s3://{bucket}/my articles/language=en/a.jsonl", parameter="articles") as path:
+        assert path.name == "a.jsonl"
+    for nothing in (f"s3://{bucket}/none", f"s3://{bucket}/none/", f"s3://{bucket}"):
+        with pytest.raises(InputError, match="--articles"):
+            require_input(nothing, parameter="articles")

@@ -1,0 +1,133 @@
+"""CSV with a header: separated by commas, semicolons, tabs or bars, with line breaks within quotes. Memory holds one row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from typing_extensions import override
+
+from distillery.components.articles.columns import Renamed
+from distillery.components.articles.formats import MAX_LINE, Row
+from distillery.components.articles.forms import delimiter_of
+from distillery.filters.errors import InputError
+from distillery.filters.strict_json import loads
+
+_NUMBERS = ("score.", "reference.")
+_OBJECTS = ("scores", "reference")
+
+
+def csv_rows(pieces: Iterable[bytes], where: str, renamed: Renamed) -> Iterator[Row]:
+    """Yield the rows of CSV, each by the line it begins in.
+
+    Args:
+        pieces: the text in UTF-8, in pieces of any size.
+        where: the file, for errors.
+        renamed: columns that are read under other names.
+
+    Yields:
+        Each row under our names, good or bad.
+
+    Raises:
+        InputError: it is no CSV, is not UTF-8, has a column twice, or a row is longer than 8 MB.
+    """
+    lines, place = _Lines(pieces, where), 0
+    csv.field_size_limit(MAX_LINE)
+    try:
+        reader = csv.reader(lines, delimiter=lines.delimiter(), strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        if twice := sorted({name for name in header if name and header.count(name) > 1}):
+            raise InputError(f"has column {twice[0]!r} twice", where=where)
+        names = renamed.names(header)
+        while True:
+            place, lines.length = lines.number + 1, 0
+            if (cells := next(reader, None)) is None:
+                return
+            if any(cells):
+                yield named(place, names, cells)
+    except UnicodeDecodeError:
+        hint = "save it as UTF-8, for example: iconv -f WINDOWS-1252 -t UTF-8"
+        raise InputError("is not UTF-8", where=where, hint=hint) from None
+    except csv.Error as error:
+        raise InputError(f"is no CSV: {error}", where=f"{where}:{lines.number}", hint="write it again") from None
+
+
+class _Lines(Iterator[str]):
+    """Iterates over the lines of a text; refuses a row that has no end."""
+
+    def __init__(self, pieces: Iterable[bytes], where: str) -> None:
+        self.text = io.TextIOWrapper(io.BufferedReader(_Stream(pieces)), encoding="utf-8-sig", newline="")
+        self.where, self.again = where, ""
+        self.length = self.number = 0
+
+    def delimiter(self) -> str:
+        """Return the sign between cells, as the header has it or the line "sep=;" above it says."""
+        first = self.text.readline(MAX_LINE)
+        said = first.rstrip("\r\n")
+        if said[:4] == "sep=" and len(said) == 5:
+            self.number = 1
+            return said[4]
+        self.again = first
+        return delimiter_of(first.encode())
+
+    def __next__(self) -> str:
+        line, self.again = self.again or self.text.readline(MAX_LINE), ""
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self.length += len(line)
+        if self.length >= MAX_LINE:
+            what = f"has a row longer than {MAX_LINE // 2**20} MB: a quote that is not closed?"
+            raise InputError(what, where=f"{self.where}:{self.number}", hint="write it again")
+        return line
+
+
+class _Stream(io.RawIOBase):
+    """Reads pieces of bytes as a file."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces, self._rest = iter(pieces), memoryview(b"")
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Any, /) -> int:
+        if not self._rest:
+            self._rest = memoryview(next(self._pieces, b""))
+        taken = self._rest[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._rest = self._rest[len(taken) :]
+        return len(taken)
+
+
+def named(line: int, names: list[str], cells: list[Any]) -> Row:
+    """Return a row of a table that has a header.
+
+    Args:
+        line: its line or number, from 1.
+        names: our names of the columns; empty for one that is not read.
+        cells: the cells; empty ones are left out.
+
+    Returns:
+        The row; a bad one where it has more cells than the header.
+    """
+    if len(cells) > len(names) and any(cell not in ("", None) for cell in cells[len(names) :]):
+        return Row(line, None, f"has {len(cells)} cells where the header has {len(names)}")
+    row = {name: _cell(name, cell) for name, cell in zip(names, cells, strict=False) if cell not in ("", None) and name}
+    return Row(line, row)
+
+
+def _cell(name: str, cell: Any) -> Any:
+    """Return a cell; in columns of scores a number or an object that is written as text is what it says."""
+    try:
+        if isinstance(cell, str) and name.startswith(_NUMBERS):
+            return float(cell)
+        if isinstance(cell, str) and name in _OBJECTS:
+            return loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+    return cell

@@ -1,0 +1,119 @@
+"""Folders of shards: their files in order, and the columns that folders of Hive and Spark stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from distillery.components.articles.cells import is_missing
+from distillery.components.articles.columns import Renamed
+from distillery.components.articles.near_names import known_name
+from distillery.components.store import Digest, digest_file, digest_json
+from distillery.filters.errors import InputError
+
+MAX_FILES: Final = 200_000
+OF_FOLDERS: Final = ("source", "language", "url", "published", "content_type")
+NULL: Final = "__HIVE_DEFAULT_PARTITION__"
+# What lies beside shards and holds no row.
+BESIDE: Final = (".md", ".crc", ".md5", ".sha256", ".yaml", ".yml", ".py", ".log", ".lock")
+_ALONE: Final = frozenset({"license", "license.txt", "readme", "readme.txt", "dataset_infos.json", "state.json"})
+
+
+def shard_names(names: Iterable[str]) -> list[str]:
+    """Return the names of a folder's shards.
+
+    Args:
+        names: paths of all files below the folder.
+
+    Returns:
+        Those that hold rows, in order: none below or behind a name that begins with "_" or ".", no README, licence or checksum.
+
+    Raises:
+        InputError: there are more than 200,000.
+    """
+    wanted = sorted(name for name in names if not any(part.startswith(("_", ".")) for part in name.split("/")) and _rows(name))
+    if len(wanted) > MAX_FILES:
+        raise InputError(f"has {len(wanted):,} files, more than {MAX_FILES:,}", hint="give a prefix at a time, or larger files")
+    return wanted
+
+
+def _rows(name: str) -> bool:
+    own = name.rpartition("/")[2].casefold()
+    return not own.endswith(BESIDE) and own not in _ALONE
+
+
+def shards(path: Path) -> list[tuple[str, Path]]:
+    """Return the shards of an input on this machine.
+
+    Args:
+        path: a file, or a folder of files.
+
+    Returns:
+        Names below the folder, with their paths; a file is its own only shard, without a name.
+
+    Raises:
+        InputError: a folder has none that holds a byte.
+    """
+    if not path.is_dir():
+        return [("", path)]
+    names = shard_names(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    found = [(name, path / name) for name in names if (path / name).stat().st_size]
+    if not found:
+        raise InputError("is a folder without files", where=str(path), hint="give a file, or a folder of files that hold rows")
+    return found
+
+
+def input_digest(path: Path) -> Digest:
+    """Return the digest of an input on this machine.
+
+    Args:
+        path: a file, or a folder of shards.
+
+    Returns:
+        The sha256 of a file; for a folder that of its shards' names and digests, since folders may be columns.
+    """
+    if not path.is_dir():
+        return digest_file(path)
+    return digest_json([[name, digest_file(file)] for name, file in shards(path)])
+
+
+class FolderColumns:
+    """The columns that the folders of a path stand for: "language=en/part-0.parquet"."""
+
+    def __init__(self, name: str, renamed: Renamed) -> None:
+        """Read a path.
+
+        Args:
+            name: the path of a shard below its folder.
+            renamed: columns that are read under other names.
+        """
+        pairs = (folder.partition("=") for folder in name.split("/")[:-1] if "=" in folder)
+        cells = {unquote(key): unquote(value) for key, _, value in pairs if value not in ("", NULL)}
+        ours = zip(cells, renamed.names(list(cells)), strict=True)
+        names = {key: name if name != key else known_name(key) for key, name in ours}
+        self.values = {name: cells[key] for key, name in names.items() if name in OF_FOLDERS}
+
+    def row(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return a row with the cells that its folders stand for; its own take precedence.
+
+        Args:
+            row: a row under our names.
+
+        Returns:
+            The row.
+        """
+        return {**row, **{name: text for name, text in self.values.items() if is_missing(row.get(name)) or row[name] == ""}}
+
+
+def folder_columns(path: str) -> dict[str, str]:
+    """Return the columns that the folders of a path stand for, as Hive and Spark write them: "language=en/part-0.parquet".
+
+    Args:
+        path: the path of a file below its corpus.
+
+    Returns:
+        Values by our names; no id, title or content, which are no folder's.
+    """
+    return FolderColumns(path, Renamed()).values

@@ -1,0 +1,185 @@
+"""Which form a file has, told by its content and not by its name; and how one that is not read becomes one that is.
+
+JSON Lines, plain or gzipped, and Parquet are cut into parts by their bytes. What has no places to cut at (CSV, JSON objects
+over several lines, one JSON list, a workbook) is read by whoever has its first byte.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+import zlib
+from typing import Final, Literal, TypeAlias
+
+from distillery.components.articles.formats import MAX_LINE
+from distillery.components.articles.near_names import known_name
+from distillery.filters.errors import InputError
+
+Kind: TypeAlias = Literal["jsonl", "gzip", "parquet", "csv", "csv.gz", "json", "json.gz", "xlsx"]
+CUT: Final = frozenset({"jsonl", "gzip", "parquet"})
+HEAD: Final = 8_192  # bytes by which a form is told
+BOM: Final = b"\xef\xbb\xbf"
+DELIMITERS: Final = ",;\t|"
+READ: Final = "JSONL, CSV (both also gzipped), Parquet, XLSX or a JSON list"
+_ZIP: Final = b"PK\x03\x04"
+_ARROW: Final = "import pyarrow.feather as f, pyarrow.parquet as p, sys; p.write_table(f.read_table(sys.argv[1]), sys.argv[2])"
+_TO_CSV: Final = "libreoffice --headless --convert-to csv {name}"
+
+# Forms that are not read, by their first bytes: what they are called, and the command that makes one that is read.
+_OTHERS: Final = (
+    (b"\xff\xfe", "UTF-16", "iconv -f UTF-16 -t UTF-8 {name} > {stem}.utf8"),
+    (b"\xfe\xff", "UTF-16", "iconv -f UTF-16 -t UTF-8 {name} > {stem}.utf8"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -d {name}"),
+    (b"\xfd7zXZ", "compressed with xz", "xz -dk {name}"),
+    (b"\xfd7zX", "compressed with xz", "xz -dk {name}"),
+    (b"BZh", "compressed with bzip2", "bzip2 -dk {name}"),
+    (b"7z\xbc\xaf", "a 7z archive", "7z x {name}"),
+    (b"\x04\x22\x4d\x18", "compressed with lz4", "lz4 -d {name} {stem}"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of the old form (XLS)", _TO_CSV),
+    (b"ARROW1", "an Arrow or Feather file", f'python3 -c "{_ARROW}" {{name}} {{stem}}.parquet'),
+    (b"ORC", "an ORC file", "duckdb, Spark or pyarrow.orc can write it as Parquet"),
+    (b"Obj\x01", "an Avro file", "duckdb -c \"copy (from read_avro('{name}')) to '{stem}.parquet'\""),
+    (b"SQLite format 3\0", "a SQLite database", "sqlite3 -csv -header {name} 'select * from TABLE' > {stem}.csv"),
+    (b"%PDF", "a PDF", "give the text of its articles, one JSON object a line"),
+    (b"\x80\x04\x95", "a pickle, which is code and never opened", "write the data frame with to_parquet"),
+    (b"\x80\x05\x95", "a pickle, which is code and never opened", "write the data frame with to_parquet"),
+)  # fmt: skip
+_WORKBOOK: Final = (b"xl/", b"[Content_Types].xml", b"_rels/.rels", b"docProps/")
+
+
+def file_kind(head: bytes, where: str) -> Kind:
+    """Return the form of a file, told by its content.
+
+    Args:
+        head: the first 8 KB of the file, or all of it.
+        where: the file, as an error names it.
+
+    Returns:
+        Its form; "jsonl" for whatever is none of the others.
+
+    Raises:
+        InputError: the file has a form that is not read; the hint is the command that converts it.
+    """
+    if head[:4] == b"PAR1":
+        return "parquet"
+    name = where.rpartition("/")[2]
+    if head[:2] == b"\x1f\x8b":
+        inner = _unpacked(head)
+        if inner[257:262] == b"ustar":
+            raise InputError("is an archive (tar)", where=where, hint=f"unpack it first: tar -xzf {shlex.quote(name)}")
+        _refuse_others(inner, where, name.removesuffix(".gz"), f"gzip -dk {shlex.quote(name)}, then ")
+        form = text_form(inner)
+        return "gzip" if form == "jsonl" else "csv.gz" if form == "csv" else "json.gz"
+    if head[257:262] == b"ustar":
+        raise InputError("is an archive (tar)", where=where, hint=f"unpack it first: tar -xf {shlex.quote(name)}")
+    if head[:4] == _ZIP:
+        if b"opendocument" in head:
+            raise _refused("an OpenDocument sheet", _TO_CSV, where, name)
+        if not any(mark in head for mark in _WORKBOOK):
+            raise InputError("is an archive (zip)", where=where, hint=f"unpack it first: unzip {shlex.quote(name)}")
+        return "xlsx"
+    _refuse_others(head, where, name)
+    return text_form(head)
+
+
+def text_form(head: bytes) -> Literal["jsonl", "csv", "json"]:
+    """Return the form of a text: JSON Lines, CSV with a header, or JSON values that are no lines.
+
+    Args:
+        head: the first bytes, or all of them.
+
+    Returns:
+        The form; JSON Lines where nothing says otherwise.
+    """
+    text = head.removeprefix(BOM).lstrip()
+    if text[:1] == b"[":
+        return "json"
+    if text[:1] == b"{":
+        return "json" if _over_lines(text) else "jsonl"
+    line = text.split(b"\n")[0]
+    if re.fullmatch(rb"sep=.\r?", line):  # what Excel writes above a header
+        line = text.split(b"\n")[1] if b"\n" in text else b""
+    if len(line) > MAX_LINE:
+        return "jsonl"
+    try:
+        names = next(csv.reader([line.decode("utf-8").rstrip("\r")], delimiter=delimiter_of(line)), [])
+    except (csv.Error, UnicodeDecodeError):
+        return "jsonl"
+    return "csv" if len(names) > 1 and any(known_name(name) for name in names) else "jsonl"
+
+
+def delimiter_of(line: bytes) -> str:
+    """Return the sign between the cells of a header line.
+
+    Args:
+        line: the line.
+
+    Returns:
+        The sign that occurs most often outside quotes.
+    """
+    plain = re.sub(rb'"[^"]*"', b"", line)
+    return max(DELIMITERS, key=lambda sign: plain.count(sign.encode()))
+
+
+def convert_hint(form: str, name: str) -> str:
+    """Return the command that makes JSON Lines of a table.
+
+    Args:
+        form: "csv", "json" or "xlsx", the table's form.
+        name: the file's name.
+
+    Returns:
+        A hint with a command that can be pasted.
+    """
+    quoted = shlex.quote(name)
+    if form == "json":
+        return f"convert it: jq -c '.[]?' {quoted}"
+    if form == "xlsx":
+        return f"save it as CSV: {_TO_CSV.format(name=quoted)}"
+    program = "import csv,json,sys; [print(json.dumps(row)) for row in csv.DictReader(sys.stdin)]"
+    return f'convert it: python3 -c "{program}" < {quoted} > {shlex.quote(_stem(name))}.jsonl'
+
+
+def _over_lines(text: bytes) -> bool:
+    """True if the first object goes on behind the end of its line, where the next line is no object of its own."""
+    depth, within = 0, False
+    for sign in re.finditer(rb'\\.|["{}\[\]\n]', text):
+        match sign[0]:
+            case b'"':
+                within = not within
+            case b"\n":
+                if within or depth == 0:
+                    return False  # JSON has no line break within a text
+                return text[sign.end() :].lstrip()[:1] not in (b"{", b"")
+            case b"{" | b"[":
+                depth += not within
+            case b"}" | b"]":
+                depth -= not within
+    return False
+
+
+def _refuse_others(head: bytes, where: str, name: str, before: str = "") -> None:
+    for start, what, command in _OTHERS:
+        if head.startswith(start):
+            raise _refused(what, before + command, where, name)
+    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        raise _refused("a page of HTML", "look at what was saved: most likely a login page or an error", where, name)
+    if head.lstrip()[:5] == b"<?xml":
+        raise _refused("XML", "make one JSON object a line of it, with content and title", where, name)
+
+
+def _refused(what: str, command: str, where: str, name: str) -> InputError:
+    hint = command.replace("{name}", shlex.quote(name)).replace("{stem}", shlex.quote(_stem(name)))
+    return InputError(f"is {what}, which is not read", where=where, hint=f"{hint} (read are {READ})")
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name
+
+
+def _unpacked(head: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(31).decompress(head, HEAD)
+    except zlib.error:
+        return b""

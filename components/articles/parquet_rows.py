@@ -1,0 +1,163 @@
+"""Rows of a Parquet file, one at a time: neither a large row group nor a text that a dictionary repeats is unpacked whole.
+
+Nothing is decoded before the headers of its pages were read (`parquet_pages`): footers lie. What rows weigh is summed as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from distillery.components.articles.arrow_rows import own_cells, plain_row
+from distillery.components.articles.columns import COLUMNS, Renamed
+from distillery.components.articles.formats import MAX_LINE, Row, refuse_bomb, too_long
+from distillery.components.articles.near_names import known_name
+from distillery.components.articles.parquet_pages import MAX_FOOTER, MAX_HELD, Readable, footer_size, kept_whole, weigh
+from distillery.filters.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+MAX_ITEMS: Final = 10_000  # of a list whose length its type fixes
+
+
+class ParquetRows:
+    """Iterates over rows of a Parquet file."""
+
+    def __init__(self, stream: Readable, where: str, size: int, renamed: Renamed) -> None:
+        """Note what to read.
+
+        Args:
+            stream: the file, seekable.
+            where: the file, as errors name it.
+            size: bytes of the file as it is stored.
+            renamed: columns that are read under other names.
+        """
+        self.stream, self.where, self.size, self.renamed = stream, where, size, renamed
+
+    def rows(self, start: int, end: int | None, columns: frozenset[str], prefixes: tuple[str, ...]) -> Iterator[Row]:
+        """Yield the rows whose share of the file begins in a range of its bytes.
+
+        Args:
+            start: the byte at which the range begins.
+            end: the byte before which it ends; None for the whole file.
+            columns: names of the columns to read.
+            prefixes: beginnings of names; columns that begin so are read, too.
+
+        Yields:
+            Each row under our names, numbered from 1.
+
+        Raises:
+            InputError: the file is a bomb, is damaged, or is no table of articles.
+        """
+        import pyarrow.parquet as pq
+
+        try:
+            if footer_size(self.stream, self.size) > MAX_FOOTER:
+                raise self._bomb()
+            self.stream.seek(0)
+            with pq.ParquetFile(self.stream, buffer_size=2**20, pre_buffer=False) as file:
+                total = file.metadata.num_rows
+                low, high = (-(-place * total // self.size) for place in (start, self.size if end is None else end))
+                if low >= high and end is not None:
+                    return
+                names = self._wanted(file, columns, prefixes)
+                yield from self._decoded(file, names, low, high)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a damaged file makes the decoder say
+            reason = str(error).partition("\n")[0][:200]
+            raise InputError(f"is a damaged Parquet file: {reason}", where=self.where, hint="write it again") from error
+
+    def _decoded(self, file: pq.ParquetFile, names: list[str], low: int, high: int) -> Iterator[Row]:
+        leaves = [
+            number
+            for number in range(len(file.schema.names))
+            if file.schema.column(number).path.partition(".")[0] in {name.partition(".")[0] for name in names}
+        ]
+        packed, decoded, number, count, whole = 0, 0, 0, 0, kept_whole(file)
+        for group in range(file.metadata.num_row_groups):
+            first, number = number, number + file.metadata.row_group(group).num_rows
+            if first >= high or number <= low:
+                continue
+            weight = weigh(self.stream, file.metadata, group, leaves, whole)
+            packed += weight.unpacked
+            refuse_bomb(self.where, packed, 0, self.size)
+            if weight.held > MAX_HELD:
+                raise self._bomb()
+            for row, batch in enumerate(file.iter_batches(1, row_groups=[group], columns=names, use_threads=False), first):
+                if row < low:
+                    continue
+                if row >= high:
+                    return
+                count += 1
+                batch = own_cells(batch)
+                decoded += batch.nbytes
+                refuse_bomb(self.where, decoded, count, self.size)
+                yield self._row(count, batch)
+
+    def _row(self, number: int, batch: pa.RecordBatch) -> Row:
+        if batch.nbytes > MAX_LINE:
+            return too_long(number, batch.nbytes, "row")
+        try:
+            return Row(number, self.renamed.row(plain_row(batch)))
+        except ValueError as error:
+            return Row(number, None, str(error))
+
+    def _wanted(self, file: pq.ParquetFile, columns: frozenset[str], prefixes: tuple[str, ...]) -> list[str]:
+        """Return the file's names of the columns to read."""
+        metadata, schema = file.metadata, file.schema_arrow
+        declared = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+        refuse_bomb(self.where, declared, metadata.num_rows, self.size)
+        if not metadata.num_rows:
+            raise InputError("has no rows", where=self.where, hint="give a file with one article a row")
+        if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
+            raise InputError(f"has column {twice[0]!r} twice", where=self.where)
+        ours = dict(zip(schema.names, self.renamed.names(schema.names), strict=True))
+        text = next((name for name, read in ours.items() if read == "content"), "")
+        if not text:
+            near = next((name for name in schema.names if known_name(name) == "content"), "")
+            hint = f"add {{map}} {near}=content" if near else "add {map} COLUMN=content for the column of the article's text"
+            raise InputError(f"has no column 'content' (it has {', '.join(schema.names[:12])})", where=self.where, hint=hint)
+        if not _is_text(schema.field(text).type):
+            raise InputError(f"column {text!r} is {schema.field(text).type}, not text", where=self.where)
+        read = [
+            name
+            for name in schema.names
+            if ours[name] and (ours[name] in columns or ours[name].startswith(prefixes) or _told(name, schema.field(name).type))
+        ]
+        for name in read:
+            if _fixed(schema.field(name).type) > MAX_ITEMS:
+                raise self._bomb()
+        return read
+
+    def _bomb(self) -> InputError:
+        what = f"would take more than {MAX_HELD // 2**20} MB to unpack, as only a bomb does"
+        return InputError(what, where=self.where, hint="look at what made this file, or write smaller row groups")
+
+
+def _told(name: str, kind: pa.DataType) -> bool:
+    """True if a column is read to be told of, since it has nearly one of our names."""
+    import pyarrow as pa
+
+    return known_name(name) in COLUMNS and not pa.types.is_nested(kind)
+
+
+def _fixed(kind: pa.DataType) -> int:
+    """Return the most items that a type says every list has; a null takes as many."""
+    import pyarrow as pa
+
+    own = kind.list_size if pa.types.is_fixed_size_list(kind) else 1
+    return own * max((_fixed(kind.field(number).type) for number in range(kind.num_fields)), default=1)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or (pa.types.is_dictionary(kind) and _is_text(kind.value_type))
+    )
