@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field
 
 from distillery.components.artifacts.document import MAX_DOCUMENT, Document
-from distillery.components.store import Conflict, Digest, Json, Store, StoreError, digest_json
+from distillery.components.store import Conflict, Digest, Json, Store, StoreError, TooLarge, digest_json
 from distillery.components.store.layout import step_record_key
 
 
@@ -134,7 +134,7 @@ def _standing(store: Store, step: str, inputs: dict[str, Json]) -> tuple[StepRec
     key = step_record_key(step, inputs_digest(step, inputs))
     try:
         present = store.current(key, max_bytes=MAX_DOCUMENT)
-    except StoreError:  # larger than any record
+    except TooLarge:
         return None, store.etag(key)
     if present is None:
         return None, None

@@ -20,13 +20,15 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from pydantic import Field
+
+from distillery.components.artifacts.document import Document
 from distillery.components.labeling.budget import most_in_doubt
-from distillery.components.store import Conflict, Store
+from distillery.components.store import Conflict, Store, StoreError, TooLarge
 from distillery.components.store.layout import run_lock_key
 from distillery.filters.errors import Stopped
-from distillery.filters.strict_json import loads
 
 BEAT: Final = 15.0  # seconds between two signs of life
 SILENT: Final = 75.0  # without one, a run counts as gone
@@ -55,6 +57,36 @@ class _State:
     limit: float = math.inf
     lost: Lost = field(default_factory=Lost)
     holder: dict[str, Any] | None = None
+
+
+class _Holder(Document):
+    """Who holds the lock, as it is stored."""
+
+    id: str
+    machine: str = ""
+    pid: int = 0
+    beat: int = 0
+
+
+class _Lost(Document):
+    """`Lost`, as it is stored."""
+
+    runs: int = Field(0, ge=0)
+    calls: int = Field(0, ge=0)
+    usd: float = Field(0.0, ge=0)
+
+
+class _Kept(Document):
+    """`_State`, as it is stored; a limit of None is none."""
+
+    KIND = "a lock of a run"
+
+    format: Literal[1] = 1
+    open: int = Field(0, ge=0)
+    usd: float = Field(0.0, ge=0)
+    limit: float | None = Field(None, ge=0)
+    lost: _Lost = _Lost()
+    holder: _Holder | None = None
 
 
 class RunLock:
@@ -195,18 +227,19 @@ class RunLock:
             )
 
     def _read(self) -> tuple[_State, str | None]:
-        document = self._store.current(self._key, max_bytes=1 << 16)
-        if document is None:
+        try:
+            present = self._store.current(self._key, max_bytes=1 << 16)
+        except TooLarge:
+            return _State(), self._store.etag(self._key)
+        if present is None:
             return _State(), None
         try:
-            fields = loads(document[0])
-            holder = fields.get("holder")
-            limit = math.inf if fields.get("limit") is None else float(fields["limit"])
-            state = _State(int(fields.get("open", 0)), float(fields.get("usd", 0)), limit, Lost(**fields.get("lost", {})),
-                           holder if isinstance(holder, dict) else None)  # fmt: skip
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            state = _State()  # a damaged document counts for nothing; labels and their cost are in the journal
-        return state, document[1]
+            kept = _Kept.read(present[0], self._key)
+        except StoreError:  # a damaged document counts for nothing; labels and their cost are in the journal
+            return _State(), present[1]
+        holder = kept.holder.to_json() if kept.holder else None
+        lost = Lost(kept.lost.runs, kept.lost.calls, kept.lost.usd)
+        return _State(kept.open, kept.usd, math.inf if kept.limit is None else kept.limit, lost, holder), present[1]
 
     def _write(self, state: _State, etag: str | None, *, holder: bool = True) -> bool:
         """Write the state; return False if somebody was faster."""

@@ -93,7 +93,24 @@ def test_a_run_that_was_killed_on_this_machine_is_seen_to_be_gone(store: Store) 
     assert lock(store).acquire() is True
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"nonsense", b'{"holder": {"pid": "x"}, "open": []}', b'{"lost": {"what": 1}}'])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"nonsense",
+        b'{"holder": {"pid": "x"}, "open": []}',
+        b'{"lost": {"what": 1}}',
+        b'{"lost": {"runs": "1", "calls": 1, "usd": 0.5}}',
+        b'{"lost": {"usd": -1}}',
+        b'{"usd": "1e3"}',
+        b'{"open": -2}',
+        b'{"limit": [], "open": 1}',
+        b'{"holder": {"id": 1}}',
+        b'{"open": NaN}',
+        b'["' + b"x" * 70_000 + b'"]',
+    ],
+)
 def test_a_damaged_mark_counts_for_nothing(store: Store, data: bytes) -> None:
     store.put(f"{PREFIX}/run.json", data)
     taken = lock(store)
