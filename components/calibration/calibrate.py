@@ -170,11 +170,13 @@ def _calibrate(
     rubric, by = rubric_digest(flt), oracle_digest(identity)
 
     def take(kind: str, without: Collection[str]) -> Labelled | None:
+        nonlocal given
         sample, digest = select(store, flt, path, n, SHARES, seed=kind, exclude=without, progress=progress)
         if not sample.articles:
             return None
-        for left_out in given.require(flt, kind, sample, digest):  # before a label is paid for
-            progress.note(left_out)
+        given, left_out = given.require(flt, kind, sample, digest)  # before a label is paid for
+        for line in left_out:
+            progress.note(line)
         opinions[kind] = given.of(flt, sample)
         return _labelled(store, flt, sample, digest, oracle, progress)
 

@@ -8,7 +8,7 @@ article is not, so it marks nothing on-topic, and what it stands in for is REVIE
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distillery.components.articles.articles import Article
 from distillery.components.artifacts.calibration_marks import MarkCounts, ReviewerMarks
@@ -89,8 +89,8 @@ class Marks:
         """True if the calibration should tell the reviewers apart: there are several, or a file is of the review page."""
         return len(self.reviews) > 1 or any(file.samples for review in self.reviews for file in review.files)
 
-    def require(self, flt: Filter, kind: str, sample: Sample, digest: Digest) -> list[str]:
-        """Raise unless every file is about this sample.
+    def require(self, flt: Filter, kind: str, sample: Sample, digest: Digest) -> tuple[Marks, list[str]]:
+        """Raise unless every file is about this sample; return the marks that can be used for it.
 
         Args:
             flt: the filter.
@@ -99,19 +99,22 @@ class Marks:
             digest: of the sample.
 
         Returns:
-            What is left out, one sentence for each file that also marks another fresh sample.
+            The marks, and what is left out: one sentence for each file that also marks another fresh sample.
 
         Raises:
             InputError: a file is for another filter or sample, or marks an article that is not in it.
         """
-        left_out = []
-        for file in (file for review in self.reviews for file in review.files):
-            if count := file.require(flt.name, kind, digest, sample.articles):
-                left_out.append(
-                    f"{file.where}: {count} marks are of the fresh sample of another rubric, which is used up; "
-                    "mark the new one on the page"
-                )
-        return left_out
+        left_out, reviews = [], []
+        for review in self.reviews:
+            files = tuple(file.require(flt.name, kind, digest, sample.articles) for file in review.files)
+            reviews.append(replace(review, files=files))
+            for before, after in zip(review.files, files, strict=True):
+                if count := len(before.marks) - len(after.marks):
+                    left_out.append(
+                        f"{before.where}: {count} marks are of the fresh sample of another rubric, which is used up; "
+                        "mark the new one on the page"
+                    )
+        return replace(self, reviews=tuple(reviews)), left_out
 
     def of(self, flt: Filter, sample: Sample) -> list[str | None]:
         """Return the mark of each article of a sample: of several reviewers, that of the majority.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -108,8 +108,8 @@ class MarksFile:
             raise InputError(what, where=self.where, hint="delete one of the two")
         return by_digest or by_id
 
-    def require(self, filter_name: str, kind: str, sample: Digest, articles: Sequence[Article]) -> int:
-        """Raise unless the marks are of this sample; return how many are of another fresh one.
+    def require(self, filter_name: str, kind: str, sample: Digest, articles: Sequence[Article]) -> MarksFile:
+        """Raise unless the marks are of this sample; return the file without those of another fresh one.
 
         A changed rubric has another fresh sample, and marks of the earlier one can't be used for it. The calibration sample
         stays, so a file that is about another calibration sample is a file for something else.
@@ -121,21 +121,21 @@ class MarksFile:
             articles: the sample's articles.
 
         Returns:
-            How many marks of this kind are left out.
+            The file, as far as its marks can be used.
 
         Raises:
             InputError: the file is for another filter or sample, or marks an article that is not in the sample.
         """
         if not self.samples:
             self._require_distinct(articles)
-            return 0
+            return self
         if self.filter != filter_name:
             what = f"holds marks for the filter {self.filter[:60]!r}, not {filter_name!r}"
             raise InputError(what, where=self.where, hint="give the marks of this filter's review page")
         found = self.samples.get(kind)
         if found is None or found[0] != sample:
             if kind == FRESH:
-                return len(found[1]) if found else 0
+                return self._without(kind) if found else self
             of = f"of the sample {found[0][:12]}" if found else "without a calibration sample"
             hint = "articles or --n changed: calibrate without marks, load this file into the new page and save it there"
             raise InputError(f"holds marks {of}, but this calibration's is {sample[:12]}", where=self.where, hint=hint)
@@ -143,7 +143,16 @@ class MarksFile:
             what = f"marks article {unknown[0][:12]}, which is not in the {kind} sample that the file names"
             more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
             raise InputError(what + more, where=self.where, hint=ReviewFile.HINT)
-        return 0
+        return self
+
+    def _without(self, kind: str) -> MarksFile:
+        """Return the file without the marks of one sample."""
+        gone = self.samples[kind][1]
+        return replace(
+            self,
+            marks={article: mark for article, mark in self.marks.items() if article not in gone},
+            samples={name: part for name, part in self.samples.items() if name != kind},
+        )
 
     def _require_distinct(self, articles: Sequence[Article]) -> None:
         """Raise if a mark by id would mark two articles."""
@@ -175,7 +184,7 @@ def read_files(marks: Sequence[str]) -> list[MarksFile]:
             data = path.read_bytes()
         digest = digest_bytes(data)
         if digest in known:
-            what = f"holds the very same marks as {known[digest]}"
+            what = "is given twice" if known[digest] == where else f"holds the very same marks as {known[digest]}"
             raise InputError(what, where=where, hint="give each file once, and have each reviewer save under a name")
         known[digest] = where
         found.append(_read(data, where))

@@ -27,7 +27,7 @@ def read(folder: Path, *documents: object) -> Marks:
 def test_the_plain_form_says_what_it_always_said(flt: Filter, tmp_path: Path) -> None:
     plain = {article(0).digest: "on", "a1": "off", "a2": None, "elsewhere": "on"}
     marks = read(tmp_path, plain)
-    assert marks.require(flt, "calibration", sample(4), CALIBRATION) == []
+    assert marks.require(flt, "calibration", sample(4), CALIBRATION) == (marks, [])
     assert marks.of(flt, sample(4)) == ["on", "off", None, None]
     applied = {article(0).digest: "on", article(1).digest: "off"}
     counts = marks.counts(applied, sample(4).articles)
@@ -40,8 +40,8 @@ def test_the_page_s_form_has_a_name_notes_and_what_is_missing(flt: Filter, tmp_p
     document = saved("  Ada   Okonkwo ", SIX, fresh={10: "off"}, complete=False)
     document["samples"]["calibration"] |= {"notes": {article(2).digest: "half of it"}, "missing": [article(4).digest]}
     marks = read(tmp_path, document)
-    assert marks.require(flt, "calibration", sample(6), CALIBRATION) == []
-    assert marks.require(flt, "fresh", sample(3, 10), FRESH) == []
+    assert marks.require(flt, "calibration", sample(6), CALIBRATION) == (marks, [])
+    assert marks.require(flt, "fresh", sample(3, 10), FRESH) == (marks, [])
     assert marks.of(flt, sample(6)) == ["on", "off", None, "on", None, None]
     (review,) = marks.reviews
     assert (review.name, review.note(article(2)), review.mark(article(2))) == ("Ada Okonkwo", "half of it", "unsure")
@@ -149,8 +149,10 @@ def test_marks_of_something_else_are_refused(flt: Filter, tmp_path: Path, docume
 
 def test_a_used_up_fresh_sample_is_left_out_with_a_word(flt: Filter, tmp_path: Path) -> None:
     marks = read(tmp_path, saved("Ada", SIX, fresh={10: "on", 11: "off"}), saved("Bert", SIX))
-    assert marks.require(flt, "calibration", sample(6), CALIBRATION) == []
-    (word,) = marks.require(flt, "fresh", sample(2, 20), CALIBRATION)
+    assert marks.require(flt, "calibration", sample(6), CALIBRATION) == (marks, [])
+    left, (word,) = marks.require(flt, "fresh", sample(2, 10), CALIBRATION)
+    assert left.of(flt, sample(2, 10)) == [None, None]
+    assert left.of(flt, sample(6)) == marks.of(flt, sample(6))
     assert "0.json: 2 marks are of the fresh sample of another rubric, which is used up" in word
     with pytest.raises(InputError, match="not in the fresh sample"):
         marks.require(flt, "fresh", sample(1, 10), FRESH)
@@ -168,9 +170,10 @@ def test_a_plain_mark_that_could_mean_two_things_is_refused(flt: Filter, tmp_pat
 
 def test_a_file_counts_once(tmp_path: Path) -> None:
     path = written(tmp_path / "a.json", {"a0": "on"})
-    for again in (path, written(tmp_path / "copy.json", {"a0": "on"})):
-        with pytest.raises(InputError, match=r"holds the very same marks as .*a\.json"):
-            read_marks([path, again])
+    with pytest.raises(InputError, match=r"a\.json: is given twice"):
+        read_marks([path, str(tmp_path)])
+    with pytest.raises(InputError, match=r"copy\.json: holds the very same marks as .*a\.json"):
+        read_marks([path, written(tmp_path / "more" / "copy.json", {"a0": "on"})])
     with pytest.raises(InputError, match="prefilter and files are both given"):
         read_marks([path, "prefilter"])
     many = [written(tmp_path / f"{at}.json", saved(f"R{at}", {0: "on"})) for at in range(MAX_REVIEWERS + 1)]

@@ -146,6 +146,28 @@ def test_marks_notes_and_name_are_kept_and_leaving_is_asked_about(page: Any, flt
     assert watcher.errors == []
 
 
+def test_what_others_left_in_the_browser_or_in_a_file_is_no_mark(page: Any, flt: Filter, tmp_path: Path) -> None:
+    watcher = Watcher(page)
+    path = made_page(flt, tmp_path)
+    page.goto(path.as_uri())
+    digest = page.locator("article").first.get_attribute("data-article")
+    odd = ["{", "null", "3", '"on"', "[]", '{"marks": 3, "notes": "x", "reviewer": 7}', '{"marks": ["on"], "unsaved": "yes"}',
+           json.dumps({"marks": {digest: "__proto__", "constructor": "on"}, "notes": {digest: 3}})]  # fmt: skip
+    for text in odd:
+        page.evaluate("([key, text]) => localStorage.setItem(key, text)", [f"distillery:marks:{SAMPLES['calibration']}", text])
+        page.reload()
+        assert marked(page) == [""] * COUNT, text
+    for text in [*odd, '{"format": 2, "samples": null}', '{"format": 2, "samples": {"fresh": null}, "reviewer": {}}']:
+        (tmp_path / "odd.json").write_text(text, encoding="utf-8")
+        page.evaluate("document.getElementById('notice').textContent = ''")
+        page.locator("#file").set_input_files(tmp_path / "odd.json")
+        page.locator("#notice", has_text="odd.json").wait_for()
+        assert marked(page) == [""] * COUNT, text
+    keys(page, "j1")
+    assert marked(page)[0] == "on"
+    assert watcher.errors == []
+
+
 def test_a_changed_rubric_keeps_the_marks_of_the_calibration_sample(page: Any, flt: Filter, tmp_path: Path) -> None:
     path = made_page(flt, tmp_path)
     page.goto(path.as_uri())
