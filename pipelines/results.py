@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.benchmark import Benchmark
     from distillery.components.artifacts.step_record import StepRecord
 
-EXIT_CODES = {"promote": 0, "reject": 3, "approve": 4}
+EXIT_CODES = {"promote": 0, "reject": 3, "approve": 4, "pinned": 4, "blocked": 4}
 SENTENCES = {
     "promote": "PROMOTED: {name} {adapter} passed every gate and is on its channel.",
     "approve": "AWAITING APPROVAL: {name} {adapter} passed every gate; a person must approve it.",
     "reject": "REJECTED: {name} {adapter} failed {failed}; the channel stays as it was.",
+    "pinned": "NOT PROMOTED, {channel} IS PINNED {who}: {name} {adapter} passed every gate and waits.",
+    "blocked": "NOT PROMOTED, {channel} WAS ROLLED BACK FROM IT {who}: {name} {adapter} passed every gate.",
 }
+
+
+def outcome_of(outputs: Mapping[str, Any]) -> str:
+    """Return how a run ended: what the gates decided, unless a person's word stands against it or nothing was to be done.
+
+    Args:
+        outputs: of all steps of the run, by name.
+
+    Returns:
+        A key of `EXIT_CODES`: promote, reject, approve (a person must), pinned or blocked (a person rolled back).
+    """
+    if outputs.get("promoted"):
+        return "promote"
+    return str((outputs.get("held") or {}).get("why") or outputs["decision"])
 
 
 def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: dict[str, StepRecord]) -> dict[str, Any]:
@@ -32,13 +50,15 @@ def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: 
     from distillery.components.artifacts.benchmark import read_benchmark
     from distillery.components.artifacts.verdict import read_verdict
 
-    verdict = read_verdict(store, outputs["name"], outputs["verdict"])
+    verdict, outcome = read_verdict(store, outputs["name"], outputs["verdict"]), outcome_of(outputs)
     benchmark = read_benchmark(store, outputs["adapter"], outputs["test"], outputs["benchmark"])
     return {
         "filter": outputs["name"],
-        "verdict": outputs["decision"],
-        "promoted": outputs["adapter"] if outputs["decision"] == "promote" else None,
+        "verdict": outcome,
+        "promoted": outputs["adapter"] if outcome == "promote" else None,
+        "held": outputs.get("held"),
         "adapter": outputs["adapter"],
+        "channel": outputs.get("channel"),
         "gates": [rule.to_json() for rule in verdict.rules],
         "n": benchmark.n,
         "mae": benchmark.mae,
@@ -80,20 +100,21 @@ def shown_path(uri: str) -> str:
     return uri if address.in_bucket else address.path
 
 
-def print_summary(result: dict[str, Any], *, filter: str, store: str) -> None:
+def print_summary(result: dict[str, Any], *, filter: str, store: str, channel: str) -> None:
     """Print how a run ended: gates, errors beside the baselines, the verdict, and what to type next.
 
     Args:
         result: what `result_of` returned.
         filter: as the user named it.
         store: as the user named it.
+        channel: the option that names the run's channel in the next commands; empty where they need none.
     """
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     failed = [rule for rule in result["gates"] if rule["verdict"] == "fail"]
-    sentence = SENTENCES[result["verdict"]].format(name=result["filter"], adapter=result["adapter"][:12], failed=_names(failed))
+    sentence, adapter = _sentence(result, failed), result["adapter"][:12]
     gates = Table(title=None, box=None, pad_edge=False, padding=(0, 2))
     for column in ("gate", "value", "bound", "verdict"):
         gates.add_column(column, justify="left" if column in {"gate", "verdict"} else "right")
@@ -109,19 +130,30 @@ def print_summary(result: dict[str, Any], *, filter: str, store: str) -> None:
         highlight=False,
     )
     console.print(f"\n{sentence}\n", style="bold", highlight=False)
-    where = "" if store == ".distillery" else f" --store {store}"
+    place = "" if store == ".distillery" else f" --store {shlex.quote(store)}"
     lines = [f"report    {shown_path(result['report'])}"] if result["report"] else []
     if result["verdict"] == "promote":
         lines += [
-            f"score     distillery score {filter} ARTICLES.jsonl --out scores{where}",
-            f"history   distillery history {filter}{where}",
+            f"score     distillery score {filter} ARTICLES.jsonl --out scores{channel}{place}",
+            f"history   distillery history {filter}{channel}{place}",
         ]
     elif result["verdict"] == "approve":
-        lines.append(f"approve   distillery approve {filter}{where}")
+        lines.append(f"approve   distillery approve {filter} {adapter} --reason WHY{channel}{place}")
+    elif result["held"]:
+        lines += [f"unpin     distillery unpin {filter} --reason WHY{channel}{place}"] if result["verdict"] == "pinned" else []
+        lines.append(f"promote   distillery promote {adapter} --to {result['channel']} --reason WHY{place}")
     else:
-        lines.append(f"score     distillery score {result['adapter'][:12]} ARTICLES.jsonl --out scores{where}")
+        lines.append(f"score     distillery score {adapter} ARTICLES.jsonl --out scores{place}")
     for text in lines:
         console.print(text, highlight=False, soft_wrap=True)
+
+
+def _sentence(result: dict[str, Any], failed: list[dict[str, Any]]) -> str:
+    """Return the verdict in one sentence."""
+    held = result["held"] or {}
+    who = f"BY {held.get('by') or 'SOMEBODY'}" + (f" ({held['reason']})" if held.get("reason") else "")
+    facts = {"name": result["filter"], "adapter": result["adapter"][:12], "channel": result["channel"]}
+    return SENTENCES[result["verdict"]].format(failed=_names(failed), who=who, **facts)
 
 
 def _names(rules: list[dict[str, Any]]) -> str:

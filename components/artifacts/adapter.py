@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from distillery.components.artifacts.channel import Candidate, Channel, Serving, current
+from distillery.components.artifacts.channel import Channel, LoneCandidate, Serving, current, on_channel
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.run_summary import RunSummary, adapters_beginning, made_outside, read_adapter_summary
 from distillery.components.store import Store
@@ -41,7 +41,7 @@ class Subject(NamedTuple):
         return Subject(with_overrides(self.filter, map_overrides(columns)), self.adapter)
 
 
-def find_adapter(store: Store, text: str, *, channel: str = "") -> Subject:
+def find_adapter(store: Store, text: str, *, channel: str = "", here: bool = False) -> Subject:
     """Return the adapter that a user means.
 
     Args:
@@ -49,6 +49,7 @@ def find_adapter(store: Store, text: str, *, channel: str = "") -> Subject:
         text: An adapter's digest, or its first 8 or more digits; else a filter: its name, or the path of a filter.yaml.
         channel: Name of the channel of a filter that is known by name alone, and is taken as it was when it was promoted; empty
             for the filter as it is here, and the channel that it names.
+        here: True for the filter as it is here also where a channel is named.
 
     Returns:
         The adapter, with its filter.
@@ -61,7 +62,7 @@ def find_adapter(store: Store, text: str, *, channel: str = "") -> Subject:
     if is_digest(text):
         summary = find_summary(store, text)
         return Subject(read_filter(store, filter_key_of(summary)), str(summary.adapter))
-    return _served(store, text, channel) if channel else _promoted(store, text)
+    return _served(store, text, channel) if channel and not here else _promoted(store, text, channel)
 
 
 def is_digest(text: str) -> bool:
@@ -112,9 +113,10 @@ def _served_before(store: Store, digits: str) -> list[RunSummary]:
     filters = dict[str, str]()
     for key in store.keys(CHANNELS):
         if key.endswith(CANDIDATE):
-            entries: Sequence[Serving] = [Candidate.load(store, key)]
+            entries: Sequence[Serving] = [LoneCandidate.load(store, key)]
         else:
-            entries = Channel.load(store, key).history
+            document = Channel.load(store, key)
+            entries = [*document.history, *document.candidates]
         filters |= {entry.adapter: entry.filter for entry in reversed(entries) if entry.adapter.startswith(digits)}
     return [made_outside(filter_key, adapter) for adapter, filter_key in sorted(filters.items())]
 
@@ -136,12 +138,13 @@ def filter_key_of(summary: RunSummary) -> str:
     return summary.filter_key
 
 
-def _promoted(store: Store, ref: str) -> Subject:
-    """Return what the filter's channel points at, under the filter as it is now."""
+def _promoted(store: Store, ref: str, channel: str) -> Subject:
+    """Return what a channel of the filter points at, or the channel that it names, under the filter as it is now."""
     flt = load_filter(ref)
-    pointer = current(store, flt.name, flt.spec.promotion.channel)
+    channel = on_channel(flt, channel).spec.promotion.channel
+    pointer = current(store, flt.name, channel)
     if pointer is None:
-        what = f"nothing is promoted on channel {flt.spec.promotion.channel} of {flt.name} in this store"
+        what = f"nothing is promoted on channel {channel} of {flt.name} in this store"
         raise InputError(what, hint=f"run `distillery distill {ref} …` first, or give an adapter's digest")
     return Subject(flt, pointer.adapter)
 

@@ -1,21 +1,29 @@
-"""Channels: which adapter serves, what served before, and the candidate that waits for a person's approval.
+"""Channels: which adapter serves, what served before, who is waited for, and what must not be promoted.
 
-Anybody may read a channel; only `distillery.components.promotion` moves it.
+All of it is one object, changed by one conditional put, so that an approval, a rollback and a run that come at once leave one
+history, whichever is first. Anybody may read a channel; only `distillery.components.promotion` changes it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from distillery.components.artifacts.document import Document, Sha256
-from distillery.components.store import NotFound, Store
+from distillery.components.store import Json, Store, StoreError
 from distillery.components.store.layout import candidate_key, channel_key
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+from distillery.filters.spec import Promotion
 
 MAX_POINTER = 16 * 2**20
+MAX_WORDS = 500
+
+Words = Annotated[str, Field(max_length=MAX_WORDS)]
 
 
 class Serving(Document):
@@ -33,42 +41,57 @@ class Serving(Document):
 
 
 class Entry(Serving):
-    """One move of a channel.
+    """One move of a channel, or the end of its pin.
 
     Attributes:
-        action: how it came to point there.
+        action: how it came to point there; "unpin" leaves it where it pointed.
         at: UTC time, for people.
+        by: the person, or "run …"; "" where it was not kept.
+        reason: why, in that person's words; "" where none was given.
     """
 
-    action: Literal["promote", "rollback"]
+    action: Literal["promote", "rollback", "unpin"]
     at: str
+    by: Words = ""
+    reason: Words = ""
+
+    @model_serializer(mode="wrap")
+    def _without_what_was_not_kept(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write an entry of the first form as it was: without who and why."""
+        return {name: value for name, value in dump(self).items() if value or name not in ("by", "reason")}
 
 
-class Channel(Document):
-    """A channel as it is stored.
+class Pin(Document):
+    """A person's word that nothing is to be promoted by itself: who, when (UTC) and why."""
 
-    Attributes:
-        current: what it points at now.
-        history: every move, newest first; the first is the current one.
-    """
+    by: Words
+    at: str
+    reason: Words = ""
 
-    KIND = "a channel"
-    HINT = "restore it from a copy"
 
-    format: Literal[1] = 1
-    current: Serving
-    history: list[Entry]
+class Block(Pin):
+    """A person's word that an adapter is not to be promoted again, since the channel was rolled back from it."""
 
-    @model_validator(mode="after")
-    def _current_is_newest(self) -> Channel:
-        newest = self.history[0] if self.history else None
-        if newest is None or self.current != serving(newest):
-            raise PydanticCustomError("inconsistent", "its current entry is not the newest of its history")
-        return self
+    adapter: Sha256
 
 
 class Candidate(Serving):
-    """An adapter that passed its gates and waits for a person's approval; the last one held is the candidate."""
+    """An adapter that passed its gates and waits for a person.
+
+    Attributes:
+        run: name of the run that judged it, which has its report; "" where it was not kept.
+        at: UTC time, for people; "" where it was not kept.
+    """
+
+    run: str = ""
+    at: str = ""
+
+
+OfAdapter = TypeVar("OfAdapter", Block, Candidate)
+
+
+class LoneCandidate(Serving):
+    """A candidate as the first layout kept it: one object a channel, beside it, the last one held."""
 
     KIND = "a candidate"
     HINT = "run `distillery distill` again: it holds the candidate anew"
@@ -76,23 +99,136 @@ class Candidate(Serving):
     format: Literal[1] = 1
 
 
+class Channel(Document):
+    """A channel as it is stored.
+
+    Attributes:
+        revision: how often it was changed; 0 for one of format 1, which kept no candidates, pin or blocks.
+        current: what it points at now; None before the first promotion.
+        history: every move, newest first; the first says what is current.
+        pin: None where runs may promote.
+        blocked: adapters that it was rolled back from.
+        candidates: what waits for a person, newest first; one an adapter.
+    """
+
+    KIND = "a channel"
+    HINT = "restore it from a copy"
+    FORMAT = 2
+
+    format: Literal[2] = 2
+    revision: int = 0
+    current: Serving | None
+    history: list[Entry]
+    pin: Pin | None = None
+    blocked: list[Block] = Field(default_factory=list)
+    candidates: list[Candidate] = Field(default_factory=list)
+
+    @classmethod
+    def older(cls, fields: dict[str, Json]) -> dict[str, Json]:
+        """Return a channel of format 1, which was not always written down, as the present form has it.
+
+        Args:
+            fields: the parsed object, whatever its format.
+
+        Returns:
+            The object to be validated.
+        """
+        return {**fields, "format": 2} if fields.get("format", 1) == 1 else fields
+
+    @model_validator(mode="after")
+    def _current_is_newest(self) -> Channel:
+        newest = serving(self.history[0]) if self.history else None
+        if self.current != newest:
+            raise PydanticCustomError("inconsistent", "its current entry is not the newest of its history")
+        return self
+
+    @property
+    def adapter(self) -> str | None:
+        """Return the digest of the adapter that serves; None where none does."""
+        return self.current.adapter if self.current else None
+
+    @property
+    def pointer(self) -> Pointer | None:
+        """Return what it points at, with the history; None before the first promotion."""
+        now = self.current
+        return Pointer(now.adapter, now.verdict, now.filter, self.history) if now else None
+
+    def block_of(self, adapter: str) -> Block | None:
+        """Return why an adapter must not be promoted.
+
+        Args:
+            adapter: digest of the adapter.
+
+        Returns:
+            The block; None where there is none.
+        """
+        return next((block for block in self.blocked if block.adapter == adapter), None)
+
+    def with_candidate(self, candidate: Candidate) -> Channel:
+        """Return the channel with one more candidate; an earlier one of the same adapter gives way, others stay.
+
+        Args:
+            candidate: the adapter that waits.
+
+        Returns:
+            The channel.
+        """
+        return self.model_copy(update={"candidates": [candidate, *without(self.candidates, candidate.adapter)]})
+
+    def moved(self, entry: Entry) -> Channel:
+        """Return the channel after a move, which consumes the adapter's candidate and lifts its block.
+
+        Args:
+            entry: the move.
+
+        Returns:
+            The channel.
+        """
+        return self.model_copy(
+            update={
+                "current": serving(entry),
+                "history": [entry, *self.history],
+                "candidates": without(self.candidates, entry.adapter),
+                "blocked": without(self.blocked, entry.adapter),
+            }
+        )
+
+
+def without(rows: Sequence[OfAdapter], adapter: str) -> list[OfAdapter]:
+    """Return the rows that are not of an adapter.
+
+    Args:
+        rows: candidates or blocks.
+        adapter: digest of the adapter.
+
+    Returns:
+        The others, in their order.
+    """
+    return [row for row in rows if row.adapter != adapter]
+
+
+class Version(NamedTuple):
+    """One version of a channel. etag: what a conditional put compares; None where the channel is not stored yet."""
+
+    channel: Channel
+    etag: str | None
+
+
 @dataclass(frozen=True)
 class Pointer:
-    """One version of a channel.
+    """What a channel points at, with its history.
 
     Attributes:
         adapter: digest of the adapter that serves.
         verdict: digest of the verdict that allowed it.
         filter: key of the published filter.
         history: every move, newest first; the first is the current one.
-        etag: of the version read, for a conditional put.
     """
 
     adapter: str
     verdict: str
     filter: str
     history: list[Entry]
-    etag: str
 
 
 def serving(entry: Entry) -> Serving:
@@ -107,6 +243,30 @@ def serving(entry: Entry) -> Serving:
     return Serving(adapter=entry.adapter, verdict=entry.verdict, filter=entry.filter)
 
 
+def on_channel(flt: Filter, channel: str, *, where: str = "--channel") -> Filter:
+    """Return a filter with another channel.
+
+    Args:
+        flt: the filter.
+        channel: name of the channel; empty for the filter's own.
+        where: the option that names it, for the error.
+
+    Returns:
+        The filter, otherwise as it was.
+
+    Raises:
+        InputError: no channel can have this name.
+    """
+    if not channel:
+        return flt
+    try:
+        promotion = Promotion(channel=channel, approval=flt.spec.promotion.approval)
+    except ValidationError:
+        hint = "use small letters, digits and hyphens"
+        raise InputError("is not the name of a channel", where=f"{where} {channel[:80]}", hint=hint) from None
+    return flt.model_copy(update={"spec": flt.spec.model_copy(update={"promotion": promotion})})
+
+
 def current(store: Store, name: str, channel: str) -> Pointer | None:
     """Return what a channel points at.
 
@@ -116,11 +276,12 @@ def current(store: Store, name: str, channel: str) -> Pointer | None:
         channel: name of the channel.
 
     Returns:
-        The version read; None where nothing was promoted yet.
+        Adapter, verdict, filter and history; None where nothing was promoted yet.
 
     Raises:
         StoreError: the channel cannot be read.
     """
+<<<<<<< HEAD
     key = channel_key(name, channel)
     version = Channel.versioned(store, key, max_bytes=MAX_POINTER)
     if version is None:
@@ -128,23 +289,46 @@ def current(store: Store, name: str, channel: str) -> Pointer | None:
     document, etag = version
     now = document.current
     return Pointer(now.adapter, now.verdict, now.filter, document.history, etag)
+=======
+    return _stored(store, name, channel).channel.pointer
+>>>>>>> 6aaf58d (What was reviewed is what serves, and what was rolled back stays back)
 
 
-def read_candidate(store: Store, name: str, channel: str) -> Candidate | None:
-    """Return the candidate that waits for approval; None where none does.
+def read_channel(store: Store, name: str, channel: str, *, lenient: bool = False) -> Version:
+    """Return a channel with its candidates; one that the first layout kept beside it is among them.
 
     Args:
         store: where it is.
         name: of the filter.
-        channel: name of the channel it would serve on.
+        channel: name of the channel.
+        lenient: leave a candidate beside it out that is torn: nobody can approve it, and a rollback must not fail for it.
 
     Returns:
-        The candidate, or None.
+        The version read; an empty channel where there is none yet.
 
     Raises:
-        StoreError: the candidate cannot be read.
+        StoreError: the channel or the candidate beside it cannot be read.
     """
-    try:
-        return Candidate.load(store, candidate_key(name, channel))
-    except NotFound:
-        return None
+    document, etag = _stored(store, name, channel)
+    key = candidate_key(name, channel)
+    beside = None if document.revision else store.current(key, max_bytes=MAX_POINTER)  # any later revision took it along
+    if beside is not None:
+        try:
+            lone = LoneCandidate.read(beside[0], f"{store.uri}/{key}")
+        except StoreError:
+            if not lenient:
+                raise
+        else:
+            # One that was promoted waits no longer, also where the channel was rolled back from it since.
+            if all(entry.adapter != lone.adapter for entry in document.history):
+                candidate = Candidate(adapter=lone.adapter, verdict=lone.verdict, filter=lone.filter)
+                document = document.with_candidate(candidate)
+    return Version(document, etag)
+
+
+def _stored(store: Store, name: str, channel: str) -> Version:
+    key = channel_key(name, channel)
+    version = store.current(key, max_bytes=MAX_POINTER)
+    if version is None:
+        return Version(Channel(current=None, history=[]), None)
+    return Version(Channel.read(version[0], f"{store.uri}/{key}"), version[1])

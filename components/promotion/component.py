@@ -7,7 +7,7 @@ from distillery.components.runtime.images import LIGHT, TORCH
 
 @dsl.component(base_image=TORCH, install_kfp_package=False)
 def promote(store: str, filter_key: str, verdict: str, run: str) -> str:
-    """Points the filter's channel at the adapter that passed, after reading its stored bytes back.
+    """Points the filter's channel at the adapter that passed, after reading its stored bytes back, unless it is pinned.
 
     Args:
         store: URI of the object store, file:// or s3://.
@@ -16,19 +16,19 @@ def promote(store: str, filter_key: str, verdict: str, run: str) -> str:
         run: Name of this run.
 
     Returns:
-        Digest of the promoted adapter.
+        Digest of the adapter that passed; the step's record says whether it was promoted.
     """
     from distillery.components.promotion.promote import promote as work
     from distillery.components.runtime.step import step_context
 
     with step_context("promote", store, filter_key, run) as step:
-        record = work(step.store, step.filter, verdict=verdict, filter_key=filter_key, progress=step.progress)
+        record = work(step.store, step.filter, verdict=verdict, filter_key=filter_key, run=step.run, progress=step.progress)
         return str(step.keep(record).outputs["adapter"])
 
 
 @dsl.component(base_image=LIGHT, install_kfp_package=False)
 def hold(store: str, filter_key: str, verdict: str, run: str) -> str:
-    """Records a candidate that passed its gates and waits for a person's approval; no pod waits with it.
+    """Adds a candidate that passed its gates and waits for a person's approval; no pod waits with it.
 
     Args:
         store: URI of the object store, file:// or s3://.
@@ -43,7 +43,7 @@ def hold(store: str, filter_key: str, verdict: str, run: str) -> str:
     from distillery.components.runtime.step import step_context
 
     with step_context("hold", store, filter_key, run) as step:
-        record = work(step.store, step.filter, verdict=verdict, filter_key=filter_key)
+        record = work(step.store, step.filter, verdict=verdict, filter_key=filter_key, run=step.run, progress=step.progress)
         return str(step.keep(record).outputs["adapter"])
 
 

@@ -1,83 +1,94 @@
-"""Move a channel, which says which adapter serves and what served before; it is changed by conditional put only.
+"""Change a channel, which says which adapter serves and what served before, by conditional put only.
 
-The pointer and its history are one object, so a reader always sees a whole state and a killed writer leaves the old one
-or the new one. Nothing is deleted: rolling back adds an entry.
+The pointer, its history, its pin and its candidates are one object, so a reader always sees a whole state and a killed writer
+leaves the old one or the new one. Nothing is deleted: rolling back adds an entry.
 """
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
-from distillery.components.artifacts.channel import MAX_POINTER, Channel, Entry, Pointer, current, serving
+from distillery.components.artifacts.channel import Channel, Entry, Pointer, current, read_channel
 from distillery.components.artifacts.verdict import AGAIN
 from distillery.components.store import Conflict, Digest, Store, StoreError
 from distillery.components.store.layout import channel_key
 from distillery.filters.errors import InputError
 
-__all__ = [
-    "MAX_POINTER",
-    "Entry",
-    "Pointer",
-    "Verify",
-    "changed",
-    "current",
-    "history",
-    "move",
-    "reproduce",
-    "rollback",
-    "utc_now",
-]
+__all__ = ["Entry", "Pointer", "Verify", "change", "changed", "current", "history", "landed", "reproduce", "utc_now"]
 
 Verify = Callable[[Store, str, Digest], object]
 
+ATTEMPTS: Final = 200  # each one lost was another's write, so a hundred writers at once come through
+PAUSE: Final = 0.25  # seconds between two attempts, at most
 
-def move(store: Store, name: str, channel: str, before: Pointer | None, entry: Entry) -> Pointer:
-    """Point a channel at an adapter, if the channel is still as it was read.
+
+def change(store: Store, name: str, channel: str, work: Callable[[Channel], Channel | None]) -> Channel:
+    """Read a channel, change it, and write it if nobody has written it meanwhile; otherwise begin again.
 
     Args:
         store: where the channel is.
         name: of the filter.
         channel: name of the channel.
-        before: the version read; None where there was none.
-        entry: the move.
+        work: makes the new channel of the present one; returns None to leave it as it is, and raises where what it goes by
+            no longer holds. It may be called several times.
 
     Returns:
-        What the channel holds afterwards.
+        The channel that was written, or the one that was left.
 
     Raises:
-        InputError: another process pointed the channel at another adapter meanwhile.
-        StoreError: the store did not keep what was written.
+        InputError: what `work` raised, or others wrote the channel in the middle of every attempt.
+        StoreError: the channel cannot be read, or the store did not keep what was written.
     """
-    history = [entry, *(before.history if before else [])]
-    document = Channel(current=serving(entry), history=history)
-    try:
-        store.put_if(channel_key(name, channel), document.to_bytes(), etag=before.etag if before else None)
-    except Conflict as error:
-        after = current(store, name, channel)
-        # The reply to our write may have been lost, and another's move have followed: then ours stands below it.
-        stands = after is not None and entry in after.history and entry not in (before.history if before else [])
-        if after is None or not (stands or after.adapter == entry.adapter):
-            raise changed(name, channel, after) from error
+    key = channel_key(name, channel)
+    for attempt in range(ATTEMPTS):
+        before, etag = read_channel(store, name, channel, lenient=True)
+        after = work(before)
+        if after is None:
+            return before
+        after = after.model_copy(update={"revision": before.revision + 1})
+        try:
+            store.put_if(key, after.to_bytes(), etag=etag)
+        except Conflict:
+            time.sleep(random.uniform(0, min(PAUSE, 0.01 * attempt)))
+            continue
+        if read_channel(store, name, channel).channel.revision < after.revision:
+            raise StoreError("did not keep what was written", where=f"{store.uri}/{key}", hint=AGAIN)
         return after
-    after = current(store, name, channel)
-    if after is None or entry not in after.history:
-        raise StoreError("did not keep what was written", where=f"{store.uri}/{channel_key(name, channel)}", hint=AGAIN)
-    return after
+    raise InputError(f"was changed by others {ATTEMPTS} times meanwhile", where=f"{name}/{channel}", hint=AGAIN)
 
 
-def changed(name: str, channel: str, now: Pointer | None) -> InputError:
+def landed(entry: Entry, before: Channel, now: Channel) -> bool:
+    """True if a move is among those that were made since a channel was read.
+
+    A write whose reply was lost, and on which others have built since, looks like a conflict.
+
+    Args:
+        entry: the move.
+        before: the channel as it was read.
+        now: the channel as it is.
+
+    Returns:
+        Whether it is there; one of earlier that says the same, to the second, does not count.
+    """
+    return entry in now.history[: len(now.history) - len(before.history)]
+
+
+def changed(name: str, channel: str, now: str | None) -> InputError:
     """Return the error that says what another process made of a channel.
 
     Args:
         name: of the filter.
         channel: name of the channel.
-        now: what it points at; None for nothing.
+        now: digest of the adapter it points at; None for nothing.
 
     Returns:
         The error, to be raised.
     """
-    found = f"it points at {now.adapter[:12]} now" if now else "it points at nothing now"
+    found = f"it points at {now[:12]} now" if now else "it points at nothing now"
     return InputError(f"another process changed the channel meanwhile: {found}", where=f"{name}/{channel}", hint=AGAIN)
 
 
@@ -97,60 +108,6 @@ def history(store: Store, name: str, channel: str) -> list[Entry]:
     """
     pointer = current(store, name, channel)
     return pointer.history if pointer else []
-
-
-def rollback(store: Store, name: str, channel: str, to: str | None = None, *, verify: Verify | None = None) -> Pointer:
-    """Point a channel back at an earlier adapter, whose stored bytes are verified first.
-
-    A second rollback goes further back, not forth again.
-
-    Args:
-        store: where the channel is.
-        name: of the filter.
-        channel: name of the channel.
-        to: digest of the adapter, or its first eight or more digits; None for the adapter before this one.
-        verify: reads the stored bundle back; None for `reproduce`.
-
-    Returns:
-        What the channel holds afterwards.
-
-    Raises:
-        InputError: the channel never held that adapter, or its bundle is not what it was.
-    """
-    where = f"{name}/{channel}"
-    before = current(store, name, channel)
-    if before is None:
-        raise InputError("nothing was promoted yet, so there is nothing to go back to", where=where)
-    target = _earlier(before, to, where)
-    if target.adapter == before.adapter:
-        return before
-    (verify or reproduce)(store, name, Digest(target.adapter))
-    return move(store, name, channel, before, target.model_copy(update={"action": "rollback", "at": utc_now()}))
-
-
-def _earlier(pointer: Pointer, to: str | None, where: str) -> Entry:
-    """Return the move that a rollback goes back to: the one that is asked for, or the one before the present one."""
-    if to is not None:
-        found = [entry for entry in pointer.history if entry.adapter.startswith(to)] if len(to) >= 8 else []
-        if len({entry.adapter for entry in found}) != 1:
-            raise InputError(
-                f"{to[:64]!r} is not one adapter that this channel held", where=where, hint="take one from `distillery history`"
-            )
-        return found[0]
-    standing: list[Entry] = []  # what each rollback returned to lies under it no more
-    for entry in reversed(pointer.history):
-        adapters = [each.adapter for each in standing]
-        if entry.action == "rollback" and entry.adapter in adapters:
-            del standing[adapters.index(entry.adapter) + 1 :]
-        elif not standing or standing[-1].adapter != entry.adapter:
-            standing.append(entry)
-    if len(standing) < 2:
-        raise InputError(
-            f"there is no adapter before {pointer.adapter[:12]}",
-            where=where,
-            hint="name one with --to, see `distillery history`",
-        )
-    return standing[-2]
 
 
 def reproduce(store: Store, name: str, adapter: Digest) -> float:

@@ -1,37 +1,29 @@
-"""After a verdict: promote, hold for a person's approval, or reject.
+"""What a run does after its verdict: promote, hold for a person's approval, or reject.
 
 Promotion goes by a verdict for exactly these bytes, under the gates as they are now, against the incumbent that serves
 now, and only after the stored bundle was read back and reproduced its own golden predictions. That costs one load of
-the student (seconds), and a bundle that can't be served is never pointed at.
+the student (seconds), and a bundle that can't be served is never pointed at. Where a person has pinned the channel, or has
+rolled it back from this adapter, a run promotes nothing: it leaves a candidate, or its word. What a person orders is in
+`by_hand.py`.
 """
 
 from __future__ import annotations
 
-from distillery.components.artifacts.channel import Candidate, read_candidate
-from distillery.components.artifacts.filter import publish_filter
+from typing import Any
+
+from distillery.components.artifacts.channel import Candidate, Channel, Pin, read_channel
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.verdict import AGAIN, Verdict, read_verdict
-from distillery.components.promotion.judge import Judge, judge_again, require_pass, rule_name
-from distillery.components.promotion.move import (
-    Entry,
-    Pointer,
-    Verify,
-    changed,
-    current,
-    history,
-    move,
-    reproduce,
-    rollback,
-    utc_now,
-)
+from distillery.components.promotion.judge import rule_name
+from distillery.components.promotion.move import Entry, Verify, change, changed, landed, reproduce, utc_now
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Json, Store, as_digest
-from distillery.components.store.layout import adapters_folder, candidate_key, channel_key
+from distillery.components.store import Digest, Json, Store, as_digest
+from distillery.components.store.layout import adapters_folder, channel_key
 from distillery.filters.digests import step_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
-__all__ = ["Pointer", "approve", "current", "history", "hold", "promote", "reject", "rollback"]
+__all__ = ["hold", "moved_record", "passing", "promote", "reject", "verified", "why_held"]
 
 
 def promote(
@@ -40,11 +32,11 @@ def promote(
     *,
     verdict: str,
     filter_key: str = "",
+    run: str = "",
     progress: Progress = quiet,
     verify: Verify | None = None,
-    approved: bool = False,
 ) -> StepRecord:
-    """Point the filter's channel at the adapter that a verdict let through.
+    """Point the filter's channel at the adapter that a verdict let through, unless a person has said otherwise.
 
     Promoting what serves already changes nothing.
 
@@ -53,114 +45,183 @@ def promote(
         flt: the filter as it is now.
         verdict: digest of the verdict.
         filter_key: key of the published filter, kept with the entry.
+        run: name of the run, kept with the entry.
         progress: tells how far it is.
         verify: reads the stored bundle back and scores its golden texts; None for `move.reproduce`.
-        approved: True if a person approved a candidate whose filter requires it.
 
     Returns:
-        The record, with outputs {"adapter", "channel", "previous", "promoted"}.
+        The record, with outputs {"adapter", "channel", "previous", "promoted"}; where a person's word holds the adapter back,
+        "promoted" is None and "held" says why: {"why": "pinned" | "blocked", "by", "at", "reason"}.
 
     Raises:
         InputError: the verdict does not pass, or was reached under other gates or against another incumbent; the bundle was
             altered; or another process changed the channel meanwhile.
     """
     judged = passing(store, flt, verdict)
-    if judged.decision != "promote" and not approved:
-        raise InputError(
-            "the candidate waits for approval",
-            where=f"verdict {verdict[:12]}",
-            hint=f"approve it: distillery approve {flt.name}",
-        )
     adapter, channel = as_digest(judged.adapter), flt.spec.promotion.channel
-    before = current(store, flt.name, channel)
-    if before is not None and before.adapter == adapter:
+    if judged.decision != "promote":
+        hint = f"approve it: {approve_command(flt.name, adapter, channel)}"
+        raise InputError("the candidate waits for approval", where=f"verdict {verdict[:12]}", hint=hint)
+    before = read_channel(store, flt.name, channel, lenient=True).channel
+    if before.adapter == adapter:
         store.folder(adapters_folder(flt.name), adapter).verify()
         progress.note(f"{flt.name}/{channel} points at {adapter[:12]} already")
-        return _promoted(flt, verdict, before)
-    if judged.incumbent != (before.adapter if before else None):
-        raise changed(flt.name, channel, before)
+        return moved_record(flt, verdict, before)
+    candidate = Candidate(adapter=adapter, verdict=verdict, filter=filter_key, run=run, at=utc_now())
+    if not why_held(before, adapter):
+        if judged.incumbent != before.adapter:
+            raise changed(flt.name, channel, before.adapter)
+        verified(store, flt, adapter, verify, progress)
+    entry = Entry(
+        adapter=adapter, verdict=verdict, filter=filter_key, action="promote", at=utc_now(), by=f"run {run}" if run else ""
+    )
+
+    def work(now: Channel) -> Channel | None:
+        if now.adapter == adapter or landed(entry, before, now):
+            return None
+        if why_held(now, adapter):
+            return None if now.block_of(adapter) else now.with_candidate(candidate)
+        if judged.incumbent != now.adapter:
+            raise changed(flt.name, channel, now.adapter)
+        return now.moved(entry)
+
+    after = change(store, flt.name, channel, work)
+    held = None if after.adapter == adapter or landed(entry, before, after) else why_held(after, adapter)
+    if held:
+        progress.note(held_sentence(flt.name, channel, adapter, held))
+        return _held_record("promote", flt, verdict, adapter, held)
+    progress.note(f"{flt.name}/{channel} points at {adapter[:12]}")
+    return moved_record(flt, verdict, after)
+
+
+def verified(store: Store, flt: Filter, adapter: Digest, verify: Verify | None, progress: Progress) -> None:
+    """Read the stored bundle back and score its golden texts; raise InputError where it is not what it was.
+
+    Args:
+        store: where the bundle is.
+        flt: the filter.
+        adapter: digest of the adapter.
+        verify: does it; None for `move.reproduce`.
+        progress: told how near the scores come.
+    """
     difference = (verify or reproduce)(store, flt.name, adapter)
     if isinstance(difference, float):
         progress.note(f"the stored bundle reproduces its golden predictions (within {difference:.2g} points)")
-    after = move(store, flt.name, channel, before, _entry(adapter, verdict, filter_key))
-    progress.note(f"{flt.name}/{channel} points at {adapter[:12]}")
-    return _promoted(flt, verdict, after)
 
 
-def _entry(adapter: str, verdict: str, filter_key: str) -> Entry:
-    """Return the move that a promotion adds to the history."""
-    return Entry(adapter=adapter, verdict=verdict, filter=filter_key, action="promote", at=utc_now())
+def why_held(channel: Channel, adapter: str) -> dict[str, str] | None:
+    """Return the person's word that keeps a run from promoting an adapter.
+
+    Args:
+        channel: as it is now.
+        adapter: digest of the adapter.
+
+    Returns:
+        {"why": "pinned" | "blocked", "by", "at", "reason"}; None where the adapter may be promoted.
+    """
+    block = channel.block_of(adapter)
+    word: Pin | None = block or channel.pin
+    if word is None:
+        return None
+    return {"why": "blocked" if block else "pinned", "by": word.by, "at": word.at, "reason": word.reason}
 
 
-def _promoted(flt: Filter, verdict: str, pointer: Pointer) -> StepRecord:
-    """Return the record of a promotion."""
-    channel = flt.spec.promotion.channel
-    previous = next((e.adapter for e in pointer.history if e.adapter != pointer.adapter), None)
-    told: dict[str, Json] = {"adapter": pointer.adapter, "channel": channel, "previous": previous}
-    return _record(
-        "promote",
-        {"filter": flt.name, "verdict": verdict, "channel": channel},
-        {**told, "promoted": told},
-        [channel_key(flt.name, channel)],
-    )
+def held_sentence(name: str, channel: str, adapter: str, held: dict[str, str]) -> str:
+    """Return why an adapter is not promoted though it passed its gates, and what lifts that.
+
+    Args:
+        name: of the filter.
+        channel: name of the channel.
+        adapter: digest of the adapter.
+        held: what `why_held` returned.
+
+    Returns:
+        One line.
+    """
+    who = f"by {held['by'] or 'somebody'} at {held['at']}" + (f": {held['reason']}" if held["reason"] else "")
+    word, lifts = "rolled back from it", f"`distillery promote {adapter[:12]} --to {channel} --reason …` lifts that"
+    if held["why"] == "pinned":
+        word, lifts = "pinned", f"`distillery unpin {name} --channel {channel}` or {lifts}"
+    return f"{adapter[:12]} is not promoted: {name}/{channel} was {word} {who}; {lifts}"
 
 
-def hold(store: Store, flt: Filter, *, verdict: str, filter_key: str = "", progress: Progress = quiet) -> StepRecord:
-    """Record the adapter that passed as the candidate that waits for `approve`; it replaces an earlier candidate.
+def approve_command(name: str, adapter: str, channel: str) -> str:
+    """Return the command that approves a candidate.
+
+    Args:
+        name: of the filter.
+        adapter: digest of the adapter.
+        channel: name of the channel.
+
+    Returns:
+        The line to type; its reason is left to the person.
+    """
+    return f"distillery approve {name} {adapter[:12]} --channel {channel} --reason …"
+
+
+def moved_record(flt: Filter, verdict: str, channel: Channel, *, step: str = "promote") -> StepRecord:
+    """Return the record of a promotion.
+
+    Args:
+        flt: the filter, with the channel's name.
+        verdict: digest of the verdict.
+        channel: as it is after the promotion.
+        step: name of the step that found it done.
+
+    Returns:
+        A record with outputs {"adapter", "channel", "previous", "promoted"}.
+    """
+    previous = next((entry.adapter for entry in channel.history if entry.adapter != channel.adapter), None)
+    told: dict[str, Json] = {"adapter": channel.adapter, "channel": flt.spec.promotion.channel, "previous": previous}
+    return _record(step, flt, verdict, {**told, "promoted": told})
+
+
+def _held_record(step: str, flt: Filter, verdict: str, adapter: str, held: dict[str, str]) -> StepRecord:
+    told = {"adapter": adapter, "channel": flt.spec.promotion.channel, "promoted": None, "held": held}
+    return _record(step, flt, verdict, told)
+
+
+def hold(
+    store: Store, flt: Filter, *, verdict: str, filter_key: str = "", run: str = "", progress: Progress = quiet
+) -> StepRecord:
+    """Add the adapter that passed to the candidates that wait for `approve`; candidates that wait already stay.
+
+    What serves already waits for nobody, and is told as promoted.
 
     Args:
         store: where channel, verdict and bundle are.
         flt: the filter as it is now.
         verdict: digest of the verdict.
-        filter_key: key of the published filter, by which the candidate will be promoted.
+        filter_key: key of the published filter.
+        run: name of the run, which has the candidate's report.
         progress: tells how far it is.
 
     Returns:
-        The record, with outputs {"adapter", "candidate": key}.
+        The record, with outputs {"adapter", "channel", "candidate": key of the channel}; where the channel was rolled back from
+        this adapter it is no candidate, and "held" says so as in `promote`.
 
     Raises:
         InputError: the verdict does not pass, or was reached under other gates.
     """
     judged = passing(store, flt, verdict)
-    key = candidate_key(flt.name, flt.spec.promotion.channel)
-    Candidate(adapter=judged.adapter, verdict=verdict, filter=filter_key).put(store, key)
-    progress.note(f"{judged.adapter[:12]} waits for approval: distillery approve {flt.name}")
-    return _record("hold", {"filter": flt.name, "verdict": verdict}, {"adapter": judged.adapter, "candidate": key}, [key])
-
-
-def approve(
-    store: Store,
-    flt: Filter,
-    *,
-    progress: Progress = quiet,
-    judge: Judge = judge_again,
-    verify: Verify | None = None,
-) -> StepRecord:
-    """Judge the candidate that waits by the gates as they are now, and promote it as `promote` does.
-
-    Args:
-        store: where channel, candidate and bundle are.
-        flt: the filter as it is now, which may have other gates than the one that the candidate was held under.
-        progress: tells how far it is.
-        judge: judges the candidate again.
-        verify: reads the stored bundle back, as in `promote`.
-
-    Returns:
-        The record of the promotion.
-
-    Raises:
-        Rejected: the candidate fails a gate as it is now.
-        InputError: no candidate waits, or it cannot be promoted.
-    """
     channel = flt.spec.promotion.channel
-    candidate = read_candidate(store, flt.name, channel)
-    if candidate is None:
-        hint = f"run distillery distill {flt.name}"
-        raise InputError("no candidate waits for approval", where=f"{flt.name}/{channel}", hint=hint)
-    verdict = judge(store, flt, candidate.adapter, progress)
-    require_pass(store, flt, verdict)
-    key = publish_filter(store, flt)
-    return promote(store, flt, verdict=verdict, filter_key=key, progress=progress, verify=verify, approved=True)
+    candidate = Candidate(adapter=judged.adapter, verdict=verdict, filter=filter_key, run=run, at=utc_now())
+
+    def work(now: Channel) -> Channel | None:
+        settled = now.adapter == candidate.adapter or now.block_of(candidate.adapter)
+        return None if settled else now.with_candidate(candidate)
+
+    after = change(store, flt.name, channel, work)
+    if after.adapter == candidate.adapter:
+        store.folder(adapters_folder(flt.name), as_digest(candidate.adapter)).verify()
+        progress.note(f"{flt.name}/{channel} points at {candidate.adapter[:12]} already")
+        return moved_record(flt, verdict, after, step="hold")
+    if after.block_of(candidate.adapter) and (held := why_held(after, candidate.adapter)):
+        progress.note(held_sentence(flt.name, channel, candidate.adapter, held))
+        return _held_record("hold", flt, verdict, candidate.adapter, held)
+    progress.note(f"{candidate.adapter[:12]} waits for approval: {approve_command(flt.name, candidate.adapter, channel)}")
+    key = channel_key(flt.name, channel)
+    return _record("hold", flt, verdict, {"adapter": candidate.adapter, "channel": channel, "candidate": key})
 
 
 def reject(store: Store, flt: Filter, *, verdict: str, progress: Progress = quiet) -> StepRecord:
@@ -182,7 +243,8 @@ def reject(store: Store, flt: Filter, *, verdict: str, progress: Progress = quie
     reasons = [f"{rule_name(rule)}: {rule.reason}" for rule in judged.rules if rule.verdict == "fail"]
     for reason in reasons:
         progress.note(reason)
-    return _record("reject", {"filter": flt.name, "verdict": verdict}, {"adapter": judged.adapter, "reasons": reasons}, [])
+    inputs = {"filter": flt.name, "verdict": verdict}
+    return StepRecord.of("reject", inputs, {"adapter": judged.adapter, "reasons": reasons}, [])
 
 
 def passing(store: Store, flt: Filter, digest: str) -> Verdict:
@@ -209,6 +271,8 @@ def passing(store: Store, flt: Filter, digest: str) -> Verdict:
     return judged
 
 
-def _record(step: str, inputs: dict[str, Json], outputs: dict[str, Json], keys: list[str]) -> StepRecord:
+def _record(step: str, flt: Filter, verdict: str, outputs: dict[str, Any]) -> StepRecord:
     """Return a record that `run_step` does not keep, since a promotion is never reused."""
-    return StepRecord.of(step, inputs, outputs, keys)
+    channel = flt.spec.promotion.channel
+    inputs = {"filter": flt.name, "verdict": verdict, "channel": channel}
+    return StepRecord.of(step, inputs, outputs, [channel_key(flt.name, channel)])

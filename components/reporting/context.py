@@ -42,6 +42,24 @@ class Promoted(NamedTuple):
     previous: str = ""
 
 
+class Held(NamedTuple):
+    """A person's word for which an adapter that passed was not promoted.
+
+    Attributes:
+        why: "pinned", or "blocked" where the channel was rolled back from this adapter.
+        channel: the channel.
+        by: the person; "" where it was not kept.
+        at: UTC time.
+        reason: why; "" where none was given.
+    """
+
+    why: str
+    channel: str
+    by: str
+    at: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Context:
     """One run's results. Each field is the document of one step, None where the step left none.
@@ -59,6 +77,7 @@ class Context:
         predictions: labels and predictions over the test part.
         verdict: of the gates.
         promoted: where the adapter serves.
+        held: the person's word for which it was not promoted though it passed.
         steps: the records of the run's steps, in order.
         failure: why the run stopped.
         digests: by name.
@@ -80,6 +99,7 @@ class Context:
     predictions: Columns | None = None
     verdict: Verdict | None = None
     promoted: Promoted | None = None
+    held: Held | None = None
     steps: Sequence[StepRecord] = ()
     failure: Failure | None = None
     digests: Mapping[str, str] = field(default_factory=dict)

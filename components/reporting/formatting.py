@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 from distillery.components.artifacts.benchmark import BaselineFigures, Benchmark, IncumbentFigures
-from distillery.components.reporting.context import Context
+from distillery.components.reporting.context import Context, Held
 
 NONE = "–"
 
@@ -236,6 +236,8 @@ def decision(context: Context) -> str:
         return "failed"
     if context.promoted:
         return "promoted"
+    if context.held:
+        return "held"
     if context.verdict:
         if context.verdict.decision != "promote":
             return context.verdict.decision
@@ -245,6 +247,7 @@ def decision(context: Context) -> str:
 
 HEADLINES = {
     "promoted": "Promoted",
+    "held": "Held back",
     "approve": "Waiting for approval",
     "passed": "Passed",
     "reject": "Not promoted",
@@ -295,6 +298,13 @@ def _misses(context: Context) -> str:
     return f"{len(failing)} of {len(rules)} gates failed ({reason}{more})"
 
 
+def _word(held: Held) -> str:
+    """Return the person's word that holds an adapter back."""
+    done = "was rolled back from this adapter" if held.why == "blocked" else "is pinned"
+    reason = f" ({held.reason})" if held.reason else ""
+    return f"since {held.channel or 'its channel'} {done}, by {held.by or 'somebody'} at {held.at}{reason}"
+
+
 def sentence(context: Context) -> str:
     """Return the verdict in one plain sentence, for somebody who reads nothing else.
 
@@ -312,6 +322,8 @@ def sentence(context: Context) -> str:
         return f"Stopped{f' at step {step}' if step else ''}: {message.rstrip('.')}."
     if context.promoted:
         return f"Promoted to {context.promoted.channel or context.flt.spec.promotion.channel}{tail}"
+    if context.held:
+        return f"Held back, {_word(context.held)}; all gates passed{tail}"
     if state == "approve":
         return f"Waiting for approval, all gates passed{tail}"
     if state == "passed":

@@ -18,7 +18,7 @@ from distillery.components.artifacts.folder_meta import FolderMeta, LabelSetMeta
 from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
 from distillery.components.artifacts.run_summary import RunSummary
 from distillery.components.artifacts.verdict import Verdict
-from distillery.components.reporting.context import Columns, Context, Promoted
+from distillery.components.reporting.context import Columns, Context, Held, Promoted
 from distillery.components.store import Digest, Json, NotFound, Store, as_digest, canonical_json
 from distillery.components.store.layout import LABEL_SETS, SPLITS, adapters_folder, predictions_key, verdict_key
 from distillery.filters.errors import InputError
@@ -104,6 +104,7 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         predictions=reader.artifact("predictions", lambda digest: _predictions(store, digests, digest, dimensions)),
         verdict=reader.artifact("verdict", lambda digest: Verdict.load(store, verdict_key(name, digest), digest=digest)),
         promoted=_promoted(outputs.get("promoted")),
+        held=_held(outputs.get("held"), outputs.get("channel")),
         steps=summary.steps,
         failure=summary.failure,
         digests=_all_digests(digests, outputs),
@@ -158,6 +159,14 @@ def _promoted(output: Json) -> Promoted | None:
     if isinstance(output, Mapping) and output.get("adapter"):
         return Promoted(*(str(output.get(name) or "") for name in Promoted._fields))
     return Promoted(output) if isinstance(output, str) and output else None
+
+
+def _held(output: Json, channel: Json) -> Held | None:
+    """Return the person's word for which the promote or the hold step promoted nothing; None where there is none."""
+    if not (isinstance(output, Mapping) and output.get("why")):
+        return None
+    word = {name: str(output.get(name) or "") for name in ("why", "by", "at", "reason")}
+    return Held(channel=str(channel or ""), **word)
 
 
 def _asked(summary: RunSummary) -> Mapping[str, Json]:

@@ -14,7 +14,7 @@ from distillery.components.reporting.formatting import NONE, count, decision, me
 from distillery.components.reporting.gate_rules import SHOWN, demand
 
 MAX_CHARACTERS = 60_000
-MARKS = {"promoted": "✅", "passed": "✅", "approve": "⏳", "reject": "❌", "failed": "❌"}
+MARKS = {"promoted": "✅", "passed": "✅", "held": "⏳", "approve": "⏳", "reject": "❌", "failed": "❌"}
 
 
 def plain(text: str, longest: int = 300) -> str:

@@ -32,8 +32,17 @@ if TYPE_CHECKING:
 CLIPS = (1_500, 300, 60)
 """Longest text shown, in characters; the next is taken where the page is still too large."""
 
-ICONS = {"promoted": "✓", "passed": "✓", "approve": "◔", "reject": "✕", "failed": "!", "audited": "i", "unfinished": "…"}
-TONES = {"promoted": "good", "passed": "good", "approve": "warn", "reject": "bad", "failed": "bad"}
+ICONS = {
+    "promoted": "✓",
+    "passed": "✓",
+    "held": "◔",
+    "approve": "◔",
+    "reject": "✕",
+    "failed": "!",
+    "audited": "i",
+    "unfinished": "…",
+}
+TONES = {"promoted": "good", "passed": "good", "held": "warn", "approve": "warn", "reject": "bad", "failed": "bad"}
 
 
 class KeyFigure(NamedTuple):

@@ -42,8 +42,21 @@ def end_decided(
     else:
         from distillery.pipelines.results import print_summary
 
-        print_summary(result, filter=filter or outputs["name"], store=shown_store)
-    raise typer.Exit(EXIT_CODES[outputs["decision"]])
+        named = filter or outputs["name"]
+        print_summary(result, filter=named, store=shown_store, channel=_channel_option(named, result["channel"]))
+    raise typer.Exit(EXIT_CODES[result["verdict"]])
+
+
+def _channel_option(filter: str, channel: str | None) -> str:
+    """Return the option by which a next command means this run's channel; empty where the filter names that one itself."""
+    from distillery.filters.errors import InputError
+    from distillery.filters.loading import load_filter
+
+    try:
+        own = load_filter(filter).spec.promotion.channel
+    except InputError:
+        own = None
+    return f" --channel {channel}" if channel and channel != own else ""
 
 
 def end_failed(failure: Failure, watched: Watched, uri: str, *, again: str, log: Path | None = None) -> NoReturn:

@@ -18,7 +18,20 @@ import typer
 from typer.core import TyperGroup
 
 from distillery.filters.errors import Rejected
-from distillery.pipelines.cli import adapters, calibrate, check, distill, filters, label, models, publish, score, steps, submit
+from distillery.pipelines.cli import (
+    adapters,
+    calibrate,
+    channels,
+    check,
+    distill,
+    filters,
+    label,
+    models,
+    publish,
+    score,
+    steps,
+    submit,
+)
 from distillery.pipelines.cli.printing import print_json
 
 REJECTED = 3
@@ -29,7 +42,7 @@ GROUPS = {
     "Filters": ("filters",),
     "Labels": ("select", "calibrate", "noise", "label", "labels", "audit", "split"),
     "Student": ("train", "benchmark", "gate"),
-    "Adapters": ("score", "history", "rollback", "approve"),
+    "Adapters": ("score", "history", "approve", "promote", "rollback", "unpin"),
     "Cluster": ("submit", "pipelines", "models"),
 }
 
@@ -76,7 +89,7 @@ def options(
     """Take the options that no command is needed for."""
 
 
-for module in (check, distill, calibrate, label, steps, score, adapters):
+for module in (check, distill, calibrate, label, steps, score, adapters, channels):
     app.add_typer(module.app)
 app.add_typer(filters.app, name="filters")
 app.add_typer(models.app, name="models")

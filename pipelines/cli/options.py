@@ -29,6 +29,7 @@ BudgetOpt = Annotated[
     float | None,
     typer.Option("--budget", metavar="USD", min=0, help="what this filter's labels may cost, earlier runs included"),
 ]
+ChannelOpt = Annotated[str, typer.Option("--channel", metavar="NAME", help="default: the one that the filter names")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else there")]
 
 DEFAULT_STORE = ".distillery"
@@ -67,6 +68,19 @@ def settings(overrides: list[str], columns: list[str]) -> tuple[str, ...]:
     from distillery.filters.columns import map_overrides
 
     return (*overrides, *map_overrides(columns))
+
+
+def require_filter(subject: str, channel: str) -> None:
+    """Raise InputError where a channel is named beside an adapter's digest, which needs none.
+
+    Args:
+        subject: A filter, or an adapter's digest.
+        channel: The channel as typed; empty for none.
+    """
+    from distillery.components.artifacts.adapter import is_digest
+
+    if channel and is_digest(subject):
+        raise InputError("an adapter is named already", where=f"--channel {channel}", hint="leave it out, or give the filter")
 
 
 def in_all(budget: float | None) -> float:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
+
+from distillery.pipelines.results import number, shown_path
 
 
 def print_json(value: Any) -> None:
@@ -29,3 +32,61 @@ def short(value: object) -> str:
     """
     text = str(value)
     return text[:12] if len(text) == 64 else text
+
+
+def print_history(name: str, channel: str, shown: dict[str, Any], uri: str) -> None:
+    """Print what a channel pointed at, newest first; its pin and what waits come before.
+
+    Args:
+        name: Name of the filter.
+        channel: Name of the channel.
+        shown: What `distillery.components.promotion.history.told` returned.
+        uri: The store's URI.
+    """
+    if pin := shown["pin"]:
+        print(f"pinned    {_said(pin)}: runs promote nothing here until: distillery unpin {name} --channel {channel}")
+    for block in shown["blocked"]:
+        print(f"blocked   {block['adapter'][:12]} {_said(block)}")
+    for line in candidate_lines(shown["candidates"], uri):
+        print(line)
+    if not shown["history"]:
+        print(f"nothing was promoted on channel {channel} of {name} yet")
+    for index, row in enumerate(shown["history"]):
+        mark = "now" if index == 0 else ""
+        print(
+            f"{mark:<4}{row['at']}  {row['action']:<9} {row['adapter'][:12]}  {_figures(row)}  {_said(row, at=False)}".rstrip()
+        )
+
+
+def candidate_lines(candidates: Iterable[dict[str, Any]], uri: str) -> list[str]:
+    """Return a line for each candidate that waits, with where its report is.
+
+    Args:
+        candidates: Rows of `told`, newest first.
+        uri: The store's URI.
+
+    Returns:
+        Lines of text.
+    """
+    lines = []
+    for row in candidates:
+        report = shown_path(f"{uri}/{row['report']}") if row["report"] else "no report was kept"
+        lines.append(f"waiting   {row['adapter'][:12]}  {_figures(row)}  {row['at']}  {report}")
+    return lines
+
+
+def _figures(row: dict[str, Any]) -> str:
+    """Return version, error and verdict of a move."""
+    version, rules = row["version"], row["rules"]
+    passed = f"{rules[0]} of {rules[1]} gates" if rules else "–"
+    return f"v{version or '–'}  MAE {number(row['mae'])}  {passed}  verdict {row['verdict'][:12]}"
+
+
+def _said(word: dict[str, Any], *, at: bool = True) -> str:
+    """Return who said it, when and why."""
+    texts = [
+        f"by {word['by']}" if word["by"] else "",
+        word["at"] if at else "",
+        f"({word['reason']})" if word["reason"] else "",
+    ]
+    return " ".join(text for text in texts if text)

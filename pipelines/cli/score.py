@@ -11,10 +11,12 @@ from distillery.components.preflight.request import absolute
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
+    ChannelOpt,
     JsonOpt,
     MapOpt,
     StoreOpt,
     SubjectArg,
+    require_filter,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
@@ -49,21 +51,23 @@ def score(
         bool, typer.Option("--cancel", help="delete the cluster's Job, with --out any that scores there; finished parts stay")
     ] = False,
     namespace: Annotated[str, typer.Option("--namespace", help="of the pods; default: the cluster's own setting")] = "",
+    channel: ChannelOpt = "",
     store: StoreOpt = DEFAULT_STORE,
     format: Annotated[Format, typer.Option("--format")] = "parquet",
     map: MapOpt = [],  # noqa: B006
     as_json: JsonOpt = False,
 ) -> None:
     """Score a corpus with a promoted adapter: prefilter, student, tiers. The same command goes on with what is left."""
+    require_filter(subject, channel)
     if on == "here" and (cancel or namespace or parallelism):
         option = "--cancel" if cancel else "--namespace" if namespace else "--parallelism"
         raise InputError("is for a cluster", where=option, hint="add --on cluster")
     if on == "cluster":
         if format != "parquet":
             raise InputError("must be parquet on a cluster", where="--format")
-        found = _on_cluster(subject, articles, out, shards, parallelism, namespace, store, map, cancel=cancel)
+        found = _on_cluster(subject, channel, articles, out, shards, parallelism, namespace, store, map, cancel=cancel)
     else:
-        found = _here(subject, articles, out, shards, store, format, map)
+        found = _here(subject, channel, articles, out, shards, store, format, map)
     if found is None:
         return
     if as_json:
@@ -73,7 +77,14 @@ def score(
 
 
 def _here(
-    subject: str, articles: str, out: str, shards: int, store: str, format: Literal["parquet", "jsonl"], map: list[str]
+    subject: str,
+    channel: str,
+    articles: str,
+    out: str,
+    shards: int,
+    store: str,
+    format: Literal["parquet", "jsonl"],
+    map: list[str],
 ) -> dict[str, Any]:
     from distillery.components.artifacts.adapter import find_adapter
     from distillery.components.artifacts.filter import publish_filter
@@ -86,7 +97,7 @@ def _here(
     from distillery.components.student.bundle import open_bundle
 
     opened = open_store(store_uri(store))
-    flt, adapter = find_adapter(opened, subject).renamed(map)
+    flt, adapter = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
     publish_filter(opened, flt)  # _SUCCESS names it by digest
 
     def student() -> Any:
@@ -106,6 +117,7 @@ def _here(
 
 def _on_cluster(
     subject: str,
+    channel: str,
     articles: str,
     out: str,
     shards: int,
@@ -131,7 +143,7 @@ def _on_cluster(
         if address and not in_bucket(address):
             raise InputError("is no place that a cluster reaches", where=f"{where} {address}", hint="give s3://bucket/prefix")
     opened, progress = open_store(uri), reporter("score")
-    found = find_adapter(opened, subject).renamed(map)
+    found = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
     if cancel:
         _cancel(opened, found, articles, out, shards, place)
         return None

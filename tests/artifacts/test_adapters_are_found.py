@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distillery.components.artifacts.adapter import Subject, find_adapter, find_summary
-from distillery.components.artifacts.channel import Candidate
+from distillery.components.artifacts.channel import LoneCandidate
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.run_summary import NO_RUN, RunSummary, put_summary, remember_adapter
 from distillery.components.artifacts.step_record import StepRecord
@@ -89,6 +89,6 @@ def test_in_a_store_made_earlier_what_serves_or_waits_is_found(tmp_path: Path, f
     store = open_store(str(tmp_path / "store"))
     key = publish_filter(store, flt)
     promote(store, THREE, key)
-    Candidate(adapter=TWO, verdict="f" * 64, filter=key).put(store, candidate_key(NAME, "production"))
+    LoneCandidate(adapter=TWO, verdict="f" * 64, filter=key).put(store, candidate_key(NAME, "production"))
     assert find_adapter(store, THREE[:digits]) == Subject(flt, THREE)
     assert find_adapter(store, TWO[:digits]) == Subject(flt, TWO)

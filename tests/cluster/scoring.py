@@ -12,7 +12,7 @@ from typing import Any
 from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
 from distillery.components.artifacts.channel import Entry
 from distillery.components.artifacts.filter import publish_filter
-from distillery.components.promotion.move import current, move, utc_now
+from distillery.components.promotion.move import change, current, utc_now
 from distillery.components.store import Store, as_digest
 from distillery.components.student.bundle import Student, golden_texts, save_bundle
 from distillery.components.student.score_curves import ScoreCurves
@@ -60,7 +60,7 @@ spec:
         adapter=adapter, verdict=as_digest("0" * 64), filter=publish_filter(store, flt), action="promote", at=utc_now()
     )
     if before is None or before.adapter != adapter:
-        move(store, name, flt.spec.promotion.channel, before, entry)
+        change(store, name, flt.spec.promotion.channel, lambda now: now.moved(entry))
     return Promoted(path, flt, adapter)
 
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
+import shlex
 import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import typer
 
 from distillery.components.artifacts.filter import publish_filter
-from distillery.components.promotion.promote import hold
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.promotion.promote import hold, promote
+from distillery.components.reporting.publish import publish
 from distillery.components.store import Store, open_store
+from distillery.components.store.layout import report_key, run_record_key
 from distillery.filters.loading import load_filter
+from distillery.pipelines.cli.ending import end_decided
 from distillery.pipelines.laptop.chain import run_through
+from distillery.pipelines.run_view import StepView, Watched
 from distillery.pipelines.steps import RunState
-from tests.pipelines.harness import Ran, run_here, write_filter
+from tests.pipelines.harness import Ran, label_rows, run_here, write_filter, write_rows
 
 SEEDS = (3, 4)
-REQUIRED = {"channel": "production", "approval": "required"}
+WHY = ("--reason", "read its report", "--as", "ada")
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +66,39 @@ class Town(NamedTuple):
         flt = load_filter(str(self.folder / "filter.yaml"), overrides=overrides)
         records = run_through("gate", RunState(self.store, flt, labels=str(self.labels)))
         key = publish_filter(self.store, flt)
-        hold(self.store, flt, verdict=records["gate"].outputs["verdict"], filter_key=key)
+        hold(self.store, flt, verdict=records["gate"].outputs["verdict"], filter_key=key, run=f"run-{seed}")
         return str(records["train"].outputs["adapter"])
 
-    def serving(self) -> list[str]:
-        return [entry["adapter"] for entry in self("history", "filter.yaml", "--json").json["history"]]
+    def run(self, seed: int, *settings: str) -> Ran:
+        """Do what a run does, each step in this process, and end as `distill` ends; its report is written."""
+        overrides, name = [f"training.seed={seed}", *settings], f"run-{seed}"
+        flt, store = load_filter(str(self.folder / "filter.yaml"), overrides=overrides), self.store
+        key = publish_filter(store, flt)
+        given = StepRecord.of("preflight", {}, {"name": flt.name, "filter_key": key}, [key])
+        records = {"preflight": given, **run_through("gate", RunState(store, flt, labels=str(self.labels)))}
+        decided = records["gate"].outputs
+        end = {"promote": promote, "approve": hold}.get(decided["decision"])
+        if end:
+            records[end.__name__] = end(store, flt, verdict=decided["verdict"], filter_key=key, run=name)
+        for step, record in records.items():
+            record.put(store, run_record_key(name, step))
+        publish(store, name, failed=False, message="")
+        watched = Watched({step: StepView(step, record=record) for step, record in records.items()})
+        out, code = io.StringIO(), 0
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
+            patch.chdir(self.folder)
+            patch.setenv("COLUMNS", "200")
+            try:
+                end_decided(watched, store, store.uri, name, filter="filter.yaml", shown_store=".distillery", as_json=False)
+            except typer.Exit as ended:
+                code = ended.exit_code
+        return Ran(code, out.getvalue(), "")
+
+    def report(self, seed: int) -> str:
+        return self.store.get(report_key(f"run-{seed}", "md")).decode()
+
+    def serving(self, channel: str = "production") -> list[str]:
+        return [entry["adapter"] for entry in self("history", "filter.yaml", "--channel", channel, "--json").json["history"]]
 
 
 @pytest.fixture
@@ -86,34 +125,176 @@ def town(trained: Path, tmp_path: Path, tiny_encoder: Path, labels_file: Path) -
 def test_approve_judges_by_the_filter_as_it_is_now(town: Town, spec: dict[str, Any], says: str) -> None:
     adapter = town.held(3)
     town.filter(**spec)
-    refused = town("approve", "filter.yaml")
+    refused = town("approve", "filter.yaml", adapter[:12], *WHY)
     assert refused.code == 3, refused.err
     (line,) = [line for line in refused.err.splitlines() if line.startswith("error: ")]
     assert f"adapter {adapter[:12]}: fails the gates of small-town as they are now: " in line
     assert says in line
     assert town.serving() == []
     town.filter()
-    approved = town("approve", "filter.yaml")
+    approved = town("approve", "filter.yaml", adapter, *WHY)
     assert approved.code == 0, approved.err
     assert town.serving() == [adapter]
 
 
 def test_approve_compares_with_what_serves_now(town: Town) -> None:
     other = town.held(4)
-    assert town("approve", "filter.yaml").code == 0
-    town.held(3)
+    assert town("approve", "filter.yaml", other, *WHY).code == 0
+    adapter = town.held(3)
     town.filter(gates=[{"metric": "mae", "below": 9.0}, {"metric": "mae_vs_incumbent", "below": -8.0}])
-    refused = town("approve", "filter.yaml")
+    refused = town("approve", "filter.yaml", adapter, *WHY)
     assert refused.code == 3, refused.err
     assert "mae_vs_incumbent: " in refused.err
     assert town.serving() == [other]
 
 
 def test_what_a_candidate_was_judged_on_is_gone(town: Town) -> None:
-    town.held(3)
+    adapter = town.held(3)
     for folder in ("judgements", "datasets", "steps"):
         shutil.rmtree(town.folder / ".distillery" / folder)
-    gone = town("approve", "filter.yaml")
+    gone = town("approve", "filter.yaml", adapter, *WHY)
     assert gone.code == 2, gone.err
     assert "can't be judged again: " in gone.err
     assert town.serving() == []
+
+
+def test_approve_wants_a_digest_and_a_reason_where_nobody_can_be_asked(town: Town) -> None:
+    nothing = town("approve", "filter.yaml")
+    assert (nothing.code, "no candidate waits for approval" in nothing.err) == (2, True)
+    first, second = town.held(3), town.held(4)
+    for arguments, says in (
+        ((*WHY,), f"2 candidates wait; name the one whose report you have read: .* ADAPTER; {second[:12]}, {first[:12]}"),
+        ((first,), "--reason: an approval needs a reason"),
+        (("0" * 12, *WHY), f"'000000000000' is no candidate; these wait: {second[:12]}, {first[:12]}"),
+        ((first, *WHY, "--channel", "staging"), "small-town/staging: no candidate waits"),
+        ((first, *WHY, "--channel", "No/Channel"), "--channel No/Channel: is not the name of a channel"),
+    ):
+        refused = town("approve", "filter.yaml", *arguments)
+        assert refused.code == 2, refused.err
+        assert re.search(says, refused.err), refused.err
+    assert town.serving() == []
+    assert town("approve", "filter.yaml", first[:8], *WHY).out == f"small-town/production → {first}\n"
+    shown = town("history", "filter.yaml")
+    waits, now = shown.out.splitlines()
+    assert waits.split()[:2] == ["waiting", second[:12]]
+    assert f"{town.folder}/.distillery/runs/run-4/report.html" in waits
+    assert re.fullmatch(
+        r"now \S+Z  promote   \w{12}  v1  MAE \d\.\d{3}  2 of 2 gates  verdict \w{12}  by ada \(read its report\)", now
+    )
+
+
+def test_rollback_unpin_and_promote_by_name(town: Town) -> None:
+    first, second = town.held(3), town.held(4)
+    for adapter in (first, second):
+        assert town("approve", "filter.yaml", adapter, *WHY).code == 0
+    back = town("rollback", "filter.yaml", "--reason", "it sells shoes", "--as", "bob")
+    assert back.code == 0, back.err
+    assert back.out.splitlines()[0] == f"small-town/production → {first}"
+    assert town("approve", "filter.yaml", second, *WHY).code == 4
+    shown = town("history", "filter.yaml", "--json").json
+    assert (shown["pin"]["by"], shown["pin"]["reason"]) == ("bob", "it sells shoes")
+    assert [block["adapter"] for block in shown["blocked"]] == [second]
+    assert set(shown["history"][0]) == {
+        *("adapter", "verdict", "filter", "action", "at", "by", "reason", "version", "mae", "rules"),
+    }
+    assert town("history", "filter.yaml").out.splitlines()[0].startswith("pinned    by bob ")
+
+    done = town("unpin", "filter.yaml", "--as", "bob")
+    assert (done.code, done.out.splitlines()[0]) == (0, "small-town/production is no longer pinned")
+    assert town("unpin", "filter.yaml").out == "small-town/production is not pinned\n"
+    assert town("approve", "filter.yaml", second, *WHY).code == 4  # still blocked
+    refused = town("promote", second, "--to", "production")
+    assert (refused.code, "--reason: a promotion by hand needs a reason" in refused.err) == (2, True)
+    assert town("promote", "small-town", "--to", "production", *WHY).code == 2
+    strict = write_filter(town.folder / "strict.yaml", town.base, gates=[{"metric": "mae", "below": 0.001}])
+    failed = town("promote", second[:12], "--to", "production", "--filter", strict, *WHY)
+    assert (failed.code, "fails the gates of small-town as they are now: mae: " in failed.err) == (3, True)
+    other = write_filter(town.folder / "other.yaml", town.base)
+    other.write_text(other.read_text().replace("small-town", "big-town"))
+    assert "was made for small-town, not big-town" in town("promote", second, "--to", "production", "--filter", other, *WHY).err
+    promoted = town("promote", second[:12], "--to", "production", *WHY)
+    assert (promoted.code, promoted.out) == (0, f"small-town/production → {second}\n"), promoted.err
+    shown = town("history", "filter.yaml", "--json").json
+    assert (shown["pin"], shown["blocked"]) == (None, [])
+    assert [entry["action"] for entry in shown["history"]] == ["promote", "unpin", "rollback", "promote", "promote"]
+
+
+def test_every_command_knows_channels_by_name(town: Town) -> None:
+    first, second = town.held(3), town.held(4)
+    assert town("approve", "filter.yaml", first, *WHY).code == 0
+    assert town("promote", second, "--to", "staging", "--reason", "tried out first").code == 0
+    assert [town.serving(), town.serving("staging")] == [[first], [second]]
+    articles = write_rows(town.folder / "a.jsonl", [{"id": "1", "content": "A solar farm opens.", "title": "Farm"}])
+    labels = write_rows(town.folder / "l.jsonl", label_rows(12, 8))
+    for adapter, channel in ((first, ()), (second, ("--channel", "staging"))):
+        scored = town("score", "filter.yaml", articles, "--out", f"scores-{adapter[:8]}", *channel, "--json")
+        assert (scored.code, scored.json["scored"]) == (0, 1), scored.err
+        assert adapter in (town.folder / f"scores-{adapter[:8]}" / "_SUCCESS").read_text()
+        judged = town("benchmark", "filter.yaml", "--labels", labels, *channel, "--json")
+        assert judged.json["adapter"] == adapter, judged.err
+    assert town("report", "filter.yaml", "--out", "staging.html", "--channel", "staging").code == 0
+    assert second in (town.folder / "staging.html").read_text()
+    for command in (("score", first, articles), ("benchmark", first, "--labels", labels), ("report", first, "--out", "x.html")):
+        refused = town(*command, "--channel", "staging")
+        assert (refused.code, "--channel staging: an adapter is named already" in refused.err) == (2, True)
+    nothing = town("score", "filter.yaml", articles, "--channel", "canary")
+    assert "nothing is promoted on channel canary of small-town in this store" in nothing.err
+    assert town("rollback", "filter.yaml", "--channel", "canary").code == 2
+    assert town.serving("staging") == [second]
+
+
+def typed(out: str, verb: str) -> list[str]:
+    """The command of this kind that a run prints at its end, as one would type it."""
+    (line,) = re.findall(rf"^{verb} +distillery ({verb} .*)$", out, re.MULTILINE)
+    return shlex.split(line)
+
+
+def test_the_command_after_a_run_approves_the_candidate_of_the_runs_own_channel(town: Town) -> None:
+    town.run(4, "promotion.approval=required")
+    staged = town.run(3, "promotion.approval=required", "promotion.channel=staging")
+    assert (staged.code, "AWAITING APPROVAL: small-town " in staged.out) == (4, True)
+    command = typed(staged.out, "approve")
+    assert command[3:] == ["--reason", "WHY", "--channel", "staging"]
+    assert town(*command).code == 0
+    assert (len(town.serving("staging")), town.serving()) == (1, [])
+    again = town.run(3, "promotion.approval=required", "promotion.channel=staging")
+    assert (again.code, "PROMOTED: " in again.out) == (0, True)  # it serves already: nobody is waited for
+    assert typed(again.out, "history")[2:] == ["--channel", "staging"]
+
+
+def test_after_a_rollback_a_run_promotes_nothing_and_says_who_said_so(town: Town) -> None:
+    assert [town.run(seed).code for seed in (3, 4)] == [0, 0]
+    first, second = town.serving()[::-1]
+    assert town("rollback", "filter.yaml", "--reason", "it sells shoes", "--as", "bob").code == 0
+    nightly = town.run(4)
+    assert nightly.code == 4
+    assert "NOT PROMOTED, production WAS ROLLED BACK FROM IT BY bob (it sells shoes): small-town " in nightly.out
+    sentence = "⏳ Held back, since production was rolled back from this adapter, by bob at "
+    assert sentence in town.report(4)
+    assert town.serving() == [first, second, first]
+    assert town(*typed(nightly.out, "promote")).code == 0
+    assert town.run(4).code == 0
+    assert town.serving()[0] == second
+
+
+def test_a_pinned_channel_keeps_what_a_run_made_until_it_is_unpinned(town: Town) -> None:
+    town.run(3)
+    first = town.serving()[0]
+    second = town.held(4)
+    assert town("approve", "filter.yaml", second, *WHY).code == 0
+    assert town("rollback", "filter.yaml", "--as", "bob").code == 0
+    assert town("promote", second, "--to", "production", *WHY).code == 0  # and back again
+    assert town("rollback", "filter.yaml", "--to", first, "--as", "bob").code == 0
+    assert town("unpin", "filter.yaml").code == 0
+    assert town("promote", second, "--to", "staging", *WHY).code == 0
+    pinned = town.store.get_json("channels/small-town/production.json")
+    pinned["pin"] = {"by": "bob", "at": "2026-01-01T00:00:00Z", "reason": ""}
+    pinned["blocked"] = []
+    town.store.put("channels/small-town/production.json", json.dumps(pinned).encode())
+    nightly = town.run(4)
+    assert (nightly.code, "NOT PROMOTED, production IS PINNED BY bob: small-town " in nightly.out) == (4, True)
+    assert "Held back, since production is pinned, by bob at " in town.report(4)
+    assert town("approve", "filter.yaml", second, *WHY).code == 4
+    assert town(*typed(nightly.out, "unpin")).code == 0
+    assert town("approve", "filter.yaml", second, *WHY).code == 0
+    assert town.serving()[0] == second

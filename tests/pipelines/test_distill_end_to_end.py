@@ -183,9 +183,27 @@ def test_approval_waits_without_a_process_and_approve_promotes(
     assert held.json["verdict"] == "approve"
     assert held.json["promoted"] is None
     assert distillery("history", careful, "--json").json["history"] == []
-    approved = distillery("approve", careful)
+    approved = distillery("approve", careful, held.json["adapter"], "--reason", "read its report")
     assert approved.code == 0, approved.err
     assert [e["adapter"] for e in distillery("history", careful, "--json").json["history"]] == [held.json["adapter"]]
+
+
+@pytest.mark.slow
+def test_after_a_rollback_the_nightly_run_promotes_nothing_and_says_who_said_so(
+    distillery: Callable[..., Ran], unpromoted: Path, promoted: Promoted
+) -> None:
+    flt = write_filter(unpromoted / "filter.yaml", promoted.base)
+    nightly = ("distill", flt, "--labels", promoted.labels, "--set", "training.seed=4")
+    assert distillery("distill", flt, "--labels", promoted.labels, "--json").code == 0
+    first = distillery(*nightly, "--json")
+    assert (first.code, first.json["verdict"]) == (0, "promote"), first.err
+    assert distillery("rollback", flt, "--reason", "it sells shoes", "--as", "bob").code == 0
+    told = distillery(*nightly)
+    assert (told.code, "NOT PROMOTED, production WAS ROLLED BACK FROM IT BY bob (it sells shoes): " in told.out) == (4, True)
+    (typed,) = re.findall(r"^promote   distillery (promote .*)$", told.out, re.MULTILINE)
+    assert distillery(*shlex.split(typed)).code == 0
+    assert distillery(*nightly).code == 0
+    assert distillery("history", flt, "--json").json["history"][0]["adapter"] == first.json["adapter"]
 
 
 def test_gate_alone_ends_with_its_decision(promoted: Promoted, tmp_path: Path) -> None:

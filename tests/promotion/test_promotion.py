@@ -8,45 +8,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from distillery.components.gating.gate import gate
 from distillery.components.promotion import move as channel_module
-from distillery.components.promotion.promote import approve, current, history, hold, promote, reject, rollback
-from distillery.components.runtime.progress import Progress
+from distillery.components.promotion.by_hand import rollback
+from distillery.components.promotion.move import current, history
+from distillery.components.promotion.promote import hold, promote, reject
 from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_bytes, open_store
-from distillery.filters.errors import InputError, Rejected
-from distillery.filters.filter import Filter
-from tests.documents import incumbent_json
-from tests.gating.judged import make_filter, ready
+from distillery.filters.errors import InputError
+from tests.gating.judged import make_filter
+from tests.promotion.made import FILTER, HELD, fine, judged, promoted
 
-FILTER = make_filter()
-HELD = make_filter("  oracle:", "  promotion: {approval: required}\n  oracle:")
 KEY = "channels/demo/production.json"
-
-
-def fine(store: Store, name: str, adapter: Digest) -> float:
-    """Stands for `reproduce`, which needs a real student: reads every byte, finds golden predictions reproduced."""
-    store.folder(f"adapters/{name}", adapter).verify()
-    return 0.0
-
-
-def judged(store: Store, number: int, flt: Filter = FILTER, **changes: Any) -> tuple[Digest, str]:
-    """(adapter, verdict) of a student judged against what the channel points at now."""
-    now = current(store, "demo", "production")
-    incumbent = incumbent_json(adapter=now.adapter, difference=-0.1, interval=[-0.2, -0.01]) if now else None
-    adapter, benchmark = ready(store, number=number, **{"incumbent": incumbent, **changes})
-    return adapter, gate(store, flt, adapter=adapter, benchmark=benchmark).outputs["verdict"]
-
-
-def promoted(store: Store, number: int) -> Digest:
-    adapter, verdict = judged(store, number)
-    promote(store, FILTER, verdict=verdict, filter_key=f"filters/demo/{number}", verify=fine)
-    return adapter
 
 
 def test_promotion_points_the_channel_and_keeps_history(store: Store) -> None:
@@ -198,56 +173,6 @@ def test_a_write_that_does_not_stick_is_noticed(store: Store, monkeypatch: pytes
         promote(store, FILTER, verdict=verdict, verify=fine)
 
 
-def again(number: int, **changes: Any) -> Callable[[Store, Filter, str, Progress], str]:
-    """Judges a student again, as `judge_again` does from what a run has left: a benchmark with these changes."""
-
-    def judge(store: Store, flt: Filter, adapter: str, progress: Progress) -> str:
-        found, verdict = judged(store, number, flt, **changes)
-        assert found == adapter
-        return verdict
-
-    return judge
-
-
-def test_approval(store: Store) -> None:
-    adapter, verdict = judged(store, 1, HELD)
-    with pytest.raises(InputError, match="no candidate waits"):
-        approve(store, HELD, judge=again(1), verify=fine)
-    with pytest.raises(InputError, match="waits for approval"):
-        promote(store, HELD, verdict=verdict, verify=fine)
-    assert hold(store, HELD, verdict=verdict).outputs["adapter"] == adapter
-    assert not store.exists(KEY)
-    assert approve(store, HELD, judge=again(1), verify=fine).outputs["adapter"] == adapter
-    assert approve(store, HELD, judge=again(1), verify=fine).outputs["adapter"] == adapter
-    assert len(history(store, "demo", "production")) == 1
-
-
-def test_a_candidate_is_approved_by_the_gates_of_today(store: Store) -> None:
-    adapter, verdict = judged(store, 1, HELD)
-    hold(store, HELD, verdict=verdict)
-    tightened = make_filter("below: 0.8", "below: 0.65")
-    with pytest.raises(Rejected) as error:
-        approve(store, tightened, judge=again(1), verify=fine)
-    said = f"adapter {adapter[:12]}: fails the gates of demo as they are now: mae: 0.7 is not below 0.65"
-    assert str(error.value) == said
-    assert not store.exists(KEY)
-    loosened = make_filter("below: 0.8", "below: 0.9")
-    assert approve(store, loosened, judge=again(1), verify=fine).outputs["adapter"] == adapter
-
-
-def test_a_candidate_is_approved_against_what_serves_today(store: Store) -> None:
-    _, verdict = judged(store, 1, HELD)
-    hold(store, HELD, verdict=verdict)
-    better = promoted(store, 2)
-    worse = incumbent_json(adapter=better, difference=0.1, interval=[0.01, 0.2])
-    with pytest.raises(Rejected, match=r"mae_vs_incumbent: 0\.1 is not below 0"):
-        approve(store, HELD, judge=again(1, incumbent=worse), verify=fine)
-    stale = again(1, incumbent=None)  # whoever judged it did not see that another serves now
-    with pytest.raises(InputError, match="another process changed the channel meanwhile"):
-        approve(store, HELD, judge=stale, verify=fine)
-    assert [entry.adapter for entry in history(store, "demo", "production")] == [better]
-
-
 def test_rollback_goes_back_and_further_back(store: Store) -> None:
     with pytest.raises(InputError, match="nothing was promoted yet"):
         rollback(store, "demo", "production", verify=fine)
@@ -326,7 +251,7 @@ def test_a_killed_promotion_leaves_old_or_new(tmp_path: Path) -> None:
     adapter, verdict = judged(store, 2)
     code = (
         "import sys; sys.path.insert(0, '.')\n"
-        "from tests.promotion.test_promotion import FILTER, fine\n"
+        "from tests.promotion.made import FILTER, fine\n"
         "from distillery.components.promotion.promote import promote\nfrom distillery.components.store import open_store\n"
         "store = open_store(sys.argv[1]); print('up', flush=True)\n"
         "promote(store, FILTER, verdict=sys.argv[2], verify=fine)"

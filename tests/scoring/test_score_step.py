@@ -11,7 +11,7 @@ import pytest
 import distillery.components.scoring.step as step
 from distillery.components.artifacts.channel import Entry
 from distillery.components.artifacts.filter import publish_filter
-from distillery.components.promotion.move import move
+from distillery.components.promotion.move import change
 from distillery.components.scoring.job import submit
 from distillery.components.scoring.plan import Plan
 from distillery.components.scoring.step import score_on_cluster
@@ -27,7 +27,7 @@ def articles(store: Store, plan: Plan, jobs: Jobs, pods: Pods, monkeypatch: pyte
     """Address of a corpus, on a cluster where an adapter of filter `demo` is promoted."""
     key = publish_filter(store, FILTER)
     entry = Entry(adapter=ADAPTER, verdict="0" * 64, filter=key, action="promote", at="now")
-    move(store, "demo", "production", None, entry)
+    change(store, "demo", "production", lambda now: now.moved(entry))
     monkeypatch.setattr(step, "find_place", lambda: PLACE)
     return f"{plan.corpus.where}/{plan.corpus.files[0].name}"
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from distillery.components.artifacts.channel import read_candidate
+from distillery.components.artifacts.channel import read_channel
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.folder_meta import AdapterMeta, FolderMeta, LabelSetMeta, SampleMeta, SplitMeta
 from distillery.components.artifacts.noise_floor import noise_of
@@ -27,7 +27,9 @@ from distillery.components.artifacts.verdict import read_verdict
 from distillery.components.benchmarking.benchmark import read_benchmark
 from distillery.components.labeling.label import open_journal
 from distillery.components.labeling.oracles.base import oracle_identity
-from distillery.components.promotion.promote import history, passing, rollback
+from distillery.components.promotion.by_hand import rollback
+from distillery.components.promotion.move import history
+from distillery.components.promotion.promote import passing
 from distillery.components.reporting.gather import gather
 from distillery.components.reporting.publish import summarise
 from distillery.components.reporting.render import render_html, render_markdown
@@ -105,9 +107,9 @@ def test_the_channel_points_where_it_did_and_can_be_moved(old: Unpacked, tmp_pat
     moves = [entry.to_json() for entry in history(old.store, NAME, "production")]
     assert moves == OLD["history"]  # the newest, which is the current one, first
     printed = distillery("history", old.folder / "filter.yaml", "--store", old.store.uri).splitlines()
-    assert [line.split()[-4] for line in printed] == ["rollback", "promote", "promote"]
-    held = read_candidate(old.store, NAME, "production")
-    assert held is not None
+    assert printed[0].split()[0] == "waiting"
+    assert [line.removeprefix("now ").split()[1] for line in printed[1:]] == ["rollback", "promote", "promote"]
+    (held,) = read_channel(old.store, NAME, "production").channel.candidates
     assert passing(old.store, read_filter(old.store, held.filter), held.verdict).decision == "approve"
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(tmp_path, filter="data")

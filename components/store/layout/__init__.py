@@ -21,8 +21,8 @@
     judgements/<adapter>/<test>/predictions/<digest>.parquet
     judgements/<adapter>/<test>/benchmark/<digest>.json
     verdicts/<filter>/<digest>.json                 what the gates say of an adapter
-    channels/<filter>/<channel>.json                which adapter serves, and what served before: a pointer
-    channels/<filter>/<channel>.candidate.json      the adapter that waits for approval: a pointer
+    channels/<filter>/<channel>.json                which adapter serves, what served before, and what waits: a pointer
+    channels/<filter>/<channel>.candidate.json      the adapter that waited for approval, in stores made earlier
     steps/<step>/<inputs>.json                      what a step put out, to be reused for the same inputs
     runs/<inputs>.json                              which run has these inputs: a claim
     runs/<run>/<step>.json, failure.json, cancelled.json, events/<step>.jsonl, report.html, report.md
@@ -69,6 +69,7 @@ from distillery.components.store.layout.artifacts import (
     review_key,
     run_lock_key,
     verdict_key,
+    version_of_filter,
 )
 from distillery.components.store.layout.runs import (
     CONDITION_PROBE,
@@ -150,4 +151,5 @@ __all__ = [
     "summary_key",
     "todo_key",
     "verdict_key",
+    "version_of_filter",
 ]

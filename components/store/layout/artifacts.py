@@ -21,6 +21,7 @@ CHANNELS: Final = "channels"  # the same
 CANDIDATE: Final = ".candidate.json"  # how the key of a candidate ends
 
 _POINTER = "model.json"
+_PUBLISHED = re.compile(r"filters/[^/]+/v([0-9]{1,7})/[^/]+\.yaml")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@=-]+")
 
 
@@ -50,6 +51,19 @@ def published_filter_key(name: str, version: int, digest: str) -> str:
         The key.
     """
     return f"filters/{name}/v{version}/{digest}.yaml"
+
+
+def version_of_filter(key: str) -> int | None:
+    """Return the version of a published filter.
+
+    Args:
+        key: its key.
+
+    Returns:
+        The version; None where the key is none of a published filter.
+    """
+    match = _PUBLISHED.fullmatch(key)
+    return int(match[1]) if match else None
 
 
 def model_folder(name: str, revision: str) -> str:
@@ -314,7 +328,7 @@ def channel_key(name: str, channel: str) -> str:
 
 
 def candidate_key(name: str, channel: str) -> str:
-    """Return the key of the adapter that waits for approval on a channel.
+    """Return the key of the adapter that waited for approval on a channel, as the first layout kept it.
 
     Args:
         name: name of the filter.

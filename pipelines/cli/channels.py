@@ -1,0 +1,243 @@
+"""What a person says of a channel: history, approve, promote, rollback, unpin."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from distillery.components.preflight.request import absolute_overrides
+from distillery.filters.errors import InputError
+from distillery.pipelines.cli.options import (
+    DEFAULT_STORE,
+    ChannelOpt,
+    FilterArg,
+    JsonOpt,
+    SetOpt,
+    StoreOpt,
+    SubjectArg,
+    store_uri,
+)
+from distillery.pipelines.cli.printing import candidate_lines, print_history, print_json
+
+if TYPE_CHECKING:
+    from distillery.components.promotion.by_hand import Said
+    from distillery.components.store import Digest, Store
+    from distillery.filters.filter import Filter
+
+app = typer.Typer()
+
+ReasonOpt = Annotated[str, typer.Option("--reason", metavar="TEXT", help="why; kept in the channel's history")]
+AsOpt = Annotated[str, typer.Option("--as", metavar="NAME", help="who says so; default: your login name")]
+
+
+def in_terminal() -> bool:
+    """True if a person can be asked.
+
+    Returns:
+        Whether both ends are a terminal.
+    """
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _said(by: str, reason: str, *, wanted: str = "") -> Said:
+    """Return who says it and why; ask a person who left the reason out, where `wanted` says what needs one."""
+    from distillery.components.promotion.by_hand import Said
+
+    if not by:
+        try:
+            by = getpass.getuser()
+        except (KeyError, OSError, ImportError):  # a container whose user has no name
+            raise InputError("this user has no login name", where="--as", hint="give your name with --as") from None
+    if wanted and not reason.strip():
+        if not in_terminal():
+            raise InputError(f"{wanted} needs a reason", where="--reason", hint="say why; it is kept in the channel's history")
+        reason = str(typer.prompt("reason"))
+    return Said.of(by, reason)
+
+
+def _channel_of(store: Store, subject: str, channel: str) -> tuple[str, str]:
+    """Return the filter's name and channel that a filter or an adapter's digest means."""
+    from distillery.components.artifacts.adapter import find_adapter, is_digest
+    from distillery.components.artifacts.channel import on_channel
+    from distillery.filters.loading import load_filter
+
+    flt = on_channel(find_adapter(store, subject).filter if is_digest(subject) else load_filter(subject), channel)
+    return flt.name, flt.spec.promotion.channel
+
+
+@app.command()
+def history(subject: SubjectArg, channel: ChannelOpt = "", store: StoreOpt = DEFAULT_STORE, as_json: JsonOpt = False) -> None:
+    """List what the channel of a filter, or of an adapter's filter, pointed at, newest first, and what waits there."""
+    from distillery.components.artifacts.channel import read_channel
+    from distillery.components.promotion.history import told
+    from distillery.components.store import open_store
+
+    opened = open_store(store_uri(store))
+    name, channel = _channel_of(opened, subject, channel)
+    shown = told(opened, name, read_channel(opened, name, channel, lenient=True).channel)
+    if as_json:
+        print_json({"filter": name, "channel": channel, **shown})
+        return
+    print_history(name, channel, shown, opened.uri)
+
+
+@app.command()
+def approve(
+    filter: FilterArg,
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="the candidate's digest (8 digits do)")] = "",
+    reason: ReasonOpt = "",
+    by: AsOpt = "",
+    channel: ChannelOpt = "",
+    store: StoreOpt = DEFAULT_STORE,
+    set: SetOpt = [],  # noqa: B006 - typer reads the default
+) -> None:
+    """Promote the candidate that you have reviewed, if it passes the filter as it is now."""
+    from distillery.components.artifacts.channel import on_channel
+    from distillery.components.promotion.by_hand import approve as work
+    from distillery.components.runtime.progress import reporter
+    from distillery.components.store import open_store
+    from distillery.filters.loading import load_filter
+
+    flt = on_channel(load_filter(filter, overrides=absolute_overrides(set)), channel)
+    opened = open_store(store_uri(store))
+    adapter = adapter or _chosen(opened, flt, filter)
+    record = work(opened, flt, adapter, _said(by, reason, wanted="an approval"), progress=reporter("promote"))
+    print(f"{flt.name}/{flt.spec.promotion.channel} → {record.outputs['adapter']}")
+
+
+def _chosen(store: Store, flt: Filter, filter: str) -> str:
+    """Return the digest of the only candidate, if a person in a terminal says yes to it; InputError elsewhere."""
+    from distillery.components.artifacts.channel import read_channel
+    from distillery.components.promotion.history import told
+
+    name, channel = flt.name, flt.spec.promotion.channel
+    candidates = told(store, name, read_channel(store, name, channel).channel)["candidates"]
+    if not candidates:
+        hint = f"run distillery distill {name}"
+        raise InputError("no candidate waits for approval", where=f"{name}/{channel}", hint=hint)
+    if len(candidates) > 1 or not in_terminal():
+        waiting = ", ".join(row["adapter"][:12] for row in candidates)
+        what = f"{len(candidates)} candidates wait" if len(candidates) > 1 else "a candidate is approved by its digest"
+        hint = f"name the one whose report you have read: distillery approve {filter} ADAPTER; {waiting}"
+        raise InputError(what, where=f"{name}/{channel}", hint=hint)
+    print("\n".join(candidate_lines(candidates, store.uri)))
+    if not typer.confirm(f"promote it to {channel}?"):
+        print("nothing was promoted; the candidate still waits")
+        raise typer.Exit(4)
+    return str(candidates[0]["adapter"])
+
+
+@app.command()
+def promote(
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="its digest (8 digits do)")],
+    to: Annotated[str, typer.Option("--to", metavar="CHANNEL", help="the channel that is to point at it")],
+    reason: ReasonOpt = "",
+    by: AsOpt = "",
+    filter: Annotated[
+        str, typer.Option("--filter", metavar="FILTER", help="judges it; default: the file that its run read, as it is now")
+    ] = "",
+    store: StoreOpt = DEFAULT_STORE,
+    set: SetOpt = [],  # noqa: B006 - typer reads the default
+) -> None:
+    """Promote any adapter by name, if it passes the filter as it is now; lifts the channel's pin and the adapter's block."""
+    from distillery.components.artifacts.channel import on_channel
+    from distillery.components.promotion.by_hand import promote_by_name
+    from distillery.components.runtime.progress import reporter
+    from distillery.components.store import open_store
+
+    opened = open_store(store_uri(store))
+    flt, digest = _as_it_is_now(opened, adapter, filter, absolute_overrides(set))
+    flt = on_channel(flt, to, where="--to")
+    said = _said(by, reason, wanted="a promotion by hand")
+    record = promote_by_name(opened, flt, digest, said, progress=reporter("promote"))
+    print(f"{flt.name}/{flt.spec.promotion.channel} → {record.outputs['adapter']}")
+
+
+def _as_it_is_now(store: Store, adapter: str, filter: str, overrides: tuple[str, ...]) -> tuple[Filter, Digest]:
+    """Return an adapter with the filter that judges it: the one that is named, or the one that its run read, as it is now.
+
+    That is the run's own file with the run's own settings where it is there, else the filter of this name here, else, on a
+    machine that has neither, the one that the filter's last run read.
+    """
+    from distillery.components.artifacts.adapter import filter_key_of, find_summary, is_digest
+    from distillery.components.artifacts.filter import read_filter
+    from distillery.components.artifacts.run_summary import read_last_summary
+    from distillery.components.store import as_digest
+    from distillery.filters.loading import find_filter, load_filter
+
+    if not is_digest(adapter):
+        raise InputError(f"{adapter[:64]!r} is no digest of an adapter", hint="see `distillery history FILTER`")
+    summary = find_summary(store, adapter)
+    made, digest = read_filter(store, filter_key_of(summary)), as_digest(summary.adapter or "")
+    asked: dict[str, Any] = summary.records["preflight"].facts.get("request") or {} if "preflight" in summary.records else {}
+    profile, settings = str(asked.get("profile") or "") or None, [*map(str, asked.get("overrides") or ())]
+    if filter:
+        flt = load_filter(filter, overrides=overrides)
+    else:
+        for ref in (str(asked.get("filter") or ""), made.name):
+            try:
+                find_filter(ref)
+            except InputError:
+                continue
+            flt = load_filter(ref, overrides=[*settings, *overrides], profile=profile)
+            break
+        else:
+            last = read_last_summary(store, made.name)
+            flt = read_filter(store, last.filter_key) if last and last.filter_key else made
+    if flt.name != made.name:
+        raise InputError(
+            f"was made for {made.name}, not {flt.name}", where=f"adapter {digest[:12]}", hint="name its own filter"
+        )
+    return flt, digest
+
+
+@app.command()
+def rollback(
+    subject: SubjectArg,
+    to: Annotated[str, typer.Option("--to", metavar="ADAPTER", help="default: the adapter before this one")] = "",
+    reason: ReasonOpt = "",
+    by: AsOpt = "",
+    channel: ChannelOpt = "",
+    store: StoreOpt = DEFAULT_STORE,
+) -> None:
+    """Point a channel back at an earlier adapter, verified first; runs promote nothing there until `unpin` or `promote`."""
+    from distillery.components.artifacts.adapter import is_digest
+    from distillery.components.promotion.by_hand import rollback as work
+    from distillery.components.promotion.move import current
+    from distillery.components.store import open_store
+
+    if to and is_digest(subject):
+        raise InputError("an adapter is named already", where=f"--to {to}", hint="leave it out, or give the filter")
+    opened = open_store(store_uri(store))
+    name, channel = _channel_of(opened, subject, channel)
+    said = _said(by, reason)
+    before = current(opened, name, channel)
+    after = work(opened, name, channel, to=to or (subject if is_digest(subject) else None), said=said)
+    print(f"{name}/{channel} → {after.adapter}")
+    if before and before.adapter != after.adapter:
+        print(f"pinned    runs promote nothing there until: distillery unpin {subject} --channel {channel}")
+        print(f"blocked   {before.adapter[:12]}, until: distillery promote {before.adapter[:12]} --to {channel} --reason …")
+
+
+@app.command()
+def unpin(
+    subject: SubjectArg, reason: ReasonOpt = "", by: AsOpt = "", channel: ChannelOpt = "", store: StoreOpt = DEFAULT_STORE
+) -> None:
+    """Let runs promote again after a rollback; the adapter that was rolled back stays blocked."""
+    from distillery.components.artifacts.channel import read_channel
+    from distillery.components.promotion.by_hand import unpin as work
+    from distillery.components.store import open_store
+
+    opened = open_store(store_uri(store))
+    name, channel = _channel_of(opened, subject, channel)
+    said = _said(by, reason)
+    if read_channel(opened, name, channel, lenient=True).channel.pin is None:
+        print(f"{name}/{channel} is not pinned")
+        return
+    after = work(opened, name, channel, said)
+    print(f"{name}/{channel} is no longer pinned")
+    for block in after.blocked:
+        print(f"blocked   {block.adapter[:12]}, until: distillery promote {block.adapter[:12]} --to {channel} --reason …")
