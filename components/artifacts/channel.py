@@ -14,6 +14,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 from pydantic_core import PydanticCustomError
 
 from distillery.components.artifacts.document import Document, Sha256
+from distillery.components.remote.retry import is_outage
 from distillery.components.store import Json, Store, StoreError
 from distillery.components.store.layout import candidate_key, channel_key
 from distillery.filters.errors import InputError
@@ -281,17 +282,7 @@ def current(store: Store, name: str, channel: str) -> Pointer | None:
     Raises:
         StoreError: the channel cannot be read.
     """
-<<<<<<< HEAD
-    key = channel_key(name, channel)
-    version = Channel.versioned(store, key, max_bytes=MAX_POINTER)
-    if version is None:
-        return None
-    document, etag = version
-    now = document.current
-    return Pointer(now.adapter, now.verdict, now.filter, document.history, etag)
-=======
     return _stored(store, name, channel).channel.pointer
->>>>>>> 6aaf58d (What was reviewed is what serves, and what was rolled back stays back)
 
 
 def read_channel(store: Store, name: str, channel: str, *, lenient: bool = False) -> Version:
@@ -310,25 +301,21 @@ def read_channel(store: Store, name: str, channel: str, *, lenient: bool = False
         StoreError: the channel or the candidate beside it cannot be read.
     """
     document, etag = _stored(store, name, channel)
-    key = candidate_key(name, channel)
-    beside = None if document.revision else store.current(key, max_bytes=MAX_POINTER)  # any later revision took it along
-    if beside is not None:
-        try:
-            lone = LoneCandidate.read(beside[0], f"{store.uri}/{key}")
-        except StoreError:
-            if not lenient:
-                raise
-        else:
-            # One that was promoted waits no longer, also where the channel was rolled back from it since.
-            if all(entry.adapter != lone.adapter for entry in document.history):
-                candidate = Candidate(adapter=lone.adapter, verdict=lone.verdict, filter=lone.filter)
-                document = document.with_candidate(candidate)
+    if document.revision:  # whoever wrote that took the candidate beside it along
+        return Version(document, etag)
+    try:
+        beside = LoneCandidate.versioned(store, candidate_key(name, channel), max_bytes=MAX_POINTER)
+    except StoreError as error:
+        if not lenient or (error.__cause__ is not None and is_outage(error.__cause__)):
+            raise
+        beside = None
+    # One that was promoted waits no longer, also where the channel was rolled back from it since.
+    if beside and all(entry.adapter != beside[0].adapter for entry in document.history):
+        lone = beside[0]
+        document = document.with_candidate(Candidate(adapter=lone.adapter, verdict=lone.verdict, filter=lone.filter))
     return Version(document, etag)
 
 
 def _stored(store: Store, name: str, channel: str) -> Version:
-    key = channel_key(name, channel)
-    version = store.current(key, max_bytes=MAX_POINTER)
-    if version is None:
-        return Version(Channel(current=None, history=[]), None)
-    return Version(Channel.read(version[0], f"{store.uri}/{key}"), version[1])
+    version = Channel.versioned(store, channel_key(name, channel), max_bytes=MAX_POINTER)
+    return Version(*version) if version else Version(Channel(current=None, history=[]), None)

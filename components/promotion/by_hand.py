@@ -237,7 +237,8 @@ def _waiting(flt: Filter, now: Channel, text: str) -> Digest:
     if len(found) != 1:
         what = f"{text[:64]!r} is no candidate" if now.candidates else "no candidate waits for approval"
         waiting = ", ".join(row.adapter[:12] for row in now.candidates)
-        hint = f"these wait: {waiting}" if waiting else f"run distillery distill {name}"
+        run = f"run distillery distill {name} again, which holds what passes"
+        hint = f"these wait: {waiting}; or {run}" if waiting else run
         raise InputError(what, where=f"{name}/{channel}", hint=hint)
     if held := why_held(now, found[0]):
         raise Waiting(held_sentence(name, channel, found[0], held))

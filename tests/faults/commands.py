@@ -20,6 +20,7 @@ from distillery.pipelines.cli.main import main
 ARCHIVE = Path(__file__).parents[1] / "store" / "store-of-the-first-layout.tar.gz"
 SERVING = "4bbd883ec4ec"  # the adapter that the kept store's channel points at
 EARLIER = "fd203044ac4e"
+WAITING = "61f4b046e87d"
 CODES = {0, 1, 2, 3, 4}
 
 # What is typed, by what it shows. {0} is the folder that holds the store and the inputs, {1} the store's address.
@@ -35,7 +36,7 @@ COMMANDS = {
     "calibrate": f"calibrate {{0}}/filter.yaml {_ARTICLES} --out {{0}}/review.html",
     "noise": f"noise {{0}}/filter.yaml {_ARTICLES} --repeat 2",
     "models": "models list",
-    "approve": "approve {0}/filter.yaml --set oracle.replies={0}/replies.jsonl",
+    "approve": f"approve {{0}}/filter.yaml {WAITING} --reason reviewed --set oracle.replies={{0}}/replies.jsonl",
     "rollback": f"rollback {{0}}/filter.yaml --to {EARLIER}",
     "benchmark": f"benchmark {SERVING} --labels {{0}}/same-labels.jsonl",
     "benchmark of what serves": "benchmark {0}/filter.yaml --labels {0}/same-labels.jsonl",

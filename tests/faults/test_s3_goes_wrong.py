@@ -11,12 +11,11 @@ from types import SimpleNamespace
 import botocore.endpoint
 import pytest
 
-from distillery.components.artifacts.channel import Entry, current
-from distillery.components.promotion.move import move
+from distillery.components.artifacts.channel import Channel, Entry, current, read_channel
+from distillery.components.promotion.move import change, landed
 from distillery.components.remote import retry
 from distillery.components.store import Conflict, Store, StoreError, digest_bytes, open_store
 from distillery.components.store import s3_objects as s3
-from distillery.filters.errors import InputError
 from tests.faults.commands import run
 from tests.faults.s3_proxy import Proxy, Rule, proxy
 from tests.faults.test_failing_disk import TIMED
@@ -119,12 +118,12 @@ def test_fifty_promoters_have_one_history(stored: Store, before: Proxy) -> None:
     def promote(number: int) -> None:
         store = open_store(stored.uri, write=False)
         entry = Entry(adapter=f"{number:064x}", verdict="0" * 64, filter="f", action="promote", at="2026-01-31T12:00:00Z")
-        while True:
-            try:
-                move(store, name, "production", current(store, name, "production"), entry)
-                return
-            except InputError:  # another was faster
-                continue
+        before = read_channel(store, name, "production").channel
+
+        def work(now: Channel) -> Channel | None:
+            return None if landed(entry, before, now) else now.moved(entry)
+
+        change(store, name, "production", work)
 
     threads = [threading.Thread(target=promote, args=(number,)) for number in range(50)]
     for thread in threads:
