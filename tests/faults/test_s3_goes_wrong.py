@@ -110,20 +110,24 @@ def test_a_race_that_is_lost_leaves_the_winners_pointer(folder: Path, stored: St
     assert stored.get("channels/village-gain/production.json") == b"another's"
 
 
+def move(store: Store, name: str, entry: Entry) -> Channel:
+    """Make a move once, whatever others do meanwhile."""
+    before = read_channel(store, name, "production").channel
+
+    def work(now: Channel) -> Channel | None:
+        return None if landed(entry, before, now) else now.moved(entry)
+
+    return change(store, name, "production", work)
+
+
 def test_fifty_promoters_have_one_history(stored: Store, before: Proxy) -> None:
     """Each tries until its own move stands; none is lost, and each follows the one that it was made from."""
     before.rules += [Rule(503, "PUT", r"channels/", share=0.1), Rule("lost", "PUT", r"channels/", share=0.1)]
     name = "fifty"
 
     def promote(number: int) -> None:
-        store = open_store(stored.uri, write=False)
         entry = Entry(adapter=f"{number:064x}", verdict="0" * 64, filter="f", action="promote", at="2026-01-31T12:00:00Z")
-        before = read_channel(store, name, "production").channel
-
-        def work(now: Channel) -> Channel | None:
-            return None if landed(entry, before, now) else now.moved(entry)
-
-        change(store, name, "production", work)
+        move(open_store(stored.uri, write=False), name, entry)
 
     threads = [threading.Thread(target=promote, args=(number,)) for number in range(50)]
     for thread in threads:
@@ -146,11 +150,11 @@ def test_a_move_whose_reply_was_lost_before_anothers_move_is_not_made_twice(
     def applied_and_told_otherwise(self: Store, key: str, data: bytes, *, etag: str | None) -> None:
         monkeypatch.setattr(Store, "put_if", real)
         self.put_if(key, data, etag=etag)
-        move(self, "two", "production", current(self, "two", "production"), theirs)
+        move(self, "two", theirs)
         raise Conflict(key)
 
     monkeypatch.setattr(Store, "put_if", applied_and_told_otherwise)
-    assert move(stored, "two", "production", None, ours).history == [theirs, ours]
+    assert move(stored, "two", ours).history == [theirs, ours]
 
 
 @pytest.mark.parametrize("do", [403, "cut"])
