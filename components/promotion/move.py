@@ -23,7 +23,7 @@ __all__ = ["Entry", "Pointer", "Verify", "change", "changed", "current", "histor
 Verify = Callable[[Store, str, Digest], object]
 
 ATTEMPTS: Final = 200  # each one lost was another's write, so a hundred writers at once come through
-PAUSE: Final = 0.25  # seconds between two attempts, at most
+PAUSE: Final = 1.0  # seconds between two attempts, at most
 
 
 def change(store: Store, name: str, channel: str, work: Callable[[Channel], Channel | None]) -> Channel:
@@ -53,7 +53,7 @@ def change(store: Store, name: str, channel: str, work: Callable[[Channel], Chan
         try:
             store.put_if(key, after.to_bytes(), etag=etag)
         except Conflict:
-            time.sleep(random.uniform(0, min(PAUSE, 0.01 * attempt)))
+            time.sleep(random.uniform(0, min(PAUSE, 0.02 * 2**attempt)))
             continue
         if read_channel(store, name, channel).channel.revision < after.revision:
             raise StoreError("did not keep what was written", where=f"{store.uri}/{key}", hint=AGAIN)
