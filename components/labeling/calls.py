@@ -61,6 +61,7 @@ class Calls:
         self.broken_off = 0
         self._oracle, self._ledger, self._tally, self._breaker = oracle, ledger, tally, breaker
         self._requests, self._tokens = Rate(spec.requestsPerMinute, clock), Rate(spec.tokensPerMinute, clock)
+        self._counts_tokens = spec.tokensPerMinute is not None
         self._on_stop, self._clock, self._stopping = on_stop, clock, False
 
     def stop(self) -> None:
@@ -142,7 +143,9 @@ class Calls:
     async def _afford(self, request: Request) -> float:
         """Wait for the minute's share and for money; return what was reserved."""
         ledger = self._ledger
-        await self.rest(max(self._requests.wait(), self._tokens.wait(self._estimate(request))), whole=True)
+        wait = max(self._requests.wait(), self._tokens.wait(self._estimate(request)))
+        if wait > 0:
+            await self.rest(wait, whole=True)
         if not await ledger.budget.reserve(most := ledger.most(request)):
             self._on_stop(ledger.over(most))
             raise Halt
@@ -169,7 +172,7 @@ class Calls:
             self.broken_off += 1
             settle(most, None)
             raise
-        if raw.usage:
+        if raw.usage and self._counts_tokens:
             self._tokens.correct(raw.usage.input_tokens + raw.usage.output_tokens - self._estimate(request))
         usd = settle(most, raw.usage)
         if usd > most:
@@ -177,4 +180,6 @@ class Calls:
         return raw, usd
 
     def _estimate(self, request: Request) -> float:
+        if not self._counts_tokens:
+            return 0.0
         return self._ledger.prompt_bytes(request) / BYTES_PER_TOKEN

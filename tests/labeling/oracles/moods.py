@@ -102,6 +102,7 @@ class MoodyServer(OpenAIServer):
 
     Attributes:
         began: when each call came in, in seconds from the first one, and its fault, "" for none.
+        flying: the same times, and how many calls were in flight then.
         answered: usable replies by article, as `article_key` counts them.
     """
 
@@ -111,6 +112,7 @@ class MoodyServer(OpenAIServer):
         super().__init__(seed=seed, **options)
         self.moods, self.written = list(moods), written
         self.began: list[tuple[float, Fault]] = []
+        self.flying: list[tuple[float, int]] = []
         self.answered: Counter[str] = Counter()
         self._first = 0.0
 
@@ -133,6 +135,7 @@ class MoodyServer(OpenAIServer):
         _drawn.set(found)
         self.counters.faults[found] += 1
         self.began.append((time.monotonic() - self._first, found))
+        self.flying.append((time.monotonic() - self._first, self.counters.in_flight))
         return found
 
     async def _complete(self, request: HttpRequest) -> HttpResponse:
@@ -143,7 +146,7 @@ class MoodyServer(OpenAIServer):
         if fault in mood.billed:
             self.counters.bill(article_key(prompt), tokens(prompt), 0, self.written)
         if response.status == 429 and mood.retry_after is not None:
-            response.headers["retry-after"] = f"{mood.retry_after:g}"
+            response.headers = {**response.headers, "retry-after": f"{mood.retry_after:g}"}
         if fault.startswith("usage: "):
             usage = response.body["usage"]
             stated = USAGES[fault.removeprefix("usage: ")][0](usage["prompt_tokens"], usage["completion_tokens"])
