@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from typing import Any, Final
 
@@ -40,6 +41,8 @@ class Journal:
         dimensions: names of the scores, in the order of `Answer.scores`.
         prefix: where the segments lie in the store.
         damaged: lines that were left out when reading.
+        records: lines that were read.
+        gaps: numbers of segments that are gone, while later ones are there.
         usage: tokens that all runs were billed.
         usd: US dollars that all runs were billed.
         unknown_usd: US dollars that calls of all runs cost at most whose bill nobody knows.
@@ -49,6 +52,7 @@ class Journal:
         self.store, self.dimensions = store, tuple(dimensions)
         self.prefix = journal_folder(name, digest_json({"rubric": rubric, "oracle": oracle}))
         self.damaged, self.usage, self.usd, self.unknown_usd = 0, NOTHING, 0.0, 0.0
+        self.records, self.gaps = 0, list[int]()
         self._index = _Index()
         self._taken: dict[int, int] = {}  # bytes of the last segments that are known already
         self._last = 0
@@ -153,12 +157,26 @@ class Journal:
 
         with ThreadPoolExecutor(READ_AHEAD) as pool:
             for first in count(self._last, READ_AHEAD):
-                for number, data in enumerate(pool.map(read, range(first, first + READ_AHEAD)), first):
-                    if data is None:
-                        return self._taken != known
+                segments = list(pool.map(read, range(first, first + READ_AHEAD)))
+                while segments and segments[-1] is None:
+                    segments.pop()
+                for number, data in enumerate(segments, first):
+                    # A later one is there, so this one was: if a second look doesn't find it, it is lost.
+                    if data is None and (data := read(number)) is None:
+                        self.gaps.append(number)
+                        continue
                     self._last = number
                     self.damaged += self._take(number, data)
+                if len(segments) < READ_AHEAD:
+                    return self._taken != known
         raise AssertionError("unreachable")
+
+    def close_gaps(self) -> None:
+        """Put empty segments where some are gone, so that this is told once; one that is back meanwhile stays."""
+        for number in self.gaps:
+            with suppress(Conflict):
+                self.store.put_if(self._key(number), b"\n", etag=None)
+        self.gaps.clear()
 
     def append(self, records: Iterable[Record]) -> None:
         """Make records durable, then known; what another writer added meanwhile is taken in as well.
@@ -254,6 +272,7 @@ class Journal:
                 if fields.pop("check") != _check(fields):
                     raise ValueError("the line is not what was written")
                 self._learn(self._record(fields), line)
+                self.records += 1
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 damaged += bool(line.strip())
         self._taken = {one: size for one, size in self._taken.items() if one >= number - 1} | {number: len(data)}

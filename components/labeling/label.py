@@ -28,6 +28,7 @@ from distillery.components.labeling.budget import Budget
 from distillery.components.labeling.engine import CONCURRENCY, Engine, run
 from distillery.components.labeling.injections import orders
 from distillery.components.labeling.journal import Journal
+from distillery.components.labeling.lost_records import tell_lost
 from distillery.components.labeling.oracles.base import BatchOracle, Oracle, open_oracle, oracle_identity
 from distillery.components.labeling.oracles.prices import Prices, no_price, price_of, read_prices
 from distillery.components.labeling.prompt_check import check_prompts
@@ -239,7 +240,7 @@ class _Labeling:
             raise no_price(flt)
         if tally.answered + tally.dead == tally.total:
             return
-        lock = RunLock(self.store, journal.prefix)
+        lock = RunLock(self.store, journal.prefix, records=lambda: journal.records)
         lock.acquire(lambda: progress.note("another run asks this oracle with this rubric; its labels are waited for"))
         if journal.catch_up():
             self._recount()
@@ -264,6 +265,7 @@ class _Labeling:
                     flt, asked, journal, tally, concurrency=concurrency, price=price, budget=budget, progress=progress
                 )
             most = max(engine.ledger.most(engine.request(article, 1)) for article in sample)
+            tell_lost(journal, lock.records, tally.total - tally.answered - tally.dead, most if price else None, progress)
             booked = journal.usd + journal.unknown_usd
             lost, open_calls = lock.start(at_risk, at_risk * most, limit=budget.limit, booked=booked)
             budget.spent, budget.unknown = journal.usd, journal.unknown_usd + lost.usd

@@ -49,7 +49,7 @@ class _State:
     """The document: what the last run can lose if it is killed, and who holds the lock while a run goes on.
 
     Of calls in flight there are `open` at most, which cost `usd` at most; the run's budget is `limit`. The holder is
-    {id, machine, pid, beat}.
+    {id, machine, pid, beat}. The journal had `records` lines at least.
     """
 
     open: int = 0
@@ -57,6 +57,7 @@ class _State:
     limit: float = math.inf
     lost: Lost = field(default_factory=Lost)
     holder: dict[str, Any] | None = None
+    records: int = 0
 
 
 class _Holder(Document):
@@ -87,12 +88,16 @@ class _Kept(Document):
     limit: float | None = Field(None, ge=0)
     lost: _Lost = _Lost()
     holder: _Holder | None = None
+    records: int = Field(0, ge=0)
 
 
 class RunLock:
     """A run's lock on a journal.
 
     A run calls acquire, start, `heartbeat` while it asks, and release, or abandon where calls were broken off.
+
+    Attributes:
+        records: lines that the journal had when this lock was acquired, or more; 0 where nobody noted them.
     """
 
     def __init__(
@@ -102,9 +107,10 @@ class RunLock:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        records: Callable[[], int] = lambda: 0,
     ) -> None:
         self._store, self._key, self._clock, self._sleep = store, run_lock_key(prefix), clock, sleep
-        self._id, self._beats = secrets.token_hex(8), 0
+        self._id, self._beats, self._records, self.records = secrets.token_hex(8), 0, records, 0
 
     def acquire(self, waits: Callable[[], None] = lambda: None) -> bool:
         """Wait until this run may ask.
@@ -129,6 +135,7 @@ class RunLock:
                     self._sleep(LOOK)
                     continue
             if self._write(state, etag):
+                self.records = state.records
                 return waited
 
     def start(self, calls: int, usd: float, *, limit: float = math.inf, booked: float = 0.0) -> tuple[Lost, int]:
@@ -239,12 +246,16 @@ class RunLock:
             return _State(), present[1]
         holder = kept.holder.to_json() if kept.holder else None
         lost = Lost(kept.lost.runs, kept.lost.calls, kept.lost.usd)
-        return _State(kept.open, kept.usd, math.inf if kept.limit is None else kept.limit, lost, holder), present[1]
+        return _State(kept.open, kept.usd, math.inf if kept.limit is None else kept.limit, lost, holder, kept.records), present[
+            1
+        ]
 
     def _write(self, state: _State, etag: str | None, *, holder: bool = True) -> bool:
         """Write the state; return False if somebody was faster."""
         me = {"id": self._id, "machine": _machine(), "pid": os.getpid(), "beat": self._beats} if holder else None
         fields: dict[str, Any] = {"open": state.open, "usd": state.usd, "lost": asdict(state.lost), "holder": me}
+        if records := max(state.records, self._records()):
+            fields["records"] = records
         if math.isfinite(state.limit):
             fields["limit"] = state.limit
         data = json.dumps(fields, sort_keys=True)
