@@ -115,7 +115,9 @@ class Planner:
             return record
         before = self.last.get(step)
         why = changes(before.inputs, inputs) if before else ["not done in this store yet"]
-        self.steps.append(Planned(step, "run", why or ["its outputs are no longer in the store"], cost or self._seconds(step)))
+        self.steps.append(
+            Planned(step, "run", why or ["its outputs are no longer whole in the store"], cost or self._seconds(step))
+        )
         self.upstream = step
         return None
 

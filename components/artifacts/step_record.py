@@ -1,11 +1,13 @@
 """Step records: a step's outputs, kept under the digest of what it read, so that work is done once.
 
-A record is found by its key alone. It is reused only while every object it points at is still there, so a store that was
-cleaned up redoes work instead of failing later. The price is one small read and one existence check an object, a step.
+A record is found by its key alone. It is reused only while every object it points at is there and whole, so a store that was
+cleaned up or damaged redoes work instead of failing later. The price is reading what the step left once: some 1 GB/s from a
+disk, and from a bucket a download of its label set, split or adapter, some tens of megabytes each.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,8 +16,8 @@ from typing import Literal
 from pydantic import Field
 
 from distillery.components.artifacts.document import MAX_DOCUMENT, Document
-from distillery.components.store import Conflict, Digest, Json, Store, StoreError, TooLarge, digest_json
-from distillery.components.store.layout import step_record_key
+from distillery.components.store import Conflict, Digest, Json, NotFound, Store, StoreError, TooLarge, as_digest, digest_json
+from distillery.components.store.layout import committed_folder, content_digest, step_record_key
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,11 @@ def inputs_digest(step: str, inputs: dict[str, Json]) -> Digest:
     return digest_json({"step": step, "inputs": inputs})
 
 
-def look_up(store: Store, step: str, inputs: dict[str, Json]) -> StepRecord | None:
+def _silent(text: str) -> None:
+    """Tell nobody."""
+
+
+def look_up(store: Store, step: str, inputs: dict[str, Json], *, note: Callable[[str], None] = _silent) -> StepRecord | None:
     """Return the record of this step with these inputs, or None where the step must run.
 
     A record that cannot be read (torn, another form, a newer program's) counts as absent. That is safe: outputs are a
@@ -122,14 +128,44 @@ def look_up(store: Store, step: str, inputs: dict[str, Json]) -> StepRecord | No
         store: where records are.
         step: name of the step.
         inputs: everything its outputs depend on.
+        note: told of what is lost or damaged.
 
     Returns:
-        The record, marked as reused; None where there is none or an object it points at is gone.
+        The record, marked as reused; None where there is none, or an object it points at is gone or damaged.
+
+    Raises:
+        StoreError: the store can't be read.
     """
-    return _standing(store, step, inputs)[0]
+    return _standing(store, step, inputs, note)[0]
 
 
-def _standing(store: Store, step: str, inputs: dict[str, Json]) -> tuple[StepRecord | None, str | None]:
+def _fault(store: Store, keys: list[str]) -> str:
+    """Return which of these objects is gone or has other bytes than its name says; "" where all are whole."""
+    verified = set[tuple[str, str]]()
+    for key in keys:
+        try:
+            if digest := content_digest(key):
+                with store.open(key) as stream:
+                    if hashlib.file_digest(stream, "sha256").hexdigest() != digest:  # type: ignore[arg-type]
+                        return f"{key} was damaged or altered"
+            elif (folder := committed_folder(key)) is None:
+                if not store.exists(key):
+                    return f"{key} is gone"
+            elif folder not in verified:
+                store.folder(folder[0], as_digest(folder[1])).verify()
+                verified.add(folder)
+        except NotFound:
+            return f"{key} is gone"
+        except StoreError as error:
+            if error.__cause__ is not None and not isinstance(error.__cause__, NotFound):
+                raise  # the store is at fault, not what it holds
+            return f"{error.where.removeprefix(f'{store.uri}/') or key} {error.what}"
+    return ""
+
+
+def _standing(
+    store: Store, step: str, inputs: dict[str, Json], note: Callable[[str], None]
+) -> tuple[StepRecord | None, str | None]:
     """Return the record that `look_up` finds, and the etag of whatever stands in its place, usable or not."""
     key = step_record_key(step, inputs_digest(step, inputs))
     try:
@@ -142,12 +178,20 @@ def _standing(store: Store, step: str, inputs: dict[str, Json]) -> tuple[StepRec
         record = StepRecord.read(present[0], f"{store.uri}/{key}")
     except StoreError:
         return None, present[1]
-    usable = all(store.exists(key) for key in record.keys)
-    return (record.model_copy(update={"reused": True}) if usable else None), present[1]
+    if fault := _fault(store, record.keys):
+        note(f"{fault}: {step} is done again")
+        return None, present[1]
+    return record.model_copy(update={"reused": True}), present[1]
 
 
 def run_step(
-    store: Store, step: str, inputs: dict[str, Json], work: Callable[[], Outcome], *, again: bool = False
+    store: Store,
+    step: str,
+    inputs: dict[str, Json],
+    work: Callable[[], Outcome],
+    *,
+    again: bool = False,
+    note: Callable[[str], None] = _silent,
 ) -> StepRecord:
     """Return the record for these inputs, or do the work and record it.
 
@@ -160,11 +204,12 @@ def run_step(
         inputs: everything its outputs depend on.
         work: does the work.
         again: do the work even where there is a record.
+        note: told of what is lost or damaged of what an earlier run left.
 
     Returns:
         The record; its field `reused` is True where no work was done.
     """
-    standing, etag = _standing(store, step, inputs)
+    standing, etag = _standing(store, step, inputs, note)
     if standing is not None and not again:
         return standing
     began = time.monotonic()
@@ -176,7 +221,7 @@ def run_step(
         try:
             store.put_if(key, record.to_bytes(), etag=etag)
         except Conflict:
-            standing, etag = _standing(store, step, inputs)
+            standing, etag = _standing(store, step, inputs, note)
             if standing is not None:
                 return standing
             continue  # what another left there can't be used

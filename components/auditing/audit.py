@@ -93,7 +93,7 @@ def audit(
         digest = store.commit(AUDITS, {FILE: document.to_bytes()}, {"kind": "audit", "label_set": label_set})
         return Outcome({"audit": digest}, [committed_key(AUDITS, digest, name) for name in (MANIFEST, FILE)])
 
-    record = run_step(store, "audit", audit_inputs(flt, label_set), work)
+    record = run_step(store, "audit", audit_inputs(flt, label_set), work, note=progress.note)
     keep(record)
     findings = read_audit(store, record.outputs["audit"]).findings
     stops = [finding for finding in findings if finding.level == "stop"]

@@ -115,7 +115,7 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
         outputs = {"predictions": predicted.outputs["predictions"], "benchmark": digest, "test": test, "key": key}
         return Outcome(outputs, [key, *predicted.keys], {"mae": document.mae, "n": document.n})
 
-    return run_step(store, "benchmark", benchmark_inputs(flt, adapter, split, incumbent, noise), work)
+    return run_step(store, "benchmark", benchmark_inputs(flt, adapter, split, incumbent, noise), work, note=progress.note)
 
 
 def measured_noise(store: Store, flt: Filter, label_set: str) -> dict[str, Any] | None:
@@ -188,7 +188,7 @@ def baselines(store: Store, flt: Filter, split: str, tables: Split, progress: Pr
         return Outcome({"baselines": digest, "names": list(fitted)}, [key])
 
     inputs = {"split": split, "dimensions": flt.dimensions, "code": BASELINES_CODE}
-    record = run_step(store, "baselines", inputs, work)
+    record = run_step(store, "baselines", inputs, work, note=progress.note)
     table = read_table(store.get(record.keys[0], digest=record.outputs["baselines"]))
     return {
         name: np.column_stack([table[f"{name}.{d}"].to_numpy() for d in flt.dimensions]) for name in record.outputs["names"]

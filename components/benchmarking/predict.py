@@ -133,7 +133,7 @@ def predict(
         store.put(key, data)
         return Outcome({"predictions": digest}, [key], {"articles": labelled.num_rows})
 
-    return run_step(store, "predict", predict_inputs(adapter, test), work)
+    return run_step(store, "predict", predict_inputs(adapter, test), work, note=progress.note)
 
 
 def read(student: Student, frame: pa.Table, adapter: str, progress: Progress = quiet) -> tuple[Floats, Floats, float]:

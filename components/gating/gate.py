@@ -87,7 +87,7 @@ def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str =
         progress.note(f"{sum(rule.verdict == 'pass' for rule in rules)} of {len(rules)} rules pass: {decision}")
         return Outcome({"verdict": digest, "decision": decision}, [verdict_key(flt.name, digest)])
 
-    return run_step(store, "gate", gate_inputs(flt, adapter, benchmark), work)
+    return run_step(store, "gate", gate_inputs(flt, adapter, benchmark), work, note=progress.note)
 
 
 def frozen_test(store: Store, flt: Filter, adapter: str) -> str:

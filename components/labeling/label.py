@@ -142,7 +142,9 @@ def label(
     if labels:
         with local_input(labels, parameter="labels") as path:
             inputs = label_inputs(flt, None, input_digest(path), max_rejects=max_rejects)
-            return run_step(store, "label", inputs, lambda: _import(store, flt, path, max_rejects, progress))
+            return run_step(
+                store, "label", inputs, lambda: _import(store, flt, path, max_rejects, progress), note=progress.note
+            )
     with local_input(articles, parameter="articles") as path:
         digest = input_digest(path)
         identity = oracle_identity(flt) if oracle is None else dict(oracle.identity)
@@ -152,7 +154,7 @@ def label(
             run = _Labeling(store, flt, path, digest, identity, progress)
             return run.work(oracle, concurrency, budget, prices or read_prices(), retry_dead, without_calibration)
 
-        return run_step(store, "label", inputs, work, again=retry_dead)
+        return run_step(store, "label", inputs, work, again=retry_dead, note=progress.note)
 
 
 def _import(store: Store, flt: Filter, path: Path, max_rejects: str, progress: Progress) -> Outcome:

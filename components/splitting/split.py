@@ -116,7 +116,7 @@ def split(store: Store, flt: Filter, *, label_set: str, progress: Progress = qui
         assignment = assign(articles, overall, flt.spec.split, chosen.test, group=group)
         return _commit(store, flt, label_set, articles, assignment, counts, chosen, progress)
 
-    return run_step(store, "split", split_inputs(flt, label_set, chosen.digest), work)
+    return run_step(store, "split", split_inputs(flt, label_set, chosen.digest), work, note=progress.note)
 
 
 def overall_scores(table: pa.Table, flt: Filter) -> NDArray[np.float64]:

@@ -10,12 +10,13 @@ import fcntl
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from distillery.components.articles.scratch import scratch_folder
-from distillery.components.store import Digest, NotFound, Store, digest_json, open_store, scheme_of
+from distillery.components.store import Digest, NotFound, Store, as_digest, digest_json, open_store, scheme_of
 from distillery.components.student.base import SMALL, Base, open_base, read_base
 from distillery.components.student.base_files import (
     CONFIG,
@@ -139,14 +140,14 @@ def _in_package(module: str, ref: str) -> Path | None:
 
 def _from_mirror(store: Store, mirrored: Mirrored) -> Path:
     """Download once per content; the folder's name is the base's digest."""
+    where = f"{store.uri}/{mirrored.prefix}"
 
     def fill(part: Path) -> None:
         download(store, mirrored, part)
-        where = f"{store.uri}/{mirrored.prefix}"
         if read_base(part, where) != mirrored.base:
             raise InputError("the mirrored files are not the base model that model.json names", where=where, hint=HINT)
 
-    return _cached(mirrored.base, fill)
+    return _cached(mirrored.base, fill, where, mirrored.base)
 
 
 def _from_store(source: Store, ref: str) -> Path:
@@ -167,7 +168,7 @@ def _from_store(source: Store, ref: str) -> Path:
                 with source.open(name) as stream, (part / name).open("wb") as copy:
                     shutil.copyfileobj(stream, copy, 2**20)
 
-        return _cached(digest_json({"ref": ref, "etags": etags}), fill)
+        return _cached(digest_json({"ref": ref, "etags": etags}), fill, ref)
     except (NotFound, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"no base model there: {error}", where=f"student.baseModel {ref}", hint=HINT) from error
 
@@ -230,22 +231,51 @@ class NotFetched(InputError):
         super().__init__("was not fetched from the model hub yet", where=f"student.baseModel {ref}", hint=hint)
 
 
-def _cached(content: Digest, fill: Callable[[Path], None]) -> Path:
+def _cached(content: Digest, fill: Callable[[Path], None], ref: str, base: str = "") -> Path:
     """Return the cached folder of `content`; where there is none yet, `fill` makes it, once for all processes of this machine.
+
+    A folder whose base model is another than was noted when it was made has lost or damaged files, and is made anew. This
+    costs nothing: the digest is worked out once a process in any case.
 
     flock is the kernel's: a waiter wakes at once, and a killed holder leaves nothing behind. The filelock library asks every
     50 ms, and where a file system has no flock it leaves a lock file instead; here each process then fetches its own copy.
     """
     target, locks = cache_folder() / content, cache_folder().parent / "locks"
-    if target.is_dir():
+    if _is_whole(target, ref, base):
         return target
     for folder in (target.parent, locks):
         folder.mkdir(parents=True, exist_ok=True)
     with (locks / content).open("ab") as lock, scratch_folder("part-", within=target.parent) as scratch:
         with suppress(OSError):  # a file system without locks: each fetches its own, and the first to rename wins
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if not target.is_dir():
+        if not _is_whole(target, ref, base):
             fill(part := scratch / "part")
+            if target.exists():
+                print(f"the copy of {ref} in {target} is damaged: it was fetched again", file=sys.stderr)
+                with suppress(OSError):
+                    target.rename(scratch / "damaged")
+            digest = read_base(part, ref)
             with suppress(OSError):  # another process was first, with the same bytes
                 part.rename(target)
+            _note_of(target).parent.mkdir(exist_ok=True)
+            _note_of(target).write_text(digest, encoding="ascii")
     return target
+
+
+def _note_of(target: Path) -> Path:
+    """Return the file that says which base model a cached folder held when it was made."""
+    return target.parent.parent / "digests" / target.name
+
+
+def _is_whole(target: Path, ref: str, base: str) -> bool:
+    """True if a cached folder is there and holds this base model, or the one that was noted; without a note, any."""
+    if not target.is_dir():
+        return False
+    try:
+        noted = base or as_digest(_note_of(target).read_text(encoding="ascii").strip())
+    except (OSError, ValueError):
+        return True
+    try:
+        return read_base(target, ref) == noted
+    except (InputError, OSError):
+        return False

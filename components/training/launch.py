@@ -44,7 +44,7 @@ def launch_training(
         return train(store, flt, split=split, progress=progress)
     base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, store)
     inputs = train_inputs(flt, split, base.digest)
-    if found := look_up(store, "train", inputs):
+    if found := look_up(store, "train", inputs, note=progress.note):
         return found
     arguments = ["--store", store.uri, "--filter-key", filter_key, "--split", split]
     if trainer == "pod":

@@ -82,8 +82,10 @@ def _train(store: Store, flt: Filter, split: str, progress: Progress, workers: W
     inputs = train_inputs(flt, split, base.digest)
     inputs_digest = digest_json({"step": "train", "inputs": inputs})
     if workers is None or workers.world == 1:
-        return run_step(store, "train", inputs, lambda: _work(store, flt, split, base, inputs_digest, progress))
-    found = workers.agree(look_up(store, "train", inputs) if workers.first else None)
+        return run_step(
+            store, "train", inputs, lambda: _work(store, flt, split, base, inputs_digest, progress), note=progress.note
+        )
+    found = workers.agree(look_up(store, "train", inputs, note=progress.note) if workers.first else None)
     if found:
         return found
     work = partial(_work, store, flt, split, base, inputs_digest, progress, workers)

@@ -7,6 +7,8 @@ import pytest
 
 from distillery.components.benchmarking.benchmark import benchmark
 from distillery.components.benchmarking.evaluate import evaluate
+from distillery.components.benchmarking.predict import read_predictions
+from distillery.components.runtime.progress import Progress
 from distillery.filters.errors import InputError
 
 
@@ -81,16 +83,31 @@ def test_a_test_part_other_than_the_frozen_one(house, flt, readers):
         benchmark(house.store, flt, adapter=adapter, split=swapped)
 
 
-def test_altered_bytes_of_stored_predictions(house, flt, changed, readers):
+def test_altered_bytes_of_stored_predictions_are_named_and_made_again(house, flt, changed, readers):
     split = house.split()
     adapter = house.adapter(readers.exact, split)
     record = benchmark(house.store, flt, adapter=adapter, split=split)
     key = next(key for key in record.keys if key.endswith(".parquet"))
-    data = bytearray(house.store.get(key))
+    whole, notes = house.store.get(key), []
+    data = bytearray(whole)
     data[len(data) // 2] ^= 1
     house.store.put(key, bytes(data))
-    with pytest.raises(InputError, match="other bytes"):
-        benchmark(house.store, changed("overall >= 6", "overall >= 7"), adapter=adapter, split=split)
+
+    class Notes(Progress):
+        def __call__(self, *_, **__):
+            pass
+
+        def note(self, text):
+            notes.append(text)
+
+    other = changed("overall >= 6", "overall >= 7")
+    again = benchmark(house.store, other, adapter=adapter, split=split, progress=Notes())
+    assert f"{key} was damaged or altered: predict is done again" in notes
+    assert house.store.get(key) == whole
+    assert not again.reused
+    house.store.put(key, bytes(data))
+    with pytest.raises(InputError, match="other bytes"):  # whoever reads it, and makes nothing
+        read_predictions(house.store, adapter, record.outputs["test"], record.outputs["predictions"])
 
 
 def test_no_labelled_article(flt, house, labelled, readers):

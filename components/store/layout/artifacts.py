@@ -20,8 +20,10 @@ MODELS: Final = "models"  # a folder to be listed
 CHANNELS: Final = "channels"  # the same
 CANDIDATE: Final = ".candidate.json"  # how the key of a candidate ends
 
+_ADAPTERS = "adapters"
 _POINTER = "model.json"
 _PUBLISHED = re.compile(r"filters/[^/]+/v([0-9]{1,7})/[^/]+\.yaml")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@=-]+")
 
 
@@ -37,6 +39,34 @@ def committed_key(folder: str, digest: str, file: str = MANIFEST) -> str:
         The key.
     """
     return f"{folder}/{digest}/{file}"
+
+
+def committed_folder(key: str) -> tuple[str, str] | None:
+    """Return the folder and the digest that a key of `committed_key` was made of.
+
+    Args:
+        key: a key of the store.
+
+    Returns:
+        What `Store.folder` takes; None for a key of another kind.
+    """
+    folder, _, digest = key.rpartition("/")[0].rpartition("/")
+    known = folder in (SAMPLES, LABEL_SETS, AUDITS, SPLITS) or folder.startswith(f"{_ADAPTERS}/")
+    return (folder, digest) if known and _DIGEST.fullmatch(digest) else None
+
+
+def content_digest(key: str) -> str:
+    """Return the digest that the bytes at a key have, going by the key.
+
+    Args:
+        key: a key of the store: of a published filter, predictions, baselines, a benchmark or a verdict.
+
+    Returns:
+        64 hexadecimal digits; "" for a key of another kind, which says nothing of the bytes.
+    """
+    named = key.split("/")[0] in ("filters", "baselines", "judgements", "verdicts")
+    stem = key.rpartition("/")[2].partition(".")[0]
+    return stem if named and _DIGEST.fullmatch(stem) else ""
 
 
 def published_filter_key(name: str, version: int, digest: str) -> str:
@@ -251,7 +281,7 @@ def adapters_folder(name: str) -> str:
     Returns:
         The folder.
     """
-    return f"adapters/{name}"
+    return f"{_ADAPTERS}/{name}"
 
 
 def baselines_key(split: str, digest: str) -> str:
