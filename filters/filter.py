@@ -52,13 +52,16 @@ class Filter(Strict):
         """
         return our_names(self.spec.data.columns, self.dimensions)
 
-    def with_own_columns(self) -> Filter:
-        """Return the filter for a file that we wrote ourselves, whose columns have our names.
+    def with_columns(self, columns: dict[str, str]) -> Filter:
+        """Return the filter for files whose columns have these names; none for a file that we wrote ourselves.
+
+        Args:
+            columns: our names by the files', each of which this filter knows.
 
         Returns:
-            The same filter without `data.columns`.
+            The same filter with another `data.columns`.
         """
-        data = self.spec.data.model_copy(update={"columns": {}})
+        data = self.spec.data.model_copy(update={"columns": columns})
         return self.model_copy(update={"spec": self.spec.model_copy(update={"data": data})})
 
     @model_validator(mode="after")

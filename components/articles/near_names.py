@@ -27,7 +27,7 @@ _OTHER_NAMES: Final = {
     "scores": "labels ratings score label rating",
     "content_type": "content_types type kind article_type",
 }  # fmt: skip
-TOLD: Final = ("title", "id", "source", "language", "url", "published")
+TOLD: Final = ("content", "title", "id", "source", "language", "url", "published")
 MADE_UP: Final = {"id": " and are named by their text", "language": ", and it is guessed where it is needed"}
 KEYS: Final = 1_000  # different names that are counted, at most
 

@@ -30,7 +30,7 @@ class Subject(NamedTuple):
         """Return the same adapter for files whose columns have other names.
 
         Args:
-            columns: each "column=name", as --map has them.
+            columns: each "column=name", as --map has them; they take precedence over what the filter says of its own files.
 
         Returns:
             The adapter, with the filter that reads these columns.
@@ -38,7 +38,11 @@ class Subject(NamedTuple):
         Raises:
             InputError: a column is named twice, or its name is none of ours.
         """
-        return Subject(with_overrides(self.filter, map_overrides(columns)), self.adapter)
+        if not columns:
+            return self
+        given = with_overrides(self.filter.with_columns({}), map_overrides(columns))
+        kept = {name: ours for name, ours in self.filter.columns.items() if ours not in given.columns.values()}
+        return Subject(given.with_columns({**kept, **given.columns}), self.adapter)
 
 
 def find_adapter(store: Store, text: str, *, channel: str = "", here: bool = False) -> Subject:

@@ -267,7 +267,7 @@ def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle:
     with scratch_folder("distillery-sample-") as folder:
         path = folder / FILE
         path.write_bytes(jsonl(sample.articles))
-        label_set = label(store, flt.with_own_columns(), articles=str(path), oracle=oracle, progress=progress).outputs[
+        label_set = label(store, flt.with_columns({}), articles=str(path), oracle=oracle, progress=progress).outputs[
             "label_set"
         ]
     frame = read_table(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))

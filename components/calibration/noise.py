@@ -154,7 +154,7 @@ def measure(
         file.write_bytes(jsonl(sample.articles))
 
         def ask(chosen: Filter, one: Oracle | None) -> str:
-            own = chosen.with_own_columns()
+            own = chosen.with_columns({})
             return str(label(store, own, articles=str(file), oracle=one, progress=progress).outputs["label_set"])
 
         sets = [ask(flt, oracle)]

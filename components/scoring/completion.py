@@ -97,7 +97,8 @@ def finish(out: Store, plan: Plan) -> Scores:
     rejected = sum(each.rejected for each in facts)
     first, listed = ("", final.rejects) if final else _gather_rejects(out, plan, facts)
     if not articles:
-        raise no_article(plan, first)
+        near = (Unread(*each) for each in _unread(facts) if each[0] == "content")
+        raise no_article(plan, first + "".join(f"; {each.told(rejected)}: add {each.mend}" for each in near))
     tiers = Counter[str]()
     for each in facts:
         tiers.update(each.tiers)

@@ -85,13 +85,23 @@ class _Articles:
         self.lines: list[tuple[int, int]] = []
         self.seen = NamesSeen()
 
+    def unmet(self) -> list[str]:
+        """Return the columns that were to be read as an article's and that no row has, nor the article's own."""
+        columns = self.renamed.columns.items()
+        return sorted(
+            name for name, ours in columns if name not in self.renamed.used and ours in ABOUT and not self.seen.names[ours]
+        )
+
     @property
     def first_reject(self) -> str:
         """Return the first bad row of a plan of one part, in words after a colon; "" where there is none."""
         if not self.rejects:
             return ""
         number, line, reason = self.rejects[0]
-        return f": {self.plan.corpus.files[number].name}:{line}: {reason}"
+        near = "".join(
+            f"; {each.told(self.seen.rows)}: add {each.mend}" for each in self.seen.unread() if each.column == "content"
+        )
+        return f": {self.plan.corpus.files[number].name}:{line}: {reason}{near}"
 
     def __iter__(self) -> Iterator[Article]:
         for piece in cut(self.plan.corpus, self.plan.shards, self.index):
@@ -234,7 +244,7 @@ def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles
         tiers=dict(tiers),
         lines=articles.lines,
         unread=[(each.column, each.name, each.rows) for each in articles.seen.unread()],
-        unmet=sorted(articles.renamed.columns.keys() - articles.renamed.used),
+        unmet=articles.unmet(),
         etag="" if etag == sha256 else etag,
         rejects=rejects,
     ).sealed()

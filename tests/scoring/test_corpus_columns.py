@@ -55,4 +55,32 @@ def test_a_plan_of_other_names_is_another_job() -> None:
     assert mapped.columns == {"headline": "title"}
     assert dump_filter(mapped) != dump_filter(flt)
     assert "columns" not in dump_filter(flt)
-    assert mapped.with_own_columns() == flt
+    assert mapped.with_columns({}) == flt
+    assert flt.with_columns({}) == flt
+
+
+def test_columns_that_are_given_go_before_those_of_the_labels_an_adapter_learned_from() -> None:
+    from distillery.components.artifacts.adapter import Subject
+    from distillery.filters.columns import map_overrides
+    from distillery.filters.errors import InputError
+    from distillery.filters.loading import load_filter
+
+    learned = load_filter("uplifting", overrides=map_overrides(["headline=title", "body=content", "mood=agency"]))
+    subject = Subject(learned, "a" * 64)
+    assert subject.renamed([]) is subject
+    wanted = {"body": "content", "mood": "score.agency", "Titel": "title"}
+    assert subject.renamed(["Titel=title"]).filter.columns == wanted
+    assert subject.renamed(["headline=content"]).filter.columns == {"mood": "score.agency", "headline": "content"}
+    with pytest.raises(InputError, match="both title"):
+        subject.renamed(["a=title", "b=title"])
+
+
+def test_a_corpus_without_articles_names_the_column_that_has_their_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,text\n1,A text.\n2,Another.\n")
+    plan = cast(Any, SimpleNamespace(corpus=find_corpus(str(tmp_path)), shards=1))
+    part = _Articles(plan, 0, {"gone": "title", "mood": "score.agency"})
+    assert list(part) == []
+    assert part.first_reject.endswith(
+        "a.csv:2: has no content; 2 of 2 rows have no content; the file has 'text', which is not read: add --map text=content"
+    )
+    assert part.unmet() == ["gone"]
