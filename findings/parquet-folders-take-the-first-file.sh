@@ -2,7 +2,8 @@
 # Version: pyarrow 26.0.1, duckdb 2.0.1, polars 2.1.0
 # Behaviour: where the first file of a folder has whole numbers and the next has fractions, DuckDB rounds the fractions (2.5
 #   becomes 2, 3.5 becomes 4); where the next has one more column, pyarrow and DuckDB leave it out. Neither says so.
-# Why it surprises: each library raises for the other case, and the result depends on which name sorts first.
+# Why it surprises: pyarrow raises for the fractions and polars for both, so one is used to an error; and the result depends
+#   on which name sorts first.
 # Who is bitten: folders that several workers wrote: one whose scores are all 3, 4, 5, or one with no error column.
 # Seen: fractions: duckdb [1, 2, 4], pyarrow ArrowInvalid, polars SchemaError; more columns: duckdb ['a'], pyarrow ['a'],
 #   polars SchemaError.

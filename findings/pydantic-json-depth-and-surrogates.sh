@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Version: pydantic 2.14.3, pydantic_core 2.50.4
-# Behaviour: model_validate_json refuses what model_validate(json.loads(…)) takes: brackets nested more than 200 deep, and
+# Behaviour: model_validate_json refuses what model_validate(json.loads(…)) takes: brackets nested more than 201 deep, and
 #   the escape of half a surrogate pair. What was taken, model_dump_json then cannot write; a key of dict[str, int] becomes
 #   three U+FFFD.
 # Why it surprises: the documentation recommends the first in place of the second, for speed alone.
