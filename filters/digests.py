@@ -15,9 +15,10 @@ from distillery.filters.steps import Step
 
 PROMPT_FORMAT = 1  # bumped when distillery.filters.prompt words the same filter otherwise
 
-# Where the oracle is and how fast it is asked, not what it answers.
+# Where the oracle is, what it costs and how fast it is asked, not what it answers.
 ORACLE_FREE = frozenset(
     {
+        "price",
         "replies",
         "baseUrl",
         "apiKeyEnv",

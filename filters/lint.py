@@ -34,6 +34,7 @@ CONTEXT = 32_768  # tokens that any oracle of today takes
 REPLY = 1_000  # tokens left for the reply
 SEEN = 0.3  # share of what the oracle reads that the student should see at least
 SHORT = 20  # characters
+CHEAPEST = 0.005  # US dollars for a million tokens, below what any service asks
 
 ORDINARY = (
     "The city council met on Tuesday evening to talk about the school roof, which has leaked since spring. Parents asked "
@@ -67,7 +68,7 @@ def lint(flt: Filter, text: str | None = None) -> list[Finding]:
     Returns:
         Findings, errors first.
     """
-    found = [*_rubric(flt), *_tried_out(flt), *_escapes(text or ""), *_lengths(flt), *_gates(flt)]
+    found = [*_rubric(flt), *_tried_out(flt), *_escapes(text or ""), *_price(flt), *_lengths(flt), *_gates(flt)]
     if text is not None and "TODO" in text:
         line = text[: text.index("TODO")].count("\n") + 1
         found.append(Finding("warning", f"line {line}", "something is still to do", "write it out"))
@@ -257,6 +258,25 @@ def _escapes(text: str) -> Iterator[Finding]:
     for path in sorted(path for path in escaped if path[:2] == ("spec", "prefilter")):
         what = "names a character by its code in double quotes, so YAML reads the code, and the pattern never sees it"
         yield Finding("warning", shown(path), what, "use single quotes")
+
+
+def _price(flt: Filter) -> Iterator[Finding]:
+    oracle, where = flt.spec.oracle, "spec.oracle.price"
+    if (price := oracle.price) is None:
+        return
+    if oracle.provider == "replay":
+        yield Finding(
+            "note", where, "recorded replies cost nothing, so it is not read", "keep it for the provider that is paid"
+        )
+    elif not price.input and not price.output and not oracle.baseUrl:
+        yield Finding("warning", where, "says that the model is free, so no budget holds", "give its price")
+    if any(0 < usd < CHEAPEST for usd in (price.input, price.output)):
+        message = f"under ${CHEAPEST:g} for a million tokens: maybe meant for a thousand, or for one"
+        yield Finding("warning", where, message, "give US dollars for a million tokens")
+    if price.output < price.input:
+        yield Finding("warning", where, "replies are cheaper than prompts", "check whether input and output are swapped")
+    if price.cached is not None and price.cached > price.input:
+        yield Finding("warning", f"{where}.cached", "a cached token costs more than another", "check it, or leave it out")
 
 
 def _lengths(flt: Filter) -> Iterator[Finding]:

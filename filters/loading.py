@@ -74,10 +74,12 @@ def load_filter_text(text: str, where: str, *, overrides: Sequence[str] = (), pr
     document = read_document(text, where)
     if not isinstance(document.value, dict):
         raise InputError("not a filter", where=where, hint="a filter starts with apiVersion, kind, metadata, spec")
+    priced = _priced(document)
     if profile is not None:
         _apply_profile(document, profile)
     for override in overrides:
         _apply_override(document, override)
+    _forget_price(document, priced)
     return _validated(document)
 
 
@@ -95,6 +97,21 @@ def with_overrides(flt: Filter, overrides: Sequence[str]) -> Filter:
         InputError: an override is not valid.
     """
     return load_filter_text(dump_filter(flt), flt.name, overrides=overrides) if overrides else flt
+
+
+def _priced(document: Document) -> tuple[object, str, object]:
+    """Return the oracle's model, its price as text and the price itself, as far as a file that may be at fault has them."""
+    spec = document.value.get("spec")
+    oracle = spec.get("oracle") if isinstance(spec, dict) else None
+    model, price = (oracle.get("model"), oracle.get("price")) if isinstance(oracle, dict) else (None, None)
+    return model, repr(price), price
+
+
+def _forget_price(document: Document, before: tuple[object, str, object]) -> None:
+    """Remove a price that stands in the file for another model: a budget that goes by it would not hold."""
+    model, text, price = _priced(document)
+    if price is not None and model != before[0] and price is before[2] and text == before[1]:
+        del document.value["spec"]["oracle"]["price"]
 
 
 def dump_filter(flt: Filter) -> str:

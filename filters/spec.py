@@ -114,6 +114,22 @@ class Prefilter(Strict):
     requireAny: list[Pattern] = Field(default=[], max_length=256, description="If given, an article must match one of these.")
 
 
+class Price(Strict):
+    """What a model costs, in US dollars for a million tokens; no digest depends on it."""
+
+    input: float = Field(ge=0, le=1e6, allow_inf_nan=False, description="US dollars for a million input tokens.")
+    output: float = Field(ge=0, le=1e6, allow_inf_nan=False, description="US dollars for a million output tokens.")
+    cached: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = Field(
+        default=None, description="US dollars for a million cached input tokens; null: as all others."
+    )
+    batch: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="What batch jobs cost of the prices above, as a factor: 0.5 is half; null: no batch."
+    )
+    cacheFrom: Annotated[int, Field(ge=0, le=10_000_000)] | None = Field(
+        default=None, description="Tokens of the shortest prefix that can be cached; null: none can."
+    )
+
+
 class Oracle(Strict):
     """The large model whose judgement is distilled."""
 
@@ -123,6 +139,9 @@ class Oracle(Strict):
         "vertex, vertex-batch: Gemini on Vertex AI, online or as batch jobs at about half the price.",
     )
     model: str = Field(min_length=1, max_length=200, description="Model name; part of every label's key.")
+    price: Price | None = Field(
+        default=None, description="What the model costs; null: its list price. A file given with --prices goes before both."
+    )
     replies: Location | None = Field(default=None, description="replay: a JSONL file of recorded raw replies, {id, reply}.")
     baseUrl: Url | None = Field(default=None, description="Address of the service; null: the provider's own.")
     apiKeyEnv: Variable | None = Field(

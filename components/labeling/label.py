@@ -285,7 +285,9 @@ class _Labeling:
                     await close()
 
         if known_price is None:
-            progress.note(f"no price is known for {flt.spec.oracle.model}, so no money is counted (--prices FILE)")
+            progress.note(
+                f"no price is known for {flt.spec.oracle.model}, so no money is counted (oracle.price, or --prices FILE)"
+            )
         try:
             run(ask())
             lock.release(0, budget.unkept)

@@ -19,7 +19,7 @@ from distillery.components.articles.input_files import local_input
 from distillery.components.labeling.journal import Journal
 from distillery.components.labeling.label import open_journal
 from distillery.components.labeling.oracles.base import Usage, oracle_identity
-from distillery.components.labeling.oracles.prices import Price, Prices, no_price, price_of
+from distillery.components.labeling.oracles.prices import Price, Prices, known_price
 from distillery.components.store import Digest, Store, canonical_json
 from distillery.filters.filter import Filter
 from distillery.filters.prompt import article_part, prompt_prefix, reply_schema
@@ -121,10 +121,7 @@ def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dea
     Raises:
         InputError: the file can't be read, or the model's price is unknown.
     """
-    price_and_date = price_of(flt, prices)
-    if price_and_date is None:
-        raise no_price(flt)
-    price, date = price_and_date
+    price, date = known_price(flt, prices)
     journal = open_journal(store, flt, oracle_identity(flt))
     total = labeled = dead = 0
     with local_input(articles, parameter="articles") as path:
@@ -213,7 +210,7 @@ def render_quote(quoted: Quote) -> str:
         f"{quoted.open:,} to ask",
         f"tokens per article: {quoted.prefix_tokens:,.0f} of rubric, {quoted.article_tokens:,.0f} of article, "
         f"{quoted.output_tokens:,.0f} of reply (as {how}; {quoted.sampled} articles sampled)",
-        f"prices of {quoted.model} as of {quoted.price_date}; spent so far: ${quoted.spent:.2f}{doubt}",
+        f"prices of {quoted.model}: {quoted.price_date}; spent so far: ${quoted.spent:.2f}{doubt}",
         "",
     ]
     for route in quoted.routes:

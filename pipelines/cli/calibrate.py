@@ -14,6 +14,7 @@ from distillery.pipelines.cli.options import (
     FilterArg,
     JsonOpt,
     MapOpt,
+    PricesOpt,
     ProfileOpt,
     SetOpt,
     StoreOpt,
@@ -36,13 +37,15 @@ DISPUTED = 10  # articles that are listed; the page has all
 EXIT_CODES = {"PASS": 0, "WAIVED": 0, "FAIL": 3, "REVIEW": 4}
 
 
-def _opened(filter: str, articles: str, store: str, profile: str, overrides: tuple[str, ...]) -> tuple[Store, Filter, str]:
+def _opened(
+    filter: str, articles: str, store: str, profile: str, overrides: tuple[str, ...], prices: str = ""
+) -> tuple[Store, Filter, str]:
     from distillery.components.runtime.extras import LABELS, require
     from distillery.components.store import open_store
-    from distillery.filters.loading import load_filter
+    from distillery.pipelines.cli.spending import load
 
     require(LABELS)
-    flt = load_filter(filter, overrides=absolute_overrides(overrides), profile=profile or None)
+    flt = load(filter, absolute_overrides(overrides), profile, prices)
     file = absolute(articles or flt.spec.data.articles or "")
     if not file:
         raise InputError("no articles are given", where="--articles", hint="give a file or a folder of JSONL, CSV or Parquet")
@@ -151,6 +154,7 @@ def calibrate(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the page to mark articles on")] = Path("review.html"),
     accept: Annotated[str, typer.Option("--accept", metavar="REASON", help="go on with a REVIEW, and say why")] = "",
     store: StoreOpt = DEFAULT_STORE,
+    prices: PricesOpt = "",
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
@@ -160,7 +164,7 @@ def calibrate(
     from distillery.components.calibration.calibrate import calibrate as work
     from distillery.components.runtime.progress import reporter
 
-    opened, flt, file = _opened(filter, articles if not accept else articles or "-", store, profile, settings(set, map))
+    opened, flt, file = _opened(filter, articles if not accept else articles or "-", store, profile, settings(set, map), prices)
     record = work(
         opened,
         flt,
@@ -233,6 +237,7 @@ def noise(
     ] = "",
     n: Annotated[int, typer.Option("--n", min=10, max=120, help="articles")] = 50,
     store: StoreOpt = DEFAULT_STORE,
+    prices: PricesOpt = "",
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
@@ -242,13 +247,15 @@ def noise(
     from distillery.components.calibration.noise import measure, second
     from distillery.components.runtime.progress import reporter
 
-    opened, flt, file = _opened(filter, articles, store, profile, settings(set, map))
+    opened, flt, file = _opened(filter, articles, store, profile, settings(set, map), prices)
     other = None
     if second_oracle:
-        from distillery.filters.loading import load_filter
+        from distillery.pipelines.cli.spending import load
 
-        overrides = absolute_overrides([*settings(set, map), *second(second_oracle)])
-        other = load_filter(filter, overrides=overrides, profile=profile or None)
+        named = second(second_oracle)
+        another = any(setting.startswith("oracle.model=") for setting in named)  # whose price is not that of the first
+        overrides = absolute_overrides([*settings(set, map), *(["oracle.price=null"] if another else []), *named])
+        other = load(filter, overrides, profile, prices)
     record = measure(opened, flt, articles=file, repeat=repeat, second=other, n=n, progress=reporter("noise"))
     document = record.outputs
     if as_json:

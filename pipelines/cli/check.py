@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from distillery.pipelines.cli.options import DEFAULT_STORE, JsonOpt, ProfileOpt, SetOpt, StoreOpt, store_uri
+from distillery.pipelines.cli.options import DEFAULT_STORE, JsonOpt, PricesOpt, ProfileOpt, SetOpt, StoreOpt, store_uri
 from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.publish import EndpointOpt
 
@@ -20,7 +20,7 @@ def check(
     store: StoreOpt = DEFAULT_STORE,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
-    prices: Annotated[str, typer.Option("--prices", metavar="FILE", help="prices of models that have no list price")] = "",
+    prices: PricesOpt = "",
     call: Annotated[bool, typer.Option("--call", help="ask the oracle once, about an article of our own")] = False,
     endpoint: EndpointOpt = "",
     namespace: Annotated[str, typer.Option("--namespace", help="yours in Kubeflow, where it is for several users")] = "",

@@ -20,6 +20,7 @@ from distillery.pipelines.cli.options import (
     LabelsOpt,
     MapOpt,
     MarksOpt,
+    PricesOpt,
     ProfileOpt,
     RejectsOpt,
     SetOpt,
@@ -30,6 +31,7 @@ from distillery.pipelines.cli.options import (
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
+from distillery.pipelines.cli.spending import priced
 
 app = typer.Typer()
 
@@ -71,6 +73,7 @@ def distill(
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
     budget: BudgetOpt = None,
+    prices: PricesOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
@@ -97,6 +100,7 @@ def distill(
     request = RunRequest(
         filter, uri, articles, labels, profile, settings(set, map), max_rejects, marks, without_calibration, in_all(budget)
     ).absolute()
+    request = priced(request, prices)
     # The same checks as the first step's, so that a typo or a bad row is answered at once, and nothing is written.
     flt, *files = check(request)
     if not in_bucket(data := files[0] or files[1]):
@@ -141,6 +145,7 @@ def plan(
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
     budget: BudgetOpt = None,
+    prices: PricesOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
     """Say which steps a `distill` with these flags would run or reuse, which digest moved and why. Runs nothing."""
@@ -154,6 +159,7 @@ def plan(
     request = RunRequest(
         filter, store_uri(store), articles, labels, profile, changed, max_rejects, marks, without_calibration, in_all(budget)
     ).absolute()
+    request = priced(request, prices)
     resolved = check(request)
     run = RunState(open_store(request.store, write=False), *resolved, max_rejects)
     steps = make_plan(run, marks=request.marks, waived=request.without_calibration, budget=request.budget)

@@ -19,6 +19,7 @@ from distillery.pipelines.cli.options import (
     JsonOpt,
     LabelsOpt,
     MapOpt,
+    PricesOpt,
     ProfileOpt,
     RejectsOpt,
     SetOpt,
@@ -41,7 +42,6 @@ OutOpt = Annotated[str, typer.Option("--out", metavar="FILE", help="write the la
 ConcurrencyOpt = Annotated[int, typer.Option("--concurrency", metavar="N", min=1, max=10_000, help="calls at once, at most")]
 QuoteOpt = Annotated[bool, typer.Option("--quote", help="say what it would cost, and ask nothing")]
 RetryOpt = Annotated[bool, typer.Option("--retry-dead", help="ask again for articles in dead letters")]
-PricesOpt = Annotated[str, typer.Option("--prices", metavar="FILE", help="prices that go before those we ship")]
 
 
 @app.command()

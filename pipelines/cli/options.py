@@ -30,6 +30,9 @@ BudgetOpt = Annotated[
     typer.Option("--budget", metavar="USD", min=0, help="what this filter's labels may cost, earlier runs included"),
 ]
 ChannelOpt = Annotated[str, typer.Option("--channel", metavar="NAME", help="default: the one that the filter names")]
+PricesOpt = Annotated[
+    str, typer.Option("--prices", metavar="FILE", help="prices of models, before the filter's oracle.price and list prices")
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else there")]
 
 DEFAULT_STORE = ".distillery"

@@ -13,6 +13,7 @@ from distillery.pipelines.cli.options import (
     JsonOpt,
     LabelsOpt,
     MapOpt,
+    PricesOpt,
     ProfileOpt,
     RejectsOpt,
     SetOpt,
@@ -21,6 +22,7 @@ from distillery.pipelines.cli.options import (
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json, short
+from distillery.pipelines.cli.spending import priced
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.step_record import StepRecord
@@ -33,7 +35,7 @@ labels = typer.Typer(help="Import labels that people already have.", no_args_is_
 
 def _run(
     last: str, filter: str, labels: str, articles: str, store: str, profile: str, set: list[str], map: list[str],
-    max_rejects: str, as_json: bool,
+    max_rejects: str, as_json: bool, prices: str = "",
 ) -> None:  # fmt: skip
     """Run the steps up to `last` and print what each left."""
     from distillery.components.runtime.extras import LABELS, STUDENT, require
@@ -46,7 +48,7 @@ def _run(
     from distillery.pipelines.steps import RunState
 
     request = RunRequest(filter, "", articles, labels, profile, settings(set, map), max_rejects).absolute()
-    resolved = resolve(request)
+    resolved = resolve(priced(request, prices))
     opened = open_store(store_uri(store))
     records = run_through(last, RunState(opened, *resolved, max_rejects))
     figures = _figures(opened, resolved.filter, records)
@@ -122,9 +124,10 @@ def _command(last: str, help: str) -> object:
         set: SetOpt = [],  # noqa: B006 - typer reads the default
         map: MapOpt = [],  # noqa: B006
         max_rejects: RejectsOpt = "0",
+        prices: PricesOpt = "",
         as_json: JsonOpt = False,
     ) -> None:
-        _run(last, filter, labels, articles, store, profile, set, map, max_rejects, as_json)
+        _run(last, filter, labels, articles, store, profile, set, map, max_rejects, as_json, prices)
 
     command.__doc__ = help
     return command

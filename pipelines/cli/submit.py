@@ -16,6 +16,7 @@ from distillery.pipelines.cli.options import (
     LabelsOpt,
     MapOpt,
     MarksOpt,
+    PricesOpt,
     ProfileOpt,
     RejectsOpt,
     SetOpt,
@@ -26,6 +27,7 @@ from distillery.pipelines.cli.options import (
 )
 from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.publish import EndpointOpt, LightOpt, TorchOpt
+from distillery.pipelines.cli.spending import priced
 
 NamespaceOpt = Annotated[str, typer.Option("--namespace", help="yours, on a Kubeflow of several users")]
 AccountOpt = Annotated[str, typer.Option("--service-account", help="the run's; empty: Kubeflow's default")]
@@ -79,6 +81,7 @@ def distill(
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
     budget: BudgetOpt = None,
+    prices: PricesOpt = "",
     trainer: TrainerOpt = "pod",
     gpus: GpusOpt = 0,
     watch: WatchOpt = False,
@@ -110,7 +113,7 @@ def distill(
         trainer,
         gpus,
     )
-    prepared = prepare(opened, request.absolute())
+    prepared = prepare(opened, priced(request.absolute(), prices))
     from distillery.pipelines.cluster.kubeflow import Kubeflow
 
     kubeflow = Kubeflow(endpoint, namespace)

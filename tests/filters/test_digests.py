@@ -26,6 +26,7 @@ ROWS: dict[str, tuple[str, str, list[str]]] = {
     "description": ("A filter for tests.", "Another text.", []),
     "version": ("version: 1\n", "version: 2\n", []),
     "data": ("  oracle:", "  data: {labels: s3://elsewhere/labels.jsonl}\n  oracle:", []),
+    "price": ("{model: recorded}", "{model: recorded, price: {input: 1, output: 2}}", []),
     "replies": ("{model: recorded}", "{model: recorded, replies: other.jsonl}", []),
     "prefilter": ("  oracle:", "  prefilter: {minChars: 300}\n  oracle:", []),
     "kubernetes": ("{name: demo}", "{name: demo, namespace: news, labels: {team: a}}", []),
@@ -95,6 +96,7 @@ def full() -> dict[str, Any]:
     spec["oracle"] |= {"provider": "vertex", "replies": "r.jsonl", "baseUrl": "http://a", "apiKeyEnv": "KEY", "project": "p"}
     spec["oracle"] |= {"location": "eu", "batchPrefix": "gs://bucket/a", "thinkingBudget": 0}
     spec["oracle"] |= {"requestsPerMinute": 60, "tokensPerMinute": 1000}
+    spec["oracle"]["price"] = {"input": 1.0, "output": 2.0, "cached": 0.5, "batch": 0.5, "cacheFrom": 1024}
     spec["gates"][0] |= {"tier": "high", "dimension": "agency", "baseline": "mean", "below": 1.0, "atLeast": 1.0}
     spec["gatekeepers"][0]["because"] = "because"
     spec["contentTypes"][0]["unless"] = "agency > 5"

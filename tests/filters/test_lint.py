@@ -26,6 +26,7 @@ def test_our_own_filters_are_clean(path: Path) -> None:
 
 NO_ANCHORS = "\n      anchors: [{score: 0, meaning: none}, {score: 5, meaning: some}, {score: 10, meaning: a lot}]"
 GATE = "    - {metric: mae, below: 0.8}"
+PRICED = "{{model: m, provider: openai, price: {{{}}}}}"
 CASES = {
     "weights": ("weight: 0.5", "weight: 0.4", "spec.dimensions: weights sum to 1.4"),
     "no anchors": (NO_ANCHORS, "", "spec.dimensions[benefit].anchors: no anchors"),
@@ -57,6 +58,23 @@ CASES = {
     "unless alone": ("  oracle:", "  prefilter: {unless: ['solar']}\n  oracle:", "has no effect without exclude"),
     "crowded out": ("{model: recorded}", "{model: recorded, maxWords: 20000, instructions: &}", ""),
     "short-sighted": ("{baseModel: tiny/base}", "{baseModel: tiny/base, maxLength: 64}", "the student sees about 6%"),
+    "price for nothing": (
+        "{model: recorded}",
+        "{model: recorded, price: {input: 1, output: 2}}",
+        "note: spec.oracle.price: recorded replies cost nothing",
+    ),
+    "price of a free model": ("{model: recorded}", PRICED.format("input: 0, output: 0"), "spec.oracle.price: says that the model"),
+    "price for a token": (
+        "{model: recorded}",
+        PRICED.format("input: 1.0e-6, output: 2"),
+        "spec.oracle.price: under $0.005 for a million",
+    ),
+    "price swapped": ("{model: recorded}", PRICED.format("input: 2, output: 1"), "replies are cheaper than prompts"),
+    "price of a cache": (
+        "{model: recorded}",
+        PRICED.format("input: 1, output: 2, cached: 3"),
+        "warning: spec.oracle.price.cached: a cached token costs more",
+    ),
     "unpinned": ("tiny/base", "tiny/bases", "spec.student.revision: tiny/bases may change under you"),
     "no recall": (GATE, GATE, "no gate on tier_recall: a student that never predicts the best tier could pass"),
     "no skill": (GATE, GATE, "no gate on skill"),

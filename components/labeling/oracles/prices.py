@@ -1,4 +1,4 @@
-"""Prices: what a call costs, by list prices from one dated file, or from the user's own.
+"""Prices: what a call costs, by the user's file, else by the filter, else by list prices from one dated file.
 
 An unknown price is not zero: a budget and a quote refuse without one, and a run says that it counts no money.
 """
@@ -7,40 +7,31 @@ from __future__ import annotations
 
 import datetime
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from distillery.components.labeling.oracles.base import Usage
 from distillery.filters.document import read_document
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from distillery.filters.spec import Price as FilterPrice
 
 PRICES: Final = Path(__file__).with_name("prices.yaml")
 MILLION: Final = 1_000_000
 VERSION: Final = re.compile(r"[-@](?:\d{4}-\d\d-\d\d|\d{3,}|latest|preview[\w-]*)")
 
 
-class Price(BaseModel):
-    """What a model costs.
+class Price(FilterPrice):
+    """What a model costs, as a filter says it, with a date.
 
     Attributes:
-        input: US dollars for a million input tokens.
-        cached: US dollars for a million cached input tokens; None where the model has no cache.
-        output: US dollars for a million output tokens.
-        batch: what batch jobs cost of the price above, 0 to 1; None where there are none.
-        cacheFrom: tokens of the shortest prefix that can be cached.
         date: when the price was looked up, where that is not the file's date.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    input: float = Field(ge=0, allow_inf_nan=False)
-    cached: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    output: float = Field(ge=0, allow_inf_nan=False)
-    batch: float | None = Field(default=None, gt=0, le=1)
-    cacheFrom: int | None = Field(default=None, ge=0)
+    model_config = ConfigDict(strict=False)
     date: datetime.date | None = None
 
     def usd(self, usage: Usage, *, batch: bool = False) -> float:
@@ -66,9 +57,15 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class Prices:
-    """Prices by model, each with the date when it was looked up."""
+    """Prices by model, each with the date when it was looked up.
+
+    Attributes:
+        models: the user's own, which take precedence over the filter's.
+        listed: list prices.
+    """
 
     models: dict[str, tuple[Price, str]]
+    listed: dict[str, tuple[Price, str]] = field(default_factory=dict)
 
     def of(self, model: str) -> tuple[Price, str] | None:
         """Find the price of a model, or of the model that this is a dated version of.
@@ -79,11 +76,23 @@ class Prices:
         Returns:
             The price and its date; None where there is none.
         """
-        name = model.rsplit("/", 1)[-1]
-        for one in (model, name, VERSION.sub("", name)):
-            if one in self.models:
-                return self.models[one]
-        return None
+        return self.own(model) or _of(self.listed, model)
+
+    def own(self, model: str) -> tuple[Price, str] | None:
+        """Find the user's own price of a model.
+
+        Args:
+            model: its name.
+
+        Returns:
+            As `of`.
+        """
+        return _of(self.models, model)
+
+
+def _of(models: dict[str, tuple[Price, str]], model: str) -> tuple[Price, str] | None:
+    name = model.rsplit("/", 1)[-1]
+    return next((models[one] for one in (model, name, VERSION.sub("", name)) if one in models), None)
 
 
 def _read(path: Path) -> _File:
@@ -105,7 +114,7 @@ def _read(path: Path) -> _File:
 
 
 def read_prices(path: str = "") -> Prices:
-    """Read the prices that come with this version, and those of a file, which take precedence.
+    """Read the list prices that come with this version, and the user's own.
 
     Args:
         path: the user's file; empty for none.
@@ -116,25 +125,62 @@ def read_prices(path: str = "") -> Prices:
     Raises:
         InputError: the file can't be read or is no file of prices.
     """
-    models = {}
-    for file in [_read(PRICES), *([_read(Path(path).expanduser())] if path else [])]:
-        models.update({name: (price, str(price.date or file.date or "no date")) for name, price in file.models.items()})
-    return Prices(models)
+    return Prices(_dated(_read(Path(path).expanduser())) if path else {}, _dated(_read(PRICES)))
+
+
+def _dated(file: _File) -> dict[str, tuple[Price, str]]:
+    return {name: (price, str(price.date or file.date or "no date")) for name, price in file.models.items()}
 
 
 def price_of(flt: Filter, prices: Prices) -> tuple[Price, str] | None:
     """Return what the filter's oracle costs; a replay costs nothing.
 
     Args:
+        flt: the filter, whose `oracle.price` takes precedence over the list price.
+        prices: what models cost; the user's own take precedence over the filter's.
+
+    Returns:
+        The price, and its date or where it comes from; None where it is unknown.
+    """
+    oracle = flt.spec.oracle
+    if oracle.provider == "replay":
+        return Price(input=0, output=0), "recorded replies"
+    if oracle.price and not prices.own(oracle.model):
+        return Price.model_validate(oracle.price.model_dump()), "the filter's own"
+    return prices.of(oracle.model)
+
+
+def known_price(flt: Filter, prices: Prices) -> tuple[Price, str]:
+    """Return what the filter's oracle costs, or refuse to go on without.
+
+    Args:
         flt: the filter.
         prices: what models cost.
 
     Returns:
-        The price and its date; None where it is unknown.
+        As `price_of`.
+
+    Raises:
+        InputError: the price is unknown.
     """
-    if flt.spec.oracle.provider == "replay":
-        return Price(input=0, output=0), "recorded replies"
-    return prices.of(flt.spec.oracle.model)
+    if (found := price_of(flt, prices)) is None:
+        raise no_price(flt)
+    return found
+
+
+def as_override(flt: Filter, prices: Prices) -> list[str]:
+    """Return the user's own price of the filter's model as a setting of a run, which goes wherever the filter goes.
+
+    Args:
+        flt: the filter.
+        prices: what models cost.
+
+    Returns:
+        ["oracle.price={…}"]; empty where the user's file does not have the model.
+    """
+    if flt.spec.oracle.provider == "replay" or not (own := prices.own(flt.spec.oracle.model)):
+        return []
+    return [f"oracle.price={own[0].model_dump_json(exclude={'date'}, exclude_none=True)}"]
 
 
 def no_price(flt: Filter) -> InputError:
@@ -150,5 +196,6 @@ def no_price(flt: Filter) -> InputError:
     return InputError(
         f"no price is known for {model}",
         where="spec.oracle.model",
-        hint=f"add --prices FILE with models: {{{model}: {{input: …, output: …}}}}, per million tokens",
+        hint="give oracle.price: {input: …, output: …} in US dollars per million tokens, in the filter or with {overrides}, "
+        f"or --prices FILE with models: {{{model}: {{input: …, output: …}}}}",
     )
