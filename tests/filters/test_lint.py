@@ -63,7 +63,7 @@ CASES = {
         "{model: recorded, price: {input: 1, output: 2}}",
         "note: spec.oracle.price: recorded replies cost nothing",
     ),
-    "price of a free model": ("{model: recorded}", PRICED.format("input: 0, output: 0"), "spec.oracle.price: says that the model"),
+    "price of a free model": ("{model: recorded}", PRICED.format("input: 0, output: 0"), "says that the model is free"),
     "price for a token": (
         "{model: recorded}",
         PRICED.format("input: 1.0e-6, output: 2"),
