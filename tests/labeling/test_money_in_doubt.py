@@ -32,7 +32,9 @@ from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
 from distillery.filters.prompt import article_part
 from tests.labeling.conftest import FILTER
+from tests.labeling.oracles.moods import Mood
 from tests.labeling.slow_labeling import PRICE
+from tests.labeling.virtual import Played
 
 PRICES = Prices({"recorded": (PRICE, "today")})
 SCRIPT, ROOT = Path(__file__).with_name("slow_labeling.py"), Path(__file__).parents[2]
@@ -118,6 +120,21 @@ def test_the_bill_never_passes_the_budget_whatever_is_said_of_it(
         assert gateway.bill <= known + unknown + 1e-9
         assert known + unknown <= budget + 1e-9
     assert len(gateway.asked) >= 10, "and the budget is used"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_calls_that_are_given_up_never_take_the_bill_beyond_the_budget(store: Store, flt: Filter, seed: int) -> None:
+    cap, hanging = 10.5 * most(flt), Mood(latency=0.3, faults={"hang": 0.2, "500": 0.1})
+    played = Played(store, flt, 400, [hanging], concurrency=64, seed=seed, price=PRICE, budget=Budget(cap))
+    faults = [fault for _, fault in played.oracle.began]
+    bill = sum(0.98 * most(flt) if fault else 0.0007 for fault in faults)  # all that was not answered is billed, and dearly
+    assert played.stopped is not None
+    assert "the next call may cost" in played.stopped.what
+    assert bill <= played.journal.usd + played.journal.unknown_usd + 1e-9
+    assert played.journal.usd + played.journal.unknown_usd <= cap
+    assert played.oracle.most_in_flight <= 5, "half of what is left"
+    assert faults.count("hang") > 2
+    assert played.engine.budget.unkept + played.engine.budget.reserved < 1e-9
 
 
 def test_what_nobody_knows_is_durable_and_counts_in_the_next_run(

@@ -19,6 +19,7 @@ from distillery.components.labeling.oracles.base import RateLimited, RawReply, R
 from distillery.components.labeling.tally import Tally
 from distillery.components.store import Digest, Store, digest_json
 from distillery.filters.digests import rubric_digest
+from distillery.filters.errors import Stopped
 from distillery.filters.filter import Filter
 from tests.labeling.oracles.moods import Mood, mood_at
 
@@ -146,7 +147,11 @@ class Played:
                         task.cancel()
 
             began = loop.time()
-            loop.run_until_complete(work())
+            self.stopped: Stopped | None = None
+            try:
+                loop.run_until_complete(work())
+            except Stopped as error:
+                self.stopped = error
             self.seconds = loop.time() - began
         finally:
             asyncio.set_event_loop(None)
