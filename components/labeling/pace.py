@@ -1,7 +1,7 @@
 """The pace of calls while a service turns everything away: a storm is probed, not fed.
 
 A storm is ten seconds in which more than 90% of calls are refused, of twenty at least: fewer are no more than the probes of a
-storm. It is seen at once where as many calls in a row are refused as may be in flight. In a storm a call goes out every 0.6 s,
+storm. It is seen at once where as many calls in a row are refused as may be in flight. In a storm a call goes out every 0.75 s,
 however many wait, or later where the service says so. From the first answer on the pace doubles every second, so that full
 speed is back within fifteen; if the refusals come back, so do the probes. Refusals at random are no storm: each costs one more
 call.
@@ -19,7 +19,7 @@ from distillery.components.labeling.limits import Clock
 WINDOW: Final = 10.0  # seconds
 REFUSED: Final = 0.9  # share of the calls
 SEEN: Final = 20  # calls, at least
-GAP: Final = 0.6  # seconds between two probes: never three within a second
+GAP: Final = 0.75  # seconds between two probes: never three within a second, nor where one comes late
 DOUBLES: Final = 1.0  # seconds in which the pace doubles after the first answer …
 RECOVERED: Final = 15.0  # … until it is no longer held to anything
 LONGEST_LIMITED: Final = 120.0  # seconds that a service may ask for
