@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from distillery.filters.document import MAX_BYTES, Document, Path, read_document
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, disk_hint
 from distillery.filters.expressions import nearest
 from distillery.filters.faults import explain
 from distillery.filters.filter import Filter
@@ -258,7 +258,7 @@ def read_text(path: FilePath, where: str) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 4)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=where) from None
+        raise InputError(f"cannot be read: {error.strerror}", where=where, hint=disk_hint(error)) from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

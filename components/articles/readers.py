@@ -21,7 +21,7 @@ from distillery.components.articles.forms import BOM, CUT, HEAD, READ, Kind, con
 from distillery.components.articles.json_values import json_rows
 from distillery.components.articles.parquet_rows import ParquetRows
 from distillery.components.articles.workbook import sheet_rows
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, disk_hint
 
 BLOCK = 65_536  # bytes of a gzip file that count as one place
 UNPACKED = 2**20  # bytes that a block is unpacked to at a time
@@ -56,7 +56,7 @@ def read_rows(
     except IsADirectoryError as error:
         raise InputError("is a folder", where=str(path), hint=f"give one file: {READ}") from error
     except OSError as error:
-        raise InputError(f"can't be read: {error.strerror}", where=str(path)) from error
+        raise InputError(f"can't be read: {error.strerror}", where=str(path), hint=disk_hint(error)) from error
     if not size:
         raise InputError("is empty", where=str(path), hint="give a file with one article a line")
     kind = file_kind(head, str(path))

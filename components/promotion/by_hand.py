@@ -178,7 +178,8 @@ def rollback(
     where = f"{name}/{channel}"
     before = read_channel(store, name, channel, lenient=True).channel
     if before.pointer is None:
-        raise InputError("nothing was promoted yet, so there is nothing to go back to", where=where)
+        what = "nothing was promoted yet, so there is nothing to go back to"
+        raise InputError(what, where=where, hint=f"run distillery distill {name} first")
     target, left = _earlier(before.history, to, where), before.pointer.adapter
     if target.adapter == left:
         return before.pointer

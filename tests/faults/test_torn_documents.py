@@ -67,7 +67,7 @@ def mend(folder: Path, key: str, whole: bytes, line: str, command: str) -> None:
         shutil.rmtree(path.parent)
     elif ("delete it" in line or "move the folder away" in line) and command in REDO:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    elif any(words in line for words in ("again", "restore it", "update llm-distillery", "models push")):
+    elif any(words in line for words in ("again", "restore it", "update llm-distillery", "models push", "distillery distill")):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(whole)
