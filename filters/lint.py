@@ -323,6 +323,11 @@ def _gate(gate: Gate, where: str) -> Iterator[Finding]:
     if (gate.atLeast is not None) != METRICS[gate.metric].high:
         better, key = ("more", "atLeast") if METRICS[gate.metric].high else ("less", "below")
         yield Finding("warning", where, f"the wrong way round: {better} {gate.metric} is better", f'use "{key}"')
+    if gate.metric == "skill" and gate.atLeast is not None and gate.atLeast < 0:
+        yield Finding("warning", where, f"a student behind {gate.baseline} could be promoted", "raise the bound to 0 or more")
+    if gate.metric == "mae_vs_incumbent" and (gate.by == "point" or (gate.below or 0) > 0):
+        what = "a student that is not shown to be better than the adapter in use could be promoted"
+        yield Finding("warning", where, what, "judge by: interval, with a bound of 0 or less")
     share = gate.metric.startswith("tier_") or gate.metric.endswith("spearman")
     if gate.atLeast is not None and share and gate.atLeast > 1:
         yield Finding("error", where, f"{gate.metric} is never above 1, so nothing passes", "give a share, such as 0.7")

@@ -91,6 +91,7 @@ spec:
     - {{metric: score_compression, atLeast: 0.6}}
     - {{metric: tier_recall, tier: high, atLeast: 0.4}}
     - {{metric: skill, baseline: source_median, atLeast: 0.02}}
+    - {{metric: skill, baseline: tfidf_ridge, atLeast: 0.0}}   # not behind the best simple baseline
   promotion: {{channel: production, approval: none}}
 """
 

@@ -60,6 +60,7 @@ def result_of(store: Any, uri: str, run: str, outputs: dict[str, Any], records: 
         "adapter": outputs["adapter"],
         "channel": outputs.get("channel"),
         "gates": [rule.to_json() for rule in verdict.rules],
+        "losses": [] if outcome == "reject" else benchmark.losses(),
         "n": benchmark.n,
         "mae": benchmark.mae,
         "overall_mae": benchmark.overall_mae,
@@ -153,7 +154,10 @@ def _sentence(result: dict[str, Any], failed: list[dict[str, Any]]) -> str:
     held = result["held"] or {}
     who = f"BY {held.get('by') or 'SOMEBODY'}" + (f" ({held['reason']})" if held.get("reason") else "")
     facts = {"name": result["filter"], "adapter": result["adapter"][:12], "channel": result["channel"]}
-    return SENTENCES[result["verdict"]].format(failed=_names(failed), who=who, **facts)
+    sentence = SENTENCES[result["verdict"]].format(failed=_names(failed), who=who, **facts)
+    if not result["losses"]:
+        return sentence
+    return f"{sentence.removesuffix('.')}, THOUGH IT IS {' AND '.join(result['losses'])}."
 
 
 def _names(rules: list[dict[str, Any]]) -> str:

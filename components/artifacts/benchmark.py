@@ -278,6 +278,21 @@ class Benchmark(Document):
         known = [(row.mae, name, row) for name, row in self.baselines.items() if row.mae is not None]
         return [(name, row) for _, name, row in sorted(known, key=lambda entry: entry[:2])]
 
+    def losses(self) -> list[str]:
+        """Return in what the student is not shown to be better: than the best baseline, than the adapter in use.
+
+        Returns:
+            Parts of a sentence with their figures; none for a student that is ahead of every baseline, and whose interval
+            against the adapter in use lies below 0 where there is one to compare with.
+        """
+        found, best, used = [], self.best_baseline(), self.incumbent
+        if best and self.mae is not None and self.mae > best[1]:
+            found.append(f"behind the baseline {best[0].replace('_', ' ')} (MAE {self.mae:.3f} against {best[1]:.3f})")
+        if used and used.difference is not None and (used.interval is None or used.interval[1] >= 0):
+            low, high = used.interval or (used.difference, used.difference)
+            found.append(f"not shown to be better than the adapter in use ({used.difference:+.3f}, {low:+.3f} to {high:+.3f})")
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Return the document as plain JSON values in the order of its fields, without keys that are not set.
 

@@ -23,7 +23,7 @@ __all__ = ["Entry", "Pointer", "Verify", "change", "changed", "current", "histor
 Verify = Callable[[Store, str, Digest], object]
 
 ATTEMPTS: Final = 200  # each one lost was another's write, so a hundred writers at once come through
-PAUSE: Final = 1.0  # seconds between two attempts, at most
+PAUSE: Final = 4.0  # seconds between two attempts, at most
 
 
 def change(store: Store, name: str, channel: str, work: Callable[[Channel], Channel | None]) -> Channel:

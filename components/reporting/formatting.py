@@ -305,6 +305,19 @@ def _word(held: Held) -> str:
     return f"since {held.channel or 'its channel'} {done}, by {held.by or 'somebody'} at {held.at}{reason}"
 
 
+def losses(context: Context) -> list[str]:
+    """Return in what a student that passed its gates is not shown to be better.
+
+    Args:
+        context: the run.
+
+    Returns:
+        Parts of a sentence; none for one that didn't pass, or is ahead.
+    """
+    passed = decision(context) in ("promoted", "held", "approve", "passed")
+    return context.benchmark.losses() if passed and context.benchmark else []
+
+
 def sentence(context: Context) -> str:
     """Return the verdict in one plain sentence, for somebody who reads nothing else.
 
@@ -320,6 +333,8 @@ def sentence(context: Context) -> str:
         message = (context.failure.message.strip() or "no message").splitlines()[0][:400]
         step = context.failure.step
         return f"Stopped{f' at step {step}' if step else ''}: {message.rstrip('.')}."
+    if lost := losses(context):
+        tail = f", though it is {' and '.join(lost)}{tail}"
     if context.promoted:
         return f"Promoted to {context.promoted.channel or context.flt.spec.promotion.channel}{tail}"
     if context.held:

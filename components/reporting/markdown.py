@@ -10,7 +10,18 @@ import re
 from collections.abc import Iterable, Sequence
 
 from distillery.components.reporting.context import Context
-from distillery.components.reporting.formatting import NONE, count, decision, metric, number, predictors, sentence, span, words
+from distillery.components.reporting.formatting import (
+    NONE,
+    count,
+    decision,
+    losses,
+    metric,
+    number,
+    predictors,
+    sentence,
+    span,
+    words,
+)
 from distillery.components.reporting.gate_rules import SHOWN, demand
 
 MAX_CHARACTERS = 60_000
@@ -81,7 +92,7 @@ def render_verdict(context: Context) -> str:
     Returns:
         Markdown, ending with a line break.
     """
-    mark = MARKS.get(decision(context), "")
+    mark = "⚠️" if losses(context) else MARKS.get(decision(context), "")
     parts = (f"{mark} {plain(sentence(context), 700)}".strip(), gates_table(context))
     return "\n\n".join(part for part in parts if part) + "\n"
 

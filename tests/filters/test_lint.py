@@ -81,6 +81,16 @@ CASES = {
     "wrong way": (GATE, "    - {metric: mae, atLeast: 0.8}", "spec.gates[0]: the wrong way round: less mae is better"),
     "impossible share": (GATE, "    - {metric: spearman, atLeast: 70}", "error: spec.gates[0]: spearman is never above 1"),
     "impossible error": (GATE, "    - {metric: mae, below: 0}", "error: spec.gates[0]: an error is never below 0"),
+    "a loser by a baseline": (
+        GATE,
+        f"{GATE}\n    - {{metric: skill, baseline: mean, atLeast: -0.1}}",
+        "warning: spec.gates[1]: a student behind mean could be promoted",
+    ),
+    "a loser by the incumbent": (
+        GATE,
+        f"{GATE}\n    - {{metric: mae_vs_incumbent, below: 0}}",
+        "warning: spec.gates[1]: a student that is not shown to be better than the adapter in use could be promoted",
+    ),
     "two gates": (GATE, f"{GATE}\n{GATE}", "spec.gates[1]: a second gate on mae"),
     "to do": ("A filter for tests.", "TODO describe this filter.", "line 6: something is still to do"),
 }  # fmt: skip
