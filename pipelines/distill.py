@@ -75,7 +75,8 @@ def distill(
         # Conditions compare fixed words of our own: kfp.local evaluates them as text.
         with dsl.If(ready["source"] == "articles", name="from-articles"):
             given = ready["articles"]
-            calibrated = place(calibrate(articles=given, marks=marks, waived=without_calibration, **common), ORACLE)
+            judged_by = {"marks": marks, "waived": without_calibration, "budget": budget}
+            calibrated = place(calibrate(articles=given, **judged_by, **common), ORACLE)
             asked = label(articles=given, labels="", without_calibration=without_calibration, **limits, **common)
             place(asked, ORACLE).after(calibrated)
         with dsl.Else(name="from-labels"):

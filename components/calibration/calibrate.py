@@ -96,6 +96,7 @@ def calibrate(
     accept: str = "",
     waived: str = "",
     once: bool = False,
+    budget: float | None = None,
     oracle: Oracle | None = None,
     progress: Progress = quiet,
 ) -> StepRecord:
@@ -113,6 +114,7 @@ def calibrate(
         accept: a person's reason to go on with a REVIEW, "" for none.
         waived: a reason not to calibrate at all, so nothing is done; "" for none.
         once: True to keep a usable calibration, whatever the marks.
+        budget: US dollars that all labels of this rubric and oracle may cost, earlier runs included; None for no limit.
         oracle: asked instead of the filter's.
         progress: tells how far it is.
 
@@ -122,6 +124,7 @@ def calibrate(
     Raises:
         InputError: marks, sizes or files that cannot be used.
         StoreError: a calibration in the store cannot be read.
+        Stopped: the budget has no room for the samples' labels; those that were paid are kept.
     """
     names = [name for name in ([marks] if isinstance(marks, str) else marks) if name]
     n = n or (UNCALIBRATED if {*names} & {PREFILTER, REFERENCE} else SAMPLE)
@@ -148,7 +151,7 @@ def calibrate(
     given = read_marks(names)
     inputs["marks"] = digest_json([given.by, given.given])
     with local_input(articles, parameter="articles") as path:
-        document, page = _calibrate(store, flt, path, given, n, oracle, identity, progress)
+        document, page = _calibrate(store, flt, path, given, n, oracle, identity, budget, progress)
     review = review_key(flt.name, digest_bytes(page))
     store.put(review, page)
     kept = known if known is not None and given.by == NOBODY and known.marks.by != NOBODY else None
@@ -164,6 +167,7 @@ def _calibrate(
     n: int,
     oracle: Oracle | None,
     identity: dict[str, Any],
+    budget: float | None,
     progress: Progress,
 ) -> tuple[RubricCalibration, bytes]:
     """Label and judge both samples; return the calibration and the review page."""
@@ -178,7 +182,7 @@ def _calibrate(
         for line in left_out:
             progress.note(line)
         opinions[kind] = given.of(flt, sample)
-        return _labelled(store, flt, sample, digest, oracle, progress)
+        return _labelled(store, flt, sample, digest, oracle, budget, progress)
 
     opinions: dict[str, list[str | None]] = {}
     first = take("calibration", ())
@@ -260,16 +264,18 @@ def _named(name: str, reasons: list[Reason]) -> list[Reason]:
     return [Reason(reason.level, f"{name}: {reason.text}") for reason in reasons]
 
 
-def _labelled(store: Store, flt: Filter, sample: Sample, digest: Digest, oracle: Oracle | None, progress: Progress) -> Labelled:
+def _labelled(
+    store: Store, flt: Filter, sample: Sample, digest: Digest, oracle: Oracle | None, budget: float | None, progress: Progress
+) -> Labelled:
     """Label a sample and return it with the oracle's scores."""
     from distillery.filters.verdict import judge
 
     with scratch_folder("distillery-sample-") as folder:
         path = folder / FILE
         path.write_bytes(jsonl(sample.articles))
-        label_set = label(store, flt.with_columns({}), articles=str(path), oracle=oracle, progress=progress).outputs[
-            "label_set"
-        ]
+        label_set = label(
+            store, flt.with_columns({}), articles=str(path), oracle=oracle, budget=budget, progress=progress
+        ).outputs["label_set"]
     frame = read_table(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
     places = {article.digest: at for at, article in enumerate(sample.articles)}
     rows = scores(frame, flt.dimensions)

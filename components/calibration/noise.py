@@ -19,7 +19,7 @@ from distillery.components.articles.scratch import scratch_folder
 from distillery.components.artifacts.noise_floor import Difference, Floor, NoiseFloor, SecondOracle
 from distillery.components.artifacts.rubric_calibration import oracle_digest
 from distillery.components.artifacts.step_record import StepRecord
-from distillery.components.labeling.label import label
+from distillery.components.labeling.label import label, open_journal
 from distillery.components.labeling.oracles.base import Oracle, RawReply, Request, open_oracle, oracle_identity
 from distillery.components.labeling.oracles.replay import connect
 from distillery.components.runtime.progress import Progress, quiet
@@ -120,6 +120,7 @@ def measure(
     n: int = 50,
     oracle: Oracle | None = None,
     again: Sequence[Oracle] = (),
+    budget: float | None = None,
     progress: Progress = quiet,
 ) -> StepRecord:
     """Label articles several times, and once by another oracle, and keep how far the labels are apart.
@@ -135,6 +136,8 @@ def measure(
         n: how many articles.
         oracle: asked instead of the filter's.
         again: asked instead of the filter's for the second label, the third, …
+        budget: US dollars that the labels, their repetitions and the other oracle's labels may cost, earlier runs included;
+            None for no limit.
         progress: tells how far it is.
 
     Returns:
@@ -153,9 +156,17 @@ def measure(
         file = folder / FILE
         file.write_bytes(jsonl(sample.articles))
 
+        journals = [
+            *((flt, {**identity, **({"repetition": at} if at > 1 else {})}) for at in range(1, repeat + 1)),
+            *([(second, dict(oracle_identity(second)))] if second is not None else []),
+        ]
+
         def ask(chosen: Filter, one: Oracle | None) -> str:
-            own = chosen.with_columns({})
-            return str(label(store, own, articles=str(file), oracle=one, progress=progress).outputs["label_set"])
+            its = dict(oracle_identity(chosen) if one is None else one.identity)
+            elsewhere = sum(_spent(store, other, who) for other, who in journals if who != its) if budget is not None else 0.0
+            left = None if budget is None else max(0.0, budget - elsewhere)
+            record = label(store, chosen.with_columns({}), articles=str(file), oracle=one, budget=left, progress=progress)
+            return str(record.outputs["label_set"])
 
         sets = [ask(flt, oracle)]
         for repetition in range(2, repeat + 1):
@@ -188,6 +199,12 @@ def measure(
         "second": other,
     }
     return StepRecord.of("noise", inputs, document.to_json(), [key])
+
+
+def _spent(store: Store, flt: Filter, identity: Mapping[str, Any]) -> float:
+    """Return what the labels of one journal have cost or may have cost, in US dollars."""
+    journal = open_journal(store, flt, identity)
+    return journal.usd + journal.unknown_usd
 
 
 def _labels(store: Store, flt: Filter, label_set: str) -> Table:

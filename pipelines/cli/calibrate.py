@@ -11,6 +11,7 @@ from distillery.components.preflight.request import MARKS, absolute, absolute_ov
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
+    BudgetOpt,
     FilterArg,
     JsonOpt,
     MapOpt,
@@ -18,6 +19,7 @@ from distillery.pipelines.cli.options import (
     ProfileOpt,
     SetOpt,
     StoreOpt,
+    YesOpt,
     settings,
     store_uri,
 )
@@ -154,24 +156,34 @@ def calibrate(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the page to mark articles on")] = Path("review.html"),
     accept: Annotated[str, typer.Option("--accept", metavar="REASON", help="go on with a REVIEW, and say why")] = "",
     store: StoreOpt = DEFAULT_STORE,
+    budget: BudgetOpt = None,
     prices: PricesOpt = "",
+    yes: YesOpt = False,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
     as_json: JsonOpt = False,
 ) -> None:
     """Judge rubric and oracle on a sample before labels are paid for: PASS 0, FAIL 3, REVIEW (or not marked yet) 4."""
+    from distillery.components.artifacts.rubric_calibration import SAMPLE, UNCALIBRATED
+    from distillery.components.calibration.calibrate import PREFILTER, REFERENCE
     from distillery.components.calibration.calibrate import calibrate as work
     from distillery.components.runtime.progress import reporter
+    from distillery.pipelines.cli.spending import agree
 
     opened, flt, file = _opened(filter, articles if not accept else articles or "-", store, profile, settings(set, map), prices)
+    given = [one if one in MARKS else absolute(one) for one in marks]
+    if not accept:
+        each = n or (UNCALIBRATED if {*given} & {PREFILTER, REFERENCE} else SAMPLE)
+        agree(opened, file, [(flt, 2 * each)], budget=budget, yes=yes)
     record = work(
         opened,
         flt,
         articles=file,
-        marks=[one if one in MARKS else absolute(one) for one in marks],
+        marks=given,
         n=n,
         accept=accept,
+        budget=budget,
         progress=reporter("calibrate"),
     )
     outputs = record.outputs
@@ -237,7 +249,9 @@ def noise(
     ] = "",
     n: Annotated[int, typer.Option("--n", min=10, max=120, help="articles")] = 50,
     store: StoreOpt = DEFAULT_STORE,
+    budget: BudgetOpt = None,
     prices: PricesOpt = "",
+    yes: YesOpt = False,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
@@ -246,6 +260,7 @@ def noise(
     """Label some articles several times: how far the oracle is from itself, and from another one."""
     from distillery.components.calibration.noise import measure, second
     from distillery.components.runtime.progress import reporter
+    from distillery.pipelines.cli.spending import agree
 
     opened, flt, file = _opened(filter, articles, store, profile, settings(set, map), prices)
     other = None
@@ -256,7 +271,8 @@ def noise(
         another = any(setting.startswith("oracle.model=") for setting in named)  # whose price is not that of the first
         overrides = absolute_overrides([*settings(set, map), *(["oracle.price=null"] if another else []), *named])
         other = load(filter, overrides, profile, prices)
-    record = measure(opened, flt, articles=file, repeat=repeat, second=other, n=n, progress=reporter("noise"))
+    agree(opened, file, [(flt, n * repeat), *([(other, n)] if other else [])], budget=budget, yes=yes)
+    record = measure(opened, flt, articles=file, repeat=repeat, second=other, n=n, budget=budget, progress=reporter("noise"))
     document = record.outputs
     if as_json:
         print_json({"filter": flt.name, **document})

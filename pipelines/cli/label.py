@@ -25,6 +25,7 @@ from distillery.pipelines.cli.options import (
     SetOpt,
     StoreOpt,
     UncalibratedOpt,
+    require_dollars,
     settings,
     store_uri,
 )
@@ -77,8 +78,7 @@ def label(
     from distillery.components.runtime.progress import reporter
     from distillery.components.store import open_store
 
-    if budget is not None and not 0 <= budget < float("inf"):
-        raise InputError(f"{budget} is not an amount of dollars", hint="write {budget} 25.00", parameter="budget")
+    require_dollars(budget)
     request = RunRequest(filter, "", articles, labels, profile, settings(set, map), max_rejects).absolute()
     flt, articles, labels = resolve(request)
     known = read_prices(prices)

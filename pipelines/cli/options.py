@@ -33,6 +33,7 @@ ChannelOpt = Annotated[str, typer.Option("--channel", metavar="NAME", help="defa
 PricesOpt = Annotated[
     str, typer.Option("--prices", metavar="FILE", help="prices of models, before the filter's oracle.price and list prices")
 ]
+YesOpt = Annotated[bool, typer.Option("--yes", help="do not ask in a terminal before the first paid call")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else there")]
 
 DEFAULT_STORE = ".distillery"
@@ -84,6 +85,19 @@ def require_filter(subject: str, channel: str) -> None:
 
     if channel and is_digest(subject):
         raise InputError("an adapter is named already", where=f"--channel {channel}", hint="leave it out, or give the filter")
+
+
+def require_dollars(budget: float | None) -> None:
+    """Raise unless a budget is an amount of money.
+
+    Args:
+        budget: US dollars as typed; None where there is no limit.
+
+    Raises:
+        InputError: It is negative, infinite or no number.
+    """
+    if budget is not None and not 0 <= budget < float("inf"):
+        raise InputError(f"{budget} is not an amount of dollars", hint="write {budget} 25.00", parameter="budget")
 
 
 def in_all(budget: float | None) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distillery.components.preflight.request import RunRequest
+    from distillery.components.store import Store
     from distillery.filters.filter import Filter
 
 
@@ -73,3 +75,47 @@ def own_price(filter: str, prices: str, *, profile: str = "", overrides: Sequenc
     with blamed_on("filter"):
         flt = resolve_filter(filter, profile=profile, overrides=overrides)
     return as_override(flt, read_prices(prices))
+
+
+def agree(store: Store, articles: str, calls: Sequence[tuple[Filter, int]], *, budget: float | None, yes: bool) -> None:
+    """Say what a command will cost at most, and ask in a terminal whether to go on; ask nothing where nothing is paid.
+
+    Args:
+        store: The store, with the labels so far.
+        articles: The file of articles, a path or s3://.
+        calls: How many articles each filter's oracle is asked about at most.
+        budget: US dollars as typed; None where there is no limit.
+        yes: True to ask nothing.
+
+    Raises:
+        InputError: The budget is no amount of money, or a model has no price to keep it by.
+        Stopped: The user said no.
+    """
+    from distillery.components.labeling.oracles.base import Usage
+    from distillery.components.labeling.oracles.prices import known_price, price_of, read_prices
+    from distillery.components.labeling.quote import quote
+    from distillery.filters.errors import Stopped
+    from distillery.pipelines.cli.options import require_dollars
+
+    require_dollars(budget)
+    listed, parts = read_prices(), list[str]()
+    for flt, most in calls:
+        if budget is not None:
+            known_price(flt, listed)
+        if flt.spec.oracle.provider == "replay":
+            continue
+        usd = "no price is known, so no money is counted"
+        if price := price_of(flt, listed):
+            quoted = quote(store, flt, articles, listed)
+            tokens = (quoted.prefix_tokens + quoted.article_tokens, quoted.output_tokens)
+            usd = f"about ${price[0].usd(Usage(round(tokens[0] * most), 0, round(tokens[1] * most))):,.4f}"
+        parts.append(f"{flt.spec.oracle.model}: at most {most:,} labels, {usd}")
+    if not parts:
+        return
+    limit = "" if budget is None else f"; never more than ${budget:g}, earlier labels included"
+    print(f"{'; '.join(parts)}{limit}. What is labelled already is not paid again.", file=sys.stderr)
+    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Stopped("nothing was asked and nothing was spent", hint="answer y, or give --yes")
