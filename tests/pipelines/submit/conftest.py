@@ -106,7 +106,8 @@ class Steps:
 @pytest.fixture
 def no_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     def brief(store: Store, uri: str, run: str, outputs: dict[str, Any], records: dict[str, Any]) -> dict[str, Any]:
-        return {"verdict": outputs["decision"], "adapter": outputs["adapter"], "run": run, "steps": sorted(records)}
+        ended = {"verdict": outputs["decision"], "adapter": outputs["adapter"], "channel": "production"}
+        return {**ended, "run": run, "steps": sorted(records)}
 
     monkeypatch.setattr(ending, "result_of", brief)
-    monkeypatch.setattr(summary, "print_summary", lambda result, filter, store: print(result["verdict"]))
+    monkeypatch.setattr(summary, "print_summary", lambda result, filter, store, channel: print(result["verdict"]))
