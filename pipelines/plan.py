@@ -17,7 +17,7 @@ from distillery.components.artifacts.steps import LOOKED_UP
 from distillery.components.runtime.progress import clock
 from distillery.components.store import Store
 from distillery.filters.filter import Filter
-from distillery.pipelines.first_look import look
+from distillery.pipelines.first_look import look, require_price
 from distillery.pipelines.steps import INPUTS, RunState
 
 Action = Literal["reuse", "run", "skip"]
@@ -197,14 +197,6 @@ def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     return f"about ${usd:,.2f} for {priced.open:,} articles"
 
 
-def _require_price(flt: Filter, budget: float) -> None:
-    """Refuse a budget that could not be kept."""
-    from distillery.components.labeling.oracles.prices import no_price, price_of, read_prices
-
-    if budget and price_of(flt, read_prices()) is None:
-        raise no_price(flt)
-
-
 def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float = 0.0) -> list[Planned]:
     """Plan a `distill`. Reads the store and the file that the run starts from; writes and fetches nothing.
 
@@ -229,7 +221,7 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
         if planner.follow("label", run, "no oracle call: labels exist") is None:
             look(run.filter, path, labels=bool(run.labels), max_rejects=run.max_rejects)
             if run.articles:
-                _require_price(run.filter, budget)
+                require_price(run.filter, budget)
                 planner.steps[-1].cost = _labels_cost(run.store, run.filter, run.articles, path)
     if run.articles:
         planner.steps.insert(0, _calibration(run.store, run.filter, marks, waived))

@@ -89,7 +89,7 @@ def distill(
     from distillery.components.student.resolve import resolve_base
     from distillery.pipelines.cli.ending import end_decided, end_failed
     from distillery.pipelines.cli.live import watch
-    from distillery.pipelines.first_look import look
+    from distillery.pipelines.first_look import look, require_price
     from distillery.pipelines.laptop.endings import ending, oom_kills
     from distillery.pipelines.laptop.events import LocalRun, Tail
     from distillery.pipelines.laptop.run import FEED, LOG, start, stop
@@ -103,6 +103,8 @@ def distill(
     request = priced(request, prices)
     # The same checks as the first step's, so that a typo or a bad row is answered at once, and nothing is written.
     flt, *files = check(request)
+    if files[0]:
+        require_price(flt, request.budget)
     if not in_bucket(data := files[0] or files[1]):
         with local_input(data, parameter="articles" if files[0] else "labels") as path:
             look(flt, path, labels=not files[0], max_rejects=max_rejects)

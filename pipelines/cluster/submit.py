@@ -16,6 +16,7 @@ from distillery.components.store.layout import input_key
 from distillery.filters.errors import InputError
 from distillery.pipelines.cluster.claims import Claim, claim
 from distillery.pipelines.cluster.kubeflow import Kubeflow, Published
+from distillery.pipelines.first_look import require_price
 
 
 class Prepared(NamedTuple):
@@ -81,6 +82,8 @@ def prepare(store: Store, request: RunRequest) -> Prepared:
     """
     check_settings(request)
     flt, articles, labels = resolve(request)  # with the paths as they are here: errors name them
+    if articles:
+        require_price(flt, request.budget)
     sent = map_files(request.overrides, lambda path, key: upload(store, path, parameter=f"{{overrides}} {key}"))
     if flt.spec.oracle.replies and not any("oracle.replies=" in override for override in sent):
         replies = upload(store, flt.spec.oracle.replies, parameter="spec.oracle.replies")

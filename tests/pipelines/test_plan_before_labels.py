@@ -11,11 +11,14 @@ import pytest
 
 from distillery.components.artifacts.rubric_calibration import FREE, oracle_digest
 from distillery.components.labeling.oracles.base import oracle_identity
+from distillery.components.preflight.request import RunRequest
 from distillery.components.store import Store, open_store
 from distillery.components.store.layout import calibration_key
 from distillery.filters.digests import rubric_digest
+from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
+from distillery.pipelines.cluster.submit import prepare
 from distillery.pipelines.plan import Planned, _calibration, _labels_cost
 from tests.artifacts.made import made_calibration
 from tests.labeling.conftest import FILTER
@@ -118,3 +121,21 @@ def test_a_base_model_of_the_hub_is_not_fetched_to_plan(
     assert (steps["split"]["action"], steps["train"]["action"]) == ("reuse", "run")
     assert "was not fetched from the model hub yet" in steps["train"]["why"][0]
     assert steps["benchmark"]["why"] == ["follows train"]
+
+
+def test_a_budget_that_no_price_could_keep_is_refused_before_anything_is_started(
+    distillery: Callable[..., Any], articles: Path, tmp_path: Path, tiny_encoder: Path
+) -> None:
+    text = FILTER.replace("model: recorded", "provider: openai, model: unheard-of").replace("tiny/base", str(tiny_encoder))
+    (tmp_path / "filter.yaml").write_text(text, encoding="utf-8")
+    given = ["filter.yaml", "--articles", articles, "--without-calibration", "a test", "--budget", "5"]
+    for command in ("distill", "plan"):
+        ran = distillery(command, *given)
+        assert ran.code == 2
+        assert "no price is known for unheard-of" in ran.err
+        assert "oracle.price" in ran.err
+    priced = distillery("plan", *given, "--set", "oracle.price={input: 1, output: 2}", "--json")
+    assert priced.code == 0, priced.err
+    assert "$" in next(step["cost"] for step in priced.json["steps"] if step["step"] == "label")
+    with pytest.raises(InputError, match="no price is known for unheard-of"):
+        prepare(open_store(str(tmp_path / "st")), RunRequest(str(tmp_path / "filter.yaml"), articles=str(articles), budget=5.0))
