@@ -246,7 +246,7 @@ def test_a_full_disk_is_one_line(command: Command, tmp_path: Path) -> None:
     error = one_line(
         command("select", make_filter(tmp_path / "filter.yaml"), "--articles", labels, "--n", 5, "--out", "/dev/full")
     )
-    assert "No space left on device; make room" in error
+    assert "No space left on device; free some space, or choose another place" in error
     assert Path("/dev/full").is_char_device()
 
 

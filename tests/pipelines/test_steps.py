@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from distillery.components.artifacts.steps import ENDS, LOOKED_UP, RECORDED, STEPS, WATCHED, WORK, names, through
+from distillery.components.artifacts.verdict import Decision
 from distillery.filters import steps as reading
 from distillery.filters.digests import parts
 from distillery.filters.loading import load_filter
-from distillery.pipelines.results import SENTENCES
+from distillery.pipelines.results import EXIT_CODES, SENTENCES
 from distillery.pipelines.steps import INPUTS, TASKS
 from tests.pipelines.harness import compile_alone
 
@@ -114,7 +115,8 @@ def test_the_order_of_a_run() -> None:
     assert list(WATCHED) == ORDER[:8]
     assert list(RECORDED) == ORDER[:11]
     assert ENDS == ("promote", "hold", "reject")
-    assert len(ENDS) == len(SENTENCES), "one end for each decision of the gates"
+    assert len(ENDS) == len(get_args(Decision)), "one end for each decision of the gates"
+    assert set(SENTENCES) == set(EXIT_CODES) == {*get_args(Decision), "pinned", "blocked"}
     assert through("split") == ("label", "audit", "split")
     with pytest.raises(ValueError, match="not in tuple"):
         through("promote")

@@ -65,7 +65,7 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(
     out = SimpleNamespace(uri=f"{s3_uri}/scores/x")
     place = Place("ns", "", "", "", {})
     job = SimpleNamespace(adopted=False, name="score-x", left=[0], place=place, kubectl="kubectl -n ns …", out=out)
-    monkeypatch.setattr(adapter, "find_adapter", lambda *_: (None, "a" * 64))
+    monkeypatch.setattr(adapter, "find_adapter", lambda *_, **__: (None, "a" * 64))
     monkeypatch.setattr(cluster, "plan_on_cluster", lambda *_, **__: SimpleNamespace(shards=1))
     monkeypatch.setattr(cluster, "submit", lambda *_, **__: job)
     monkeypatch.setattr(cluster, "follow", interrupted)
@@ -83,7 +83,7 @@ class TestCancel:
         self.store, self.plan, self.jobs = store, plan, jobs
         self.articles = f"{plan.corpus.where}/{plan.corpus.files[0].name}"
         monkeypatch.setattr(manifest, "find_place", lambda namespace="": PLACE)
-        monkeypatch.setattr(adapter, "find_adapter", lambda *_: Subject(FILTER, ADAPTER))
+        monkeypatch.setattr(adapter, "find_adapter", lambda *_, **__: Subject(FILTER, ADAPTER))
 
     def cancel(self, *arguments: str) -> Any:
         flags = ["--on", "cluster", "--store", self.store.uri, "--shards", "6", "--cancel"]
