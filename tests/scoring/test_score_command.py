@@ -65,7 +65,7 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(
     out = SimpleNamespace(uri=f"{s3_uri}/scores/x")
     place = Place("ns", "", "", "", {})
     job = SimpleNamespace(adopted=False, name="score-x", left=[0], place=place, kubectl="kubectl -n ns …", out=out)
-    monkeypatch.setattr(adapter, "find_adapter", lambda *_, **__: (None, "a" * 64))
+    monkeypatch.setattr(adapter, "find_adapter", lambda *_, **__: Subject(FILTER, "a" * 64))
     monkeypatch.setattr(cluster, "plan_on_cluster", lambda *_, **__: SimpleNamespace(shards=1))
     monkeypatch.setattr(cluster, "submit", lambda *_, **__: job)
     monkeypatch.setattr(cluster, "follow", interrupted)
