@@ -197,6 +197,21 @@ def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     return f"about ${usd:,.2f} for {priced.open:,} articles"
 
 
+def _oracle_lacks(flt: Filter) -> list[str]:
+    """Return why the oracle can't be asked from here: no key, no client library. The oracle is opened, and not asked."""
+    from distillery.components.labeling.engine import run
+    from distillery.components.labeling.oracles.base import open_oracle
+    from distillery.filters.errors import InputError
+
+    if flt.spec.oracle.provider == "replay":
+        return []
+    try:
+        run(open_oracle(flt).close())
+    except InputError as error:
+        return [f"can't be asked from here: {error}"]
+    return []
+
+
 def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float = 0.0) -> list[Planned]:
     """Plan a `distill`. Reads the store and the file that the run starts from; writes and fetches nothing.
 
@@ -223,6 +238,7 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
             if run.articles:
                 require_price(run.filter, budget)
                 planner.steps[-1].cost = _labels_cost(run.store, run.filter, run.articles, path)
+                planner.steps[-1].why += _oracle_lacks(run.filter)
     if run.articles:
         planner.steps.insert(0, _calibration(run.store, run.filter, marks, waived))
     run.fetch = False  # gigabytes that nobody asked for

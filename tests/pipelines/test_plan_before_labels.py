@@ -139,3 +139,19 @@ def test_a_budget_that_no_price_could_keep_is_refused_before_anything_is_started
     assert "$" in next(step["cost"] for step in priced.json["steps"] if step["step"] == "label")
     with pytest.raises(InputError, match="no price is known for unheard-of"):
         prepare(open_store(str(tmp_path / "st")), RunRequest(str(tmp_path / "filter.yaml"), articles=str(articles), budget=5.0))
+
+
+def test_a_key_that_is_not_set_is_told_by_the_plan(
+    distillery: Callable[..., Any], articles: Path, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def why(variable: str) -> str:
+        oracle = f"provider: openai, model: gpt-4o-mini, apiKeyEnv: {variable}"
+        text = FILTER.replace("model: recorded", oracle).replace("tiny/base", str(tiny_encoder))
+        (tmp_path / "filter.yaml").write_text(text, encoding="utf-8")
+        ran = distillery("plan", "filter.yaml", "--articles", articles, "--without-calibration", "a test", "--json")
+        assert ran.code == 0, ran.err
+        return "; ".join(next(step["why"] for step in ran.json["steps"] if step["step"] == "label"))
+
+    monkeypatch.setenv("A_KEY_THAT_IS_SET", "sk-test")
+    assert "environment variable A_KEY_THAT_IS_NOT: is not set" in why("A_KEY_THAT_IS_NOT")
+    assert "can't be asked" not in why("A_KEY_THAT_IS_SET")
