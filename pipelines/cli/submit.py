@@ -173,10 +173,10 @@ def _follow(kubeflow: Any, uri: str, run: str, *, as_json: bool, filter: str = "
     from distillery.pipelines.cli.live import watch
     from distillery.pipelines.cluster.events import ClusterRun, retry_forever, settle
 
-    kubeflow.get(run)
-    opened = retry_forever(lambda: open_store(uri, write=False))
-    source = ClusterRun(kubeflow, opened, run)
     try:
+        kubeflow.get(run)
+        opened = retry_forever(lambda: open_store(uri, write=False))
+        source = ClusterRun(kubeflow, opened, run)
         watched = watch(source, WATCHED)
         settle(source, watched)
     except KeyboardInterrupt:

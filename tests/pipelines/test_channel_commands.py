@@ -269,7 +269,7 @@ def test_after_a_rollback_a_run_promotes_nothing_and_says_who_said_so(town: Town
     nightly = town.run(4)
     assert nightly.code == 4
     assert "NOT PROMOTED, production WAS ROLLED BACK FROM IT BY bob (it sells shoes): small-town " in nightly.out
-    sentence = "⏳ Held back, since production was rolled back from this adapter, by bob at "
+    sentence = "Held back, since production was rolled back from this adapter, by bob at "
     assert sentence in town.report(4)
     assert town.serving() == [first, second, first]
     assert town(*typed(nightly.out, "promote")).code == 0

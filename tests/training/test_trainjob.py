@@ -104,7 +104,7 @@ def test_each_store_has_a_trainjob_of_its_own(flt: Filter, tmp_path: Path, monke
     made: list[dict[str, Any]] = []
     looks = iter([None, StepRecord.of("train", {}, {}, [])] * 3)
     monkeypatch.setattr(trainer, "resolve_base", lambda *_: SimpleNamespace(digest="0" * 64))
-    monkeypatch.setattr(trainer, "look_up", lambda *_: next(looks))
+    monkeypatch.setattr(trainer, "look_up", lambda *_, **__: next(looks))
     monkeypatch.setattr(trainjob_api, "Api", MagicMock())
     monkeypatch.setattr(trainjob, "work_off", lambda api, body, *_, **__: made.append(body))
     for name in ("one", "two", "one"):

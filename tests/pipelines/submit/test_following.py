@@ -173,7 +173,7 @@ def test_a_pod_that_does_not_start_is_worth_a_line(
 
     def stuck(run: str) -> None:
         fake.runs[run]["run_details"] = {"task_details": [{"display_name": "train", "state": "RUNNING"}]}
-        threading.Timer(1.5, lambda: fake.runs[run].update(state="FAILED")).start()
+        threading.Timer(4, lambda: fake.runs[run].update(state="FAILED")).start()
 
     fake.on_create = stuck
     assert "train: no word from its pod for" in command("distill", FILTER, "--labels", labels, "--watch").err
