@@ -105,15 +105,3 @@ class FolderColumns:
             The row.
         """
         return {**row, **{name: text for name, text in self.values.items() if is_missing(row.get(name)) or row[name] == ""}}
-
-
-def folder_columns(path: str) -> dict[str, str]:
-    """Return the columns that the folders of a path stand for, as Hive and Spark write them: "language=en/part-0.parquet".
-
-    Args:
-        path: the path of a file below its corpus.
-
-    Returns:
-        Values by our names; no id, title or content, which are no folder's.
-    """
-    return FolderColumns(path, Renamed()).values

@@ -12,13 +12,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from distillery.components.artifacts.channel import Channel, Entry, Pointer, current, read_channel
+from distillery.components.artifacts.channel import Channel, Entry, read_channel
 from distillery.components.artifacts.verdict import AGAIN
 from distillery.components.store import Conflict, Digest, Store, StoreError
 from distillery.components.store.layout import channel_key
 from distillery.filters.errors import InputError
-
-__all__ = ["Entry", "Pointer", "Verify", "change", "changed", "current", "history", "landed", "reproduce", "utc_now"]
 
 Verify = Callable[[Store, str, Digest], object]
 
@@ -90,24 +88,6 @@ def changed(name: str, channel: str, now: str | None) -> InputError:
     """
     found = f"it points at {now[:12]} now" if now else "it points at nothing now"
     return InputError(f"another process changed the channel meanwhile: {found}", where=f"{name}/{channel}", hint=AGAIN)
-
-
-def history(store: Store, name: str, channel: str) -> list[Entry]:
-    """Return what a channel pointed at, newest first.
-
-    Args:
-        store: where the channel is.
-        name: of the filter.
-        channel: name of the channel.
-
-    Returns:
-        The moves; none where nothing was promoted yet.
-
-    Raises:
-        StoreError: the channel cannot be read.
-    """
-    pointer = current(store, name, channel)
-    return pointer.history if pointer else []
 
 
 def reproduce(store: Store, name: str, adapter: Digest) -> float:

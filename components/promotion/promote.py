@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from distillery.components.artifacts.channel import Candidate, Channel, Pin, read_channel
+from distillery.components.artifacts.channel import Candidate, Channel, Entry, Pin, read_channel
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.verdict import AGAIN, Verdict, read_verdict
 from distillery.components.promotion.judge import rule_name
-from distillery.components.promotion.move import Entry, Verify, change, changed, landed, reproduce, utc_now
+from distillery.components.promotion.move import Verify, change, changed, landed, reproduce, utc_now
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Json, Store, as_digest
 from distillery.components.store.layout import adapters_folder, channel_key

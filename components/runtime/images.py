@@ -12,5 +12,4 @@ from typing import Final
 VERSION: Final = version("llm-distillery")
 LIGHT: Final = f"distillery-light:{VERSION}"
 TORCH: Final = f"distillery-torch:{VERSION}"
-LIGHT_VARIABLE: Final = "DISTILLERY_IMAGE_LIGHT"
 TORCH_VARIABLE: Final = "DISTILLERY_IMAGE_TORCH"

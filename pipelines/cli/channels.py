@@ -205,8 +205,8 @@ def rollback(
 ) -> None:
     """Point a channel back at an earlier adapter, verified first; runs promote nothing there until `unpin` or `promote`."""
     from distillery.components.artifacts.adapter import is_digest
+    from distillery.components.artifacts.channel import current
     from distillery.components.promotion.by_hand import rollback as work
-    from distillery.components.promotion.move import current
     from distillery.components.store import open_store
 
     if to and is_digest(subject):

@@ -102,9 +102,7 @@ class Kubeflow:
         """
         ask = self.client._healthz_api.api_client.call_api
         try:
-            answer = self._call(
-                lambda: ask("/apis/v1beta1/healthz", "GET", response_type="object", _return_http_data_only=True)
-            )
+            answer = self._call(lambda: ask(OLD_HEALTH, "GET", response_type="object", _return_http_data_only=True))
         except Refused as error:
             if error.status not in NO_RUN:
                 raise

@@ -12,7 +12,8 @@ import openpyxl
 import pytest
 
 from distillery.components.articles.articles import COLUMNS, Label, Rejects, read_articles, read_labels
-from distillery.components.articles.folders import folder_columns
+from distillery.components.articles.columns import Renamed
+from distillery.components.articles.folders import FolderColumns
 from distillery.components.articles.near_names import known_name
 from distillery.components.articles.readers import Rows, read_rows
 from distillery.filters.errors import InputError
@@ -134,8 +135,11 @@ def test_a_file_without_content_names_what_it_has(tmp_path: Path) -> None:
 
 
 def test_folders_of_hive_are_columns() -> None:
-    assert folder_columns("year=2024/language=nl/source=De%20Tijd/part-0.parquet") == {"language": "nl", "source": "De Tijd"}
-    assert folder_columns("language=__HIVE_DEFAULT_PARTITION__/id=7/a.jsonl") == {}
+    assert FolderColumns("year=2024/language=nl/source=De%20Tijd/part-0.parquet", Renamed()).values == {
+        "language": "nl",
+        "source": "De Tijd",
+    }
+    assert FolderColumns("language=__HIVE_DEFAULT_PARTITION__/id=7/a.jsonl", Renamed()).values == {}
 
 
 PIECES = [b"", b"\n", b'"', b",", b"{", b"}", b"[", b"\0", b"\xff", b"NaN", b"1e400", b"null", b"\\u", b'{"a":' * 60]

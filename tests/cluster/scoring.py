@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
-from distillery.components.artifacts.channel import Entry
+from distillery.components.artifacts.channel import Entry, current
 from distillery.components.artifacts.filter import publish_filter
-from distillery.components.promotion.move import change, current, utc_now
+from distillery.components.promotion.move import change, utc_now
 from distillery.components.store import Store, as_digest
 from distillery.components.student.bundle import Student, golden_texts, save_bundle
 from distillery.components.student.score_curves import ScoreCurves

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from distillery.components.artifacts.channel import Entry, current, read_channel
 from distillery.components.gating.gate import gate
 from distillery.components.promotion.by_hand import Said
-from distillery.components.promotion.move import current
 from distillery.components.promotion.promote import hold, promote
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import Digest, Store
@@ -18,6 +18,10 @@ from tests.gating.judged import make_benchmark, make_filter, make_split, ready
 FILTER = make_filter()
 HELD = make_filter("  oracle:", "  promotion: {approval: required}\n  oracle:")
 ADA = Said("ada", "read its report")
+
+
+def history(store: Store, name: str, channel: str) -> list[Entry]:
+    return read_channel(store, name, channel).channel.history
 
 
 def fine(store: Store, name: str, adapter: Digest) -> float:

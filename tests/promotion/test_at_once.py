@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from distillery.components.artifacts.channel import read_channel
+from distillery.components.artifacts.channel import current, read_channel
 from distillery.components.promotion.by_hand import approve, promote_by_name, rollback, unpin
-from distillery.components.promotion.move import current, history
 from distillery.components.promotion.promote import hold, promote
 from distillery.components.store import Digest, Store, open_store
 from distillery.filters.errors import InputError, Waiting
-from tests.promotion.made import ADA, BY_HAND, FILTER, HELD, again, fine, held, judged, promoted
+from tests.promotion.made import ADA, BY_HAND, FILTER, HELD, again, fine, held, history, judged, promoted
 
 WHERE = ("demo", "production")
 

@@ -6,16 +6,15 @@ import json
 
 import pytest
 
-from distillery.components.artifacts.channel import LoneCandidate, on_channel, read_channel
+from distillery.components.artifacts.channel import LoneCandidate, current, on_channel, read_channel
 from distillery.components.promotion.by_hand import Said, approve, promote_by_name, rollback, unpin
 from distillery.components.promotion.history import told
-from distillery.components.promotion.move import current, history
 from distillery.components.promotion.promote import hold, promote
 from distillery.components.store import Store, StoreError, digest_bytes, open_store
 from distillery.filters.errors import InputError, Rejected, Waiting
 from tests.documents import incumbent_json
 from tests.gating.judged import make_filter
-from tests.promotion.made import ADA, BY_HAND, FILTER, HELD, again, fine, held, judged, promoted
+from tests.promotion.made import ADA, BY_HAND, FILTER, HELD, again, fine, held, history, judged, promoted
 
 WHERE = ("demo", "production")
 

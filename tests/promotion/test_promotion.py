@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from distillery.components.artifacts.channel import current
 from distillery.components.promotion import move as channel_module
 from distillery.components.promotion.by_hand import rollback
-from distillery.components.promotion.move import current, history
 from distillery.components.promotion.promote import hold, promote, reject
 from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_bytes, open_store
 from distillery.filters.errors import InputError
 from tests.gating.judged import make_filter
-from tests.promotion.made import FILTER, HELD, fine, judged, promoted
+from tests.promotion.made import FILTER, HELD, fine, history, judged, promoted
 
 KEY = "channels/demo/production.json"
 

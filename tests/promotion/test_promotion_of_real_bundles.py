@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from distillery.components.artifacts.channel import current
 from distillery.components.gating.gate import gate
 from distillery.components.promotion.by_hand import rollback
-from distillery.components.promotion.move import current
 from distillery.components.promotion.promote import promote
 from distillery.components.store import Digest, Store, open_store
 from distillery.components.student.bundle import Student, save_bundle

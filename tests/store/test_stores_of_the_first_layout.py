@@ -28,7 +28,6 @@ from distillery.components.benchmarking.benchmark import read_benchmark
 from distillery.components.labeling.label import open_journal
 from distillery.components.labeling.oracles.base import oracle_identity
 from distillery.components.promotion.by_hand import rollback
-from distillery.components.promotion.move import history
 from distillery.components.promotion.promote import passing
 from distillery.components.reporting.gather import gather
 from distillery.components.reporting.publish import summarise
@@ -46,6 +45,7 @@ from distillery.pipelines.cli.main import app
 from distillery.pipelines.laptop.chain import run_through
 from distillery.pipelines.run_view import Watched
 from distillery.pipelines.steps import RunState
+from tests.promotion.made import history
 
 ARCHIVE = Path(__file__).with_name("store-of-the-first-layout.tar.gz")
 OLD = json.loads(Path(__file__).with_name("store-of-the-first-layout.json").read_text(encoding="utf-8"))
