@@ -18,7 +18,8 @@ from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from distillery.components.runtime.extras import MODULES, missing_package
+from distillery.components.runtime.extras import MODULES
+from distillery.components.runtime.outside_errors import told
 from distillery.components.runtime.step import EXIT_CODES, cause_of
 from distillery.components.store import Address, in_bucket, open_store
 from distillery.filters.errors import InputError, Stopped, install_line
@@ -36,7 +37,7 @@ NEEDED: Final = {
     "trainer": "install Kubeflow Trainer 2 for trainer=trainjob; pod needs none",
     "kueue": "install Kueue for scoring Jobs that wait for their turn; without it they start at once",
 }
-PRIVATE: Final = ("store", "base model", "oracle", "kubeflow")  # what a report of a fault leaves out where it names places
+PRIVATE: Final = ("store", "base model", "oracle", "kubeflow", "pipeline")  # they name places of the user
 BUILT_ON: Final = ("boto3", "kfp", "kubernetes", "pydantic", "typer")
 SECONDS: Final = 20.0  # patience with Kubernetes
 ARTICLE: Final = (
@@ -91,12 +92,12 @@ def run_check(name: str, check: Callable[[], str]) -> Check:
         return Check(name, "ok", check())
     except Absent as absent:
         return Check(name, "absent", *absent.args)
-    except (InputError, Stopped, ModuleNotFoundError) as error:
-        told = error if isinstance(error, (InputError, Stopped)) else missing_package(error)
-        if told is None:
+    except Exception as error:
+        shown = told(error)
+        if shown is None:
             raise
-        what = f"{told.where}: {told.what}" if isinstance(told, InputError) and told.where else str(told.what)
-        return Check(name, "fault", what, told.hint, EXIT_CODES[cause_of(told)])
+        where = f"{shown.where}: " if isinstance(shown, InputError) and shown.where else ""
+        return Check(name, "fault", f"{where}{shown.what}", shown.hint, EXIT_CODES[cause_of(shown)])
 
 
 def checks(
@@ -252,9 +253,7 @@ def _kubernetes() -> Iterator[Check]:
     def server() -> str:
         try:
             versions.append(kube.api_versions(seconds=SECONDS))
-        except InputError as error:
-            if not error.what.startswith("no cluster"):
-                raise
+        except kube.NoCluster as error:
             raise Absent(error.what, f"{error.hint} to check it") from None
         return kube.server_version(seconds=SECONDS)
 
@@ -278,7 +277,8 @@ def bug_report(found: list[Check]) -> str:
     Returns:
         A table of the checks, then the versions of what the project is built on.
     """
-    shown = [replace(check, what="left out: it names places of yours") if check.name in PRIVATE else check for check in found]
+    left_out = "left out: it names places of yours"
+    shown = [replace(check, what=left_out) if check.name.startswith(PRIVATE) else check for check in found]
     rows = [f"| {check.name} | {check.status} | {check.what.replace('|', ' ')} |" for check in shown]
     versions = [f"- {name} {_version_of(name)}" for name in BUILT_ON]
     return "\n".join(["| check | status | what |", "|---|---|---|", *rows, "", *versions])

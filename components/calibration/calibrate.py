@@ -86,6 +86,26 @@ class Labelled:
         return len(self.sample.articles) - len(self.at)
 
 
+def sample_size(marks: Sequence[str], n: int) -> int:
+    """Return how many articles each sample of a calibration has.
+
+    Args:
+        marks: what it goes by: "reference", "prefilter", or files.
+        n: as asked for; 0 for what is usual, which is more where nobody has to look at the articles.
+
+    Returns:
+        The number.
+
+    Raises:
+        InputError: a sample of this size says nothing, or is too large.
+    """
+    n = n or (UNCALIBRATED if {*marks} & {PREFILTER, REFERENCE} else SAMPLE)
+    if not 10 <= n <= UNCALIBRATED:
+        what = f"a sample of {n} articles is too {'small' if n < 10 else 'large'}"
+        raise InputError(what, where="--n", hint=f"take 10 to {UNCALIBRATED}, such as {SAMPLE}")
+    return n
+
+
 def calibrate(
     store: Store,
     flt: Filter,
@@ -127,13 +147,7 @@ def calibrate(
         Stopped: the budget has no room for the samples' labels; those that were paid are kept.
     """
     names = [name for name in ([marks] if isinstance(marks, str) else marks) if name]
-    n = n or (UNCALIBRATED if {*names} & {PREFILTER, REFERENCE} else SAMPLE)
-    if not 10 <= n <= UNCALIBRATED:
-        raise InputError(
-            f"a sample of {n} articles is too {'small' if n < 10 else 'large'}",
-            where="--n",
-            hint=f"take 10 to {UNCALIBRATED}, such as {SAMPLE}",
-        )
+    n = sample_size(names, n)
     identity = dict(oracle_identity(flt) if oracle is None else oracle.identity)
     rubric, by = rubric_digest(flt), oracle_digest(identity)
     key = calibration_key(flt.name, rubric, by)

@@ -22,6 +22,13 @@ TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 T = TypeVar("T")
 
 
+class NoCluster(InputError):
+    """No Kubernetes is at hand: this is no pod, and no kubeconfig names a cluster."""
+
+    def __init__(self) -> None:
+        super().__init__("no cluster is at hand", hint="set KUBECONFIG")
+
+
 @lru_cache(maxsize=1)
 def _api_client() -> Any:
     from kubernetes import client, config
@@ -32,7 +39,7 @@ def _api_client() -> Any:
         else:
             config.load_kube_config()
     except (config.ConfigException, OSError) as error:
-        raise InputError("no cluster is at hand", hint="set KUBECONFIG") from error
+        raise NoCluster from error
     return client.ApiClient()
 
 

@@ -165,17 +165,15 @@ def calibrate(
     as_json: JsonOpt = False,
 ) -> None:
     """Judge rubric and oracle on a sample before labels are paid for: PASS 0, FAIL 3, REVIEW (or not marked yet) 4."""
-    from distillery.components.artifacts.rubric_calibration import SAMPLE, UNCALIBRATED
-    from distillery.components.calibration.calibrate import PREFILTER, REFERENCE
     from distillery.components.calibration.calibrate import calibrate as work
+    from distillery.components.calibration.calibrate import sample_size
     from distillery.components.runtime.progress import reporter
     from distillery.pipelines.cli.spending import agree
 
     opened, flt, file = _opened(filter, articles if not accept else articles or "-", store, profile, settings(set, map), prices)
     given = [one if one in MARKS else absolute(one) for one in marks]
     if not accept:
-        each = n or (UNCALIBRATED if {*given} & {PREFILTER, REFERENCE} else SAMPLE)
-        agree(opened, file, [(flt, 2 * each)], budget=budget, yes=yes)
+        agree(opened, file, [(flt, 2 * sample_size(given, n))], budget=budget, yes=yes)
     record = work(
         opened,
         flt,
@@ -227,12 +225,12 @@ def _agreement(found: dict[str, Any] | None) -> str:
         return ""
     from distillery.components.artifacts.calibration_marks import Agreement
     from distillery.components.calibration.agreement import in_words
+    from distillery.components.calibration.review import WORDS
     from distillery.filters.errors import one_line
 
     agreement = Agreement.model_validate(found, strict=False)
-    words = {"on": "on-topic", "off": "off-topic"}
     rows = [
-        f"  {one_line(row.id)} ({row.sample}): {', '.join(f'{name} {words[mark]}' for name, mark in row.marks.items())}"
+        f"  {one_line(row.id)} ({row.sample}): {', '.join(f'{name} {WORDS[mark]}' for name, mark in row.marks.items())}"
         for row in agreement.disputed[:DISPUTED]
     ]
     more = len(agreement.disputed) - len(rows)

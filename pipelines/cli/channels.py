@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from distillery.components.preflight.request import absolute_overrides
 from distillery.filters.errors import InputError
+from distillery.pipelines.cli.asking import agreed, ask, in_terminal
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
     ChannelOpt,
@@ -33,15 +33,6 @@ ReasonOpt = Annotated[str, typer.Option("--reason", metavar="TEXT", help="why; k
 AsOpt = Annotated[str, typer.Option("--as", metavar="NAME", help="who says so; default: your login name")]
 
 
-def in_terminal() -> bool:
-    """True if a person can be asked.
-
-    Returns:
-        Whether both ends are a terminal.
-    """
-    return sys.stdin.isatty() and sys.stdout.isatty()
-
-
 def _said(by: str, reason: str, *, wanted: str = "") -> Said:
     """Return who says it and why; ask a person who left the reason out, where `wanted` says what needs one."""
     from distillery.components.promotion.by_hand import Said
@@ -52,9 +43,9 @@ def _said(by: str, reason: str, *, wanted: str = "") -> Said:
         except (KeyError, OSError, ImportError):  # a container whose user has no name
             raise InputError("this user has no login name", where="--as", hint="give your name with --as") from None
     if wanted and not reason.strip():
-        if not in_terminal():
+        reason = ask("reason:") if in_terminal() else ""
+        if not reason:
             raise InputError(f"{wanted} needs a reason", where="--reason", hint="say why; it is kept in the channel's history")
-        reason = str(typer.prompt("reason"))
     return Said.of(by, reason)
 
 
@@ -124,7 +115,7 @@ def _chosen(store: Store, flt: Filter, filter: str) -> str:
         hint = f"name the one whose report you have read: distillery approve {filter} ADAPTER; {waiting}"
         raise InputError(what, where=f"{name}/{channel}", hint=hint)
     print("\n".join(candidate_lines(candidates, store.uri)))
-    if not typer.confirm(f"promote it to {channel}?"):
+    if not agreed(f"promote it to {channel}?"):
         print("nothing was promoted; the candidate still waits")
         raise typer.Exit(4)
     return str(candidates[0]["adapter"])

@@ -95,6 +95,7 @@ def agree(store: Store, articles: str, calls: Sequence[tuple[Filter, int]], *, b
     from distillery.components.labeling.oracles.prices import known_price, price_of, read_prices
     from distillery.components.labeling.quote import quote
     from distillery.filters.errors import Stopped
+    from distillery.pipelines.cli.asking import agreed, in_terminal
     from distillery.pipelines.cli.options import require_dollars
 
     require_dollars(budget)
@@ -114,8 +115,5 @@ def agree(store: Store, articles: str, calls: Sequence[tuple[Filter, int]], *, b
         return
     limit = "" if budget is None else f"; never more than ${budget:g}, earlier labels included"
     print(f"{'; '.join(parts)}{limit}. What is labelled already is not paid again.", file=sys.stderr)
-    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return
-    print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if not yes and in_terminal() and not agreed("Go on?"):
         raise Stopped("nothing was asked and nothing was spent", hint="answer y, or give --yes")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
 import re
 import shlex
 import shutil
-from contextlib import redirect_stdout
+import subprocess
+import sys
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -298,3 +302,45 @@ def test_a_pinned_channel_keeps_what_a_run_made_until_it_is_unpinned(town: Town)
     assert town(*typed(nightly.out, "unpin")).code == 0
     assert town("approve", "filter.yaml", second, *WHY).code == 0
     assert town.serving()[0] == second
+
+
+def typed_in_a_terminal(folder: Path, *arguments: str, answers: str) -> Ran:
+    """Run the command in a real terminal, where a person types these lines."""
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "distillery.pipelines.cli.main", *arguments]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=folder, env=environment, stdin=terminal, stdout=terminal, stderr=terminal) as process:
+        os.close(terminal)
+        os.write(controller, answers.encode())
+        shown = b""
+        with suppress(OSError):  # what Linux says at the end of a terminal
+            while piece := os.read(controller, 4096):
+                shown += piece
+        code = process.wait(60)
+    os.close(controller)
+    return Ran(code, shown.decode(), "")
+
+
+def test_a_person_in_a_terminal_is_shown_the_only_candidate_and_asked(town: Town) -> None:
+    adapter = town.held(3)
+    refused = typed_in_a_terminal(town.folder, "approve", "filter.yaml", "--as", "ada", answers="n\n")
+    assert refused.code == 4, refused.out
+    assert adapter[:12] in refused.out
+    assert "promote it to production? [y/N]" in refused.out
+    assert "nothing was promoted; the candidate still waits" in refused.out
+    assert town.serving() == []
+    silent = typed_in_a_terminal(town.folder, "approve", "filter.yaml", "--as", "ada", answers="y\n\n")
+    assert (silent.code, "an approval needs a reason" in silent.out) == (2, True), silent.out
+    assert town.serving() == []
+    approved = typed_in_a_terminal(town.folder, "approve", "filter.yaml", "--as", "ada", answers="y\nread its report\n")
+    assert approved.code == 0, approved.out
+    assert town.serving() == [adapter]
+    (entry,) = town("history", "filter.yaml", "--json").json["history"]
+    assert (entry["by"], entry["reason"]) == ("ada", "read its report")
+
+
+def test_two_candidates_are_not_guessed_at_in_a_terminal_either(town: Town) -> None:
+    town.held(3), town.held(4)
+    refused = typed_in_a_terminal(town.folder, "approve", "filter.yaml", "--as", "ada", answers="y\nwhy\n")
+    assert (refused.code, "2 candidates wait" in refused.out) == (2, True), refused.out
+    assert town.serving() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,7 @@ from distillery.components.remote import kubernetes as kube
 from distillery.components.store import open_store
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
-from distillery.pipelines.checks import Check, bug_report, checks
+from distillery.pipelines.checks import Check, bug_report, checks, run_check
 from tests.labeling.conftest import FILTER
 from tests.labeling.oracles.servers import OpenAIServer
 from tests.pipelines.fake_kubeflow import FakeKubeflow
@@ -199,7 +200,26 @@ def test_the_command_ends_as_the_run_would_and_prints_one_json_object(
 
 def test_a_bug_report_names_versions_and_no_place_of_the_users(tmp_path: Path) -> None:
     open_store(str(tmp_path / "my-secret-project"))
-    report = bug_report(list(checks(None, store=str(tmp_path / "my-secret-project"))))
+    with FakeKubeflow() as fake:
+        fake.publish("distill-1")
+        found = list(checks(None, store=str(tmp_path / "my-secret-project"), endpoint=fake.endpoint))
+    report = bug_report(found)
     assert "| distillery | ok |" in report
     assert "- kfp 2." in report
-    assert "my-secret-project" not in report
+    for place in ("my-secret-project", "registry/light", fake.endpoint):
+        assert any(place in check.what for check in found)
+        assert place not in report
+
+
+def test_what_the_system_raises_is_one_checks_fault_and_a_defect_stays_one() -> None:
+    def full() -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
+
+    def broken() -> str:
+        raise AttributeError("a defect")
+
+    check = run_check("store", full)
+    assert (check.status, check.code) == ("fault", 2)
+    assert "No space left on device" in check.what
+    with pytest.raises(AttributeError):
+        run_check("store", broken)

@@ -1,9 +1,9 @@
 "use strict";
 (() => {
 const $ = (id) => document.getElementById(id);
-const form = $("marks"), named = $("reviewer"), WORDS = { on: "on-topic", off: "off-topic", unsure: "can't say" };
+const form = $("marks"), named = $("reviewer");
 const SAMPLES = ["calibration", "fresh"].filter((kind) => form.dataset[kind]);
-const LEAST = JSON.parse(form.dataset.least);
+const LEAST = JSON.parse(form.dataset.least), WORDS = JSON.parse(form.dataset.words);
 const items = [...form.querySelectorAll("article")].map((box, at) => ({
   box, at, digest: box.dataset.article, id: box.dataset.id, sample: box.dataset.sample,
   radios: [...box.querySelectorAll("input")], note: box.querySelector("textarea"),
