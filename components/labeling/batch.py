@@ -102,7 +102,8 @@ class BatchEngine(Engine):
         """Make the outcome of one row durable, then count it."""
         journal, tally, digest = self.journal, self.tally, request.article.digest
         unknown = isinstance(outcome, OracleError) and outcome.unknown
-        usd = self.ledger.settle(self.ledger.most(request), outcome.usage, unknown=unknown, kept=True)
+        usd = self.ledger.settle(request, self.ledger.most(request), outcome.usage, unknown=unknown, kept=True)
+        await self._book_besides(digest)
         record: Answer | Failure
         if isinstance(outcome, RawReply):
             record = await self.judge(digest, request, outcome, usd, self._clock())

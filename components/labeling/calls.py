@@ -6,6 +6,7 @@ All waiting is done here. After a stop no further call begins, and those in flig
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from distillery.components.labeling.breaker import Breaker
@@ -156,25 +157,25 @@ class Calls:
 
     async def _ask(self, request: Request, most: float) -> tuple[RawReply, float]:
         self._tally.calls += 1
-        settle = self._ledger.settle
+        settle = partial(self._ledger.settle, request, most)
         try:
             raw = await self.deadline.within(self._oracle.ask(request))
         except (OracleError, TimeoutError) as caught:
             error = caught
             if not isinstance(error, OracleError):
                 error = Unavailable(f"no reply in {self.deadline.seconds:.3g} s", unknown=True)
-            error.booked = settle(most, error.usage, unknown=error.unknown)
+            error.booked = settle(error.usage, unknown=error.unknown)
             raise error from None
-        except InputError:  # refused before anything was done
-            settle(most, NOTHING)
+        except InputError:  # refused before the article was read
+            settle(NOTHING)
             raise
         except BaseException:  # broken off: cancelled, an interrupt, or an error that nobody foresaw
             self.broken_off += 1
-            settle(most, None)
+            settle(None)
             raise
         if raw.usage and self._counts_tokens:
             self._tokens.correct(raw.usage.input_tokens + raw.usage.output_tokens - self._estimate(request))
-        usd = settle(most, raw.usage)
+        usd = settle(raw.usage)
         if usd > most:
             self._ledger.learn(request, usd)
         return raw, usd

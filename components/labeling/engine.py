@@ -204,6 +204,14 @@ class Engine:
         await self.journal.add(record)
         self.budget.keep(record.usd)
 
+    async def _book_besides(self, digest: Digest) -> None:
+        """Make durable what calls were billed besides their replies."""
+        ledger = self.ledger
+        while ledger.besides:
+            besides = ledger.besides.pop(0)
+            usage = NOTHING if besides.unknown else besides.usage
+            await self._book(GivenUp(digest, besides.what, ledger.usd(besides.usage), usage))
+
     async def _attempt(self, digest: Digest, request: Request) -> Answer | Failure:
         """Make one attempt: return the answer, after as many calls as it takes to get a reply, or why there is none."""
         began = self._clock()
@@ -282,6 +290,8 @@ class Engine:
             if doubt := error.booked - self.ledger.usd(known):
                 await self._book(GivenUp(request.article.digest, clean(str(error)), doubt))
             raise
+        finally:
+            await self._book_besides(request.article.digest)
 
     def _collapsed(self) -> Stopped:
         tally = self.tally

@@ -10,7 +10,7 @@ from typing import Final
 
 from distillery.components.labeling.breaker import AGAIN
 from distillery.components.labeling.budget import Budget
-from distillery.components.labeling.oracles.base import NOTHING, Request, Usage
+from distillery.components.labeling.oracles.base import NOTHING, Besides, Request, Usage
 from distillery.components.labeling.oracles.prices import Price
 from distillery.components.labeling.oracles.usage import most_tokens
 from distillery.components.labeling.tally import Tally
@@ -23,7 +23,13 @@ EXTRA_BYTES: Final = 256  # roles and separators that a service adds to the prom
 
 
 class Ledger:
-    """Books the calls of one run; without a price no money is counted."""
+    """Books the calls of one run; without a price no money is counted.
+
+    Attributes:
+        price: what the model costs; None where no money is counted.
+        budget: what may still be spent.
+        besides: what calls were billed besides their replies: booked, and not durable yet.
+    """
 
     def __init__(self, flt: Filter, tally: Tally, price: Price | None, budget: Budget) -> None:
         spec = flt.spec.oracle
@@ -32,6 +38,7 @@ class Ledger:
         self._extra_bytes = EXTRA_BYTES + len(canonical_json(reply_schema(flt)))
         self._output = spec.maxOutputTokens + max(0, spec.thinkingBudget or 0)
         self._factor = 1.0
+        self.besides: list[Besides] = []
 
     def prompt_bytes(self, request: Request) -> int:
         """Return the size of a prompt.
@@ -76,22 +83,30 @@ class Ledger:
         """
         return self.price.usd(usage) if self.price else 0.0
 
-    def settle(self, most: float, usage: Usage | None, *, unknown: bool = False, kept: bool = False) -> float:
-        """Book a call in place of its reservation.
+    def settle(self, request: Request, most: float, usage: Usage | None, *, unknown: bool = False, kept: bool = False) -> float:
+        """Book a call in place of its reservation, and what it was billed besides.
 
         Args:
+            request: the call.
             most: what was reserved for it, in US dollars.
             usage: what it was certainly billed; None where nobody knows.
             unknown: whether it may have been billed more, and nobody says how much.
             kept: whether the cost is durable already.
 
         Returns:
-            What it counts as, in US dollars.
+            What it counts as by itself, in US dollars.
         """
-        tally, unknown = self._tally, unknown or usage is None
-        usd = self.usd(usage or NOTHING)
+        while request.besides:
+            self.besides.append(besides := request.besides.pop(0))
+            usd = self.usd(besides.usage)
+            self.budget.reserved += usd  # the call is made and paid, whether or not there was room for it
+            self._book(usd, NOTHING if besides.unknown else besides.usage, unknown=besides.unknown, kept=False)
+        return self._book(most, usage or NOTHING, unknown=unknown or usage is None, kept=kept)
+
+    def _book(self, most: float, usage: Usage, *, unknown: bool, kept: bool) -> float:
+        tally, usd = self._tally, self.usd(usage)
         self.budget.settle(most, usd, unknown=unknown, kept=kept)
-        tally.usage, tally.usd = tally.usage + (usage or NOTHING), tally.usd + usd
+        tally.usage, tally.usd = tally.usage + usage, tally.usd + usd
         if unknown:
             tally.unknown, tally.unknown_usd = tally.unknown + 1, tally.unknown_usd + most
         return usd + (most if unknown else 0.0)

@@ -1,4 +1,4 @@
-"""The records of the journal: an answer, a failed attempt, a dead letter, and a call whose bill nobody knows."""
+"""The records of the journal: an answer, a failed attempt, a dead letter, and a cost that came without a readable reply."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """A call whose bill nobody knows, since no readable reply came: `usd` is the most that it can have cost."""
+    """A cost that no reply has: of a call whose bill nobody knows, or of what a call needed besides, as a context cache.
+
+    Without `usage`, `usd` is the most that it can have cost.
+    """
 
     article: Digest
     reason: str

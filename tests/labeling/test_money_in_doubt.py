@@ -21,7 +21,16 @@ from distillery.components.labeling.budget import Budget, most_in_doubt
 from distillery.components.labeling.journal import Journal
 from distillery.components.labeling.label import label, open_journal
 from distillery.components.labeling.ledger import Ledger
-from distillery.components.labeling.oracles.base import OracleError, RateLimited, RawReply, Refused, Request, Unavailable, Usage
+from distillery.components.labeling.oracles.base import (
+    Besides,
+    OracleError,
+    RateLimited,
+    RawReply,
+    Refused,
+    Request,
+    Unavailable,
+    Usage,
+)
 from distillery.components.labeling.oracles.prices import Price, Prices
 from distillery.components.labeling.records import Answer, Attempt, Failure, GivenUp
 from distillery.components.labeling.run_lock import Lost, RunLock
@@ -336,3 +345,47 @@ def test_an_interrupted_run_leaves_only_the_calls_in_flight_in_doubt(store: Stor
     assert found.usd <= 4 * most(flt) * 1.01
     known, unknown = booked(store, flt)
     assert failing.bill <= known + unknown + found.usd + 1e-9
+
+
+class Caching(Gateway):
+    """Makes a cache with its third call, for half of a call's worst case; `then` is what becomes of that call."""
+
+    def __init__(self, flt: Filter, then: str, *, unknown: bool) -> None:
+        super().__init__(flt, 0.05, lambda n: "stated")
+        self._then, self._unknown, self._half = then, unknown, round(most(flt) * 1e6 / 2)
+
+    async def ask(self, request: Request) -> RawReply:
+        if len(self.asked) != 2:
+            return await super().ask(request)
+        request.besides.append(Besides("a cache", Usage(self._half, 0, 0), unknown=self._unknown))
+        self.bill += self._half / 1e6
+        if self._then == "given up":
+            self.asked.append(request.article.id)
+            await asyncio.sleep(60)
+        if self._then == "refused key":
+            raise InputError("the key is refused")
+        if self._then == "broken":
+            raise ZeroDivisionError("in somebody's oracle")
+        self._states = lambda n: self._then if n == 2 else "stated"
+        return await super().ask(request)
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize(
+    "then", ["stated", "silent", "429", "500", "filtered", "malformed", "given up", "refused key", "broken"]
+)
+def test_what_a_call_is_billed_besides_its_reply_counts_whatever_becomes_of_it(
+    store: Store, flt: Filter, write: Write, monkeypatch: pytest.MonkeyPatch, then: str, unknown: bool
+) -> None:
+    monkeypatch.setattr("distillery.components.labeling.engine.PAUSE", 0.001)
+    monkeypatch.setattr("distillery.components.labeling.deadline.FLOOR", 0.2)
+    path, gateway = write("a.jsonl", rows(12)), Caching(flt, then, unknown=unknown)
+    with contextlib.suppress(InputError, ZeroDivisionError):
+        label(store, flt, articles=path, oracle=gateway, prices=PRICES, concurrency=1)
+    known, doubt = booked(store, flt)
+    assert gateway.bill <= known + doubt + 1e-9, "each cost is a line of the journal"
+    sure, half = gateway.bill - gateway._half / 1e6, gateway._half / 1e6
+    unsaid = then in ("silent", "500", "filtered", "malformed")  # the call is billed, and no bill comes with it
+    assert known == pytest.approx(sure + half * (not unknown) - unsaid * gateway._one, rel=0.01)
+    expected = half * unknown + most(flt) * (unsaid or then == "given up")
+    assert doubt == pytest.approx(expected, rel=0.02)

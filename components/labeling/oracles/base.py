@@ -8,7 +8,7 @@ a client library's own retries are switched off.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -48,6 +48,21 @@ NOTHING: Final = Usage()
 
 
 @dataclass(frozen=True, slots=True)
+class Besides:
+    """What a call was billed besides its reply, such as the making of a context cache.
+
+    Attributes:
+        what: what it was billed for.
+        usage: the tokens; where they are unknown, the most that they can be.
+        unknown: whether nobody says what was billed, so that the worst case counts.
+    """
+
+    what: str
+    usage: Usage
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """A question about one article.
 
@@ -56,12 +71,15 @@ class Request:
         prefix: the part of the prompt that is the same for every article, so that it can be cached.
         part: the part of the prompt that holds the article.
         attempt: 1 for the first try at this article.
+        besides: what else calls for this request were billed. An oracle writes here before it asks for something that costs, so
+            that it counts whatever becomes of the call: a reply without a bill, an error, a deadline. The ledger takes it.
     """
 
     article: Article
     prefix: str
     part: str
     attempt: int
+    besides: list[Besides] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def prompt(self) -> str:
@@ -141,7 +159,7 @@ class Oracle(Protocol):
         """Make one call, without retry. It is cancelled at the deadline, so it must let go of its connection then.
 
         Args:
-            request: the question.
+            request: the question; whatever costs besides the reply is noted in its `besides`.
 
         Returns:
             The reply as it was written.

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from distillery.components.labeling.oracles.base import NOTHING, OracleError, RawReply, Refused, Request, Unavailable, Usage
+from distillery.components.labeling.oracles.base import Besides, RawReply, Refused, Request, Unavailable
 from distillery.components.labeling.oracles.connections import one_each
 from distillery.components.labeling.oracles.gemini import (
     Account,
@@ -63,22 +63,15 @@ class Vertex:
             request: the question.
 
         Returns:
-            The reply; its usage has what making the cache was billed.
+            The reply; what making the cache was billed is in the request's `besides`.
 
         Raises:
             OracleError: there is no reply.
             InputError: credentials are refused, or the model is unknown.
         """
         self._calls += 1
-        made, cache = NOTHING, None
-        if self._calls > CACHE_AFTER and len(request.prefix) >= CACHE_CHARACTERS:
-            cache, made = await self._cache.name(request)
-        try:
-            reply = await self._ask(request, cache)
-        except OracleError as error:
-            error.usage += made
-            raise
-        return replace(reply, usage=reply.usage + made) if made and reply.usage else reply
+        cached = self._calls > CACHE_AFTER and len(request.prefix) >= CACHE_CHARACTERS
+        return await self._ask(request, await self._cache.name(request) if cached else None)
 
     async def close(self) -> None:
         """Delete the cache that this run made, and close the connections."""
@@ -90,7 +83,8 @@ class Vertex:
         try:
             return await self._call(request, cache)
         except (Refused, InputError) as error:
-            if cache is None or "cache" not in str(error).lower():
+            billed = isinstance(error, Refused) and (error.usage or error.unknown)  # so it was taken up
+            if cache is None or billed or "cache" not in str(error).lower():
                 raise
             self._cache.lost(cache)  # it ended, or another run deleted it
             return await self._call(request, None)
@@ -166,43 +160,41 @@ class Prefix:
         self._name: str | None = None
         self._own: set[str] = set()
         self._until = self._not_before = datetime.min.replace(tzinfo=UTC)
-        self._unanswered = NOTHING  # what making a cache is billed at most, where no answer came
         self._gave_up = False
         self._busy = asyncio.Lock()
 
-    async def name(self, request: Request) -> tuple[str | None, Usage]:
+    async def name(self, request: Request) -> str | None:
         """Return the cache's name, made or prolonged where needed. It never fails, since a cache only saves money.
 
         Args:
-            request: a call, with the rubric.
+            request: a call, with the rubric; its `besides` gets what making the cache was billed, or at most if nobody says.
 
         Returns:
-            The name, None while there is none, and what making the cache was billed, or at most if nobody says.
+            The name; None while there is none.
         """
         from google.genai import errors
 
         now = datetime.now(UTC)
         if self._gave_up or self._busy.locked() or now < self._not_before:
-            return (None if self._gave_up else self._name), NOTHING
+            return None if self._gave_up else self._name
         if self._name and now < self._until - CACHE_RENEWED:
-            return self._name, NOTHING
-        self._unanswered = NOTHING
+            return self._name
         async with self._busy:
             try:
                 if self._name is None:
-                    return await self._find_or_make(request)
-                await self._renew(self._name)
-            except asyncio.CancelledError:
+                    await self._find_or_make(request)
+                else:
+                    await self._renew(self._name)
+            except asyncio.CancelledError:  # at the deadline of a call: the next one does not wait for the same
+                self._not_before = now + CACHE_AGAIN
                 raise
             except errors.APIError as error:
                 # Too short for this model, not offered here, or no permission: the service's implicit caching remains.
                 self._gave_up = self._name is None and error.code < 500 and error.code != 429
                 self._name, self._not_before = None, now + CACHE_AGAIN
-                return None, self._unanswered if error.code >= 500 else NOTHING
             except Exception:
                 self._name, self._not_before = None, now + CACHE_AGAIN
-                return None, self._unanswered
-            return self._name, NOTHING
+            return self._name
 
     def lost(self, name: str) -> None:
         """Forget a cache that ended or was deleted.
@@ -222,23 +214,31 @@ class Prefix:
                 continue
         self._own.clear()
 
-    async def _find_or_make(self, request: Request) -> tuple[str, Usage]:
+    async def _find_or_make(self, request: Request) -> None:
+        from google.genai import errors
+
         label = f"distillery-{sha256(f'{self._model} {request.prefix}'.encode()).hexdigest()[:32]}"
         now = datetime.now(UTC)
         async for cache in await self._client.caches.list(config={"page_size": 100}):
             if cache.display_name == label and cache.name and cache.expire_time and cache.expire_time - CACHE_RENEWED > now:
                 self._name, self._until = cache.name, cache.expire_time
-                return cache.name, NOTHING
+                return
         config: dict[str, Any] = {"display_name": label, "system_instruction": system_instruction(request), "ttl": _ttl()}
-        worst = self._unanswered = most_tokens(len(request.prefix.encode()), 0, 0)
-        made = await self._client.caches.create(model=self._model, config=config)  # type: ignore[arg-type]
+        bill = Besides("the rubric's cache was made", most_tokens(len(request.prefix.encode()), 0, 0), unknown=True)
+        request.besides.append(bill)  # before it is asked for: where no answer is awaited, it may have been made
+        try:
+            made = await self._client.caches.create(model=self._model, config=config)  # type: ignore[arg-type]
+        except errors.APIError as error:
+            if error.code < 500 and error.code not in (408, 499):  # not taken up
+                request.besides.remove(bill)
+            raise
         if not made.name:
             raise ValueError("a cache without a name")
         self._own.add(made.name)
         self._name, self._until = made.name, now + CACHE_LIFE
         tokens = made.usage_metadata.total_token_count if made.usage_metadata else None
-        stated = read_usage({"promptTokenCount": tokens, "totalTokenCount": tokens})
-        return made.name, stated or worst
+        if stated := read_usage({"promptTokenCount": tokens, "totalTokenCount": tokens}):
+            request.besides[-1] = replace(bill, usage=stated, unknown=False)
 
     async def _renew(self, name: str) -> None:
         await self._client.caches.update(name=name, config={"ttl": _ttl()})

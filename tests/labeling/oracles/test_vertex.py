@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -21,7 +22,7 @@ from distillery.components.labeling.oracles.base import (
 from distillery.components.labeling.replies import parse_reply
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from tests.labeling.oracles.servers import true_scores
+from tests.labeling.oracles.servers import HttpResponse, true_scores
 from tests.labeling.oracles.vertex_server import VertexServer, error
 
 Asking = Callable[..., Filter]
@@ -123,6 +124,13 @@ def test_many_at_once(key: str, asking: Asking, request_for: Requesting) -> None
     assert server.counters.max_in_flight > 60
 
 
+def besides(*requests: Request, unknown: bool) -> Usage:
+    """The tokens that calls were billed besides their replies; each such bill is known, or none is."""
+    bills = [bill for request in requests for bill in request.besides]
+    assert {bill.unknown for bill in bills} <= {unknown}
+    return sum((bill.usage for bill in bills), Usage())
+
+
 @pytest.fixture
 def long_rubric(asking: Asking) -> Asking:
     def made(**oracle: object) -> Filter:
@@ -134,11 +142,12 @@ def long_rubric(asking: Asking) -> Asking:
 def test_a_long_rubric_is_cached_once_and_deleted(key: str, long_rubric: Asking, request_for: Requesting) -> None:
     with VertexServer(token=key) as server:
         flt = long_rubric(baseUrl=server.origin)
-        replies = ask(flt, *(request_for(flt, f"text {n}") for n in range(12)))
+        requests = [request_for(flt, f"text {n}") for n in range(12)]
+        replies = ask(flt, *requests)
         made = [request for request in server.requests if request.path.endswith("/cachedContents") and request.method == "POST"]
         assert server.caches == {}  # its own, so deleted at the end
     assert all(isinstance(reply, RawReply) for reply in replies), replies
-    billed = sum((reply.usage for reply in replies if isinstance(reply, RawReply)), Usage())
+    billed = sum((reply.usage for reply in replies if isinstance(reply, RawReply)), besides(*requests, unknown=False))
     counters = server.counters
     assert billed == Usage(counters.input_tokens, counters.cached_tokens, counters.output_tokens)  # the cache's making, too
     assert counters.cached_tokens > 4 * 1024
@@ -225,35 +234,51 @@ def test_a_cache_whose_making_nobody_answered_counts_at_its_worst(
         )
         flt = long_rubric(baseUrl=server.origin)
 
-        async def run() -> list[RawReply]:
-            oracle = open_oracle(flt)
-            replies = [await oracle.ask(request_for(flt, f"text {n}")) for n in range(12)]
-            await oracle.close()
-            return replies
-
-        replies = asyncio.run(run())
-    billed = sum((reply.usage for reply in replies if reply.usage), Usage())
-    assert billed.input_tokens == server.counters.input_tokens + len(request_for(flt).prefix.encode())
+        requests = [request_for(flt, f"text {n}") for n in range(12)]
+        replies = ask(flt, *requests)
+    billed = sum((reply.usage for reply in replies if isinstance(reply, RawReply) and reply.usage), Usage())
+    assert billed.input_tokens == server.counters.input_tokens
+    assert besides(*requests, unknown=True).input_tokens == len(requests[0].prefix.encode())
 
 
-def test_what_making_a_cache_cost_is_not_lost_with_the_call_that_fails(
-    key: str, long_rubric: Asking, request_for: Requesting
+@pytest.mark.parametrize("fault", ["no_usage", "500", "404", "safety", "400"])
+def test_what_making_a_cache_cost_is_not_lost_whatever_becomes_of_the_call(
+    key: str, long_rubric: Asking, request_for: Requesting, fault: str
 ) -> None:
-    with VertexServer(script=[""] * 8 + ["500"]) as server:
+    with VertexServer(script=[""] * 8 + [fault]) as server:
         flt = long_rubric(baseUrl=server.origin)
+        requests = [request_for(flt, f"text {n}") for n in range(9)]
+        last = ask(flt, *requests)[-1]
+    assert isinstance(last, RawReply) == (fault == "no_usage")
+    assert besides(*requests[:8], unknown=False) == Usage()
+    assert besides(requests[8], unknown=False).input_tokens > 1_024
 
-        async def run() -> Unavailable:
+
+def test_a_cache_that_is_made_when_the_call_is_given_up_counts_at_its_worst(
+    key: str, long_rubric: Asking, request_for: Requesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with VertexServer() as server:
+        cache = server._cache
+        monkeypatch.setattr(
+            server,
+            "_cache",
+            lambda request, *more: HttpResponse(hang=True) if request.method == "POST" else cache(request, *more),
+        )
+        flt = long_rubric(baseUrl=server.origin)
+        requests = [request_for(flt, f"text {n}") for n in range(12)]
+
+        async def run() -> None:
             oracle = open_oracle(flt)
-            for n in range(8):
-                await oracle.ask(request_for(flt, f"text {n}"))
-            with pytest.raises(Unavailable) as caught:
-                await oracle.ask(request_for(flt, "text 8"))
+            for request in requests:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(oracle.ask(request), 1.0)
             await oracle.close()
-            return caught.value
 
-        failed = asyncio.run(run())
-    assert failed.unknown
-    assert failed.usage.input_tokens > 1_024
+        asyncio.run(run())
+        made = [request for request in server.requests if request.path.endswith("/cachedContents") and request.method == "POST"]
+    assert len(made) == 1, "the calls after it do not wait for the same"
+    assert besides(requests[8], unknown=True).input_tokens == len(requests[8].prefix.encode())
+    assert [len(request.besides) for request in requests] == [0] * 8 + [1, 0, 0, 0]
 
 
 def test_where_the_prefix_is_too_short_for_the_model(key: str, long_rubric: Asking, request_for: Requesting) -> None:
