@@ -30,7 +30,7 @@ from distillery.components.labeling.injections import orders
 from distillery.components.labeling.journal import Journal
 from distillery.components.labeling.lost_records import tell_lost
 from distillery.components.labeling.oracles.base import BatchOracle, Oracle, open_oracle, oracle_identity
-from distillery.components.labeling.oracles.prices import Prices, no_price, price_of, read_prices
+from distillery.components.labeling.oracles.prices import Price, Prices, no_price, price_of, read_prices
 from distillery.components.labeling.prompt_check import check_prompts
 from distillery.components.labeling.run_lock import RunLock
 from distillery.components.labeling.tally import Tally
@@ -186,6 +186,9 @@ class _Labeling:
         self.journal = open_journal(store, flt, identity)
         self.tally = Tally(total=0, answered=0, dead=0)
         self.cached = 0  # labels that this run did not buy
+        self.lock = RunLock(store, self.journal.prefix, records=lambda: self.journal.records)
+        self.budget = Budget()
+        self.engine: Engine | None = None
 
     def work(
         self,
@@ -236,67 +239,28 @@ class _Labeling:
         return [article for _, article in heapq.nsmallest(SAMPLE, distinct(), key=lambda pair: pair[0])]
 
     def _ask(self, oracle: Oracle | None, concurrency: int, limit: float | None, prices: Prices, sample: list[Article]) -> None:
-        flt, tally, journal, progress = self.flt, self.tally, self.journal, self.progress
-        known_price = price_of(flt, prices)
+        tally, progress, model = self.tally, self.progress, self.flt.spec.oracle.model
+        known_price = price_of(self.flt, prices)
         if limit is not None and known_price is None:
-            raise no_price(flt)
-        if tally.answered + tally.dead == tally.total:
+            raise no_price(self.flt)
+        if not tally.open:
             return
-        lock = RunLock(self.store, journal.prefix, records=lambda: journal.records)
-        lock.acquire(lambda: progress.note("another run asks this oracle with this rubric; its labels are waited for"))
-        if journal.catch_up():
-            self._recount()
-            if tally.answered + tally.dead == tally.total:
-                lock.abandon()
-                return
-        budget = Budget(math.inf if limit is None else limit)
-        engine: Engine | None = None
-
-        async def ask() -> None:
-            nonlocal engine
-            asked = oracle or open_oracle(flt)
-            price, at_risk = (
-                known_price[0] if known_price else None,
-                min(concurrency, tally.total - tally.answered - tally.dead),
-            )
-            if isinstance(asked, BatchOracle):  # jobs outlive a kill, and the next run takes in what they have done
-                engine = BatchEngine(flt, asked, journal, tally, price=price, budget=budget, progress=progress)
-                at_risk = 0
-            else:
-                engine = Engine(
-                    flt, asked, journal, tally, concurrency=concurrency, price=price, budget=budget, progress=progress
-                )
-            most = max(engine.ledger.most(engine.request(article, 1)) for article in sample)
-            tell_lost(journal, lock.records, tally.total - tally.answered - tally.dead, most if price else None, progress)
-            booked = journal.usd + journal.unknown_usd
-            lost, open_calls = lock.start(at_risk, at_risk * most, limit=budget.limit, booked=booked)
-            budget.spent, budget.unknown = journal.usd, journal.unknown_usd + lost.usd
-            if open_calls:
-                progress.note(
-                    f"an earlier run was killed or broken off: of its calls in flight, {open_calls} at most, "
-                    f"no reply was kept; they are asked again (${lost.usd:.4f} at most is in doubt)"
-                )
-            heartbeat = asyncio.create_task(lock.heartbeat(engine.stop))
-            try:
-                await engine.run(pair for pair in self.pool.distinct() if self._open(pair[0]))
-            finally:
-                heartbeat.cancel()
-                if (close := getattr(asked, "close", None)) and oracle is None:
-                    await close()
-
-        if known_price is None:
-            progress.note(
-                f"no price is known for {flt.spec.oracle.model}, so no money is counted (oracle.price, or --prices FILE)"
-            )
+        self.budget = Budget(math.inf if limit is None else limit)
+        self.lock.acquire(lambda: progress.note("another run asks this oracle with this rubric; its labels are waited for"))
         try:
-            run(ask())
-            lock.release(0, budget.unkept)
+            if self.journal.catch_up():
+                self._recount()
+            if tally.open:
+                if known_price is None:
+                    progress.note(f"no price is known for {model}, so no money is counted (oracle.price, or --prices FILE)")
+                run(self._ask_all(oracle, concurrency, known_price[0] if known_price else None, sample))
+            self.lock.release(self.budget.unkept)
         except Stopped as error:
-            lock.release(0, budget.unkept)
+            self.lock.release(self.budget.unkept)
             error.facts = self._facts()
             raise
         except BaseException:
-            lock.abandon(engine.calls.broken_off if engine else None, budget.unkept)
+            self.lock.abandon(self.engine.calls.broken_off if self.engine else 0, self.budget.unkept)
             raise
         if tally.unknown_usd:
             progress.note(
@@ -308,6 +272,34 @@ class _Labeling:
                 "several versions of the model answered: "
                 + ", ".join(f"{name} {n}" for name, n in tally.versions.most_common())
             )
+
+    async def _ask_all(self, oracle: Oracle | None, concurrency: int, price: Price | None, sample: list[Article]) -> None:
+        flt, tally, journal, budget, progress = self.flt, self.tally, self.journal, self.budget, self.progress
+        asked = oracle or open_oracle(flt)
+        if isinstance(asked, BatchOracle):  # jobs outlive a kill, and the next run takes in what they have done
+            at_risk = 0
+            engine: Engine = BatchEngine(flt, asked, journal, tally, price=price, budget=budget, progress=progress)
+        else:
+            at_risk = min(concurrency, tally.open)
+            engine = Engine(flt, asked, journal, tally, concurrency=concurrency, price=price, budget=budget, progress=progress)
+        self.engine = engine
+        most = max(engine.ledger.most(engine.request(article, 1)) for article in sample)
+        tell_lost(journal, self.lock.records, tally.open, most if price else None, progress)
+        booked = journal.usd + journal.unknown_usd
+        lost, open_calls = self.lock.start(at_risk, at_risk * most, limit=budget.limit, booked=booked)
+        budget.spent, budget.unknown = journal.usd, journal.unknown_usd + lost.usd
+        if open_calls:
+            progress.note(
+                f"an earlier run was killed or broken off: of its calls in flight, {open_calls} at most, "
+                f"no reply was kept; they are asked again (${lost.usd:.4f} at most is in doubt)"
+            )
+        heartbeat = asyncio.create_task(self.lock.heartbeat(engine.stop))
+        try:
+            await engine.run(pair for pair in self.pool.distinct() if self._open(pair[0]))
+        finally:
+            heartbeat.cancel()
+            if (close := getattr(asked, "close", None)) and oracle is None:
+                await close()
 
     def _recount(self) -> None:
         """Count again what is settled, after another run."""

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import math
 import os
 import secrets
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -35,33 +33,16 @@ SILENT: Final = 75.0  # without one, a run counts as gone
 LOOK: Final = 1.0
 
 
-@dataclass
-class Lost:
+class Lost(Document):
     """What killed runs may have paid for without a label, at most: runs, calls, and US dollars in the worst case."""
 
-    runs: int = 0
-    calls: int = 0
-    usd: float = 0.0
+    runs: int = Field(0, ge=0)
+    calls: int = Field(0, ge=0)
+    usd: float = Field(0.0, ge=0)
 
 
-@dataclass
-class _State:
-    """The document: what the last run can lose if it is killed, and who holds the lock while a run goes on.
-
-    Of calls in flight there are `open` at most, which cost `usd` at most; the run's budget is `limit`. The holder is
-    {id, machine, pid, beat}. The journal had `records` lines at least.
-    """
-
-    open: int = 0
-    usd: float = 0.0
-    limit: float = math.inf
-    lost: Lost = field(default_factory=Lost)
-    holder: dict[str, Any] | None = None
-    records: int = 0
-
-
-class _Holder(Document):
-    """Who holds the lock, as it is stored."""
+class Holder(Document):
+    """The run that holds the lock; `beat` counts its signs of life."""
 
     id: str
     machine: str = ""
@@ -69,16 +50,12 @@ class _Holder(Document):
     beat: int = 0
 
 
-class _Lost(Document):
-    """`Lost`, as it is stored."""
+class State(Document):
+    """What the last run can lose if it is killed, and who holds the lock while a run goes on.
 
-    runs: int = Field(0, ge=0)
-    calls: int = Field(0, ge=0)
-    usd: float = Field(0.0, ge=0)
-
-
-class _Kept(Document):
-    """`_State`, as it is stored; a limit of None is none."""
+    Of calls in flight there are `open` at most, which cost `usd` at most; the run's budget is `limit`, None without one. The
+    journal had `records` lines at least.
+    """
 
     KIND = "a lock of a run"
 
@@ -86,15 +63,16 @@ class _Kept(Document):
     open: int = Field(0, ge=0)
     usd: float = Field(0.0, ge=0)
     limit: float | None = Field(None, ge=0)
-    lost: _Lost = _Lost()
-    holder: _Holder | None = None
+    lost: Lost = Lost()
+    holder: Holder | None = None
     records: int = Field(0, ge=0)
 
 
 class RunLock:
     """A run's lock on a journal.
 
-    A run calls acquire, start, `heartbeat` while it asks, and release, or abandon where calls were broken off.
+    A run calls acquire, start, `heartbeat` while it asks, and release, or abandon where calls were broken off. Where it ends
+    before start has succeeded, either one leaves what an earlier run lost as it is.
 
     Attributes:
         records: lines that the journal had when this lock was acquired, or more; 0 where nobody noted them.
@@ -111,6 +89,7 @@ class RunLock:
     ) -> None:
         self._store, self._key, self._clock, self._sleep = store, run_lock_key(prefix), clock, sleep
         self._id, self._beats, self._records, self.records = secrets.token_hex(8), 0, records, 0
+        self._started = False
 
     def acquire(self, waits: Callable[[], None] = lambda: None) -> bool:
         """Wait until this run may ask.
@@ -126,7 +105,7 @@ class RunLock:
             state, etag = self._read()
             holder = state.holder
             if holder is not None and not _gone(holder):
-                if sign != (sign := (holder.get("id"), holder.get("beat"))):
+                if sign != (sign := (holder.id, holder.beat)):
                     since = self._clock()
                 if self._clock() - since < SILENT:
                     if not waited:
@@ -161,9 +140,12 @@ class RunLock:
             self._own(state)
             before, lost = state.open, state.lost
             if before:
-                doubt = most_in_doubt(state.usd, state.usd / before, state.limit, booked + lost.usd)
-                lost = Lost(lost.runs + 1, lost.calls + before, lost.usd + doubt)
-            if self._write(_State(calls, usd, limit, lost), etag):
+                earlier = math.inf if state.limit is None else state.limit
+                doubt = most_in_doubt(state.usd, state.usd / before, earlier, booked + lost.usd)
+                lost = Lost(runs=lost.runs + 1, calls=lost.calls + before, usd=lost.usd + doubt)
+            known = limit if math.isfinite(limit) else None
+            if self._write(State(open=calls, usd=usd, limit=known, lost=lost), etag):
+                self._started = True
                 return lost, before
 
     def beat(self) -> None:
@@ -193,15 +175,17 @@ class RunLock:
             except Exception:
                 continue  # the store is out; the journal will say so, or it comes back
 
-    def release(self, unknown_calls: int, unknown_usd: float) -> None:
-        """Release the lock at the end of a run; only calls without a bill stay in doubt.
+    def release(self, usd: float = 0.0) -> None:
+        """Release the lock at the end of a run, whose calls have all ended.
 
         Args:
-            unknown_calls: calls without a bill.
-            unknown_usd: the most that they can have cost, in US dollars.
+            usd: the most that was paid and is not in the journal, in US dollars; it stays in doubt.
         """
-        self._let_go(lambda state: _State(lost=Lost(
-            state.lost.runs, state.lost.calls + unknown_calls, state.lost.usd + unknown_usd)))  # fmt: skip
+
+        def changed(state: State) -> State:
+            return State(lost=state.lost.model_copy(update={"usd": state.lost.usd + usd}))
+
+        self._let_go(changed)
 
     def abandon(self, calls: int | None = None, usd: float = 0.0) -> None:
         """Release the lock of a run that was broken off: its calls in flight stay in doubt, but nobody has to wait.
@@ -211,56 +195,44 @@ class RunLock:
             usd: the most that they can have cost, in US dollars.
         """
 
-        def changed(state: _State) -> _State:
-            if calls is None:
-                return replace(state, holder=None)
-            return _State(max(calls, int(usd > 0)), usd, lost=state.lost)
+        def changed(state: State) -> State:
+            return state if calls is None else State(open=max(calls, int(usd > 0)), usd=usd, lost=state.lost)
 
         self._let_go(changed)
 
-    def _let_go(self, changed: Callable[[_State], _State]) -> None:
+    def _let_go(self, changed: Callable[[State], State]) -> None:
         while True:
             state, etag = self._read()
-            if (state.holder or {}).get("id") != self._id:
+            if state.holder is None or state.holder.id != self._id:
                 return  # another run's by now
-            if self._write(changed(state), etag, holder=False):
+            if self._write(changed(state) if self._started else state, etag, holder=False):
                 return
 
-    def _own(self, state: _State) -> None:
-        if (state.holder or {}).get("id") != self._id:
+    def _own(self, state: State) -> None:
+        if state.holder is None or state.holder.id != self._id:
             raise Stopped(
                 "stopped: another run has taken over, since this one gave no sign of life for a while",
                 hint="wait for it; the same command then finds its labels",
             )
 
-    def _read(self) -> tuple[_State, str | None]:
+    def _read(self) -> tuple[State, str | None]:
         try:
             present = self._store.current(self._key, max_bytes=1 << 16)
         except TooLarge:
-            return _State(), self._store.etag(self._key)
+            return State(), self._store.etag(self._key)
         if present is None:
-            return _State(), None
+            return State(), None
         try:
-            kept = _Kept.read(present[0], self._key)
+            return State.read(present[0], self._key), present[1]
         except StoreError:  # a damaged document counts for nothing; labels and their cost are in the journal
-            return _State(), present[1]
-        holder = kept.holder.to_json() if kept.holder else None
-        lost = Lost(kept.lost.runs, kept.lost.calls, kept.lost.usd)
-        return _State(kept.open, kept.usd, math.inf if kept.limit is None else kept.limit, lost, holder, kept.records), present[
-            1
-        ]
+            return State(), present[1]
 
-    def _write(self, state: _State, etag: str | None, *, holder: bool = True) -> bool:
+    def _write(self, state: State, etag: str | None, *, holder: bool = True) -> bool:
         """Write the state; return False if somebody was faster."""
-        me = {"id": self._id, "machine": _machine(), "pid": os.getpid(), "beat": self._beats} if holder else None
-        fields: dict[str, Any] = {"open": state.open, "usd": state.usd, "lost": asdict(state.lost), "holder": me}
-        if records := max(state.records, self._records()):
-            fields["records"] = records
-        if math.isfinite(state.limit):
-            fields["limit"] = state.limit
-        data = json.dumps(fields, sort_keys=True)
+        me = Holder(id=self._id, machine=_machine(), pid=os.getpid(), beat=self._beats) if holder else None
+        state = state.model_copy(update={"holder": me, "records": max(state.records, self._records())})
         try:
-            self._store.put_if(self._key, data.encode(), etag=etag)
+            self._store.put_if(self._key, state.to_bytes(), etag=etag)
         except Conflict:
             return False
         return True
@@ -277,15 +249,14 @@ def _machine() -> str:
     return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
 
 
-def _gone(holder: dict[str, Any]) -> bool:
+def _gone(holder: Holder) -> bool:
     """Return True if the run's process is known to have ended."""
-    pid = holder.get("pid")
-    if holder.get("machine") != _machine() or not isinstance(pid, int) or pid < 1:
+    if holder.machine != _machine() or holder.pid < 1:
         return False
     try:
-        os.kill(pid, 0)
+        os.kill(holder.pid, 0)
     except ProcessLookupError:
         return True
-    except OSError:
+    except (OSError, OverflowError):
         return False
     return False

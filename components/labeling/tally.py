@@ -51,6 +51,11 @@ class Tally:
     versions: Counter[str] = field(default_factory=Counter)
 
     @property
+    def open(self) -> int:
+        """Articles with neither a label nor a dead letter."""
+        return self.total - self.answered - self.dead
+
+    @property
     def collapsed(self) -> bool:
         """True if most articles end in a dead letter; earlier runs count, so a second start pays for no more of the same."""
         settled = self.answered + self.dead

@@ -86,12 +86,11 @@ def _train(store: Store, flt: Filter, split: str, progress: Progress, workers: W
             store, "train", inputs, lambda: _work(store, flt, split, base, inputs_digest, progress), note=progress.note
         )
     found = workers.agree(look_up(store, "train", inputs, note=progress.note) if workers.first else None)
-    if found:
-        return found
     work = partial(_work, store, flt, split, base, inputs_digest, progress, workers)
     if workers.first:
-        return run_step(store, "train", inputs, work, again=True)
-    work()
+        return found or run_step(store, "train", inputs, work, again=True)
+    if not found:
+        work()
     return StepRecord.of("train", inputs, {}, [])
 
 

@@ -111,7 +111,7 @@ def test_the_lock_notes_how_many_records_there_are(tmp_path: Path) -> None:
     first.acquire()
     assert first.records == 0
     records = 9
-    first.release(0, 0.0)
+    first.release()
     second = RunLock(store, "labels/x", records=lambda: 3)
     second.acquire()
     assert second.records == 9

@@ -271,6 +271,35 @@ def test_what_a_killed_run_left_is_not_forgotten_by_one_that_finds_nothing_to_do
     assert lost(store, flt)[0].usd == pytest.approx(4 * most(flt), rel=0.01)
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError("gone"), KeyboardInterrupt(), Stopped("gone", hint="again")])
+@pytest.mark.parametrize(
+    "place", ["label.tell_lost", "label.open_oracle", "label._Labeling._recount", "run_lock.RunLock.start"]
+)
+def test_what_a_killed_run_left_is_not_forgotten_by_one_that_ends_before_it_asks(
+    store: Store, flt: Filter, write: Write, monkeypatch: pytest.MonkeyPatch, place: str, error: BaseException
+) -> None:
+    killed(store, flt, 4, 4 * most(flt))
+    path, gateway, acquire = write("a.jsonl", rows(3)), Gateway(flt, 0.05, lambda n: "stated"), RunLock.acquire
+
+    def meanwhile(self: RunLock, *arguments: Any) -> bool:  # another run leaves something to count again
+        open_journal(store, flt, gateway.identity).append([GivenUp(digest_json("other"), "no reply", 0.0)])
+        return acquire(self, *arguments)
+
+    def failing(*arguments: Any, **more: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunLock, "acquire", meanwhile)
+        patched.setattr(f"distillery.components.labeling.{place}", failing)
+        if place == "label.open_oracle":
+            patched.setattr("distillery.components.labeling.label.oracle_identity", lambda flt: gateway.identity)
+        with pytest.raises(type(error)):
+            label(store, flt, articles=path, prices=PRICES, oracle=None if place == "label.open_oracle" else gateway)
+    doubt, calls = lost(store, flt)
+    assert (doubt.runs, doubt.calls, calls) == (1, 4, 4), "and nobody had to wait"
+    assert doubt.usd == pytest.approx(4 * most(flt), rel=0.01)
+
+
 class Failing(Gateway):
     def __init__(self, flt: Filter, error: BaseException, after: int) -> None:
         super().__init__(flt, 0.05, lambda n: "stated")

@@ -47,12 +47,12 @@ def test_a_run_that_was_broken_off_is_told_to_the_next(store: Store) -> None:
     first.abandon()
     second = lock(store)
     assert second.acquire() is False
-    assert second.start(8, 0.1) == (Lost(1, 64, 0.5), 64)
-    second.release(2, 0.01)
+    assert second.start(8, 0.1) == (Lost(runs=1, calls=64, usd=0.5), 64)
+    second.release(0.01)
     third = lock(store)
     third.acquire()
     lost, calls = third.start(8, 0.1)
-    assert (lost.runs, lost.calls, calls) == (1, 66, 0)
+    assert (lost.runs, lost.calls, calls) == (1, 64, 0)
     assert lost.usd == pytest.approx(0.51)
 
 
@@ -61,7 +61,7 @@ def test_who_comes_second_waits_for_the_end(store: Store) -> None:
     first.acquire()
 
     def meanwhile() -> None:
-        first.beat() if time.now < 10 * SILENT else first.release(0, 0.0)
+        first.beat() if time.now < 10 * SILENT else first.release()
 
     time.meanwhile = meanwhile
     assert lock(store, time).acquire(lambda: told.append(time.now)) is True
@@ -78,7 +78,7 @@ def test_who_gives_no_sign_of_life_is_taken_over_from_and_stops(store: Store) ->
     assert SILENT <= time.now <= SILENT + 2
     with pytest.raises(Stopped, match="another run has taken over"):
         first.beat()
-    first.release(0, 0.0)
+    first.release()
     second.beat()  # still its own
     assert second.start(1, 0.1)[1] == 64
 
@@ -108,6 +108,7 @@ def test_a_run_that_was_killed_on_this_machine_is_seen_to_be_gone(store: Store) 
         b'{"limit": [], "open": 1}',
         b'{"holder": {"id": 1}}',
         b'{"open": NaN}',
+        b'{"format": 2, "open": 1}',
         b'["' + b"x" * 70_000 + b'"]',
     ],
 )
@@ -116,6 +117,50 @@ def test_a_damaged_mark_counts_for_nothing(store: Store, data: bytes) -> None:
     taken = lock(store)
     assert taken.acquire() is False
     assert taken.start(1, 0.1) == (Lost(), 0)
+
+
+@pytest.mark.parametrize("ends", [lambda taken: taken.release(0.25), lambda taken: taken.abandon(3, 0.25), RunLock.abandon])
+@pytest.mark.parametrize("store_fails", [False, True])
+def test_a_run_that_ends_before_it_started_leaves_what_an_earlier_one_lost(
+    store: Store, monkeypatch: pytest.MonkeyPatch, ends: Callable[[RunLock], None], store_fails: bool
+) -> None:
+    killed = lock(store)
+    killed.acquire()
+    killed.start(64, 0.5)
+    killed.abandon()
+    second = lock(store)
+    second.acquire()
+    if store_fails:
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "put_if", lambda *arguments, **more: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                second.start(8, 0.1)
+    ends(second)
+    third = lock(store)
+    assert third.acquire() is False
+    assert third.start(8, 0.1) == (Lost(runs=1, calls=64, usd=0.5), 64)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (b'{"holder": null, "lost": {"calls": 0, "runs": 0, "usd": 0.0}, "open": 3, "usd": 0.3}', 0.3),
+        (
+            b'{"holder": null, "limit": 0.4, "lost": {"calls": 2, "runs": 1, "usd": 0.1}, "open": 3, "records": 9, "usd": 0.3}',
+            0.25,
+        ),
+        (b'{"open": 3, "usd": 0.3}', 0.3),
+    ],
+)
+def test_a_lock_that_was_written_earlier_is_read(store: Store, document: bytes, expected: float) -> None:
+    store.put(f"{PREFIX}/run.json", document)
+    taken = lock(store)
+    assert taken.acquire() is False
+    assert taken.records == (9 if b"records" in document else 0)
+    lost, calls = taken.start(8, 0.1)
+    assert calls == 3
+    assert lost.usd == pytest.approx(expected)
+    assert json.loads(store.get(f"{PREFIX}/run.json"))["format"] == 1
 
 
 class Counting:
