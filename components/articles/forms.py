@@ -26,24 +26,21 @@ _ZIP: Final = b"PK\x03\x04"
 _ARROW: Final = "import pyarrow.feather as f, pyarrow.parquet as p, sys; p.write_table(f.read_table(sys.argv[1]), sys.argv[2])"
 _TO_CSV: Final = "libreoffice --headless --convert-to csv {name}"
 
-# Forms that are not read, by their first bytes: what they are called, and the command that makes one that is read.
+# Forms that are not read, by how their bytes begin: what they are called, and the command that makes one that is read.
 _OTHERS: Final = (
-    (b"\xff\xfe", "UTF-16", "iconv -f UTF-16 -t UTF-8 {name} > {stem}.utf8"),
-    (b"\xfe\xff", "UTF-16", "iconv -f UTF-16 -t UTF-8 {name} > {stem}.utf8"),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -d {name}"),
-    (b"\xfd7zXZ", "compressed with xz", "xz -dk {name}"),
-    (b"\xfd7zX", "compressed with xz", "xz -dk {name}"),
-    (b"BZh", "compressed with bzip2", "bzip2 -dk {name}"),
-    (b"7z\xbc\xaf", "a 7z archive", "7z x {name}"),
-    (b"\x04\x22\x4d\x18", "compressed with lz4", "lz4 -d {name} {stem}"),
-    (b"\xd0\xcf\x11\xe0", "a workbook of the old form (XLS)", _TO_CSV),
-    (b"ARROW1", "an Arrow or Feather file", f'python3 -c "{_ARROW}" {{name}} {{stem}}.parquet'),
-    (b"ORC", "an ORC file", "duckdb, Spark or pyarrow.orc can write it as Parquet"),
-    (b"Obj\x01", "an Avro file", "duckdb -c \"copy (from read_avro('{name}')) to '{stem}.parquet'\""),
-    (b"SQLite format 3\0", "a SQLite database", "sqlite3 -csv -header {name} 'select * from TABLE' > {stem}.csv"),
-    (b"%PDF", "a PDF", "give the text of its articles, one JSON object a line"),
-    (b"\x80\x04\x95", "a pickle, which is code and never opened", "write the data frame with to_parquet"),
-    (b"\x80\x05\x95", "a pickle, which is code and never opened", "write the data frame with to_parquet"),
+    (rb"\xff\xfe|\xfe\xff", "UTF-16", "iconv -f UTF-16 -t UTF-8 {name} > {stem}.utf8"),
+    (rb"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -d {name}"),
+    (rb"\xfd7zX", "compressed with xz", "xz -dk {name}"),
+    (rb"BZh[1-9]", "compressed with bzip2", "bzip2 -dk {name}"),
+    (rb"7z\xbc\xaf", "a 7z archive", "7z x {name}"),
+    (rb"\x04\x22\x4d\x18", "compressed with lz4", "lz4 -d {name} {stem}"),
+    (rb"\xd0\xcf\x11\xe0", "a workbook of the old form (XLS)", _TO_CSV),
+    (rb"ARROW1\x00\x00|FEA1\x00", "an Arrow or Feather file", f'python3 -c "{_ARROW}" {{name}} {{stem}}.parquet'),
+    (rb"ORC[^\x00-\x08]{0,64}[\x00-\x08]", "an ORC file", "duckdb, Spark or pyarrow.orc can write it as Parquet"),
+    (rb"Obj\x01", "an Avro file", "duckdb -c \"copy (from read_avro('{name}')) to '{stem}.parquet'\""),
+    (rb"SQLite format 3\x00", "a SQLite database", "sqlite3 -csv -header {name} 'select * from TABLE' > {stem}.csv"),
+    (rb"%PDF-", "a PDF", "give the text of its articles, one JSON object a line"),
+    (rb"\x80[\x04\x05]\x95", "a pickle, which is code and never opened", "write the data frame with to_parquet"),
 )  # fmt: skip
 _WORKBOOK: Final = (b"xl/", b"[Content_Types].xml", b"_rels/.rels", b"docProps/")
 
@@ -61,17 +58,20 @@ def file_kind(head: bytes, where: str) -> Kind:
     Raises:
         InputError: the file has a form that is not read; the hint is the command that converts it.
     """
+    if _is_table(head):  # whatever its first column is called: ORCID is no ORC
+        return "csv"
     if head[:4] == b"PAR1":
         return "parquet"
     name = where.rpartition("/")[2]
     if head[:2] == b"\x1f\x8b":
         inner = _unpacked(head)
-        if inner[257:262] == b"ustar":
+        if _is_table(inner):
+            return "csv.gz"
+        if _is_tar(inner):
             raise InputError("is an archive (tar)", where=where, hint=f"unpack it first: tar -xzf {shlex.quote(name)}")
         _refuse_others(inner, where, name.removesuffix(".gz"), f"gzip -dk {shlex.quote(name)}, then ")
-        form = text_form(inner)
-        return "gzip" if form == "jsonl" else "csv.gz" if form == "csv" else "json.gz"
-    if head[257:262] == b"ustar":
+        return {"jsonl": "gzip", "csv": "csv.gz", "json": "json.gz"}[text_form(inner)]
+    if _is_tar(head):
         raise InputError("is an archive (tar)", where=where, hint=f"unpack it first: tar -xf {shlex.quote(name)}")
     if head[:4] == _ZIP:
         if b"opendocument" in head:
@@ -141,6 +141,16 @@ def convert_hint(form: str, name: str) -> str:
     return f'convert it: python3 -c "{program}" < {quoted} > {shlex.quote(_stem(name))}.jsonl'
 
 
+def _is_table(head: bytes) -> bool:
+    """True if the first line is the header of a CSV, and no line of a binary form that happens to read so."""
+    return text_form(head) == "csv" and not re.match(rb"[^\n]*[\x00-\x08]", head)
+
+
+def _is_tar(head: bytes) -> bool:
+    """True if the first 512 bytes are a header of tar, whose texts end in NUL."""
+    return head[257:262] == b"ustar" and b"\0" in head[:257]
+
+
 def _over_lines(text: bytes) -> bool:
     """True if the first object goes on behind the end of its line, where the next line is no object of its own."""
     depth, within = 0, False
@@ -161,11 +171,12 @@ def _over_lines(text: bytes) -> bool:
 
 def _refuse_others(head: bytes, where: str, name: str, before: str = "") -> None:
     for start, what, command in _OTHERS:
-        if head.startswith(start):
+        if re.match(start, head):
             raise _refused(what, before + command, where, name)
-    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+    text = head.removeprefix(BOM).lstrip()
+    if text[:15].lower().startswith((b"<!doctype html", b"<html")):
         raise _refused("a page of HTML", "look at what was saved: most likely a login page or an error", where, name)
-    if head.lstrip()[:5] == b"<?xml":
+    if text[:5] == b"<?xml":
         raise _refused("XML", "make one JSON object a line of it, with content and title", where, name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import io
@@ -14,6 +15,7 @@ from typing import Any
 
 import openpyxl
 import pyarrow as pa
+import pyarrow.orc as orc
 import pyarrow.parquet as pq
 import pytest
 
@@ -171,6 +173,57 @@ def test_a_form_that_is_not_read_names_the_command_that_converts_it(
         read(path)
     assert command in error.value.hint
     assert "rows are bad" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "first", ["ORCID", "ORC", "BZh1", "BZhang", "ARROW1", "FEA1", "PAR1", "PAR1S", "%PDF", "%PDF-1", "Object"]
+)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_column_that_begins_like_a_binary_form_is_a_column(tmp_path: Path, first: str, delimiter: str) -> None:
+    text = table(ROWS, delimiter).replace(b"id", first.encode(), 1)
+    text = text.replace(b"Text 0", b"Text \0 0")  # a NUL in a cell makes no binary form of it
+    for data in (text, b"\xef\xbb\xbf" + text, gzip.compress(text)):
+        path = tmp_path / "labels"
+        path.write_bytes(data)
+        labels, rejects = read(path)
+        assert (len(labels), rejects.count) == (len(ROWS), 0)
+
+
+@pytest.mark.parametrize("first", ["ORCID", "ARROW1", "BZhang", "%PDF"])
+def test_names_that_none_of_ours_is_near_are_no_binary_form_either(first: str) -> None:
+    assert file_kind(f"{first},one,two\n1,a,b\n".encode(), "f") == "jsonl"
+
+
+def test_a_table_with_the_word_ustar_is_no_archive() -> None:
+    text = b"title,content\n" + b"x" * 243 + b"ustar,b\n"
+    assert text[257:262] == b"ustar"
+    assert file_kind(text, "f") == "csv"
+    assert file_kind(gzip.compress(text), "f") == "csv.gz"
+    assert file_kind(b'{"content": "' + b"x" * 244 + b'ustar"}\n', "f") == "jsonl"
+
+
+@pytest.mark.parametrize("compression", ["uncompressed", "zlib", "zstd", "snappy"])
+@pytest.mark.parametrize("rows", [0, 1, 5_000])
+def test_real_files_of_binary_forms_are_told_by_what_follows_their_letters(compression: str, rows: int) -> None:
+    kinds = pa.schema({"title": pa.string(), "content": pa.string()})
+    own = pa.table({"title": ["a"] * rows, "content": ["title, content, id\n"] * rows}, schema=kinds)
+    out = io.BytesIO()
+    orc.write_table(own, out, compression=compression)
+    with pytest.raises(InputError, match="is an ORC file"):
+        file_kind(out.getvalue()[:8_192], "f")
+    if compression != "zlib":
+        out = io.BytesIO()
+        pq.write_table(own, out, compression="none" if compression == "uncompressed" else compression, use_dictionary=False)
+        assert file_kind(out.getvalue()[:8_192], "f") == "parquet"
+    with pytest.raises(InputError, match="compressed with bzip2"):
+        file_kind(bz2.compress(b"title,content\n" * rows)[:8_192], "f")
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_a_page_behind_a_byte_order_mark_is_still_a_page(before: bytes) -> None:
+    for text, says in ((b"<?xml version='1.0'?>", "is XML"), (b"<!DOCTYPE html><p>", "HTML"), (b"<html>", "HTML")):
+        with pytest.raises(InputError, match=says):
+            file_kind(before + text, "f")
 
 
 def test_a_line_that_lacks_its_end_leaves_the_file_json_lines() -> None:
