@@ -70,7 +70,8 @@ def file_kind(head: bytes, where: str) -> Kind:
         if _is_tar(inner):
             raise InputError("is an archive (tar)", where=where, hint=f"unpack it first: tar -xzf {shlex.quote(name)}")
         _refuse_others(inner, where, name.removesuffix(".gz"), f"gzip -dk {shlex.quote(name)}, then ")
-        return {"jsonl": "gzip", "csv": "csv.gz", "json": "json.gz"}[text_form(inner)]
+        form = text_form(inner)
+        return "gzip" if form == "jsonl" else "csv.gz" if form == "csv" else "json.gz"
     if _is_tar(head):
         raise InputError("is an archive (tar)", where=where, hint=f"unpack it first: tar -xf {shlex.quote(name)}")
     if head[:4] == _ZIP:
