@@ -7,7 +7,6 @@ disk, and from a bucket a download of its label set, split or adapter, some tens
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +15,18 @@ from typing import Literal
 from pydantic import Field
 
 from distillery.components.artifacts.document import MAX_DOCUMENT, Document
-from distillery.components.store import Conflict, Digest, Json, NotFound, Store, StoreError, TooLarge, as_digest, digest_json
+from distillery.components.store import (
+    Conflict,
+    Digest,
+    Json,
+    NotFound,
+    Store,
+    StoreError,
+    TooLarge,
+    as_digest,
+    digest_json,
+    digest_stream,
+)
 from distillery.components.store.layout import committed_folder, content_digest, step_record_key
 
 
@@ -146,7 +156,7 @@ def _fault(store: Store, keys: list[str]) -> str:
         try:
             if digest := content_digest(key):
                 with store.open(key) as stream:
-                    if hashlib.file_digest(stream, "sha256").hexdigest() != digest:  # type: ignore[arg-type]
+                    if digest_stream(stream) != digest:
                         return f"{key} was damaged or altered"
             elif (folder := committed_folder(key)) is None:
                 if not store.exists(key):

@@ -131,7 +131,7 @@ class BatchEngine(Engine):
         self._unpaid.pop(digest, None)
         tally.asked += 1
         money = {"usd": round(tally.usd, 4)} if self.ledger.price else {}
-        self.progress(tally.answered + tally.dead, tally.total, "articles", dead=str(tally.dead), **money)
+        self.progress(tally.settled, tally.total, "articles", dead=str(tally.dead), **money)
 
 
 def batch_price(price: Price) -> Price:

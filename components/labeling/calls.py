@@ -43,6 +43,7 @@ class Calls:
         pace: how fast calls may begin.
         deadline: how long a call may take.
         broken_off: calls that were cancelled in flight; their worst case is in doubt.
+        stopping: whether no further call may begin.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class Calls:
         self._oracle, self._ledger, self._tally, self._breaker = oracle, ledger, tally, breaker
         self._requests, self._tokens = Rate(spec.requestsPerMinute, clock), Rate(spec.tokensPerMinute, clock)
         self._counts_tokens = spec.tokensPerMinute is not None
-        self._on_stop, self._clock, self._stopping = on_stop, clock, False
+        self._on_stop, self._clock, self.stopping = on_stop, clock, False
 
     def stop(self) -> None:
         """Let no further call begin, those that wait included."""
-        self._stopping = True
+        self.stopping = True
         self.pace.stop()
         self._ledger.budget.stop()
 
@@ -82,7 +83,7 @@ class Calls:
             Halt: the run was stopped meanwhile.
         """
         await self.pace.rest(seconds, whole=whole)
-        if self._stopping:
+        if self.stopping:
             raise Halt
 
     def tell(self, what: Callable[[], None]) -> None:
@@ -137,7 +138,7 @@ class Calls:
         except OutOfCredit as error:
             reason = str(error)
             self.tell(lambda: self._breaker.out_of_credit(reason))
-            raise Halt from None
+            raise
         finally:
             slots.release()
 
@@ -150,7 +151,7 @@ class Calls:
         if not await ledger.budget.reserve(most := ledger.most(request)):
             self._on_stop(ledger.over(most))
             raise Halt
-        if self._stopping:
+        if self.stopping:
             ledger.budget.settle(most, 0.0)
             raise Halt
         return most

@@ -30,6 +30,7 @@ from distillery.components.labeling.oracles.base import (
     NOTHING,
     Oracle,
     OracleError,
+    OutOfCredit,
     RateLimited,
     RawReply,
     Refused,
@@ -37,6 +38,7 @@ from distillery.components.labeling.oracles.base import (
     Unavailable,
 )
 from distillery.components.labeling.oracles.prices import Price
+from distillery.components.labeling.pace import LONGEST_LIMITED
 from distillery.components.labeling.records import Answer, Attempt, DeadLetter, Failure, GivenUp, Record
 from distillery.components.labeling.replies import Reply, read_reply
 from distillery.components.labeling.tally import Tally
@@ -56,7 +58,6 @@ WORTH_HIDING: Final = 0.1  # … where a call takes at least so many seconds
 TRIES: Final = 5  # calls without a reply that make one failed attempt
 PAUSE: Final = 0.25  # seconds before the second try; doubles, up to LONGEST_PAUSE
 LONGEST_PAUSE: Final = 8.0
-LONGEST_LIMITED: Final = 120.0
 COLLECTIONS: Final = (5_000, 20, 50)  # objects, and rounds, between two searches for garbage
 QUICK_REPLY: Final = 2_000  # characters that are read at once …
 QUICK_ARTICLE: Final = 8_000  # … where the article that a reply may obey has no more than this
@@ -94,7 +95,6 @@ class Engine:
         self._prefix = prompt_prefix(flt)
         self._error: BaseException | None = None
         self._done = False
-        self._stopping = asyncio.Event()
         self._reading = asyncio.Semaphore(READERS)
 
     def request(self, article: Article, attempt: int) -> Request:
@@ -137,7 +137,7 @@ class Engine:
             raise self._error
 
     async def _work(self, feed: Iterator[tuple[Digest, Article]]) -> None:
-        while not self._stopping.is_set() and (article := next(feed, None)):
+        while not self.calls.stopping and (article := next(feed, None)):
             await self._kept(*article)
         self._done = True
 
@@ -151,7 +151,7 @@ class Engine:
 
     async def _work_aside(self, feed: Iterator[tuple[Digest, Article]]) -> None:
         """Make a call while another worker waits for the store; only where a call takes so long that this is a share of it."""
-        while not self._done and not self._stopping.is_set():
+        while not self._done and not self.calls.stopping:
             if self.calls.slots.usual < WORTH_HIDING:
                 await asyncio.sleep(WORTH_HIDING)
             elif article := next(feed, None):
@@ -166,7 +166,6 @@ class Engine:
             error: why; the first one counts.
         """
         self._error = self._error or error
-        self._stopping.set()
         self.calls.stop()
 
     async def _settle(self, digest: Digest, article: Article) -> None:
@@ -195,7 +194,7 @@ class Engine:
                 await self._book(outcome)
         tally.asked += 1
         money = {"usd": round(tally.usd, 4)} if self.ledger.price else {}
-        self.progress(tally.answered + tally.dead, tally.total, "articles", dead=str(tally.dead), **money)
+        self.progress(tally.settled, tally.total, "articles", dead=str(tally.dead), **money)
         if tally.collapsed:
             self.stop(self._collapsed())
 
@@ -284,11 +283,12 @@ class Engine:
         try:
             return await self.calls.make(request)
         except OracleError as error:
-            known = (
-                NOTHING if isinstance(error, RateLimited) else error.usage
-            )  # booked with the failed attempt, where it is one
+            attempt = not isinstance(error, RateLimited | OutOfCredit)
+            known = error.usage if attempt else NOTHING  # booked with the failed attempt, where it is one
             if doubt := error.booked - self.ledger.usd(known):
                 await self._book(GivenUp(request.article.digest, clean(str(error)), doubt))
+            if isinstance(error, OutOfCredit):
+                raise Halt from None  # and the breaker has stopped the run
             raise
         finally:
             await self._book_besides(request.article.digest)
@@ -296,7 +296,7 @@ class Engine:
     def _collapsed(self) -> Stopped:
         tally = self.tally
         return Stopped(
-            f"stopped: {tally.dead} of {tally.dead + tally.answered} articles failed {ATTEMPTS} attempts, most "
+            f"stopped: {tally.dead} of {tally.settled} articles failed {ATTEMPTS} attempts, most "
             f"often because {tally.main_reason()} (oracle {self.flt.spec.oracle.model})",
             hint=f"mend oracle or rubric and start again, with --retry-dead if the rubric is the same; the "
             f"{tally.answered} labels so far are kept",

@@ -254,14 +254,11 @@ class _Labeling:
                 if known_price is None:
                     progress.note(f"no price is known for {model}, so no money is counted (oracle.price, or --prices FILE)")
                 run(self._ask_all(oracle, concurrency, known_price[0] if known_price else None, sample))
-            self.lock.release(self.budget.unkept)
         except Stopped as error:
-            self.lock.release(self.budget.unkept)
             error.facts = self._facts()
             raise
-        except BaseException:
-            self.lock.abandon(self.engine.calls.broken_off if self.engine else 0, self.budget.unkept)
-            raise
+        finally:
+            self.lock.release(self.engine.calls.broken_off if self.engine else 0, self.budget.unkept)
         if tally.unknown_usd:
             progress.note(
                 f"nobody knows what {tally.unknown} calls were billed (given up, failed, or answered without a bill): they "

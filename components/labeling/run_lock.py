@@ -71,8 +71,8 @@ class State(Document):
 class RunLock:
     """A run's lock on a journal.
 
-    A run calls acquire, start, `heartbeat` while it asks, and release, or abandon where calls were broken off. Where it ends
-    before start has succeeded, either one leaves what an earlier run lost as it is.
+    A run calls acquire, start, `heartbeat` while it asks, and release. Where it ends before start has succeeded, release leaves
+    what an earlier run lost as it is.
 
     Attributes:
         records: lines that the journal had when this lock was acquired, or more; 0 where nobody noted them.
@@ -175,37 +175,20 @@ class RunLock:
             except Exception:
                 continue  # the store is out; the journal will say so, or it comes back
 
-    def release(self, usd: float = 0.0) -> None:
-        """Release the lock at the end of a run, whose calls have all ended.
+    def release(self, calls: int = 0, usd: float = 0.0) -> None:
+        """Release the lock at the end of a run; calls that were broken off in flight stay in doubt, but nobody has to wait.
 
         Args:
-            usd: the most that was paid and is not in the journal, in US dollars; it stays in doubt.
+            calls: how many were broken off.
+            usd: the most that was paid and is not in the journal, in US dollars.
         """
-
-        def changed(state: State) -> State:
-            return State(lost=state.lost.model_copy(update={"usd": state.lost.usd + usd}))
-
-        self._let_go(changed)
-
-    def abandon(self, calls: int | None = None, usd: float = 0.0) -> None:
-        """Release the lock of a run that was broken off: its calls in flight stay in doubt, but nobody has to wait.
-
-        Args:
-            calls: how many there were; None for what was recorded before they began.
-            usd: the most that they can have cost, in US dollars.
-        """
-
-        def changed(state: State) -> State:
-            return state if calls is None else State(open=max(calls, int(usd > 0)), usd=usd, lost=state.lost)
-
-        self._let_go(changed)
-
-    def _let_go(self, changed: Callable[[State], State]) -> None:
         while True:
             state, etag = self._read()
             if state.holder is None or state.holder.id != self._id:
                 return  # another run's by now
-            if self._write(changed(state) if self._started else state, etag, holder=False):
+            if self._started:
+                state = State(open=max(calls, int(usd > 0)), usd=usd, lost=state.lost)
+            if self._write(state, etag, holder=False):
                 return
 
     def _own(self, state: State) -> None:

@@ -51,15 +51,19 @@ class Tally:
     versions: Counter[str] = field(default_factory=Counter)
 
     @property
+    def settled(self) -> int:
+        """Articles with a label or a dead letter."""
+        return self.answered + self.dead
+
+    @property
     def open(self) -> int:
-        """Articles with neither a label nor a dead letter."""
-        return self.total - self.answered - self.dead
+        """Articles with neither."""
+        return self.total - self.settled
 
     @property
     def collapsed(self) -> bool:
         """True if most articles end in a dead letter; earlier runs count, so a second start pays for no more of the same."""
-        settled = self.answered + self.dead
-        return settled >= COLLAPSE_AFTER and self.dead * 2 > settled
+        return self.settled >= COLLAPSE_AFTER and self.dead * 2 > self.settled
 
     def count_dead(self, reason: str) -> None:
         """Count a dead letter.

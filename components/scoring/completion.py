@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
-from pathlib import Path
 from typing import Final
 
 from distillery.components.articles.near_names import Unread
+from distillery.components.articles.scratch import scratch_folder
 from distillery.components.artifacts.scores import Facts, ScoredPart, Scores
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.plan import Plan
@@ -187,17 +186,18 @@ def _gather_rejects(out: Store, plan: Plan, facts: list[Facts]) -> tuple[str, st
     before, first = Counter[int](), ""
     if not any(each.rejected for each in facts):
         return "", ""
-    with tempfile.NamedTemporaryFile(prefix="rejects-") as gathered:
-        for each in facts:
-            for number, line, reason in _rejects(out, each):
-                reject = {"file": plan.corpus.files[number].name, "line": before[number] + line, "reason": reason}
-                first = first or f": {reject['file']}:{reject['line']}: {reason}"
-                gathered.write((json.dumps(reject, ensure_ascii=False) + "\n").encode())
-            for number, lines in each.lines:
-                before[number] += lines
-        gathered.flush()
-        out.put(REJECTS, Path(gathered.name))
-        return first, digest_file(Path(gathered.name))
+    with scratch_folder("distillery-rejects-") as folder:
+        path = folder / REJECTS
+        with path.open("wb") as gathered:
+            for each in facts:
+                for number, line, reason in _rejects(out, each):
+                    reject = {"file": plan.corpus.files[number].name, "line": before[number] + line, "reason": reason}
+                    first = first or f": {reject['file']}:{reject['line']}: {reason}"
+                    gathered.write((json.dumps(reject, ensure_ascii=False) + "\n").encode())
+                for number, lines in each.lines:
+                    before[number] += lines
+        out.put(REJECTS, path)
+        return first, digest_file(path)
 
 
 def _rejects(out: Store, facts: Facts) -> list[tuple[int, int, str]]:

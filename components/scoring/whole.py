@@ -7,16 +7,15 @@ was noted when the part was written, and in a folder of this machine, whose etag
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from distillery.components.artifacts.document import MAX_DOCUMENT
 from distillery.components.artifacts.scores import ANOTHER, Facts, Scores
 from distillery.components.scoring.plan import Plan
-from distillery.components.store import Json, NotFound, Store, StoreError
+from distillery.components.store import Json, NotFound, Store, StoreError, digest_stream
 from distillery.components.store.layout import REJECTS, SUCCESS, part_facts_key, part_rejects_key
 from distillery.filters.strict_json import loads
 
@@ -192,7 +191,7 @@ def _bytes_fault(out: Store, name: str, sha256: str, noted: str) -> tuple[str, b
         return "", False
     try:
         with out.open(name) as stream:
-            found = _digest(stream)
+            found = digest_stream(stream)
     except NotFound:
         return f"{name} is gone", False
     return ("", False) if found == sha256 else (f"{name} was damaged or altered", True)
@@ -205,13 +204,9 @@ def _lists(out: Store, key: str, count: int, sha256: str) -> bool:
     try:
         with out.open(key) as stream:
             if sha256:
-                return _digest(stream) == sha256
+                return digest_stream(stream) == sha256
             return sum(isinstance(loads(line), list | dict) for line in stream) == count
     except StoreError:
         raise
     except (NotFound, ValueError, RecursionError):
         return False
-
-
-def _digest(stream: BinaryIO) -> str:
-    return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]

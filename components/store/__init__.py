@@ -9,6 +9,7 @@ from distillery.components.store.digests import (
     digest_bytes,
     digest_file,
     digest_json,
+    digest_stream,
 )
 from distillery.components.store.layout import MANIFEST
 from distillery.components.store.objects import REDO, Conflict, NotFound, StoreError, TooLarge, check_key, parse_json
@@ -34,6 +35,7 @@ __all__ = [
     "digest_bytes",
     "digest_file",
     "digest_json",
+    "digest_stream",
     "in_bucket",
     "open_bucket",
     "open_store",

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, NewType, TypeAlias
+from typing import Any, BinaryIO, NewType, TypeAlias
 
 from distillery.filters.errors import InputError
 
@@ -67,7 +67,19 @@ def digest_file(path: Path) -> Digest:
         The digest.
     """
     with path.open("rb") as stream:
-        return Digest(hashlib.file_digest(stream, "sha256").hexdigest())
+        return digest_stream(stream)
+
+
+def digest_stream(stream: BinaryIO) -> Digest:
+    """Return the sha256 of what a stream still holds, read in pieces.
+
+    Args:
+        stream: open for reading.
+
+    Returns:
+        The digest.
+    """
+    return Digest(hashlib.file_digest(stream, "sha256").hexdigest())  # type: ignore[arg-type]
 
 
 def as_digest(text: str, where: str = "") -> Digest:

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import io
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from typing_extensions import override
 
 from distillery.components.store.address import Address
+from distillery.components.store.digests import digest_bytes, digest_stream
 from distillery.components.store.objects import Conflict, NotFound, Objects, TooLarge, unreadable, unwritable
-
-if TYPE_CHECKING:
-    from io import BufferedReader
 
 _TEMPORARY = ".tmp-"
 _LOCKS = ".locks"
@@ -69,7 +66,7 @@ class FileObjects(Objects):
             data = stream.read() if max_bytes is None else stream.read(max_bytes + 1)
         if max_bytes is not None and len(data) > max_bytes:
             raise TooLarge(max_bytes, str(self._path(key)))
-        return data, hashlib.sha256(data).hexdigest()
+        return data, digest_bytes(data)
 
     @override
     def exists(self, key: str) -> bool:
@@ -83,7 +80,7 @@ class FileObjects(Objects):
     def etag(self, key: str) -> str | None:
         try:
             with self.open(key) as stream:
-                return hashlib.file_digest(cast("BufferedReader", stream), "sha256").hexdigest()
+                return digest_stream(stream)
         except NotFound:
             return None
 
@@ -98,7 +95,7 @@ class FileObjects(Objects):
         target = self._path(key)
         with self._explained(target), self._temporary(target, data) as temporary, self._lock(key):
             found = self.etag(key)
-            if found == hashlib.sha256(data).hexdigest():
+            if found == digest_bytes(data):
                 return
             if found != etag:
                 raise Conflict(f"{key} was changed by another process")
@@ -139,7 +136,7 @@ class FileObjects(Objects):
     def _lock(self, key: str) -> Iterator[None]:
         locks = self._root / _LOCKS
         locks.mkdir(exist_ok=True)
-        with (locks / hashlib.sha256(key.encode()).hexdigest()).open("ab") as lock:
+        with (locks / digest_bytes(key.encode())).open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -18,12 +18,13 @@ import pytest
 
 from distillery.components.articles.articles import Article, Rejects, read_articles
 from distillery.components.labeling.budget import Budget, most_in_doubt
+from distillery.components.labeling.engine import Engine
 from distillery.components.labeling.journal import Journal
 from distillery.components.labeling.label import label, open_journal
 from distillery.components.labeling.ledger import Ledger
 from distillery.components.labeling.oracles.base import (
     Besides,
-    OracleError,
+    OutOfCredit,
     RateLimited,
     RawReply,
     Refused,
@@ -43,6 +44,7 @@ from distillery.filters.prompt import article_part
 from tests.labeling.conftest import FILTER
 from tests.labeling.oracles.moods import Mood
 from tests.labeling.slow_labeling import PRICE
+from tests.labeling.test_run_lock import forget
 from tests.labeling.virtual import Played
 
 PRICES = Prices({"recorded": (PRICE, "today")})
@@ -83,7 +85,7 @@ class Gateway:
         self.asked.append(request.article.id)
         await asyncio.sleep(0.001)
         if what == "429":
-            raise OracleError("turned away")
+            raise RateLimited("turned away")
         self.bill += self._one
         usage = Usage(round(self._one * 1e6), 0, 0) if what == "stated" else None
         if what == "500":
@@ -110,8 +112,9 @@ MOODS: dict[str, Callable[[int], str]] = {
     "every third bill is missing": lambda n: "silent" if n % 3 == 0 else "stated",
     "every fourth is a 500": lambda n: "500" if n % 4 == 0 else "stated",
     "every fifth is filtered": lambda n: "filtered" if n % 5 == 0 else "stated",
+    "every third is turned away": lambda n: "429" if n % 3 == 0 else "stated",
     "malformed without a bill": lambda n: "malformed" if n % 6 == 0 else "stated",
-    "a bit of all": lambda n: ("silent", "stated", "500", "stated", "stated", "malformed", "stated", "filtered")[n % 8],
+    "a bit of all": lambda n: ("silent", "stated", "500", "stated", "stated", "malformed", "429", "filtered")[n % 8],
 }
 
 
@@ -242,15 +245,18 @@ def test_a_killed_run_with_a_small_budget_goes_on_with_the_same_one(
     assert json.loads(out)["rows"] == 6
     [state] = [json.loads(path.read_text()) for path in (tmp_path / "store").glob("labels/*/*/run.json")]
     assert state["lost"]["usd"] <= budget / 2 + 1e-9
-    assert open_store(str(tmp_path / "store"))
+    journal = open_journal(open_store(str(tmp_path / "store")), flt, {"provider": "slow"})
+    assert (journal.damaged, journal.count()) == (0, 6)
+    assert journal.usd + journal.unknown_usd + state["lost"]["usd"] <= budget + 1e-9
 
 
 def killed(store: Store, flt: Filter, calls: int, usd: float, **more: float) -> None:
     """Leaves what a run leaves that was killed with so many calls in flight."""
-    lock = RunLock(store, open_journal(store, flt, {"provider": "gateway"}).prefix)
+    prefix = open_journal(store, flt, {"provider": "gateway"}).prefix
+    lock = RunLock(store, prefix)
     lock.acquire()
     lock.start(calls, usd, **more)
-    lock.abandon()  # as a kill does, but nobody has to find out first
+    forget(store, prefix)
 
 
 def test_what_a_killed_run_left_is_not_forgotten_by_one_that_finds_nothing_to_do(
@@ -341,6 +347,52 @@ def test_an_error_that_nobody_foresaw_leaves_its_call_in_doubt(store: Store, flt
     found, calls = lost(store, flt)
     assert calls == found.calls == 1
     assert found.usd == pytest.approx(most(flt), rel=0.01)
+
+
+@pytest.mark.parametrize("bill", ["stated", "unknown", "none"])
+def test_a_used_up_quota_leaves_nothing_in_doubt_whatever_its_call_was_billed(
+    store: Store, flt: Filter, write: Write, bill: str
+) -> None:
+    cost = most(flt) / 2
+    usage = Usage(round(cost * 1e6), 0, 0) if bill == "stated" else Usage()
+    error = OutOfCredit("402 no credit", usage=usage, unknown=bill == "unknown")
+    with pytest.raises(Stopped, match="402 no credit"):
+        label(store, flt, articles=write("a.jsonl", rows(20)), oracle=Failing(flt, error, 3), prices=PRICES, concurrency=1)
+    known, doubt = booked(store, flt)
+    assert known + doubt == pytest.approx(
+        3 * 0.05 * most(flt) + {"stated": cost, "unknown": most(flt), "none": 0.0}[bill], rel=0.01
+    ), "it is a line of the journal"
+    assert lost(store, flt) == (Lost(), 0)
+
+
+@pytest.mark.parametrize("error", [Stopped("stopped: enough", hint="again"), ZeroDivisionError("in somebody's oracle")])
+def test_bills_that_found_no_place_in_the_store_stay_in_doubt_whatever_ends_the_run(
+    store: Store, flt: Filter, write: Write, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Last(Gateway):
+        async def ask(self, request: Request) -> RawReply:
+            if len(self.asked) == 2:
+                monkeypatch.setattr(Journal, "add", lambda *arguments, **more: 1 / 0)
+                self.asked.append(request.article.id)
+                self.bill += self._one
+                engine.stop(error)
+                return RawReply("no scores", Usage(round(self._one * 1e6), 0, 0))
+            return await super().ask(request)
+
+    engine: Engine
+    made = Engine.__init__
+
+    def watched(self: Engine, *arguments: Any, **more: Any) -> None:
+        nonlocal engine
+        engine = self
+        made(self, *arguments, **more)
+
+    monkeypatch.setattr(Engine, "__init__", watched)
+    gateway = Last(flt, 0.5, lambda n: "stated")
+    with pytest.raises(type(error)):
+        label(store, flt, articles=write("a.jsonl", rows(20)), oracle=gateway, prices=PRICES, concurrency=1)
+    known, doubt = booked(store, flt)
+    assert gateway.bill == pytest.approx(known + doubt + lost(store, flt)[0].usd, rel=0.01)
 
 
 class Dear(Gateway):

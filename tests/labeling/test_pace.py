@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 
 import pytest
@@ -13,8 +14,10 @@ from distillery.components.labeling.limits import Slots
 from distillery.components.labeling.pace import SEEN, Pace
 from distillery.components.store import Store
 from distillery.filters.filter import Filter
+from distillery.filters.loading import load_filter_text
+from distillery.filters.prompt import article_part, prompt_prefix
 from tests.labeling.oracles.moods import Mood
-from tests.labeling.virtual import Played, VirtualLoop
+from tests.labeling.virtual import Played, VirtualLoop, articles
 
 # Thirty percent refused, ten failed, two hung for 90 s, five unusable: no storm.
 ROUGH = Mood(latency=0.05, faults={"429": 0.3, "500": 0.1, "hang": 0.02, "malformed": 0.05}, retry_after=1.0)
@@ -172,6 +175,31 @@ def test_a_call_of_a_small_run_that_hangs_is_given_up_soon(store: Store, flt: Fi
     assert any(fault == "hang" for _, fault in played.oracle.began)
     assert played.tally.answered == 10
     assert played.seconds < 20
+
+
+@pytest.mark.parametrize("prompt", ["How much good it does.", "How much good it does, in words. " * 60])
+@pytest.mark.parametrize("concurrency", [1, 16])
+def test_no_minute_holds_more_tokens_than_its_share(store: Store, filter_text: str, prompt: str, concurrency: int) -> None:
+    """A call takes 340 tokens; it is thought to take fewer, or more, until its reply says so."""
+    share, n = 34_000, 300
+    text = filter_text.replace("maxWords: 60", f"tokensPerMinute: {share}").replace("How much good it does.", f"'{prompt}'")
+    played = Played(store, load_filter_text(text, "demo.yaml"), n, [Mood(latency=0.3)], concurrency=concurrency)
+    assert played.tally.answered == n
+    usage = played.tally.usage
+    assert usage.input_tokens + usage.output_tokens == n * 340
+    assert played.most_within(60.0, 0.0, math.inf) * 340 <= share + (concurrency + 1) * 340, "those in flight are estimates"
+    assert played.seconds == pytest.approx(n * 340 * 60 / share, rel=0.1), "and the share is used"
+
+
+def test_a_reply_without_a_bill_counts_as_the_estimate(store: Store, filter_text: str) -> None:
+    text = filter_text.replace("maxWords: 60", "tokensPerMinute: 34000")
+    flt = load_filter_text(text, "demo.yaml")
+    played = Played(store, flt, 200, [Mood(latency=0.3, faults={"500": 0.5}, seconds=20.0), Mood(latency=0.3)], concurrency=4)
+    [article, *_] = [article for _, article in articles(1)]
+    size = len((prompt_prefix(flt) + article_part(flt, article.title, article.content)).encode()) / 4
+    unbilled = sum(fault == "500" for _, fault in played.oracle.began)
+    assert unbilled >= 4
+    assert played.seconds == pytest.approx((200 * 340 + unbilled * size) * 60 / 34_000, rel=0.1)
 
 
 def test_stopping_ends_every_wait(store: Store, flt: Filter) -> None:

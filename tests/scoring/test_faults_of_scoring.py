@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,13 +61,22 @@ def out(tmp_path: Path, plan: Plan) -> Store:
 
 
 def pod(out: Store, plan: Plan, index: int, student: Reader, **more: Any) -> int:
-    """Score a part in a process of its own; return its number."""
+    """Score a part in a process of its own, which exits with 0 if the part is done then; return its number."""
     if child := os.fork():
         return child
+    status = 1
     try:
         score_part(out, plan, index, FILTER, lambda: student, **more)
+        status = 0 if look_at(out, plan, index).done else 1
+    except BaseException:
+        traceback.print_exc()
     finally:
-        os._exit(0)
+        os._exit(status)
+
+
+def status(child: int) -> int:
+    """Wait for a process; return its exit status, negative for the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def ids(out: Store, plan: Plan) -> list[str]:
@@ -77,15 +87,26 @@ def ids(out: Store, plan: Plan) -> list[str]:
 def test_pods_are_killed_and_every_article_is_scored_once(out: Store, plan: Plan, seed: int) -> None:
     chance = random.Random(seed)
     pods = [pod(out, plan, index, Slow(), chunk=5) for index in range(PODS)]
-    for child in chance.sample(pods, 3):
+    killed = chance.sample(pods, 3)
+    for child in killed:
         time.sleep(chance.random() * 0.1)
         os.kill(child, signal.SIGKILL)
     for child in pods:
-        os.waitpid(child, 0)
+        assert status(child) in ((0, -signal.SIGKILL) if child in killed else (0,))
     for index in missing(out, plan):
         score_part(out, plan, index, FILTER, Reader)
     assert finish(out, plan).articles == 100
     assert ids(out, plan) == IDS
+
+
+def test_a_pod_whose_part_is_not_done_exits_with_1(out: Store, plan: Plan, capfd: pytest.CaptureFixture[str]) -> None:
+    class Failing(Slow):
+        def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
+            raise ZeroDivisionError("in somebody's student")
+
+    assert status(pod(out, plan, 1, Failing())) == 1
+    assert "in somebody's student" in capfd.readouterr().err
+    assert 1 in missing(out, plan)
 
 
 def test_a_pod_that_slept_writes_no_second_part(out: Store, plan: Plan) -> None:
@@ -96,7 +117,7 @@ def test_a_pod_that_slept_writes_no_second_part(out: Store, plan: Plan) -> None:
         score_part(out, plan, index, FILTER, Other)
     whole = finish(out, plan)
     os.kill(zombie, signal.SIGCONT)
-    os.waitpid(zombie, 0)
+    assert status(zombie) == 0
     assert missing(out, plan) == []
     assert finish(out, plan) == whole
     assert ids(out, plan) == IDS
@@ -104,7 +125,7 @@ def test_a_pod_that_slept_writes_no_second_part(out: Store, plan: Plan) -> None:
 
 def test_an_index_that_runs_twice_with_other_batches_leaves_one_part(out: Store, plan: Plan) -> None:
     pods = [pod(out, plan, 2, student, chunk=chunk) for student, chunk in ((Slow(), 3), (Other(), 7))]
-    assert [os.waitpid(child, 0)[1] for child in pods] == [0, 0]
+    assert [status(child) for child in pods] == [0, 0]
     part = look_at(out, plan, 2)
     assert part.done
     assert part.facts is not None

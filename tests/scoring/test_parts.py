@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from collections.abc import Callable
@@ -22,8 +23,8 @@ from distillery.components.scoring.own_code import own_code
 from distillery.components.scoring.part import score_part
 from distillery.components.scoring.plan import Plan, begin, plan_for, put_todo, read_plan, todo_list
 from distillery.components.scoring.whole import look_at, look_at_all
-from distillery.components.store import Store, StoreError, open_store
-from distillery.components.store.layout import part_facts_key
+from distillery.components.store import Store, StoreError, digest_bytes, open_store
+from distillery.components.store.layout import part_facts_key, todo_key
 from distillery.filters.errors import InputError
 from tests.scoring.test_score import FILTER, Reader
 
@@ -354,6 +355,43 @@ def test_the_plan_is_verified(out: Store, plan: Plan) -> None:
 @pytest.mark.parametrize("indexes", [[], [0], [1, 2, 3, 7, 9, 10], list(range(0, 50, 2))])
 def test_the_list_of_what_is_left(out: Store, indexes: list[int]) -> None:
     assert todo_list(out, put_todo(out, indexes)) == indexes
+
+
+def test_a_list_of_what_is_left_that_was_altered_is_refused(out: Store) -> None:
+    digest = put_todo(out, [1, 2, 3, 7])
+    key, written = todo_key(digest), out.get(todo_key(digest))
+    for place in range(len(written)):
+        out.put(key, written[:place] + bytes([written[place] ^ 1]) + written[place + 1 :])
+        with pytest.raises(InputError, match=r"other bytes than its digest names.*end its Job \(--cancel\), and score"):
+            todo_list(out, digest)
+    for data in (b"", written[:-1], written + b" "):
+        out.put(key, data)
+        with pytest.raises(InputError, match="holds other bytes than its digest names"):
+            todo_list(out, digest)
+    for data in (b"[[3, 1]]", b"[[0, 100000]]", b"[[-1, 2]]", b"{}", b"nonsense"):  # its digest is right
+        other = digest_bytes(data)
+        out.put(todo_key(other), data)
+        with pytest.raises(InputError, match="is no list of parts"):
+            todo_list(out, other)
+
+
+def test_bad_rows_that_find_no_room_among_the_temporary_files_are_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad.jsonl").write_text(json.dumps({"id": "a", "content": "5 5 text"}) + '\n{"id": "b"}\n')
+    plan = plan_for(FILTER, "a" * 64, find_corpus(str(tmp_path / "bad.jsonl")), 1, part_bytes=1)
+    other = open_store(str(tmp_path / "bad"))
+    begin(other, plan)
+    do(other, plan, 0)
+
+    def full(path: Path, *arguments: Any, **more: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", full)
+        with pytest.raises(InputError, match=r"no room for temporary files.*set TMPDIR to a folder that has some"):
+            finish(other, plan)
+    assert finish(other, plan).rejected == 1
 
 
 @pytest.mark.parametrize("shards", [-1, 100_001])

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import torch
 from distillery.components.store import Store, open_store
 from distillery.components.student.bundle import check_golden, open_bundle
 from distillery.components.student.resolve import resolve_base
+from distillery.components.training.distributed import Workers
 from distillery.components.training.loop import LOSSES
 from distillery.components.training.package import alarms
 from distillery.components.training.train import train, train_inputs
@@ -55,6 +57,27 @@ def test_done_once_it_is_found(store: Store, split: str, tiny_filter: Make) -> N
     assert (first.reused, again.reused) == (False, True)
     assert again.outputs == first.outputs
     assert not train(store, tiny_filter(epochs=1, seed=7), split=split).reused
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_only_the_first_worker_writes_where_it_is_found(
+    store: Store, split: str, tiny_filter: Make, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    flt, written = tiny_filter(epochs=1), list[str]()
+    first = train(store, flt, split=split)
+
+    class Several(Workers):
+        def agree(self, value: Any) -> Any:
+            assert (value is not None) == self.first
+            return value or first
+
+    workers = Several()
+    workers.rank, workers.world = rank, 3
+    for name in ("put", "put_if", "update", "commit"):
+        monkeypatch.setattr(store, name, lambda *arguments, name=name, **more: written.append(name))
+    record = train(store, flt, split=split, workers=workers)
+    assert bool(written) == (rank == 0)
+    assert record.outputs == (first.outputs if rank == 0 else {})
 
 
 def test_what_the_adapter_depends_on(tiny_filter: Make, tiny_encoder: Path) -> None:
