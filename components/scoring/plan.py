@@ -313,8 +313,8 @@ def todo_list(out: Store, digest: str) -> list[int]:
         raise InputError(error.what, where=where, hint=hint) from None
     try:
         ranges = TypeAdapter(list[tuple[int, int]]).validate_json(data, strict=False)
-    except ValidationError:
-        ranges = [(-1, -1)]
+    except ValidationError as error:
+        raise InputError("is no list of parts", where=where, hint=hint) from error
     if not all(0 <= first <= last < MAX_SHARDS for first, last in ranges):
-        raise InputError("is no list of parts", where=where, hint=hint)
+        raise InputError("names parts that can't be", where=where, hint=hint)
     return [index for first, last in ranges for index in range(first, last + 1)]

@@ -46,6 +46,8 @@ def interrupted(script: list[str], words: list[str], folder: Path, number: int, 
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Whoever started the tests may ignore the signal (nohup, a shell's background), and a child inherits that.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     while not list(temporary.glob(sign)):
         assert process.poll() is None, process.stderr and process.stderr.read()

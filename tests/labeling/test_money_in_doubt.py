@@ -10,44 +10,38 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from distillery.components.articles.articles import Article, Rejects, read_articles
-from distillery.components.labeling.budget import Budget, most_in_doubt
+from distillery.components.articles.articles import Rejects, read_articles
+from distillery.components.labeling.budget import Budget
 from distillery.components.labeling.engine import Engine
 from distillery.components.labeling.journal import Journal
 from distillery.components.labeling.label import label, open_journal
-from distillery.components.labeling.ledger import Ledger
 from distillery.components.labeling.oracles.base import (
     Besides,
     OutOfCredit,
     RateLimited,
     RawReply,
-    Refused,
     Request,
-    Unavailable,
     Usage,
 )
-from distillery.components.labeling.oracles.prices import Price, Prices
 from distillery.components.labeling.records import Answer, Attempt, Failure, GivenUp
 from distillery.components.labeling.run_lock import Lost, RunLock
-from distillery.components.labeling.tally import Tally
 from distillery.components.store import Store, digest_json, open_store
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
-from distillery.filters.prompt import article_part
 from tests.labeling.conftest import FILTER
+from tests.labeling.gateway import PRICES, Gateway, booked, most, rows
 from tests.labeling.oracles.moods import Mood
 from tests.labeling.slow_labeling import PRICE
 from tests.labeling.test_run_lock import forget
 from tests.labeling.virtual import Played
 
-PRICES = Prices({"recorded": (PRICE, "today")})
 SCRIPT, ROOT = Path(__file__).with_name("slow_labeling.py"), Path(__file__).parents[2]
 Write = Callable[..., str]
 
@@ -60,51 +54,6 @@ def filter_text() -> str:
 @pytest.fixture
 def flt(filter_text: str) -> Filter:
     return load_filter_text(filter_text, "demo.yaml")
-
-
-def rows(n: int) -> list[dict[str, object]]:
-    return [{"id": f"a{n}", "title": f"Pump {n}", "content": f"Pump number {n} heats {n * 7} homes."} for n in range(n)]
-
-
-def most(flt: Filter, price: Price = PRICE) -> float:
-    article = Article("a39", "Pump 39", "Pump number 39 heats 273 homes.")
-    request = Request(article, "", article_part(flt, article.title, article.content), 1)
-    return Ledger(flt, Tally(0, 0, 0), price, Budget()).most(request)
-
-
-class Gateway:
-    """Bills every call by `share` of its worst case, and says so, or not, as `states` has it for the n-th call."""
-
-    def __init__(self, flt: Filter, share: float, states: Callable[[int], str]) -> None:
-        self.identity: Mapping[str, Any] = {"provider": "gateway"}
-        self.bill, self.asked = 0.0, list[str]()
-        self._one, self._states = share * most(flt), states
-
-    async def ask(self, request: Request) -> RawReply:
-        what = self._states(len(self.asked))
-        self.asked.append(request.article.id)
-        await asyncio.sleep(0.001)
-        if what == "429":
-            raise RateLimited("turned away")
-        self.bill += self._one
-        usage = Usage(round(self._one * 1e6), 0, 0) if what == "stated" else None
-        if what == "500":
-            raise Unavailable("500", unknown=True)
-        if what == "filtered":
-            raise Refused("400 filtered", unknown=True)
-        if what == "malformed":
-            return RawReply("no scores", usage)
-        digest = int(request.article.digest[:8], 16)
-        return RawReply(json.dumps({"readiness": digest % 11, "benefit": digest // 11 % 11}), usage)
-
-    async def close(self) -> None:
-        pass
-
-
-def booked(store: Store, flt: Filter) -> tuple[float, float]:
-    journal = open_journal(store, flt, {"provider": "gateway"})
-    assert journal.damaged == 0
-    return journal.usd, journal.unknown_usd
 
 
 MOODS: dict[str, Callable[[int], str]] = {
@@ -187,39 +136,6 @@ def test_a_bill_that_is_not_known_is_a_line_of_its_own_and_no_attempt(store: Sto
     answer = again.answer(name)
     assert answer is not None
     assert (answer.usage, answer.usd) == (Usage(), 0.25)
-
-
-def test_no_more_than_half_of_what_is_left_is_at_risk() -> None:
-    async def work() -> list[int]:
-        budget, at_once, seen = Budget(10.5), 0, list[int]()
-
-        async def call() -> None:
-            nonlocal at_once
-            if await budget.reserve(1.0):
-                at_once += 1
-                seen.append(at_once)
-                risked = budget.reserved + budget.unkept
-                assert risked <= max(1.0, (budget.limit - budget.spent + budget.unkept) / 2) + 1e-9
-                await asyncio.sleep(0.001)
-                at_once -= 1
-                budget.settle(1.0, 0.1, kept=False)
-                await asyncio.sleep(0.001)  # until it is durable
-                budget.keep(0.1)
-
-        await asyncio.gather(*(call() for _ in range(120)))
-        assert budget.unkept == budget.reserved == 0
-        return seen
-
-    seen = asyncio.run(work())
-    assert max(seen) == 5
-    assert len(seen) == 96, "all but the last call's worst case is used"
-
-
-def test_what_a_kill_left_in_doubt_is_what_the_budget_let_be_at_risk() -> None:
-    assert most_in_doubt(64.0, 1.0, float("inf"), 0.0) == 64.0
-    assert most_in_doubt(64.0, 1.0, 10.5, 0.0) == 5.25
-    assert most_in_doubt(64.0, 1.0, 10.5, 9.0) == 1.0
-    assert most_in_doubt(2.0, 1.0, 100.0, 9.0) == 2.0
 
 
 @pytest.mark.parametrize("wait", [0, 3, 12])

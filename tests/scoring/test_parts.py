@@ -21,10 +21,10 @@ from distillery.components.scoring.completion import finish, missing, success
 from distillery.components.scoring.corpus import find_corpus
 from distillery.components.scoring.own_code import own_code
 from distillery.components.scoring.part import score_part
-from distillery.components.scoring.plan import Plan, begin, plan_for, put_todo, read_plan, todo_list
+from distillery.components.scoring.plan import Plan, begin, plan_for, read_plan
 from distillery.components.scoring.whole import look_at, look_at_all
-from distillery.components.store import Store, StoreError, digest_bytes, open_store
-from distillery.components.store.layout import part_facts_key, todo_key
+from distillery.components.store import Store, StoreError, open_store
+from distillery.components.store.layout import part_facts_key
 from distillery.filters.errors import InputError
 from tests.scoring.test_score import FILTER, Reader
 
@@ -350,29 +350,6 @@ def test_the_plan_is_verified(out: Store, plan: Plan) -> None:
             read_plan(out, plan.job)
     out.put(part_facts_key(0), b"{}")
     assert look_at(out, plan, 0) == (0, None, "the facts of part-00000.parquet can't be read", False, False)
-
-
-@pytest.mark.parametrize("indexes", [[], [0], [1, 2, 3, 7, 9, 10], list(range(0, 50, 2))])
-def test_the_list_of_what_is_left(out: Store, indexes: list[int]) -> None:
-    assert todo_list(out, put_todo(out, indexes)) == indexes
-
-
-def test_a_list_of_what_is_left_that_was_altered_is_refused(out: Store) -> None:
-    digest = put_todo(out, [1, 2, 3, 7])
-    key, written = todo_key(digest), out.get(todo_key(digest))
-    for place in range(len(written)):
-        out.put(key, written[:place] + bytes([written[place] ^ 1]) + written[place + 1 :])
-        with pytest.raises(InputError, match=r"other bytes than its digest names.*end its Job \(--cancel\), and score"):
-            todo_list(out, digest)
-    for data in (b"", written[:-1], written + b" "):
-        out.put(key, data)
-        with pytest.raises(InputError, match="holds other bytes than its digest names"):
-            todo_list(out, digest)
-    for data in (b"[[3, 1]]", b"[[0, 100000]]", b"[[-1, 2]]", b"{}", b"nonsense"):  # its digest is right
-        other = digest_bytes(data)
-        out.put(todo_key(other), data)
-        with pytest.raises(InputError, match="is no list of parts"):
-            todo_list(out, other)
 
 
 def test_bad_rows_that_find_no_room_among_the_temporary_files_are_told_as_such(
