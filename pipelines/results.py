@@ -6,11 +6,19 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from distillery.filters.exit_codes import ExitCode
+
 if TYPE_CHECKING:
     from distillery.components.artifacts.benchmark import Benchmark
     from distillery.components.artifacts.step_record import StepRecord
 
-EXIT_CODES = {"promote": 0, "reject": 3, "approve": 4, "pinned": 4, "blocked": 4}
+EXIT_CODES = {
+    "promote": ExitCode.DONE,
+    "reject": ExitCode.REJECTED,
+    "approve": ExitCode.WAITING,
+    "pinned": ExitCode.WAITING,
+    "blocked": ExitCode.WAITING,
+}
 SENTENCES = {
     "promote": "PROMOTED: {name} {adapter} passed every gate and is on its channel.",
     "approve": "AWAITING APPROVAL: {name} {adapter} passed every gate; a person must approve it.",

@@ -27,13 +27,19 @@ from distillery.components.runtime.settings import limit_threads, load_settings,
 from distillery.components.store import Store, in_bucket, open_store
 from distillery.components.store.layout import events_key, failure_key, run_record_key
 from distillery.filters.errors import InputError, Stopped, Waiting
+from distillery.filters.exit_codes import ExitCode
 from distillery.filters.filter import Filter
 from distillery.filters.strict_json import loads
 
 RUN = "DISTILLERY_RUN"
 PARAMETERS = "DISTILLERY_PARAMETERS"
 STORE = "DISTILLERY_STORE"
-EXIT_CODES: Final[dict[Cause, int]] = {"input": 2, "waiting": 4, "stopped": 1, "fault": 1}
+EXIT_CODES: Final[dict[Cause, ExitCode]] = {
+    "input": ExitCode.INPUT,
+    "waiting": ExitCode.WAITING,
+    "stopped": ExitCode.FAILED,
+    "fault": ExitCode.FAILED,
+}
 JUDGES = ("benchmark", "gate")  # steps whose record belongs to an adapter, as that of the step that trains it does
 LAST_WORDS = Path("/dev/termination-log")  # what a pod writes here, Kubernetes and Kubeflow's UI show as the task's error
 

@@ -61,10 +61,13 @@ def benchmark(
 @app.command()
 def report(
     subject: SubjectArg,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="where to write it")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="where to write it; with --md, default: standard output")
+    ] = None,
     channel: ChannelOpt = "",
     store: StoreOpt = DEFAULT_STORE,
     markdown: Annotated[bool, typer.Option("--md", help="Markdown for a pull request instead of HTML")] = False,
+    as_json: JsonOpt = False,
 ) -> None:
     """Write the report of a filter's last run, or of the run that made an adapter or what serves on a channel."""
     from distillery.components.artifacts.adapter import filter_key_of, find_adapter, find_summary, is_digest
@@ -75,7 +78,11 @@ def report(
     from distillery.components.store import open_store
     from distillery.filters.loading import load_filter
 
-    as_markdown = _as_markdown(out, markdown)
+    if out is None and not markdown:
+        hint = "name a file, or give --md for Markdown on standard output"
+        raise InputError("no file for the report", where="--out", hint=hint)
+    to = None if out is None or str(out) == "-" else out
+    as_markdown = _as_markdown(to, markdown) if to else True
     require_filter(subject, channel)
     opened = open_store(store_uri(store))
     if channel:
@@ -89,9 +96,14 @@ def report(
             raise InputError(f"no run of {flt.name} in this store", hint=f"run `distillery distill {subject} …` first")
         summary = last
     context = gather(opened, read_filter(opened, filter_key_of(summary)), summary)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(render_markdown(context) if as_markdown else render_html(context), encoding="utf-8")
-    print(out)
+    text = render_markdown(context) if as_markdown else render_html(context)
+    if to is not None:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(text, encoding="utf-8")
+    if as_json:
+        print_json({"out": str(to)} if to else {"markdown": text})
+    else:
+        print(to or text, end="\n" if to or not text.endswith("\n") else "")
 
 
 def _as_markdown(out: Path, markdown: bool) -> bool:

@@ -9,6 +9,7 @@ import typer
 
 from distillery.components.preflight.request import MARKS, absolute, absolute_overrides
 from distillery.filters.errors import InputError
+from distillery.filters.exit_codes import ExitCode
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
     BudgetOpt,
@@ -36,7 +37,12 @@ ArticlesOpt = Annotated[
     str, typer.Option("--articles", metavar="FILE", help="articles: a file or a folder of JSONL, CSV, Parquet …")
 ]
 DISPUTED = 10  # articles that are listed; the page has all
-EXIT_CODES = {"PASS": 0, "WAIVED": 0, "FAIL": 3, "REVIEW": 4}
+EXIT_CODES = {
+    "PASS": ExitCode.DONE,
+    "WAIVED": ExitCode.DONE,
+    "FAIL": ExitCode.REJECTED,
+    "REVIEW": ExitCode.WAITING,
+}
 
 
 def _opened(
@@ -204,7 +210,7 @@ def calibrate(
             print(f"articles to look at: {page}")
             if outputs["marks"]["by"] == "nobody" and "fresh" in outputs["samples"]:
                 print("judge before you edit: a changed rubric uses up the fresh sample, and new articles must be marked")
-    raise typer.Exit(0 if outputs["usable"] else EXIT_CODES[outputs["verdict"]])
+    raise typer.Exit(ExitCode.DONE if outputs["usable"] else EXIT_CODES[outputs["verdict"]])
 
 
 def _figures(figures: dict[str, Any]) -> str:

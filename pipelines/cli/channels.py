@@ -9,6 +9,7 @@ import typer
 
 from distillery.components.preflight.request import absolute_overrides
 from distillery.filters.errors import InputError
+from distillery.filters.exit_codes import ExitCode
 from distillery.pipelines.cli.asking import agreed, ask, in_terminal
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
@@ -117,7 +118,7 @@ def _chosen(store: Store, flt: Filter, filter: str) -> str:
     print("\n".join(candidate_lines(candidates, store.uri)))
     if not agreed(f"promote it to {channel}?"):
         print("nothing was promoted; the candidate still waits")
-        raise typer.Exit(4)
+        raise typer.Exit(ExitCode.WAITING)
     return str(candidates[0]["adapter"])
 
 

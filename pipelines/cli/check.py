@@ -40,8 +40,9 @@ def check(
             print(f"{one.name:<18} {MARK[one.status]:<6} {one.what}")
             if one.hint:
                 print(f"{'':<25} {one.hint}")
-    if report:
+    if as_json:
+        carried = {"report": bug_report(found)} if report else {}
+        print_json({"checks": [one.to_json() for one in found], **carried})
+    elif report:
         print(bug_report(found))
-    elif as_json:
-        print_json({"checks": [one.to_json() for one in found]})
     raise typer.Exit(max((one.code for one in found), default=0))

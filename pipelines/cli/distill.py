@@ -174,9 +174,13 @@ def plan(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="folder for articles.jsonl and replies.jsonl")] = Path(".demo"),
+    as_json: JsonOpt = False,
 ) -> None:
     """Write the demo corpus: articles with known true scores, and an oracle's recorded replies to them."""
     from distillery.components.demo.write import write_demo
 
     files = write_demo(out)
+    if as_json:
+        print_json({"n": files.n_articles, "articles": str(files.articles), "replies": str(files.replies)})
+        return
     print(f"{files.n_articles:,} articles: {files.articles}\nrecorded oracle replies: {files.replies}")

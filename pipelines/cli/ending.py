@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from distillery.components.runtime.step import EXIT_CODES as CAUSE_CODES
-from distillery.pipelines.cli.printing import print_json
+from distillery.pipelines.cli.printing import print_error, print_json
 from distillery.pipelines.results import EXIT_CODES, result_of, shown_path
 
 if TYPE_CHECKING:
@@ -72,13 +72,19 @@ def end_failed(failure: Failure, watched: Watched, uri: str, *, again: str, log:
     Raises:
         Exit: Always: with 2 where the input is at fault, 4 where a person is waited for, else with 1.
     """
+    code, more = CAUSE_CODES[failure.kind], dict[str, str]()
     print(f"error: {failure.step}: {failure.message}", file=sys.stderr)
     if failure.kind == "fault" and log is not None:
         print(f"log: {log}", file=sys.stderr)
+        more["log"] = str(log)
     calibrated = watched.records.get("calibrate")
     if failure.kind == "waiting" and calibrated and (page := calibrated.outputs.get("review")):
-        print(f"articles to mark: {shown_path(f'{uri}/{page}')}", file=sys.stderr)
+        more["review"] = shown_path(f"{uri}/{page}")
+        print(f"articles to mark: {more['review']}", file=sys.stderr)
     if report := watched.outputs.get("report"):
-        print(f"report: {uri}/{report}", file=sys.stderr)
-    print(f"nothing is lost: the same {again} goes on from the last finished step", file=sys.stderr)
-    raise typer.Exit(CAUSE_CODES[failure.kind])
+        more["report"] = f"{uri}/{report}"
+        print(f"report: {more['report']}", file=sys.stderr)
+    hint = f"nothing is lost: the same {again} goes on from the last finished step"
+    print(hint, file=sys.stderr)
+    print_error(failure.message, where=failure.step, hint=hint, code=code, more=more)
+    raise typer.Exit(code)

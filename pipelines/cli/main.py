@@ -1,8 +1,7 @@
 """The `distillery` command: its commands, the groups its help shows them in, and its exit codes.
 
-It starts in 0.2 s, since heavy packages are imported by the command that uses them. Exit codes are a contract: 0 done (and
-promoted, where a run was to promote), 2 bad input or usage, 3 the gates rejected, 4 waiting for a person (approval, marks), 1
-anything else.
+It starts in 0.2 s, since heavy packages are imported by the command that uses them. Exit codes are a contract, which
+`distillery.filters.exit_codes` states. With --json, standard output holds one JSON object, however a command ends.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from distillery.filters.errors import Rejected
+from distillery.filters.exit_codes import ExitCode
 from distillery.pipelines.cli import (
     adapters,
     calibrate,
@@ -32,9 +32,7 @@ from distillery.pipelines.cli import (
     steps,
     submit,
 )
-from distillery.pipelines.cli.printing import print_json
-
-REJECTED = 3
+from distillery.pipelines.cli.printing import one_object, print_error
 
 # What `distillery --help` shows, group by group; a test holds every command to one place here.
 GROUPS = {
@@ -100,42 +98,64 @@ app.add_typer(submit.app, name="submit")
 
 def main() -> None:
     """Run the command. Whatever ends it is one line and an exit code; a defect of this program alone shows its traceback."""
+    typed = set(sys.argv[1:])
+    with one_object("--json" in typed and not typed & {"-h", "--help", "--version"}):
+        _main()
+
+
+def _main() -> None:
     if platform.system() == "Windows":
-        print("error: Windows is not supported: use WSL 2, a container, or a cluster", file=sys.stderr)
-        sys.exit(2)
+        what, hint = "Windows is not supported", "use WSL 2, a container, or a cluster"
+        print(f"error: {what}: {hint}", file=sys.stderr)
+        print_error(what, hint=hint, code=ExitCode.INPUT)
+        sys.exit(ExitCode.INPUT)
     ended = end_by_signals()
     try:
         app()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        sys.exit(ExitCode.FAILED)
     except (KeyboardInterrupt, SystemExit) as error:
         # typer makes an exit of KeyboardInterrupt; a command that ends so by itself has said what goes on.
         if isinstance(error, SystemExit) and not isinstance(getattr(error.__context__, "__cause__", None), KeyboardInterrupt):
+            if error.code:
+                _print_end(error)
             raise
         number = ended[-1] if ended else signal.SIGINT
         what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
-        print(f"{what}; the same command goes on from here", file=sys.stderr)
-        sys.exit(128 + number)
+        hint, code = "the same command goes on from here", ExitCode(128 + number)
+        print(f"{what}; {hint}", file=sys.stderr)
+        print_error(what, hint=hint, code=code)
+        sys.exit(code)
     except Exception as error:
         from distillery.components.runtime.outside_errors import told
         from distillery.components.runtime.step import EXIT_CODES, cause_of
 
         shown = told(error)
         if shown is None:
+            from distillery.filters.errors import one_line
+
+            hint = "a fault of this program: report it with what `distillery check --bug-report` prints"
+            print_error(one_line(f"{type(error).__name__}: {error}"), hint=hint, code=ExitCode.FAILED)
             raise
-        code = REJECTED if isinstance(shown, Rejected) else EXIT_CODES[cause_of(shown)]
-        if "--json" in sys.argv[1:]:
-            where = getattr(shown, "where", "")
-            # How far a run came that ended itself; `mend` is deprecated.
-            came = (
-                {**shown.facts, "stopped": shown.what, "hint": shown.hint, "mend": shown.hint}
-                if hasattr(shown, "facts")
-                else {}
-            )
-            print_json({**came, "error": {"what": shown.what, "where": where, "hint": shown.hint, "code": code}})
+        code = ExitCode.REJECTED if isinstance(shown, Rejected) else EXIT_CODES[cause_of(shown)]
+        # How far a run came that ended itself; `mend` is deprecated.
+        came: dict[str, Any] = getattr(shown, "facts", {})
+        came = {**came, "stopped": shown.what, "hint": shown.hint, "mend": shown.hint} if hasattr(shown, "facts") else {}
+        print_error(shown.what, where=getattr(shown, "where", ""), hint=shown.hint, code=code, more=came)
         print(f"error: {shown}", file=sys.stderr)
         sys.exit(code)
+
+
+def _print_end(error: SystemExit) -> None:
+    """Print as JSON what a command said before it ended by itself: what click found wrong with its usage, or its exit code."""
+    usage = error.__context__
+    if usage is not None and hasattr(usage, "format_message"):
+        command = context.command_path if (context := getattr(usage, "ctx", None)) else "distillery"
+        what = usage.format_message() or "a command is missing"
+        print_error(what, where=command, hint=f"see `{command} --help`", code=int(error.code or 0))
+    else:
+        print_error(f"ended with exit code {error.code}", hint="standard error says why", code=int(error.code or 0))
 
 
 def end_by_signals() -> list[int]:

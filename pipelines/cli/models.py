@@ -72,7 +72,7 @@ def list_command(store: ModelsOpt = "", as_json: JsonOpt = False) -> None:
     found = list(mirrored(open_store(_where(store), write=False)))
     if as_json:
         rows = [{"name": m.name, "revision": m.revision, "base": m.base, "kind": m.kind, "size": m.size} for m in found]
-        print_json(rows)
+        print_json({"models": rows})
         return
     for one in found:
         print(f"{one.name}@{one.revision}  {one.kind}  {one.size / 1e6:,.1f} MB  base {one.base[:12]}")

@@ -3,14 +3,63 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO
 
 from distillery.pipelines.results import number, shown_path
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON value on standard output.
+class _Output:
+    """Standard output as `--json` promises it: one object, and nothing else.
+
+    Attributes:
+        stream: Where the object goes; None where `--json` was not typed.
+        printed: True once the object is there.
+    """
+
+    stream: TextIO | None = None
+    printed = False
+
+
+@contextmanager
+def one_object(wanted: bool) -> Iterator[None]:
+    """Keep standard output for one JSON object: whatever else the block prints goes to standard error.
+
+    Args:
+        wanted: True if `--json` was typed; False changes nothing.
+
+    Yields:
+        Nothing.
+    """
+    if not wanted:
+        yield
+        return
+    _Output.stream, _Output.printed = sys.stdout, False
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _Output.stream = None
+
+
+def print_error(what: str, *, where: str = "", hint: str = "", code: int, more: Mapping[str, Any] | None = None) -> None:
+    """Print why a command failed as a JSON object, where `--json` was typed and none is printed yet.
+
+    Args:
+        what: The fault.
+        where: The place or the value at fault; empty where there is none.
+        hint: How to mend it; empty where the fault says it.
+        code: The exit code that follows.
+        more: What else the object holds, by name; None for nothing.
+    """
+    if _Output.stream is not None and not _Output.printed:
+        print_json({**(more or {}), "error": {"what": what, "where": where, "hint": hint, "code": int(code)}})
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print one JSON object on standard output.
 
     Args:
         value: What to print; NaN and infinities are refused, since JSON has none.
@@ -18,7 +67,8 @@ def print_json(value: Any) -> None:
     Raises:
         ValueError: The value holds a number that JSON cannot say.
     """
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False), file=_Output.stream or sys.stdout)
+    _Output.printed = True
 
 
 def short(value: object) -> str:

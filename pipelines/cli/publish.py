@@ -31,6 +31,7 @@ def compile_command(
     manifests: Annotated[bool, typer.Option("--manifests", help="write Pipeline and PipelineVersion objects instead")] = False,
     light: LightOpt = "",
     torch: TorchOpt = "",
+    as_json: JsonOpt = False,
 ) -> None:
     """Compile every pipeline of the project. The name of a version says its content, images included.
 
@@ -44,13 +45,19 @@ def compile_command(
     versions = compile_all(light=light, torch=torch)
     if manifests:
         changed = write_manifests(out, versions)
+        if as_json:
+            print_json({"files": [str(out / path) for path in changed]})
+            return
         print("\n".join(str(out / path) for path in changed) or f"{out}: nothing changed")
         return
     out.mkdir(parents=True, exist_ok=True)
-    for version in versions:
-        path = out / f"{version.name}.yaml"
+    paths = [out / f"{version.name}.yaml" for version in versions]
+    for path, version in zip(paths, versions, strict=True):
         path.write_text(version.package(), encoding="utf-8")
-        print(path)
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+        return
+    print("\n".join(map(str, paths)))
 
 
 @app.command("publish")
@@ -64,7 +71,8 @@ def publish_command(endpoint: EndpointOpt = "", light: LightOpt = "", torch: Tor
     versions = compile_all(light=light, torch=torch)
     new = {version.name: kubeflow.publish(version) for version in versions}
     if as_json:
-        print_json([{"pipeline": version.pipeline, "version": version.name, "new": new[version.name]} for version in versions])
+        rows = [{"pipeline": one.pipeline, "version": one.name, "new": new[one.name]} for one in versions]
+        print_json({"pipelines": rows})
         return
     for version in versions:
         print(f"{version.name}: {'published' if new[version.name] else 'there already'}")

@@ -9,6 +9,7 @@ import typer
 
 from distillery.components.preflight.request import absolute
 from distillery.filters.errors import InputError
+from distillery.filters.exit_codes import ExitCode
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
     ChannelOpt,
@@ -19,7 +20,7 @@ from distillery.pipelines.cli.options import (
     require_filter,
     store_uri,
 )
-from distillery.pipelines.cli.printing import print_json
+from distillery.pipelines.cli.printing import print_error, print_json
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.adapter import Subject
@@ -68,12 +69,13 @@ def score(
         found = _on_cluster(subject, channel, articles, out, shards, parallelism, namespace, store, map, cancel=cancel)
     else:
         found = _here(subject, channel, articles, out, shards, store, format, map)
-    if found is None:
-        return
     if as_json:
         print_json({name: found[name] for name in found if name not in ("files", "code", "filter_key", "format")})
         return
-    _print(found)
+    if "cancelled" in found:
+        print(f"deleted {', '.join(found['cancelled'])}; finished parts stay")
+    else:
+        _print(found)
 
 
 def _here(
@@ -127,7 +129,7 @@ def _on_cluster(
     map: list[str],
     *,
     cancel: bool,
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
     import time
 
     from distillery.components.artifacts.adapter import find_adapter
@@ -145,8 +147,7 @@ def _on_cluster(
     opened, progress = open_store(uri), reporter("score")
     found = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
     if cancel:
-        _cancel(opened, found, articles, out, shards, place)
-        return None
+        return {"cancelled": _cancel(opened, found, articles, out, shards, place)}
     plan = plan_on_cluster(opened, *found, absolute(articles), place, shards=shards)
     job = submit(opened, plan, place, out=out, parallelism=parallelism, progress=progress)
     how = "adopted" if job.adopted else "started"
@@ -156,8 +157,10 @@ def _on_cluster(
         done = follow(job, progress)
     except KeyboardInterrupt:
         same = "while filter, adapter, corpus and image stay as they are, the same command follows it"
-        print(f"\nthe Job goes on: {job.kubectl}; {same}; with --cancel --out {job.out.uri} it is deleted", file=sys.stderr)
-        raise typer.Exit(130) from None
+        hint = f"{same}; with --cancel --out {job.out.uri} it is deleted"
+        print(f"\nthe Job goes on: {job.kubectl}; {hint}", file=sys.stderr)
+        print_error("the Job goes on", where=job.kubectl, hint=hint, code=ExitCode.INTERRUPTED)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     for note in notes(done):
         progress.note(note)
     seconds = round(time.monotonic() - began, 3)
@@ -172,8 +175,8 @@ def _on_cluster(
     }
 
 
-def _cancel(store: Store, subject: Subject, articles: str, out: str, shards: int, place: Place) -> None:
-    """Delete the Job of these inputs, or with `out` every Job that scores into there; refuse where none is unfinished."""
+def _cancel(store: Store, subject: Subject, articles: str, out: str, shards: int, place: Place) -> list[str]:
+    """Delete the Job of these inputs, or with `out` all that score into there; return their names, or refuse where none is."""
     from distillery.components.scoring.job import cancel, default_out, plan_on_cluster, scores_of, unfinished
     from distillery.components.store import open_store
 
@@ -183,8 +186,7 @@ def _cancel(store: Store, subject: Subject, articles: str, out: str, shards: int
         plan = plan_on_cluster(store, *subject, absolute(articles), place, shards=shards, upload=False)
         names, none = cancel(place, default_out(store, plan), plan), "no unfinished Job has these inputs"
     if names:
-        print(f"deleted {', '.join(names)}; finished parts stay")
-        return
+        return list(names)
     others = unfinished(place, subject.filter.name)
     for job in others:
         print(f"unfinished: Job {job.metadata.name}, into {scores_of(job)}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from distillery.filters.errors import InputError
+from distillery.filters.exit_codes import ExitCode
 from distillery.pipelines.cli.options import (
     ArticlesOpt,
     BudgetOpt,
@@ -25,7 +26,7 @@ from distillery.pipelines.cli.options import (
     settings,
     store_uri,
 )
-from distillery.pipelines.cli.printing import print_json
+from distillery.pipelines.cli.printing import print_error, print_json
 from distillery.pipelines.cli.publish import EndpointOpt, LightOpt, TorchOpt
 from distillery.pipelines.cli.spending import priced
 
@@ -181,7 +182,8 @@ def _follow(kubeflow: Any, uri: str, run: str, *, as_json: bool, filter: str = "
         settle(source, watched)
     except KeyboardInterrupt:
         print(f"\nthe run goes on\n{_how_to(run)}", file=sys.stderr)
-        raise typer.Exit(130) from None
+        print_error("the run goes on", where=run, hint=_how_to(run), code=ExitCode.INTERRUPTED)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     if watched.failure or "decision" not in watched.outputs:
         failure = watched.failure or Failure(step="run", kind="fault", message="it ended without a decision")
         end_failed(failure, watched, uri, again="submission")

@@ -27,7 +27,7 @@ def test_every_metric_is_listed_with_its_meaning_argument_and_bound() -> None:
 
 
 def test_the_list_may_be_had_as_json() -> None:
-    rows = json.loads(CliRunner().invoke(app, ["metrics", "--json"]).stdout)
+    rows = json.loads(CliRunner().invoke(app, ["metrics", "--json"]).stdout)["metrics"]
     assert {row["metric"]: row["meaning"] for row in rows} == {name: metric.meaning for name, metric in METRICS.items()}
 
 

@@ -149,6 +149,10 @@ def test_score_benchmark_and_report_of_what_was_promoted(promoted: Promoted, tmp
     assert written.code == 0, written.err
     assert adapter in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert promoted("report", promoted.filter, "--md", "--out", tmp_path / "report.md").code == 0
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    for piped in ([], ["--out", "-"]):  # nothing but the report is on standard output
+        assert promoted("report", promoted.filter, "--md", *piped).out == text
+    assert promoted("report", promoted.filter, "--md", "--json").json == {"markdown": text}
 
 
 @pytest.fixture
