@@ -288,6 +288,6 @@ def test_findings_as_json_have_their_hint_under_both_names(command: Command, tmp
         spec["scope"]["outOfScope"] = []
 
     ran = command("filters", "lint", make_filter(tmp_path / "filter.yaml", narrow), "--json")
-    findings = json.loads(ran.out)
+    findings = json.loads(ran.out)["findings"]
     assert findings
     assert all(finding["hint"] == finding["mend"] for finding in findings)
