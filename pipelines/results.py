@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from distillery.filters.exit_codes import ExitCode
+from distillery.components.runtime.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.benchmark import Benchmark

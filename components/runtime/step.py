@@ -21,13 +21,13 @@ from distillery.components.artifacts.run_summary import Cause, Failure, remember
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.remote.retry import is_outage
 from distillery.components.runtime.events import Done, Failed, Started
+from distillery.components.runtime.exit_codes import ExitCode
 from distillery.components.runtime.outside_errors import told
 from distillery.components.runtime.progress import Reporter, printable, reporter
 from distillery.components.runtime.settings import limit_threads, load_settings, stated
 from distillery.components.store import Store, in_bucket, open_store
 from distillery.components.store.layout import events_key, failure_key, run_record_key
 from distillery.filters.errors import InputError, Stopped, Waiting
-from distillery.filters.exit_codes import ExitCode
 from distillery.filters.filter import Filter
 from distillery.filters.strict_json import loads
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from distillery.components.preflight.request import absolute_overrides
+from distillery.components.runtime.exit_codes import ExitCode
 from distillery.filters.errors import InputError
-from distillery.filters.exit_codes import ExitCode
 from distillery.pipelines.cli.asking import agreed, ask, in_terminal
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,

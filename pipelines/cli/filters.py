@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from distillery.components.preflight.request import absolute_overrides
-from distillery.filters.exit_codes import ExitCode
+from distillery.components.runtime.exit_codes import ExitCode
 from distillery.pipelines.cli.options import FilterArg, JsonOpt, ProfileOpt, SetOpt
 from distillery.pipelines.cli.printing import print_json
 

@@ -1,7 +1,7 @@
 """The `distillery` command: its commands, the groups its help shows them in, and its exit codes.
 
 It starts in 0.2 s, since heavy packages are imported by the command that uses them. Exit codes are a contract, which
-`distillery.filters.exit_codes` states. With --json, standard output holds one JSON object, however a command ends.
+`distillery.components.runtime.exit_codes` states. With --json, standard output holds one JSON object, however a command ends.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from distillery.components.runtime.exit_codes import ExitCode
 from distillery.filters.errors import Rejected
-from distillery.filters.exit_codes import ExitCode
 from distillery.pipelines.cli import (
     adapters,
     calibrate,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from distillery.components.preflight.request import absolute
+from distillery.components.runtime.exit_codes import ExitCode
 from distillery.filters.errors import InputError
-from distillery.filters.exit_codes import ExitCode
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
     ChannelOpt,

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from distillery.components.runtime.exit_codes import ExitCode
 from distillery.filters.errors import InputError
-from distillery.filters.exit_codes import ExitCode
 from distillery.pipelines.cli.options import (
     ArticlesOpt,
     BudgetOpt,

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import typer.main
 
+from distillery.components.runtime.exit_codes import ExitCode
 from distillery.filters.errors import InputError, Rejected, Stopped, Waiting
-from distillery.filters.exit_codes import ExitCode
 from distillery.pipelines.cli import main
 from distillery.pipelines.cli.printing import print_json
 from tests.pipelines.harness import run_here

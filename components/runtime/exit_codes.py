@@ -1,6 +1,6 @@
 """The exit codes of the `distillery` command and of the steps of a run; README.md's table of them is made from here.
 
-`python -m distillery.filters.exit_codes` prints that table.
+`python -m distillery.components.runtime.exit_codes` prints that table.
 """
 
 from __future__ import annotations

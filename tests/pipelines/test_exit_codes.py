@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from distillery.filters.exit_codes import MEANINGS, ExitCode, table
+from distillery.components.runtime.exit_codes import MEANINGS, ExitCode, table
 
 ROOT = Path(__file__).resolve().parents[2]
 
