@@ -12,7 +12,7 @@ from distillery.components.store.digests import (
     digest_stream,
 )
 from distillery.components.store.layout import MANIFEST
-from distillery.components.store.objects import REDO, Conflict, NotFound, StoreError, TooLarge, check_key, parse_json
+from distillery.components.store.objects import REDO, Conflict, Entry, NotFound, StoreError, TooLarge, check_key, parse_json
 from distillery.components.store.open import open_bucket, open_store
 from distillery.components.store.store import FileEntry, Folder, Store
 
@@ -22,6 +22,7 @@ __all__ = [
     "Address",
     "Conflict",
     "Digest",
+    "Entry",
     "FileEntry",
     "Folder",
     "Json",

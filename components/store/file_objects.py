@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from distillery.components.store.address import Address
 from distillery.components.store.digests import digest_bytes, digest_stream
-from distillery.components.store.objects import Conflict, NotFound, Objects, TooLarge, unreadable, unwritable
+from distillery.components.store.objects import Conflict, Entry, NotFound, Objects, TooLarge, unreadable, unwritable
 
 _TEMPORARY = ".tmp-"
 _LOCKS = ".locks"
@@ -102,7 +102,7 @@ class FileObjects(Objects):
             _rename(temporary, target)
 
     @override
-    def keys(self, prefix: str) -> Iterator[str]:
+    def entries(self, prefix: str) -> Iterator[Entry]:
         found: list[str] = []
 
         def refuse(error: OSError) -> None:
@@ -113,6 +113,20 @@ class FileObjects(Objects):
             folders[:] = [name for name in folders if not name.startswith(".")]
             base = Path(folder).relative_to(self._root)
             found += [(base / name).as_posix() for name in names if not name.startswith(".")]
+        for key in sorted(found):
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                stat = (self._root / key).stat()
+                yield Entry(key, stat.st_size, stat.st_mtime)
+
+    @override
+    def folders(self, prefix: str) -> Iterator[str]:
+        path = self._path(prefix)
+        try:
+            found = [entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith(".")]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise unreadable(error, path) from error
         yield from sorted(found)
 
     @contextlib.contextmanager

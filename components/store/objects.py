@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from distillery.components.store.digests import Json
 from distillery.filters.errors import FULL, InputError, disk_hint
@@ -115,6 +115,20 @@ def parse_json(data: bytes, where: str) -> Json:
         raise StoreError(f"is not JSON: {str(error)[:200]}", where=where) from error
 
 
+class Entry(NamedTuple):
+    """What a listing says of an object.
+
+    Attributes:
+        key: of the object.
+        size: in bytes.
+        modified: when it was written, in seconds since 1970.
+    """
+
+    key: str
+    size: int
+    modified: float
+
+
 class Objects(Protocol):
     """What a backend does. `FileObjects` and `S3Objects` behave alike, down to errors; `Store` checks the keys.
 
@@ -184,6 +198,16 @@ class Objects(Protocol):
             etag: of the version to replace; None where there must be none.
         """
 
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Yield what is below a folder, sorted by key.
+
+        Args:
+            prefix: the folder, without a slash at its end; empty for all.
+
+        Yields:
+            Objects, by whole keys.
+        """
+
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield the keys below a folder, sorted.
 
@@ -192,4 +216,15 @@ class Objects(Protocol):
 
         Yields:
             Whole keys.
+        """
+        return (entry.key for entry in self.entries(prefix))
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the folders directly below a folder, sorted, without listing what they hold.
+
+        Args:
+            prefix: the folder, without a slash at its end.
+
+        Yields:
+            Names without a slash.
         """

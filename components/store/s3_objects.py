@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from distillery.components.remote.retry import PATIENCE, describe, is_outage, retry
 from distillery.components.store.layout import CONDITION_PROBE, WRITE_PROBE, is_probe
-from distillery.components.store.objects import Conflict, NotFound, Objects, StoreError, TooLarge, unreadable, unwritable
+from distillery.components.store.objects import Conflict, Entry, NotFound, Objects, StoreError, TooLarge, unreadable, unwritable
 from distillery.components.store.s3_errors import ABSENT, RAISED, answer, code_of, explained, status_of
 
 FIRST_CONTACT = 10.0
@@ -238,20 +238,32 @@ class S3Objects(Objects):
             ) from error
 
     @override
-    def keys(self, prefix: str) -> Iterator[str]:
-        within, token = self._prefix + (f"{prefix}/" if prefix else ""), ""
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        for page in self._pages(f"{prefix}/" if prefix else ""):
+            for found in page.get("Contents", []):
+                if not is_probe(key := found["Key"][len(self._prefix) :]):
+                    yield Entry(key, int(found["Size"]), found["LastModified"].timestamp())
 
-        def page() -> tuple[list[str], str]:
-            more = {"ContinuationToken": token} if token else {}
-            reply = self._client.list_objects_v2(Bucket=self.bucket, Prefix=within, **more)
-            names = [entry["Key"][len(self._prefix) :] for entry in reply.get("Contents", [])]
-            return names, reply["NextContinuationToken"] if reply.get("IsTruncated") else ""
+    @override
+    def folders(self, prefix: str) -> Iterator[str]:
+        for page in self._pages(f"{prefix}/", Delimiter="/"):
+            for found in page.get("CommonPrefixes", []):
+                yield found["Prefix"].rstrip("/").rpartition("/")[2]
+
+    def _pages(self, within: str, **options: str) -> Iterator[dict[str, Any]]:
+        """Yield the replies of a listing, each of 1,000 objects or folders."""
+        token: dict[str, str] = {}
+
+        def page() -> dict[str, Any]:
+            found = self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._prefix + within, **options, **token)
+            return dict(found)
 
         while True:
-            names, token = self._call(page)
-            yield from (name for name in names if not is_probe(name))
-            if not token:
+            reply = self._call(page)
+            yield reply
+            if not reply.get("IsTruncated"):
                 return
+            token = {"ContinuationToken": reply["NextContinuationToken"]}
 
     def _require_conditions(self) -> None:
         """StoreError unless the server refuses a put whose condition doesn't hold."""

@@ -19,6 +19,7 @@ from distillery.components.store.objects import (
     REDO,
     REDO_FOLDER,
     Conflict,
+    Entry,
     NotFound,
     Objects,
     StoreError,
@@ -205,6 +206,32 @@ class Store:
             Whole keys, from the root of the store.
         """
         return self._objects.keys(check_key(prefix.rstrip("/")) if prefix else "")
+
+    def entries(self, prefix: str = "") -> Iterator[Entry]:
+        """Yield what is below a folder with sizes and times, sorted by key; for people, as `keys`.
+
+        A bucket tells of 1,000 objects a request.
+
+        Args:
+            prefix: the folder; empty for the whole store.
+
+        Yields:
+            Objects, by whole keys.
+        """
+        return self._objects.entries(check_key(prefix.rstrip("/")) if prefix else "")
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield the names of the folders directly below a folder, sorted; for people, as `keys`.
+
+        What they hold is not listed, so that a folder of a thousand objects costs no more than an empty one.
+
+        Args:
+            prefix: the folder.
+
+        Yields:
+            Names without a slash.
+        """
+        return self._objects.folders(check_key(prefix.rstrip("/")))
 
     def commit(self, prefix: str, files: Mapping[str, bytes | Path], meta: Mapping[str, Json]) -> Digest:
         """Write a folder that is named by its content: its files, then a manifest with the size and sha256 of each.

@@ -25,6 +25,7 @@ from distillery.pipelines.cli import (
     check,
     distill,
     filters,
+    get,
     label,
     models,
     publish,
@@ -40,6 +41,7 @@ GROUPS = {
     "Filters": ("filters",),
     "Labels": ("select", "calibrate", "noise", "label", "labels", "audit", "split"),
     "Student": ("train", "benchmark", "gate"),
+    "Look": ("get", "describe"),
     "Adapters": ("score", "history", "approve", "promote", "rollback", "unpin"),
     "Cluster": ("submit", "pipelines", "models"),
 }
@@ -87,7 +89,7 @@ def options(
     """Take the options that no command is needed for."""
 
 
-for module in (check, distill, calibrate, label, steps, score, adapters, channels):
+for module in (check, distill, calibrate, label, steps, score, adapters, channels, get):
     app.add_typer(module.app)
 app.add_typer(filters.app, name="filters")
 app.add_typer(models.app, name="models")

@@ -15,7 +15,7 @@ from distillery.filters.errors import InputError
 ROOT = Path(__file__).parents[2]
 LAYOUT = sorted((ROOT / "components/store/layout").glob("*.py"))
 PRODUCT = ("components", "pipelines", "filters", "images")
-METHODS = {"commit", "folder", "keys"}  # of Store: they take a folder
+METHODS = {"commit", "entries", "folder", "folders", "keys"}  # of Store: they take a folder
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,24 @@ def test_keys_lists_a_folder_only(store: Store) -> None:
     assert list(store.keys("a/")) == ["a/b/y", "a/p", "a/x"]
     assert list(store.keys()) == sorted(["a/x", "a/b/y", "ab/z", "a.txt", "a/p"])
     assert list(store.keys("none")) == []
+
+
+def test_entries_tell_size_and_time_and_folders_tell_what_is_directly_below(store: Store) -> None:
+    began = time.time()
+    for number in range(3):
+        store.put(f"a/{number}/deep/file", b"x" * number)
+    store.put("a/file", b"12345")
+    store.put("ab/other", b"1")
+    assert [(entry.key, entry.size) for entry in store.entries("a")] == [
+        ("a/0/deep/file", 0),
+        ("a/1/deep/file", 1),
+        ("a/2/deep/file", 2),
+        ("a/file", 5),
+    ]
+    assert all(began - 5 < entry.modified < time.time() + 5 for entry in store.entries())
+    assert list(store.folders("a")) == ["0", "1", "2"]
+    assert list(store.folders("a/1/")) == ["deep"]
+    assert list(store.folders("none")) == []
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,12 @@ conditional put. A folder marked … after a digest is one that `Store.commit` w
 """
 
 from distillery.components.store.layout.artifacts import (
+    ADAPTERS,
     AUDITS,
+    CALIBRATIONS,
     CANDIDATE,
     CHANNELS,
+    FILTERS,
     LABEL_SETS,
     MANIFEST,
     MODELS,
@@ -76,6 +79,8 @@ from distillery.components.store.layout.artifacts import (
 from distillery.components.store.layout.runs import (
     CONDITION_PROBE,
     REJECTS,
+    RUNS,
+    SCORES,
     SCORING_PLAN,
     SUCCESS,
     SUMMARIES,
@@ -95,20 +100,26 @@ from distillery.components.store.layout.runs import (
     run_record_key,
     scores_folder,
     step_record_key,
+    step_records_folder,
     summary_key,
     todo_key,
 )
 
 __all__ = [
+    "ADAPTERS",
     "AUDITS",
+    "CALIBRATIONS",
     "CANDIDATE",
     "CHANNELS",
     "CONDITION_PROBE",
+    "FILTERS",
     "LABEL_SETS",
     "MANIFEST",
     "MODELS",
     "REJECTS",
+    "RUNS",
     "SAMPLES",
+    "SCORES",
     "SCORING_PLAN",
     "SPLITS",
     "SUCCESS",
@@ -152,6 +163,7 @@ __all__ = [
     "run_record_key",
     "scores_folder",
     "step_record_key",
+    "step_records_folder",
     "summary_key",
     "todo_key",
     "verdict_key",

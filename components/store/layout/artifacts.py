@@ -16,11 +16,14 @@ LABEL_SETS: Final = "labelsets"
 AUDITS: Final = "audits"
 SPLITS: Final = "datasets"
 
-MODELS: Final = "models"  # a folder to be listed
-CHANNELS: Final = "channels"  # the same
+# Folders to be listed.
+FILTERS: Final = "filters"
+MODELS: Final = "models"
+CALIBRATIONS: Final = "calibrations"
+ADAPTERS: Final = "adapters"
+CHANNELS: Final = "channels"
 CANDIDATE: Final = ".candidate.json"  # how the key of a candidate ends
 
-_ADAPTERS = "adapters"
 _POINTER = "model.json"
 _PUBLISHED = re.compile(r"filters/[^/]+/v([0-9]{1,7})/[^/]+\.yaml")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -51,7 +54,7 @@ def committed_folder(key: str) -> tuple[str, str] | None:
         What `Store.folder` takes; None for a key of another kind.
     """
     folder, _, digest = key.rpartition("/")[0].rpartition("/")
-    known = folder in (SAMPLES, LABEL_SETS, AUDITS, SPLITS) or folder.startswith(f"{_ADAPTERS}/")
+    known = folder in (SAMPLES, LABEL_SETS, AUDITS, SPLITS) or folder.startswith(f"{ADAPTERS}/")
     return (folder, digest) if known and _DIGEST.fullmatch(digest) else None
 
 
@@ -80,7 +83,7 @@ def published_filter_key(name: str, version: int, digest: str) -> str:
     Returns:
         The key.
     """
-    return f"filters/{name}/v{version}/{digest}.yaml"
+    return f"{FILTERS}/{name}/v{version}/{digest}.yaml"
 
 
 def version_of_filter(key: str) -> int | None:
@@ -202,7 +205,7 @@ def calibration_key(name: str, rubric: str, oracle: str) -> str:
     Raises:
         InputError: one of them is no digest.
     """
-    return f"calibrations/{name}/{as_digest(rubric, 'rubric')}-{as_digest(oracle, 'oracle')}.json"
+    return f"{CALIBRATIONS}/{name}/{as_digest(rubric, 'rubric')}-{as_digest(oracle, 'oracle')}.json"
 
 
 def calibration_attempts_key(name: str) -> str:
@@ -214,7 +217,7 @@ def calibration_attempts_key(name: str) -> str:
     Returns:
         The key.
     """
-    return f"calibrations/{name}/attempts.json"
+    return f"{CALIBRATIONS}/{name}/attempts.json"
 
 
 def review_key(name: str, digest: str) -> str:
@@ -227,7 +230,7 @@ def review_key(name: str, digest: str) -> str:
     Returns:
         The key.
     """
-    return f"calibrations/{name}/reviews/{digest}.html"
+    return f"{CALIBRATIONS}/{name}/reviews/{digest}.html"
 
 
 def noise_key(name: str, rubric: str, oracle: str) -> str:
@@ -281,7 +284,7 @@ def adapters_folder(name: str) -> str:
     Returns:
         The folder.
     """
-    return f"{_ADAPTERS}/{name}"
+    return f"{ADAPTERS}/{name}"
 
 
 def baselines_key(split: str, digest: str) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-SUMMARIES: Final = "summaries"  # a folder to be listed
+# Folders to be listed.
+RUNS: Final = "runs"
+SCORES: Final = "scores"
+SUMMARIES: Final = "summaries"
 
 # Below an address of scores.
 SCORING_PLAN: Final = "_job/plan.json"
@@ -26,7 +29,19 @@ def step_record_key(step: str, inputs: str) -> str:
     Returns:
         The key.
     """
-    return f"steps/{step}/{inputs}.json"
+    return f"{step_records_folder(step)}/{inputs}.json"
+
+
+def step_records_folder(step: str) -> str:
+    """Return the folder in which a step's outputs are found again.
+
+    Args:
+        step: name of the step.
+
+    Returns:
+        The folder.
+    """
+    return f"steps/{step}"
 
 
 def claim_key(inputs: str) -> str:
@@ -38,7 +53,7 @@ def claim_key(inputs: str) -> str:
     Returns:
         The key.
     """
-    return f"runs/{inputs}.json"
+    return f"{RUNS}/{inputs}.json"
 
 
 def run_record_key(run: str, step: str) -> str:
@@ -51,7 +66,7 @@ def run_record_key(run: str, step: str) -> str:
     Returns:
         The key.
     """
-    return f"runs/{run}/{step}.json"
+    return f"{RUNS}/{run}/{step}.json"
 
 
 def failure_key(run: str) -> str:
@@ -87,7 +102,7 @@ def events_folder(run: str) -> str:
     Returns:
         The folder.
     """
-    return f"runs/{run}/events"
+    return f"{RUNS}/{run}/events"
 
 
 def events_key(run: str, step: str) -> str:
@@ -113,7 +128,7 @@ def report_key(run: str, suffix: str = "html") -> str:
     Returns:
         The key.
     """
-    return f"runs/{run}/report.{suffix}"
+    return f"{RUNS}/{run}/report.{suffix}"
 
 
 def summary_key(adapter: str) -> str:
@@ -161,7 +176,7 @@ def scores_folder(job: str) -> str:
     Returns:
         The folder.
     """
-    return f"scores/{job}"
+    return f"{SCORES}/{job}"
 
 
 def part_key(index: int, suffix: str) -> str:

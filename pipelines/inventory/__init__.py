@@ -1,0 +1,1 @@
+"""What is there in a store, for people: `distillery get` and `describe` print it, and nothing is decided by it."""
