@@ -60,6 +60,18 @@ def article_digest(title: str, content: str) -> Digest:
     return digest_json([unicodedata.normalize("NFC", clean(title)), unicodedata.normalize("NFC", clean(content))])
 
 
+def own_id(digest: str) -> str:
+    """Return the id of an article that its file gives none.
+
+    Args:
+        digest: of the article's text.
+
+    Returns:
+        The first 16 digits.
+    """
+    return digest[:16]
+
+
 @dataclass(frozen=True, slots=True)
 class Article:
     """An article.
@@ -273,7 +285,7 @@ def as_article(row: dict[str, Any]) -> Article:
     if len(title) + len(content) > MAX_CHARACTERS:
         raise ValueError(f"has {len(title) + len(content):,} characters, more than {MAX_CHARACTERS:,}")
     return Article(
-        id=_plain(row, "id") or article_digest(title, content)[:16],
+        id=_plain(row, "id") or own_id(article_digest(title, content)),
         title=title,
         content=content,
         source=_plain(row, "source"),

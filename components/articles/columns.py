@@ -5,22 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-COLUMNS: Final = frozenset(
-    {
-        "id",
-        "title",
-        "content",
-        "source",
-        "language",
-        "url",
-        "published",
-        "published_date",
-        "content_type",
-        "scores",
-        "reference",
-        "drawn_by",
-    }
-)
+from distillery.filters.columns import TARGETS
+from distillery.filters.errors import InputError
+
+COLUMNS: Final = frozenset({*TARGETS, "published_date", "drawn_by"})
 STRAY: Final = "\ufeff\u200b \t\r\n"  # what exports leave around a column's name
 
 
@@ -51,10 +39,34 @@ class Renamed:
 
         Returns:
             A name for each; empty where the column is not read.
+
+        Raises:
+            ValueError: two columns have one name, the file's or ours.
         """
         found = {name: self._ours(name) for name in header}
         taken = {ours for ours in found.values() if ours}
-        return [found[name] or ("" if _hidden(name, taken) else name) for name in header]
+        names = [found[name] or ("" if _hidden(name, taken) else name) for name in header]
+        if twice := _twice(header) or _twice(names):
+            raise ValueError(f"has column {twice!r} twice")
+        return names
+
+    def header(self, header: Sequence[str], where: str) -> list[str]:
+        """Return our names for the columns of a file.
+
+        Args:
+            header: the file's names.
+            where: the file, for the error.
+
+        Returns:
+            As `names`.
+
+        Raises:
+            InputError: two columns have one name, the file's or ours.
+        """
+        try:
+            return self.names(header)
+        except ValueError as error:
+            raise InputError(str(error), where=where, hint="remove one of them, or give it another name") from None
 
     def row(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a row under our names.
@@ -64,6 +76,9 @@ class Renamed:
 
         Returns:
             Cells by our names.
+
+        Raises:
+            ValueError: two of its cells have one name of ours.
         """
         if not self.columns:
             return row
@@ -86,6 +101,10 @@ class Renamed:
         if key in self.columns:
             self.used.add(key)
         return self.columns.get(key, "")
+
+
+def _twice(names: Sequence[str]) -> str:
+    return min((name for name in set(names) if name and names.count(name) > 1), default="")
 
 
 def _hidden(name: str, taken: set[str]) -> bool:

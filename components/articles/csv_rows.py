@@ -38,9 +38,7 @@ def csv_rows(pieces: Iterable[bytes], where: str, renamed: Renamed) -> Iterator[
     try:
         reader = csv.reader(lines, delimiter=lines.delimiter(), strict=True)
         header = [name.strip() for name in next(reader, [])]
-        if twice := sorted({name for name in header if name and header.count(name) > 1}):
-            raise InputError(f"has column {twice[0]!r} twice", where=where)
-        names = renamed.names(header)
+        names = renamed.header(header, where)
         while True:
             place, lines.length = lines.number + 1, 0
             if (cells := next(reader, None)) is None:

@@ -9,12 +9,24 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from distillery.filters.errors import InputError
-from distillery.filters.strict_json import loads
+from distillery.filters.strict_json import BOM, loads
 
 MAX_LINE = 8 * 2**20  # a longer line is a bad row: 1,000,000 characters fit even when each is escaped as \uXXXX
 HUGE_LINE = 64 * 2**20  # and one longer than this is no table of articles at all
 FREE_BYTES = 256 * 2**20  # unpacked, below which no ratio is too high
 MAX_RATIO = 100
+
+
+def bare(text: bytes) -> bytes:
+    """Return a text without what comes before its first sign: white space and byte order marks, also where files were joined.
+
+    Args:
+        text: a file's first bytes, a line, or a value.
+
+    Returns:
+        The same from its first sign on.
+    """
+    return text.lstrip().removeprefix(BOM.encode()).lstrip()
 
 
 class Row(NamedTuple):

@@ -6,22 +6,23 @@ over several lines, one JSON list, a workbook) is read by whoever has its first 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 import shlex
 import zlib
 from typing import Final, Literal, TypeAlias
 
-from distillery.components.articles.formats import MAX_LINE
+from distillery.components.articles.formats import MAX_LINE, bare
 from distillery.components.articles.near_names import known_name
 from distillery.filters.errors import InputError
 
 Kind: TypeAlias = Literal["jsonl", "gzip", "parquet", "csv", "csv.gz", "json", "json.gz", "xlsx"]
 CUT: Final = frozenset({"jsonl", "gzip", "parquet"})
 HEAD: Final = 8_192  # bytes by which a form is told
-BOM: Final = b"\xef\xbb\xbf"
 DELIMITERS: Final = ",;\t|"
 READ: Final = "JSONL, CSV (both also gzipped), Parquet, XLSX or a JSON list"
+_UTF8: Final = codecs.getincrementaldecoder("utf-8")
 _ZIP: Final = b"PK\x03\x04"
 _ARROW: Final = "import pyarrow.feather as f, pyarrow.parquet as p, sys; p.write_table(f.read_table(sys.argv[1]), sys.argv[2])"
 _TO_CSV: Final = "libreoffice --headless --convert-to csv {name}"
@@ -93,7 +94,7 @@ def text_form(head: bytes) -> Literal["jsonl", "csv", "json"]:
     Returns:
         The form; JSON Lines where nothing says otherwise.
     """
-    text = head.removeprefix(BOM).lstrip()
+    text = bare(head)
     if text[:1] == b"[":
         return "json"
     if text[:1] == b"{":
@@ -104,7 +105,8 @@ def text_form(head: bytes) -> Literal["jsonl", "csv", "json"]:
     if len(line) > MAX_LINE:
         return "jsonl"
     try:
-        names = next(csv.reader([line.decode("utf-8").rstrip("\r")], delimiter=delimiter_of(line)), [])
+        header = _UTF8().decode(line, final=b"\n" in text)  # the head may end within a letter of a long header
+        names = next(csv.reader([header.rstrip("\r")], delimiter=delimiter_of(line)), [])
     except (csv.Error, UnicodeDecodeError):
         return "jsonl"
     return "csv" if len(names) > 1 and any(known_name(name) for name in names) else "jsonl"
@@ -123,23 +125,16 @@ def delimiter_of(line: bytes) -> str:
     return max(DELIMITERS, key=lambda sign: plain.count(sign.encode()))
 
 
-def convert_hint(form: str, name: str) -> str:
-    """Return the command that makes JSON Lines of a table.
+def sheet_hint(name: str) -> str:
+    """Return the command that makes CSV of a workbook that can't be read.
 
     Args:
-        form: "csv", "json" or "xlsx", the table's form.
         name: the file's name.
 
     Returns:
         A hint with a command that can be pasted.
     """
-    quoted = shlex.quote(name)
-    if form == "json":
-        return f"convert it: jq -c '.[]?' {quoted}"
-    if form == "xlsx":
-        return f"save it as CSV: {_TO_CSV.format(name=quoted)}"
-    program = "import csv,json,sys; [print(json.dumps(row)) for row in csv.DictReader(sys.stdin)]"
-    return f'convert it: python3 -c "{program}" < {quoted} > {shlex.quote(_stem(name))}.jsonl'
+    return f"save it as CSV: {_TO_CSV.format(name=shlex.quote(name))}"
 
 
 def _is_table(head: bytes) -> bool:
@@ -174,7 +169,7 @@ def _refuse_others(head: bytes, where: str, name: str, before: str = "") -> None
     for start, what, command in _OTHERS:
         if re.match(start, head):
             raise _refused(what, before + command, where, name)
-    text = head.removeprefix(BOM).lstrip()
+    text = bare(head)
     if text[:15].lower().startswith((b"<!doctype html", b"<html")):
         raise _refused("a page of HTML", "look at what was saved: most likely a login page or an error", where, name)
     if text[:5] == b"<?xml":

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from distillery.components.articles.formats import HUGE_LINE, MAX_LINE, Row, json_row, too_long
-from distillery.components.articles.forms import BOM
+from distillery.components.articles.formats import HUGE_LINE, MAX_LINE, Row, bare, json_row, too_long
 from distillery.filters.errors import InputError
 
 _SIGN = re.compile(rb'["{}\[\],\n\\]')
@@ -80,11 +79,12 @@ class _Values:
             self.within = True
         elif self.open and not (sign == b"{" and not self.listed and self.value.endswith(b"\n")):
             yield from self._bracket(sign)
-        elif sign in b"{[" and not (sign == b"[" and not self.listed and not self.value):
+        elif sign in b"{[" and not (sign == b"[" and not self.listed and not bare(bytes(self.value))):
             yield from self._done()
             self._keep(sign)
             self.open.append(sign)
         elif sign == b"[":
+            yield from self._done()  # a byte order mark at most
             self.listed = True
         elif sign == b"]" and self.listed:
             yield from self._done()
@@ -103,7 +103,7 @@ class _Values:
 
     def _keep(self, text: bytes) -> None:
         if not self.length:
-            text = text.lstrip(b" \t\r").removeprefix(BOM)
+            text = text.lstrip(b" \t\r")
             self.begun = self.line
         self.length += len(text)
         if self.length <= MAX_LINE:
@@ -113,9 +113,9 @@ class _Values:
             raise InputError(what, where=f"{self.where}:{self.begun}", hint="give JSON Lines: one article a line")
 
     def _done(self) -> Iterator[Row]:
-        value, length = bytes(self.value.strip()), self.length
+        value, length = bare(bytes(self.value)).rstrip(), self.length
         self.value, self.length, self.open = bytearray(), 0, []
-        if value in (b"", BOM):
+        if not value:
             return
         self.count += 1
         number = self.count if self.listed else self.begun

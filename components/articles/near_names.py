@@ -8,10 +8,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
 
 from distillery.components.articles.cells import is_missing
-from distillery.components.articles.columns import COLUMNS
+from distillery.components.articles.columns import COLUMNS, STRAY
 
 _OTHER_NAMES: Final = {
     "id": "_id article_id guid uuid uid doc_id document_id key identifier item_id news_id story_id post_id row_id record_id",
@@ -51,14 +53,22 @@ def known_name(name: str) -> str:
     Returns:
         Our name for it; empty where it is near none. `Title`, `headline` and a `title` behind a byte order mark are titles.
     """
-    plain = name.strip("\ufeff\u200b \t\r\n\"'").casefold()
+    plain = name.strip(f"{STRAY}\"'").casefold()
     if plain.startswith(("score.", "reference.")):
         return plain
     return _KNOWN.get(_plain(name[:200]), "")
 
 
-class Unread(NamedTuple):
-    """Rows that lack a column, and have one that is nearly of its name and is not read."""
+class Unread(BaseModel):
+    """A column that rows lack, where the file has one of nearly its name that is not read.
+
+    Attributes:
+        column: our name.
+        name: the file's.
+        rows: how many rows lack the one and have the other.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     column: str
     name: str
@@ -80,6 +90,17 @@ class Unread(NamedTuple):
     def mend(self) -> str:
         """Return the option that reads the column."""
         return f"--map {shlex.quote(f'{self.name}={self.column}')}"
+
+    def advice(self, rows: int) -> str:
+        """Return what to tell of them, with the option that reads the column.
+
+        Args:
+            rows: all rows.
+
+        Returns:
+            A sentence.
+        """
+        return f"{self.told(rows)}: add {self.mend}"
 
 
 class NamesSeen:
@@ -125,7 +146,7 @@ class NamesSeen:
         """
         found: dict[str, Unread] = {}
         for (column, name), rows in self._unread.most_common():
-            found.setdefault(column, Unread(column, name, rows))
+            found.setdefault(column, Unread(column=column, name=name, rows=rows))
         return [found[column] for column in TOLD if column in found]
 
     def notes(self) -> list[str]:
@@ -134,7 +155,7 @@ class NamesSeen:
         Returns:
             One sentence for each such column.
         """
-        return [f"{each.told(self.rows)}: add {each.mend}" for each in self.unread()]
+        return [each.advice(self.rows) for each in self.unread()]
 
 
 def _has(row: Mapping[str, Any], column: str) -> bool:

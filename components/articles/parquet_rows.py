@@ -112,9 +112,7 @@ class ParquetRows:
         refuse_bomb(self.where, declared, metadata.num_rows, self.size)
         if not metadata.num_rows:
             raise InputError("has no rows", where=self.where, hint="give a file with one article a row")
-        if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
-            raise InputError(f"has column {twice[0]!r} twice", where=self.where)
-        ours = dict(zip(schema.names, self.renamed.names(schema.names), strict=True))
+        ours = dict(zip(schema.names, self.renamed.header(schema.names, self.where), strict=True))
         text = next((name for name, read in ours.items() if read == "content"), "")
         if not text:
             near = next((name for name in schema.names if known_name(name) == "content"), "")

@@ -16,8 +16,8 @@ from typing import BinaryIO, TypeAlias
 
 from distillery.components.articles.columns import Renamed
 from distillery.components.articles.csv_rows import csv_rows
-from distillery.components.articles.formats import HUGE_LINE, MAX_LINE, Row, json_row, refuse_bomb, too_long
-from distillery.components.articles.forms import BOM, CUT, HEAD, READ, Kind, convert_hint, file_kind, text_form
+from distillery.components.articles.formats import HUGE_LINE, MAX_LINE, Row, bare, json_row, refuse_bomb, too_long
+from distillery.components.articles.forms import CUT, HEAD, READ, Kind, file_kind
 from distillery.components.articles.json_values import json_rows
 from distillery.components.articles.parquet_rows import ParquetRows
 from distillery.components.articles.workbook import sheet_rows
@@ -129,7 +129,10 @@ class Rows:
         else:
             rows = self._json_rows(self._plain_lines(stream) if self._kind == "jsonl" else self._gzip_lines(stream))
         for row in rows:
-            yield row if row.value is None else row._replace(value=self._renamed.row(row.value))
+            try:
+                yield row if row.value is None else row._replace(value=self._renamed.row(row.value))
+            except ValueError as error:
+                yield Row(row.line, None, str(error))
 
     def _counted(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Yield the rows of a file that is read whole; refuse one that has none."""
@@ -140,11 +143,9 @@ class Rows:
             raise InputError("has no rows", where=self._where, hint="give a file with one article a row")
 
     def _pieces(self, stream: Stream) -> Iterator[bytes]:
-        """Yield the text of a file that is read whole, without a byte order mark."""
+        """Yield the text of a file that is read whole."""
         zipped = self._kind.endswith(".gz")
         pieces = (data for _, data in self._unpacked(stream)) if zipped else iter(lambda: stream.read(UNPACKED), b"")
-        first = next(pieces, b"")
-        yield first.removeprefix(BOM)
         yield from pieces
 
     def _json_rows(self, lines: Iterable[Line]) -> Iterator[Row]:
@@ -155,17 +156,9 @@ class Rows:
                 rows += 1
                 yield too_long(self.lines, length, "line")
                 continue
-            line = line.removeprefix(BOM)  # one stands in the middle where files were joined
-            if text := line.strip():
+            if text := bare(line).rstrip():
                 rows += 1
-                row = json_row(self.lines, text)
-                if rows == 1 and not self._start and text[:1] == b"[" and not row.value:
-                    hint = convert_hint("json", self._where.rpartition("/")[2])
-                    raise InputError("is a JSON list, not JSON Lines", where=self._where, hint=hint)
-                if rows == 1 and not self._start and row.value is None and text_form(text) == "csv":
-                    hint = convert_hint("csv", self._where.rpartition("/")[2])
-                    raise InputError("is CSV, not JSON Lines", where=self._where, hint=hint)
-                yield row
+                yield json_row(self.lines, text)
         if self._whole and not rows:
             raise InputError("has no rows", where=self._where, hint="give a file with one article a line")
 

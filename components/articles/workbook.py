@@ -9,7 +9,7 @@ from typing import IO, Final
 from distillery.components.articles.columns import Renamed
 from distillery.components.articles.csv_rows import named
 from distillery.components.articles.formats import Row, refuse_bomb
-from distillery.components.articles.forms import convert_hint
+from distillery.components.articles.forms import sheet_hint
 from distillery.filters.errors import InputError
 
 MAX_SHEET: Final = 128 * 2**20  # bytes of XML: some 30,000 articles
@@ -33,7 +33,7 @@ def sheet_rows(stream: IO[bytes], size: int, where: str, renamed: Renamed) -> It
     """
     import openpyxl
 
-    hint = convert_hint("xlsx", where.rpartition("/")[2])
+    hint = sheet_hint(where.rpartition("/")[2])
     try:
         with zipfile.ZipFile(stream) as archive:  # which reads no more of a member than its size
             unpacked = sum(entry.file_size for entry in archive.infolist())
@@ -45,9 +45,7 @@ def sheet_rows(stream: IO[bytes], size: int, where: str, renamed: Renamed) -> It
         _, header = next(rows, (0, ()))
         while header and header[-1] is None:
             header = header[:-1]
-        names = renamed.names([str(name).strip() if name is not None else "" for name in header])
-        if twice := sorted({name for name in names if name and names.count(name) > 1}):
-            raise InputError(f"has column {twice[0]!r} twice", where=where)
+        names = renamed.header([str(name).strip() if name is not None else "" for name in header], where)
         for number, cells in rows:
             refuse_bomb(where, unpacked, number, size)
             if any(cell is not None for cell in cells):

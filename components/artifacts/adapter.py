@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from distillery.components.artifacts.adapter_index import adapters_beginning
 from distillery.components.artifacts.channel import Channel, LoneCandidate, Serving, current, on_channel
 from distillery.components.artifacts.filter import read_filter
-from distillery.components.artifacts.run_summary import RunSummary, adapters_beginning, made_outside, read_adapter_summary
+from distillery.components.artifacts.run_summary import RunSummary, made_outside, read_adapter_summary
 from distillery.components.store import Store
 from distillery.components.store.layout import CANDIDATE, CHANNELS, SUMMARIES
 from distillery.filters.columns import map_overrides

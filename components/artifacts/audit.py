@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from distillery.components.articles.near_names import Unread
 from distillery.components.artifacts.document import Document
-from distillery.components.artifacts.folder_meta import UnreadColumn
 from distillery.components.store import Digest, Store, canonical_json
 from distillery.components.store.layout import AUDITS
 
@@ -200,7 +200,7 @@ class Audit(Document):
     sources: Sources
     lengths: Lengths
     content_types: list[Tally]
-    unread: list[UnreadColumn] = Field(default_factory=list)
+    unread: list[Unread] = Field(default_factory=list)
     unnamed: int = 0
     findings: list[Finding]
 

@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from distillery.components.artifacts.document import Document
-
-
-def without(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return the fields of a document but for those that it leaves out.
-
-    A document without them reads, and is written, as it was before there were such fields.
-
-    Args:
-        fields: of the document.
-        names: of the fields to leave out.
-
-    Returns:
-        The other fields, in their order.
-    """
-    return {name: value for name, value in fields.items() if name not in names}
 
 
 class ReviewerMarks(Document):
@@ -54,15 +36,13 @@ class MarkCounts(Document):
         reviewers: those who marked; empty for one file without a name, and where no person marked.
     """
 
+    OMITTED = ("reviewers",)
+
     by: str
     digest: str
     on: int
     off: int
     reviewers: list[ReviewerMarks] = Field(default_factory=list)
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without(handler(self), () if self.reviewers else ("reviewers",))
 
 
 class PairAgreement(Document):

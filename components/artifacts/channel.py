@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
-from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from distillery.components.artifacts.document import Document, Sha256
 from distillery.components.remote.retry import is_outage
-from distillery.components.store import Json, Store, StoreError
+from distillery.components.store import Store, StoreError
 from distillery.components.store.layout import candidate_key, channel_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -51,15 +51,12 @@ class Entry(Serving):
         reason: why, in that person's words; "" where none was given.
     """
 
+    OMITTED = ("by", "reason")  # an entry of the first form stays as it was
+
     action: Literal["promote", "rollback", "unpin"]
     at: str
     by: Words = ""
     reason: Words = ""
-
-    @model_serializer(mode="wrap")
-    def _without_what_was_not_kept(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write an entry of the first form as it was: without who and why."""
-        return {name: value for name, value in dump(self).items() if value or name not in ("by", "reason")}
 
 
 class Pin(Document):
@@ -115,6 +112,7 @@ class Channel(Document):
     KIND = "a channel"
     HINT = "restore it from a copy"
     FORMAT = 2
+    READS = (1,)
 
     format: Literal[2] = 2
     revision: int = 0
@@ -123,18 +121,6 @@ class Channel(Document):
     pin: Pin | None = None
     blocked: list[Block] = Field(default_factory=list)
     candidates: list[Candidate] = Field(default_factory=list)
-
-    @classmethod
-    def older(cls, fields: dict[str, Json]) -> dict[str, Json]:
-        """Return a channel of format 1, which was not always written down, as the present form has it.
-
-        Args:
-            fields: the parsed object, whatever its format.
-
-        Returns:
-            The object to be validated.
-        """
-        return {**fields, "format": 2} if fields.get("format", 1) == 1 else fields
 
     @model_validator(mode="after")
     def _current_is_newest(self) -> Channel:

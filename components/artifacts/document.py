@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
-from distillery.components.store import REDO, Digest, Json, Store, StoreError, TooLarge, parse_json
+from distillery.components.store import REDO, Digest, Json, Store, StoreError, parse_json
 
+D = TypeVar("D", bound="Document")
 MAX_DOCUMENT = 64 * 2**20
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -32,10 +33,14 @@ class Document(BaseModel):
     KIND: ClassVar[str] = "a document"
     HINT: ClassVar[str] = REDO
     FORMAT: ClassVar[int] = 1
+    READS: ClassVar[tuple[int, ...]] = ()
+    """Older formats that lack fields which have a default now, and no more; a document without a version is of the first."""
+    OMITTED: ClassVar[tuple[str, ...]] = ()
+    """Names of fields that are not written where they have their default: what was stored before them keeps its bytes."""
 
     @classmethod
     def older(cls, fields: dict[str, Json]) -> dict[str, Json]:
-        """Return the fields of an older form as the present form has them; by default, as they are.
+        """Return the fields of an older form as the present form has them; by default, those of a format that `READS` names.
 
         Args:
             fields: the parsed object, whatever its format.
@@ -43,7 +48,13 @@ class Document(BaseModel):
         Returns:
             The object to be validated.
         """
-        return fields
+        return {**fields, "format": cls.FORMAT} if fields.get("format", 1) in cls.READS else fields
+
+    @model_serializer(mode="wrap")
+    def _without_omitted(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        absent = {name for name in self.OMITTED if getattr(self, name) == fields[name].get_default(call_default_factory=True)}
+        return {name: value for name, value in dump(self).items() if name not in absent}
 
     @classmethod
     def read(cls, data: bytes, where: str) -> Self:
@@ -96,10 +107,7 @@ class Document(BaseModel):
             NotFound: no object has this key.
             StoreError: the object is no such document, or its bytes have another digest.
         """
-        try:
-            data = store.get(key, digest=digest, max_bytes=max_bytes)
-        except TooLarge as error:
-            raise StoreError(error.what, where=error.where, hint=cls.HINT) from error
+        data = store.get(key, digest=digest, max_bytes=max_bytes, hint=cls.HINT)
         return cls.read(data, f"{store.uri}/{key}")
 
     @classmethod
@@ -117,10 +125,7 @@ class Document(BaseModel):
         Raises:
             StoreError: the object is no such document.
         """
-        try:
-            present = store.current(key, max_bytes=max_bytes)
-        except TooLarge as error:
-            raise StoreError(error.what, where=error.where, hint=cls.HINT) from error
+        present = store.current(key, max_bytes=max_bytes, hint=cls.HINT)
         return None if present is None else (cls.read(present[0], f"{store.uri}/{key}"), present[1])
 
     @classmethod
@@ -146,10 +151,7 @@ class Document(BaseModel):
             document = change(None if data is None else cls.read(data, where))
             return None if document is None else document.to_bytes()
 
-        try:
-            data = store.update(key, changed, max_bytes=MAX_DOCUMENT)
-        except TooLarge as error:
-            raise StoreError(error.what, where=error.where, hint=cls.HINT) from error
+        data = store.update(key, changed, max_bytes=MAX_DOCUMENT, hint=cls.HINT)
         return None if data is None else cls.read(data, where)
 
     def to_json(self) -> dict[str, Any]:
@@ -179,6 +181,23 @@ class Document(BaseModel):
             key: its key.
         """
         store.put(key, self.to_bytes())
+
+
+def or_none(form: type[D], data: bytes | None, where: str) -> D | None:
+    """Return the document that these bytes hold; None where there are none, or they are torn or of another form.
+
+    Args:
+        form: its type.
+        data: the bytes, if there are any.
+        where: address of the object.
+
+    Returns:
+        The document, or None.
+    """
+    try:
+        return None if data is None else form.read(data, where)
+    except StoreError:
+        return None
 
 
 def _in_order(fields: dict[str, Json]) -> bytes:

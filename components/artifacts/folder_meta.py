@@ -6,10 +6,9 @@ folders that are there: their digests would change.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from typing_extensions import override
-
+from distillery.components.articles.near_names import Unread
 from distillery.components.artifacts.document import Document, Sha256
 from distillery.components.store import MANIFEST, Folder, Json, canonical_json
 
@@ -18,8 +17,6 @@ class FolderMeta(Document):
     """The meta of a manifest."""
 
     HINT: ClassVar[str] = "redo the step that wrote it"
-    OMITTED: ClassVar[frozenset[str]] = frozenset()
-    """Names of fields that are not written where they are None."""
 
     @classmethod
     def of(cls, folder: Folder) -> Self:
@@ -35,25 +32,6 @@ class FolderMeta(Document):
             StoreError: the folder holds something else.
         """
         return cls.read(canonical_json(folder.meta), f"{folder.where}/{MANIFEST}")
-
-    @override
-    def to_json(self) -> dict[str, Any]:
-        fields = self.model_dump(mode="json")
-        return {name: value for name, value in fields.items() if value is not None or name not in self.OMITTED}
-
-
-class UnreadColumn(Document):
-    """A column that rows lack, where the file has one of nearly its name.
-
-    Attributes:
-        column: our name.
-        name: the file's.
-        rows: how many rows lack the one and have the other.
-    """
-
-    column: str
-    name: str
-    rows: int
 
 
 class LabelSetMeta(FolderMeta):
@@ -73,7 +51,7 @@ class LabelSetMeta(FolderMeta):
     """
 
     KIND: ClassVar[str] = "the manifest of a label set"
-    OMITTED: ClassVar[frozenset[str]] = frozenset({"suspicious", "without_calibration", "unread"})
+    OMITTED: ClassVar = ("suspicious", "without_calibration", "unread")
 
     kind: Literal["label set"] = "label set"
     filter: str
@@ -85,19 +63,7 @@ class LabelSetMeta(FolderMeta):
     rejected: int
     suspicious: int | None = None
     without_calibration: str | None = None
-    unread: list[UnreadColumn] | None = None
-
-
-def unread_columns(folder: Folder) -> list[UnreadColumn]:
-    """Return the columns that the file of a label set seemed to have by another name.
-
-    Args:
-        folder: the label set, whose manifest is verified.
-
-    Returns:
-        The columns; none where its manifest names none.
-    """
-    return [UnreadColumn.model_validate(each) for each in folder.meta.get("unread") or []]
+    unread: list[Unread] | None = None
 
 
 class Stratum(Document):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
-from distillery.components.artifacts.calibration_marks import Agreement, MarkCounts, without
+from distillery.components.artifacts.calibration_marks import Agreement, MarkCounts
 from distillery.components.artifacts.document import Document, Sha256
 from distillery.components.store import Digest, Json, NotFound, Store, StoreError, digest_json
 from distillery.components.store.layout import calibration_key
@@ -121,13 +121,11 @@ class Redundancy(Document):
 class Figures(Document):
     """The figures of both samples, and of both together. fresh: None where no fresh sample was judged."""
 
+    OMITTED = ("fresh",)
+
     calibration: SampleFigures
     fresh: SampleFigures | None = None
     redundancy: Redundancy
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without(handler(self), () if self.fresh else ("fresh",))
 
 
 class JudgedSample(Document):
@@ -150,6 +148,8 @@ class Judgement(Document):
         agreement: how far reviewers agree; None where no article has two reviewers' marks.
     """
 
+    OMITTED = ("agreement",)
+
     code: int
     verdict: Verdict
     reasons: list[str]
@@ -157,10 +157,6 @@ class Judgement(Document):
     samples: dict[str, JudgedSample]
     figures: Figures
     agreement: Agreement | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without(handler(self), () if self.agreement else ("agreement",))
 
 
 class Acceptance(Document):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
-from distillery.components.artifacts.document import MAX_DOCUMENT, Document, Sha256
+from distillery.components.artifacts.adapter_index import list_adapter
+from distillery.components.artifacts.document import MAX_DOCUMENT, Document, or_none
 from distillery.components.artifacts.step_record import StepRecord
-from distillery.components.store import Json, NotFound, Store, StoreError, as_digest
-from distillery.components.store.layout import adapters_beginning_key, last_summary_key, summary_key
+from distillery.components.store import Json, NotFound, Store, as_digest
+from distillery.components.store.layout import last_summary_key, summary_key
 
-D = TypeVar("D", bound=Document)
 Cause = Literal["input", "waiting", "stopped", "fault"]
 NO_RUN: Final = "python"  # the name of the run in a summary that no pipeline's run wrote
-BEGINNING: Final = 8  # digits of a digest that name an adapter
 
 
 class Failure(Document):
@@ -141,47 +140,8 @@ def put_summary(store: Store, summary: RunSummary, *, name: str | None) -> None:
     if name is not None:
         summary.put(store, last_summary_key(name))
     if summary.adapter is not None:
-        _list(store, summary.adapter)
+        list_adapter(store, summary.adapter)
         summary.put(store, summary_key(summary.adapter))
-
-
-class Beginning(Document):
-    """The adapters whose digests begin alike, so that one is found by its first digits without a listing.
-
-    A list that cannot be read counts as empty and is written anew: what it held is found by listing the summaries.
-
-    Attributes:
-        adapters: their digests.
-    """
-
-    KIND = "a list of adapters"
-
-    format: Literal[1] = 1
-    adapters: list[Sha256]
-
-
-def adapters_beginning(store: Store, digits: str) -> list[str]:
-    """Return the adapters that begin so, going by keys alone; those of stores made earlier may be missing.
-
-    Args:
-        store: where adapters are.
-        digits: the first 8 digits of a digest, or more.
-
-    Returns:
-        Their digests, sorted.
-    """
-    key = adapters_beginning_key(digits[:BEGINNING])
-    version = store.current(key, max_bytes=MAX_DOCUMENT)
-    listed = _or_none(Beginning, version[0] if version else None, f"{store.uri}/{key}")
-    return sorted(adapter for adapter in (listed.adapters if listed else []) if adapter.startswith(digits))
-
-
-def _or_none(form: type[D], data: bytes | None, where: str) -> D | None:
-    """Return the document that these bytes hold; None where there are none, or they are torn or of another form."""
-    try:
-        return None if data is None else form.read(data, where)
-    except StoreError:
-        return None
 
 
 def remember_adapter(store: Store, filter_key: str, adapter: str, *records: StepRecord) -> None:
@@ -198,12 +158,12 @@ def remember_adapter(store: Store, filter_key: str, adapter: str, *records: Step
     key = summary_key(as_digest(adapter, "adapter"))
 
     def change(data: bytes | None) -> bytes | None:
-        before = _or_none(RunSummary, data, f"{store.uri}/{key}")
+        before = or_none(RunSummary, data, f"{store.uri}/{key}")
         if before is not None and before.run != NO_RUN:
             return None
         return made_outside(filter_key, adapter, *(before.steps if before else ()), *records).to_bytes()
 
-    _list(store, adapter)
+    list_adapter(store, adapter)
     store.update(key, change, max_bytes=MAX_DOCUMENT)
 
 
@@ -224,14 +184,3 @@ def made_outside(filter_key: str, adapter: str, *records: StepRecord) -> RunSumm
     }
     known |= {record.step: record for record in records if record.step != "preflight"}
     return RunSummary(run=NO_RUN, steps=list(known.values()))
-
-
-def _list(store: Store, adapter: str) -> None:
-    key = adapters_beginning_key(adapter[:BEGINNING])
-
-    def change(data: bytes | None) -> bytes | None:
-        listed = _or_none(Beginning, data, f"{store.uri}/{key}")
-        before = listed.adapters if listed else []
-        return None if adapter in before else Beginning(adapters=sorted([*before, adapter])).to_bytes()
-
-    store.update(key, change, max_bytes=MAX_DOCUMENT)

@@ -6,15 +6,16 @@ They are stored at the address of the scores, and each names its job: what anoth
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import override
 
 from distillery.components.articles.forms import Kind
+from distillery.components.articles.near_names import Unread
 from distillery.components.artifacts.document import Document, Sha256
-from distillery.components.store import Digest, Json, canonical_json, digest_json
+from distillery.components.store import Digest, canonical_json, digest_json
 
 ANOTHER = "delete it, or give another place"  # what mends something of another job
 Format = Literal["parquet", "jsonl"]
@@ -67,6 +68,19 @@ class ScoringPlan(Document):
         return canonical_json(self.to_json())
 
 
+def _of_row(value: object) -> object:
+    """Return what [our column, the files' column, rows] stands for."""
+    if isinstance(value, list) and len(value) == len(_ROW):
+        return dict(zip(_ROW, value, strict=True))
+    if not isinstance(value, Unread):
+        raise ValueError(f"is not [{', '.join(_ROW)}]")
+    return value
+
+
+_ROW: Final = tuple(Unread.model_fields)
+UnreadRow = Annotated[Unread, BeforeValidator(_of_row), PlainSerializer(lambda each: [getattr(each, name) for name in _ROW])]
+
+
 class _Ordered(Document):
     """A document whose keys stay in the order of its fields, and tiers in the order of the filter.
 
@@ -78,17 +92,12 @@ class _Ordered(Document):
     HINT = ANOTHER
     OMITTED: ClassVar = ("unread", "unmet")
 
-    unread: list[tuple[str, str, int]] = Field(default_factory=list)
+    unread: list[UnreadRow] = Field(default_factory=list)
     unmet: list[str] = Field(default_factory=list)
 
     def to_bytes(self) -> bytes:
         """Return the bytes in which the document is stored: indented JSON in the order of the fields."""
         return json.dumps(self.to_json(), indent=1, allow_nan=False).encode()
-
-    @override
-    def to_json(self) -> dict[str, Any]:
-        fields = super().to_json()
-        return {name: fields[name] for name in fields if name not in self.OMITTED or fields[name]}
 
 
 class Facts(_Ordered):
@@ -111,6 +120,7 @@ class Facts(_Ordered):
 
     KIND = "the facts of a part"
     FORMAT = 2
+    READS = (1,)
 
     format: Literal[2] = 2
     job: str
@@ -142,18 +152,6 @@ class Facts(_Ordered):
             The facts as they are stored.
         """
         return self.model_copy(update={"check": self._digest()})
-
-    @classmethod
-    def older(cls, fields: dict[str, Json]) -> dict[str, Json]:
-        """Return the facts of format 1 as the present form has them.
-
-        Args:
-            fields: the parsed object, whatever its format.
-
-        Returns:
-            The object to be validated.
-        """
-        return {**fields, "format": 2} if fields.get("format", 1) == 1 else fields
 
 
 class ScoredPart(Document):
@@ -188,6 +186,7 @@ class Scores(_Ordered):
 
     KIND = "the _SUCCESS of a scored corpus"
     FORMAT = 3
+    READS = (2,)
 
     format: Literal[3] = 3
     job: str
@@ -206,15 +205,3 @@ class Scores(_Ordered):
     tiers: dict[str, int]
     parts: list[ScoredPart]
     rejects: str = ""
-
-    @classmethod
-    def older(cls, fields: dict[str, Json]) -> dict[str, Json]:
-        """Return a _SUCCESS of format 2 as the present form has it.
-
-        Args:
-            fields: the parsed object, whatever its format.
-
-        Returns:
-            The object to be validated.
-        """
-        return {**fields, "format": 3} if fields.get("format") == 2 else fields

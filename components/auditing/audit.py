@@ -10,8 +10,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from distillery.components.articles.articles import own_id
+from distillery.components.articles.near_names import Unread
 from distillery.components.artifacts.audit import FILE, Audit, read_audit
-from distillery.components.artifacts.folder_meta import UnreadColumn, unread_columns
+from distillery.components.artifacts.folder_meta import LabelSetMeta
 from distillery.components.artifacts.split import SCORE, load_labels
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.runtime.progress import Progress, quiet
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CODE = 4
-UNNAMED = 16  # digits of an article's digest that are its id where it has no other
 
 
 def audit_inputs(flt: Filter, label_set: str) -> dict[str, Json]:
@@ -85,7 +86,7 @@ def audit(
                     flt.dimensions,
                     values.mean(axis=1),
                     threshold=flt.spec.split.duplicateJaccard,
-                    unread=unread_columns(store.folder(LABEL_SETS, Digest(label_set))),
+                    unread=LabelSetMeta.of(store.folder(LABEL_SETS, Digest(label_set))).unread or (),
                     progress=progress,
                 ),
             }
@@ -137,7 +138,7 @@ def examine(
     overall: NDArray[np.float64],
     *,
     threshold: float = 0.7,
-    unread: Sequence[UnreadColumn] = (),
+    unread: Sequence[Unread] = (),
     progress: Progress = quiet,
 ) -> dict[str, Json]:
     """Run every check of the audit on a label table.
@@ -165,8 +166,8 @@ def examine(
     titles, contents = frame["title"].to_pylist(), frame["content"].to_pylist()
     document: dict[str, Json] = {"rows": frame.num_rows, "articles": len(set(frame["article"].to_pylist()))}
     if unread:
-        document["unread"] = [each.to_json() for each in unread]
-    if unnamed := sum(name == article[:UNNAMED] for name, article in zip(ids, frame["article"].to_pylist(), strict=True)):
+        document["unread"] = list(unread)
+    if unnamed := sum(name == own_id(article) for name, article in zip(ids, frame["article"].to_pylist(), strict=True)):
         document["unnamed"] = unnamed
     prints = fingerprint(titles, contents)
     parts: tuple[tuple[str, Callable[[], Json]], ...] = (

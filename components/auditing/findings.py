@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from distillery.components.articles.near_names import Unread
 from distillery.components.artifacts.split import MIN_ARTICLES
 from distillery.components.store import Json
 
@@ -87,7 +86,7 @@ def findings(document: dict[str, Json]) -> list[dict[str, str]]:
 def _columns(document: dict[str, Json]) -> Iterator[Finding]:
     """Say what was not read of the file, and what was made up in its place."""
     rows = document["rows"]
-    unread = [Unread(each["column"], each["name"], each["rows"]) for each in document.get("unread", ())]
+    unread = document.get("unread", ())
     for each in unread:
         yield Finding("warn", "columns", each.told(rows), f"read it: {each.mend}")
     if (unnamed := document.get("unnamed", 0)) and not any(each.column == "id" for each in unread):

@@ -390,7 +390,7 @@ def _commit(
     for note in rejects.notes():
         progress.note(note)
     if unread := rejects.seen.unread():
-        origin["unread"] = [each._asdict() for each in unread]
+        origin["unread"] = unread
     counts = {"rows": rows, "dead": dead, "rejected": rejects.count}
     meta = LabelSetMeta.model_validate({"filter": flt.name, "dimensions": flt.dimensions, **origin, **counts})
     digest = store.commit(LABEL_SETS, files, meta.to_json())

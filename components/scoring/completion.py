@@ -96,8 +96,8 @@ def finish(out: Store, plan: Plan) -> Scores:
     rejected = sum(each.rejected for each in facts)
     first, listed = ("", final.rejects) if final else _gather_rejects(out, plan, facts)
     if not articles:
-        near = (Unread(*each) for each in _unread(facts) if each[0] == "content")
-        raise no_article(plan, first + "".join(f"; {each.told(rejected)}: add {each.mend}" for each in near))
+        near = (f"; {each.advice(rejected)}" for each in _unread(facts) if each.column == "content")
+        raise no_article(plan, first + "".join(near))
     tiers = Counter[str]()
     for each in facts:
         tiers.update(each.tiers)
@@ -134,15 +134,15 @@ def finish(out: Store, plan: Plan) -> Scores:
     return scores
 
 
-def _unread(facts: list[Facts]) -> list[tuple[str, str, int]]:
+def _unread(facts: list[Facts]) -> list[Unread]:
     """Return the columns that rows lack and have by another name, over all parts; the most frequent name of each."""
     counts = Counter[tuple[str, str]]()
     for each in facts:
-        counts.update({(column, name): rows for column, name, rows in each.unread})
-    found: dict[str, tuple[str, str, int]] = {}
+        counts.update({(one.column, one.name): one.rows for one in each.unread})
+    found: dict[str, Unread] = {}
     for (column, name), rows in counts.most_common():
-        found.setdefault(column, (column, name, rows))
-    return sorted(found.values())
+        found.setdefault(column, Unread(column=column, name=name, rows=rows))
+    return [found[column] for column in sorted(found)]
 
 
 def notes(scores: Scores) -> list[str]:
@@ -154,10 +154,9 @@ def notes(scores: Scores) -> list[str]:
     Returns:
         Sentences.
     """
-    unread = [Unread(*each) for each in scores.unread]
     rows = scores.articles + scores.rejected
     told = [f"no row has a column {name!r}, which would be read under another name" for name in scores.unmet]
-    return [*told, *(f"{each.told(rows)}: add {each.mend}" for each in unread)]
+    return [*told, *(each.advice(rows) for each in scores.unread)]
 
 
 def no_article(plan: Plan, first: str) -> InputError:

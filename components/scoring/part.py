@@ -98,9 +98,7 @@ class _Articles:
         if not self.rejects:
             return ""
         number, line, reason = self.rejects[0]
-        near = "".join(
-            f"; {each.told(self.seen.rows)}: add {each.mend}" for each in self.seen.unread() if each.column == "content"
-        )
+        near = "".join(f"; {each.advice(self.seen.rows)}" for each in self.seen.unread() if each.column == "content")
         return f": {self.plan.corpus.files[number].name}:{line}: {reason}{near}"
 
     def __iter__(self) -> Iterator[Article]:
@@ -243,7 +241,7 @@ def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles
         rejected=len(articles.rejects),
         tiers=dict(tiers),
         lines=articles.lines,
-        unread=[(each.column, each.name, each.rows) for each in articles.seen.unread()],
+        unread=articles.seen.unread(),
         unmet=articles.unmet(),
         etag="" if etag == sha256 else etag,
         rejects=rejects,

@@ -11,10 +11,11 @@ from distillery.components.store.digests import (
     digest_json,
     digest_stream,
 )
+from distillery.components.store.folders import FileEntry, Folder
 from distillery.components.store.layout import MANIFEST
 from distillery.components.store.objects import REDO, Conflict, Entry, NotFound, StoreError, TooLarge, check_key, parse_json
 from distillery.components.store.open import open_bucket, open_store
-from distillery.components.store.store import FileEntry, Folder, Store
+from distillery.components.store.store import Store
 
 __all__ = [
     "MANIFEST",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
-from distillery.components.store.digests import Json
+from distillery.components.store.digests import Digest, Json
 from distillery.filters.errors import FULL, InputError, disk_hint
 from distillery.filters.strict_json import loads
 
@@ -41,10 +41,29 @@ class TooLarge(StoreError):
     Args:
         max_bytes: size that it may have.
         where: its address.
+        hint: what to do.
     """
 
-    def __init__(self, max_bytes: int, where: str) -> None:
-        super().__init__(f"is larger than the {max_bytes:,} bytes expected", where=where, hint=REDO)
+    def __init__(self, max_bytes: int, where: str, hint: str = REDO) -> None:
+        self.max_bytes = max_bytes
+        super().__init__(f"is larger than the {max_bytes:,} bytes expected", where=where, hint=hint)
+
+
+def altered(uri: str, key: str, digest: Digest, actual: Digest, hint: str) -> StoreError:
+    """Return one line on an object whose bytes are not those that its digest names.
+
+    Args:
+        uri: the store's address.
+        key: of the object.
+        digest: what it must have.
+        actual: what it has.
+        hint: what to do.
+
+    Returns:
+        What is wrong.
+    """
+    what = f"holds other bytes than its digest names (sha256 {actual[:12]}…, expected {digest[:12]}…)"
+    return StoreError(what, where=f"{uri}/{key}", hint=hint)
 
 
 def unwritable(error: OSError, path: Path) -> StoreError:

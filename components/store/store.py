@@ -6,30 +6,26 @@ one sha256 per read (about 1 GB/s), the gain that a stale, torn or altered file 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from distillery.components.store.digests import Digest, Json, as_digest, canonical_json, digest_bytes, digest_file
-from distillery.components.store.layout import MANIFEST, committed_key
+from distillery.components.store.digests import Digest, Json, digest_bytes
+from distillery.components.store.folders import Folder, manifest_of, read_folder
+from distillery.components.store.layout import committed_key
 from distillery.components.store.objects import (
     REDO,
-    REDO_FOLDER,
     Conflict,
     Entry,
     NotFound,
     Objects,
-    StoreError,
     TooLarge,
+    altered,
     check_key,
     parse_json,
 )
 
-MAX_MANIFEST = 4 * 2**20
-CHUNK = 2**20
 ATTEMPTS = 20
 
 
@@ -50,13 +46,14 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.uri!r})"
 
-    def get(self, key: str, *, digest: Digest | None = None, max_bytes: int | None = None) -> bytes:
+    def get(self, key: str, *, digest: Digest | None = None, max_bytes: int | None = None, hint: str = REDO) -> bytes:
         """Return an object's bytes.
 
         Args:
             key: of the object.
             digest: sha256 that the bytes must have; None for whatever is there.
             max_bytes: size that the object may have; None for any.
+            hint: what to do where it is larger, or is not what `digest` names.
 
         Returns:
             All bytes of one version of the object.
@@ -65,9 +62,9 @@ class Store:
             NotFound: there is no such object.
             StoreError: the object is larger than `max_bytes`, or isn't what `digest` names.
         """
-        data, _ = self._objects.versioned(check_key(key), max_bytes)
+        data, _ = self._versioned(key, max_bytes, hint)
         if digest is not None and (actual := digest_bytes(data)) != digest:
-            raise _altered(self.uri, key, digest, actual)
+            raise altered(self.uri, key, digest, actual, hint)
         return data
 
     def get_json(self, key: str, *, digest: Digest | None = None, max_bytes: int = 64 * 2**20) -> Json:
@@ -101,12 +98,13 @@ class Store:
         """
         return self._objects.open(check_key(key))
 
-    def current(self, key: str, *, max_bytes: int | None = None) -> tuple[bytes, str] | None:
+    def current(self, key: str, *, max_bytes: int | None = None, hint: str = REDO) -> tuple[bytes, str] | None:
         """Return an object together with what `put_if` compares; for a change that `update` doesn't fit.
 
         Args:
             key: of the object.
             max_bytes: size that the object may have; None for any.
+            hint: what to do where it is larger.
 
         Returns:
             Bytes and etag of one and the same version; None where there is no such object.
@@ -115,9 +113,15 @@ class Store:
             StoreError: the object is larger than `max_bytes`.
         """
         try:
-            return self._objects.versioned(check_key(key), max_bytes)
+            return self._versioned(key, max_bytes, hint)
         except NotFound:
             return None
+
+    def _versioned(self, key: str, max_bytes: int | None, hint: str) -> tuple[bytes, str]:
+        try:
+            return self._objects.versioned(check_key(key), max_bytes)
+        except TooLarge as error:
+            raise TooLarge(error.max_bytes, error.where, hint) from error
 
     def exists(self, key: str) -> bool:
         """True if there is an object at this key.
@@ -166,7 +170,14 @@ class Store:
         """
         self._objects.put_if(check_key(key), data, etag)
 
-    def update(self, key: str, change: Callable[[bytes | None], bytes | None], *, max_bytes: int | None = None) -> bytes | None:
+    def update(
+        self,
+        key: str,
+        change: Callable[[bytes | None], bytes | None],
+        *,
+        max_bytes: int | None = None,
+        hint: str = REDO,
+    ) -> bytes | None:
         """Read an object, change it, and write it if nobody has written it meanwhile; otherwise begin again.
 
         As with `put_if`, an object that is found to hold exactly the new bytes counts as written.
@@ -177,6 +188,7 @@ class Store:
                 the object as it is. It is called once an attempt, so it must not do anything that can't be done twice. What
                 it raises goes to the caller, and nothing is written.
             max_bytes: size that the object may have; None for any.
+            hint: what to do where it is larger.
 
         Returns:
             The bytes that were written, or those that were left; None where nothing was there and nothing was written.
@@ -185,7 +197,7 @@ class Store:
             Conflict: others wrote the object in the middle of each of 20 attempts.
         """
         for _ in range(ATTEMPTS):
-            present, etag = self.current(key, max_bytes=max_bytes) or (None, None)
+            present, etag = self.current(key, max_bytes=max_bytes, hint=hint) or (None, None)
             data = change(present)
             if data is None:
                 return present
@@ -246,15 +258,7 @@ class Store:
         Returns:
             The digest of the manifest, by which `folder` finds it: a function of files and meta alone.
         """
-        entries: dict[str, Json] = {}
-        for name, data in files.items():
-            if check_key(name) == MANIFEST:
-                raise ValueError(f"{MANIFEST} is written by commit itself")
-            if isinstance(data, Path):
-                entries[name] = {"sha256": digest_file(data), "size": data.stat().st_size}
-            else:
-                entries[name] = {"sha256": digest_bytes(data), "size": len(data)}
-        manifest = canonical_json({"format": 1, "meta": dict(meta), "files": entries})
+        manifest = manifest_of(files, meta)
         digest = digest_bytes(manifest)
         for name, data in files.items():
             self.put(committed_key(prefix, digest, name), data)
@@ -275,160 +279,4 @@ class Store:
             NotFound: there is no such folder.
             StoreError: the manifest was altered.
         """
-        as_digest(digest)
-        key = committed_key(prefix, digest)
-        where = f"{self.uri}/{key}"
-        manifest = parse_json(self.get(key, digest=digest, max_bytes=MAX_MANIFEST), where)
-        try:
-            files = {
-                check_key(name): FileEntry(as_digest(entry["sha256"]), int(entry["size"]))
-                for name, entry in manifest["files"].items()
-            }
-            meta = dict(manifest["meta"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoreError(f"is not a manifest: {error}", where=where) from error
-        return Folder(self, f"{prefix}/{digest}", digest, meta, files)
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """What a manifest says of a file.
-
-    Attributes:
-        sha256: of its bytes.
-        size: in bytes.
-    """
-
-    sha256: Digest
-    size: int
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A committed folder: its manifest is verified, each file is when it is read.
-
-    Attributes:
-        store: where it lies.
-        prefix: its own folder in the store, the digest included.
-        digest: of its manifest.
-        meta: what the manifest says beside the files.
-        files: what the manifest says of each file, by name.
-    """
-
-    store: Store
-    prefix: str
-    digest: Digest
-    meta: dict[str, Json]
-    files: dict[str, FileEntry]
-
-    @property
-    def where(self) -> str:
-        """The folder's address, for people."""
-        return f"{self.store.uri}/{self.prefix}"
-
-    def require(self, names: Iterable[str]) -> None:
-        """Raise StoreError unless the folder has exactly these files.
-
-        Args:
-            names: of the files.
-        """
-        wanted = set(names)
-        if extra := sorted(self.files.keys() - wanted):
-            raise StoreError(f"has {', '.join(map(repr, extra))}, a file that doesn't belong there", where=self.where)
-        if missing := sorted(wanted - self.files.keys()):
-            raise StoreError(f"lacks {', '.join(map(repr, missing))}", where=self.where)
-
-    def _entry(self, name: str) -> FileEntry:
-        if name not in self.files:
-            raise StoreError(f"lacks {name!r}", where=self.where)
-        return self.files[name]
-
-    def _missing(self, name: str) -> StoreError:
-        return StoreError(f"lacks {name!r}, which its manifest names", where=self.where, hint=REDO_FOLDER)
-
-    def read(self, name: str) -> bytes:
-        """Return a file's bytes, verified in size and digest.
-
-        Args:
-            name: of the file.
-
-        Returns:
-            All its bytes.
-
-        Raises:
-            StoreError: the folder has no such file, or the file was altered or removed.
-        """
-        entry = self._entry(name)
-        try:
-            data = self.store.get(key := f"{self.prefix}/{name}", max_bytes=entry.size)
-        except NotFound as error:
-            raise self._missing(name) from error
-        except TooLarge as error:
-            raise StoreError(error.what, where=error.where, hint=REDO_FOLDER) from error
-        if (actual := digest_bytes(data)) != entry.sha256:
-            raise _altered(self.store.uri, key, entry.sha256, actual, REDO_FOLDER)
-        return data
-
-    def read_json(self, name: str) -> Json:
-        """Return a file parsed as JSON.
-
-        Args:
-            name: of the file.
-
-        Returns:
-            The value.
-
-        Raises:
-            StoreError: the file isn't JSON; otherwise as `read`.
-        """
-        return parse_json(self.read(name), f"{self.where}/{name}")
-
-    def verify(self) -> None:
-        """Read every byte once; raise StoreError at the first file that isn't what the manifest says."""
-        for name in self.files:
-            self._stream(name, None)
-
-    def download(self, to: Path, only: Iterable[str] | None = None) -> Path:
-        """Copy files to this machine, each verified before it takes its name.
-
-        Args:
-            to: folder to copy them into; it is made where it isn't there.
-            only: names of the files; None for all.
-
-        Returns:
-            The folder `to`.
-
-        Raises:
-            StoreError: the folder has no such file, or a file was altered or removed.
-        """
-        for name in self.files if only is None else only:
-            target = to / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(f"{target.name}.part")
-            try:
-                with part.open("wb") as out:
-                    self._stream(name, out)
-                part.replace(target)
-            finally:
-                part.unlink(missing_ok=True)
-        return to
-
-    def _stream(self, name: str, out: BinaryIO | None) -> None:
-        entry, sha, size = self._entry(name), hashlib.sha256(), 0
-        key = f"{self.prefix}/{name}"
-        try:
-            with self.store.open(key) as stream:
-                while size <= entry.size and (chunk := stream.read(CHUNK)):
-                    size += len(chunk)
-                    sha.update(chunk)
-                    if out is not None:
-                        out.write(chunk)
-        except NotFound as error:
-            raise self._missing(name) from error
-        if size != entry.size or sha.hexdigest() != entry.sha256:
-            raise _altered(self.store.uri, key, entry.sha256, Digest(sha.hexdigest()), REDO_FOLDER)
-
-
-def _altered(uri: str, key: str, digest: Digest, actual: Digest, hint: str = REDO) -> StoreError:
-    what = f"holds other bytes than its digest names (sha256 {actual[:12]}…, expected {digest[:12]}…)"
-    return StoreError(what, where=f"{uri}/{key}", hint=hint)
+        return read_folder(self, prefix, digest)

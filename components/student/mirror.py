@@ -127,9 +127,10 @@ def find(store: Store, ref: str, revision: str | None) -> Mirrored | None:
 def _read(store: Store, name: str, revision: str) -> Mirrored | None:
     key = model_pointer_key(name, revision)
     present = ModelPointer.versioned(store, key, max_bytes=MAX_POINTER)
-    if present is None:
-        return None
-    pointer = present[0]
+    return _mirrored(name, revision, present[0]) if present else None
+
+
+def _mirrored(name: str, revision: str, pointer: ModelPointer) -> Mirrored:
     base, manifest = as_digest(pointer.base), as_digest(pointer.manifest)
     return Mirrored(name, revision, base, manifest, pointer.kind, pointer.size)
 
@@ -185,8 +186,8 @@ def push(
     wanted = Mirrored(name, revision, base.digest, digest_bytes(manifest), base.kind, size)
 
     key, where = model_pointer_key(name, revision), f"{store.uri}/{wanted.prefix}"
-    before = store.current(key, max_bytes=MAX_POINTER)
-    known = _read(store, name, revision) if before else None
+    before = ModelPointer.versioned(store, key, max_bytes=MAX_POINTER)
+    known = _mirrored(name, revision, before[0]) if before else None
     if known and known.base != base.digest and not replace:
         raise InputError(
             f"{name}@{revision} means other bytes there (base {known.base[:12]}, yours is {base.digest[:12]})",

@@ -29,6 +29,6 @@ def run_through(last: str, run: RunState) -> dict[str, StepRecord]:
     for name in through(last):
         records[name] = TASKS[name](run, reporter(name))
         run.outputs |= records[name].outputs
-        if "adapter" in run.outputs:
-            remember_adapter(run.store, publish_filter(run.store, run.filter), run.outputs["adapter"], *records.values())
+    if "adapter" in run.outputs:  # which `train` has left under its digest: here with what was found of it
+        remember_adapter(run.store, publish_filter(run.store, run.filter), run.outputs["adapter"], *records.values())
     return records

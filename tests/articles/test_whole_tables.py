@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
+import re
 import shlex
 import zipfile
 from pathlib import Path
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from distillery.components.articles.articles import COLUMNS, Label, Rejects, read_articles, read_labels
 from distillery.components.articles.columns import Renamed
 from distillery.components.articles.folders import FolderColumns
+from distillery.components.articles.forms import HEAD
+from distillery.components.articles.json_values import json_rows
 from distillery.components.articles.near_names import known_name
-from distillery.components.articles.readers import Rows, read_rows
+from distillery.components.articles.readers import read_rows
 from distillery.filters.errors import InputError
 
 DIMENSIONS = ["substance", "effect"]
@@ -84,21 +90,65 @@ def test_a_damaged_workbook_is_one_line(tmp_path: Path) -> None:
         labels(path)
 
 
+@pytest.mark.parametrize("letter", ["é", "語", "😀"])
+@pytest.mark.parametrize("end", range(4))
+def test_a_header_longer_than_what_its_form_is_told_by_is_a_header(tmp_path: Path, letter: str, end: int) -> None:
+    header = "id,content,mood_" + "x" * end + letter * HEAD
+    path = tmp_path / "labels"
+    path.write_bytes(f"{header}\n1,Body,good\n".encode())
+    for data in (path.read_bytes(), gzip.compress(path.read_bytes())):
+        path.write_bytes(data)
+        assert [row.value and row.value["content"] for row in read_rows(path, COLUMNS)] == ["Body"]
+
+
+@pytest.mark.parametrize("text", ['[{"content": "x"}]', "id,content", '"x"'])
+def test_what_is_no_object_is_a_bad_row_wherever_it_stands(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rows"
+    path.write_text("\n" * (HEAD + 1) + f'{text}\n{{"content": "x"}}\n', encoding="utf-8")
+    bad, good = read_rows(path, COLUMNS)
+    assert (bad.line, bad.value, good.value) == (HEAD + 2, None, {"content": "x"})
+    assert bad.fault.startswith("is not ")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 1_000])
 @pytest.mark.parametrize(
-    ("data", "form", "command"),
+    "text", ['\ufeff[{"a": 1}, {"a": 2}]', '\ufeff\n{"a":\n1}\n\ufeff{"a":\n2}', ' \ufeff[{"a": 1}]\n\ufeff[{"a": 2}]']
+)
+def test_a_byte_order_mark_is_none_wherever_a_value_begins_and_a_piece_ends(text: str, size: int) -> None:
+    data = text.encode()
+    pieces = (data[at : at + size] for at in range(0, len(data), size))
+    assert [row.value for row in json_rows(pieces, "f")] == [{"a": 1}, {"a": 2}]
+
+
+RENAMED = {"headline": "title", "body": "content"}
+
+
+@pytest.mark.parametrize(
+    ("names", "twice"),
     [
-        (b'id,content\n1,"x"\n', "is CSV, not JSON Lines", "csv.DictReader(sys.stdin)"),
-        (b'[\n{"content": "x"}]\n', "is a JSON list, not JSON Lines", "jq -c"),
+        (["id", "body", "headline", "\ufeffheadline"], "title"),
+        (["id", "body", "body "], "content|body"),
+        (["id", "body", "mood", "mood"], "mood"),
+        (["id", "body", "headline", "title", "title"], "title"),
     ],
 )
-def test_what_is_read_in_parts_refuses_them_with_the_command(tmp_path: Path, data: bytes, form: str, command: str) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(data)
-    with pytest.raises(InputError) as error:
-        list(Rows(lambda: path.open("rb"), "jsonl", len(data), str(path), columns=COLUMNS))
-    assert error.value.what == form
-    assert command in error.value.hint
-    assert "a.csv" in error.value.hint
+def test_two_columns_of_one_name_are_refused_in_every_form(tmp_path: Path, names: list[str], twice: str) -> None:
+    rows = [names, [str(number) for number in range(len(names))]]
+    sheet = openpyxl.Workbook()
+    for row in rows:
+        sheet.active.append(row)
+    sheet.save(tmp_path / "a.xlsx")
+    (tmp_path / "a.csv").write_text("".join(",".join(row) + "\n" for row in rows), encoding="utf-8")
+    pq.write_table(pa.table([pa.array([cell]) for cell in rows[1]], names=names), tmp_path / "a.parquet")
+    for name in ("a.xlsx", "a.csv", "a.parquet"):
+        with pytest.raises(InputError, match=rf"{name}: has column '({twice})' twice") as error:
+            list(read_rows(tmp_path / name, COLUMNS, renamed=Renamed(RENAMED)))
+        assert error.value.hint
+    (tmp_path / "a.jsonl").write_text(json.dumps(dict(zip(*rows, strict=True))) + '\n{"body": "x"}\n', encoding="utf-8")
+    first, second = read_rows(tmp_path / "a.jsonl", COLUMNS, renamed=Renamed(RENAMED))
+    if len(set(names)) == len(names):
+        assert re.fullmatch(f"has column '({twice})' twice", first.fault)
+    assert second.value == {"content": "x"}
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from distillery.components.artifacts.document import Document
-from distillery.components.store import NotFound, Store, StoreError, digest_bytes, open_store
+from distillery.components.artifacts.document import MAX_DOCUMENT, Document
+from distillery.components.store import REDO, NotFound, Store, StoreError, digest_bytes, open_store
 
 
 class Note(Document):
@@ -19,6 +20,23 @@ class Note(Document):
     text: str
     weight: float = 1.0
     parts: tuple[str, ...] = ()
+
+
+class Grown(Document):
+    KIND = "a grown note"
+    FORMAT = 3
+    READS = (2,)
+    OMITTED = ("by", "marks", "note")
+
+    format: Literal[3] = 3
+    text: str
+    by: str = ""
+    marks: list[str] = Field(default_factory=list)
+    note: Note | None = None
+
+
+class Hinted(Note):
+    HINT = "delete it"
 
 
 class Sealed(Document):
@@ -115,6 +133,40 @@ def test_a_document_is_changed_where_nobody_else_wrote_it(store: Store) -> None:
     store.put("n.json", b"{")
     with pytest.raises(StoreError, match=r"n\.json: is not JSON"):
         Note.update(store, "n.json", longer)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"by": "b"}, {"marks": [""]}, {"note": {"format": 1, "text": "a", "weight": 0.0, "parts": []}}]
+)
+def test_what_a_document_was_later_given_is_written_where_it_is_set(fields: dict[str, Any]) -> None:
+    bare = {"format": 3, "text": "a"}
+    assert Grown(text="a").to_json() == Grown(text="a", by="", marks=[], note=None).to_json() == bare
+    grown = Grown.read(json.dumps(bare | fields).encode(), "x")
+    assert grown.to_json() == bare | fields
+    assert Grown.read(grown.to_bytes(), "x") == grown
+    assert Grown(text="a").model_dump(mode="json", exclude_unset=True) == {"text": "a"}
+
+
+@pytest.mark.parametrize("written", [1, None, "2", [2], 2.5, -1])
+def test_an_older_form_is_read_where_it_is_named_alone(written: object) -> None:
+    assert Grown.read(b'{"format": 2, "text": "a"}', "x") == Grown(text="a")
+    with pytest.raises(StoreError, match="is not a grown note: format: Input should be 3"):
+        Grown.read(json.dumps({"format": written, "text": "a"}).encode(), "x")
+
+
+def test_an_object_that_is_too_large_says_what_to_do_as_its_document_does(store: Store) -> None:
+    store.put("n.json", b" " * (MAX_DOCUMENT + 1))
+    for read in (
+        lambda: Hinted.load(store, "n.json"),
+        lambda: Hinted.versioned(store, "n.json"),
+        lambda: Hinted.update(store, "n.json", lambda note: note),
+        lambda: store.get("n.json", max_bytes=4, hint=Hinted.HINT),
+        lambda: store.get("n.json", digest=digest_bytes(b""), hint=Hinted.HINT),
+    ):
+        with pytest.raises(StoreError, match=r"n\.json: (is larger than|holds other bytes).*; delete it$"):
+            read()
+    with pytest.raises(StoreError, match=f"larger than .*; {REDO}"):
+        store.current("n.json", max_bytes=4)
 
 
 def test_nan_is_never_written() -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from distillery.components.articles.near_names import Unread
 from distillery.components.artifacts.document import Document
 from distillery.components.artifacts.scores import ANOTHER, Facts, ScoredPart, Scores
 from distillery.components.store import StoreError
@@ -76,3 +77,16 @@ def test_facts_and_success_of_the_format_before_are_read() -> None:
     fields = SCORES.to_json()
     del fields["rejects"]
     assert Scores.read(json.dumps({**fields, "format": 2}).encode(), "x") == SCORES
+
+
+@pytest.mark.parametrize("document", [FACTS, SCORES], ids=["facts", "success"])
+def test_columns_that_were_not_read_are_written_as_rows(document: Facts | Scores) -> None:
+    unread = Unread(column="title", name="headline", rows=4)
+    told = document.model_copy(update={"unread": [unread]})
+    assert json.loads(told.to_bytes())["unread"] == [["title", "headline", 4]]
+    assert type(document).read(told.to_bytes(), "x").unread == [unread]
+    assert b"unread" not in document.to_bytes()
+    for bad in (["title", "headline"], ["title", "headline", "4"], unread.model_dump(), "title", 4):
+        fields = json.dumps({**told.to_json(), "unread": [bad]}).encode()
+        with pytest.raises(StoreError, match=r"is not .*: unread\.0"):
+            type(document).read(fields, "x")

@@ -20,6 +20,7 @@ from distillery.components.runtime.progress import Progress
 from distillery.components.store import Store, open_store
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from tests.artifacts.made import made_label_set_meta
 
 Makes = Callable[..., list[Label]]
 Frames = Callable[[Sequence[Label]], pa.Table]
@@ -31,7 +32,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def keep(store: Store, frame: pa.Table) -> str:
-    return store.commit("labelsets", {"labels.parquet": write_table(frame)}, {})
+    return store.commit("labelsets", {"labels.parquet": write_table(frame)}, made_label_set_meta())
 
 
 class Notes(Progress):

@@ -11,7 +11,7 @@ from distillery.components.artifacts.audit import read_audit
 from distillery.components.artifacts.folder_meta import LabelSetMeta
 from distillery.components.auditing.audit import audit
 from distillery.components.labeling.label import label, label_inputs
-from distillery.components.store import Digest, Store, open_store
+from distillery.components.store import Digest, Store, StoreError, open_store
 from distillery.components.store.layout import LABEL_SETS
 from distillery.filters.filter import Filter
 from tests.auditing.conftest import DIMENSIONS, make
@@ -65,6 +65,28 @@ def test_once_it_is_read_nothing_is_said(store: Store, flt: Filter, labels: Path
     assert [each for each in document.findings if each.check == "columns"] == []
     assert b"unread" not in document.to_bytes()
     assert b"unnamed" not in document.to_bytes()
+
+
+@pytest.mark.parametrize(
+    "unread",
+    [
+        [{"column": "title", "name": "headline", "rows": "many"}],
+        [{"column": "title", "name": "headline"}],
+        [{"column": "title", "name": "headline", "rows": 40, "more": 1}],
+        [["title", "headline", 40]],
+        "title",
+    ],
+)
+def test_a_manifest_whose_unread_columns_are_none_is_refused_in_one_line(
+    store: Store, flt: Filter, labels: Path, unread: object
+) -> None:
+    folder = store.folder(LABEL_SETS, Digest(str(label(store, flt, labels=str(labels)).outputs["label_set"])))
+    files: dict[str, bytes | Path] = {name: folder.read(name) for name in folder.files}
+    digest = store.commit(LABEL_SETS, files, {**folder.meta, "unread": unread})
+    with pytest.raises(StoreError, match="is not the manifest of a label set: unread") as error:
+        audit(store, flt, label_set=digest)
+    assert error.value.hint == "redo the step that wrote it"
+    assert "\n" not in str(error.value)
 
 
 def test_names_of_columns_are_part_of_what_the_labels_depend_on_and_none_are_no_part(flt: Filter) -> None:

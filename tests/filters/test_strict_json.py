@@ -166,11 +166,12 @@ def test_null_as_a_pipeline_parameter_is_an_empty_one(null: Any, tmp_path: Path,
     assert store_of_step(null).uri == store_of_step("").uri
 
 
-def test_score_takes_null_for_empty_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("null", [None, "null"])
+def test_score_takes_null_for_empty_too(null: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISTILLERY_PARAMETERS", raising=False)
     with step_context("score", str(tmp_path / "store"), "", "run") as step:
-        given = step.parameters(channel=None, shards="null", parallelism=None, out="null")
-    assert given == {"channel": "production", "shards": 0, "parallelism": 0, "out": ""}
+        given = step.parameters(channel=None, shards="null", parallelism=None, out="null", columns=null)
+    assert given == {"channel": "production", "shards": 0, "parallelism": 0, "out": "", "columns": []}
 
 
 OTHER_READERS = {("json", "loads"), ("json", "load"), ("yaml", "load"), ("yaml", "safe_load"), ("yaml", "full_load")}
