@@ -15,7 +15,7 @@ from distillery.components.articles.input_files import local_input
 from distillery.components.artifacts.step_record import StepRecord, look_up
 from distillery.components.artifacts.steps import LOOKED_UP
 from distillery.components.runtime.progress import clock
-from distillery.components.store import Store
+from distillery.components.store import Store, StoreError
 from distillery.filters.filter import Filter
 from distillery.pipelines.first_look import look, require_price
 from distillery.pipelines.steps import INPUTS, RunState
@@ -34,6 +34,7 @@ class Planned:
         why: Reasons, one line each; empty where the step is reused.
         cost: What it would take, in words; empty where that is nothing or not known.
         inputs_digest: Digest of its inputs, where it is reused.
+        record: The record that is reused; None where there is none.
     """
 
     step: str
@@ -41,6 +42,7 @@ class Planned:
     why: list[str] = field(default_factory=list)
     cost: str = ""
     inputs_digest: str | None = None
+    record: StepRecord | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as `plan --json` prints it.
@@ -111,7 +113,7 @@ class Planner:
             self.steps.append(Planned(step, "run", [f"follows {self.upstream}"], cost or self._seconds(step)))
             return None
         if record := look_up(self.store, step, inputs):
-            self.steps.append(Planned(step, "reuse", [], "", record.inputs_digest))
+            self.steps.append(Planned(step, "reuse", [], "", record.inputs_digest, record))
             return record
         before = self.last.get(step)
         why = changes(before.inputs, inputs) if before else ["not done in this store yet"]
@@ -154,11 +156,14 @@ def last_records(store: Store, name: str) -> dict[str, StepRecord]:
         name: Name of the filter.
 
     Returns:
-        Records by step; none where the filter has had no run in this store.
+        Records by step; none where the filter has had no run in this store, or its summary can't be read.
     """
     from distillery.components.artifacts.run_summary import read_last_summary
 
-    summary = read_last_summary(store, name)
+    try:
+        summary = read_last_summary(store, name)
+    except StoreError:
+        return {}  # only estimates and reasons go by it
     return summary.records if summary else {}
 
 
@@ -212,7 +217,36 @@ def _oracle_lacks(flt: Filter) -> list[str]:
     return []
 
 
-def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float = 0.0) -> list[Planned]:
+def _end(run: RunState) -> Planned:
+    """Plan how a run ends whose working steps are all reused: nothing is due where the channel is as that end leaves it."""
+    from distillery.components.artifacts.channel import read_channel
+
+    decision, adapter, name = run.outputs["decision"], run.outputs["adapter"], run.filter.spec.promotion.channel
+    if decision == "reject":
+        return Planned("reject", "reuse")
+    channel = read_channel(run.store, run.filter.name, name, lenient=True).channel
+    serves, blocked = channel.adapter == adapter, channel.block_of(adapter) is not None
+    waits = any(candidate.adapter == adapter for candidate in channel.candidates)
+    step, pinned = ("promote", channel.pin is not None) if decision == "promote" else ("hold", False)
+    if serves or blocked or (waits and (pinned or step == "hold")):
+        return Planned(step, "reuse")
+    points = f"{name} points at {channel.adapter[:12]}" if channel.adapter else f"{name} points at nothing yet"
+    return Planned(step, "run", [points])
+
+
+def due(steps: list[Planned]) -> list[str]:
+    """Return the names of the steps of a plan that must run.
+
+    Args:
+        steps: What each step would do.
+
+    Returns:
+        Names of steps, in order; none where everything is reused.
+    """
+    return [step.step for step in steps if step.action == "run"]
+
+
+def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float = 0.0, costs: bool = True) -> list[Planned]:
     """Plan a `distill`. Reads the store and the file that the run starts from; writes and fetches nothing.
 
     Args:
@@ -220,6 +254,7 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
         marks: What the calibration goes by: a path, "reference", "prefilter", or empty.
         waived: Why to label without a calibration that passed; empty where it is not waived.
         budget: US dollars that the labels may cost; 0 for no limit.
+        costs: False to work out no price of the labels, and not to ask whether the oracle could be asked.
 
     Returns:
         What each step would do, in order.
@@ -237,6 +272,7 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
             look(run.filter, path, labels=bool(run.labels), max_rejects=run.max_rejects)
             if run.articles:
                 require_price(run.filter, budget)
+            if run.articles and costs:
                 planner.steps[-1].cost = _labels_cost(run.store, run.filter, run.articles, path)
                 planner.steps[-1].why += _oracle_lacks(run.filter)
     if run.articles:
@@ -248,7 +284,7 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
         planner.unknown["train"] = f"{error.where} {error.what}"
     for step in LOOKED_UP[1:]:
         planner.follow(step, run)
-    return planner.steps
+    return planner.steps if planner.upstream else [*planner.steps, _end(run)]
 
 
 def render_plan(steps: list[Planned]) -> str:
@@ -264,7 +300,7 @@ def render_plan(steps: list[Planned]) -> str:
     for step in steps:
         lines.append(f"{step.step:<10} {step.action:<6} {step.cost}".rstrip())
         lines += [f"{'':<18}{reason}" for reason in step.why]
-    runs = [step.step for step in steps if step.action == "run"]
+    runs = due(steps)
     lines.append("")
     lines.append(f"would run: {', '.join(runs)}" if runs else "nothing to do: every step's result is in the store")
     return "\n".join(lines)

@@ -77,7 +77,6 @@ def distill(
     as_json: JsonOpt = False,
 ) -> None:
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
-    from distillery.components.articles.input_files import local_input
     from distillery.components.articles.scratch import lasting_folder, room_in
     from distillery.components.artifacts.run_summary import Failure
     from distillery.components.artifacts.steps import WATCHED
@@ -89,10 +88,13 @@ def distill(
     from distillery.components.student.resolve import resolve_base
     from distillery.pipelines.cli.ending import end_decided, end_failed
     from distillery.pipelines.cli.live import watch
-    from distillery.pipelines.first_look import look, require_price
+    from distillery.pipelines.first_look import require_price
     from distillery.pipelines.laptop.endings import ending, oom_kills
     from distillery.pipelines.laptop.events import LocalRun, Tail
+    from distillery.pipelines.laptop.repeat import repeat
     from distillery.pipelines.laptop.run import FEED, LOG, start, stop
+    from distillery.pipelines.plan import Planned, due, make_plan
+    from distillery.pipelines.steps import RunState
 
     require(STUDENT)
     uri = store_uri(store)
@@ -105,26 +107,36 @@ def distill(
     flt, *files = check(request)
     if files[0]:
         require_price(flt, request.budget)
-    if not in_bucket(data := files[0] or files[1]):
-        with local_input(data, parameter="articles" if files[0] else "labels") as path:
-            look(flt, path, labels=not files[0], max_rejects=max_rejects)
-    # Before an oracle is paid: the base model that training needs can be had, and its scores don't depend on their batch.
-    require_invariance(resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened))
     request = replace(request, articles=files[0], labels=files[1])  # may be the filter's own
-    preflight(opened, request)
+    state, steps = RunState(opened, flt, files[0], files[1], max_rejects), list[Planned]()
+    if not in_bucket(files[0] or files[1]):  # else planning would fetch what the label step fetches
+        steps = make_plan(state, marks=request.marks, waived=without_calibration, budget=request.budget, costs=False)
+    again = bool(steps) and not due(steps)
+    if not again:
+        # Before an oracle is paid: the base model that training needs can be had, and its scores don't depend on their batch.
+        require_invariance(resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened))
+        preflight(opened, request)
     run, scratch = new_run(), lasting_folder("distillery-")
     log, kept = scratch / LOG, False
     try:
         with room_in(scratch):
-            kills, process = oom_kills(), start(request, run=run, scratch=scratch)
+            kills, process = oom_kills(), None
+            if again:
+                records = {step.step: step.record for step in steps if step.record}
+                repeat(request, state, records, run=run, scratch=scratch)
+            else:
+                process = start(request, run=run, scratch=scratch)
         try:
             watched = watch(LocalRun(process, Tail(scratch / FEED)), WATCHED)
         finally:
-            stop(process)
+            if process:
+                stop(process)
         failure = watched.failure
         if failure is None and "decision" not in watched.outputs:
             running = [view.name for view in watched.steps.values() if view.state == "started"]
-            why = ending(process.returncode, log.read_text(errors="replace"), out_of_memory=oom_kills() > kills)
+            why = ending(
+                process.returncode if process else 1, log.read_text(errors="replace"), out_of_memory=oom_kills() > kills
+            )
             failure = Failure(step=running[-1] if running else "run", kind="fault", message=why)
         if failure:
             kept = failure.kind == "fault"

@@ -34,14 +34,14 @@ class Tail:
 
 @dataclass
 class LocalRun:
-    """A run in a process of this machine, its events in a file.
+    """A run on this machine, its events in a file.
 
     Attributes:
-        process: The process that runs the graph.
+        process: The process that runs the graph; None where the run is over.
         tail: Its events.
     """
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
     tail: Tail
 
     def events(self) -> Iterable[Event]:
@@ -58,4 +58,4 @@ class LocalRun:
         Returns:
             Whether nothing more will happen.
         """
-        return self.process.poll() is not None
+        return self.process is None or self.process.poll() is not None
