@@ -11,6 +11,8 @@ import platform
 import signal
 import sys
 import threading
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -100,9 +102,14 @@ app.add_typer(submit.app, name="submit")
 
 def main() -> None:
     """Run the command. Whatever ends it is one line and an exit code; a defect of this program alone shows its traceback."""
-    typed = set(sys.argv[1:])
-    with one_object("--json" in typed and not typed & {"-h", "--help", "--version"}):
+    with one_object(_asks_for_json(sys.argv[1:])):
         _main()
+
+
+def _asks_for_json(typed: Sequence[str]) -> bool:
+    words = set(typed)
+    wanted = words & {"--json", "--output=json", "-ojson"} or {("-o", "json"), ("--output", "json")} & set(pairwise(typed))
+    return bool(wanted) and not words & {"-h", "--help", "--version"}
 
 
 def _main() -> None:

@@ -89,6 +89,13 @@ def test_what_is_left_out_is_one_object(line: str, tmp_path: Path) -> None:
     error_of(ran)
 
 
+@pytest.mark.parametrize("words", [["-o", "json"], ["-ojson"], ["--output", "json"], ["--output=json"]])
+def test_output_json_is_as_json_where_a_command_fails(words: list[str], tmp_path: Path) -> None:
+    ran = run_here("describe", "adapters", "nowhere", *words, cwd=tmp_path)
+    assert ran.code == 2
+    error_of(ran)
+
+
 SUCCESSES = {
     "demo --out demo": {"n", "articles", "replies"},
     "filters new my-filter": {"file"},
