@@ -18,7 +18,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ("light", "torch")
-FOLDERS = ("components", "filters", "pipelines")  # what distillery/ links to
+FOLDERS = (
+    "components",
+    "filters",
+    "pipelines",
+)  # distillery/ links to more: a wheel carries manifests, recipes and docs, an image not
 SCRIPTS = ("install.py", "sbom.py", "slim.sh")
 
 
@@ -36,7 +40,7 @@ def recipe(image: str, root: Path) -> list[Path]:
 
 
 def project(root: Path) -> Iterator[Path]:
-    """Find the files that go into the wheel.
+    """Find the files that go into an image's wheel.
 
     Args:
         root: the checkout.
@@ -45,12 +49,14 @@ def project(root: Path) -> Iterator[Path]:
         Paths.
     """
     yield from (root / "LICENSE", root / ".containerignore")
-    yield from (path for path in (root / "distillery").iterdir() if path.is_symlink() or path.suffix == ".py")
+    yield from (path for path in (root / "distillery").iterdir() if path.name in FOLDERS or path.suffix == ".py")
     for folder in FOLDERS:
         yield from (root / folder).rglob("*.py")
     for name, globs in about(root)["tool"]["setuptools"]["package-data"].items():
         folder = root / (name.removeprefix("distillery.") if "." in name else name)
         for pattern in globs:
+            if (folder / Path(pattern).parts[0]).is_symlink():
+                continue
             yield from (found for found in folder.glob(pattern) if found.suffix != ".md" and found.is_file())
 
 

@@ -1,12 +1,14 @@
-"""`distillery pipelines compile | publish`: the project's pipelines as versions on Kubeflow."""
+"""`distillery pipelines compile | publish | files`: pipelines as versions on Kubeflow, and what else a cluster needs."""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import JsonOpt
 from distillery.pipelines.cli.printing import print_json
 
@@ -76,3 +78,25 @@ def publish_command(endpoint: EndpointOpt = "", light: LightOpt = "", torch: Tor
         return
     for version in versions:
         print(f"{version.name}: {'published' if new[version.name] else 'there already'}")
+
+
+@app.command("files")
+def files_command(
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="a folder that is not there yet")] = Path(
+        "llm-distillery"
+    ),
+    as_json: JsonOpt = False,
+) -> None:
+    """Copy manifests, recipes of the images and docs out of the installed package: a cluster's overlay starts there."""
+    from shutil import copytree, ignore_patterns
+
+    if out.exists():
+        raise InputError(f"{out} is there already", where="--out", hint="name another folder, or move this one away")
+    package = Path(str(files("distillery")))
+    for name in ("manifests", "images", "docs"):
+        copytree(package / name, out / name, ignore=ignore_patterns("__pycache__", "images.env"))
+    paths = sorted(str(path) for path in out.rglob("*") if path.is_file())
+    if as_json:
+        print_json({"files": paths})
+        return
+    print(f"{out}: {len(paths)} files; next: {out / 'docs' / 'cluster.md'}")

@@ -32,7 +32,7 @@ LOG: Final = "run.log"
 FEED: Final = "events.jsonl"
 PATIENCE: Final = 5.0  # seconds that a process that was told to end is given
 
-RunTask = Callable[[list[str], dict[str, str] | None], int]
+RunTask = Callable[..., int]
 
 
 def start(request: RunRequest, *, run: str, scratch: Path) -> subprocess.Popen[bytes]:
@@ -121,9 +121,9 @@ def told(run_task: RunTask, scratch: Path) -> RunTask:
     """
     log = scratch / LOG
 
-    def run(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
+    def run(full_command: list[str], **more: object) -> int:  # kfp 2.16 gives the command alone, 2.17 its environment, too
         kills, size = oom_kills(), log.stat().st_size
-        code = run_task(full_command, env_vars)
+        code = run_task(full_command, **more)
         step = full_command[full_command.index("--function_to_execute") + 1]
         if code and not _said(scratch / FEED, step):
             with open(log, "rb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -53,12 +54,35 @@ def test_the_wheel_has_one_top_level_package_with_every_module(built: Built) -> 
     assert {"distillery/py.typed", "distillery/filters/schema.json", "distillery/filters/profiles/laptop.yaml"} <= names
 
 
+CARRIED = ("manifests", "images", "docs")
+
+
+def carried() -> set[str]:
+    """What git has of the folders that no code is in, so that nothing generated is in the wheel."""
+    listed = subprocess.run(["git", "ls-files", "-z", *CARRIED], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return {name for name in listed.split("\0") if name}
+
+
+def test_the_wheel_carries_what_a_cluster_needs(built: Built, tmp_path: Path) -> None:
+    names = {name.removeprefix("distillery/") for name in zipfile.ZipFile(built.wheel).namelist()}
+    assert {name for name in names if name.startswith(CARRIED)} == carried()
+    ran = run_installed(built.bin, "pipelines", "files", "--out", "mine", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    copied = {path.relative_to(tmp_path / "mine").as_posix() for path in (tmp_path / "mine").rglob("*") if path.is_file()}
+    assert copied == carried()
+    kept = (tmp_path / "mine/docs/cluster.md").stat().st_mtime_ns
+    again = run_installed(built.bin, "pipelines", "files", "--out", "mine", cwd=tmp_path)
+    assert (again.code, again.err.count("\n")) == (2, 1)
+    assert "is there already" in again.err
+    assert (tmp_path / "mine/docs/cluster.md").stat().st_mtime_ns == kept
+
+
 def test_the_sdist_has_the_same_as_files_and_not_as_links(built: Built) -> None:
     with tarfile.open(built.sdist) as tar:
         members = {member.name.partition("/")[2]: member for member in tar.getmembers()}
     assert [name for name, member in members.items() if member.issym() or member.islnk()] == []
     assert product() - set(members) == set()
-    assert {"components", "filters", "pipelines"} & {name.partition("/")[0] for name in members} == set()
+    assert {"components", "filters", "pipelines", *CARRIED} & {name.partition("/")[0] for name in members} == set()
 
 
 def test_demo_distill_score_and_report_in_a_folder_with_packages_called_as_ours(

@@ -32,7 +32,7 @@ if os.environ.get({switch!r}):
 
 def copy_of_checkout(target: Path) -> Path:
     """The files that a distribution is built from, links as links, without what earlier builds left."""
-    for name in ("distillery", "components", "filters", "pipelines"):
+    for name in ("distillery", "components", "filters", "pipelines", "manifests", "images", "docs"):
         shutil.copytree(ROOT / name, target / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, target / name)

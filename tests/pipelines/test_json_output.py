@@ -28,7 +28,16 @@ MORE = {
     "report": ["--out", "report.html"],
     "score": ["--out", "scores"],
 }
-NEVER_FAILS = {"demo", "check", "filters metrics", "filters new", "models list", "pipelines compile", "pipelines publish"}
+NEVER_FAILS = {
+    "demo",
+    "check",
+    "filters metrics",
+    "filters new",
+    "models list",
+    "pipelines compile",
+    "pipelines files",
+    "pipelines publish",
+}
 
 
 def leaves(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -109,6 +118,7 @@ SUCCESSES = {
     "check": {"checks"},
     "check --bug-report": {"checks", "report"},
     "pipelines compile --manifests --out compiled": {"files"},
+    "pipelines files": {"files"},
 }
 
 

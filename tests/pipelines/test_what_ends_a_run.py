@@ -116,7 +116,7 @@ def task(script: str) -> list[str]:
     ],
 )
 def test_a_task_that_dies_is_told_of_to_the_watcher_and_to_the_report(scratch: Path, script: str, says: str) -> None:
-    assert run.told(run_local_subprocess, scratch)(task(script), None) != 0
+    assert run.told(run_local_subprocess, scratch)(full_command=task(script)) != 0
     (event,) = Tail(scratch / run.FEED)
     assert isinstance(event, Failed)
     assert (event.step, event.cause, event.message) == ("train", "fault", says)
@@ -125,11 +125,11 @@ def test_a_task_that_dies_is_told_of_to_the_watcher_and_to_the_report(scratch: P
 
 
 def test_a_task_that_told_itself_or_that_is_done_is_not_told_of_again(scratch: Path) -> None:
-    assert run.told(run_local_subprocess, scratch)(task("true"), None) == 0
+    assert run.told(run_local_subprocess, scratch)(full_command=task("true")) == 0
     assert list(Tail(scratch / run.FEED)) == []
     said = Failed(at=1.0, step="train", cause="input", message="bad row")
     (scratch / run.FEED).write_text(said.to_line())
-    assert run.told(run_local_subprocess, scratch)(task("exit 2"), None) == 2
+    assert run.told(run_local_subprocess, scratch)(full_command=task("exit 2")) == 2
     assert list(Tail(scratch / run.FEED)) == [said]
     assert not (scratch / "store").exists()
 
