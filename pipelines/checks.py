@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from distillery.pipelines.cluster.kubeflow import Kubeflow
 
 Status = Literal["ok", "absent", "fault"]
-UNASKED: Final = ("replay", "vertex-batch")  # recordings; a job of minutes
 GROUPS: Final = {"trainer": "trainer.kubeflow.org", "kueue": "kueue.x-k8s.io"}
 NEEDED: Final = {
     "trainer": "install Kubeflow Trainer 2 for trainer=trainjob; pod needs none",
@@ -169,18 +168,19 @@ def _base(flt: Filter, store: str) -> str:
 
 
 def _oracle(flt: Filter, call: bool) -> str:
-    from distillery.components.labeling.oracles.base import open_oracle
+    from distillery.components.labeling.oracles.base import BATCHES, open_oracle
 
     said = flt.spec.oracle
     name = f"{said.provider} {said.model}".strip()
     if said.provider == "replay" and said.replies is None:
         raise Absent("replay without recorded replies: for labels that exist", "give --labels, or name another oracle.provider")
+    unasked = said.provider == "replay" or said.provider in BATCHES  # recordings; a job of minutes
     oracle = open_oracle(flt)
 
     async def once() -> str:
         try:
-            if not call or said.provider in UNASKED:
-                return f"{name}: what it needs is set{'' if said.provider in UNASKED else '; --call asks it once'}"
+            if not call or unasked:
+                return f"{name}: what it needs is set{'' if unasked else '; --call asks it once'}"
             return f"{name} {await asyncio.wait_for(_asked(flt, oracle), said.timeoutSeconds)}"
         except TimeoutError:
             raise Stopped(f"{name} gave no answer in {said.timeoutSeconds:g} s", hint="try again later") from None

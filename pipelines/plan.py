@@ -188,6 +188,7 @@ def _calibration(store: Store, flt: Filter, marks: str, waived: str) -> Planned:
 
 def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     """Return what the label step would be billed, worked out from the articles themselves."""
+    from distillery.components.labeling.oracles.base import BATCHES
     from distillery.components.labeling.oracles.prices import price_of, read_prices
     from distillery.components.labeling.quote import quote
 
@@ -197,7 +198,7 @@ def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     if price_of(flt, prices) is None or sum(file.stat().st_size for _, file in shards(path)) > QUOTED:
         return "paid calls: `distillery label --quote` says how many dollars"
     priced = quote(store, flt, articles, prices)
-    by_batch = flt.spec.oracle.provider == "vertex-batch"
+    by_batch = flt.spec.oracle.provider in BATCHES
     usd = min(route.usd for route in priced.routes if not route.unavailable and (route.name == "batch") == by_batch)
     return f"about ${usd:,.2f} for {priced.open:,} articles"
 

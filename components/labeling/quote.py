@@ -15,10 +15,12 @@ from itertools import islice
 from typing import Any, Final
 
 from distillery.components.articles.articles import Article, Rejects, read_articles
+from distillery.components.articles.folders import input_digest
 from distillery.components.articles.input_files import local_input
+from distillery.components.artifacts.step_record import look_up
 from distillery.components.labeling.journal import Journal
-from distillery.components.labeling.label import open_journal
-from distillery.components.labeling.oracles.base import Usage, oracle_identity
+from distillery.components.labeling.label import label_inputs, open_journal
+from distillery.components.labeling.oracles.base import BATCHES, Usage, oracle_identity
 from distillery.components.labeling.oracles.prices import Price, Prices, known_price
 from distillery.components.store import Digest, Store, canonical_json
 from distillery.filters.filter import Filter
@@ -105,24 +107,43 @@ def count_tokens(text: str) -> float:
     return (len(text) - other) / 4 + other
 
 
-def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dead: bool = False) -> Quote:
-    """Make the quote for a file of articles; nothing is asked or written.
+@dataclass(frozen=True)
+class Survey:
+    """What a file holds for an oracle.
+
+    Attributes:
+        articles: distinct texts.
+        labeled: those with a label.
+        dead: those with a dead letter that is not asked for again.
+        sample: an even sample of the texts, open ones first.
+    """
+
+    articles: int
+    labeled: int
+    dead: int
+    sample: list[Article]
+
+    @property
+    def open(self) -> int:
+        """Texts to ask about."""
+        return self.articles - self.labeled - self.dead
+
+
+def survey(journal: Journal, flt: Filter, articles: str, *, retry_dead: bool = False) -> Survey:
+    """Count what of a file of articles is labelled; the file is read whole.
 
     Args:
-        store: the store, with the labels so far.
-        flt: the filter, with rubric and oracle.
+        journal: the labels so far.
+        flt: the filter.
         articles: the file, a path or s3://.
-        prices: what models cost.
         retry_dead: whether articles with a dead letter will be asked about again.
 
     Returns:
-        The quote.
+        The counts, and a sample.
 
     Raises:
-        InputError: the file can't be read, or the model's price is unknown.
+        InputError: the file can't be read.
     """
-    price, date = known_price(flt, prices)
-    journal = open_journal(store, flt, oracle_identity(flt))
     total = labeled = dead = 0
     with local_input(articles, parameter="articles") as path:
         seen: set[bytes] = set()
@@ -141,6 +162,65 @@ def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dea
                 yield done or lost, digest, article  # open ones first, by digest: an even sample
 
         sample = [article for _, _, article in heapq.nsmallest(SAMPLE, distinct(), key=lambda one: one[:2])]
+    return Survey(total, labeled, dead, sample)
+
+
+def is_labeled(store: Store, flt: Filter, articles: str) -> bool:
+    """True if the label step has done a file of articles; its rows are not read.
+
+    Args:
+        store: the store, with the labels so far.
+        flt: the filter, with rubric and oracle.
+        articles: the file, a path or s3://.
+
+    Returns:
+        Whether the step would reuse its label set.
+
+    Raises:
+        InputError: the file can't be read, or the oracle can't be had.
+    """
+    with local_input(articles, parameter="articles") as path:
+        return look_up(store, "label", label_inputs(flt, input_digest(path), None)) is not None
+
+
+def left_to_ask(store: Store, flt: Filter, articles: str, *, retry_dead: bool = False) -> int:
+    """Return how many texts of a file the label step would ask about.
+
+    Args:
+        store: the store, with the labels so far.
+        flt: the filter, with rubric and oracle.
+        articles: the file, a path or s3://.
+        retry_dead: whether articles with a dead letter will be asked about again.
+
+    Returns:
+        Texts without a label.
+
+    Raises:
+        InputError: the file can't be read, or the oracle can't be had.
+    """
+    return survey(open_journal(store, flt, oracle_identity(flt)), flt, articles, retry_dead=retry_dead).open
+
+
+def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dead: bool = False) -> Quote:
+    """Make the quote for a file of articles; nothing is asked or written.
+
+    Args:
+        store: the store, with the labels so far.
+        flt: the filter, with rubric and oracle.
+        articles: the file, a path or s3://.
+        prices: what models cost.
+        retry_dead: whether articles with a dead letter will be asked about again.
+
+    Returns:
+        The quote.
+
+    Raises:
+        InputError: the file can't be read, or the model's price is unknown.
+    """
+    price, date = known_price(flt, prices)
+    journal = open_journal(store, flt, oracle_identity(flt))
+    found = survey(journal, flt, articles, retry_dead=retry_dead)
+    sample, remaining = found.sample, found.open
     prefix = count_tokens(prompt_prefix(flt)) + count_tokens(canonical_json(reply_schema(flt)).decode())
     part = sum(count_tokens(article_part(flt, one.title, one.content)) for one in sample) / len(sample)
     output = float(REASONING_TOKENS + DIMENSION_TOKENS * len(flt.dimensions))
@@ -148,14 +228,13 @@ def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dea
     if n >= CALIBRATED_FROM:
         factor = billed.input_tokens / n / (prefix + part)
         prefix, part, output = prefix * factor, part * factor, billed.output_tokens / n
-    remaining = total - labeled - dead
     routes = _routes(flt, price, prefix, part, output, remaining)
     best = min((route for route in routes if not route.unavailable), key=lambda route: route.usd)
     return Quote(
         flt.spec.oracle.model,
-        total,
-        labeled,
-        dead,
+        found.articles,
+        found.labeled,
+        found.dead,
         remaining,
         prefix,
         part,
@@ -189,7 +268,7 @@ def _routes(flt: Filter, price: Price, prefix: float, part: float, output: float
         short = f"the prefix has about {prefix:,.0f} tokens, a cache takes {price.cacheFrom:,} or more"
     provider = flt.spec.oracle.provider
     no_batch = "the model has no batch price" if price.batch is None else ""
-    if not no_batch and provider not in ("vertex", "vertex-batch"):
+    if not no_batch and provider not in BATCHES and f"{provider}-batch" not in BATCHES:
         no_batch = f"provider {provider} has no batch route here"
     return [Route("online", plain), Route("online, cached prefix", cached, short), Route("batch", batch, no_batch)]
 

@@ -26,12 +26,13 @@ from distillery.pipelines.cli.options import (
     SetOpt,
     StoreOpt,
     UncalibratedOpt,
+    YesOpt,
     in_all,
     settings,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
-from distillery.pipelines.cli.spending import priced
+from distillery.pipelines.cli.spending import agree, priced
 
 app = typer.Typer()
 
@@ -74,6 +75,7 @@ def distill(
     without_calibration: UncalibratedOpt = "",
     budget: BudgetOpt = None,
     prices: PricesOpt = "",
+    yes: YesOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Label, audit, split, train, benchmark and gate; then promote, hold or reject. What is done already is reused."""
@@ -115,6 +117,8 @@ def distill(
     if not again:
         # Before an oracle is paid: the base model that training needs can be had, and its scores don't depend on their batch.
         require_invariance(resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened))
+        if files[0]:
+            agree(opened, files[0], [(flt, None)], budget=budget, yes=yes)
         preflight(opened, request)
     run, scratch = new_run(), lasting_folder("distillery-")
     log, kept = scratch / LOG, False

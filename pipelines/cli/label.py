@@ -25,6 +25,7 @@ from distillery.pipelines.cli.options import (
     SetOpt,
     StoreOpt,
     UncalibratedOpt,
+    YesOpt,
     require_dollars,
     settings,
     store_uri,
@@ -57,6 +58,7 @@ def label(
     quote: QuoteOpt = False,
     retry_dead: RetryOpt = False,
     prices: PricesOpt = "",
+    yes: YesOpt = False,
     without_calibration: UncalibratedOpt = "",
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
@@ -77,10 +79,12 @@ def label(
     from distillery.components.preflight.request import RunRequest
     from distillery.components.runtime.progress import reporter
     from distillery.components.store import open_store
+    from distillery.pipelines.cli.spending import agree, priced
 
     require_dollars(budget)
-    request = RunRequest(filter, "", articles, labels, profile, settings(set, map), max_rejects).absolute()
-    flt, articles, labels = resolve(request)
+    changed = settings(set, map)
+    request = RunRequest(filter, "", articles, labels, profile, changed, max_rejects).absolute()
+    flt, articles, labels = resolve(priced(request, prices))
     known = read_prices(prices)
     opened = open_store(store_uri(store))
     if quote:
@@ -96,6 +100,8 @@ def label(
             print(render_quote(found))
         return
     target = _target(out)
+    if articles:
+        agree(opened, articles, [(flt, None)], budget=budget, yes=yes, retry_dead=retry_dead)
     record = work(opened, flt, articles=articles, labels=labels, max_rejects=max_rejects, concurrency=concurrency,
                   budget=budget, prices=known, retry_dead=retry_dead, without_calibration=without_calibration,
                   progress=reporter("label"))  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from distillery.components.labeling.oracles.prices import Prices
     from distillery.components.preflight.request import RunRequest
     from distillery.components.store import Store
     from distillery.filters.filter import Filter
@@ -77,43 +78,68 @@ def own_price(filter: str, prices: str, *, profile: str = "", overrides: Sequenc
     return as_override(flt, read_prices(prices))
 
 
-def agree(store: Store, articles: str, calls: Sequence[tuple[Filter, int]], *, budget: float | None, yes: bool) -> None:
+def agree(
+    store: Store,
+    articles: str,
+    calls: Sequence[tuple[Filter, int | None]],
+    *,
+    budget: float | None,
+    yes: bool,
+    retry_dead: bool = False,
+) -> None:
     """Say what a command will cost at most, and ask in a terminal whether to go on; ask nothing where nothing is paid.
 
     Args:
         store: The store, with the labels so far.
         articles: The file of articles, a path or s3://.
-        calls: How many articles each filter's oracle is asked about at most.
+        calls: How many articles each filter's oracle is asked about at most; None for all that have no label.
         budget: US dollars as typed; None where there is no limit.
         yes: True to ask nothing.
+        retry_dead: True where articles with a dead letter are asked about again.
 
     Raises:
         InputError: The budget is no amount of money, or a model has no price to keep it by.
         Stopped: The user said no.
     """
-    from distillery.components.labeling.oracles.base import Usage
-    from distillery.components.labeling.oracles.prices import known_price, price_of, read_prices
-    from distillery.components.labeling.quote import quote
+    from distillery.components.articles.input_files import local_input
+    from distillery.components.labeling.oracles.prices import known_price, read_prices
     from distillery.filters.errors import Stopped
     from distillery.pipelines.cli.asking import agreed, in_terminal
     from distillery.pipelines.cli.options import require_dollars
 
     require_dollars(budget)
-    listed, parts = read_prices(), list[str]()
-    for flt, most in calls:
-        if budget is not None:
+    listed = read_prices()
+    if budget is not None:
+        for flt, _ in calls:
             known_price(flt, listed)
-        if flt.spec.oracle.provider == "replay":
-            continue
-        usd = "no price is known, so no money is counted"
-        if price := price_of(flt, listed):
-            quoted = quote(store, flt, articles, listed)
-            tokens = (quoted.prefix_tokens + quoted.article_tokens, quoted.output_tokens)
-            usd = f"about ${price[0].usd(Usage(round(tokens[0] * most), 0, round(tokens[1] * most))):,.4f}"
-        parts.append(f"{flt.spec.oracle.model}: at most {most:,} labels, {usd}")
-    if not parts:
+    paid = [(flt, most) for flt, most in calls if flt.spec.oracle.provider != "replay"]
+    if not paid:
+        return
+    with local_input(articles, parameter="articles") as path:
+        parts = [_at_most(store, str(path), flt, most, listed, retry_dead) for flt, most in paid]
+    if not any(parts):
         return
     limit = "" if budget is None else f"; never more than ${budget:g}, earlier labels included"
-    print(f"{'; '.join(parts)}{limit}. What is labelled already is not paid again.", file=sys.stderr)
+    print(f"{'; '.join(filter(None, parts))}{limit}. What is labelled already is not paid again.", file=sys.stderr)
     if not yes and in_terminal() and not agreed("Go on?"):
         raise Stopped("nothing was asked and nothing was spent", hint="answer y, or give --yes")
+
+
+def _at_most(store: Store, articles: str, flt: Filter, most: int | None, listed: Prices, retry_dead: bool) -> str:
+    """Return what an oracle will be asked at most, and what that costs; empty where it will not be asked."""
+    from distillery.components.labeling.oracles.base import BATCHES, Usage
+    from distillery.components.labeling.oracles.prices import price_of
+    from distillery.components.labeling.quote import is_labeled, left_to_ask, quote
+
+    oracle = flt.spec.oracle
+    if most is None and not retry_dead and is_labeled(store, flt, articles):
+        return ""
+    if price := price_of(flt, listed):
+        quoted = quote(store, flt, articles, listed, retry_dead=retry_dead)
+        n = quoted.open if most is None else most
+        usage = Usage(round((quoted.prefix_tokens + quoted.article_tokens) * n), 0, round(quoted.output_tokens * n))
+        usd = f"about ${price[0].usd(usage, batch=oracle.provider in BATCHES):,.4f}"
+    else:
+        n = left_to_ask(store, flt, articles, retry_dead=retry_dead) if most is None else most
+        usd = "no price is known, so no money is counted"
+    return f"{oracle.model}: at most {n:,} labels, {usd}" if n else ""

@@ -18,11 +18,12 @@ from distillery.pipelines.cli.options import (
     RejectsOpt,
     SetOpt,
     StoreOpt,
+    YesOpt,
     settings,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json, short
-from distillery.pipelines.cli.spending import priced
+from distillery.pipelines.cli.spending import agree, priced
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.step_record import StepRecord
@@ -35,7 +36,7 @@ labels = typer.Typer(help="Import labels that people already have.", no_args_is_
 
 def _run(
     last: str, filter: str, labels: str, articles: str, store: str, profile: str, set: list[str], map: list[str],
-    max_rejects: str, as_json: bool, prices: str = "",
+    max_rejects: str, as_json: bool, prices: str = "", yes: bool = False,
 ) -> None:  # fmt: skip
     """Run the steps up to `last` and print what each left."""
     from distillery.components.runtime.extras import LABELS, STUDENT, require
@@ -47,9 +48,12 @@ def _run(
     from distillery.pipelines.laptop.chain import run_through
     from distillery.pipelines.steps import RunState
 
-    request = RunRequest(filter, "", articles, labels, profile, settings(set, map), max_rejects).absolute()
+    changed = settings(set, map)
+    request = RunRequest(filter, "", articles, labels, profile, changed, max_rejects).absolute()
     resolved = resolve(priced(request, prices))
     opened = open_store(store_uri(store))
+    if resolved.articles:
+        agree(opened, resolved.articles, [(resolved.filter, None)], budget=None, yes=yes)
     records = run_through(last, RunState(opened, *resolved, max_rejects))
     figures = _figures(opened, resolved.filter, records)
     if as_json:
@@ -125,9 +129,10 @@ def _command(last: str, help: str) -> object:
         map: MapOpt = [],  # noqa: B006
         max_rejects: RejectsOpt = "0",
         prices: PricesOpt = "",
+        yes: YesOpt = False,
         as_json: JsonOpt = False,
     ) -> None:
-        _run(last, filter, labels, articles, store, profile, set, map, max_rejects, as_json, prices)
+        _run(last, filter, labels, articles, store, profile, set, map, max_rejects, as_json, prices, yes)
 
     command.__doc__ = help
     return command

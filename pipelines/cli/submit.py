@@ -9,6 +9,7 @@ import typer
 
 from distillery.components.runtime.exit_codes import ExitCode
 from distillery.filters.errors import InputError
+from distillery.pipelines.cli.asking import in_terminal
 from distillery.pipelines.cli.options import (
     ArticlesOpt,
     BudgetOpt,
@@ -22,13 +23,14 @@ from distillery.pipelines.cli.options import (
     RejectsOpt,
     SetOpt,
     UncalibratedOpt,
+    YesOpt,
     in_all,
     settings,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_error, print_json
 from distillery.pipelines.cli.publish import EndpointOpt, LightOpt, TorchOpt
-from distillery.pipelines.cli.spending import priced
+from distillery.pipelines.cli.spending import agree, priced
 
 NamespaceOpt = Annotated[str, typer.Option("--namespace", help="yours, on a Kubeflow of several users")]
 AccountOpt = Annotated[str, typer.Option("--service-account", help="the run's; empty: Kubeflow's default")]
@@ -83,6 +85,7 @@ def distill(
     without_calibration: UncalibratedOpt = "",
     budget: BudgetOpt = None,
     prices: PricesOpt = "",
+    yes: YesOpt = False,
     trainer: TrainerOpt = "pod",
     gpus: GpusOpt = 0,
     watch: WatchOpt = False,
@@ -94,8 +97,9 @@ def distill(
     as_json: JsonOpt = False,
 ) -> None:
     """Start `distill` on the cluster. The same inputs twice are one run while it lasts; later, what is done is reused."""
+    from distillery.components.preflight.preflight import check
     from distillery.components.preflight.request import RunRequest
-    from distillery.components.store import open_store
+    from distillery.components.store import in_bucket, open_store
     from distillery.pipelines.cluster.submit import prepare, start
 
     uri = _store_address(store)
@@ -114,7 +118,12 @@ def distill(
         trainer,
         gpus,
     )
-    prepared = prepare(opened, priced(request.absolute(), prices))
+    request = priced(request.absolute(), prices)
+    resolved = check(request)
+    # A quote reads the articles: those of a bucket are fetched only where somebody is asked.
+    if resolved.articles and (not in_bucket(resolved.articles) or (in_terminal() and not yes)):
+        agree(opened, resolved.articles, [(resolved.filter, None)], budget=budget, yes=yes)
+    prepared = prepare(opened, request)
     from distillery.pipelines.cluster.kubeflow import Kubeflow
 
     kubeflow = Kubeflow(endpoint, namespace)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
+import pty
 import random
 import subprocess
 import sys
+import termios
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,6 +57,29 @@ def run_distillery(*arguments: str | Path, cwd: Path, timeout: float = 240) -> R
         timeout=timeout,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def typed_in_a_terminal(folder: Path, *arguments: str | Path, answers: str, after: str = "") -> Ran:
+    """Run the command in a real terminal of its own, where a person types these keys, once this text is shown."""
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "distillery.pipelines.cli.main", *map(str, arguments)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
+    ) as process:  # fmt: skip
+        os.close(terminal)
+        shown, typed = b"", False
+        with suppress(OSError):  # what Linux says at the end of a terminal
+            while True:
+                if not typed and after.encode() in shown:
+                    typed = os.write(controller, answers.encode()) >= 0
+                if not (piece := os.read(controller, 4096)):
+                    break
+                shown += piece
+        code = process.wait(60)
+    os.close(controller)
+    return Ran(code, shown.decode(), "")
 
 
 def compile_alone(name: str, **options: str) -> Version:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import pty
 import re
 import shlex
 import shutil
-import subprocess
-import sys
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +25,7 @@ from distillery.pipelines.cli.ending import end_decided
 from distillery.pipelines.laptop.chain import run_through
 from distillery.pipelines.run_view import StepView, Watched
 from distillery.pipelines.steps import RunState
-from tests.pipelines.harness import Ran, label_rows, run_here, write_filter, write_rows
+from tests.pipelines.harness import Ran, label_rows, run_here, typed_in_a_terminal, write_filter, write_rows
 
 SEEDS = (3, 4)
 WHY = ("--reason", "read its report", "--as", "ada")
@@ -302,23 +298,6 @@ def test_a_pinned_channel_keeps_what_a_run_made_until_it_is_unpinned(town: Town)
     assert town(*typed(nightly.out, "unpin")).code == 0
     assert town("approve", "filter.yaml", second, *WHY).code == 0
     assert town.serving()[0] == second
-
-
-def typed_in_a_terminal(folder: Path, *arguments: str, answers: str) -> Ran:
-    """Run the command in a real terminal, where a person types these lines."""
-    controller, terminal = pty.openpty()
-    command = [sys.executable, "-m", "distillery.pipelines.cli.main", *arguments]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=folder, env=environment, stdin=terminal, stdout=terminal, stderr=terminal) as process:
-        os.close(terminal)
-        os.write(controller, answers.encode())
-        shown = b""
-        with suppress(OSError):  # what Linux says at the end of a terminal
-            while piece := os.read(controller, 4096):
-                shown += piece
-        code = process.wait(60)
-    os.close(controller)
-    return Ran(code, shown.decode(), "")
 
 
 def test_a_person_in_a_terminal_is_shown_the_only_candidate_and_asked(town: Town) -> None:

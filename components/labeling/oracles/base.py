@@ -23,6 +23,7 @@ PROVIDERS: Final[Mapping[str, str]] = {
     "vertex": "distillery.components.labeling.oracles.vertex",
     "vertex-batch": "distillery.components.labeling.oracles.vertex_batch",
 }
+BATCHES: Final = frozenset({"vertex-batch"})  # providers that answer by jobs, at the batch price
 
 
 @dataclass(frozen=True, slots=True)
