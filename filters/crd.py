@@ -176,14 +176,22 @@ def crd_text() -> str:
     return "# Generated from filters/spec.py by `python -m distillery.filters.crd`; do not edit.\n" + dump_value(crd())
 
 
-def schema_text() -> str:
+def filter_schema() -> Schema:
     """Return the JSON Schema for editors, which a filter.yaml names by `# yaml-language-server: $schema=…` at its top.
+
+    Returns:
+        Plain values.
+    """
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Filter.model_json_schema()}
+
+
+def schema_text() -> str:
+    """Return the JSON Schema for editors as a file.
 
     Returns:
         The JSON of filters/schema.json.
     """
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Filter.model_json_schema()}
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(filter_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> None:

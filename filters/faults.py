@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from typing import Any, get_args, get_origin
+from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -43,7 +43,31 @@ _LIMITS = {
 }
 
 
-def explain(error: ValidationError, document: Document) -> InputError:
+class Fault(NamedTuple):
+    """What is wrong with one part of a file.
+
+    Attributes:
+        path: where in the document.
+        place: "file:line".
+        what: the fault.
+        hint: how to mend it.
+    """
+
+    path: Path
+    place: str
+    what: str
+    hint: str
+
+    def error(self) -> InputError:
+        """Return the fault as an error of its own.
+
+        Returns:
+            The error, with file, line, path and hint.
+        """
+        return InputError(f"{shown(self.path)}: {self.what}" if self.path else self.what, where=self.place, hint=self.hint)
+
+
+def explain(error: ValidationError, document: Document) -> list[Fault]:
     """Put pydantic's errors into the words of somebody who edits a filter file.
 
     Args:
@@ -51,19 +75,18 @@ def explain(error: ValidationError, document: Document) -> InputError:
         document: the file, with the places of its parts.
 
     Returns:
-        The first fault by line, with file, line, path and hint, and how many more there are.
+        The faults by line. What is missing comes last: it is often the other half of a misspelt key.
     """
     found: dict[Path, tuple[str, str]] = {}
     for detail in error.errors(include_url=False):
+        if detail["type"] == "inconsistent":
+            found |= {fault.path: (fault.what, fault.hint) for fault in reversed(detail["ctx"]["faults"])}
+            continue
         path = _path(detail, document.value)
         if path not in found:  # a union reports once per branch
             found[path] = _words(detail, path)
-    place = {path: _place(path, document) for path in found}
-    missing = {path for path in found if found[path][0] == _MISSING}  # often the other half of a misspelt key
-    first = min(found, key=lambda path: (path in missing, _line(place[path])))
-    what, hint = found[first]
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return InputError(f"{shown(first)}: {what}{more}" if first else what, where=place[first], hint=hint)
+    faults = [Fault(path, _place(path, document), *words) for path, words in found.items()]
+    return sorted(faults, key=lambda fault: (fault.what == _MISSING, _line(fault.place)))
 
 
 def shown(path: Path) -> str:
@@ -91,8 +114,6 @@ def _place(path: Path, document: Document) -> str:
 
 def _path(detail: Any, value: object) -> Path:
     """Where in the document: pydantic's location less the names of union branches."""
-    if detail["type"] == "inconsistent":
-        return tuple(detail["ctx"]["path"])
     path: Path = ()
     for step in detail["loc"]:
         if (isinstance(value, dict) and step in value) or (
@@ -106,8 +127,6 @@ def _path(detail: Any, value: object) -> Path:
 
 def _words(detail: Any, path: Path) -> tuple[str, str]:
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
-    if kind == "inconsistent":
-        return context["what"], context["hint"]
     if kind == "missing":
         field = _model_at(path[:-1])
         text = field.model_fields[str(path[-1])].description if field and path[-1] in field.model_fields else None

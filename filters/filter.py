@@ -68,6 +68,6 @@ class Filter(Strict):
     def _consistent(self, info: ValidationInfo) -> Filter:
         if info.context is UNCHECKED:
             return self
-        for fault in faults(self.spec):
-            raise PydanticCustomError("inconsistent", "{what}", {"what": fault.what, "path": fault.path, "hint": fault.hint})
+        if found := list(faults(self.spec)):
+            raise PydanticCustomError("inconsistent", "{what}", {"what": found[0].what, "faults": found})
         return self

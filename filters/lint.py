@@ -50,12 +50,16 @@ class Finding(NamedTuple):
         where: path in the file.
         message: what is odd.
         hint: how to fix it.
+        file: name of the file; empty where there is none.
+        line: line in the file, from 1; None where it is not known.
     """
 
     level: Literal["error", "warning", "note"]
     where: str
     message: str
     hint: str
+    file: str = ""
+    line: int | None = None
 
 
 def lint(flt: Filter, text: str | None = None) -> list[Finding]:
@@ -69,9 +73,9 @@ def lint(flt: Filter, text: str | None = None) -> list[Finding]:
         Findings, errors first.
     """
     found = [*_rubric(flt), *_tried_out(flt), *_escapes(text or ""), *_price(flt), *_lengths(flt), *_gates(flt)]
-    if text is not None and "TODO" in text:
-        line = text[: text.index("TODO")].count("\n") + 1
-        found.append(Finding("warning", f"line {line}", "something is still to do", "write it out"))
+    for number, line in enumerate((text or "").splitlines(), 1):
+        if "TODO" in line:
+            found.append(Finding("warning", f"line {number}", "something is still to do", "write it out", line=number))
     return sorted(found, key=lambda finding: ("error", "warning", "note").index(finding.level))
 
 

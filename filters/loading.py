@@ -1,7 +1,7 @@
 """A filter from its file: found by name or path, merged with a profile and overrides, checked, and every fault placed.
 
-One InputError names file, line, path, fault and mend. Only the first fault (by line) is spelled out and the rest are
-counted: later ones are often its consequences.
+One InputError names file, line, path, fault and mend. The first fault (by line) is spelled out and the rest are counted, since
+later ones are often its consequences; `distillery.filters.lint_files` spells out all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from distillery.filters.document import MAX_BYTES, Document, Path, read_document
+from distillery.filters.document import MAX_BYTES, Document, Path, and_more, read_document
 from distillery.filters.errors import InputError, disk_hint
 from distillery.filters.expressions import nearest
 from distillery.filters.faults import explain
@@ -47,13 +47,27 @@ def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None 
     path, named = find_filter(ref)
     where = shown_path(path)
     flt = load_filter_text(read_text(path, where), where, overrides=overrides, profile=profile)
+    require_named(flt, named, where)
+    return flt
+
+
+def require_named(flt: Filter, named: tuple[str, int] | None, where: str) -> None:
+    """Raise unless a filter has the name and version by which it was found.
+
+    Args:
+        flt: the filter.
+        named: the name and version, as `find_filter` returns them; None where it was found by its path.
+        where: name of its file, for errors.
+
+    Raises:
+        InputError: it is another one.
+    """
     if named is not None and (flt.name, flt.spec.version) != named:
         raise InputError(
             f"this is {flt.name}/v{flt.spec.version}, but its folder says {named[0]}/v{named[1]}",
             where=where,
             hint="make metadata.name and spec.version agree with the folder",
         )
-    return flt
 
 
 def load_filter_text(text: str, where: str, *, overrides: Sequence[str] = (), profile: str | None = None) -> Filter:
@@ -218,6 +232,16 @@ def list_filters() -> list[tuple[str, int]]:
     )
 
 
+def list_profiles() -> dict[str, FilePath]:
+    """Return the profiles that can be named.
+
+    Returns:
+        Their files by name; one of ./filters hides an installed one.
+    """
+    found = {path.stem: path for folder in reversed(filter_folders()) for path in folder.glob("profiles/*.yaml")}
+    return dict(sorted(found.items()))
+
+
 def _versions(folder: FilePath) -> list[int]:
     return [
         int(path.parent.name[1:])
@@ -272,7 +296,7 @@ def read_text(path: FilePath, where: str) -> str:
 
 def _apply_profile(document: Document, profile: str) -> None:
     """Merge filters/profiles/<profile>.yaml, a partial spec: mappings are merged, all else replaced."""
-    found = {path.stem: path for folder in reversed(filter_folders()) for path in folder.glob("profiles/*.yaml")}
+    found = list_profiles()
     if profile not in found:
         hint = f"known: {', '.join(sorted(found)) or 'none'}"
         raise InputError(f'unknown profile "{profile}"', hint=hint, parameter="profile")
@@ -357,4 +381,5 @@ def _validated(document: Document) -> Filter:
     try:
         return Filter.model_validate(document.value)
     except ValidationError as error:
-        raise explain(error, document) from None
+        first, *more = explain(error, document)
+        raise and_more(first.error(), len(more)) from None

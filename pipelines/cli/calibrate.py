@@ -10,6 +10,7 @@ import typer
 from distillery.components.preflight.request import MARKS, absolute, absolute_overrides
 from distillery.components.runtime.exit_codes import ExitCode
 from distillery.filters.errors import InputError
+from distillery.pipelines.cli import completion
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
     BudgetOpt,
@@ -156,7 +157,12 @@ def calibrate(
     articles: ArticlesOpt = "",
     marks: Annotated[
         list[str],
-        typer.Option("--marks", metavar="FILE|FOLDER|reference|prefilter", help="marks that came back; repeatable"),
+        typer.Option(
+            "--marks",
+            metavar="FILE|FOLDER|reference|prefilter",
+            help="marks that came back; repeatable",
+            autocompletion=completion.marks,
+        ),
     ] = [],  # noqa: B006 - typer reads the default
     n: Annotated[int, typer.Option("--n", help="articles a sample; 60, or 120 where nobody has to look")] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the page to mark articles on")] = Path("review.html"),

@@ -10,6 +10,7 @@ import typer
 from distillery.components.preflight.request import absolute_overrides
 from distillery.components.runtime.exit_codes import ExitCode
 from distillery.filters.errors import InputError
+from distillery.pipelines.cli import completion
 from distillery.pipelines.cli.asking import agreed, ask, in_terminal
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
@@ -79,7 +80,10 @@ def history(subject: SubjectArg, channel: ChannelOpt = "", store: StoreOpt = DEF
 @app.command()
 def approve(
     filter: FilterArg,
-    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="the candidate's digest (8 digits do)")] = "",
+    adapter: Annotated[
+        str,
+        typer.Argument(metavar="ADAPTER", help="the candidate's digest (8 digits do)", autocompletion=completion.candidates),
+    ] = "",
     reason: ReasonOpt = "",
     by: AsOpt = "",
     channel: ChannelOpt = "",
@@ -124,12 +128,23 @@ def _chosen(store: Store, flt: Filter, filter: str) -> str:
 
 @app.command()
 def promote(
-    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="its digest (8 digits do)")],
-    to: Annotated[str, typer.Option("--to", metavar="CHANNEL", help="the channel that is to point at it")],
+    adapter: Annotated[
+        str, typer.Argument(metavar="ADAPTER", help="its digest (8 digits do)", autocompletion=completion.adapters)
+    ],
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="CHANNEL", help="the channel that is to point at it", autocompletion=completion.channels),
+    ],
     reason: ReasonOpt = "",
     by: AsOpt = "",
     filter: Annotated[
-        str, typer.Option("--filter", metavar="FILTER", help="judges it; default: the file that its run read, as it is now")
+        str,
+        typer.Option(
+            "--filter",
+            metavar="FILTER",
+            help="judges it; default: the file that its run read, as it is now",
+            autocompletion=completion.filters,
+        ),
     ] = "",
     store: StoreOpt = DEFAULT_STORE,
     set: SetOpt = [],  # noqa: B006 - typer reads the default
@@ -189,7 +204,12 @@ def _as_it_is_now(store: Store, adapter: str, filter: str, overrides: tuple[str,
 @app.command()
 def rollback(
     subject: SubjectArg,
-    to: Annotated[str, typer.Option("--to", metavar="ADAPTER", help="default: the adapter before this one")] = "",
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="ADAPTER", help="default: the adapter before this one", autocompletion=completion.adapters
+        ),
+    ] = "",
     reason: ReasonOpt = "",
     by: AsOpt = "",
     channel: ChannelOpt = "",

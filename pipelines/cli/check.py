@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from distillery.pipelines.cli import completion
 from distillery.pipelines.cli.options import DEFAULT_STORE, JsonOpt, PricesOpt, ProfileOpt, SetOpt, StoreOpt, store_uri
 from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.publish import EndpointOpt
@@ -16,7 +17,12 @@ MARK = {"ok": "ok", "absent": "-", "fault": "FAULT"}
 
 @app.command()
 def check(
-    filter: Annotated[str, typer.Argument(metavar="[FILTER]", help="whose base model, oracle and price are checked, too")] = "",
+    filter: Annotated[
+        str,
+        typer.Argument(
+            metavar="[FILTER]", help="whose base model, oracle and price are checked, too", autocompletion=completion.filters
+        ),
+    ] = "",
     store: StoreOpt = DEFAULT_STORE,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default

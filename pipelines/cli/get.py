@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from distillery.pipelines.cli import completion
 from distillery.pipelines.cli.options import DEFAULT_STORE, JsonOpt, StoreOpt, store_uri
 from distillery.pipelines.cli.printing import print_json, short
 from distillery.pipelines.results import number
@@ -37,7 +38,9 @@ WIDE_ONLY = 60  # characters of a reason in a table that is not wide
 @app.command()
 def get(
     kind: KindArg,
-    filter: Annotated[str, typer.Argument(metavar="[FILTER]", help="only what is of this filter")] = "",
+    filter: Annotated[
+        str, typer.Argument(metavar="[FILTER]", help="only what is of this filter", autocompletion=completion.filters)
+    ] = "",
     output: FormOpt = "table",
     store: StoreOpt = DEFAULT_STORE,
     as_json: JsonOpt = False,
@@ -61,7 +64,12 @@ def get(
 @app.command()
 def describe(
     kind: KindArg,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="as `get` shows it; its beginning does where that is unique")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="as `get` shows it; its beginning does where that is unique", autocompletion=completion.things
+        ),
+    ],
     output: FormOpt = "table",
     store: StoreOpt = DEFAULT_STORE,
     as_json: JsonOpt = False,

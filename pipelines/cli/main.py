@@ -40,7 +40,7 @@ from distillery.pipelines.cli.printing import one_object, print_error
 # What `distillery --help` shows, group by group; a test holds every command to one place here.
 GROUPS = {
     "Start here": ("demo", "check", "distill", "plan", "report"),
-    "Filters": ("filters",),
+    "Filters": ("filters", "explain"),
     "Labels": ("select", "calibrate", "noise", "label", "labels", "audit", "split"),
     "Student": ("train", "benchmark", "gate"),
     "Look": ("get", "describe"),
@@ -93,6 +93,7 @@ def options(
 
 for module in (check, distill, calibrate, label, steps, score, adapters, channels, get):
     app.add_typer(module.app)
+app.add_typer(filters.keys)
 app.add_typer(filters.app, name="filters")
 app.add_typer(models.app, name="models")
 app.add_typer(publish.app, name="pipelines")

@@ -7,12 +7,32 @@ from typing import Annotated
 import typer
 
 from distillery.filters.errors import InputError
+from distillery.pipelines.cli import completion
 
-FilterArg = Annotated[str, typer.Argument(metavar="FILTER", help="a filter's name, name/vN, or path of a filter.yaml")]
-SubjectArg = Annotated[str, typer.Argument(metavar="FILTER|ADAPTER", help="a filter, or an adapter's digest (8 digits do)")]
+_FILTER = "a filter's name, name/vN, or path of a filter.yaml"
+FilterArg = Annotated[str, typer.Argument(metavar="FILTER", help=_FILTER, autocompletion=completion.filters)]
+FiltersArg = Annotated[list[str], typer.Argument(metavar="FILTER...", help=_FILTER, autocompletion=completion.filters)]
+SubjectArg = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILTER|ADAPTER",
+        help="a filter, or an adapter's digest (8 digits do)",
+        autocompletion=completion.filters_and_adapters,
+    ),
+]
 StoreOpt = Annotated[str, typer.Option("--store", metavar="URI", help="object store: a folder, file:// or s3://")]
-ProfileOpt = Annotated[str, typer.Option("--profile", help="a named set of overrides: laptop")]
-SetOpt = Annotated[list[str], typer.Option("--set", metavar="path=value", help="overrides one key of the filter; repeatable")]
+ProfileOpt = Annotated[
+    str, typer.Option("--profile", help="a named set of overrides: laptop", autocompletion=completion.profiles)
+]
+SetOpt = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="path=value",
+        help="overrides one key of the filter; repeatable",
+        autocompletion=completion.settings,
+    ),
+]
 MapOpt = Annotated[
     list[str], typer.Option("--map", metavar="column=name", help="reads a column of the file as title, content, …; repeatable")
 ]
@@ -20,7 +40,13 @@ LabelsOpt = Annotated[str, typer.Option("--labels", metavar="FILE", help="labels
 ArticlesOpt = Annotated[str, typer.Option("--articles", metavar="FILE", help="articles for the oracle to label")]
 RejectsOpt = Annotated[str, typer.Option("--max-rejects", metavar="N|P%", help="bad rows of labels that may be left out")]
 MarksOpt = Annotated[
-    str, typer.Option("--marks", metavar="FILE|FOLDER|reference|prefilter", help="articles: what the rubric is calibrated by")
+    str,
+    typer.Option(
+        "--marks",
+        metavar="FILE|FOLDER|reference|prefilter",
+        help="articles: what the rubric is calibrated by",
+        autocompletion=completion.marks,
+    ),
 ]
 UncalibratedOpt = Annotated[
     str, typer.Option("--without-calibration", metavar="REASON", help="label uncalibrated; the reason is recorded")
@@ -29,7 +55,12 @@ BudgetOpt = Annotated[
     float | None,
     typer.Option("--budget", metavar="USD", min=0, help="what this filter's labels may cost, earlier runs included"),
 ]
-ChannelOpt = Annotated[str, typer.Option("--channel", metavar="NAME", help="default: the one that the filter names")]
+ChannelOpt = Annotated[
+    str,
+    typer.Option(
+        "--channel", metavar="NAME", help="default: the one that the filter names", autocompletion=completion.channels
+    ),
+]
 PricesOpt = Annotated[
     str, typer.Option("--prices", metavar="FILE", help="prices of models, before the filter's oracle.price and list prices")
 ]

@@ -35,7 +35,15 @@ from distillery.pipelines.cli.spending import agree, priced
 NamespaceOpt = Annotated[str, typer.Option("--namespace", help="yours, on a Kubeflow of several users")]
 AccountOpt = Annotated[str, typer.Option("--service-account", help="the run's; empty: Kubeflow's default")]
 StoreOpt = Annotated[str, typer.Option("--store", metavar="URI", envvar="DISTILLERY_STORE", help="object store, s3://")]
-TrainerOpt = Annotated[str, typer.Option("--trainer", metavar="pod|trainjob", help="one pod, or a TrainJob over several nodes")]
+TrainerOpt = Annotated[
+    str,
+    typer.Option(
+        "--trainer",
+        metavar="pod|trainjob",
+        help="one pod, or a TrainJob over several nodes",
+        autocompletion=lambda: ["pod", "trainjob"],
+    ),
+]
 GpusOpt = Annotated[int, typer.Option("--gpus", min=0, help="GPUs of the training pod")]
 WatchOpt = Annotated[bool, typer.Option("--watch", help="follow the run to its end")]
 

@@ -9,6 +9,7 @@ import pytest
 
 from distillery.filters.errors import InputError
 from distillery.filters.lint import lint, render_findings
+from distillery.filters.lint_files import check_text, render
 from distillery.filters.loading import INSTALLED, dump_filter, load_filter_text
 
 FULL = 2_000
@@ -53,11 +54,16 @@ def test_a_mutated_filter_is_read_or_refused_in_one_line(n: int, text: str) -> N
     rng, refusals = random.Random(14), list[str]()
     for _ in range(n):
         damaged = mutated(rng.choice(sources), rng)
+        valid, found = check_text(damaged, "filter.yaml")
         try:
             flt = load_filter_text(damaged, "filter.yaml")
         except InputError as error:
             refusals.append(str(error))
+            assert found
+            assert {finding.file for finding in found} == {"filter.yaml"}
+            assert "\n" not in render(found[:1])
             continue
+        assert (valid, found) == (flt, [])
         assert load_filter_text(dump_filter(flt), "dump") == flt
         render_findings(lint(flt, damaged))
     assert 0 < len(refusals) < n

@@ -26,6 +26,7 @@ MORE = {
     "select": ["--n", "5"],
     "benchmark": ["--labels", "nowhere.jsonl"],
     "report": ["--out", "report.html"],
+    "explain": ["spec.nowhere"],
     "score": ["--out", "scores"],
 }
 NEVER_FAILS = {
@@ -33,6 +34,7 @@ NEVER_FAILS = {
     "check",
     "filters metrics",
     "filters new",
+    "filters schema",
     "models list",
     "pipelines compile",
     "pipelines files",
@@ -112,6 +114,10 @@ SUCCESSES = {
     "filters show uplifting": {"apiVersion", "kind", "metadata", "spec"},
     "filters prompt uplifting": {"prompt"},
     "filters metrics": {"metrics", "baselines"},
+    "filters metrics mae": {"metrics", "baselines"},
+    "filters schema": {"$schema", "properties", "$defs"},
+    "explain": {"path", "type", "keys"},
+    "explain spec.training.epochs": {"path", "type", "default", "bounds"},
     "filters diff uplifting uplifting": {"changes"},
     "history uplifting": {"filter", "channel", "history"},
     "models list --store .distillery": {"models"},
