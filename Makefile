@@ -46,7 +46,7 @@ test: install-dev
 # The committed manifests say which kfp compiled them, so they are held to the pinned one alone.
 test-versions: export OMP_NUM_THREADS = 1
 test-versions: install-dev
-	@set -e; for kfp in '==2.16.*' '<3'; do \
+	@set -e; for kfp in '==2.17.0' '<3'; do \
 	  rm -rf .versions; $(BIN)/python -m pip install --quiet --no-compile --target .versions "kfp$$kfp" "kfp-kubernetes$$kfp"; \
 	  PYTHONPATH=.versions $(BIN)/python -c 'from importlib.metadata import version; print("kfp", version("kfp"))'; \
 	  PYTHONPATH=$(CURDIR)/.versions $(BIN)/pytest -n $$((2 * $(CORES))) -m "not slow and not cluster" \

@@ -121,7 +121,7 @@ def told(run_task: RunTask, scratch: Path) -> RunTask:
     """
     log = scratch / LOG
 
-    def run(full_command: list[str], **more: object) -> int:  # kfp 2.16 gives the command alone, 2.17 its environment, too
+    def run(full_command: list[str], **more: object) -> int:  # kfp 2.17 gives its environment, too
         kills, size = oom_kills(), log.stat().st_size
         code = run_task(full_command, **more)
         step = full_command[full_command.index("--function_to_execute") + 1]
