@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,13 @@ WORDS = (
     "works stops new old large small cheap clean dirty open public een de het van en in voor met op door stad "
     "boerderij zonnepanelen wind water warmte opslag wet fonds bedrijf mensen bouwt "
 )
+
+
+def pytest_configure() -> None:
+    """A shell's background job has Ctrl-C ignored, one under nohup a closed terminal, and so would all that tests interrupt."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _tokenizer(folder: Path, *, encoder: bool) -> int:

@@ -13,7 +13,6 @@ import json
 import os
 import pickle
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,11 +33,6 @@ FIRST = "test_a_run_is_promoted_and_its_adapter_lies_in_object_storage"
 
 # The same in every process of one test run: the first one sets it.
 PREFIX = os.environ.setdefault("DISTILLERY_TEST_PREFIX", time.strftime("test-%Y%m%d-%H%M%S"))
-
-
-def pytest_configure() -> None:
-    """A shell's background job has Ctrl-C ignored, and so would every command that these tests start and interrupt."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
