@@ -27,6 +27,7 @@ _REF = re.compile(r"([a-z][a-z0-9-]{0,61}[a-z0-9])(?:/v([1-9][0-9]{0,5}))?")
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _STEP = re.compile(rf"\.?([A-Za-z_][A-Za-z0-9_]*)|\.?\[([0-9]{{1,4}})\]|\.([0-9]{{1,4}})|\.?\[({_QUOTED})\]")
 _TARGET = re.compile(rf'(?:[^="]|{_QUOTED})*')  # up to the sign; a name in quotes may hold one
+_HUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")  # a folder so named is looked for, too
 
 
 def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None = None) -> Filter:
@@ -88,12 +89,13 @@ def load_filter_text(text: str, where: str, *, overrides: Sequence[str] = (), pr
     document = read_document(text, where)
     if not isinstance(document.value, dict):
         raise InputError("not a filter", where=where, hint="a filter starts with apiVersion, kind, metadata, spec")
-    priced = _priced(document)
+    priced, based = _priced(document), _based(document)
     if profile is not None:
         _apply_profile(document, profile)
     for override in overrides:
         _apply_override(document, override)
     _forget_price(document, priced)
+    _require_own_revision(document, based)
     return _validated(document)
 
 
@@ -126,6 +128,31 @@ def _forget_price(document: Document, before: tuple[object, str, object]) -> Non
     model, text, price = _priced(document)
     if price is not None and model != before[0] and price is before[2] and text == before[1]:
         del document.value["spec"]["oracle"]["price"]
+
+
+def _based(document: Document) -> tuple[object, object, object]:
+    """Return the base model, its revision, and where that is stated, as far as a file that may be at fault has them."""
+    spec = document.value.get("spec")
+    student = spec.get("student") if isinstance(spec, dict) else None
+    base, revision = (student.get("baseModel"), student.get("revision")) if isinstance(student, dict) else (None, None)
+    return base, revision, document.places.get(("spec", "student", "revision"))
+
+
+def _require_own_revision(document: Document, before: tuple[object, object, object]) -> None:
+    """Raise if a profile or an override named another base model of a hub and left the revision of the former.
+
+    What has no revisions (a folder, an address, a package) loses it.
+    """
+    base, revision, place = _based(document)
+    if revision is None or base == before[0] or before[0] is None or (revision, place) != before[1:]:
+        return
+    if isinstance(base, str) and _HUB.fullmatch(base):
+        raise InputError(
+            f"is {str(revision)[:40]}, which is {str(before[0])[:80]}'s, and not one of {base[:80]}",
+            where="spec.student.revision",
+            hint=f"add {{overrides}} student.revision=COMMIT, a commit of {base[:80]} (or main, its newest)",
+        )
+    document.value["spec"]["student"]["revision"] = None
 
 
 def dump_filter(flt: Filter) -> str:

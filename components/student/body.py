@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from distillery.components.student.base import Base, check_base
+from distillery.components.student.base import Base, check_base, read_base
 from distillery.components.student.base_files import CONFIG, COPY, decisive, parse_config
+from distillery.components.student.weights import read_tensors
 from distillery.filters.errors import InputError
 
 
@@ -41,16 +42,16 @@ def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
 
     Args:
         base: the base model.
-        dtype: type of its weights.
+        dtype: type of its weights, in which they are read: no copy in another one is made.
 
     Returns:
-        The body.
+        The body, on the CPU.
 
     Raises:
-        InputError: its files can't be loaded, or lack a tensor.
+        InputError: its files can't be loaded, were changed since they were digested, or lack a tensor.
     """
     where = f"student.baseModel {base.ref}"
-    config, places = check_base(base.path, base.ref)
+    config, places = _places(base)
     try:
         settings = settings_of(config)
         kind = _class(settings)
@@ -58,7 +59,7 @@ def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
             body, loaded = kind.from_pretrained(
                 None,
                 config=settings,
-                state_dict=_read(base.path, places),
+                state_dict=dict(read_tensors(base.path, places, dtype)),
                 dtype=dtype,
                 attn_implementation=_attention(kind),
                 output_loading_info=True,
@@ -73,12 +74,42 @@ def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
     return body
 
 
-def _read(folder: Path, places: Mapping[str, tuple[str, str]]) -> dict[str, Tensor]:
-    from safetensors import safe_open
+def _places(base: Base) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:
+    """Return what `check_base` does, and raise InputError if the files are no longer those that were digested."""
+    if read_base(base.path, base.ref) != base.digest:
+        raise InputError("its files were changed while it was in use", where=f"student.baseModel {base.ref}", hint=COPY)
+    return check_base(base.path, base.ref)
 
-    with ExitStack() as stack:
-        files = {file: stack.enter_context(safe_open(folder / file, framework="pt")) for file, _ in places.values()}
-        return {name: files[file].get_tensor(original) for name, (file, original) in places.items()}
+
+@contextmanager
+def put_away(body: nn.Module, base: Base) -> Iterator[None]:
+    """Free the frozen weights of a loaded body while another one is in use, and read them again afterwards.
+
+    What DeepSpeed has shared out among workers stays. After an exception nothing is read again: whoever trained has ended.
+
+    Args:
+        body: from `load_body`, with or without LoRA; of no use within the block.
+        base: the base model.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: the files of the base model were changed meanwhile.
+    """
+    frozen = {
+        name.replace(".base_layer.", "."): parameter
+        for name, parameter in body.named_parameters()
+        if not parameter.requires_grad and not hasattr(parameter, "ds_id")
+    }
+    for parameter in frozen.values():
+        parameter.data = parameter.data.new_empty(0)
+    yield
+    places = _places(base)[1]
+    for dtype in {parameter.dtype for parameter in frozen.values()}:
+        wanted = {name: places[name] for name, parameter in frozen.items() if parameter.dtype == dtype}
+        for name, tensor in read_tensors(base.path, wanted, dtype):
+            frozen[name].data = tensor.to(frozen[name].device)
 
 
 def skeleton(config: Any) -> nn.Module:

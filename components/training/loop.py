@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -197,6 +197,7 @@ class Loop:
         checkpoints: where the state is kept; None for nowhere.
         progress: told of each step and epoch.
         workers: those of this training.
+        aside: frees the body while validation has one of its own, so that memory never holds two.
     """
 
     def __init__(
@@ -212,7 +213,9 @@ class Loop:
         checkpoints: Checkpoints | None = None,
         progress: Progress = quiet,
         workers: Workers = ALONE,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self.aside = aside
         self.model, self.tokens, self.training = model, tokens, training
         self.validate, self.progress, self.expected, self.precision = validate, progress, expected, precision
         self.checkpoints = checkpoints or NoCheckpoints()
@@ -339,7 +342,8 @@ class Loop:
         state = self.state
         self.optimizer.keep_together()
         tensors = self.optimizer.weights(self.expected)
-        found = self.workers.agree(self.validate(tensors))
+        with self.aside():
+            found = self.workers.agree(self.validate(tensors))
         if not math.isfinite(found.mae):
             raise InputError(
                 f"the validation error of epoch {state['epoch'] + 1} is not a number",

@@ -107,6 +107,7 @@ def _work(
     from distillery.components.articles.label_table import scores
     from distillery.components.artifacts.split import load_split
     from distillery.components.student.attention import attend_by_article
+    from distillery.components.student.body import put_away
     from distillery.components.student.bundle import save_bundle
     from distillery.components.student.invariance import require_invariance
     from distillery.components.student.model import build, expected_trainable, merged
@@ -162,6 +163,7 @@ def _work(
         expected=expected,
         precision=precision,
         validate=lambda tensors: errors(predict(tensors, validation), validation.labels),
+        aside=partial(put_away, model.body, base),
         checkpoints=checkpoints,
         progress=progress,
         workers=workers,

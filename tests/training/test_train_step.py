@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,28 @@ def test_a_student_that_learned_nothing_says_so(store: Store, tiny_filter: Make,
     assert any("nothing was learned" in alarm for alarm in found)
     assert any("nearly constant" in alarm for alarm in found)
     assert any(note.startswith("alarm: ") for note in notes.notes)
+
+
+def test_memory_holds_one_body_at_a_time(store: Store, split: str, tiny_filter: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While validation and packaging have the merged body, no other one has weights; nor is there one of an earlier epoch."""
+    import gc
+
+    from distillery.components.student import model as module
+
+    bodies, held, plain = list[weakref.ref[torch.nn.Module]](), list[int](), module.load_body
+
+    def load_body(*arguments: Any, **more: Any) -> torch.nn.Module:
+        gc.disable()  # whoever frees a body must not need the collector
+        alive = [body for known in bodies if (body := known()) is not None]
+        held.append(
+            sum(parameter.numel() for body in alive for name, parameter in body.named_parameters() if ".lora_" not in name)
+        )
+        bodies.append(weakref.ref(body := plain(*arguments, **more)))
+        return body
+
+    monkeypatch.setattr(module, "load_body", load_body)
+    try:
+        train(store, tiny_filter(epochs=2), split=split)
+    finally:
+        gc.enable()
+    assert held == [0, 0, 0, 0]  # training, two validations, packaging

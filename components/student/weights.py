@@ -1,0 +1,59 @@
+"""Reads tensors of safetensors files straight into the memory in which they are used, in the type in which they are used.
+
+A mapped file would count against a container's limit beside the copy in another type, and would change under a model that
+somebody overwrites. So each tensor is read once, and where its type is another than the file's, a block at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from torch import Tensor
+
+from distillery.components.student.base_files import COPY, read_header
+from distillery.filters.errors import InputError
+
+BLOCK = 2**20  # bytes of a file that are held at once where its numbers are of another type
+TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+def read_tensors(folder: Path, places: Mapping[str, tuple[str, str]], dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    """Yield tensors one by one, in the order in which they lie in the files; no more than one of them is held here.
+
+    Args:
+        folder: the base model's folder.
+        places: for each tensor by its name in the body: the file it lies in, and its name there.
+        dtype: what each becomes.
+
+    Yields:
+        Name in the body, and the tensor on the CPU.
+
+    Raises:
+        InputError: a file was cut short since it was checked.
+        OSError: a file can't be read.
+    """
+    buffer = bytearray(BLOCK)
+    for file in sorted({file for file, _ in places.values()}):
+        wanted = {original: name for name, (at, original) in places.items() if at == file}
+        with (folder / file).open("rb") as stream:
+            header = read_header(stream, (folder / file).stat().st_size, file)
+            for original, (kind, shape, size) in header.items():
+                if original not in wanted:
+                    stream.seek(size, 1)
+                    continue
+                tensor = torch.empty(shape, dtype=dtype)
+                _fill(tensor.view(-1), stream, TYPES[kind], buffer, file)
+                yield wanted[original], tensor
+
+
+def _fill(flat: Tensor, stream: BinaryIO, kind: torch.dtype, buffer: bytearray, file: str) -> None:
+    """Read as many numbers as a flat tensor holds; those of another type pass through the buffer."""
+    for part in torch.split(flat, len(buffer) // kind.itemsize):
+        read = part if part.dtype == kind else torch.frombuffer(buffer, dtype=kind, count=len(part))
+        if stream.readinto(read.view(torch.uint8).numpy().data) != read.nbytes:  # type: ignore[attr-defined]
+            raise InputError("was cut short while it was read", where=file, hint=COPY)
+        if read is not part:
+            part.copy_(read)

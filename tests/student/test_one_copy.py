@@ -1,0 +1,183 @@
+"""A base model's weights are in memory once, in the precision in which they are used."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from distillery.components.student import body as bodies
+from distillery.components.student import model, weights
+from distillery.components.student.body import load_body, put_away
+from distillery.components.student.model import build, expected_shapes, merged, set_training, trainable
+from distillery.components.student.resolve import resolve_base
+from distillery.filters.errors import InputError
+from distillery.filters.spec import Lora
+from tests.student.random_base import random_base
+
+MEDIUM = {
+    "qwen2": {
+        "hidden_size": 768,
+        "num_hidden_layers": 10,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 2,
+        "intermediate_size": 2048,
+        "vocab_size": 24000,
+    },
+    "bert": {
+        "hidden_size": 768,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "vocab_size": 24000,
+        "type_vocab_size": 2,
+    },
+}
+# Opens a student, scores an article, and prints the peak before and after in bytes.
+OPEN = """
+import json, sys, torch
+torch.set_num_threads(1)
+from distillery.components.student.model import expected_shapes, merged
+from distillery.components.student.predict import raw_predictions
+from distillery.components.student.resolve import resolve_base
+from distillery.components.student.tokens import Preprocessing, Tokenizing
+from distillery.filters.spec import Lora
+def peak():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+folder, small, dtype = sys.argv[1:]
+def opened(folder):
+    base, lora = resolve_base(folder), Lora(r=4, alpha=8)
+    tensors = {name: torch.ones(shape) * 0.01 for name, shape in expected_shapes(base, lora, 3).items()}
+    model = merged(base, lora, 3, tensors, dtype=getattr(torch, dtype))
+    return raw_predictions(model, Tokenizing(base, Preprocessing(64, None))([("w1 w2", "w3 " * 40)]))
+opened(small)
+floor = peak()
+opened(folder)
+print(json.dumps([floor, peak()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def medium(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> tuple[Path, int]:
+    kind, dtype = request.param
+    folder = tmp_path_factory.mktemp("medium") / kind
+    return folder, random_base(folder, kind, dtype=dtype, **MEDIUM[kind])
+
+
+@pytest.mark.parametrize(
+    ("medium", "dtype", "share"),
+    [
+        (("qwen2", "BF16"), "bfloat16", 1.0),
+        (("qwen2", "BF16"), "float32", 2.0),
+        (("bert", "F32"), "bfloat16", 0.5),
+    ],
+    indirect=["medium"],
+)
+def test_opening_takes_the_weights_once(medium: tuple[Path, int], tmp_path: Path, dtype: str, share: float) -> None:
+    """What libraries and tokenizer take is taken by a small model of the same kind first."""
+    folder, size = medium
+    small = {"hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 1}
+    random_base(tmp_path / "small", folder.name, **MEDIUM[folder.name] | small)
+    run = [sys.executable, "-c", OPEN, str(folder), str(tmp_path / "small"), dtype]
+    floor, peak = json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+    assert peak - floor <= 1.25 * share * size
+    assert peak - floor >= 0.9 * share * size  # it was measured, indeed
+
+
+@pytest.mark.parametrize("file", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_tensor_is_what_the_library_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, dtype: torch.dtype
+) -> None:
+    from safetensors.torch import save_file
+
+    monkeypatch.setattr(weights, "BLOCK", 64)  # several blocks a tensor, and an odd last one
+    made = {"a": torch.randn(7, 13), "b": torch.randn(1), "c": torch.randn(3, 2, 5)}
+    made = {name: tensor.to(getattr(torch, file)) for name, tensor in made.items()}
+    save_file({**made, "head": torch.randn(9)}, tmp_path / "model.safetensors")
+    places = {f"body.{name}": ("model.safetensors", name) for name in made}
+    read = dict(weights.read_tensors(tmp_path, places, dtype))
+    assert read.keys() == places.keys()
+    for name, tensor in made.items():
+        assert torch.equal(read[f"body.{name}"], tensor.to(dtype))
+
+
+def test_a_file_that_ends_while_it_is_read_is_no_weights(tmp_path: Path) -> None:
+    flat = torch.empty(8)
+    (tmp_path / "short").write_bytes(bytes(31))
+    with (tmp_path / "short").open("rb") as stream, pytest.raises(InputError, match="cut short"):
+        weights._fill(flat, stream, torch.float32, bytearray(16), "short")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kind", ["tiny_encoder", "tiny_decoder"])
+def test_what_was_put_away_comes_back_as_it_was(kind: str, precision: Any, request: pytest.FixtureRequest) -> None:
+    base = resolve_base(str(request.getfixturevalue(kind)))
+    student = build(base, Lora(r=4, alpha=8), 3, precision=precision)
+    with torch.no_grad():
+        for parameter in trainable(student).values():
+            parameter.normal_()
+    set_training(student, False)
+    before = {name: parameter.detach().clone() for name, parameter in student.named_parameters()}
+    ids, lengths = torch.arange(12).view(2, 6), torch.tensor([6, 4])
+    scores = student(ids, lengths)
+    with put_away(student.body, base):
+        assert sum(parameter.numel() for parameter in student.body.parameters() if not parameter.requires_grad) == 0
+    assert all(torch.equal(parameter, before[name]) for name, parameter in student.named_parameters())
+    assert torch.equal(student(ids, lengths), scores)
+
+
+def test_what_workers_share_out_is_not_put_away(tiny_decoder: Path) -> None:
+    base = resolve_base(str(tiny_decoder))
+    body: Any = load_body(base)
+    shared = next(iter(body.parameters()))
+    shared.ds_id = 1
+    with put_away(body, base):
+        assert [parameter.numel() > 0 for parameter in body.parameters()].count(True) == 1
+        assert shared.numel()
+
+
+def test_a_merged_body_is_rounded_once(tiny_decoder: Path) -> None:
+    base, lora = resolve_base(str(tiny_decoder)), Lora(r=4, alpha=8)
+    tensors = {name: torch.randn(shape) * 0.1 for name, shape in expected_shapes(base, lora, 2).items()}
+    exact, rounded = (
+        dict(merged(base, lora, 2, tensors, dtype=dtype).named_parameters()) for dtype in (torch.float32, torch.bfloat16)
+    )
+    for name, parameter in exact.items():
+        if name != "head.weight":
+            assert rounded[name].dtype == torch.bfloat16
+            assert (rounded[name].float() - parameter).abs().max() <= parameter.abs().max() / 128
+    assert torch.equal(rounded["head.weight"], exact["head.weight"])
+
+
+def test_a_large_layer_is_merged_part_by_part(tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, lora = resolve_base(str(tiny_encoder)), Lora(r=4, alpha=8)
+    tensors = {name: torch.randn(shape) * 0.1 for name, shape in expected_shapes(base, lora, 2).items()}
+    whole = merged(base, lora, 2, tensors)
+    monkeypatch.setattr(model, "MERGED", 100)
+    parts = merged(base, lora, 2, tensors)
+    for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+
+
+def test_files_that_changed_since_they_were_digested_are_not_loaded(tiny_decoder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_decoder, folder)
+    base = resolve_base(str(folder))
+    body = load_body(base)
+    away = put_away(body, base)
+    away.__enter__()
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    data[-3] ^= 1
+    (folder / "model.safetensors").write_bytes(bytes(data))
+    with pytest.raises(InputError, match="changed while it was in use"):
+        away.__exit__(None, None, None)
+    with pytest.raises(InputError, match="changed while it was in use"):
+        bodies.load_body(base)
