@@ -105,8 +105,10 @@ class Adapter:
     def student(self) -> Student:
         """Return the student, every byte verified; it is loaded once."""
         from distillery.components.student.bundle import open_bundle
+        from distillery.components.student.devices import serving_plan
 
-        return open_bundle(self.store, self.filter.name, self.digest, flt=self.filter)
+        plan = serving_plan(self.store, self.filter.name, self.digest, self.filter.spec.student)
+        return open_bundle(self.store, self.filter.name, self.digest, flt=self.filter, plan=plan)
 
     def __repr__(self) -> str:
         return f"<Adapter {self.digest[:12]} of {self.filter.name}>"

@@ -32,6 +32,8 @@ ORACLE_FREE = frozenset(
 )
 # By how many workers and how a student is fitted. They change rounding and the draws of dropout, as threads and devices do.
 TRAINING_FREE = frozenset({"strategy", "nodes"})
+# How a student is served; training keeps every plan that does as fp32 does. The precision is what a benchmark judges.
+STUDENT_FREE = frozenset({"device", "precision"})
 PARAMETERS = frozenset({"temperature", "maxOutputTokens", "thinkingBudget"})  # nothing to a recording
 
 # Read by people, by Kubernetes or for finding the data, never by what one of these steps computes. The prefilter decides
@@ -46,6 +48,7 @@ STEP_FREE = frozenset(
         "spec.data.articles",
         "spec.data.labels",
         "spec.prefilter",
+        "spec.student.device",
         *(f"spec.oracle.{key}" for key in ORACLE_FREE),
         *(f"spec.training.{key}" for key in TRAINING_FREE),
     }
@@ -73,7 +76,7 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
     if step == "train":
         return {
             "dimensions": names,
-            "student": spec.student.model_dump(mode="json"),
+            "student": student_part(flt),
             "training": training_part(flt),
         }
     if step == "benchmark":
@@ -83,6 +86,7 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
             "tiers": [tier.model_dump(mode="json") for tier in spec.tiers],
             "gatekeepers": [keeper.model_dump(mode="json") for keeper in spec.gatekeepers],
             "contentTypes": [kind.model_dump(mode="json", exclude={"description"}) for kind in spec.contentTypes],
+            **({"precision": spec.student.precision} if spec.student.precision != "auto" else {}),
         }
     if step == "gate":
         return {"gates": [gate.model_dump(mode="json") for gate in spec.gates], "approval": spec.promotion.approval}
@@ -133,6 +137,18 @@ def training_part(flt: Filter) -> dict[str, Any]:
         Plain JSON values.
     """
     return flt.spec.training.model_dump(mode="json", exclude=set(TRAINING_FREE))
+
+
+def student_part(flt: Filter) -> dict[str, Any]:
+    """Return which student is fitted, without how it is served.
+
+    Args:
+        flt: The resolved filter.
+
+    Returns:
+        Plain JSON values.
+    """
+    return flt.spec.student.model_dump(mode="json", exclude=set(STUDENT_FREE))
 
 
 def rubric_digest(flt: Filter) -> str:

@@ -9,9 +9,9 @@ What one field says about another (a tier that names a dimension, a gate that na
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 UNCHECKED = object()  # validation context: values only, for distillery.filters.diff to look at one change out of several
 API_VERSION = "llm-distillery.io/v1alpha1"
@@ -200,6 +200,17 @@ class Student(Strict):
         "the rest from its tail; null keeps the head only.",
     )
     lora: Lora = Field(default=Lora(), description="Low-rank adapters on the base model.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU where there is one.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto",
+        description="Of predictions; auto takes the fastest whose predictions are fp32's to 0.1 points on validation.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_auto(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is chosen where the student runs: filters that say nothing of it keep their digests."""
+        fields: dict[str, Any] = dump(self)
+        return {name: value for name, value in fields.items() if name not in ("device", "precision") or value != "auto"}
 
 
 class Training(Strict):

@@ -113,7 +113,7 @@ def _train(run: RunState, progress: Progress) -> StepRecord:
 def _predict_inputs(run: RunState) -> dict[str, Any]:
     from distillery.components.benchmarking.predict import predict_inputs
 
-    return predict_inputs(run.outputs["adapter"], run.outputs["test"])
+    return predict_inputs(run.outputs["adapter"], run.outputs["test"], run.filter.spec.student.precision)
 
 
 def _benchmark_inputs(run: RunState) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.serving import Plan
 from distillery.components.store import Store, as_digest
 from distillery.components.store.layout import benchmark_key
 
@@ -248,6 +249,8 @@ class Benchmark(Document):
     reference: ReferenceFigures | None
     examples: Examples
     alarms: list[str]
+    served: Plan | None = None
+    """How the adapter was read, which is how it is promoted and scores; not set where that is fp32 on a CPU by torch."""
 
     def interval(self, path: str) -> tuple[float, float] | None:
         """Return the 95% interval of a figure.

@@ -15,6 +15,7 @@ from typing_extensions import override
 from distillery.components.articles.forms import Kind
 from distillery.components.articles.near_names import Unread
 from distillery.components.artifacts.document import Document, Sha256
+from distillery.components.artifacts.serving import Plan
 from distillery.components.store import Digest, canonical_json, digest_json
 
 ANOTHER = "delete it, or give another place"  # what mends something of another job
@@ -47,10 +48,12 @@ class ScoringPlan(Document):
         shards: number of parts.
         fmt: format of the parts.
         code: the image, or a digest of the program's source.
+        served: where the student runs and in which precision; None, and not written, for fp32 on a CPU by torch.
     """
 
     KIND: ClassVar[str] = "a plan of scoring"
     HINT: ClassVar[str] = "submit the corpus again"
+    OMITTED: ClassVar = ("served",)
 
     job: Sha256
     filter: str
@@ -62,6 +65,7 @@ class ScoringPlan(Document):
     shards: int
     fmt: Format
     code: str
+    served: Plan | None = None
 
     @override
     def to_bytes(self) -> bytes:

@@ -16,6 +16,7 @@ from distillery.components.articles.label_table import read_table, write_table
 from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
 from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.artifacts.noise_floor import noise_of
+from distillery.components.artifacts.serving import Plan
 from distillery.components.artifacts.split import Split, StoredSplit
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.benchmarking.alarms import reread_differs, trained_on
@@ -87,7 +88,7 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
     require_dimensions(about.student.dimensions, flt, about.where)
     stored = StoredSplit(store, split)
     test = stored.test
-    predicted = predict(store, flt.name, adapter, test, lambda: stored.tables().test, progress=progress)
+    predicted = predict(store, flt, adapter, test, lambda: stored.tables().test, progress=progress)
     incumbent = current_incumbent(store, flt, adapter)
     noise = measured_noise(store, flt, stored.label_set)
 
@@ -105,6 +106,8 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
             [*reread_differs(predictions.reread), *trained_on(tables.train, tables.test)],
             noise,
         )
+        if served := predicted.outputs.get("served"):
+            document = document.model_copy(update={"served": Plan.model_validate(served)})
         data = document.to_bytes()
         digest = digest_bytes(data)
         key = benchmark_key(adapter, test, digest)

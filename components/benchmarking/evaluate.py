@@ -94,6 +94,7 @@ def evaluate_file(
         InputError: too many rows are bad, the bundle is damaged, or it can't be judged (see `evaluate`).
     """
     from distillery.components.student.bundle import check_golden, open_bundle
+    from distillery.components.student.devices import serving_plan
 
     rejects = Rejects()
     frame = label_table(
@@ -111,7 +112,8 @@ def evaluate_file(
         progress.note(note)
     if rejects.count:
         progress.note(f"{rejects.count:,} of {rejects.rows:,} rows were bad and are left out")
-    student = open_bundle(store, flt.name, adapter, flt=flt)
+    plan = serving_plan(store, flt.name, adapter, flt.spec.student, progress)
+    student = open_bundle(store, flt.name, adapter, flt=flt, plan=plan)
     check_golden(student)
     train, validation = None, None
     try:

@@ -88,7 +88,7 @@ def compare_with(
         return None
     try:
         about = about_bundle(store, flt.name, incumbent)
-        record = predict(store, flt.name, incumbent, test, lambda: frame, progress=progress)
+        record = predict(store, flt, incumbent, test, lambda: frame, progress=progress)
         predictions = aligned(read_predictions(store, incumbent, test, record.outputs["predictions"]), frame)
     except (InputError, NotFound) as error:
         progress.note(f"the incumbent {incumbent[:12]} can't be compared: {error}")

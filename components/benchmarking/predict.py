@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 
 from distillery.components.articles.label_table import read_table, scores, write_table
 from distillery.components.artifacts.bundle import CURVES, STUDENT, CurvesFile, StudentFacts, bundle_folder
+from distillery.components.artifacts.serving import Plan
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.benchmarking.alarms import check_predictions
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Store, digest_bytes
-from distillery.components.store.layout import predictions_key
+from distillery.components.store.layout import judged_key, predictions_key
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from distillery.components.student.bundle import Student
+    from distillery.filters.filter import Filter
 
 Floats = NDArray[np.float64]
 
@@ -81,22 +83,24 @@ def about_bundle(store: Store, name: str, adapter: str) -> About:
     return About(adapter, student, CurvesFile.read(folder.read(CURVES), f"{folder.where}/{CURVES}"))
 
 
-def predict_inputs(adapter: str, test: str) -> dict[str, Any]:
+def predict_inputs(adapter: str, test: str, precision: str = "auto") -> dict[str, Any]:
     """Return what stored predictions depend on.
 
     Args:
         adapter: digest of the adapter.
         test: digest of the test part.
+        precision: the filter's student.precision.
 
     Returns:
         The inputs of the step.
     """
-    return {"adapter": adapter, "test": test, "code": CODE}
+    wished = {"precision": precision} if precision != "auto" else {}
+    return {"adapter": adapter, "test": test, "code": CODE, **wished}
 
 
 def predict(
     store: Store,
-    name: str,
+    flt: Filter,
     adapter: str,
     test: str,
     frame: Callable[[], pa.Table],
@@ -107,14 +111,14 @@ def predict(
 
     Args:
         store: where adapter and predictions are.
-        name: name of the filter.
+        flt: the filter.
         adapter: digest of the adapter.
         test: digest of the test part.
         frame: returns the test part's table; called only where nothing is stored yet.
         progress: told how far it is.
 
     Returns:
-        The record, with outputs {"predictions": digest of the table}.
+        The record, with outputs {"predictions": digest of the table}, and "served": the plan, unless it is fp32 on a CPU.
 
     Raises:
         InputError: a prediction is not a number, or the bundle is damaged or does not reproduce its golden predictions.
@@ -122,8 +126,11 @@ def predict(
 
     def work() -> Outcome:
         from distillery.components.student.bundle import check_golden, open_bundle
+        from distillery.components.student.devices import read_parity, serving_plan
 
-        student = open_bundle(store, name, adapter)
+        wish = flt.spec.student
+        plan = serving_plan(store, flt.name, adapter, wish, progress, judging=True)
+        student = open_bundle(store, flt.name, adapter, plan=plan)
         check_golden(student)
         labelled = frame()
         raw, final, reread = read(student, labelled, adapter, progress)
@@ -131,9 +138,13 @@ def predict(
         digest = digest_bytes(data)
         key = predictions_key(adapter, test, digest)
         store.put(key, data)
-        return Outcome({"predictions": digest}, [key], {"articles": labelled.num_rows})
+        keys, served = [key], {"served": plan.to_json()} if plan != Plan() else {}
+        if read_parity(store, flt.name, adapter):
+            keys.append(judged_key(adapter, wish.precision))
+            plan.put(store, keys[-1])
+        return Outcome({"predictions": digest, **served}, keys, {"articles": labelled.num_rows})
 
-    return run_step(store, "predict", predict_inputs(adapter, test), work, note=progress.note)
+    return run_step(store, "predict", predict_inputs(adapter, test, flt.spec.student.precision), work, note=progress.note)
 
 
 def read(student: Student, frame: pa.Table, adapter: str, progress: Progress = quiet) -> tuple[Floats, Floats, float]:

@@ -17,9 +17,11 @@ from distillery.components.artifacts.verdict import AGAIN
 from distillery.components.store import Conflict, Digest, Store, StoreError
 from distillery.components.store.layout import channel_key
 from distillery.filters.errors import InputError
+from distillery.filters.spec import Student
 
 Verify = Callable[[Store, str, Digest], object]
 
+ANY: Final = Student(baseModel="any")  # device and precision as they come
 ATTEMPTS: Final = 200  # each one lost was another's write, so a hundred writers at once come through
 PAUSE: Final = 4.0  # seconds between two attempts, at most
 
@@ -90,23 +92,25 @@ def changed(name: str, channel: str, now: str | None) -> InputError:
     return InputError(f"another process changed the channel meanwhile: {found}", where=f"{name}/{channel}", hint=AGAIN)
 
 
-def reproduce(store: Store, name: str, adapter: Digest) -> float:
-    """Read the stored bundle back and score its golden texts.
+def reproduce(store: Store, name: str, adapter: Digest, student: Student = ANY) -> float:
+    """Read the stored bundle back as its benchmark read it, and score its golden texts.
 
     Args:
         store: where the bundle is.
         name: of the filter.
         adapter: digest of the adapter.
+        student: the filter's student section, which says where it may run and in which precision.
 
     Returns:
-        The largest difference to the recorded scores, in points; at most 0.001.
+        The largest difference to the recorded scores, in points; at most 0.001 in fp32, 0.05 in another precision.
 
     Raises:
         InputError: a byte, a file, a key or a shape is other than it should be, or the scores are not reproduced.
     """
     from distillery.components.student.bundle import check_golden, open_bundle
+    from distillery.components.student.devices import serving_plan
 
-    return check_golden(open_bundle(store, name, adapter))
+    return check_golden(open_bundle(store, name, adapter, plan=serving_plan(store, name, adapter, student)))
 
 
 def utc_now() -> str:

@@ -9,6 +9,7 @@ rolled it back from this adapter, a run promotes nothing: it leaves a candidate,
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from distillery.components.artifacts.channel import Candidate, Channel, Entry, Pin, read_channel
@@ -104,7 +105,7 @@ def verified(store: Store, flt: Filter, adapter: Digest, verify: Verify | None, 
         verify: does it; None for `move.reproduce`.
         progress: told how near the scores come.
     """
-    difference = (verify or reproduce)(store, flt.name, adapter)
+    difference = (verify or partial(reproduce, student=flt.spec.student))(store, flt.name, adapter)
     if isinstance(difference, float):
         progress.note(f"the stored bundle reproduces its golden predictions (within {difference:.2g} points)")
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from distillery.filters.errors import InputError, install_line
 
-Extra = Literal["light", "torch", "deepspeed", "oracle"]
+Extra = Literal["light", "torch", "deepspeed", "openvino", "oracle"]
 
 # Top-level module → the smallest extra that declares it, or declares what brings it.
 MODULES: Final[dict[str, Extra]] = {
@@ -21,6 +21,7 @@ MODULES: Final[dict[str, Extra]] = {
     ),
     **dict.fromkeys(("huggingface_hub", "peft", "safetensors", "tokenizers", "torch", "transformers"), "torch"),
     "deepspeed": "deepspeed",
+    "openvino": "openvino",
     **dict.fromkeys(("google", "h11", "httpx", "httpx2", "openai"), "oracle"),
 }
 # What a command needs that labels, and what one that trains or scores; asked for before an oracle is paid or a model loaded.

@@ -35,6 +35,7 @@ from distillery.components.scoring.whole import look_at_all
 from distillery.components.store import Address, Store, digest_file, in_bucket, open_store
 from distillery.components.store.address import scheme_of
 from distillery.components.store.layout import input_key, scores_folder
+from distillery.components.student.devices import cluster_plan
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
 
@@ -96,7 +97,8 @@ def plan_on_cluster(
         corpus = _uploaded(store, corpus, articles, upload)
     if upload:
         publish_filter(store, flt)  # one that was published by an earlier version may have another digest now
-    return plan_for(flt, adapter, corpus, shards, part_bytes=PART_BYTES, code=place.image)
+    served = cluster_plan(store, flt.name, adapter, flt.spec.student)
+    return plan_for(flt, adapter, corpus, shards, part_bytes=PART_BYTES, code=place.image, served=served)
 
 
 def _uploaded(store: Store, corpus: Corpus, articles: str, upload: bool) -> Corpus:

@@ -72,6 +72,26 @@ class Predictor(Protocol):
         """
 
 
+class Onward(Progress):
+    """Count on from the articles that are through already.
+
+    Args:
+        progress: told of all of them.
+        before: how many are through.
+    """
+
+    def __init__(self, progress: Progress, before: int = 0) -> None:
+        self._progress, self.before = progress, before
+
+    def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
+        """Say that `done` more are through."""
+        self._progress(self.before + done, None, unit, **facts)
+
+    def note(self, text: str) -> None:
+        """Say one line worth keeping in the log."""
+        self._progress.note(text)
+
+
 class _Articles:
     """Iterates over the articles of a part; keeps its rejects and the lines of each file."""
 
@@ -258,7 +278,7 @@ def _scored(flt: Filter, student: Callable[[], Predictor], articles: _Articles, 
         nonlocal done, left_out
         opened = student()
         require_dimensions(opened.dimensions, flt, "the student")
-        table = judged(flt, opened, batch)
+        table = judged(flt, opened, batch, Onward(progress, done))
         tables.append(table)
         done += table.num_rows
         left_out += table.num_rows - table["prefiltered"].null_count
@@ -282,13 +302,14 @@ def _schema(dimensions: Sequence[str]) -> pa.Schema:
     return pa.schema(columns | {f"score.{name}": number for name in dimensions})
 
 
-def judged(flt: Filter, student: Predictor, batch: Sequence[Article]) -> pa.Table:
+def judged(flt: Filter, student: Predictor, batch: Sequence[Article], progress: Progress = quiet) -> pa.Table:
     """Return the scores of some articles: prefilter, student, caps and tiers.
 
     Args:
         flt: the filter.
         student: scores the articles that the prefilter lets through, all at once.
         batch: the articles.
+        progress: told how many of them have been scored.
 
     Returns:
         A row for each article, in order: ABOUT, `article` (its digest), `prefiltered` (why it was left out, or null),
@@ -310,7 +331,8 @@ def judged(flt: Filter, student: Predictor, batch: Sequence[Article]) -> pa.Tabl
     columns |= {"article": [a.digest for a in batch], "prefiltered": reasons}
     scores = np.empty((0, len(flt.dimensions)))
     if kept:
-        scores = np.round(student.scores(student.predict([(batch[row].title, batch[row].content) for row in kept])), DECIMALS)
+        texts = [(batch[row].title, batch[row].content) for row in kept]
+        scores = np.round(student.scores(student.predict(texts, progress)), DECIMALS)
     if scores.shape != (len(kept), len(flt.dimensions)) or not np.isfinite(scores).all():
         raise InputError(
             "the student's scores are not finite numbers, one per article and dimension",

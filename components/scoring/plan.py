@@ -20,6 +20,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from distillery.components.artifacts.scores import Facts, Format, Scores, ScoringPlan
+from distillery.components.artifacts.serving import Plan as Served
 from distillery.components.scoring.corpus import Corpus
 from distillery.components.scoring.own_code import own_code
 from distillery.components.store import (
@@ -55,7 +56,9 @@ DIFFERENCES: Final = {
     "corpus": "other articles",
     "filter_key": "a filter that was changed since",
     "code": "another program",
+    "served": "another precision, device or engine",
 }
+FP32: Final = Served()
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Plan:
     Attributes:
         filter_key: where the store has the filter, by digest.
         code: the image, or a digest of this program's own source.
+        served: where the student runs and in which precision; None for fp32 on a CPU by torch.
     """
 
     filter: str
@@ -76,6 +80,7 @@ class Plan:
     shards: int
     fmt: Format
     code: str
+    served: Served | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.shards <= MAX_SHARDS:
@@ -85,7 +90,11 @@ class Plan:
     @cached_property
     def job(self) -> Digest:
         """Return the digest of everything that decides the rows."""
-        return digest_json({"format": 2, **asdict(self), "corpus": self.corpus.digest})
+        fields = asdict(self)
+        served = {"served": self.served.to_json()} if self.served else {}
+        return digest_json(
+            {"format": 2, **{name: fields[name] for name in fields if name != "served"}, **served, "corpus": self.corpus.digest}
+        )
 
     def part(self, index: int) -> str:
         """Return the key of a part.
@@ -133,7 +142,15 @@ class Plan:
 
 
 def plan_for(
-    flt: Filter, adapter: str, corpus: Corpus, shards: int = 0, *, part_bytes: int, fmt: Format = "parquet", code: str = ""
+    flt: Filter,
+    adapter: str,
+    corpus: Corpus,
+    shards: int = 0,
+    *,
+    part_bytes: int,
+    fmt: Format = "parquet",
+    code: str = "",
+    served: Served = FP32,
 ) -> Plan:
     """Plan the scoring of a corpus.
 
@@ -145,6 +162,7 @@ def plan_for(
         part_bytes: bytes of corpus that make a part.
         fmt: format of the parts.
         code: the image that scores; empty for a digest of this program's own source.
+        served: how the student is served.
 
     Returns:
         The plan.
@@ -152,7 +170,8 @@ def plan_for(
     digest = digest_bytes(dump_filter(flt).encode())
     key = published_filter_key(flt.name, flt.spec.version, digest)
     shards = shards or min(MAX_SHARDS, -(-corpus.size // part_bytes))
-    return Plan(flt.name, flt.spec.version, key, flt.dimensions, adapter, corpus, shards, fmt, code or own_code())
+    kept = None if served == FP32 else served
+    return Plan(flt.name, flt.spec.version, key, flt.dimensions, adapter, corpus, shards, fmt, code or own_code(), kept)
 
 
 def begin(out: Store, plan: Plan) -> None:

@@ -14,27 +14,18 @@ from typing import Any
 
 from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.artifacts.scores import Format
+from distillery.components.artifacts.serving import Plan as Served
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.completion import finish, missing, notes
 from distillery.components.scoring.corpus import Corpus, find_corpus
-from distillery.components.scoring.part import CHUNK, Predictor, score_part
-from distillery.components.scoring.plan import Plan, begin, check_place, plan_for
+from distillery.components.scoring.part import CHUNK, Onward, Predictor, score_part
+from distillery.components.scoring.plan import FP32, Plan, begin, check_place, plan_for
 from distillery.components.store import Address, Store, in_bucket, open_store
 from distillery.components.store.layout import scores_folder
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
 PART_BYTES = 16 * 2**20
-
-
-class _Onward(Progress):
-    """Counts on from the articles of earlier parts."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress, self.before = progress, 0
-
-    def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
-        self._progress(self.before + done, None, unit, **facts)
 
 
 def score(
@@ -47,6 +38,7 @@ def score(
     fmt: Format = "parquet",
     shards: int = 0,
     chunk: int = CHUNK,
+    served: Served = FP32,
     progress: Progress = quiet,
 ) -> dict[str, Any]:
     """Score a corpus on this machine; parts that are there stay.
@@ -63,6 +55,7 @@ def score(
         fmt: format of the parts.
         shards: number of parts; 0 for parts of 16 MB.
         chunk: articles scored at once.
+        served: how the student is served, which is part of the job's digest.
         progress: told how many articles have been scored.
 
     Returns:
@@ -73,7 +66,7 @@ def score(
     """
     began = time.monotonic()
     corpus = articles if isinstance(articles, Corpus) else find_corpus(str(articles))
-    plan = plan_for(flt, adapter, corpus, shards, part_bytes=PART_BYTES, fmt=fmt)
+    plan = plan_for(flt, adapter, corpus, shards, part_bytes=PART_BYTES, fmt=fmt, served=served)
     opened: list[Predictor] = [] if callable(student) else [student]
     for each in opened:
         require_dimensions(each.dimensions, flt, "the student")
@@ -119,7 +112,7 @@ def _left(
             opened.append(student())
         return opened[0]
 
-    onward, left = _Onward(progress), missing(store, plan, progress)
+    onward, left = Onward(progress), missing(store, plan, progress)
     if not left:
         commits()
     for index in left:

@@ -20,7 +20,7 @@ from distillery.components.remote.retry import by_service
 from distillery.components.runtime.progress import clock, reporter
 from distillery.components.runtime.step import say_last
 from distillery.components.scoring.part import Predictor, score_part
-from distillery.components.scoring.plan import read_plan, todo_list
+from distillery.components.scoring.plan import FP32, read_plan, todo_list
 from distillery.components.scoring.whole import look_at
 from distillery.components.store import NotFound, Store, StoreError, open_store
 from distillery.filters.errors import InputError
@@ -54,9 +54,11 @@ def work(out: Store, store: str, job: str, index: int) -> str:
 
     def student() -> Predictor:
         from distillery.components.student.bundle import open_bundle
+        from distillery.components.student.devices import require_able
 
-        began = time.monotonic()
-        found = open_bundle(opened, plan.filter, plan.adapter, flt=flt)
+        began, served = time.monotonic(), plan.served or FP32
+        require_able(served)
+        found = open_bundle(opened, plan.filter, plan.adapter, flt=flt, plan=served)
         found.predict([("", "a")])  # builds the model, so that the rate below is the student's own
         loading[0] = time.monotonic() - began
         return found

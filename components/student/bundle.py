@@ -31,14 +31,16 @@ from distillery.components.artifacts.bundle import (
     require_dimensions,
 )
 from distillery.components.artifacts.folder_meta import AdapterMeta
+from distillery.components.artifacts.serving import PARITY, ParityFile, Plan
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Store, canonical_json
 from distillery.components.store.layout import adapters_folder
 from distillery.components.student.base import Base
-from distillery.components.student.golden import GOLDEN as GOLDEN_TEXTS
+from distillery.components.student.engines import engine
+from distillery.components.student.golden import GOLDEN_TOLERANCE, check_golden, golden_texts
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.score_curves import ScoreCurves
-from distillery.components.student.tokens import Preprocessing, Tokenizing
+from distillery.components.student.tokens import Preprocessing, Tokenizing, Tokens
 from distillery.filters.digests import TRAINING_FREE
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -48,12 +50,14 @@ from distillery.filters.strict_json import loads
 if TYPE_CHECKING:
     import torch
 
-    from distillery.components.student.model import StudentModel
+    from distillery.components.student.predict import Forward
+
+__all__ = ["Student", "bundle_files", "check_golden", "golden_texts", "open_bundle", "save_bundle", "training_facts"]
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-FILES = (WEIGHTS, CONFIG, STUDENT, CURVES, GOLDEN, HISTORY)
+FILES = (WEIGHTS, CONFIG, STUDENT, CURVES, GOLDEN, HISTORY)  # a bundle may have PARITY, too
+FP32 = Plan()
 MAX_WEIGHTS = 8 * 2**30
-GOLDEN_TOLERANCE = 1e-3
 
 
 def adapter_config(facts: StudentFacts, suffixes: Sequence[str]) -> dict[str, Any]:
@@ -95,7 +99,8 @@ class Student:
         score_curves: the score curves.
         golden: texts, and the (n, D) raw predictions that training made of them.
         history: figures of each epoch.
-        device: cpu or cuda.
+        plan: where it runs, in which precision, by which engine.
+        parity: how other plans compare with fp32; None where that was not measured.
     """
 
     facts: StudentFacts
@@ -104,8 +109,9 @@ class Student:
     score_curves: ScoreCurves
     golden: tuple[list[tuple[str, str]], NDArray[np.float64]]
     history: dict[str, Any]
-    device: str = "cpu"
-    _model: StudentModel | None = field(default=None, repr=False)
+    plan: Plan = FP32
+    parity: ParityFile | None = None
+    _forward: Forward | None = field(default=None, repr=False)
     _tokenizing: Tokenizing | None = field(default=None, repr=False)
 
     @property
@@ -119,13 +125,11 @@ class Student:
         return Preprocessing(self.facts.maxLength, self.facts.headTail)
 
     @property
-    def model(self) -> StudentModel:
-        """The merged fp32 model, built when it is first needed."""
-        if self._model is None:
-            from distillery.components.student.model import merged
-
-            self._model = merged(self.base, self.facts.lora, len(self.dimensions), self.tensors, self.device)
-        return self._model
+    def forward(self) -> Forward:
+        """What computes a batch by the plan, built when it is first needed."""
+        if self._forward is None:
+            self._forward = engine(self.plan, self.base, self.facts.lora, len(self.dimensions), self.tensors)
+        return self._forward
 
     def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
         """Return raw scores, neither corrected nor clamped.
@@ -137,11 +141,23 @@ class Student:
         Returns:
             (n, D) scores in the order of the texts.
         """
-        from distillery.components.student.predict import raw_predictions
-
         if self._tokenizing is None:
             self._tokenizing = Tokenizing(self.base, self.preprocessing)
-        return raw_predictions(self.model, self._tokenizing(texts), progress)
+        return self.predict_tokens(self._tokenizing(texts), progress)
+
+    def predict_tokens(self, tokens: Tokens, progress: Progress = quiet) -> NDArray[np.float64]:
+        """Return raw scores of tokenised texts.
+
+        Args:
+            tokens: their tokens, by the student's own preprocessing.
+            progress: told how many articles have been scored.
+
+        Returns:
+            (n, D) scores in the order of `tokens`.
+        """
+        from distillery.components.student.predict import predictions
+
+        return predictions(self.forward, tokens, len(self.dimensions), progress)
 
     def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scores from raw ones: corrected by the score curves where they helped, and clamped to 0–10.
@@ -155,35 +171,8 @@ class Student:
         return self.score_curves.apply(raw)
 
 
-def check_golden(student: Student) -> float:
-    """Score the bundle's golden texts again, together and each alone, and compare raw and final scores.
-
-    Args:
-        student: the opened student.
-
-    Returns:
-        The largest difference in points.
-
-    Raises:
-        InputError: the difference is above 0.001.
-    """
-    texts, raw = student.golden
-    together = student.predict(texts)
-    alone = np.concatenate([student.predict([text]) for text in texts])
-    differences = [together - raw, alone - raw, *(student.scores(each) - student.scores(raw) for each in (together, alone))]
-    # NaN in any of them makes the largest NaN.
-    difference = float(np.max([np.abs(each).max() for each in differences]))
-    # Written so that NaN fails.
-    if not difference <= GOLDEN_TOLERANCE:
-        what = "doesn't reproduce its golden predictions"
-        if float(np.abs(together - alone).max()) > GOLDEN_TOLERANCE:
-            what = "gives an article other scores when others share its batch"
-        raise InputError(f"the loaded student {what} (off by {difference:.3g} points)", where="golden.json", hint=REDO)
-    return difference
-
-
 def bundle_files(student: Student) -> dict[str, bytes]:
-    """Return the six files of a bundle, the same bytes for the same student.
+    """Return the files of a bundle, the same bytes for the same student.
 
     Args:
         student: the student.
@@ -212,21 +201,14 @@ def bundle_files(student: Student) -> dict[str, bytes]:
         GOLDEN: {"texts": [list(pair) for pair in texts], "raw": raw.tolist(), "scores": curves.apply(raw).tolist()},
         HISTORY: student.history,
     }
+    if student.parity:
+        files[PARITY] = student.parity.to_json()
     tensors = {name: student.tensors[name].contiguous() for name in sorted(student.tensors)}
     return {WEIGHTS: save(tensors, metadata={"format": "pt"})} | {name: _pretty(value) for name, value in files.items()}
 
 
 def _pretty(value: object) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def golden_texts() -> list[tuple[str, str]]:
-    """Return the texts whose predictions travel with a bundle.
-
-    Returns:
-        (title, content) pairs.
-    """
-    return list(GOLDEN_TEXTS)
 
 
 def save_bundle(store: Store, name: str, student: Student) -> Digest:
@@ -248,7 +230,7 @@ def save_bundle(store: Store, name: str, student: Student) -> Digest:
     )
 
 
-def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = None, device: str = "cpu") -> Student:
+def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = None, plan: Plan = FP32) -> Student:
     """Open the bundle adapters/<name>/<digest>; every byte is verified before anything is loaded.
 
     Args:
@@ -256,20 +238,21 @@ def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = No
         name: name of the filter.
         digest: the bundle's digest, in full.
         flt: the filter it is to serve; None for any.
-        device: cpu or cuda.
+        plan: how it is served, from `devices.serving_plan`.
 
     Returns:
         The student.
 
     Raises:
         InputError: the bundle is not there, has an extra or missing file, altered bytes, an unknown key, a wrong shape or
-            another base model, or its dimensions are not the filter's.
+            another base model, its dimensions are not the filter's, or it does not let this plan serve.
     """
     folder = bundle_folder(store, name, digest)
-    folder.require(FILES)
+    files = (*FILES, PARITY) if PARITY in folder.files else FILES
+    folder.require(files)
     for file, entry in folder.files.items():
         _check_size(file, entry.size, folder.where)
-    return _open({file: folder.read(file) for file in FILES}, folder.where, store, flt, device)
+    return _open({file: folder.read(file) for file in files}, folder.where, store, flt, plan)
 
 
 def _check_size(name: str, size: int, where: str) -> None:
@@ -284,7 +267,7 @@ def _json(data: bytes, where: str) -> Any:
         raise InputError("is not JSON", where=where, hint=REDO) from error
 
 
-def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filter | None, device: str) -> Student:
+def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filter | None, plan: Plan) -> Student:
     facts = StudentFacts.read(files[STUDENT], f"{where}/{STUDENT}")
     names = facts.dimensions
     if len(set(names)) != len(names):
@@ -334,8 +317,26 @@ def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filt
         score_curves,
         (texts, raw),
         history.model_dump(),
-        device,
+        plan,
+        _parity(files, plan, (len(texts), len(names)), f"{where}/{PARITY}"),
     )
+
+
+def _parity(files: Mapping[str, bytes], plan: Plan, shape: tuple[int, int], where: str) -> ParityFile | None:
+    """Return the parity record, where there is one; raise InputError if it doesn't let the plan serve."""
+    parity = ParityFile.read(files[PARITY], where) if PARITY in files else None
+    for each in parity.candidates if parity else ():
+        if (len(each.golden), {len(row) for row in each.golden}) != (shape[0], {shape[1]}):
+            raise InputError(
+                f"its golden predictions in {each.plan} don't match the texts and dimensions", where=where, hint=REDO
+            )
+        if each.passed and not each.within:
+            raise InputError(
+                f"its figures for {each.plan} are beyond the bounds that it says they passed", where=where, hint=REDO
+            )
+    if plan.precision != "fp32" and (parity is None or parity.of(plan) is None):
+        raise InputError(f"does not let {plan} serve", where=where, hint="serve it in fp32, or train it again here")
+    return parity
 
 
 def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where: str) -> dict[str, torch.Tensor]:

@@ -1,9 +1,11 @@
 """Raw predictions of a merged student: sorted by length, a token budget a pass, order restored.
 
-fp32 with LoRA merged, on CPU and GPU alike, so that a prediction is the same number (to about 1e-5) wherever it is made.
+LoRA is merged, on CPU and GPU alike, so that in fp32 a prediction is the same number (to about 1e-5) wherever it is made.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,8 +18,68 @@ from distillery.components.student.tokens import Tokens, by_length
 TOKENS_PER_PASS = {"cpu": 2048, "cuda": 65536}
 
 
-def raw_predictions(model: StudentModel, tokens: Tokens, progress: Progress = quiet) -> NDArray[np.float64]:
+class Forward(Protocol):
+    """Compute raw scores of one batch; each engine has one."""
+
+    @property
+    def budget(self) -> int:
+        """Return the most tokens of a pass, padding counted."""
+
+    def __call__(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return raw scores.
+
+        Args:
+            ids: (b, longest) token ids, padded on the right.
+            lengths: (b,) tokens of each article.
+
+        Returns:
+            (b, D) scores.
+        """
+
+
+class TorchForward:
+    """Compute by torch, in the precision and on the device of a merged student.
+
+    Args:
+        model: the student.
+    """
+
+    def __init__(self, model: StudentModel) -> None:
+        self.model, self.device = model, model.head.weight.device
+        self.budget = TOKENS_PER_PASS.get(self.device.type, 8192)
+
+    def __call__(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the raw scores (b, D) of one batch."""
+        padded, sizes = torch.from_numpy(ids).to(self.device), torch.from_numpy(lengths).to(self.device)
+        with torch.inference_mode():
+            scores = self.model(padded, sizes, full=bool(lengths.min() == lengths.max()))
+            out: NDArray[np.float64] = scores.double().cpu().numpy()
+        return out
+
+
+def predictions(forward: Forward, tokens: Tokens, dims: int, progress: Progress = quiet) -> NDArray[np.float64]:
     """Return raw scores of tokenised articles.
+
+    Args:
+        forward: computes one batch.
+        tokens: tokens of the articles.
+        dims: number of dimensions.
+        progress: told how many articles have been scored.
+
+    Returns:
+        (n, D) scores in the order of `tokens`.
+    """
+    out = np.empty((len(tokens), dims), dtype=np.float64)
+    done = 0
+    for rows in by_length(tokens.lengths, forward.budget):
+        out[rows] = forward(*tokens.batch(rows))
+        done += len(rows)
+        progress(done, len(tokens), "articles")
+    return out
+
+
+def raw_predictions(model: StudentModel, tokens: Tokens, progress: Progress = quiet) -> NDArray[np.float64]:
+    """Return raw scores of tokenised articles by torch.
 
     Args:
         model: a merged student.
@@ -27,14 +89,4 @@ def raw_predictions(model: StudentModel, tokens: Tokens, progress: Progress = qu
     Returns:
         (n, D) scores in the order of `tokens`.
     """
-    device = model.head.weight.device
-    out = np.empty((len(tokens), model.head.out_features), dtype=np.float64)
-    done = 0
-    with torch.inference_mode():
-        for rows in by_length(tokens.lengths, TOKENS_PER_PASS.get(device.type, 8192)):
-            padded, lengths = tokens.batch(rows)
-            ids, sizes = torch.from_numpy(padded).to(device), torch.from_numpy(lengths).to(device)
-            out[rows] = model(ids, sizes, full=bool(lengths.min() == lengths.max())).double().cpu().numpy()
-            done += len(rows)
-            progress(done, len(tokens), "articles")
-    return out
+    return predictions(TorchForward(model), tokens, model.head.out_features, progress)

@@ -44,15 +44,6 @@ def measure() -> Speed:
     return Speed(*rates)
 
 
-def choose_device() -> str:
-    """Return the device to work on.
-
-    Returns:
-        cuda if there is a GPU, else cpu.
-    """
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def choose_precision(wanted: Literal["auto", "fp32", "bf16"], device: str, speed: Speed | None = None) -> tuple[Precision, str]:
     """Choose the precision of the frozen body in training.
 

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
+from distillery.components.artifacts.serving import Device, Plan
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.student.base import Base
 from distillery.components.student.bundle import Student, golden_texts, training_facts
-from distillery.components.student.predict import raw_predictions
+from distillery.components.student.parity import parity_record
 from distillery.components.student.score_curves import ScoreCurves, fit_score_curves
 from distillery.components.student.tokens import Preprocessing, Tokens
 from distillery.components.training.loop import Fitted, Validation
@@ -86,7 +87,7 @@ def package_student(
     fitted: Fitted,
     train: Part,
     validation: Part,
-    device: str,
+    device: Device,
     progress: Progress = quiet,
 ) -> Student:
     """Make the complete student of the best epoch: errors, alarms, score curves, golden predictions.
@@ -131,17 +132,19 @@ def package_student(
         alarms=[],
     )
     empty = ScoreCurves(False, [], 0.0, 0.0)
-    out = Student(facts, base, fitted.best, empty, (golden_texts(), np.zeros((0, 0))), fitted.history, device)
+    out = Student(facts, base, fitted.best, empty, (golden_texts(), np.zeros((0, 0))), fitted.history, Plan(device=device))
     rows = np.random.default_rng([training.seed, 1]).permutation(len(train.labels))[: len(validation.labels)]
     sample = train.take(rows.astype(np.int64))
-    raw = raw_predictions(out.model, validation.tokens, progress)
+    raw = out.predict_tokens(validation.tokens, progress)
     out.score_curves = fit_score_curves(raw, validation.labels, training.seed)
     out.golden = (golden_texts(), out.predict(golden_texts()))
     out.facts = facts.model_copy(
         update={
-            "train_mae": errors(raw_predictions(out.model, sample.tokens, progress), sample.labels).mae,
+            "train_mae": errors(out.predict_tokens(sample.tokens, progress), sample.labels).mae,
             "validation_mae": errors(raw, validation.labels).mae,
             "alarms": alarms(raw, validation.labels),
         }
     )
+    out._forward = None  # memory holds one body at a time
+    out.parity = parity_record(flt, out, validation.tokens, validation.labels, raw, progress)
     return out

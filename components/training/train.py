@@ -15,7 +15,7 @@ from distillery.components.store import Digest, Json, Store, digest_json
 from distillery.components.store.layout import adapters_folder, committed_key
 from distillery.components.student.base import Base
 from distillery.components.student.resolve import resolve_base
-from distillery.filters.digests import training_part
+from distillery.filters.digests import student_part, training_part
 from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def train_inputs(flt: Filter, split: str, base: str) -> dict[str, Json]:
     return {
         "filter": flt.name,
         "dimensions": flt.dimensions,
-        "student": flt.spec.student.model_dump(),
+        "student": student_part(flt),
         "training": training_part(flt),
         "split": split,
         "base": base,
@@ -109,10 +109,11 @@ def _work(
     from distillery.components.student.attention import attend_by_article
     from distillery.components.student.body import put_away
     from distillery.components.student.bundle import save_bundle
+    from distillery.components.student.devices import device_for
     from distillery.components.student.invariance import require_invariance
     from distillery.components.student.model import build, expected_trainable, merged
     from distillery.components.student.predict import raw_predictions
-    from distillery.components.student.probe import choose_device, choose_precision
+    from distillery.components.student.probe import choose_precision
     from distillery.components.student.tokens import Preprocessing, Tokenizing, check_distinct
     from distillery.components.training.checkpoints import Checkpoints, NoCheckpoints, StoreCheckpoints
     from distillery.components.training.distributed import ALONE
@@ -132,7 +133,7 @@ def _work(
         f"{share:.0%} still distinct after truncation"
     )
 
-    device = choose_device()
+    device = device_for(student)
     checkpoints: Checkpoints = StoreCheckpoints(store, inputs, progress) if workers.first else NoCheckpoints()
     state = workers.agree(checkpoints.load())
     precision, why = workers.agree(choose_precision(training.precision, device))

@@ -147,8 +147,12 @@ def _affinity(store: Store, flt: Filter, examples: str) -> tuple[Affinity | None
     if pointer is None:
         return None, ""
     from distillery.components.student.bundle import open_bundle
+    from distillery.components.student.devices import serving_plan
 
-    return by_student(flt, open_bundle(store, flt.name, pointer.adapter), reporter("select")), f"adapter {pointer.adapter}"
+    progress = reporter("select")
+    plan = serving_plan(store, flt.name, pointer.adapter, flt.spec.student, progress)
+    student = open_bundle(store, flt.name, pointer.adapter, plan=plan)
+    return by_student(flt, student, progress), f"adapter {pointer.adapter}"
 
 
 @app.command()

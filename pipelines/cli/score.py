@@ -96,14 +96,19 @@ def _here(
     from distillery.components.runtime.progress import reporter
     from distillery.components.scoring.score import score as work
     from distillery.components.store import open_store
-    from distillery.components.student.bundle import open_bundle
+    from distillery.components.student.devices import serving_plan
 
     opened = open_store(store_uri(store))
     flt, adapter = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
     publish_filter(opened, flt)  # _SUCCESS names it by digest
 
+    progress = reporter("score")
+    served = serving_plan(opened, flt.name, adapter, flt.spec.student, progress)
+
     def student() -> Any:
-        return open_bundle(opened, flt.name, adapter, flt=flt)
+        from distillery.components.student.bundle import open_bundle
+
+        return open_bundle(opened, flt.name, adapter, flt=flt, plan=served)
 
     return work(
         flt,
@@ -113,7 +118,8 @@ def _here(
         adapter=adapter,
         fmt=format,
         shards=shards,
-        progress=reporter("score"),
+        served=served,
+        progress=progress,
     )
 
 

@@ -18,6 +18,7 @@ from distillery.components.articles.articles import Article, Label
 from distillery.components.articles.label_table import label_table, write_table
 from distillery.components.artifacts.bundle import StudentFacts
 from distillery.components.artifacts.channel import Channel, Entry, serving
+from distillery.components.artifacts.serving import Plan
 from distillery.components.artifacts.split import FILES, test_digest
 from distillery.components.store import Store, digest_json, open_store
 from distillery.components.student.score_curves import ScoreCurves
@@ -27,6 +28,7 @@ from tests.artifacts.made import made_split_meta
 from tests.documents import curves_json, student_json
 
 DIMENSIONS = ["readiness", "benefit"]
+FP32 = Plan()
 TEXT = """\
 apiVersion: llm-distillery.io/v1alpha1
 kind: Filter
@@ -137,7 +139,7 @@ class House:
         history[0] = history[0].model_copy(update={"action": action})
         Channel(current=serving(history[0]), history=history).put(self.store, "channels/demo/production.json")
 
-    def open_bundle(self, store: Store, name: str, digest: str, *, flt: Filter | None = None) -> FakeStudent:
+    def open_bundle(self, store: Store, name: str, digest: str, *, flt: Filter | None = None, plan: Plan = FP32) -> FakeStudent:
         return self.students[digest]
 
 

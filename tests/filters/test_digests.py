@@ -40,6 +40,8 @@ ROWS: dict[str, tuple[str, str, list[str]]] = {
     "approval": ("  oracle:", "  promotion: {approval: required}\n  oracle:", GATE),
     "channel": ("  oracle:", "  promotion: {channel: staging}\n  oracle:", ["promote"]),
     "student": ("{baseModel: tiny/base}", "{baseModel: tiny/base, maxLength: 128}", TRAIN),
+    "device": ("{baseModel: tiny/base}", "{baseModel: tiny/base, device: cpu}", []),
+    "served precision": ("{baseModel: tiny/base}", "{baseModel: tiny/base, precision: fp32}", BENCHMARK),
     "training": ("  oracle:", "  training: {epochs: 5}\n  oracle:", TRAIN),
     "similarity": ("  oracle:", "  split: {duplicateJaccard: 0.8}\n  oracle:", ["audit", "split", *TRAIN]),
     "split": ("  oracle:", "  split: {seed: 7}\n  oracle:", ["split", *TRAIN]),
@@ -90,7 +92,7 @@ def full() -> dict[str, Any]:
     given = load_filter("uplifting").model_dump(mode="json")
     spec = given["spec"]
     given["metadata"] |= {"namespace": "news", "labels": {"a": "b"}, "annotations": {"a": "b"}}
-    spec["student"]["headTail"] = 0.5
+    spec["student"] |= {"headTail": 0.5, "device": "cpu", "precision": "fp32"}
     spec["prefilter"]["requireAny"] = ["a"]
     spec["data"] = {"articles": "a", "labels": "b", "columns": {"headline": "title"}}
     spec["oracle"] |= {"provider": "vertex", "replies": "r.jsonl", "baseUrl": "http://a", "apiKeyEnv": "KEY", "project": "p"}
@@ -111,7 +113,7 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
         at = at[step][0] if isinstance(at[step], list) else at[step]
     value = at[last]
     choices = {"loss": "mae", "precision": "bf16", "approval": "required", "by": "interval", "targets": ["q_proj"]}
-    choices |= {"provider": "openai", "apiKeyEnv": "OTHER", "strategy": "zero2"}
+    choices |= {"provider": "openai", "apiKeyEnv": "OTHER", "strategy": "zero2", "device": "cuda"}
     if last in choices:
         at[last] = choices[last]
     elif isinstance(value, list):

@@ -37,7 +37,7 @@ def judged(store: Store, student: Student) -> tuple[Digest, str]:
 def altered(student: Student, factor: float) -> Student:
     """Other weights beside the golden predictions of the old ones."""
     tensors = {name: tensor * factor for name, tensor in student.tensors.items()}
-    return dataclasses.replace(student, tensors=tensors, _model=None)
+    return dataclasses.replace(student, tensors=tensors, _forward=None)
 
 
 def test_a_bundle_is_loaded_and_reproduced_before_it_serves(

@@ -343,3 +343,26 @@ def test_an_out_that_is_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="can't be written"):
         run(Reader(), corpus(tmp_path / "a", ROWS), tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_progress_is_told_within_a_chunk_and_counts_on(tmp_path: Path) -> None:
+    class Slow(Reader):
+        """Tells of each article, as a student tells of each pass."""
+
+        def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
+            for done in range(len(texts)):
+                progress(done + 1, len(texts), "articles")
+            return super().predict(texts)
+
+    class Told(Progress):
+        def __init__(self) -> None:
+            self.seen = list[int]()
+
+        def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
+            assert total is None  # of a corpus that is read as it comes
+            self.seen.append(done)
+
+    articles, told = corpus(tmp_path / "a.jsonl", [{"content": f"{n % 10} 5 text {n}"} for n in range(7)]), Told()
+    run(Slow(), articles, tmp_path / "out", chunk=3, shards=2, progress=told)
+    assert set(told.seen) == set(range(1, 8))
+    assert told.seen == sorted(told.seen)

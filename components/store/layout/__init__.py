@@ -20,6 +20,7 @@
     baselines/<split>/<digest>.parquet              what simple methods predict for a split's test part
     judgements/<adapter>/<test>/predictions/<digest>.parquet
     judgements/<adapter>/<test>/benchmark/<digest>.json
+    judgements/<adapter>/served-<precision>.json    where and in which precision the benchmark read it: a pointer
     verdicts/<filter>/<digest>.json                 what the gates say of an adapter
     channels/<filter>/<channel>.json                which adapter serves, what served before, and what waits: a pointer
     channels/<filter>/<channel>.candidate.json      the adapter that waited for approval, in stores made earlier
@@ -65,6 +66,7 @@ from distillery.components.store.layout.artifacts import (
     input_key,
     journal_folder,
     journal_segment_key,
+    judged_key,
     model_folder,
     model_of_pointer,
     model_pointer_key,
@@ -147,6 +149,7 @@ __all__ = [
     "is_probe",
     "journal_folder",
     "journal_segment_key",
+    "judged_key",
     "last_summary_key",
     "model_folder",
     "model_of_pointer",

@@ -328,6 +328,19 @@ def benchmark_key(adapter: str, test: str, digest: str) -> str:
     return f"judgements/{adapter}/{test}/benchmark/{digest}.json"
 
 
+def judged_key(adapter: str, precision: str) -> str:
+    """Return the key of the plan in which a benchmark read an adapter.
+
+    Args:
+        adapter: digest of the adapter.
+        precision: what the filter wished for, such as auto.
+
+    Returns:
+        The key.
+    """
+    return f"judgements/{adapter}/served-{precision}.json"
+
+
 def verdict_key(name: str, digest: str) -> str:
     """Return the key of a verdict on an adapter of a filter.
 

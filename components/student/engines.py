@@ -1,0 +1,44 @@
+"""Builds what computes a batch, for a plan: the merged student in torch, or compiled by OpenVINO."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from distillery.components.artifacts.serving import Plan
+from distillery.components.student.base import Base
+from distillery.filters.spec import Lora
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from distillery.components.student.predict import Forward
+
+
+def engine(plan: Plan, base: Base, lora: Lora, dims: int, tensors: Mapping[str, Tensor]) -> Forward:
+    """Build what computes a batch.
+
+    Args:
+        plan: where, in which precision, by which engine.
+        base: the base model.
+        lora: the filter's LoRA settings.
+        dims: number of dimensions.
+        tensors: LoRA and head by bundle name, fp32.
+
+    Returns:
+        The engine; it holds the one copy of the weights.
+
+    Raises:
+        InputError: the base model's files were changed, or OpenVINO can't compile this architecture.
+    """
+    import torch
+
+    from distillery.components.student.model import merged
+    from distillery.components.student.predict import TorchForward
+
+    if plan.engine == "openvino":
+        from distillery.components.student.openvino_engine import OpenVinoForward
+
+        return OpenVinoForward(merged(base, lora, dims, tensors), plan.precision)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[plan.precision]
+    return TorchForward(merged(base, lora, dims, tensors, plan.device, dtype))

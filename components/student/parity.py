@@ -1,0 +1,80 @@
+"""Compares other plans with fp32 on the validation part, so that a faster one may serve where it predicts the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distillery.components.artifacts.serving import MIN_ARTICLES, Candidate, ParityFile
+from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.student.devices import CANDIDATES, able
+from distillery.components.student.tokens import Tokens
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+from distillery.filters.verdict import judge
+
+if TYPE_CHECKING:
+    from distillery.components.student.bundle import Student
+
+Floats = NDArray[np.float64]
+DECIMALS = 6  # as in stored predictions
+
+
+def parity_record(
+    flt: Filter, student: Student, tokens: Tokens, labels: Floats, raw: Floats, progress: Progress = quiet
+) -> ParityFile | None:
+    """Compare every plan that this machine computes fast with fp32.
+
+    Args:
+        flt: the filter, whose tiers are counted.
+        student: the packaged student in fp32, with score curves and golden texts.
+        tokens: of the n validation articles.
+        labels: (n, D) their label scores, 0-10.
+        raw: (n, D) their raw predictions in fp32.
+        progress: told what was compared.
+
+    Returns:
+        The record; None where there are fewer than 200 articles, or no other plan.
+    """
+    plans = [plan for plan in CANDIDATES[student.plan.device] if able(plan)]
+    if not plans or len(tokens) < MIN_ARTICLES:
+        if plans:
+            progress.note(f"it serves in fp32: {len(tokens)} validation articles, and {MIN_ARTICLES} are needed to compare")
+        return None
+    found = []
+    for plan in plans:
+        try:
+            candidate = _compare(flt, replace(student, plan=plan, parity=None, _forward=None), tokens, labels, raw)
+        except InputError as error:
+            progress.note(f"{plan} can't serve: {error}")
+            continue
+        found.append(candidate)
+        progress.note(
+            f"{plan} {'may serve' if candidate.passed else 'is too far from fp32'}: scores differ by at most "
+            f"{candidate.largest:.3f} points, 99.9% of them by {candidate.p999:.3f}; "
+            f"MAE {candidate.mae - candidate.mae_fp32:+.4f}, {candidate.tiers_flipped} of {len(tokens):,} tiers changed"
+        )
+    return ParityFile(articles=len(tokens), candidates=found) if found else None
+
+
+def _compare(flt: Filter, student: Student, tokens: Tokens, labels: Floats, raw: Floats) -> Candidate:
+    scores, wanted = student.scores(student.predict_tokens(tokens)), student.scores(raw)
+    golden = student.predict(student.golden[0])
+    if not (np.isfinite(scores).all() and np.isfinite(golden).all()):
+        raise InputError("its predictions are not finite numbers")
+    differences = np.abs(scores - wanted)
+    flipped = judge(flt, scores).tier != judge(flt, wanted).tier
+    candidate = Candidate(
+        plan=student.plan,
+        p999=round(float(np.quantile(differences, 0.999)), DECIMALS),
+        largest=round(float(differences.max()), DECIMALS),
+        mae=round(float(np.abs(scores - labels).mean()), DECIMALS),
+        mae_fp32=round(float(np.abs(wanted - labels).mean()), DECIMALS),
+        tiers_flipped=int(np.count_nonzero(flipped)),
+        passed=False,
+        golden=golden.round(DECIMALS).tolist(),
+    )
+    return candidate.model_copy(update={"passed": candidate.within})
