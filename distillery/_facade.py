@@ -24,6 +24,7 @@ from distillery.components.artifacts.steps import through
 from distillery.components.artifacts.verdict import Verdict, read_verdict
 from distillery.components.runtime.extras import STUDENT, require
 from distillery.components.runtime.progress import reporter
+from distillery.components.runtime.whole_file import write_whole
 from distillery.components.store import Store
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -135,7 +136,7 @@ class Report(NamedTuple):
             The path.
         """
         target = Path(path)
-        target.write_text(self.markdown if target.suffix == ".md" else self.html, encoding="utf-8")
+        write_whole(target, self.markdown if target.suffix == ".md" else self.html)
         return target
 
     def _repr_html_(self) -> str:

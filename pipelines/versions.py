@@ -17,6 +17,7 @@ import yaml
 
 from distillery.components.articles.scratch import scratch_folder
 from distillery.components.runtime.images import LIGHT, TORCH, TORCH_VARIABLE
+from distillery.components.runtime.whole_file import write_whole
 from distillery.components.store import digest_json
 
 # Name in Kubeflow → where the decorated function is.
@@ -221,7 +222,7 @@ def write_manifests(folder: Path, versions: Iterable[Version]) -> list[Path]:
     for path in changed:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         if text := files.get(path.as_posix()):
-            (folder / path).write_text(text, encoding="utf-8")
+            write_whole(folder / path, text)
         else:
             (folder / path).unlink()
     return changed

@@ -1,10 +1,12 @@
-"""Tiny random base models on disk: real architectures, a real tokenizer, thirty thousand weights."""
+"""Tiny random base models on disk: real architectures, a real tokenizer, thirty thousand weights; and the counts of tests."""
 
 from __future__ import annotations
 
 import json
 import signal
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,3 +99,22 @@ def tiny_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     Qwen2ForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what tests recorded: `counted`, the sum over a test's cases, and `seen`, the figures of one case."""
+    counted: dict[str, Counter[str]] = {}
+    lines = []
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        for name, value in getattr(report, "user_properties", ()) if getattr(report, "when", "") == "call" else ():
+            if name == "counted":
+                counted.setdefault(report.nodeid.split("[")[0], Counter()).update(value)
+            elif name == "seen":
+                lines.append(f"{report.nodeid}: {value}")
+    for test, counts in counted.items():
+        parts = ", ".join(f"{number:,} {what}" for what, number in sorted(counts.items()))
+        lines.append(f"{test}: {counts.total():,} cases: {parts}")
+    if lines:
+        terminalreporter.section("counts")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
+
+from distillery.components.runtime.whole_file import write_whole
 
 
 class DemoFiles(NamedTuple):
@@ -39,10 +40,5 @@ def write_demo(folder: Path) -> DemoFiles:
 def _unpack(path: Path) -> int:
     """Write the packaged file of the same name to `path`; return its number of rows."""
     data = gzip.decompress(files(__package__).joinpath(f"{path.name}.gz").read_bytes())
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, data)
     return data.count(b"\n")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from distillery.components.preflight.request import absolute
+from distillery.components.runtime.whole_file import write_whole
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
@@ -99,7 +101,9 @@ def report(
     text = render_markdown(context) if as_markdown else render_html(context)
     if to is not None:
         to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_text(text, encoding="utf-8")
+        write_whole(to, text)
+    for problem in context.problems:
+        print(f"not readable: {problem}", file=sys.stderr)
     if as_json:
         print_json({"out": str(to)} if to else {"markdown": text})
     else:

@@ -9,6 +9,7 @@ import typer
 
 from distillery.components.preflight.request import MARKS, absolute, absolute_overrides
 from distillery.components.runtime.exit_codes import ExitCode
+from distillery.components.runtime.whole_file import write_whole
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli import completion
 from distillery.pipelines.cli.options import (
@@ -92,7 +93,7 @@ def select(
         sample, digest = work(opened, flt, path, n, shares, seed=seed, affinity=affinity, by=by, progress=progress)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(opened.folder(SAMPLES, digest).read(FILE))
+        write_whole(out, opened.folder(SAMPLES, digest).read(FILE))
     found = {
         "sample": digest,
         "n": len(sample.articles),
@@ -204,7 +205,7 @@ def calibrate(
     page = None
     if "review" in outputs:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_bytes(opened.get(outputs["review"]))
+        write_whole(out, opened.get(outputs["review"]))
         page = str(out)
     if as_json:
         print_json({"filter": flt.name, **outputs, "reused": record.reused, "page": page})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from distillery.components.runtime.whole_file import whole_file
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
@@ -157,20 +157,16 @@ def _write(path: Path, store: Store, digest: Digest, dimensions: list[str]) -> N
 
     with scratch_folder("distillery-labels-") as folder:
         table = store.folder(LABEL_SETS, digest).download(folder, ["labels.parquet"]) / "labels.parquet"
-        part = path.with_name(f".{path.name}.part-{os.getpid()}")
         try:
-            with part.open("w", encoding="utf-8") as file:
+            with whole_file(path) as file:
                 for row in _rows(table, dimensions):
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            part.replace(path)
+                    file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
         except OSError as error:
             raise InputError(
                 f"can't be written: {error.strerror}",
                 where=f"--out {path}",
                 hint="the labels are in the store; run the same command with another --out",
             ) from error
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _rows(table: Path, dimensions: list[str]) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from distillery.components.runtime.whole_file import write_whole
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import JsonOpt
 from distillery.pipelines.cli.printing import print_json
@@ -55,7 +56,7 @@ def compile_command(
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / f"{version.name}.yaml" for version in versions]
     for path, version in zip(paths, versions, strict=True):
-        path.write_text(version.package(), encoding="utf-8")
+        write_whole(path, version.package())
     if as_json:
         print_json({"files": [str(path) for path in paths]})
         return

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import os
 import shutil
-import sys
 import tarfile
 import tempfile
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 from unittest import mock
 
 from distillery.components.store import digest_bytes
-from distillery.pipelines.cli.main import main
+from tests.pipelines.harness import Ran, run_here
 
 ARCHIVE = Path(__file__).parents[1] / "store" / "store-of-the-first-layout.tar.gz"
 SERVING = "4bbd883ec4ec"  # the adapter that the kept store's channel points at
 EARLIER = "fd203044ac4e"
 WAITING = "61f4b046e87d"
-CODES = {0, 1, 2, 3, 4}
 
-# What is typed, by what it shows. {0} is the folder that holds the store and the inputs, {1} the store's address.
+# What is typed, by what it shows; {0} is the folder that holds the store and the inputs.
 _ARTICLES = "--articles {0}/articles.jsonl --set oracle.replies={0}/replies.jsonl"
 COMMANDS = {
     "history": "history {0}/filter.yaml",
@@ -32,10 +28,14 @@ COMMANDS = {
     "report of an adapter": f"report {SERVING} --out {{0}}/report.html",
     "plan": f"plan {{0}}/filter.yaml {_ARTICLES}",
     "label": f"label {{0}}/filter.yaml {_ARTICLES}",
+    "label to a file": f"label {{0}}/filter.yaml {_ARTICLES} --out {{0}}/labels.out",
+    "labels import": "labels import {0}/filter.yaml {0}/same-labels.jsonl",
+    "split": f"split {{0}}/filter.yaml {_ARTICLES}",
     "gate": f"gate {{0}}/filter.yaml {_ARTICLES}",
     "calibrate": f"calibrate {{0}}/filter.yaml {_ARTICLES} --out {{0}}/review.html",
     "noise": f"noise {{0}}/filter.yaml {_ARTICLES} --repeat 2",
     "models": "models list",
+    "models push": "models push {0}/base --as made-up/other",
     "approve": f"approve {{0}}/filter.yaml {WAITING} --reason reviewed --set oracle.replies={{0}}/replies.jsonl",
     "rollback": f"rollback {{0}}/filter.yaml --to {EARLIER}",
     "benchmark": f"benchmark {SERVING} --labels {{0}}/same-labels.jsonl",
@@ -45,39 +45,13 @@ COMMANDS = {
 }
 
 
-class Ran(NamedTuple):
-    """code: what the process would have ended with; None where an exception would have been printed with its traceback."""
-
-    code: int | None
-    out: str
-    err: str
-
-    @property
-    def errors(self) -> list[str]:
-        return [line for line in self.err.splitlines() if line.startswith("error: ")]
-
-
 def run(command: str, folder: Path, store: str = "") -> Ran:
     """Run a command of COMMANDS, as `distillery` does, in this process; temporary files lie in folder/tmp."""
-    address = store or str(folder / "store")
-    words = [word.format(folder, address) for word in COMMANDS.get(command, command).split(" ")]
+    words = [word.format(folder) for word in COMMANDS.get(command, command).split(" ")]
     (folder / "tmp").mkdir(exist_ok=True)
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    places = {"DISTILLERY_CACHE": str(folder / "cache"), "TMPDIR": str(folder / "tmp"), "HF_HUB_OFFLINE": "1"}
-    with contextlib.ExitStack() as around:
-        around.enter_context(mock.patch.object(sys, "argv", ["distillery", *words, "--store", address]))
-        around.enter_context(mock.patch.object(tempfile, "tempdir", str(folder / "tmp")))
-        around.enter_context(mock.patch.dict("os.environ", places))
-        around.enter_context(contextlib.redirect_stdout(out))
-        around.enter_context(contextlib.redirect_stderr(err))
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        except BaseException:
-            traceback.print_exc(file=err)
-            return Ran(None, out.getvalue(), err.getvalue())
-    return Ran(code, out.getvalue(), err.getvalue())
+    places = {"DISTILLERY_CACHE": str(folder / "cache"), "TMPDIR": str(folder / "tmp")}
+    with mock.patch.object(tempfile, "tempdir", str(folder / "tmp")), mock.patch.dict(os.environ, places):
+        return run_here(*words, "--store", store or str(folder / "store"), cwd=folder)
 
 
 def unpack(folder: Path) -> Path:

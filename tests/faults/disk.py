@@ -1,8 +1,8 @@
 """A disk that fails: the Nth call of one kind, below one folder, raises; as SQLite's ioerr.test does, until a run succeeds.
 
-Opening, making, renaming and deleting are seen by Python's audit hook, so also where C code asks Python to do it; writes and
-syncs by a wrapper around the files that Python opens to write. What libraries write by themselves (Arrow, SQLite, safetensors)
-is made to fail by the kernel's limit of a file's size, see test_interrupted.
+Python's audit hook sees opening, making, renaming and deleting, also where C code asks Python to do it. A wrapper around the
+files that Python opens to write sees writes, and one around os.fsync syncs. What libraries write by themselves (Arrow, SQLite)
+fails by a limit that the kernel or SQLite puts on the size of a file: see test_full_tmpdir.
 """
 
 from __future__ import annotations

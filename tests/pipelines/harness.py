@@ -44,6 +44,10 @@ class Ran(NamedTuple):
     def json(self) -> Any:
         return json.loads(self.out)
 
+    @property
+    def errors(self) -> list[str]:
+        return [line for line in self.err.splitlines() if line.startswith("error: ")]
+
 
 def run_distillery(*arguments: str | Path, cwd: Path, timeout: float = 240) -> Ran:
     """`distillery …` in a process of its own, as a user would; no network, two threads at most."""
