@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,8 +31,11 @@ def scratch_folder(prefix: str, *, within: Path | None = None) -> Iterator[Path]
         folder = tempfile.TemporaryDirectory(prefix=prefix, dir=within, ignore_cleanup_errors=True)
     except OSError as error:
         raise _no_folder(error, within) from error
-    with folder as path, room_in(Path(path), within):
-        yield Path(path)
+    try:
+        with folder as path, room_in(Path(path), within):
+            yield Path(path)
+    finally:
+        delete_folder(Path(folder.name))
 
 
 def lasting_folder(prefix: str) -> Path:
@@ -50,6 +54,16 @@ def lasting_folder(prefix: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=prefix))
     except OSError as error:
         raise _no_folder(error, None) from error
+
+
+def delete_folder(folder: Path) -> None:
+    """Delete a folder of temporary files; where a call fails on the way, all is tried once more.
+
+    Args:
+        folder: the folder; it may be gone.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from distillery.components.articles.scratch import delete_folder
 from distillery.pipelines.cli.options import (
     DEFAULT_STORE,
     ArticlesOpt,
@@ -54,11 +54,11 @@ def remove(folder: Path, *, but: Path | None = None) -> None:
         but: A file directly in it that stays, and the folder with it; None for nothing.
     """
     if but is None:
-        shutil.rmtree(folder, ignore_errors=True)
+        delete_folder(folder)
         return
     for path in folder.iterdir():
         if path != but:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            delete_folder(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @app.command()

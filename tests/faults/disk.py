@@ -51,7 +51,13 @@ class Disk:
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if _disks and event in _AUDITED:
         for disk in list(_disks):
-            disk.call(_AUDITED[event], arguments[0])
+            disk.call(_AUDITED[event], _path(event, arguments))
+
+
+def _path(event: str, arguments: tuple[Any, ...]) -> object:
+    """Return the path that a call names; shutil.rmtree deletes by a name in an open folder."""
+    path, within = arguments[0], arguments[1] if event == "os.remove" else -1
+    return os.path.join(os.readlink(f"/proc/self/fd/{within}"), path) if within >= 0 else path
 
 
 sys.addaudithook(_hook)

@@ -32,8 +32,8 @@ def results(store: Store) -> dict[str, Any]:
             found[key] = {name: lock.get(name) for name in ("holder", "open")}
         elif key.startswith("channels/"):
             found[key] = _without("at", json.loads(data))
-        elif key.startswith("steps/"):
-            found[key] = {**json.loads(data), "facts": None}
+        elif key.startswith(("steps/", "summaries/")):
+            found[key] = _without("facts", json.loads(data))
         else:
             found[key] = digest_bytes(data)
     return found

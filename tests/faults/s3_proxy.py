@@ -8,9 +8,8 @@ import random
 import re
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -29,6 +28,8 @@ class Rule:
         share: of those requests, by a seeded draw.
         first: number of the first request that goes wrong, from 1.
         times: how many go wrong.
+        probes: True for requests to the probe of a new store, too.
+        fired: requests that went wrong; of listings, those that had something to hide.
     """
 
     do: str | int
@@ -37,22 +38,25 @@ class Rule:
     share: float = 1.0
     first: int = 1
     times: int = 10**9
+    probes: bool = False
     seen: int = field(default=0, init=False)
+    fired: int = field(default=0, init=False)
 
     def takes(self, method: str, path: str, rng: random.Random) -> bool:
-        if method != self.method or not re.search(self.path, path) or "_probe" in path or rng.random() >= self.share:
+        of_those = method == self.method and re.search(self.path, path) and (self.probes or "_probe" not in path)
+        if not of_those or rng.random() >= self.share:
             return False
         self.seen += 1
         return self.first <= self.seen < self.first + self.times
 
 
 class Proxy:
-    """Relays to `target`, "http://host:port", by `rules`; `done` counts what went wrong."""
+    """Relays to `target`, "http://host:port", by rules."""
 
     def __init__(self, target: str, seed: int = 1, stall: float = 0.2, hides: float = 10.0) -> None:
         self.target = target.removeprefix("http://").replace("0.0.0.0", "127.0.0.1")
-        self.rules: list[Rule] = []
-        self.done: Counter[str | int] = Counter()
+        self._rules: list[Rule] = []
+        self._ended: list[Rule] = []
         self.stall, self.hides = stall, hides
         self._rng, self._lock = random.Random(seed), threading.Lock()
         self._one = threading.Lock()  # moto looks at a condition and writes in two steps; S3 does both in one
@@ -74,6 +78,16 @@ class Proxy:
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
+    def follow(self, *rules: Rule, seed: int = 1) -> None:
+        """Let requests go wrong by these rules, from the first on."""
+        self._rules += [replace(rule) for rule in rules]
+        self._rng.seed(seed)
+
+    def relent(self) -> list[Rule]:
+        """Let nothing go wrong any more; returns all rules that were followed."""
+        self._ended, self._rules = self._ended + self._rules, []
+        return self._ended
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
@@ -81,9 +95,10 @@ class Proxy:
     def serve(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         with self._lock:
-            rule = next((rule for rule in self.rules if rule.takes(request.command, request.path, self._rng)), None)
+            rule = next((rule for rule in self._rules if rule.takes(request.command, request.path, self._rng)), None)
             do = rule.do if rule else ""
-            self.done[do] += bool(do)
+            if rule and do != "stale":
+                rule.fired += 1
         headers = dict(request.headers.items())
         if do in CODES:
             xml = f"<Error><Code>{CODES[int(do)]}</Code><Message>scripted</Message></Error>".encode()
@@ -103,8 +118,9 @@ class Proxy:
         if do == "lost":
             request.close_connection = True
             return
-        if do == "stale":
-            data = self._without_new(data)
+        if rule and do == "stale":
+            whole, data = data, self._without_new(data)
+            rule.fired += data != whole
         self._answer(request, status, answered, data)
 
     def _forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -138,11 +154,12 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy(target: str, *rules: Rule, **more: Any) -> Iterator[Proxy]:
-    """A proxy before the server at `target`, gone at the end."""
+def proxy(target: str, **more: Any) -> Iterator[Proxy]:
+    """A proxy before the server at `target`, gone at the end; a rule that never fired shows nothing, so it is an error."""
     running = Proxy(target, **more)
-    running.rules += rules
     try:
         yield running
+        idle = [rule for rule in running.relent() if not rule.fired]
+        assert not idle, f"never fired: {idle}"
     finally:
         running.close()

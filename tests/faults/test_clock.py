@@ -1,4 +1,4 @@
-"""A clock that jumps by a day, forth and back: its times are written down for people, nothing is decided by it or waits for it."""
+"""A clock that jumps by a day, forth and back: its times are written down for people, and nothing is decided by it."""
 
 from __future__ import annotations
 

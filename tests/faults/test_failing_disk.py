@@ -87,8 +87,7 @@ def once(kept: Path, to: Path, command: str, wanted: Undisturbed, kind: str, at:
             (line,) = ran.errors
             assert "; " in line, line
         assert neither_old_nor_new(there, before, wanted.after) == []
-        if kind != "unlink":
-            assert temporary(folder) == []
+        assert temporary(folder) == []
         again = run(command, folder)
         assert again.code == 0, again.err[-1500:]
         assert everything(folder) == wanted.after

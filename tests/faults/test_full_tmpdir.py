@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from distillery.components.articles.scratch import HINT, lasting_folder, room_in, scratch_folder
+from distillery.components.articles.scratch import HINT, delete_folder, lasting_folder, room_in, scratch_folder
 from distillery.components.labeling.scratch_file import ScratchFile
 from distillery.filters.errors import InputError
 from tests.faults.commands import objects, run
@@ -55,6 +55,26 @@ def test_no_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.Monke
     for make in (lambda: scratch_folder("x").__enter__(), lambda: lasting_folder("x")):
         with pytest.raises(InputError, match="TMPDIR: no temporary folder can be made: No such file or directory; free some"):
             make()
+
+
+@pytest.mark.parametrize("kind", ["open", "unlink"])
+@pytest.mark.parametrize("way", ["scratch", "lasting"])
+def test_a_folder_goes_although_a_call_fails_while_it_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, kind: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with failing(Disk(tmp_path, kind, 0)) as disk:
+        if way == "scratch":
+            with scratch_folder("made-up-") as folder:
+                (folder / "file").touch()
+                disk.at = disk.seen[kind] + 1
+        else:
+            folder = lasting_folder("made-up-")
+            (folder / "file").touch()
+            disk.at = disk.seen[kind] + 1
+            delete_folder(folder)
+    assert disk.failed
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_lies_elsewhere_is_not_taken_for_a_temporary_file(tmp_path: Path) -> None:

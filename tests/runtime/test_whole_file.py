@@ -36,9 +36,14 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, writer: str, k
 def test_an_interrupted_write_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), whole_file(path) as file:
-        file.write(b"ne")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with whole_file(path) as file:
+            file.write(b"ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
