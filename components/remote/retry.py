@@ -22,6 +22,7 @@ PATIENCE = 180.0
 PAUSES = (0.1, 10.0)
 TELL_AFTER = 5.0
 _BUSY = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
+_CONTENDED = {"ConditionalRequestConflict", "OperationAborted", "409", ""}  # any other 409 is a setting, such as a lock
 T = TypeVar("T")
 
 
@@ -40,10 +41,11 @@ def is_outage(error: BaseException) -> bool:
     response = getattr(error, "response", None)  # botocore's ClientError
     if isinstance(error, boto.ClientError) and isinstance(response, dict):
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        return status in (409, 429) or status >= 500 or response.get("Error", {}).get("Code") in _BUSY
-    code = getattr(error, "status", None)  # kubernetes' ApiException
-    if isinstance(code, int):
-        return code in (0, 429) or code >= 500
+        code = str(response.get("Error", {}).get("Code", ""))
+        return status == 429 or status >= 500 or code in _BUSY or (status == 409 and code in _CONTENDED)
+    reply = getattr(error, "status", None)  # kubernetes' ApiException
+    if isinstance(reply, int):
+        return reply in (0, 429) or reply >= 500
     if isinstance(error, boto.ProxyConnectionError) or (isinstance(error, boto.SSLError) and _distrusts(error)):
         return False  # a wrong setting
     if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, HTTPError)):

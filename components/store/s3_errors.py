@@ -5,6 +5,10 @@ A message of an HTTP client is never passed on, since it may carry an address wi
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Final
+
 from boto3.exceptions import Boto3Error
 from botocore import exceptions as boto
 from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError  # type: ignore[import-untyped]
@@ -25,6 +29,36 @@ RAISED = (
     TimeoutError,
 )
 ABSENT = {"404", "NoSuchKey", "NotFound"}
+_KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+_RENEW = "renew them (`aws sso login`, or new values of the AWS variables), then run again"
+# What S3's codes mean whatever their status is, and what to do; "{}" is the code.
+_CODES: Final[Mapping[str, tuple[str, str]]] = {
+    **dict.fromkeys(("NoSuchBucket", *ABSENT), ("has no such bucket", "create it, or check the name")),
+    "InvalidBucketName": ("is no name of a bucket", "check the name"),
+    **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "401"), ("refuses these credentials ({})", _KEYS)),
+    **dict.fromkeys(
+        ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"),
+        ("says that the credentials have expired ({})", _RENEW),
+    ),
+    "InvalidToken": ("doesn't know the session token ({})", "renew AWS_SESSION_TOKEN, or unset it where the keys need none"),
+    **dict.fromkeys(
+        ("RequestTimeTooSkewed", "RequestExpired"),
+        ("says that this machine's clock is off ({})", "set the clock, then run again"),
+    ),
+    "InvalidObjectState": ("is archived ({})", "restore it from the archive, then run again"),
+    **dict.fromkeys(("QuotaExceeded", "XMinioStorageFull"), ("is full ({})", "free some space there, or raise its quota")),
+    "NoSuchUpload": ("forgot an upload that was under way ({})", "run again"),
+}
+_ELSEWHERE = {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+_DENIED = {"AccessDenied", "Forbidden", "403"}
+# What a request needs to be allowed; of the multipart ones all but the last need what a plain write needs.
+_PERMISSIONS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("GetObject", "HeadObject"), "s3:GetObject"),
+    **dict.fromkeys(("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"), "s3:PutObject"),
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    **dict.fromkeys(("ListObjectsV2", "HeadBucket"), "s3:ListBucket"),
+}
+_REGION = re.compile(r"[a-z0-9-]{2,40}")
 _SETTINGS = (
     boto.ConfigNotFound,
     boto.ConfigParseError,
@@ -77,19 +111,21 @@ def code_of(error: boto.ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def explained(error: BaseException, where: str) -> StoreError:
+def explained(error: BaseException, where: str, store: str) -> StoreError:
     """Return one line on an error.
 
     Args:
         error: what a request raised.
         where: address of the object, or of the store.
+        store: address of the store, or of the bucket, for which access is granted.
 
     Returns:
         What is wrong, and what to do.
     """
     answered = answer(error)
     if answered is not None:
-        return _answered(answered, where)
+        what, hint = _answered(answered, store)
+        return StoreError(what, where=where, hint=hint)
     if isinstance(error, (boto.NoCredentialsError, boto.CredentialRetrievalError, boto.TokenRetrievalError)):
         return StoreError("needs credentials", where=where, hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     if isinstance(error, _SETTINGS):
@@ -101,20 +137,41 @@ def explained(error: BaseException, where: str) -> StoreError:
     return StoreError(describe(error), where=where, hint="check AWS_ENDPOINT_URL")
 
 
-def _answered(error: boto.ClientError, where: str) -> StoreError:
+def _answered(error: boto.ClientError, store: str) -> tuple[str, str]:
+    """Return what S3 answered, and what to do about it."""
     code, status = code_of(error), status_of(error)
-    if code in ("NoSuchBucket", "404"):
-        return StoreError("has no such bucket", where=where, hint="create it, or check the name")
-    if status in (401, 403) or code in ("AccessDenied", "ExpiredToken", "InvalidToken"):
-        hint = "check credentials and bucket policy; where the bucket may not be listed, a missing object is refused, too"
-        if code in ("RequestTimeTooSkewed", "RequestExpired"):
-            hint = "set this machine's clock"
-        elif code in ("ExpiredToken", "InvalidToken", "ExpiredTokenException"):
-            hint = "renew the credentials"
-        return StoreError(f"refuses access ({code or status})", where=where, hint=hint)
-    if status == 301 or code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"):
-        return StoreError(f"lies in another region ({code or status})", where=where, hint="set AWS_REGION to the bucket's")
-    if code == "InvalidBucketName":
-        return StoreError("is no name of a bucket", where=where, hint="check the name")
-    hint = "another client or a setting of the bucket is in the way; run again" if status == 409 else ""
-    return StoreError(describe(error), where=where, hint=hint)
+    if code in _CODES:
+        what, hint = _CODES[code]
+        return what.format(code), hint
+    if status in (301, 307) or code in _ELSEWHERE:
+        region = _region(error)
+        return f"lies in another region ({code or status})", f"set AWS_REGION to {region or 'the one of the bucket'}"
+    if code in _DENIED:
+        return _denied(error, code, store)
+    if status in (401, 403):
+        return f"refuses access ({code or status})", "ask whoever runs the bucket what this answer stands for there"
+    if status == 409:
+        return describe(error), "see which setting of the bucket, or which other client, is in the way; then run again"
+    if status >= 500:
+        return describe(error), "run again once it is well: what is done is kept"
+    return describe(error), "check AWS_ENDPOINT_URL and the settings of the bucket"
+
+
+def _denied(error: boto.ClientError, code: str, store: str) -> tuple[str, str]:
+    """Return which permission is missing, and what to grant."""
+    permission = _PERMISSIONS.get(error.operation_name, "")
+    bucket, _, prefix = store.removeprefix("s3://").partition("/")
+    grants = f"{permission or 'reading and writing'} on {bucket}/{prefix}{'/' if prefix else ''}*"
+    if permission == "s3:ListBucket":
+        grants = f"{permission} on {bucket}"
+    elif permission == "s3:GetObject":
+        grants += f", and s3:ListBucket on {bucket}, without which a missing object is refused, too"
+    missing = f": the permission {permission} is missing" if permission else ""
+    return f"refuses access ({code}){missing}", f"grant these credentials {grants}"
+
+
+def _region(error: boto.ClientError) -> str:
+    """Return the bucket's region where the answer states it."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    stated = error.response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region")
+    return stated if isinstance(stated, str) and _REGION.fullmatch(stated) else ""

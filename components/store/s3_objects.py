@@ -47,9 +47,15 @@ def make_client() -> Any:
     client = session.client("s3", region_name=region, config=_config())
     styled = "addressing_style" in (core.get_scoped_config().get("s3") or {})
     host = urlsplit(client.meta.endpoint_url).hostname or ""
-    if styled or host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-        return client
-    return session.client("s3", region_name=region, config=_config(s3={"addressing_style": "path"}))
+    if not styled and not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        client = session.client("s3", region_name=region, config=_config(s3={"addressing_style": "path"}))
+    client.meta.events.register("before-call.s3.HeadBucket", _not_followed)
+    return client
+
+
+def _not_followed(context: dict[str, Any], **_: Any) -> None:
+    """Let HEAD of a bucket follow no redirect: botocore asks it where to go, which never ends where each answer is one."""
+    context["s3_redirect"]["redirected"] = True
 
 
 def _config(**more: Any) -> Config:
@@ -88,7 +94,7 @@ class S3Objects(Objects):
         try:
             self._client = client or make_client()
         except (BotoCoreError, ValueError) as error:
-            raise explained(error, self.uri) from error
+            raise explained(error, self.uri, self.uri) from error
         if write:
             self._call(lambda: self._put(WRITE_PROBE, b""))
 
@@ -297,13 +303,23 @@ class S3Objects(Objects):
                 raise _Refused from error
             if answered is not None and code_of(answered) in ABSENT and key and self._has_bucket():
                 raise NotFound(key) from error
-            raise explained(error, where) from error
+            raise explained(self._spoken(error, answered, key), where, self.uri) from error
         except (KeyError, TypeError) as error:
             if isinstance(error, NotFound):
                 raise
             raise StoreError(f"doesn't answer as S3 does ({error})", where=where, hint="check AWS_ENDPOINT_URL") from error
         self._patience, self._known = PATIENCE, True
         return result
+
+    def _spoken(self, error: BaseException, answered: ClientError | None, key: str) -> BaseException:
+        """Return the answer with S3's code where `error` has none: HEAD is answered by a status alone, so GET asks why."""
+        if answered is None or not key or code_of(answered) != str(status_of(answered)):
+            return error
+        try:
+            self._client.get_object(**self._at(key), Range="bytes=0-0")["Body"].close()
+        except RAISED as spoken:
+            return error if answer(spoken) is None else spoken
+        return error
 
     def _has_bucket(self) -> bool:
         """False if the bucket itself is missing: HEAD says no more than 404 of either. It is asked for once a process."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import tarfile
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+import typer.main
+
 from distillery.components.store import digest_bytes
 from tests.pipelines.harness import Ran, run_here
 
@@ -18,6 +21,9 @@ ARCHIVE = Path(__file__).parents[1] / "store" / "store-of-the-first-layout.tar.g
 SERVING = "4bbd883ec4ec"  # the adapter that the kept store's channel points at
 EARLIER = "fd203044ac4e"
 WAITING = "61f4b046e87d"
+
+# A command line is built from signatures anew at each call, which takes a third of a short command's time.
+_built = functools.cache(typer.main.get_command)
 
 # What is typed, by what it shows; {0} is the folder that holds the store and the inputs.
 _ARTICLES = "--articles {0}/articles.jsonl --set oracle.replies={0}/replies.jsonl"
@@ -50,7 +56,11 @@ def run(command: str, folder: Path, store: str = "") -> Ran:
     words = [word.format(folder) for word in COMMANDS.get(command, command).split(" ")]
     (folder / "tmp").mkdir(exist_ok=True)
     places = {"DISTILLERY_CACHE": str(folder / "cache"), "TMPDIR": str(folder / "tmp")}
-    with mock.patch.object(tempfile, "tempdir", str(folder / "tmp")), mock.patch.dict(os.environ, places):
+    with (
+        mock.patch.object(tempfile, "tempdir", str(folder / "tmp")),
+        mock.patch.dict(os.environ, places),
+        mock.patch.object(typer.main, "get_command", _built),
+    ):
         return run_here(*words, "--store", store or str(folder / "store"), cwd=folder)
 
 

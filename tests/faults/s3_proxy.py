@@ -13,7 +13,14 @@ from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-CODES = {503: "SlowDown", 409: "ConditionalRequestConflict", 403: "AccessDenied"}
+# What S3 answers, and with which status.
+CODES = {
+    "SlowDown": 503,
+    **dict.fromkeys(("ConditionalRequestConflict", "OperationAborted", "InvalidBucketState", "UnheardOf"), 409),
+    **dict.fromkeys(("AccessDenied", "RequestTimeTooSkewed", "InvalidAccessKeyId", "SignatureDoesNotMatch"), 403),
+    **dict.fromkeys(("ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"), 400),
+    **{"NoSuchBucket": 404, "PermanentRedirect": 301},
+}
 
 
 @dataclass
@@ -21,9 +28,10 @@ class Rule:
     """Requests that go wrong.
 
     Attributes:
-        do: a status of CODES: not forwarded. "stall": late. "lost": done, and not answered. "cut": not even done. "unheeded":
-            done whatever its condition. "raced": after another's write to the same key. "stale": a listing without new keys.
-        method: of the requests.
+        do: a code of CODES: answered, not forwarded. "stall": late. "lost": done, and not answered. "cut": not even done.
+            "unheeded": done whatever its condition. "raced": after another's write to the same key. "stale": a listing
+            without new keys.
+        method: of the requests, a pattern.
         path: pattern that is found in path and query.
         share: of those requests, by a seeded draw.
         first: number of the first request that goes wrong, from 1.
@@ -32,7 +40,7 @@ class Rule:
         fired: requests that went wrong; of listings, those that had something to hide.
     """
 
-    do: str | int
+    do: str
     method: str = "PUT"
     path: str = ""
     share: float = 1.0
@@ -43,7 +51,7 @@ class Rule:
     fired: int = field(default=0, init=False)
 
     def takes(self, method: str, path: str, rng: random.Random) -> bool:
-        of_those = method == self.method and re.search(self.path, path) and (self.probes or "_probe" not in path)
+        of_those = re.fullmatch(self.method, method) and re.search(self.path, path) and (self.probes or "_probe" not in path)
         if not of_those or rng.random() >= self.share:
             return False
         self.seen += 1
@@ -53,7 +61,7 @@ class Rule:
 class Proxy:
     """Relays to `target`, "http://host:port", by rules."""
 
-    def __init__(self, target: str, seed: int = 1, stall: float = 0.2, hides: float = 10.0) -> None:
+    def __init__(self, target: str, seed: int = 1, stall: float = 0.2, hides: float = 3600.0) -> None:
         self.target = target.removeprefix("http://").replace("0.0.0.0", "127.0.0.1")
         self._rules: list[Rule] = []
         self._ended: list[Rule] = []
@@ -83,9 +91,9 @@ class Proxy:
         self._rules += [replace(rule) for rule in rules]
         self._rng.seed(seed)
 
-    def relent(self) -> list[Rule]:
-        """Let nothing go wrong any more; returns all rules that were followed."""
-        self._ended, self._rules = self._ended + self._rules, []
+    def relent(self, *, idle: bool = False) -> list[Rule]:
+        """Let nothing go wrong any more; returns all rules that were followed, without those of now where they may be idle."""
+        self._ended, self._rules = self._ended + ([] if idle else self._rules), []
         return self._ended
 
     def close(self) -> None:
@@ -101,8 +109,8 @@ class Proxy:
                 rule.fired += 1
         headers = dict(request.headers.items())
         if do in CODES:
-            xml = f"<Error><Code>{CODES[int(do)]}</Code><Message>scripted</Message></Error>".encode()
-            self._answer(request, int(do), {"Content-Type": "application/xml"}, xml)
+            xml = f"<Error><Code>{do}</Code><Message>scripted</Message></Error>".encode()
+            self._answer(request, CODES[do], {"Content-Type": "application/xml"}, xml)
             return
         if do == "cut":
             request.close_connection = True

@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import botocore.endpoint
 import pytest
 
 from distillery.components.artifacts.channel import Channel, Entry, current, read_channel
 from distillery.components.promotion.move import change, landed
-from distillery.components.remote import retry
 from distillery.components.store import Conflict, Store, StoreError, open_store
 from distillery.components.store import s3_objects as s3
 from tests.faults.commands import run
+from tests.faults.conftest import again
 from tests.faults.results import results
-from tests.faults.s3_proxy import Proxy, Rule, proxy
+from tests.faults.s3_proxy import Proxy, Rule
 
 WORK = ("label", "gate", "rollback", "benchmark")
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses between two tries are short."""
-    monkeypatch.setattr(retry, "PAUSES", (0.01, 0.05))
-    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: time.sleep(0.01)))
-
-
-def again(key: str) -> bool:
-    """True for what isn't there at the start, so that there is work to do; training is spared."""
-    return key.startswith(("labels/", "steps/")) and not key.startswith("steps/train/")
-
-
-@pytest.fixture
-def stored(folder: Path, s3_uri: str) -> Store:
-    """The kept store on the server, reached without the proxy."""
-    store, here = open_store(s3_uri), open_store(str(folder / "store"))
-    for key in here.keys(""):
-        if not again(key):
-            store.put(key, here.get(key))
-    return store
-
-
-@pytest.fixture
-def before(s3_server: str, s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    with proxy(s3_server) as running:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
-        yield running
 
 
 def undisturbed(folder: Path) -> dict[str, Any]:
@@ -63,10 +31,14 @@ def undisturbed(folder: Path) -> dict[str, Any]:
     return results(store)
 
 
-BUSY = [Rule(503, method, share=0.3) for method in ("GET", "HEAD", "PUT")]
+BUSY = [Rule("SlowDown", method, share=0.3) for method in ("GET", "HEAD", "PUT")]
 SLOW = [Rule("stall", method, share=0.1) for method in ("GET", "HEAD", "PUT")]
 ONCE_LOST = [Rule("lost", "PUT", share=0.3), Rule("cut", "GET", share=0.1), Rule("lost", "HEAD", share=0.5)]
-CONFLICTS = [Rule(409, "PUT", times=2), Rule(409, "PUT", r"labels/", times=2), Rule(409, "PUT", r"channels/", times=2)]
+CONFLICTS = [
+    Rule("ConditionalRequestConflict", "PUT", times=2),
+    Rule("ConditionalRequestConflict", "PUT", r"labels/", times=2),
+    Rule("ConditionalRequestConflict", "PUT", r"channels/", times=2),
+]
 UPLOADS = [Rule("lost", "PUT", first=at, times=1) for at in (1, 2, 3, 5, 8, 13, 21)]
 
 
@@ -130,7 +102,7 @@ def move(store: Store, name: str, entry: Entry) -> Channel:
 
 def test_fifty_promoters_have_one_history(stored: Store, before: Proxy) -> None:
     """Each tries until its own move stands; none is lost, and each follows the one that it was made from."""
-    before.follow(Rule(503, "PUT", r"channels/", share=0.1), Rule("lost", "PUT", r"channels/", share=0.1))
+    before.follow(Rule("SlowDown", "PUT", r"channels/", share=0.1), Rule("lost", "PUT", r"channels/", share=0.1))
     name = "fifty"
 
     def promote(number: int) -> None:
@@ -165,9 +137,9 @@ def test_a_move_whose_reply_was_lost_before_anothers_move_is_not_made_twice(
     assert move(stored, "two", ours).history == [theirs, ours]
 
 
-@pytest.mark.parametrize("do", [403, "cut"])
+@pytest.mark.parametrize("do", ["AccessDenied", "cut"])
 def test_an_upload_that_breaks_off_shows_nothing_and_is_aborted(
-    tmp_path: Path, stored: Store, before: Proxy, monkeypatch: pytest.MonkeyPatch, do: str | int
+    tmp_path: Path, stored: Store, before: Proxy, monkeypatch: pytest.MonkeyPatch, do: str
 ) -> None:
     monkeypatch.setattr(s3, "PATIENCE", 0.5)
     monkeypatch.setattr(s3, "FIRST_CONTACT", 0.5)

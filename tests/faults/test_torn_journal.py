@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,11 @@ def test_a_record_that_was_cut_is_asked_for_again(labelled: tuple[Path, Path, st
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_cut_at_every_byte(labelled: tuple[Path, Path, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(4))
+def test_cut_at_every_byte(
+    labelled: tuple[Path, Path, str], tmp_path: Path, record_property: Callable[[str, object], None], part: int
+) -> None:
     size = len((labelled[0] / labelled[1]).read_bytes().splitlines(keepends=True)[-1])
-    for left in range(size):
+    for left in range(part, size, 4):
         check(labelled, tmp_path / "folder", left)
+    record_property("counted", {"asked for again": len(range(part, size, 4))})
