@@ -14,7 +14,7 @@ import pytest
 from distillery.components.store import open_store
 from tests.faults.commands import copied, run
 from tests.faults.disk import CALLS, ERRORS, Disk, failing
-from tests.faults.results import neither_old_nor_new, outside, results
+from tests.faults.results import neither_old_nor_new, outside, results, timeless
 
 # A command, and what is taken out of the kept store first, so that it is made anew.
 WORK = {
@@ -67,7 +67,7 @@ def undisturbed(ready: Path, to: Path, command: str) -> Undisturbed:
             ran = run(command, folder)
         assert ran.code == 0, ran.err
         assert temporary(folder) == []
-        return Undisturbed(disk.seen, ran.out, before, everything(folder))
+        return Undisturbed(disk.seen, timeless(ran.out), before, everything(folder))
 
 
 def once(ready: Path, to: Path, command: str, wanted: Undisturbed, kind: str, at: int, error: str) -> str:
@@ -80,7 +80,7 @@ def once(ready: Path, to: Path, command: str, wanted: Undisturbed, kind: str, at
         assert ran.code in (0, 2), ran.err[-1500:]
         there = everything(folder)
         if ran.code == 0:
-            assert ran.out == wanted.out
+            assert timeless(ran.out) == wanted.out
             if command == "report" and there != wanted.after:  # it comes out whatever can't be read, which it names
                 assert "not readable: " in ran.err
                 assert "Not readable" in (folder / "report.html").read_text()
