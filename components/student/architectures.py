@@ -6,6 +6,7 @@ architecture and compares.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -59,6 +60,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "use_mrope": (False, None),
     "use_sliding_window": (False, None),
 }
+_EMBEDDING = re.compile(r"^embeddings\.|^embed_tokens$|relative_attention_bias$")
 _BERT = _words(
     """
     vocab_size hidden_size num_hidden_layers num_attention_heads intermediate_size hidden_act max_position_embeddings
@@ -108,6 +110,21 @@ class Architecture:
             KeyError: the configuration lacks a key.
         """
         return self.tensors(self.defaults | {key: value for key, value in config.items() if value is not None})
+
+    def linears(self, config: Config) -> Shapes:
+        """Return the body's linear layers, those that may get LoRA.
+
+        Args:
+            config: config.json.
+
+        Returns:
+            (outputs, inputs) by name of the layer.
+
+        Raises:
+            KeyError: the configuration lacks a key.
+        """
+        found = {name.removesuffix(".weight"): shape for name, shape in self.shapes(config).items() if len(shape) == 2}
+        return {name: shape for name, shape in found.items() if not _EMBEDDING.search(name)}
 
 
 def _linear(name: str, rows: int, columns: int, bias: bool = True) -> Shapes:

@@ -13,6 +13,7 @@ from torch import nn
 
 from distillery.components.student.base import Base, check_base, read_base
 from distillery.components.student.base_files import CONFIG, COPY, decisive, parse_config
+from distillery.components.student.bert import plain_bert
 from distillery.components.student.weights import read_tensors
 from distillery.filters.errors import InputError
 
@@ -72,6 +73,27 @@ def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
     if odd := [*left_out, *sorted(map(str, loaded["mismatched_keys"])), *sorted(loaded["unexpected_keys"])]:
         raise InputError(f"the tensor {odd[0]} was not loaded as it is in the file", where=where, hint=COPY)
     return body
+
+
+def serving_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """Load the base model's body for serving: BERT in plain torch, without importing transformers, others as `load_body` does.
+
+    Args:
+        base: the base model.
+        dtype: type of its weights, in which they are read.
+
+    Returns:
+        The body, on the CPU, in eval mode, with every weight frozen.
+
+    Raises:
+        InputError: as `load_body`.
+    """
+    config, places = _places(base)
+    body = plain_bert(config)
+    if body is None:
+        return load_body(base, dtype)
+    body.load_state_dict(dict(read_tensors(base.path, places, dtype)), strict=True, assign=True)
+    return body.requires_grad_(False)
 
 
 def _places(base: Base) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:

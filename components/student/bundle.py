@@ -182,11 +182,10 @@ def bundle_files(student: Student) -> dict[str, bytes]:
     """
     from safetensors.torch import save
 
-    from distillery.components.student.body import skeleton
-    from distillery.components.student.model import target_names, target_suffixes
+    from distillery.components.student.model import lora_layers, target_suffixes
 
     facts, curves = student.facts, student.score_curves
-    suffixes = target_suffixes(target_names(skeleton(student.base.path), facts.lora.targets))
+    suffixes = target_suffixes(list(lora_layers(student.base, facts.lora)))
     knots = dict(zip(facts.dimensions, curves.knots, strict=True)) if curves.kept else {}
     texts, raw = student.golden
     files = {
@@ -342,10 +341,9 @@ def _parity(files: Mapping[str, bytes], plan: Plan, shape: tuple[int, int], wher
 def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where: str) -> dict[str, torch.Tensor]:
     from safetensors.torch import load
 
-    from distillery.components.student.body import skeleton
-    from distillery.components.student.model import expected_shapes, target_names, target_suffixes
+    from distillery.components.student.model import expected_shapes, lora_layers, target_suffixes
 
-    suffixes = target_suffixes(target_names(skeleton(base.path), facts.lora.targets))
+    suffixes = target_suffixes(list(lora_layers(base, facts.lora)))
     wanted, config = adapter_config(facts, suffixes), _json(files[CONFIG], f"{where}/{CONFIG}")
     if not isinstance(config, dict):
         raise InputError("is not a JSON object", where=f"{where}/{CONFIG}", hint=REDO)

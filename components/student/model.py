@@ -12,9 +12,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from distillery.components.student.architectures import Kind
-from distillery.components.student.base import Base
-from distillery.components.student.body import load_body, skeleton
+from distillery.components.student.architectures import ARCHITECTURES, Kind
+from distillery.components.student.base import Base, check_base
+from distillery.components.student.body import load_body, serving_body, skeleton
 from distillery.components.student.lora import ADAPTER, fuse
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora
@@ -41,7 +41,10 @@ def target_names(body: nn.Module, targets: str | list[str]) -> list[str]:
     Raises:
         InputError: no layer's name ends in one of the targets.
     """
-    linear = [name for name, module in body.named_modules() if isinstance(module, nn.Linear)]
+    return _chosen([name for name, module in body.named_modules() if isinstance(module, nn.Linear)], targets)
+
+
+def _chosen(linear: list[str], targets: str | list[str]) -> list[str]:
     if targets == "all-linear":
         return linear
     ends = {target: [name for name in linear if name == target or name.endswith(f".{target}")] for target in targets}
@@ -67,20 +70,35 @@ def target_suffixes(names: list[str]) -> list[str]:
     return sorted({re.split(r"\.\d+\.", name, maxsplit=1)[-1] for name in names})
 
 
-def _shapes(body: nn.Module, names: list[str], lora: Lora, kind: Kind, hidden: int, dims: int) -> dict[str, tuple[int, int]]:
+def lora_layers(base: Base, lora: Lora) -> dict[str, tuple[int, ...]]:
+    """Return the linear layers that get LoRA, worked out from the configuration alone.
+
+    Args:
+        base: the base model.
+        lora: the filter's LoRA settings.
+
+    Returns:
+        (outputs, inputs) by full name.
+
+    Raises:
+        InputError: no layer's name ends in one of the targets.
+    """
+    config, _ = check_base(base.path, base.ref)
+    linear = ARCHITECTURES[config["model_type"]].linears(config)
+    return {name: linear[name] for name in _chosen(list(linear), lora.targets)}
+
+
+def _shapes(layers: Mapping[str, tuple[int, ...]], r: int, kind: Kind, hidden: int, dims: int) -> dict[str, tuple[int, int]]:
     prefix = "base_model.model." if kind == "encoder" else "base_model.model.model."
-    modules = dict(body.named_modules())
     shapes: dict[str, tuple[int, int]] = {}
-    for name in names:
-        layer = modules[name]
-        assert isinstance(layer, nn.Linear)
-        shapes[f"{prefix}{name}.lora_A.weight"] = (lora.r, layer.in_features)
-        shapes[f"{prefix}{name}.lora_B.weight"] = (layer.out_features, lora.r)
+    for name, (outputs, inputs) in layers.items():
+        shapes[f"{prefix}{name}.lora_A.weight"] = (r, inputs)
+        shapes[f"{prefix}{name}.lora_B.weight"] = (outputs, r)
     return shapes | {HEAD[kind]: (dims, hidden)}
 
 
 def expected_shapes(base: Base, lora: Lora, dims: int) -> dict[str, tuple[int, int]]:
-    """Return the shape of every tensor that a bundle must hold, worked out on the meta device.
+    """Return the shape of every tensor that a bundle must hold, worked out without transformers.
 
     Args:
         base: the base model.
@@ -90,8 +108,7 @@ def expected_shapes(base: Base, lora: Lora, dims: int) -> dict[str, tuple[int, i
     Returns:
         Shapes by name in adapter_model.safetensors.
     """
-    body = skeleton(base.path)
-    return _shapes(body, target_names(body, lora.targets), lora, base.kind, base.hidden, dims)
+    return _shapes(lora_layers(base, lora), lora.r, base.kind, base.hidden, dims)
 
 
 def expected_trainable(config: Any, lora: Lora, dims: int) -> int:
@@ -109,7 +126,9 @@ def expected_trainable(config: Any, lora: Lora, dims: int) -> int:
     """
     body = skeleton(config)
     settings: Any = body.config
-    shapes = _shapes(body, target_names(body, lora.targets), lora, "encoder", settings.hidden_size, dims)
+    modules: dict[str, Any] = dict(body.named_modules())
+    layers = {name: tuple(modules[name].weight.shape) for name in target_names(body, lora.targets)}
+    shapes = _shapes(layers, lora.r, "encoder", settings.hidden_size, dims)
     return sum(rows * columns for rows, columns in shapes.values())
 
 
@@ -310,7 +329,7 @@ def merged(
     Returns:
         The model in eval mode.
     """
-    body = load_body(base, dtype).to(device)
+    body = serving_body(base, dtype).to(device)
     prefix = "base_model.model." if base.kind == "encoder" else "base_model.model.model."
     modules = dict(body.named_modules())
     head = nn.Linear(base.hidden, dims, bias=False)

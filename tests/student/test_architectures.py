@@ -29,6 +29,17 @@ def test_the_tensors_known_without_torch_are_those_of_the_model(name: str, confi
 
 
 @pytest.mark.parametrize(("name", "config"), VARIANTS)
+def test_the_linear_layers_known_without_torch_are_those_of_the_model(name: str, config: dict[str, Any]) -> None:
+    import torch
+
+    checked = parse_config(json.dumps({"model_type": name, **config}).encode(), name)
+    with torch.device("meta"):
+        body = random_body(settings_of(checked))
+    linear = {key: tuple(each.weight.shape) for key, each in body.named_modules() if isinstance(each, torch.nn.Linear)}
+    assert ARCHITECTURES[name].linears(checked) == linear
+
+
+@pytest.mark.parametrize(("name", "config"), VARIANTS)
 def test_a_configuration_that_transformers_wrote_passes(name: str, config: dict[str, Any]) -> None:
     from transformers import AutoConfig
 
