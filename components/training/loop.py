@@ -43,10 +43,11 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Validation(NamedTuple):
-    """Errors on validation articles, in points of 10."""
+    """Errors on validation articles, in points of 10, and the (n, D) raw predictions behind them, where they are kept."""
 
     mae: float
     rmse: float
+    raw: NDArray[np.float64] | None = None
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Fitted:
         tokens: tokens trained on, padding not counted.
         tokens_here: those of this process alone, which may have resumed from a checkpoint.
         seconds: time this process trained for.
+        raw: (n, D) raw predictions of the best epoch on the validation part; None where an earlier process made them.
     """
 
     best: dict[str, Tensor]
@@ -68,6 +70,7 @@ class Fitted:
     tokens: int
     tokens_here: int
     seconds: float
+    raw: NDArray[np.float64] | None = None
 
 
 def rate_at(step: int, steps: int, training: Training) -> float:
@@ -225,6 +228,7 @@ class Loop:
         self.steps = self.per_epoch * training.epochs
         self.workers, self.optimizer = workers, make_optimizer(model, training, workers)
         self.state: dict[str, Any] = {}
+        self.best_raw: NDArray[np.float64] | None = None
 
     def run(self, state: dict[str, Any] | None = None) -> Fitted:
         """Train until the epochs are done or validation stops gaining.
@@ -270,6 +274,7 @@ class Loop:
             done["tokens"],
             done["tokens"] - before,
             time.monotonic() - began,
+            self.best_raw,
         )
 
     def _waited_enough(self) -> bool:
@@ -368,6 +373,7 @@ class Loop:
         state["epoch"] += 1
         if found.mae < state["best_mae"]:
             state |= {"best": tensors, "best_mae": found.mae, "best_epoch": state["epoch"]}
+            self.best_raw = found.raw
         state |= {"step": 0, "loss": 0.0}
 
     def _snapshot(self) -> dict[str, Any]:

@@ -43,18 +43,19 @@ class Part(NamedTuple):
         return Part(Tokens(np.concatenate(ids), offsets, self.tokens.pad), self.labels[rows])
 
 
-def errors(raw: Floats, labels: Floats) -> Validation:
+def errors(raw: Floats, labels: Floats, *, keep: bool = False) -> Validation:
     """Return errors in points over all articles and dimensions, with predictions clamped to 0–10.
 
     Args:
         raw: (n, D) predictions.
         labels: (n, D) scores.
+        keep: whether the predictions are handed on, too.
 
     Returns:
         MAE and RMSE.
     """
     difference = np.clip(raw, 0, 10) - labels
-    return Validation(float(np.abs(difference).mean()), float(np.sqrt((difference**2).mean())))
+    return Validation(float(np.abs(difference).mean()), float(np.sqrt((difference**2).mean())), raw if keep else None)
 
 
 def alarms(raw: Floats, labels: Floats) -> list[str]:
@@ -135,7 +136,7 @@ def package_student(
     out = Student(facts, base, fitted.best, empty, (golden_texts(), np.zeros((0, 0))), fitted.history, Plan(device=device))
     rows = np.random.default_rng([training.seed, 1]).permutation(len(train.labels))[: len(validation.labels)]
     sample = train.take(rows.astype(np.int64))
-    raw = out.predict_tokens(validation.tokens, progress)
+    raw = out.predict_tokens(validation.tokens, progress) if fitted.raw is None else fitted.raw
     out.score_curves = fit_score_curves(raw, validation.labels, training.seed)
     out.golden = (golden_texts(), out.predict(golden_texts()))
     out.facts = facts.model_copy(

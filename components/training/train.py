@@ -149,6 +149,8 @@ def _work(
 
     def predict(tensors: dict[str, torch.Tensor], part: Part) -> NDArray[np.float64]:
         """Return the predictions (n, D) of all workers, each of which predicts its share."""
+        if workers.world == 1:
+            return raw_predictions(merged(base, student.lora, dims, tensors, device), part.tokens)
         out = torch.zeros(part.labels.shape, dtype=torch.float64)
         mine = workers.deal(np.arange(len(out)), part.tokens.lengths)
         if len(mine):
@@ -163,7 +165,8 @@ def _work(
         training,
         expected=expected,
         precision=precision,
-        validate=lambda tensors: errors(predict(tensors, validation), validation.labels),
+        # Shares of several workers are rounded otherwise than the whole, so only one alone hands its predictions on.
+        validate=lambda tensors: errors(predict(tensors, validation), validation.labels, keep=workers.world == 1),
         aside=partial(put_away, model.body, base),
         checkpoints=checkpoints,
         progress=progress,

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ import numpy as np
 import pytest
 import torch
 
+from distillery.components.artifacts.split import load_split
 from distillery.components.store import Store, open_store
-from distillery.components.student.bundle import check_golden, open_bundle
+from distillery.components.student.bundle import Student, check_golden, open_bundle
 from distillery.components.student.resolve import resolve_base
+from distillery.components.student.tokens import Tokens
 from distillery.components.training.distributed import Workers
-from distillery.components.training.loop import LOSSES
+from distillery.components.training.loop import LOSSES, Loop
 from distillery.components.training.package import alarms
 from distillery.components.training.train import train, train_inputs
 from distillery.filters.errors import InputError
@@ -137,6 +140,27 @@ def test_killed_and_started_again_it_ends_with_the_same_digest(tmp_path: Path, t
         assert resumed.outputs == whole.outputs
     finally:
         torch.set_num_threads(threads)
+
+
+def test_the_best_epochs_validation_is_predicted_once_and_again_only_where_another_process_did_it(
+    store: Store, split: str, tiny_filter: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That both ways give the same bytes, the killed training shows."""
+    predicted: list[int] = []
+    predict, run = Student.predict_tokens, Loop.run
+
+    def counted(self: Student, tokens: Tokens, *more: Any) -> Any:
+        predicted.append(len(tokens))
+        return predict(self, tokens, *more)
+
+    monkeypatch.setattr(Student, "predict_tokens", counted)
+    articles = len(load_split(store, split).validation)
+    train(store, tiny_filter(epochs=1), split=split)
+    assert predicted.count(articles) == 1  # the train part's sample, which is as large
+    predicted.clear()
+    monkeypatch.setattr(Loop, "run", lambda self, state: replace(run(self, state), raw=None))
+    train(store, tiny_filter(epochs=1, seed=7), split=split)
+    assert predicted.count(articles) == 2
 
 
 def test_the_checkpoint_is_emptied_when_the_bundle_is_stored(store: Store, split: str, tiny_filter: Make) -> None:
