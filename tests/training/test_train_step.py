@@ -143,9 +143,8 @@ def test_killed_and_started_again_it_ends_with_the_same_digest(tmp_path: Path, t
 
 
 def test_the_best_epochs_validation_is_predicted_once_and_again_only_where_another_process_did_it(
-    store: Store, split: str, tiny_filter: Make, monkeypatch: pytest.MonkeyPatch
+    store: Store, split: str, tiny_filter: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That both ways give the same bytes, the killed training shows."""
     predicted: list[int] = []
     predict, run = Student.predict_tokens, Loop.run
 
@@ -155,12 +154,14 @@ def test_the_best_epochs_validation_is_predicted_once_and_again_only_where_anoth
 
     monkeypatch.setattr(Student, "predict_tokens", counted)
     articles = len(load_split(store, split).validation)
-    train(store, tiny_filter(epochs=1), split=split)
+    first = train(store, tiny_filter(epochs=1), split=split)
     assert predicted.count(articles) == 1  # the train part's sample, which is as large
     predicted.clear()
     monkeypatch.setattr(Loop, "run", lambda self, state: replace(run(self, state), raw=None))
-    train(store, tiny_filter(epochs=1, seed=7), split=split)
+    elsewhere = open_store(str(tmp_path / "elsewhere"))
+    second = train(elsewhere, tiny_filter(epochs=1), split=store_split(elsewhere))
     assert predicted.count(articles) == 2
+    assert second.outputs == first.outputs
 
 
 def test_the_checkpoint_is_emptied_when_the_bundle_is_stored(store: Store, split: str, tiny_filter: Make) -> None:
