@@ -115,7 +115,7 @@ def print_summary(result: dict[str, Any], *, filter: str, store: str, channel: s
     Args:
         result: what `result_of` returned.
         filter: as the user named it.
-        store: as the user named it.
+        store: as the user named it; empty where the next command finds it by itself.
         channel: the option that names the run's channel in the next commands; empty where they need none.
     """
     from rich.console import Console
@@ -139,7 +139,7 @@ def print_summary(result: dict[str, Any], *, filter: str, store: str, channel: s
         highlight=False,
     )
     console.print(f"\n{sentence}\n", style="bold", highlight=False)
-    place = "" if store == ".distillery" else f" --store {shlex.quote(store)}"
+    place = f" --store {shlex.quote(store)}" if store else ""
     lines = [f"report    {shown_path(result['report'])}"] if result["report"] else []
     if result["verdict"] == "promote":
         lines += [

@@ -102,7 +102,7 @@ def find_summary(store: Store, digest: str) -> RunSummary:
     found = found or _served_before(store, digest)
     if len(found) != 1:
         count = f"{len(found)} adapters" if found else "no adapter"
-        what, hint = f"{count} in this store begins with {digest}", "see `distillery history FILTER`"
+        what, hint = f"{count} in this store begins with {digest} ({store.uri})", "see `distillery history FILTER`"
         raise InputError(what, hint=hint, parameter="adapter")
     return found[0]
 
@@ -149,8 +149,9 @@ def _promoted(store: Store, ref: str, channel: str) -> Subject:
     channel = on_channel(flt, channel).spec.promotion.channel
     pointer = current(store, flt.name, channel)
     if pointer is None:
-        what = f"nothing is promoted on channel {channel} of {flt.name} in this store"
-        raise InputError(what, hint=f"run `distillery distill {ref} …` first, or give an adapter's digest")
+        what = f"nothing is promoted on channel {channel} of {flt.name} in this store ({store.uri})"
+        hint = f"run `distillery distill {ref} …` first, or give an adapter's digest"
+        raise InputError(what, hint=hint)
     return Subject(flt, pointer.adapter)
 
 
@@ -159,5 +160,6 @@ def _served(store: Store, name: str, channel: str) -> Subject:
     pointer = current(store, name, channel)
     if pointer is None:
         hint = "give the name of a filter that was promoted, or an adapter's digest"
-        raise InputError(f"nothing is promoted on channel {channel} of {name[:80]}", hint=hint, parameter="adapter")
+        what = f"nothing is promoted on channel {channel} of {name[:80]} in this store ({store.uri})"
+        raise InputError(what, hint=hint, parameter="adapter")
     return Subject(read_filter(store, pointer.filter), pointer.adapter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distillery.components.store import Store, digest_bytes
+from distillery.components.store import NotFound, Store, StoreError, digest_bytes
 from distillery.components.store.layout import published_filter_key
 from distillery.filters.filter import Filter
 from distillery.filters.loading import dump_filter, load_filter_text
@@ -18,10 +18,31 @@ def publish_filter(store: Store, flt: Filter) -> str:
     Returns:
         The key by which every step of the run reads it.
     """
-    data = dump_filter(flt).encode()
-    key = published_filter_key(flt.name, flt.spec.version, digest_bytes(data))
+    key, data = _published(flt)
     store.put(key, data)
     return key
+
+
+def is_published(store: Store, flt: Filter) -> bool:
+    """True if the resolved filter lies in the store, whole.
+
+    Args:
+        store: where it would be; it is only read.
+        flt: the filter.
+
+    Returns:
+        Whether `publish_filter` would change nothing.
+    """
+    key, data = _published(flt)
+    try:
+        return store.get(key, max_bytes=len(data)) == data
+    except (NotFound, StoreError):
+        return False
+
+
+def _published(flt: Filter) -> tuple[str, bytes]:
+    data = dump_filter(flt).encode()
+    return published_filter_key(flt.name, flt.spec.version, digest_bytes(data)), data
 
 
 def read_filter(store: Store, key: str) -> Filter:

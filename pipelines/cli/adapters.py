@@ -12,14 +12,13 @@ from distillery.components.preflight.request import absolute
 from distillery.components.runtime.whole_file import write_whole
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
-    DEFAULT_STORE,
     ChannelOpt,
     JsonOpt,
     MapOpt,
     StoreOpt,
     SubjectArg,
+    open_existing,
     require_filter,
-    store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
 
@@ -32,7 +31,7 @@ def benchmark(
     subject: SubjectArg,
     labels: Annotated[str, typer.Option("--labels", metavar="FILE", help="the labelled set to judge on")],
     channel: ChannelOpt = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     max_rejects: Annotated[str, typer.Option("--max-rejects", metavar="N|P%")] = "0",
     map: MapOpt = [],  # noqa: B006
     as_json: JsonOpt = False,
@@ -46,9 +45,8 @@ def benchmark(
     from distillery.components.artifacts.adapter import find_adapter
     from distillery.components.benchmarking.evaluate import evaluate_file
     from distillery.components.runtime.progress import reporter
-    from distillery.components.store import open_store
 
-    opened = open_store(store_uri(store))
+    opened = open_existing(store)
     flt, adapter = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
     with local_input(absolute(labels), parameter="labels") as path:
         judged = evaluate_file(opened, flt, adapter, path, max_rejects=max_rejects, progress=reporter("benchmark"))
@@ -67,7 +65,7 @@ def report(
         Path | None, typer.Option("--out", metavar="FILE", help="where to write it; with --md, default: standard output")
     ] = None,
     channel: ChannelOpt = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     markdown: Annotated[bool, typer.Option("--md", help="Markdown for a pull request instead of HTML")] = False,
     as_json: JsonOpt = False,
 ) -> None:
@@ -77,7 +75,6 @@ def report(
     from distillery.components.artifacts.run_summary import read_last_summary
     from distillery.components.reporting.gather import gather
     from distillery.components.reporting.render import render_html, render_markdown
-    from distillery.components.store import open_store
     from distillery.filters.loading import load_filter
 
     if out is None and not markdown:
@@ -86,7 +83,7 @@ def report(
     to = None if out is None or str(out) == "-" else out
     as_markdown = _as_markdown(to, markdown) if to else True
     require_filter(subject, channel)
-    opened = open_store(store_uri(store))
+    opened = open_existing(store)
     if channel:
         summary = find_summary(opened, find_adapter(opened, subject, channel=channel, here=True).adapter)
     elif is_digest(subject):
@@ -95,7 +92,8 @@ def report(
         flt = load_filter(subject)
         last = read_last_summary(opened, flt.name)
         if last is None:
-            raise InputError(f"no run of {flt.name} in this store", hint=f"run `distillery distill {subject} …` first")
+            hint = f"run `distillery distill {subject} …` first"
+            raise InputError(f"no run of {flt.name} in this store", where=opened.uri, hint=hint)
         summary = last
     context = gather(opened, read_filter(opened, filter_key_of(summary)), summary)
     text = render_markdown(context) if as_markdown else render_html(context)

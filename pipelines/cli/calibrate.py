@@ -13,7 +13,6 @@ from distillery.components.runtime.whole_file import write_whole
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli import completion
 from distillery.pipelines.cli.options import (
-    DEFAULT_STORE,
     BudgetOpt,
     FilterArg,
     JsonOpt,
@@ -48,7 +47,7 @@ EXIT_CODES = {
 
 
 def _opened(
-    filter: str, articles: str, store: str, profile: str, overrides: tuple[str, ...], prices: str = ""
+    filter: str, articles: str, store: str | None, profile: str, overrides: tuple[str, ...], prices: str = ""
 ) -> tuple[Store, Filter, str]:
     from distillery.components.runtime.extras import LABELS, require
     from distillery.components.store import open_store
@@ -71,7 +70,7 @@ def select(
     examples: Annotated[str, typer.Option("--examples", metavar="FILE", help="enrich: articles of the kind that is rare")] = "",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="also write the sample as JSON Lines")] = None,
     seed: Annotated[str, typer.Option("--seed", help="another one is another sample")] = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
@@ -172,7 +171,7 @@ def calibrate(
     n: Annotated[int, typer.Option("--n", help="articles a sample; 60, or 120 where nobody has to look")] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="the page to mark articles on")] = Path("review.html"),
     accept: Annotated[str, typer.Option("--accept", metavar="REASON", help="go on with a REVIEW, and say why")] = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     budget: BudgetOpt = None,
     prices: PricesOpt = "",
     yes: YesOpt = False,
@@ -263,7 +262,7 @@ def noise(
         str, typer.Option("--second-oracle", metavar="PROVIDER:MODEL|path=value,…", help="compare with it")
     ] = "",
     n: Annotated[int, typer.Option("--n", min=10, max=120, help="articles")] = 50,
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     budget: BudgetOpt = None,
     prices: PricesOpt = "",
     yes: YesOpt = False,

@@ -13,14 +13,13 @@ from distillery.filters.errors import InputError
 from distillery.pipelines.cli import completion
 from distillery.pipelines.cli.asking import agreed, ask, in_terminal
 from distillery.pipelines.cli.options import (
-    DEFAULT_STORE,
     ChannelOpt,
     FilterArg,
     JsonOpt,
     SetOpt,
     StoreOpt,
     SubjectArg,
-    store_uri,
+    open_existing,
 )
 from distillery.pipelines.cli.printing import candidate_lines, print_history, print_json
 
@@ -62,13 +61,12 @@ def _channel_of(store: Store, subject: str, channel: str) -> tuple[str, str]:
 
 
 @app.command()
-def history(subject: SubjectArg, channel: ChannelOpt = "", store: StoreOpt = DEFAULT_STORE, as_json: JsonOpt = False) -> None:
+def history(subject: SubjectArg, channel: ChannelOpt = "", store: StoreOpt = None, as_json: JsonOpt = False) -> None:
     """List what the channel of a filter, or of an adapter's filter, pointed at, newest first, and what waits there."""
     from distillery.components.artifacts.channel import read_channel
     from distillery.components.promotion.history import told
-    from distillery.components.store import open_store
 
-    opened = open_store(store_uri(store))
+    opened = open_existing(store)
     name, channel = _channel_of(opened, subject, channel)
     shown = told(opened, name, read_channel(opened, name, channel, lenient=True).channel)
     if as_json:
@@ -87,18 +85,17 @@ def approve(
     reason: ReasonOpt = "",
     by: AsOpt = "",
     channel: ChannelOpt = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     set: SetOpt = [],  # noqa: B006 - typer reads the default
 ) -> None:
     """Promote the candidate that you have reviewed, if it passes the filter as it is now."""
     from distillery.components.artifacts.channel import on_channel
     from distillery.components.promotion.by_hand import approve as work
     from distillery.components.runtime.progress import reporter
-    from distillery.components.store import open_store
     from distillery.filters.loading import load_filter
 
     flt = on_channel(load_filter(filter, overrides=absolute_overrides(set)), channel)
-    opened = open_store(store_uri(store))
+    opened = open_existing(store, write=True)
     adapter = adapter or _chosen(opened, flt, filter)
     record = work(opened, flt, adapter, _said(by, reason, wanted="an approval"), progress=reporter("promote"))
     print(f"{flt.name}/{flt.spec.promotion.channel} → {record.outputs['adapter']}")
@@ -146,16 +143,15 @@ def promote(
             autocompletion=completion.filters,
         ),
     ] = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     set: SetOpt = [],  # noqa: B006 - typer reads the default
 ) -> None:
     """Promote any adapter by name, if it passes the filter as it is now; lifts the channel's pin and the adapter's block."""
     from distillery.components.artifacts.channel import on_channel
     from distillery.components.promotion.by_hand import promote_by_name
     from distillery.components.runtime.progress import reporter
-    from distillery.components.store import open_store
 
-    opened = open_store(store_uri(store))
+    opened = open_existing(store, write=True)
     flt, digest = _as_it_is_now(opened, adapter, filter, absolute_overrides(set))
     flt = on_channel(flt, to, where="--to")
     said = _said(by, reason, wanted="a promotion by hand")
@@ -213,17 +209,16 @@ def rollback(
     reason: ReasonOpt = "",
     by: AsOpt = "",
     channel: ChannelOpt = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
 ) -> None:
     """Point a channel back at an earlier adapter, verified first; runs promote nothing there until `unpin` or `promote`."""
     from distillery.components.artifacts.adapter import is_digest
     from distillery.components.artifacts.channel import current
     from distillery.components.promotion.by_hand import rollback as work
-    from distillery.components.store import open_store
 
     if to and is_digest(subject):
         raise InputError("an adapter is named already", where=f"--to {to}", hint="leave it out, or give the filter")
-    opened = open_store(store_uri(store))
+    opened = open_existing(store, write=True)
     name, channel = _channel_of(opened, subject, channel)
     said = _said(by, reason)
     before = current(opened, name, channel)
@@ -236,14 +231,13 @@ def rollback(
 
 @app.command()
 def unpin(
-    subject: SubjectArg, reason: ReasonOpt = "", by: AsOpt = "", channel: ChannelOpt = "", store: StoreOpt = DEFAULT_STORE
+    subject: SubjectArg, reason: ReasonOpt = "", by: AsOpt = "", channel: ChannelOpt = "", store: StoreOpt = None
 ) -> None:
     """Let runs promote again after a rollback; the adapter that was rolled back stays blocked."""
     from distillery.components.artifacts.channel import read_channel
     from distillery.components.promotion.by_hand import unpin as work
-    from distillery.components.store import open_store
 
-    opened = open_store(store_uri(store))
+    opened = open_existing(store, write=True)
     name, channel = _channel_of(opened, subject, channel)
     said = _said(by, reason)
     if read_channel(opened, name, channel, lenient=True).channel.pin is None:

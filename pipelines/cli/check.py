@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from distillery.pipelines.cli import completion
-from distillery.pipelines.cli.options import DEFAULT_STORE, JsonOpt, PricesOpt, ProfileOpt, SetOpt, StoreOpt, store_uri
+from distillery.pipelines.cli.options import JsonOpt, PricesOpt, ProfileOpt, SetOpt, StoreOpt, store_uri
 from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.publish import EndpointOpt
 
@@ -23,7 +23,7 @@ def check(
             metavar="[FILTER]", help="whose base model, oracle and price are checked, too", autocompletion=completion.filters
         ),
     ] = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     prices: PricesOpt = "",

@@ -39,9 +39,9 @@ def _completed(values: Callable[[], Iterable[tuple[str, str]]], incomplete: str)
 
 def _store(ctx: typer.Context) -> Store:
     from distillery.components.store import open_store
-    from distillery.pipelines.cli.options import DEFAULT_STORE, store_uri
+    from distillery.pipelines.cli.options import store_uri
 
-    return open_store(store_uri(ctx.params.get("store") or DEFAULT_STORE), write=False)
+    return open_store(store_uri(ctx.params.get("store") or None), write=False)
 
 
 def _filter_name(ctx: typer.Context) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from distillery.components.articles.scratch import delete_folder
 from distillery.pipelines.cli.options import (
-    DEFAULT_STORE,
     ArticlesOpt,
     BudgetOpt,
     FilterArg,
@@ -27,12 +28,17 @@ from distillery.pipelines.cli.options import (
     StoreOpt,
     UncalibratedOpt,
     YesOpt,
+    exists,
     in_all,
     settings,
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.spending import agree, priced
+from distillery.pipelines.results import shown_path
+
+if TYPE_CHECKING:
+    from distillery.components.store import Store
 
 app = typer.Typer()
 
@@ -66,7 +72,7 @@ def distill(
     filter: FilterArg,
     labels: LabelsOpt = "",
     articles: ArticlesOpt = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
@@ -93,14 +99,14 @@ def distill(
     from distillery.pipelines.first_look import require_price
     from distillery.pipelines.laptop.endings import ending, oom_kills
     from distillery.pipelines.laptop.events import LocalRun, Tail
+    from distillery.pipelines.laptop.logs import LOG, growing, scratch_prefix
     from distillery.pipelines.laptop.repeat import repeat
-    from distillery.pipelines.laptop.run import FEED, LOG, start, stop
+    from distillery.pipelines.laptop.run import FEED, start, stop
     from distillery.pipelines.plan import Planned, due, make_plan
     from distillery.pipelines.steps import RunState
 
     require(STUDENT)
     uri = store_uri(store)
-    opened = open_store(uri)
     request = RunRequest(
         filter, uri, articles, labels, profile, settings(set, map), max_rejects, marks, without_calibration, in_all(budget)
     ).absolute()
@@ -109,6 +115,7 @@ def distill(
     flt, *files = check(request)
     if files[0]:
         require_price(flt, request.budget)
+    opened = open_store(uri)  # made here where there is none: a command that is refused leaves no folder
     request = replace(request, articles=files[0], labels=files[1])  # may be the filter's own
     state, steps = RunState(opened, flt, files[0], files[1], max_rejects), list[Planned]()
     if not in_bucket(files[0] or files[1]):  # else planning would fetch what the label step fetches
@@ -120,10 +127,13 @@ def distill(
         if files[0]:
             agree(opened, files[0], [(flt, None)], budget=budget, yes=yes)
         preflight(opened, request)
-    run, scratch = new_run(), lasting_folder("distillery-")
+    run = new_run()
+    scratch = lasting_folder(scratch_prefix(run))
     log, kept = scratch / LOG, False
+    working = ExitStack()
     try:
         with room_in(scratch):
+            working.enter_context(growing(log))
             kills, process = oom_kills(), None
             if again:
                 records = {step.step: step.record for step in steps if step.record}
@@ -146,8 +156,21 @@ def distill(
             kept = failure.kind == "fault"
             end_failed(failure, watched, uri, again="command", log=log)
     finally:
+        _keep_log(opened, run, log)
+        working.close()
         remove(scratch, but=log if kept else None)
-    end_decided(watched, opened, uri, run, filter=filter, shown_store=store, as_json=as_json)
+    end_decided(watched, opened, uri, run, filter=filter, shown_store=store or "", as_json=as_json)
+
+
+def _keep_log(store: Store, run: str, log: Path) -> None:
+    """Keep the log of a run that ended, however it did; a store that is away spoils no result."""
+    from distillery.components.store import StoreError
+    from distillery.pipelines.laptop.logs import keep
+
+    try:
+        keep(store, run, log)
+    except (StoreError, OSError) as error:
+        print(f"the log was not kept: {error}", file=sys.stderr)
 
 
 @app.command()
@@ -155,7 +178,7 @@ def plan(
     filter: FilterArg,
     labels: LabelsOpt = "",
     articles: ArticlesOpt = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
@@ -182,9 +205,11 @@ def plan(
     run = RunState(open_store(request.store, write=False), *resolved, max_rejects)
     steps = make_plan(run, marks=request.marks, waived=request.without_calibration, budget=request.budget)
     if as_json:
-        print_json({"filter": resolved.filter.name, "steps": [step.to_json() for step in steps]})
+        print_json({"filter": resolved.filter.name, "store": run.store.uri, "steps": [step.to_json() for step in steps]})
     else:
         print(render_plan(steps))
+        if not exists(run.store.uri):
+            print(f"no store at {shown_path(run.store.uri)} yet: `distill` makes it")
 
 
 @app.command()

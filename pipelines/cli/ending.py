@@ -29,7 +29,7 @@ def end_decided(
         uri: The store's URI.
         run: The run's name.
         filter: The filter as a next command names it; empty for its own name.
-        shown_store: The store as a next command names it.
+        shown_store: The store as a next command names it; empty where it finds it by itself.
         as_json: True for one JSON object, False for a text.
 
     Raises:

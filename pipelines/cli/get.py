@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from distillery.pipelines.cli import completion
-from distillery.pipelines.cli.options import DEFAULT_STORE, JsonOpt, StoreOpt, store_uri
+from distillery.pipelines.cli.options import JsonOpt, StoreOpt, open_existing
 from distillery.pipelines.cli.printing import print_json, short
+from distillery.pipelines.cli.publish import EndpointOpt
 from distillery.pipelines.results import number
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ KindArg = Annotated[
     typer.Argument(
         metavar="KIND",
         autocompletion=lambda: [*COLUMNS],
-        help="filters, runs, adapters, channels, calibrations, samples or jobs",
+        help="filters, runs, adapters, channels, calibrations, samples, jobs; get: schedules, too",
     ),
 ]
 
@@ -42,23 +43,40 @@ def get(
         str, typer.Argument(metavar="[FILTER]", help="only what is of this filter", autocompletion=completion.filters)
     ] = "",
     output: FormOpt = "table",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
+    endpoint: EndpointOpt = "",
+    namespace: Annotated[str, typer.Option("--namespace", help="schedules: yours, on a Kubeflow of several users")] = "",
     as_json: JsonOpt = False,
 ) -> None:
-    """List what is there: filters, runs, adapters, channels, calibrations, samples or scoring jobs."""
-    from distillery.components.store import open_store
+    """List what is there: filters, runs, adapters, channels, calibrations, samples, scoring jobs, or Kubeflow's schedules."""
+    if kind in ("schedules", "schedule"):
+        _print_rows("schedules", _schedules(endpoint, namespace, _name_of(filter)), endpoint, filter, output, as_json)
+        return
     from distillery.pipelines.inventory.kinds import kind_of, list_things
 
     wanted = kind_of(kind)
-    opened = open_store(store_uri(store), write=False)
-    rows = list_things(opened, wanted, _name_of(filter))
+    opened = open_existing(store)
+    _print_rows(wanted, list_things(opened, wanted, _name_of(filter)), opened.uri, filter, output, as_json)
+
+
+def _schedules(endpoint: str, namespace: str, filter: str) -> list[Row]:
+    """Return the schedules that Kubeflow has for our pipelines, or for one filter."""
+    from distillery.pipelines.cli.schedule import row_of
+    from distillery.pipelines.cluster.kubeflow import Kubeflow
+    from distillery.pipelines.cluster.schedules import schedules
+
+    rows = [row_of(one) for one in schedules(Kubeflow(endpoint, namespace))]
+    return [row for row in rows if row["pipeline"] == "distill" and filter in ("", row["filter"])]
+
+
+def _print_rows(kind: str, rows: list[Row], where: str, filter: str, output: Form, as_json: bool) -> None:
     if as_json or output == "json":
-        print_json({"kind": wanted, "store": opened.uri, "items": rows})
+        print_json({"kind": kind, "store": where, "items": rows})
     elif rows:
-        print(table(wanted, rows, wide=output == "wide"))
+        print(table(kind, rows, wide=output == "wide"))
     else:
         of = f" of {filter}" if filter else ""
-        print(f"no {wanted}{of} in {opened.uri}", file=sys.stderr)
+        print(f"no {kind}{of} in {where}", file=sys.stderr)
 
 
 @app.command()
@@ -71,15 +89,14 @@ def describe(
         ),
     ],
     output: FormOpt = "table",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Show all that is known of one thing that `get` lists."""
-    from distillery.components.store import open_store
     from distillery.pipelines.inventory.kinds import describe_thing, kind_of
 
     wanted = kind_of(kind)
-    opened = open_store(store_uri(store), write=False)
+    opened = open_existing(store)
     found = describe_thing(opened, wanted, name)
     if as_json or output == "json":
         print_json({"kind": wanted, "store": opened.uri, **found})
@@ -232,6 +249,7 @@ COLUMNS: Final[dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]]] = {
         (NAME, FILTER, ("ARTICLES", lambda row: _count(row["articles"])), ("OF", lambda row: _count(row["corpus"])), SIZE, AGE),
         (("ENRICHED BY", _plain("enriched_by")), ("SEED", _plain("seed"))),
     ),
+    "schedules": ((NAME, FILTER, ("CRON", _plain("cron")), ("STATE", _plain("state")), AGE), ()),
     "jobs": (
         (
             NAME,

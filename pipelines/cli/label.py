@@ -12,7 +12,6 @@ import typer
 from distillery.components.runtime.whole_file import whole_file
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
-    DEFAULT_STORE,
     ArticlesOpt,
     BudgetOpt,
     FilterArg,
@@ -52,7 +51,7 @@ def label(
     articles: ArticlesOpt = "",
     labels: LabelsOpt = "",
     out: OutOpt = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     concurrency: ConcurrencyOpt = 64,
     budget: BudgetOpt = None,
     quote: QuoteOpt = False,
@@ -86,7 +85,7 @@ def label(
     request = RunRequest(filter, "", articles, labels, profile, changed, max_rejects).absolute()
     flt, articles, labels = resolve(priced(request, prices))
     known = read_prices(prices)
-    opened = open_store(store_uri(store))
+    opened = open_store(store_uri(store), write=not quote)
     if quote:
         if not articles:
             raise InputError("labels that exist cost nothing", where="--quote", hint="give --articles FILE")

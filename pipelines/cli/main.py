@@ -29,8 +29,10 @@ from distillery.pipelines.cli import (
     filters,
     get,
     label,
+    logs,
     models,
     publish,
+    schedule,
     score,
     steps,
     submit,
@@ -43,9 +45,9 @@ GROUPS = {
     "Filters": ("filters", "explain"),
     "Labels": ("select", "calibrate", "noise", "label", "labels", "audit", "split"),
     "Student": ("train", "benchmark", "gate"),
-    "Look": ("get", "describe"),
+    "Look": ("get", "describe", "logs"),
     "Adapters": ("score", "history", "approve", "promote", "rollback", "unpin"),
-    "Cluster": ("submit", "pipelines", "models"),
+    "Cluster": ("submit", "schedule", "suspend", "pipelines", "models"),
 }
 
 
@@ -91,7 +93,7 @@ def options(
     """Take the options that no command is needed for."""
 
 
-for module in (check, distill, calibrate, label, steps, score, adapters, channels, get):
+for module in (check, distill, calibrate, label, steps, score, adapters, channels, get, logs, schedule):
     app.add_typer(module.app)
 app.add_typer(filters.keys)
 app.add_typer(filters.app, name="filters")

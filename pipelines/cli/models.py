@@ -10,7 +10,7 @@ import typer
 
 from distillery.components.preflight.request import absolute
 from distillery.filters.errors import InputError
-from distillery.pipelines.cli.options import JsonOpt, store_uri
+from distillery.pipelines.cli.options import JsonOpt, open_existing, store_uri
 from distillery.pipelines.cli.printing import print_json
 
 app = typer.Typer(
@@ -18,18 +18,16 @@ app = typer.Typer(
 )
 
 ModelsOpt = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--store", metavar="URI", help="where: s3://bucket/prefix or a folder; default: DISTILLERY_MODELS, DISTILLERY_STORE"
+        "--store", metavar="URI", help="s3://bucket/prefix or a folder; default: DISTILLERY_MODELS, else as for other commands"
     ),
 ]
 
 
-def _where(store: str) -> str:
-    chosen = store or os.environ.get("DISTILLERY_MODELS") or os.environ.get("DISTILLERY_STORE") or ""
-    if not chosen:
-        raise InputError("says which store keeps the models", where="--store", hint="write s3://bucket/prefix or a folder")
-    return store_uri(chosen)
+def _meant(store: str | None) -> str | None:
+    """Return the store of the models as `store_uri` takes it."""
+    return (os.environ.get("DISTILLERY_MODELS") or None) if store is None else store
 
 
 @app.command("push")
@@ -38,7 +36,7 @@ def push_command(
     revision: Annotated[str, typer.Option("--revision", help="the hub's revision, and the mirror's; default: main")] = "",
     name: Annotated[str, typer.Option("--as", metavar="NAME", help="the name filters use; needed for a folder")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="let the name mean other bytes from now on")] = False,
-    store: ModelsOpt = "",
+    store: ModelsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Mirror a base model. Doing it again sends nothing; steps find it under the name that the filter says."""
@@ -52,7 +50,7 @@ def push_command(
     target = name or (None if local else mirror_name(model))
     if not target:
         raise InputError(f"{model} has no name that a filter could use elsewhere", where="--as", hint="give --as ORG/NAME")
-    opened = open_store(_where(store))
+    opened = open_store(store_uri(_meant(store)))
     here, wrote = push(opened, base, target, revision or None, replace=replace, progress=reporter("push"))
     if as_json:
         print_json({"name": here.name, "revision": here.revision, "base": here.base, "size": here.size, "written": wrote})
@@ -64,12 +62,12 @@ def push_command(
 
 
 @app.command("list")
-def list_command(store: ModelsOpt = "", as_json: JsonOpt = False) -> None:
+def list_command(store: ModelsOpt = None, as_json: JsonOpt = False) -> None:
     """List the base models in a store."""
-    from distillery.components.store import open_store
     from distillery.components.student.mirror import mirrored
 
-    found = list(mirrored(open_store(_where(store), write=False)))
+    opened = open_existing(_meant(store))
+    found = list(mirrored(opened))
     if as_json:
         rows = [{"name": m.name, "revision": m.revision, "base": m.base, "kind": m.kind, "size": m.size} for m in found]
         print_json({"models": rows})
@@ -77,4 +75,4 @@ def list_command(store: ModelsOpt = "", as_json: JsonOpt = False) -> None:
     for one in found:
         print(f"{one.name}@{one.revision}  {one.kind}  {one.size / 1e6:,.1f} MB  base {one.base[:12]}")
     if not found:
-        print("no base models there; `distillery models push MODEL` mirrors one")
+        print(f"no base models in {opened.uri}; `distillery models push MODEL` mirrors one")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli import completion
+
+if TYPE_CHECKING:
+    from distillery.components.store import Store
 
 _FILTER = "a filter's name, name/vN, or path of a filter.yaml"
 FilterArg = Annotated[str, typer.Argument(metavar="FILTER", help=_FILTER, autocompletion=completion.filters)]
@@ -20,7 +25,12 @@ SubjectArg = Annotated[
         autocompletion=completion.filters_and_adapters,
     ),
 ]
-StoreOpt = Annotated[str, typer.Option("--store", metavar="URI", help="object store: a folder, file:// or s3://")]
+StoreOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--store", metavar="URI", help="a folder, file:// or s3://; default: DISTILLERY_STORE, .distillery here or above"
+    ),
+]
 ProfileOpt = Annotated[
     str, typer.Option("--profile", help="a named set of overrides: laptop", autocompletion=completion.profiles)
 ]
@@ -67,14 +77,16 @@ PricesOpt = Annotated[
 YesOpt = Annotated[bool, typer.Option("--yes", help="do not ask in a terminal before the first paid call")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else there")]
 
-DEFAULT_STORE = ".distillery"
+STORE: Final = "DISTILLERY_STORE"
+FOLDER: Final = ".distillery"
 
 
-def store_uri(store: str) -> str:
-    """Return a store's absolute URI, since steps may run in another folder.
+def store_uri(store: str | None = None) -> str:
+    """Return the absolute URI of the store that a command means, since steps may run in another folder.
 
     Args:
-        store: A folder of this machine, or a URI.
+        store: A folder of this machine, or a URI, as typed. None for the one that DISTILLERY_STORE names, else the nearest
+            `.distillery` in the present folder or above, else one that is to be made in the present folder.
 
     Returns:
         A file:// or s3:// URI.
@@ -84,7 +96,71 @@ def store_uri(store: str) -> str:
     """
     from distillery.components.articles.input_files import parse_address
 
-    return str(parse_address(store, parameter="store"))
+    meant = (os.environ.get(STORE) or _nearest() or FOLDER) if store is None else store
+    return str(parse_address(meant, parameter="store"))
+
+
+def _nearest() -> str:
+    """Return the path of the nearest store in the present folder or above; empty where there is none.
+
+    Above, a store counts that this user owns, root, or whoever owns the present folder: /tmp is everybody's.
+    """
+    try:
+        here = Path.cwd()
+        if (here / FOLDER).is_dir():
+            return str(here / FOLDER)
+        trusted = {os.geteuid(), 0, here.stat().st_uid}
+        for folder in here.parents:
+            if os.path.isdir(folder / FOLDER) and (folder / FOLDER).stat().st_uid in trusted:
+                return str(folder / FOLDER)
+    except OSError:
+        pass  # whoever opens the store in the present folder tells what is wrong with it
+    return ""
+
+
+def open_existing(store: str | None, *, write: bool = False) -> Store:
+    """Open a store for a command that would find nothing in a new one.
+
+    Args:
+        store: As for `store_uri`.
+        write: True for a command that changes what is there; one that reads makes no folder and no file.
+
+    Returns:
+        The store.
+
+    Raises:
+        InputError: There is none.
+        StoreError: It can't be written, where it is to be.
+    """
+    from distillery.components.store import Address, open_store
+
+    uri = store_uri(store)
+    if not exists(uri):
+        named = "{store}" if store is not None else STORE if os.environ.get(STORE) else ""
+        what = f"no store at {Address.parse(uri).path}" + ("" if named else ", nor above")
+        hint = f"check {named}" if named else f"{{store}} or {STORE} names one; `distillery distill` makes one"
+        raise InputError(what, hint=hint)
+    return open_store(uri, write=write)
+
+
+def exists(uri: str) -> bool:
+    """True if there may be a store: what can't be looked at, such as a bucket, is told by whoever reads it.
+
+    Args:
+        uri: What `store_uri` returned.
+
+    Returns:
+        False where it is a folder that isn't there.
+    """
+    from distillery.components.store import Address
+
+    address = Address.parse(uri)
+    try:
+        return address.in_bucket or bool(address.local.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
 
 
 def settings(overrides: list[str], columns: list[str]) -> tuple[str, ...]:

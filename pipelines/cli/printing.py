@@ -100,7 +100,7 @@ def print_history(name: str, channel: str, shown: dict[str, Any], uri: str) -> N
     for line in candidate_lines(shown["candidates"], uri):
         print(line)
     if not shown["history"]:
-        print(f"nothing was promoted on channel {channel} of {name} yet")
+        print(f"nothing was promoted on channel {channel} of {name} yet in {shown_path(uri)}")
     for index, row in enumerate(shown["history"]):
         mark = "now" if index == 0 else ""
         print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -11,12 +12,12 @@ from distillery.components.preflight.request import absolute
 from distillery.components.runtime.exit_codes import ExitCode
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import (
-    DEFAULT_STORE,
     ChannelOpt,
     JsonOpt,
     MapOpt,
     StoreOpt,
     SubjectArg,
+    open_existing,
     require_filter,
     store_uri,
 )
@@ -53,7 +54,7 @@ def score(
     ] = False,
     namespace: Annotated[str, typer.Option("--namespace", help="of the pods; default: the cluster's own setting")] = "",
     channel: ChannelOpt = "",
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     format: Annotated[Format, typer.Option("--format")] = "parquet",
     map: MapOpt = [],  # noqa: B006
     as_json: JsonOpt = False,
@@ -75,7 +76,7 @@ def score(
     if "cancelled" in found:
         print(f"deleted {', '.join(found['cancelled'])}; finished parts stay")
     else:
-        _print(found)
+        print_scores(found)
 
 
 def _here(
@@ -84,23 +85,23 @@ def _here(
     articles: str,
     out: str,
     shards: int,
-    store: str,
+    store: str | None,
     format: Literal["parquet", "jsonl"],
     map: list[str],
 ) -> dict[str, Any]:
     from distillery.components.artifacts.adapter import find_adapter
-    from distillery.components.artifacts.filter import publish_filter
+    from distillery.components.artifacts.filter import is_published, publish_filter
     from distillery.components.runtime.extras import STUDENT, require
 
     require(STUDENT)
     from distillery.components.runtime.progress import reporter
     from distillery.components.scoring.score import score as work
-    from distillery.components.store import open_store
     from distillery.components.student.devices import serving_plan
 
-    opened = open_store(store_uri(store))
+    opened = open_existing(store, write=not out)
     flt, adapter = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
-    publish_filter(opened, flt)  # _SUCCESS names it by digest
+    if not (out and is_published(opened, flt)):  # scores that go elsewhere are made from a store that can only be read
+        publish_filter(opened, flt)  # _SUCCESS names it by digest
 
     progress = reporter("score")
     served = serving_plan(opened, flt.name, adapter, flt.spec.student, progress)
@@ -131,7 +132,7 @@ def _on_cluster(
     shards: int,
     parallelism: int,
     namespace: str,
-    store: str,
+    store: str | None,
     map: list[str],
     *,
     cancel: bool,
@@ -146,7 +147,7 @@ def _on_cluster(
     from distillery.components.store import in_bucket, open_store
 
     began, place = time.monotonic(), find_place(namespace)
-    uri = place.store if store == DEFAULT_STORE and place.store else store_uri(store)
+    uri = store_uri(place.store or None if store is None else store)
     for where, address in (("--store", uri), ("--out", out)):
         if address and not in_bucket(address):
             raise InputError("is no place that a cluster reaches", where=f"{where} {address}", hint="give s3://bucket/prefix")
@@ -200,7 +201,12 @@ def _cancel(store: Store, subject: Subject, articles: str, out: str, shards: int
     raise InputError(none, where="--cancel", hint=hint)
 
 
-def _print(found: dict[str, Any]) -> None:
+def print_scores(found: Mapping[str, Any]) -> None:
+    """Print what was scored, and where the scores are.
+
+    Args:
+        found: Counts by name, tiers, and where they are.
+    """
     from distillery.components.runtime.progress import clock
 
     tiers = ", ".join(f"{name} {n:,}" for name, n in found["tiers"].items())

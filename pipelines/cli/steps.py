@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from distillery.pipelines.cli.options import (
-    DEFAULT_STORE,
     ArticlesOpt,
     FilterArg,
     JsonOpt,
@@ -35,7 +34,7 @@ labels = typer.Typer(help="Import labels that people already have.", no_args_is_
 
 
 def _run(
-    last: str, filter: str, labels: str, articles: str, store: str, profile: str, set: list[str], map: list[str],
+    last: str, filter: str, labels: str, articles: str, store: str | None, profile: str, set: list[str], map: list[str],
     max_rejects: str, as_json: bool, prices: str = "", yes: bool = False,
 ) -> None:  # fmt: skip
     """Run the steps up to `last` and print what each left."""
@@ -123,7 +122,7 @@ def _command(last: str, help: str) -> object:
         filter: FilterArg,
         labels: LabelsOpt = "",
         articles: ArticlesOpt = "",
-        store: StoreOpt = DEFAULT_STORE,
+        store: StoreOpt = None,
         profile: ProfileOpt = "",
         set: SetOpt = [],  # noqa: B006 - typer reads the default
         map: MapOpt = [],  # noqa: B006
@@ -150,7 +149,7 @@ COMMANDS = {
 def import_labels(
     filter: FilterArg,
     file: Annotated[str, typer.Argument(metavar="FILE", help="labels: a file or a folder of JSONL, CSV, Parquet …")],
-    store: StoreOpt = DEFAULT_STORE,
+    store: StoreOpt = None,
     map: MapOpt = [],  # noqa: B006
     max_rejects: RejectsOpt = "0",
     as_json: JsonOpt = False,

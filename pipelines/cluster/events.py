@@ -20,6 +20,7 @@ from distillery.components.runtime.events import Done, Event, Noted, read_event
 from distillery.components.store import NotFound, Store, StoreError, canonical_json, open_store
 from distillery.components.store.layout import cancelled_key, events_folder, failure_key, run_record_key
 from distillery.pipelines.cluster.kubeflow import ENDED, Kubeflow, cancelled, tasks
+from distillery.pipelines.inventory.runs import SCORE
 from distillery.pipelines.run_view import Watched
 
 POLL_SECONDS = 3.0
@@ -114,7 +115,7 @@ class ClusterRun:
         """Yield a note for each pod that does not start (no image, no room): it leaves no event of its own."""
         now = time.monotonic()
         for name, state in self.tasks.items():
-            if state == "RUNNING" and name in WATCHED and name not in self._seen:
+            if state == "RUNNING" and name in (*WATCHED, SCORE) and name not in self._seen:
                 since = self._since.setdefault(name, now)
                 if now - since > SLOW_SECONDS:
                     self._since[name] = float("inf")

@@ -66,9 +66,22 @@ class Kubeflow:
         if not endpoint:
             raise InputError("which Kubeflow?", hint="give --endpoint URL or set KFP_ENDPOINT")
         self.endpoint, self.namespace = endpoint, namespace or None
-        self.client = self._call(lambda: connect(endpoint, namespace), seconds=FIRST_CONTACT)
+        self.client = self.call(lambda: connect(endpoint, namespace), seconds=FIRST_CONTACT)
 
-    def _call(self, request: Callable[[], T], *, seconds: float = PATIENCE) -> T:
+    def call(self, request: Callable[[], T], *, seconds: float = PATIENCE) -> T:
+        """Return what a request returns, made again through an outage.
+
+        Args:
+            request: Uses `client`.
+            seconds: How long an outage may last.
+
+        Returns:
+            Its answer.
+
+        Raises:
+            Refused: Kubeflow says no.
+            Stopped: It can't be reached for longer.
+        """
         try:
             return retry("Kubeflow", lambda: self._answered(request), seconds=seconds)
         except Exception as error:
@@ -102,7 +115,7 @@ class Kubeflow:
         """
         ask = self.client._healthz_api.api_client.call_api
         try:
-            answer = self._call(lambda: ask(OLD_HEALTH, "GET", response_type="object", _return_http_data_only=True))
+            answer = self.call(lambda: ask(OLD_HEALTH, "GET", response_type="object", _return_http_data_only=True))
         except Refused as error:
             if error.status not in NO_RUN:
                 raise
@@ -119,7 +132,7 @@ class Kubeflow:
         Returns:
             Their names, sorted.
         """
-        spec = self._call(lambda: self.client.get_pipeline_version(version.pipeline, version.version)).pipeline_spec or {}
+        spec = self.call(lambda: self.client.get_pipeline_version(version.pipeline, version.version)).pipeline_spec or {}
         deployment = (spec.get("pipeline_spec") or spec).get("deploymentSpec", {})
         executors = deployment.get("executors", {}).values()
         return sorted({each["container"]["image"] for each in executors if "container" in each})
@@ -133,7 +146,7 @@ class Kubeflow:
         Returns:
             True if the version was not there yet.
         """
-        return self._call(lambda: publish(version, self.client))
+        return self.call(lambda: publish(version, self.client))
 
     def published(self, pipeline: str, *, light: str = "", torch: str = "") -> Published:
         """Return the version compiled here for these images, published first where it is new; without images, the newest one.
@@ -167,7 +180,7 @@ class Kubeflow:
             newest = max(versions, key=lambda each: each.created_at)
             return Published(str(pipeline_id), str(newest.pipeline_version_id), str(newest.display_name))
 
-        return self._call(once)
+        return self.call(once)
 
     def _versions(self, pipeline_id: str) -> Any:
         return self.client.list_pipeline_versions(pipeline_id, page_size=100, sort_by="created_at desc")
@@ -203,7 +216,7 @@ class Kubeflow:
                 )
             return str(run.run_id)
 
-        return self._call(once)
+        return self.call(once)
 
     def find(self, name: str) -> str | None:
         """Return the id of the run of this name.
@@ -214,7 +227,7 @@ class Kubeflow:
         Returns:
             Its id, None where there is no such run.
         """
-        return self._call(lambda: self._find(name))
+        return self.call(lambda: self._find(name))
 
     def _find(self, name: str) -> str | None:
         predicate = {"predicates": [{"operation": "EQUALS", "key": "name", "stringValue": name}]}
@@ -235,7 +248,7 @@ class Kubeflow:
             InputError: There is no such run.
         """
         try:
-            return self._call(lambda: self.client.get_run(run), seconds=seconds)
+            return self.call(lambda: self.client.get_run(run), seconds=seconds)
         except Refused as error:
             if error.status not in NO_RUN:
                 raise
@@ -267,7 +280,7 @@ class Kubeflow:
         Args:
             run: The run's id.
         """
-        self._call(lambda: self.client.terminate_run(run))
+        self.call(lambda: self.client.terminate_run(run))
 
     def page(self, run: str) -> str:
         """Return the address of the run in the UI.

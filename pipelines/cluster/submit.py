@@ -1,19 +1,25 @@
-"""Starts the `distill` pipeline on a cluster: local files are uploaded, and equal inputs are one run while it lasts."""
+"""Starts a pipeline on a cluster: local files are uploaded, and equal inputs are one run while it lasts."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from distillery.components.articles.input_files import local_file, require_input
+from distillery.components.artifacts.adapter import find_adapter, is_digest
+from distillery.components.artifacts.channel import on_channel
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.preflight.preflight import check_settings, resolve
 from distillery.components.preflight.request import MARKS, RunRequest, map_files
+from distillery.components.runtime.settings import EMPTY
 from distillery.components.store import Address, Store, digest_file, digest_json, in_bucket, open_bucket
 from distillery.components.store.address import scheme_of
 from distillery.components.store.layout import input_key
 from distillery.filters.errors import InputError
+from distillery.filters.loading import load_filter
 from distillery.pipelines.cluster.claims import Claim, claim
 from distillery.pipelines.cluster.kubeflow import Kubeflow, Published
 from distillery.pipelines.first_look import require_price
@@ -26,15 +32,41 @@ class Prepared(NamedTuple):
         filter: The filter's name.
         parameters: The pipeline's parameters, without those at their defaults.
         inputs: What the digest of the run's inputs covers.
+        pipeline: Name of the pipeline.
     """
 
     filter: str
     parameters: dict[str, Any]
     inputs: dict[str, Any]
+    pipeline: str = "distill"
 
 
 # Parameters whose default the digest of a run's inputs holds as an empty text: (default, in the digest).
 UNSET = {"max_rejects": ("0", ""), "trainer": ("pod", "")}
+
+
+class Unwritten(Store):
+    """A store in which nothing is written, for whoever asks what would be sent."""
+
+    @classmethod
+    def of(cls, store: Store) -> Unwritten:
+        """Return the same store, to be read only.
+
+        Args:
+            store: The store.
+
+        Returns:
+            A store whose `put` leaves everything as it is.
+        """
+        return cls(store._objects)
+
+    def put(self, key: str, data: bytes | Path) -> None:
+        """Write nothing.
+
+        Args:
+            key: Where it would be.
+            data: What it would be.
+        """
 
 
 def upload(store: Store, path: str, *, parameter: str) -> str:
@@ -128,6 +160,57 @@ def _version(uri: str) -> Any:
     return etag or {name: bucket.etag(name) for name in bucket.keys(key)} or None
 
 
+def prepare_score(
+    store: Store,
+    subject: str,
+    articles: str,
+    *,
+    channel: str = "",
+    out: str = "",
+    shards: int = 0,
+    parallelism: int = 0,
+    columns: Sequence[str] = (),
+) -> Prepared:
+    """Upload a corpus that lies on this machine, and see that there is an adapter to score it with.
+
+    The run takes what the channel points at when it begins, with the filter as it was promoted.
+
+    Args:
+        store: The object store that pods reach.
+        subject: A filter's name or path, or an adapter's digest.
+        articles: A file, or an s3:// address of one or of a prefix of files.
+        channel: Name of the channel; empty for the one that the filter names.
+        out: s3:// address of the scores; empty for the store.
+        shards: Parts that the corpus is cut into; 0 chooses.
+        parallelism: Pods at once; 0 chooses.
+        columns: Columns of the files by our names, each "column=name".
+
+    Returns:
+        What the run is started with.
+
+    Raises:
+        InputError: The first step would refuse it.
+    """
+    if out and not in_bucket(out):
+        raise InputError("is no place that a cluster reaches", where=f"--out {out}", hint="give s3://bucket/prefix")
+    flt = None if is_digest(subject) else on_channel(load_filter(subject), channel)
+    name, where = (flt.name, flt.spec.promotion.channel) if flt else (subject, "")
+    found = find_adapter(store, name, channel=where).renamed(columns)
+    asked: dict[str, Any] = {
+        "adapter": name if flt else found.adapter,
+        "articles": upload(store, articles, parameter="articles"),
+        "store": store.uri,
+        "channel": where or EMPTY["channel"],
+        "shards": shards,
+        "parallelism": parallelism,
+        "out": out.rstrip("/"),
+        "columns": list(columns),
+    }
+    changed = {key: value for key, value in asked.items() if value != EMPTY.get(key, "")}
+    inputs = {**asked, "adapter": found.adapter, "data": _version(asked["articles"])}
+    return Prepared(found.filter.name, changed, {key: inputs[key] for key in sorted(inputs) if key != "store"}, "score")
+
+
 def start(kubeflow: Kubeflow, store: Store, version: Published, prepared: Prepared, *, account: str = "") -> Claim:
     """Start a run, or find the unfinished one of the same inputs.
 
@@ -145,7 +228,7 @@ def start(kubeflow: Kubeflow, store: Store, version: Published, prepared: Prepar
         InputError: Kubeflow refuses the run.
         Stopped: Kubeflow cannot be reached.
     """
-    digest = digest_json({"pipeline": "distill", **prepared.inputs})
+    digest = digest_json({"pipeline": prepared.pipeline, **prepared.inputs})
     name = prepared.filter
     return claim(
         store,

@@ -8,16 +8,18 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.steps import WORK
 from distillery.components.preflight.request import RunRequest
 from distillery.components.runtime.progress import EVENTS
 from distillery.components.runtime.step import RUN, Step, step_context
-from distillery.pipelines.laptop.run import FEED, LOG
+from distillery.pipelines.laptop.logs import LOG, mark
+from distillery.pipelines.laptop.run import FEED
 from distillery.pipelines.steps import RunState
 
 ENDS: Final = {"promote": "promote", "approve": "hold", "reject": "reject"}  # the step that each decision of the gates leads to
@@ -38,26 +40,46 @@ def repeat(request: RunRequest, state: RunState, records: Mapping[str, StepRecor
         stack.enter_context(redirect_stdout(log))
         stack.enter_context(redirect_stderr(log))
         stack.enter_context(_environment({RUN: run, EVENTS: str(scratch / FEED)}))
-        failed = not _told(lambda: _steps(request, state, records, run))
-        _told(lambda: _report(request.store, run, failed))
+        failed = not _told(lambda: _steps(request, state, records, _Opener(run, scratch / LOG, log)))
+        _told(lambda: _report(request.store, _Opener(run, scratch / LOG, log), failed))
 
 
-def _steps(request: RunRequest, state: RunState, records: Mapping[str, StepRecord], run: str) -> None:
+@dataclass(frozen=True)
+class _Opener:
+    """Opens the steps of a run, and notes in its log where each begins.
+
+    Attributes:
+        run: The run's name.
+        path: Where its log is.
+        log: The log, which gets what this process prints.
+    """
+
+    run: str
+    path: Path
+    log: TextIO
+
+    def open(self, name: str, store: str, filter_key: str) -> AbstractContextManager[Step]:
+        self.log.flush()
+        mark(self.path, name)
+        return step_context(name, store, filter_key, self.run)
+
+
+def _steps(request: RunRequest, state: RunState, records: Mapping[str, StepRecord], steps: _Opener) -> None:
     from distillery.components.auditing.audit import audit
     from distillery.components.preflight.preflight import preflight
 
-    with step_context("preflight", request.store, "", run) as step:
+    with steps.open("preflight", request.store, "") as step:
         key = str(step.keep(preflight(step.store, request)).outputs["filter_key"])
     if state.articles:
-        with step_context("calibrate", request.store, key, run) as step:
+        with steps.open("calibrate", request.store, key) as step:
             step.keep(_calibrated(request, state, step))
     for name in WORK:
-        with step_context(name, request.store, key, run) as step:
+        with steps.open(name, request.store, key) as step:
             if name == "audit":  # a finding of a reused audit stops the run as that of a new one does
                 audit(step.store, state.filter, label_set=state.outputs["label_set"], progress=step.progress, keep=step.keep)
             else:
                 step.keep(records[name])
-    with step_context(ENDS[state.outputs["decision"]], request.store, key, run) as step:
+    with steps.open(ENDS[state.outputs["decision"]], request.store, key) as step:
         step.keep(_end(state, step))
 
 
@@ -86,10 +108,10 @@ def _end(state: RunState, step: Step) -> StepRecord:
     return work(step.store, state.filter, verdict=verdict, filter_key=step.filter_key, run=step.run, progress=step.progress)
 
 
-def _report(store: str, run: str, failed: bool) -> None:
+def _report(store: str, steps: _Opener, failed: bool) -> None:
     from distillery.components.reporting.publish import publish
 
-    with step_context("report", store, "", run) as step:
+    with steps.open("report", store, "") as step:
         step.keep(publish(step.store, step.run, failed=failed, message="").record)
 
 

@@ -26,9 +26,9 @@ from distillery.components.preflight.request import RunRequest
 from distillery.components.runtime.progress import EVENTS
 from distillery.components.runtime.step import PARAMETERS, RUN, STORE
 from distillery.pipelines.laptop.endings import ending, oom_kills
+from distillery.pipelines.laptop.logs import AROUND, LOG, mark
 
 REQUEST: Final = "request.json"
-LOG: Final = "run.log"
 FEED: Final = "events.jsonl"
 PATIENCE: Final = 5.0  # seconds that a process that was told to end is given
 
@@ -122,9 +122,11 @@ def told(run_task: RunTask, scratch: Path) -> RunTask:
     log = scratch / LOG
 
     def run(full_command: list[str], **more: object) -> int:  # kfp 2.17 gives its environment, too
+        step = full_command[full_command.index("--function_to_execute") + 1]
+        mark(log, step)
         kills, size = oom_kills(), log.stat().st_size
         code = run_task(full_command, **more)
-        step = full_command[full_command.index("--function_to_execute") + 1]
+        mark(log, AROUND)
         if code and not _said(scratch / FEED, step):
             with open(log, "rb") as file:
                 file.seek(size)

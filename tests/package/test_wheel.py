@@ -113,6 +113,7 @@ def bare(built: Built, tmp_path: Path, tiny_encoder: Path) -> Callable[..., Ran]
     folder = hostile(tmp_path / "work")
     write_filter(folder / "small-town.yaml", tiny_encoder)
     write_rows(folder / "labels.jsonl", label_rows(20))
+    (folder / ".distillery").mkdir()
     return lambda *arguments: run_installed(built.bin, *arguments, cwd=folder, bare=True)
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+PIPELINES = {"p1": "distill", "p2": "score"}
+
+
+def _named(query: str, things: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that the query's filter names; all where it has none."""
+    asked = parse_qs(query).get("filter", [""])[0]
+    wanted = json.loads(asked)["predicates"][0]["stringValue"] if asked else None
+    return [thing for thing in things if wanted in (None, thing["display_name"])]
 
 
 @dataclass
@@ -30,6 +39,7 @@ class FakeKubeflow:
     hides: bool = False
     login: bool = False
     versions: list[dict[str, Any]] = field(default_factory=list)
+    recurring: dict[str, dict[str, Any]] = field(default_factory=dict)
     on_create: Callable[[str], None] = lambda run: None
     refused: int = 0
 
@@ -43,6 +53,9 @@ class FakeKubeflow:
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 fake.answer(self, self.rfile.read(length))
+
+            def do_DELETE(self) -> None:
+                fake.answer(self, b"delete")
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
@@ -77,10 +90,12 @@ class FakeKubeflow:
             case ["", "apis", "v1beta1", "healthz"], None:
                 self._reply(handler, {"multi_user": False, "tag_name": "2.14.3"})
             case ["pipelines"], None:
-                self._reply(handler, {"pipelines": [{"pipeline_id": "p1", "display_name": "distill"}]})
-            case ["pipelines", "p1", "versions"], None:
-                self._reply(handler, {"pipeline_versions": self.versions})
-            case ["pipelines", "p1", "versions", found], None:
+                known = [{"pipeline_id": number, "display_name": name} for number, name in PIPELINES.items()]
+                self._reply(handler, {"pipelines": _named(url.query, known)})
+            case ["pipelines", number, "versions"], None:
+                ours = [version for version in self.versions if version["display_name"].startswith(PIPELINES[number])]
+                self._reply(handler, {"pipeline_versions": ours})
+            case ["pipelines", _, "versions", found], None:
                 images = ("registry/torch:1", "registry/light:1", "registry/light:1")
                 executors = {f"exec-{n}": {"container": {"image": image}} for n, image in enumerate(images)}
                 spec = {"pipeline_spec": {"deploymentSpec": {"executors": {**executors, "exec-importer": {"importer": {}}}}}}
@@ -94,9 +109,27 @@ class FakeKubeflow:
                 self._reply(handler, {})
             case ["experiments"], _:
                 self._reply(handler, {"experiment_id": "e1", **json.loads(body or b"{}")})
+            case ["recurringruns"], None:
+                self._reply(handler, {"recurringRuns": _named(url.query, self.recurring.values())})
+            case ["recurringruns"], _ if self.refuses:
+                self._reply(handler, {"error": "no permission"}, 403)
+            case ["recurringruns"], _:
+                made = {**json.loads(body or b"{}"), "recurring_run_id": str(uuid.uuid4())}
+                made |= {"status": f"{made['mode']}D", "created_at": f"2026-01-01T00:00:{len(self.recurring):02d}Z"}
+                self.recurring[made["recurring_run_id"]] = made
+                if self.lose_replies:
+                    self.lose_replies -= 1
+                    return
+                self._reply(handler, made)
+            case ["recurringruns", found], b"delete":
+                self.recurring.pop(found)
+                self._reply(handler, {})
+            case ["recurringruns", action], _ if action.endswith((":enable", ":disable")):
+                found, _, verb = action.rpartition(":")
+                self.recurring[found]["status"] = f"{verb.upper()}D"
+                self._reply(handler, {})
             case ["runs"], None:
-                wanted = json.loads(parse_qs(url.query)["filter"][0])["predicates"][0]["stringValue"]
-                self._reply(handler, {"runs": [run for run in self.runs.values() if run["display_name"] == wanted]})
+                self._reply(handler, {"runs": _named(url.query, self.runs.values())})
             case ["runs"], _:
                 run = {**json.loads(body or b"{}"), "run_id": str(uuid.uuid4()), "state": "RUNNING", "state_history": []}
                 self.runs[run["run_id"]] = run

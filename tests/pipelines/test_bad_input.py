@@ -235,6 +235,7 @@ def test_a_store_that_cannot_be_written_is_refused(command: Command, tmp_path: P
 def test_nothing_promoted_yet_says_what_to_type(command: Command, tmp_path: Path) -> None:
     flt = make_filter(tmp_path / "filter.yaml")
     articles = write_rows(tmp_path / "articles.jsonl", label_rows(5))
+    (tmp_path / ".distillery").mkdir()
     assert "distillery distill" in one_line(command("score", flt, articles, "--out", tmp_path / "out"))
     assert "distillery distill" in one_line(command("report", flt, "--out", tmp_path / "report.html"))
     assert "no adapter" in one_line(command("benchmark", "0123456789ab", "--labels", articles))
@@ -278,6 +279,7 @@ def test_pipelines_are_not_compiled_for_images_that_nobody_has(
 
 
 def test_history_and_rollback_by_a_digest_of_no_adapter(command: Command, tmp_path: Path) -> None:
+    (tmp_path / ".distillery").mkdir()
     assert "no adapter" in one_line(command("history", "0123456789ab"))
     assert "no adapter" in one_line(command("rollback", "0123456789ab"))
     assert "named already" in one_line(command("rollback", "0123456789ab", "--to", "0123456789ab"))

@@ -89,7 +89,7 @@ class Town(NamedTuple):
             patch.chdir(self.folder)
             patch.setenv("COLUMNS", "200")
             try:
-                end_decided(watched, store, store.uri, name, filter="filter.yaml", shown_store=".distillery", as_json=False)
+                end_decided(watched, store, store.uri, name, filter="filter.yaml", shown_store="", as_json=False)
             except typer.Exit as ended:
                 code = ended.exit_code
         return Ran(code, out.getvalue(), "")

@@ -301,8 +301,8 @@ def test_nothing_is_written_and_no_store_is_made(archive: Path, tmp_path: Path, 
     for kind in KINDS:
         assert command("get", kind, "--store", archive).code == 0
         ran = command("get", kind, "--store", tmp_path / "none")
-        assert (ran.code, ran.out) == (0, "")
-        assert ran.err == f"no {kind} in file://{tmp_path / 'none'}\n"
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err == f"error: no store at {tmp_path / 'none'}; check --store\n"
     assert tree() == before
     assert os.listdir(tmp_path) == []
 

@@ -54,6 +54,7 @@ A, B, C = "a" * 64, "b" * 64, "c" * 64
         (layout.events_key("r1", "split"), "runs/r1/events/split.jsonl"),
         (layout.report_key("r1"), "runs/r1/report.html"),
         (layout.report_key("r1", "md"), "runs/r1/report.md"),
+        (layout.log_key("r1"), "runs/r1/run.log"),
         (layout.summary_key(A), f"summaries/{A}.json"),
         (layout.adapters_beginning_key("0123abcd"), "summaries/beginning/0123abcd.json"),
         (layout.last_summary_key("demo"), "summaries/last/demo.json"),

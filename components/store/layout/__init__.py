@@ -26,7 +26,7 @@
     channels/<filter>/<channel>.candidate.json      the adapter that waited for approval, in stores made earlier
     steps/<step>/<inputs>.json                      what a step put out, to be reused for the same inputs
     runs/<inputs>.json                              which run has these inputs: a claim
-    runs/<run>/<step>.json, failure.json, cancelled.json, events/<step>.jsonl, report.html, report.md
+    runs/<run>/<step>.json, failure.json, cancelled.json, events/<step>.jsonl, report.html, report.md, run.log
     summaries/<adapter>.json                        the run that made or judged an adapter
     summaries/beginning/<8 digits>.json             the adapters whose digests begin so
     summaries/last/<filter>.json                    the filter's last run
@@ -95,6 +95,7 @@ from distillery.components.store.layout.runs import (
     failure_key,
     is_probe,
     last_summary_key,
+    log_key,
     part_facts_key,
     part_key,
     part_rejects_key,
@@ -151,6 +152,7 @@ __all__ = [
     "journal_segment_key",
     "judged_key",
     "last_summary_key",
+    "log_key",
     "model_folder",
     "model_of_pointer",
     "model_pointer_key",

@@ -131,6 +131,18 @@ def report_key(run: str, suffix: str = "html") -> str:
     return f"{RUNS}/{run}/report.{suffix}"
 
 
+def log_key(run: str) -> str:
+    """Return the key of what the processes of a run printed, where it ran on one machine.
+
+    Args:
+        run: name of the run.
+
+    Returns:
+        The key.
+    """
+    return f"{RUNS}/{run}/run.log"
+
+
 def summary_key(adapter: str) -> str:
     """Return the key of the summary of the run that made or judged an adapter.
 

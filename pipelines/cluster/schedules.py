@@ -1,0 +1,255 @@
+"""Schedules: a pipeline that Kubeflow starts again and again, one schedule a filter.
+
+Kubeflow calls it a recurring run. Its cron has six fields, seconds first, and the last may be left out: it takes "0 3 * * *"
+for second 0 and minute 3 of every hour. So what people write has five fields and is made six here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from distillery.filters.errors import InputError
+from distillery.pipelines.cluster.kubeflow import Kubeflow, Published
+
+# The fields of people's cron, with the least and the greatest number of each, and the names that stand for numbers.
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+FIELDS: Final[tuple[tuple[str, int, int, Mapping[str, int]], ...]] = (
+    ("minute", 0, 59, {}),
+    ("hour", 0, 23, {}),
+    ("day of month", 1, 31, {}),
+    ("month", 1, 12, {name: number for number, name in enumerate(_MONTHS, 1)}),
+    ("day of week", 0, 7, {name: number for number, name in enumerate(_DAYS)}),
+)
+SECONDS: Final = ("second", 0, 59, dict[str, int]())
+NAMED: Final = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
+HINT: Final = 'write five fields, as "0 3 * * *" for every night at three: minute, hour, day of month, month, day of week'
+_PART = re.compile(r"(\*|\?|[0-9]{1,2}|[A-Z]{3})(?:-([0-9]{1,2}|[A-Z]{3}))?(?:/([0-9]{1,2}))?")
+
+
+class Schedule(NamedTuple):
+    """A schedule that Kubeflow has.
+
+    Attributes:
+        id: Kubeflow's.
+        name: Its name, made of pipeline and filter.
+        cron: Six fields.
+        enabled: False where it is suspended.
+        version: Id of the pipeline's version that it starts.
+        parameters: What it starts it with.
+        created: When it was made; empty where that is not known.
+    """
+
+    id: str
+    name: str
+    cron: str
+    enabled: bool
+    version: str
+    parameters: dict[str, Any]
+    created: str
+
+
+def six_fields(text: str) -> str:
+    """Return a cron expression as Kubeflow has it, seconds first.
+
+    Args:
+        text: Five fields as crontab has them, six with seconds first, or one of NAMED.
+
+    Returns:
+        Six fields, or the name.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if text.strip() in NAMED:
+        return text.strip()
+    fields = text.upper().split()
+    if len(fields) not in (5, 6):
+        raise InputError(f"has {len(fields)} fields", where=f"--cron {text[:80]!r}", hint=HINT)
+    known = FIELDS if len(fields) == 5 else (SECONDS, *FIELDS)
+    checked = [_checked(field, *rest, text=text) for field, rest in zip(fields, known, strict=True)]
+    return " ".join(checked if len(fields) == 6 else ["0", *checked])
+
+
+def _checked(field: str, name: str, least: int, most: int, names: Mapping[str, int], *, text: str) -> str:
+    """Return a field as Kubeflow has it, where Sunday is 0 and not 7; refuse what it would not take."""
+    days: set[int] = set()
+    for part in field.split(","):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise InputError(f"{name} {part[:40]!r} is none", where=f"--cron {text[:80]!r}", hint=HINT)
+        first, last, step = match.groups()
+        if first in "*?" and last:
+            raise InputError(f"{name} {part[:40]!r} is none", where=f"--cron {text[:80]!r}", hint=HINT)
+        begin = least if first in "*?" else _number(first, names)
+        end = _number(last, names) if last else most if first in "*?" or step else begin
+        every = int(step) if step else 1
+        if begin is None or end is None or not least <= begin <= end <= most or every < 1:
+            hint = f"{name} goes from {least} to {most}" + (f", or {', '.join(names)}" if names else "")
+            raise InputError(f"{name} {part[:40]!r} is out of range", where=f"--cron {text[:80]!r}", hint=hint)
+        days |= {day % 7 for day in range(begin, end + 1, every)}
+    if most == 7 and "7" in field:
+        return ",".join(map(str, sorted(days)))
+    return field
+
+
+def _number(word: str, names: Mapping[str, int]) -> int | None:
+    return int(word) if word.isdigit() else names.get(word)
+
+
+def schedule_name(pipeline: str, filter: str) -> str:
+    """Return the name of the schedule of a filter.
+
+    Args:
+        pipeline: Name of the pipeline.
+        filter: Name of the filter.
+
+    Returns:
+        The name, of which there is one at a time.
+    """
+    return f"{pipeline}-{filter}"
+
+
+def schedules(kubeflow: Kubeflow, name: str = "") -> list[Schedule]:
+    """Return the schedules that Kubeflow has.
+
+    Args:
+        kubeflow: Where they are.
+        name: Name of a schedule, to leave others out; empty for all, also those of others.
+
+    Returns:
+        The schedules, by name, the newest first.
+    """
+    found: list[Any] = []
+    predicates = {"predicates": [{"operation": "EQUALS", "key": "name", "stringValue": name}]}
+    token = ""
+    while True:
+        page = kubeflow.call(
+            lambda token=token: kubeflow.client.list_recurring_runs(  # type: ignore[misc]
+                page_token=token,
+                page_size=100,
+                namespace=kubeflow.namespace,
+                filter=json.dumps(predicates) if name else None,
+            )
+        )
+        found += page.recurring_runs or []
+        token = page.next_page_token or ""
+        if not token:
+            break
+    newest = sorted((_schedule(each) for each in found), key=lambda one: one.created, reverse=True)
+    return sorted(newest, key=lambda one: one.name)
+
+
+def _schedule(found: Any) -> Schedule:
+    trigger = found.trigger
+    cron = trigger.cron_schedule.cron if trigger and trigger.cron_schedule else ""
+    if trigger and trigger.periodic_schedule:
+        cron = f"every {trigger.periodic_schedule.interval_second} s"
+    reference, config = found.pipeline_version_reference, found.runtime_config
+    return Schedule(
+        str(found.recurring_run_id),
+        str(found.display_name),
+        str(cron or ""),
+        str(found.status) == "ENABLED" or (found.status is None and str(found.mode) == "ENABLE"),
+        str(reference.pipeline_version_id) if reference else "",
+        dict((config.parameters if config else None) or {}),
+        found.created_at.strftime("%Y-%m-%dT%H:%M:%SZ") if found.created_at else "",
+    )
+
+
+def put_schedule(
+    kubeflow: Kubeflow,
+    version: Published,
+    name: str,
+    cron: str,
+    parameters: Mapping[str, Any],
+    *,
+    experiment: str,
+    account: str = "",
+) -> tuple[Schedule, str]:
+    """Let Kubeflow start a pipeline by a clock, and nothing else under the same name.
+
+    Args:
+        kubeflow: Where it runs.
+        version: The pipeline's version.
+        name: Name of the schedule, as `schedule_name` returns it.
+        cron: Six fields.
+        parameters: The pipeline's parameters.
+        experiment: Name of the experiment that its runs belong to.
+        account: The runs' service account; empty for Kubeflow's default.
+
+    Returns:
+        The schedule, and what became of it: "created", "replaced", "resumed" or "unchanged".
+
+    Raises:
+        Refused: Kubeflow says no.
+    """
+    before = schedules(kubeflow, name)
+    wanted = (cron, version.version, dict(parameters))
+    same = [one for one in before if (one.cron, one.version, one.parameters) == wanted]
+
+    def once() -> str:
+        again = [one for one in schedules(kubeflow, name) if one not in before]
+        if again:  # an earlier try whose reply was lost
+            return again[0].id
+        home = kubeflow.client.create_experiment(experiment, namespace=kubeflow.namespace)
+        made = kubeflow.client.create_recurring_run(
+            home.experiment_id,
+            name,
+            cron_expression=cron,
+            max_concurrency=1,  # a night that takes longer than a day is not run into
+            no_catchup=True,
+            params=dict(parameters),
+            pipeline_id=version.pipeline,
+            version_id=version.version,
+            service_account=account or None,
+        )
+        return str(made.recurring_run_id)
+
+    if same:
+        kept, done = same[0].id, "unchanged" if same[0].enabled else "resumed"
+        if not same[0].enabled:
+            kubeflow.call(lambda: kubeflow.client.enable_recurring_run(kept))
+    else:
+        kept, done = kubeflow.call(lambda: _quietly(once)), "replaced" if before else "created"
+    for one in before:
+        if one.id != kept:
+            remove_schedule(kubeflow, one)
+    return next(one for one in schedules(kubeflow, name) if one.id == kept), done
+
+
+def _quietly(work: Any) -> str:
+    import contextlib
+    import io
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return str(work())
+
+
+def suspend_schedule(kubeflow: Kubeflow, one: Schedule) -> None:
+    """Let Kubeflow start nothing by a schedule until it is put again.
+
+    Args:
+        kubeflow: Where it is.
+        one: The schedule.
+    """
+    kubeflow.call(lambda: kubeflow.client.disable_recurring_run(one.id))
+
+
+def remove_schedule(kubeflow: Kubeflow, one: Schedule) -> None:
+    """Delete a schedule; runs that it started stay.
+
+    Args:
+        kubeflow: Where it is.
+        one: The schedule; one that is gone already is no fault.
+    """
+    from distillery.pipelines.cluster.kubeflow import NO_RUN, Refused
+
+    try:
+        kubeflow.call(lambda: kubeflow.client.delete_recurring_run(one.id))
+    except Refused as error:
+        if error.status not in NO_RUN:
+            raise
