@@ -18,6 +18,11 @@ RUN_ON_A_CLUSTER = (
     "distillery submit distill",
     "distillery submit --follow RUN",
     "distillery submit --cancel RUN",
+    "distillery logs RUN",
+    "distillery submit score",
+    "distillery schedule",
+    "distillery get schedules",
+    "distillery suspend",
     "distillery score",
 )
 
