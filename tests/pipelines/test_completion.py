@@ -81,9 +81,11 @@ def test_it_completes(typed: str, wanted: list[str], store: Path) -> None:
 
 
 def test_the_store_that_is_typed_is_read(store: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
+    elsewhere, below = tmp_path.with_name(f"{tmp_path.name}-elsewhere"), tmp_path / "below"
     elsewhere.mkdir()
+    below.mkdir()
     assert completed("history uplifting --channel ", elsewhere) == []
+    assert completed("history uplifting --channel p", below) == ["production"], "the nearest one upward"
     assert completed(f"history uplifting --store {store / '.distillery'} --channel p", elsewhere) == ["production"]
     assert list(elsewhere.iterdir()) == []
 
