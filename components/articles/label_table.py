@@ -7,12 +7,14 @@ by column name, never by position. Texts are large strings: sorting takes a colu
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from distillery.components.articles.articles import Label, match
+from distillery.components.articles.table_file import TableFile
 from distillery.components.store import Digest
 from distillery.filters.errors import InputError
 
@@ -145,40 +147,46 @@ def read_table(data: bytes) -> pa.Table:
     Raises:
         InputError: these are no Parquet bytes, or they would unpack to more than 4 GB or 100 times their size.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    return TableFile(io.BytesIO(data), len(data), _limit(len(data))).read()
 
+
+@contextmanager
+def open_table(path: Path) -> Iterator[TableFile]:
+    """Open a Parquet file to be read in pieces.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The table.
+
+    Raises:
+        InputError: as `read_table`.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        yield TableFile(stream, size, _limit(size))
+
+
+def _limit(size: int) -> int:
     from distillery.components.articles.formats import FREE_BYTES, MAX_RATIO
-    from distillery.components.articles.parquet_pages import MAX_FOOTER, MAX_HELD, footer_size, kept_whole, weigh
 
-    limit, batches, unpacked = min(MAX_TABLE, max(FREE_BYTES, MAX_RATIO * len(data))), [], 0
-    bomb = InputError(f"the table would unpack from {len(data):,} bytes to {limit:,}", hint="look at what made it")
-    stream = io.BytesIO(data)
-    try:
-        if footer_size(stream, len(data)) > MAX_FOOTER:
-            raise bomb
-        with pq.ParquetFile(io.BytesIO(data)) as file:
-            metadata, columns = file.metadata, range(file.metadata.num_columns)
-            groups = [weigh(stream, metadata, group, columns, kept_whole(file)) for group in range(metadata.num_row_groups)]
-            heaviest = max((group.held for group in groups), default=0)
-            if sum(group.unpacked for group in groups) > limit or metadata.num_rows > len(data) + 100_000:
-                raise bomb
-            if heaviest > max(limit, MAX_HELD):
-                raise bomb
-            repeated = max((group.entries for group in groups), default=0)  # a long text, by a dictionary, in every row
-            rows = min(1024, max(1, FREE_BYTES // max(repeated, 1)))
-            for batch in file.iter_batches(rows, use_threads=False):
-                batches.append(batch)
-                if (unpacked := unpacked + batch.nbytes) > limit:
-                    raise bomb
-            # as one chunk each: batches may be of single rows
-            table = pa.Table.from_batches(batches, file.schema_arrow).combine_chunks()
-            table.validate(full=True)
-            return table
-    except InputError:
-        raise
-    except Exception as error:  # whatever damaged bytes make the decoder say
-        raise InputError(f"is not a readable Parquet table: {str(error)[:200]}") from error
+    return min(MAX_TABLE, max(FREE_BYTES, MAX_RATIO * size))
+
+
+def write_rows(path: Path, table: TableFile, rows: NDArray[np.int64]) -> None:
+    """Write some rows of a table as `write_table` does; memory holds one row group.
+
+    Args:
+        path: the Parquet file to write.
+        table: where the rows are.
+        rows: their numbers, in the order wanted.
+    """
+    import pyarrow as pa
+
+    schema = pa.schema([(field.name, field.type) for field in table.schema])
+    groups = (table.take(rows[start : start + ROWS]) for start in range(0, len(rows), ROWS))
+    _write_parquet(path, schema, (pa.Table.from_arrays(group.columns, schema=schema) for group in groups))
 
 
 def scores(table: pa.Table, dimensions: Sequence[str]) -> NDArray[np.float64]:

@@ -1,15 +1,12 @@
 """Copies and near-duplicates among articles: every pair is found, not just most.
 
-Two articles are near-duplicates if the Jaccard similarity of their sets of word 3-grams (shingles) reaches a threshold. If two
-sets are that similar, the rarest shingles of one must include some of the rarest of the other, so only articles that share a
-rare shingle are compared (prefix filtering). Compared with MinHash LSH this takes more memory (below), but misses no pair and
-needs no seed: "no near-duplicate crosses the split" is a fact and not a likelihood.
+Two articles are near-duplicates if the Jaccard similarity of their sets of word 3-grams (shingles) reaches a threshold. Pages
+that hardly differ from one another are first gathered around one of them (`close_copies`); the rest are compared where they
+share a rare shingle (`near_pairs`). Compared with MinHash LSH this misses no pair and needs no seed: "no near-duplicate crosses
+the split" is a fact and not a likelihood.
 
 Texts of every length use 3-grams, since sets of different n-grams can't be compared, and since a changed word costs a short
 text fewer shingles that way. Characters of scripts written without spaces count as words.
-
-Measured on one core: 5,324 real articles of 150 words 0.9 s; 20,000 synthetic ones of 280 words 6 s; 100,000 of them,
-17,000 being one consent page under different titles, 57 s and 0.8 GB beside the texts.
 """
 
 from __future__ import annotations
@@ -17,22 +14,26 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
 
-SHINGLE = 3
-MAX_WORDS = 20_000  # per article; two articles that share as much are the same article
-ROWS_PER_BLOCK = 512  # bounds the memory of one block of candidates
+from distillery.components.articles.close_copies import Clusters, gather, reach
+from distillery.components.articles.near_pairs import common_share, pairs
+from distillery.components.articles.shingle_sets import Hashes, Indices, ShingleSets
 
-Shingles = NDArray[np.uint64]
-Indices = NDArray[np.int64]
+__all__ = ["Fingerprinting", "Fingerprints", "exact_groups", "fingerprint", "first_rows", "jaccard", "near_groups", "words"]
+
+SHINGLE: Final = 3
+MAX_WORDS: Final = 20_000  # per article; two articles that share as much are the same article
+MAX_CHARACTERS: Final = MAX_WORDS * 40  # cut before it is normalised: a text of 50 MB costs no more than one of 0.8
+KNOWN_WORDS: Final = 1_000_000  # whose hashes are kept; some 100 MB
 
 _INVISIBLE = re.compile("[\u00ad\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2064]+")
-_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_]+")
+WORD: Final = r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_]+"
+_WORD = re.compile(WORD)
 
 
 def words(text: str) -> list[str]:
@@ -44,9 +45,19 @@ def words(text: str) -> list[str]:
     Returns:
         The words, compatibility-normalised and case-folded, without punctuation and invisible direction marks.
     """
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
-    return _WORD.findall(text.casefold())
+    return _WORD.findall(normal(text).casefold())
+
+
+def normal(text: str) -> str:
+    """Return a text as its words are looked for in: compatibility-normalised, without invisible direction marks.
+
+    Args:
+        text: any text.
+
+    Returns:
+        The text; the same one where nothing is to be changed.
+    """
+    return text if text.isascii() else unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,75 @@ class Fingerprints:
         shingles: n sorted arrays of distinct shingle hashes.
     """
 
-    sequence: Shingles
-    shingles: list[Shingles]
+    sequence: Hashes
+    shingles: ShingleSets
+
+
+class WordHashes(dict[str, int]):
+    """The hash of each word that was met; it depends on neither process nor machine.
+
+    Attributes:
+        ends: what is no word and has the hash 0.
+    """
+
+    ends: frozenset[str] = frozenset()
+
+    def __missing__(self, word: str) -> int:
+        if len(self) > KNOWN_WORDS:
+            self.clear()
+        if word in self.ends:
+            return 0
+        data = word.encode("utf-8", "surrogatepass")
+        value = self[word] = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+        return value
+
+    def of(self, text: Sequence[str]) -> Hashes:
+        """Return the hashes of words.
+
+        Args:
+            text: m words.
+
+        Returns:
+            (m,) their hashes.
+        """
+        return np.fromiter(map(self.__getitem__, text), dtype=np.uint64, count=len(text))
+
+
+class Fingerprinting:
+    """Makes the fingerprints of articles that come some at a time."""
+
+    def __init__(self) -> None:
+        self.hashes = WordHashes()
+        self._sequence, self._shingles = list[Hashes](), ShingleSets()
+
+    def add(self, titles: Sequence[str], contents: Sequence[str]) -> None:
+        """Add some articles.
+
+        Args:
+            titles: m titles.
+            contents: m contents.
+        """
+        texts = (f"{title}\n{content[:MAX_CHARACTERS]}" for title, content in zip(titles, contents, strict=True))
+        self.add_words([self.hashes.of(words(text)[:MAX_WORDS]) for text in texts])
+
+    def add_words(self, numbers: Sequence[Hashes]) -> None:
+        """Add some articles by their words.
+
+        Args:
+            numbers: for each article the hashes of its words, title before content, at most MAX_WORDS.
+        """
+        digests = (hashlib.blake2b(each.tobytes(), digest_size=8).digest() for each in numbers)
+        self._sequence.append(np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64))
+        sets, sizes = _shingle_sets(numbers)
+        self._shingles.append(sets, sizes)
+
+    def prints(self) -> Fingerprints:
+        """Return the fingerprints of all articles so far.
+
+        Returns:
+            The fingerprints, which depend on neither process, machine nor the order of the articles.
+        """
+        return Fingerprints(np.concatenate([np.zeros(0, np.uint64), *self._sequence]), self._shingles)
 
 
 def fingerprint(titles: Sequence[str], contents: Sequence[str]) -> Fingerprints:
@@ -72,36 +150,49 @@ def fingerprint(titles: Sequence[str], contents: Sequence[str]) -> Fingerprints:
     Returns:
         Their fingerprints, which depend on neither process, machine nor the order of the articles.
     """
-    known: dict[str, int] = {}
-
-    def number(word: str) -> int:
-        if (value := known.get(word)) is None:
-            data = word.encode("utf-8", "surrogatepass")
-            value = known[word] = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
-        return value
-
-    sequence = np.zeros(len(titles), dtype=np.uint64)
-    shingles: list[Shingles] = []
-    for row, (title, content) in enumerate(zip(titles, contents, strict=True)):
-        # cut before it is normalised: a text of 50 MB costs no more than one of 0.8
-        text = words(f"{title}\n{content[: MAX_WORDS * 40]}")[:MAX_WORDS]
-        numbers = np.fromiter(map(number, text), dtype=np.uint64, count=len(text))
-        sequence[row] = int.from_bytes(hashlib.blake2b(numbers.tobytes(), digest_size=8).digest(), "little")
-        shingles.append(np.unique(_roll(numbers)))
-    return Fingerprints(sequence, shingles)
+    making = Fingerprinting()
+    for start in range(0, len(titles), 512):
+        making.add(titles[start : start + 512], contents[start : start + 512])
+    if len(titles) != len(contents):
+        raise ValueError("as many contents as titles are needed")
+    return making.prints()
 
 
-def _roll(numbers: Shingles) -> Shingles:
-    """Hash each run of SHINGLE words; a shorter text is one shingle, an empty one has none."""
-    count = max(len(numbers) - SHINGLE + 1, min(len(numbers), 1))
-    rolled = np.zeros(count, dtype=np.uint64)
-    for offset in range(min(SHINGLE, len(numbers))):
-        rolled = (rolled ^ numbers[offset : offset + count]) * np.uint64(0x9E3779B97F4A7C15)  # wraps, on purpose
-        rolled ^= rolled >> np.uint64(29)
-    return rolled
+def _shingle_sets(numbers: Sequence[Hashes]) -> tuple[Hashes, Indices]:
+    """Return the sorted distinct hashes of each article's runs of SHINGLE words, article by article, and how many each has.
+
+    A shorter text is one shingle, an empty one has none.
+    """
+    lengths = np.array([len(each) for each in numbers], dtype=np.int64)
+    flat = np.concatenate([np.zeros(0, np.uint64), *numbers])
+    counts = np.where(lengths < SHINGLE, np.minimum(lengths, 1), lengths - SHINGLE + 1)
+    ends = np.cumsum(lengths)
+    first = np.repeat(ends - lengths, counts) + _places(counts)  # the first word of each shingle
+    last = np.repeat(ends, counts)
+    rolled = np.zeros(len(first), dtype=np.uint64)
+    for offset in range(SHINGLE):
+        inside = first + offset < last
+        whole = inside.all()
+        word = flat[first + offset] if whole else flat[np.where(inside, first + offset, first)]
+        turned = (rolled ^ word) * np.uint64(0x9E3779B97F4A7C15)  # wraps, on purpose
+        turned ^= turned >> np.uint64(29)
+        rolled = turned if whole else np.where(inside, turned, rolled)
+    starts = np.cumsum(counts) - counts
+    for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
+        rolled[start : start + count].sort()
+    new = np.ones(len(rolled), dtype=bool)
+    new[1:] = rolled[1:] != rolled[:-1]
+    new[starts[counts > 0]] = True
+    owner = np.repeat(np.arange(len(numbers)), counts)
+    return rolled[new], np.bincount(owner[new], minlength=len(numbers))
 
 
-def jaccard(left: Shingles, right: Shingles) -> float:
+def _places(counts: Indices) -> Indices:
+    """Return 0, 1, … up to each count, one after the other."""
+    return np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def jaccard(left: Hashes, right: Hashes) -> float:
     """Return the Jaccard similarity of two sets of shingles.
 
     Args:
@@ -111,8 +202,20 @@ def jaccard(left: Shingles, right: Shingles) -> float:
     Returns:
         The share of common shingles, 0 to 1; 0 for an empty text, which is a copy of nothing.
     """
-    common = len(np.intersect1d(left, right, assume_unique=True))
-    return common / (len(left) + len(right) - common) if common else 0.0
+    return common_share(left, right)
+
+
+def first_rows(groups: Indices | Hashes) -> Indices:
+    """Name each group by its first row.
+
+    Args:
+        groups: (n,) any name of each row's group.
+
+    Returns:
+        (n,) the first row of each row's group.
+    """
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    return first[inverse].astype(np.int64)
 
 
 def exact_groups(prints: Fingerprints) -> Indices:
@@ -124,10 +227,8 @@ def exact_groups(prints: Fingerprints) -> Indices:
     Returns:
         (n,) the first row of each article's group; an article without words is alone.
     """
-    _, first, inverse = np.unique(prints.sequence, return_index=True, return_inverse=True)
-    groups = first[inverse].astype(np.int64)
-    empty = np.array([len(each) == 0 for each in prints.shingles], dtype=bool)
-    return np.where(empty, np.arange(len(groups)), groups)
+    groups = first_rows(prints.sequence)
+    return np.where(prints.shingles.sizes == 0, np.arange(len(groups)), groups)
 
 
 def near_groups(prints: Fingerprints, threshold: float) -> Indices:
@@ -145,81 +246,81 @@ def near_groups(prints: Fingerprints, threshold: float) -> Indices:
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"a Jaccard threshold lies in (0, 1], not at {threshold}")
-    groups = exact_groups(prints)
-    distinct = np.flatnonzero(groups == np.arange(len(groups)))  # one article per exact copy is compared
-    root = np.arange(len(distinct))
+    exact, sets = exact_groups(prints), prints.shingles
+    alone = exact == np.arange(len(exact))  # one article per exact copy is compared
+    links = Links(len(exact))
+    clusters: Clusters = gather(sets, alone, threshold)
+    for leader, followers in clusters.followers.items():
+        for row in followers.tolist():
+            links.join(leader, row)
+    for left, right in pairs(sets, alone & ~clusters.following, threshold):
+        links.compare(sets, left, right, threshold)
+    reach(sets, alone & ~clusters.following, clusters, threshold, links)
+    return links.roots()[exact]
 
-    def find(rows: Indices) -> Indices:
-        while not np.array_equal(above := root[root[rows]], root[rows]):
-            root[rows] = above
-        return root[rows]
 
-    sets = [prints.shingles[row] for row in distinct]
-    for left, right in _candidates(sets, threshold):
+class Links:
+    """Which rows belong together: a forest whose roots are the first rows of their groups."""
+
+    def __init__(self, count: int) -> None:
+        self._root = np.arange(count)
+
+    def roots(self, rows: Indices | None = None) -> Indices:
+        """Return the first row of the groups of rows.
+
+        Args:
+            rows: the rows; None for all.
+
+        Returns:
+            As many rows.
+        """
+        rows = np.arange(len(self._root)) if rows is None else rows
+        while not np.array_equal(above := self._root[self._root[rows]], self._root[rows]):
+            self._root[rows] = above
+        return self._root[rows]
+
+    def root(self, row: int) -> int:
+        """Return the first row of a row's group.
+
+        Args:
+            row: the row.
+
+        Returns:
+            Another row, or itself.
+        """
+        while (above := int(self._root[row])) != row:
+            row = above
+        return row
+
+    def join(self, one: int, other: int) -> None:
+        """Make one group of those of two rows.
+
+        Args:
+            one: a row.
+            other: another row.
+        """
+        first, second = self.root(one), self.root(other)
+        self._root[max(first, second)] = min(first, second)
+
+    def compare(self, sets: ShingleSets, left: Indices, right: Indices, threshold: float) -> None:
+        """Compare pairs that are not linked yet, and link those that are similar enough.
+
+        Args:
+            sets: the sets of all rows.
+            left: (m,) rows.
+            right: (m,) rows that they may be similar to.
+            threshold: a Jaccard similarity.
+        """
         while len(left):
-            ours, theirs = find(left), find(right)
+            ours, theirs = self.roots(left), self.roots(right)
             apart = ours != theirs  # a pair that is linked already needs no comparison
             left, right, ours, theirs = left[apart], right[apart], ours[apart], theirs[apart]
-            # one comparison per pair of groups and round: a thousand consent pages link up without half a million
-            _, pick = np.unique(ours * len(distinct) + theirs, return_index=True)
+            # one comparison per pair of groups and round: a hundred pages of one text link up without five thousand
+            _, pick = np.unique(ours * len(self._root) + theirs, return_index=True)
             for pair in pick.tolist():
-                one, other = _climb(root, left[pair]), _climb(root, right[pair])
-                if one != other and jaccard(sets[left[pair]], sets[right[pair]]) >= threshold - 1e-12:
-                    root[max(one, other)] = min(one, other)
+                one, other = int(left[pair]), int(right[pair])
+                if self.root(one) != self.root(other) and jaccard(sets[one], sets[other]) >= threshold - 1e-12:
+                    self.join(one, other)
             keep = np.ones(len(left), dtype=bool)
             keep[pick] = False
             left, right = left[keep], right[keep]
-    roots = find(np.arange(len(distinct)))
-    first = np.full(len(groups), -1, dtype=np.int64)
-    first[distinct] = distinct[roots]
-    return first[groups]
-
-
-def _climb(root: Indices, row: int) -> int:
-    while root[row] != row:
-        row = int(root[row])
-    return row
-
-
-def _candidates(sets: list[Shingles], threshold: float) -> Iterator[tuple[Indices, Indices]]:
-    """Yield blocks of pairs (left > right) that may reach the threshold; each pair that does is in exactly one block."""
-    sizes = np.array([len(each) for each in sets], dtype=np.int64)
-    flat = np.concatenate(sets) if sets else np.zeros(0, dtype=np.uint64)
-    ordered = np.sort(flat)
-    repeated, frequency = _repeated(ordered)
-    if not len(repeated):
-        return
-    del ordered
-    owner = np.repeat(np.arange(len(sets)), sizes)
-    column = np.minimum(np.searchsorted(repeated, flat), len(repeated) - 1)
-    shared = repeated[column] == flat
-    owner, column = owner[shared], column[shared]
-    del flat, shared
-    # rarest first; a shingle of one article only stands before all these and can meet no other
-    order = np.lexsort((column, frequency[column], owner))
-    owner, column = owner[order], column[order]
-    kept = np.bincount(owner, minlength=len(sets))
-    prefix = sizes - np.ceil(threshold * sizes - 1e-9).astype(np.int64) + 1
-    rank = np.arange(len(owner)) - np.repeat(np.cumsum(kept) - kept, kept) + np.repeat(sizes - kept, kept)
-    within = rank < prefix[owner]
-    owner, column = owner[within], column[within]
-    ones = np.ones(len(owner), dtype=np.int32)
-    table = sparse.csr_array((ones, (owner, column)), shape=(len(sets), len(repeated)))
-    turned = table.T.tocsr()
-    for start in range(0, len(sets), ROWS_PER_BLOCK):
-        met = (table[start : start + ROWS_PER_BLOCK] @ turned).tocoo()
-        left, right = met.row.astype(np.int64) + start, met.col.astype(np.int64)
-        small, large = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
-        # what a pair shares lies in both prefixes or behind the one that ends first (PPJoin's position filter)
-        reach = met.data + (sizes - prefix)[np.where(sizes[left] > sizes[right], left, right)]
-        enough = reach >= threshold / (1 + threshold) * (small + large) - 1e-9
-        keep = (left > right) & (small >= threshold * large - 1e-9) & enough
-        if keep.any():
-            yield left[keep], right[keep]
-
-
-def _repeated(ordered: Shingles) -> tuple[Shingles, Indices]:
-    """Return the values that occur more than once in a sorted array, and how often."""
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if len(ordered) else np.zeros(0, int)
-    counts = np.diff(np.append(starts, len(ordered)))
-    return ordered[starts[counts > 1]], counts[counts > 1]

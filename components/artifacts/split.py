@@ -6,6 +6,8 @@ benchmark incomparable. The price is one pass over the test part at every load (
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from distillery.components.artifacts.folder_meta import SplitMeta
@@ -16,7 +18,11 @@ from distillery.filters.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from distillery.components.articles.table_file import TableFile
+
 SCORE = "score."
+TEXTS = ("title", "content")  # the columns that weigh
+LABELS = "labels.parquet"
 FILES = {"train": "train.parquet", "validation": "val.parquet", "test": "test.parquet"}
 MIN_ARTICLES = 30  # distinct ones; with the usual shares three of them test and three validate
 
@@ -69,7 +75,35 @@ def load_labels(store: Store, label_set: str) -> pa.Table:
     """
     from distillery.components.articles.label_table import read_table
 
-    return read_table(store.folder(LABEL_SETS, Digest(label_set)).read("labels.parquet"))
+    return read_table(store.folder(LABEL_SETS, Digest(label_set)).read(LABELS))
+
+
+@contextmanager
+def open_labels(store: Store, label_set: str) -> Iterator[TableFile]:
+    """Open the rows of a label set, verified, to be read in pieces: their texts may be more than memory holds.
+
+    Args:
+        store: where it is.
+        label_set: its digest.
+
+    Yields:
+        The label table.
+
+    Raises:
+        NotFound: there is no such label set.
+        InputError: there is no room for a copy among the temporary files.
+    """
+    with _opened(store.folder(LABEL_SETS, Digest(label_set)), LABELS) as table:
+        yield table
+
+
+@contextmanager
+def _opened(folder: Folder, name: str) -> Iterator[TableFile]:
+    from distillery.components.articles.label_table import open_table
+    from distillery.components.articles.scratch import scratch_folder
+
+    with scratch_folder("distillery-table-") as scratch, open_table(folder.download(scratch, [name]) / name) as table:
+        yield table
 
 
 class StoredSplit:

@@ -7,22 +7,21 @@ of an article about cookies or subscriptions: among 5,324 real articles, 76 of w
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 
-from distillery.components.articles.near_duplicates import Fingerprints, exact_groups, words
+import numpy as np
+
+from distillery.components.articles.shingle_sets import Indices
 from distillery.components.articles.word_counts import word_count
 from distillery.components.auditing.checks import EXAMPLES, rounded
+from distillery.components.auditing.text_pass import SENTENCE_END, TextPass, Texts, sentence_keys, sentences
 from distillery.components.auditing.wall_phrases import PHRASES
 from distillery.components.store import Json
 from distillery.filters.normal_form import normal_texts
 from distillery.filters.patterns import matching
 
-_SENTENCE_END = re.compile(r"(?<=[.!?؟۔।。！？])\s*|\n+")
 HEAD = 1_500  # characters in which a wall shows itself
-OPENING = 200
-SENTENCE_WORDS = 5
 RECURS = 5  # distinct articles at least
 RECURS_SHARE = 0.005
 DOMINATED = 0.5
@@ -38,8 +37,6 @@ def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
     Returns:
         Indices of the rows, rising.
     """
-    import numpy as np
-
     heads = normal_texts([f"{title}\n\n{content[:HEAD]}" for title, content in zip(titles, contents, strict=True)])
     hits = sum(
         (matching(heads, phrase).to_numpy(zero_copy_only=False).astype(int) for phrase in PHRASES), np.zeros(len(heads), int)
@@ -53,50 +50,40 @@ def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
 
 
 def boilerplate(
-    titles: Sequence[str], contents: Sequence[str], ids: Sequence[str], sources: Sequence[str | None], prints: Fingerprints
+    ids: Sequence[str],
+    sources: Sequence[str | None],
+    groups: Indices,
+    consent: Sequence[int],
+    passed: TextPass,
+    texts: Texts,
 ) -> dict[str, Json]:
     """Return counts and examples of walls, of recurring sentences and openings, and of pages that hold little else.
 
     Exact copies count once when recurrence is counted, or every copied article would look like boilerplate.
 
     Args:
-        titles: n titles.
-        contents: n texts.
         ids: n ids.
         sources: n sources, None where one is not known.
-        prints: fingerprints of the n articles.
+        groups: (n,) the group of copies of each article.
+        consent: rows that are a wall.
+        passed: what was kept of the n texts.
+        texts: gives them once more, for the examples.
 
     Returns:
         Fields of `Boilerplate`.
     """
     count = len(ids)
-    consent = walls(titles, contents)
-    groups = exact_groups(prints).tolist()
-    split = [
-        [(sentence, words(sentence)) for sentence in _SENTENCE_END.split(content) if sentence.strip()] for content in contents
-    ]
-    recurrences: dict[int, set[int]] = defaultdict(set)
-    openings: dict[int, set[int]] = defaultdict(set)
-    shown: dict[int, str] = {}
-    for at, sentences in enumerate(split):
-        for sentence, its in sentences:
-            if len(its) >= SENTENCE_WORDS:
-                key = hash(tuple(its))
-                recurrences[key].add(groups[at])
-                shown[key] = min(shown.get(key, sentence), sentence)
-        if len(head := contents[at][:OPENING]) == OPENING:
-            openings[hash(tuple(words(head)))].add(at)
-    least = max(RECURS, round(RECURS_SHARE * len(set(groups))))
-    recurring = {key for key, where in recurrences.items() if len(where) >= least}
-    dominated = []
-    for at, sentences in enumerate(split):
-        total = sum(len(its) for _, its in sentences)
-        repeated = sum(len(its) for _, its in sentences if hash(tuple(its)) in recurring)
-        if total and repeated >= DOMINATED * total:
-            dominated.append(at)
-    same = {key: sorted(where) for key, where in openings.items() if len({groups[at] for at in where}) >= least}
-    pages = sorted({*consent, *dominated, *(at for where in same.values() for at in where)})
+    least = max(RECURS, round(RECURS_SHARE * len(np.unique(groups))))
+    recurrences, repeated, where = passed.recurring(groups, least)
+    total = np.array(passed.total, dtype=np.int64)
+    dominated = np.flatnonzero((total > 0) & (repeated >= DOMINATED * total)).tolist()
+    same = _same_openings(passed, groups, least)
+    pages = sorted({*consent, *dominated, *(at for rows in same for at in rows)})
     by_source = Counter(sources[at] or "" for at in pages)
+    limit = sorted(recurrences.values(), reverse=True)[:10][-1:]
+    shown = [key for key, articles in recurrences.items() if articles >= limit[0]]
+    opened = sorted(((rows, sorted(ids[at] for at in rows)) for rows in same), key=lambda each: (-len(each[0]), each[1]))[:10]
+    wording, heads = _examples(texts, count, {key: where[key] for key in shown}, [rows[0] for rows, _ in opened])
     return {
         "pages": len(pages),
         "share": rounded(len(pages) / count) if count else None,
@@ -108,17 +95,45 @@ def boilerplate(
         "sentences": [
             {"text": text.strip()[:160], "articles": articles}
             for articles, text in sorted(
-                ((len(recurrences[key]), shown[key]) for key in recurring), key=lambda each: (-each[0], each[1])
+                ((recurrences[key], wording[key]) for key in shown), key=lambda each: (-each[0], each[1])
             )[:10]
         ],
-        "openings": [
-            {"text": contents[rows[0]][:80], "articles": len(rows), "ids": names[:EXAMPLES]}
-            for rows, names in sorted(
-                ((rows, sorted(ids[at] for at in rows)) for rows in same.values()), key=lambda each: (-len(each[0]), each[1])
-            )[:10]
-        ],
+        "openings": [{"text": heads[rows[0]][:80], "articles": len(rows), "ids": names[:EXAMPLES]} for rows, names in opened],
         "sources": [
             {"source": source, "n": number}
             for source, number in sorted(by_source.items(), key=lambda item: (-item[1], item[0]))[:10]
         ],
     }
+
+
+def _same_openings(passed: TextPass, groups: Indices, least: int) -> list[list[int]]:
+    """Return the rows of each opening that recurs, rising."""
+    keys, rows = np.array(passed.openings, dtype=np.uint64), np.array(passed.opened, dtype=np.int64)
+    order = np.argsort(keys, kind="stable")
+    cuts = np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1
+    several = (rows[each] for each in np.split(order, cuts) if len(each) >= least)
+    return [each.tolist() for each in several if len(np.unique(groups[each])) >= least]
+
+
+def _examples(
+    texts: Texts, count: int, sentence_rows: dict[int, Indices], opening_rows: Sequence[int]
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the least wording of each sentence, by its key, and the contents of rows whose openings are shown."""
+    wanted = np.zeros(count, dtype=bool)
+    for rows in (*sentence_rows.values(), opening_rows):
+        wanted[np.asarray(rows, dtype=np.int64)] = True
+    if not wanted.any():
+        return {}, {}
+    opening, hashes, start = set(opening_rows), TextPass().fingerprinting.hashes, 0
+    wording, heads = dict[int, str](), dict[int, str]()
+    for _, contents in texts():
+        for row in (np.flatnonzero(wanted[start : start + len(contents)]) + start).tolist():
+            content = contents[row - start]
+            if row in opening:
+                heads[row] = content
+            for sentence in SENTENCE_END.split(content):
+                for key in sentence_keys(*sentences(sentence, hashes))[0].tolist():
+                    if key in sentence_rows:
+                        wording[key] = min(wording.get(key, sentence), sentence)
+        start += len(contents)
+    return wording, heads

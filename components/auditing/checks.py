@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery.components.articles.languages import language_code, same_language
-from distillery.components.articles.near_duplicates import Fingerprints, exact_groups, near_groups
-from distillery.components.articles.word_counts import word_count
+from distillery.components.artifacts.near_groups import NearGroups
 from distillery.components.store import Json
 
 if TYPE_CHECKING:
@@ -116,11 +115,11 @@ def redundancy(values: Floats, dimensions: Sequence[str]) -> dict[str, Json]:
     }
 
 
-def duplicates(prints: Fingerprints, values: Floats, ids: Sequence[str], threshold: float) -> dict[str, Json]:
+def duplicates(groups: NearGroups, values: Floats, ids: Sequence[str], threshold: float) -> dict[str, Json]:
     """Return exact copies and groups of near-duplicates, and how far the labels of exact copies lie apart.
 
     Args:
-        prints: fingerprints of the n articles.
+        groups: copies and near-duplicates among the n articles.
         values: (n, D) scores, NaN where one is missing.
         ids: n ids.
         threshold: Jaccard similarity from which two articles are near-duplicates.
@@ -128,23 +127,25 @@ def duplicates(prints: Fingerprints, values: Floats, ids: Sequence[str], thresho
     Returns:
         Fields of `Duplicates`; a conflict is a group of exact copies whose scores differ.
     """
-    exact, near = exact_groups(prints), near_groups(prints, threshold)
+    exact, near = groups
     conflicts: list[dict[str, Json]] = []
     for group in _several(exact):
         spread = np.ptp(values[group], axis=0).mean()
         if spread > 0:
             conflicts.append({"ids": [ids[at] for at in group[:EXAMPLES].tolist()], "difference": rounded(spread)})
     conflicts.sort(key=lambda each: (-each["difference"], each["ids"]))
-    groups = sorted(_several(near), key=lambda group: (-len(group), [ids[at] for at in group.tolist()]))
+    several = sorted(_several(near), key=lambda group: (-len(group), [ids[at] for at in group.tolist()]))
     return {
         "threshold": threshold,
         "distinct": len(np.unique(exact)),
         "distinct_near": len(np.unique(near)),
         "exact_copies": len(ids) - len(np.unique(exact)),
         "near_copies": len(ids) - len(np.unique(near)),
-        "groups": len(groups),
-        "largest": max(map(len, groups), default=1),
-        "examples": [{"size": len(group), "ids": [ids[at] for at in group[:EXAMPLES].tolist()]} for group in groups[:EXAMPLES]],
+        "groups": len(several),
+        "largest": max(map(len, several), default=1),
+        "examples": [
+            {"size": len(group), "ids": [ids[at] for at in group[:EXAMPLES].tolist()]} for group in several[:EXAMPLES]
+        ],
         "conflicts": len(conflicts),
         "conflict_examples": conflicts[:EXAMPLES],
     }
@@ -167,10 +168,11 @@ def table(values: Sequence[str | None], overall: Floats) -> list[dict[str, Json]
     Returns:
         Fields of `Tally`, the most frequent value first; what is not known is "".
     """
-    names = np.array([value or "" for value in values], dtype=object)
-    rows: list[dict[str, Json]] = []
-    for name in sorted(set(names.tolist())):
-        of = overall[names == name]
+    names, number = np.unique(np.array([value or "" for value in values], dtype=object), return_inverse=True)
+    order, rows = np.argsort(number, kind="stable"), list[dict[str, Json]]()
+    ends = np.cumsum(np.bincount(number, minlength=len(names))).tolist()
+    for name, start, end in zip(names.tolist(), [0, *ends], ends, strict=False):
+        of = overall[order[start:end]]
         known = of[np.isfinite(of)]
         rows.append(
             {
@@ -216,11 +218,11 @@ def sources(values: Sequence[str | None], overall: Floats) -> dict[str, Json]:
     }
 
 
-def lengths(contents: Sequence[str], overall: Floats) -> dict[str, Json]:
+def lengths(counts: Sequence[int], overall: Floats) -> dict[str, Json]:
     """Return how long articles are, and how the overall score goes with length.
 
     Args:
-        contents: n texts.
+        counts: words of each of n texts.
         overall: (n,) overall scores, NaN where one is missing.
 
     Returns:
@@ -228,7 +230,7 @@ def lengths(contents: Sequence[str], overall: Floats) -> dict[str, Json]:
     """
     from scipy.stats import spearmanr
 
-    words = np.array([word_count(content) for content in contents], dtype=np.float64)
+    words = np.array(counts, dtype=np.float64)
     known = np.isfinite(overall)
     varies = known.sum() > 2 and np.ptp(words[known]) > 0 and np.ptp(overall[known]) > 0
     return (
@@ -245,30 +247,50 @@ def lengths(contents: Sequence[str], overall: Floats) -> dict[str, Json]:
     )
 
 
-def languages(frame: pa.Table, overall: Floats) -> dict[str, Json]:
-    """Return the table of languages as declared, or as detected where none is, and where the two disagree.
+class Languages:
+    """Detects the language of articles by their first 500 characters, of at most 20,000 (of the least digests)."""
 
-    Detection reads the first 500 characters, of at most 20,000 articles (those of the least digests).
+    def __init__(self, frame: pa.Table) -> None:
+        """Choose the articles.
 
-    Args:
-        frame: a label table of n rows.
-        overall: (n,) overall scores, NaN where one is missing.
+        Args:
+            frame: a label table of n rows; its texts are not read.
+        """
+        ids, articles = frame["id"].to_pylist(), frame["article"].to_pylist()
+        self.declared = [language_code(language) for language in frame["language"].fill_null("").to_pylist()]
+        self.detected = [""] * len(ids)
+        self._ids, self._next = ids, 0
+        self._wanted = np.zeros(len(ids), dtype=bool)
+        self._wanted[sorted(range(len(ids)), key=lambda row: (articles[row], ids[row]))[:LANGUAGE_SAMPLE]] = True
 
-    Returns:
-        Fields of `Languages`.
-    """
-    from py3langid import classify
+    def add(self, titles: Sequence[str], contents: Sequence[str]) -> None:
+        """Look at the next articles.
 
-    declared = [language_code(language) for language in frame["language"].fill_null("").to_pylist()]
-    heads = [
-        f"{title}\n{content[:LANGUAGE_CHARS]}"[:LANGUAGE_CHARS]
-        for title, content in zip(frame["title"].to_pylist(), frame["content"].to_pylist(), strict=True)
-    ]
-    ids, articles = frame["id"].to_pylist(), frame["article"].to_pylist()
-    detected: list[str] = [""] * len(ids)
-    for at in sorted(range(len(ids)), key=lambda row: (articles[row], ids[row]))[:LANGUAGE_SAMPLE]:
-        if len(heads[at].strip()) >= LANGUAGE_MIN_CHARS:
-            detected[at] = str(classify(heads[at])[0])
+        Args:
+            titles: m titles.
+            contents: m contents.
+        """
+        from py3langid import classify
+
+        for at in np.flatnonzero(self._wanted[self._next : self._next + len(contents)]).tolist():
+            head = f"{titles[at]}\n{contents[at][:LANGUAGE_CHARS]}"[:LANGUAGE_CHARS]
+            if len(head.strip()) >= LANGUAGE_MIN_CHARS:
+                self.detected[self._next + at] = str(classify(head)[0])
+        self._next += len(contents)
+
+    def table(self, overall: Floats) -> dict[str, Json]:
+        """Return the table of languages as declared, or as detected where none is, and where the two disagree.
+
+        Args:
+            overall: (n,) overall scores, NaN where one is missing.
+
+        Returns:
+            Fields of `Languages`.
+        """
+        return _languages(self._ids, self.declared, self.detected, overall)
+
+
+def _languages(ids: list[str], declared: list[str], detected: list[str], overall: Floats) -> dict[str, Json]:
     odd = [at for at in range(len(ids)) if declared[at] and detected[at] and not same_language(declared[at], detected[at])]
     pairs = Counter((declared[at], detected[at]) for at in odd)
     return {

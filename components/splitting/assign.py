@@ -9,15 +9,17 @@ more labels move only the few validation articles at the edge of a stratum's sha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from distillery.components.articles.near_duplicates import Indices, fingerprint, near_groups
-from distillery.components.artifacts.split import FILES, MIN_ARTICLES, SCORE
+from distillery.components.articles.near_duplicates import fingerprint, first_rows, near_groups
+from distillery.components.articles.shingle_sets import Indices
+from distillery.components.artifacts.split import FILES, MIN_ARTICLES, SCORE, TEXTS
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Split as Policy
 
@@ -65,26 +67,50 @@ def distinct(table: pa.Table) -> tuple[pa.Table, dict[str, int]]:
         The rows sorted by article digest, of several for one article the one with the first id (never a mean that nobody
         gave); and {"copies": rows left out, "conflicting": articles whose copies carry different scores}.
     """
-    names = ["article", "id", *(column for column in table.column_names if column not in ("article", "id"))]
-    ordered = table.sort_by([(name, "ascending") for name in names])
-    kept = ordered.take(np.unique(ordered["article"].to_pylist(), return_index=True)[1])
-    scored = [column for column in names if column.startswith(SCORE)]
-    opinions = table.group_by(["article", *scored]).aggregate([])["article"]
-    conflicting = opinions.value_counts().field("counts").to_numpy() > 1
-    return kept, {"copies": table.num_rows - kept.num_rows, "conflicting": int(conflicting.sum())}
+    rows, counts = distinct_rows(table.drop_columns([name for name in TEXTS if name in table.column_names]), table.take)
+    return table.take(rows), counts
 
 
-def group_rows(table: pa.Table, threshold: float) -> Indices:
-    """Group copies and near-duplicates.
+def distinct_rows(small: pa.Table, take: Callable[[Indices], pa.Table]) -> tuple[Indices, dict[str, int]]:
+    """Choose one row for each article, as `distinct` does, without looking at texts where ids tell rows apart.
 
     Args:
-        table: n rows with `title` and `content`.
-        threshold: a Jaccard similarity, above 0 and at most 1.
+        small: a label table; its texts may be missing.
+        take: returns some rows with their texts.
+
+    Returns:
+        Numbers of rows, sorted by article digest; and the counts.
+    """
+    articles = small["article"].to_numpy(zero_copy_only=False)
+    order = pc.sort_indices(small, [("article", "ascending"), ("id", "ascending")]).to_numpy().astype(np.int64)
+    ids = small["id"].to_numpy(zero_copy_only=False)
+    same = (articles[order][1:] == articles[order][:-1]) & (ids[order][1:] == ids[order][:-1])
+    if same.any():  # whatever else the rows say decides
+        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        rows = take(order[tied])
+        names = ["article", "id", *(column for column in rows.column_names if column not in ("article", "id"))]
+        order[tied] = order[tied][pc.sort_indices(rows, [(name, "ascending") for name in names]).to_numpy()]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = articles[order][1:] != articles[order][:-1]
+    scored = [column for column in small.column_names if column.startswith(SCORE)]
+    opinions = small.group_by(["article", *scored]).aggregate([])["article"]
+    conflicting = opinions.value_counts().field("counts").to_numpy() > 1
+    return order[first], {"copies": len(order) - int(first.sum()), "conflicting": int(conflicting.sum())}
+
+
+def group_rows(table: pa.Table, groups: Indices) -> Indices:
+    """Return which rows of a table go to one part.
+
+    Args:
+        table: n rows.
+        groups: (n,) any name of each row's group of near-duplicates.
 
     Returns:
         (n,) the first row of each article's group.
     """
-    return near_groups(fingerprint(table["title"].to_pylist(), table["content"].to_pylist()), threshold)
+    if len(groups) != table.num_rows:
+        raise ValueError("every row has a group")
+    return first_rows(groups)
 
 
 def assign(
@@ -98,12 +124,12 @@ def assign(
     """Assign every article to a part.
 
     Args:
-        table: n rows, one for each article.
+        table: n rows, one for each article; their texts are looked at only where groups are to be found.
         overall: (n,) the score to stratify by.
         policy: shares, seed and similarity threshold.
         frozen_test: digests of the test articles, all present; None draws a new test part, only from articles that a plain
             random draw chose where the table has a column `drawn_by`.
-        group: what `group_rows` returned for this table; None to find the groups here.
+        group: what `group_rows` returned for this table; None to find the groups here, by its texts.
 
     Returns:
         The part, stratum and group of each row.
@@ -121,7 +147,9 @@ def assign(
             where="spec.split",
             hint="let them sum to less than 1, as in 0.1 and 0.1",
         )
-    group = group_rows(table, policy.duplicateJaccard) if group is None else group
+    if group is None:
+        prints = fingerprint(table["title"].to_pylist(), table["content"].to_pylist())
+        group = group_rows(table, near_groups(prints, policy.duplicateJaccard))
     units, unit = np.unique(group, return_inverse=True)
     if len(units) < MIN_ARTICLES:
         raise InputError(

@@ -17,6 +17,7 @@ from distillery.components.store.layout import (
     committed_folder,
     committed_key,
     content_digest,
+    duplicates_key,
     frozen_key,
     noise_key,
     predictions_key,
@@ -137,7 +138,7 @@ def test_a_disk_that_fails_is_no_damage(store: Store, monkeypatch: pytest.Monkey
 
 
 def test_which_keys_name_their_bytes() -> None:
-    named = [verdict_key("f", C), benchmark_key(A, B, C), predictions_key(A, B, C), baselines_key(A, C)]
+    named = [verdict_key("f", C), benchmark_key(A, B, C), predictions_key(A, B, C), baselines_key(A, C), duplicates_key(C)]
     assert {content_digest(key) for key in (*named, published_filter_key("f", 1, C))} == {C}
     others = [noise_key("f", A, B), frozen_key("f", C), committed_key(LABEL_SETS, C), f"summaries/{C}.json"]
     assert {content_digest(key) for key in others} == {""}

@@ -155,7 +155,7 @@ def test_norwegian_is_not_doubted(make_labels: Makes) -> None:
 )
 def test_words_without_spaces_between_them_are_counted(text: str) -> None:
     assert 50 < word_count(text) < len(text)
-    assert lengths([text] * 3, np.array([1.0, 2.0, 3.0]))["short"] == 0
+    assert lengths([word_count(text)] * 3, np.array([1.0, 2.0, 3.0]))["short"] == 0
 
 
 def test_words_with_spaces_are_counted_as_ever() -> None:

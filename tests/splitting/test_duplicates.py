@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distillery.components.articles import close_copies, near_pairs
 from distillery.components.articles.near_duplicates import exact_groups, fingerprint, jaccard, near_groups, words
+from distillery.components.articles.shingle_sets import ShingleSets, Spill
 
 SEQUENCE = 7628326289342310501
 SHINGLES = 11292727608555341638
@@ -58,6 +60,58 @@ def test_long_texts_with_changed_words_are_grouped_as_every_pair_would_be() -> N
         found = near_groups(fingerprint(titles, contents), threshold).tolist()
         assert found == by_every_pair(titles, contents, threshold)
         assert len(set(found)) < len(found)
+
+
+def families(rng: random.Random) -> list[str]:
+    """Pages of a few bodies, each changed a little or a lot, among articles of their own."""
+    bodies = [[f"w{rng.randrange(400)}" for _ in range(rng.randint(12, 60))] for _ in range(3)]
+    bodies.append([*bodies[0][: rng.randrange(20)], *bodies[1]])
+    contents = []
+    for _ in range(rng.randrange(30, 70)):
+        page = list(rng.choice(bodies))
+        for _ in range(rng.choice([0, 1, 1, 2, 5])):
+            page[rng.randrange(len(page))] = f"w{rng.randrange(400)}"
+        contents.append(" ".join(page))
+    return contents + [" ".join(f"w{rng.randrange(400)}" for _ in range(30)) for _ in range(9)]
+
+
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 100))])
+def test_pages_that_follow_a_leader_are_grouped_as_every_pair_would_be(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(close_copies, "LEAST", 2)
+    monkeypatch.setattr(close_copies, "RADIUS", 0.3)
+    monkeypatch.setattr(near_pairs, "PRODUCTS", 50)
+    contents = families(random.Random(seed))
+    prints = fingerprint([""] * len(contents), contents)
+    monkeypatch.setattr(ShingleSets.blocks, "__defaults__", (None, 200))
+    for threshold in (0.3, 0.5, 0.7, 0.9):
+        clusters = close_copies.gather(prints.shingles, np.ones(len(contents), bool), threshold)
+        assert clusters.followers or threshold > 0.5
+        assert near_groups(prints, threshold).tolist() == by_every_pair([""] * len(contents), contents, threshold)
+
+
+def test_a_page_like_a_follower_and_unlike_its_leader_is_linked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(close_copies, "LEAST", 2)
+    body = [f"w{at}" for at in range(120)]
+    pages = [[*body, f"end{at}", "of", "page"] for at in range(4)]
+    bridge = [*body[:106], *(f"x{at}" for at in range(14)), "end3", "of", "page"]
+    far = [*body[:84], *(f"y{at}" for at in range(4)), *bridge[88:]]
+    contents = [" ".join(page) for page in (*pages, bridge, far)]
+    prints = fingerprint([""] * len(contents), contents)
+    for threshold in (0.5, 0.6, 0.65, 0.7, 0.75, 0.8):
+        assert near_groups(prints, threshold).tolist() == by_every_pair([""] * len(contents), contents, threshold)
+
+
+def test_sets_on_the_disk_are_those_in_memory() -> None:
+    spill = Spill(np.int32, 100)
+    for start in range(0, 90, 9):
+        spill.append(np.arange(start, start + 9))
+    assert spill.read().tolist() == list(range(90))
+    assert spill.read(40, 43).tolist() == [40, 41, 42]
+    prints = fingerprint(["a b c", "", "d e f g"], ["", "", "h"])
+    assert [len(each) for each in prints.shingles] == [1, 0, 3]
+    assert [block.rows.tolist() for block in prints.shingles.blocks(block=1)] == [[0], [2]]
+    with pytest.raises(IndexError):
+        prints.shingles[3]
 
 
 def test_many_pages_of_one_text_become_one_group() -> None:

@@ -40,6 +40,7 @@ A, B, C = "a" * 64, "b" * 64, "c" * 64
         (layout.noise_key("demo", A, B), f"noise/demo/{A}-{B}.json"),
         (layout.frozen_key("demo", A), f"datasets/frozen/demo/{A}.json"),
         (layout.checkpoint_key(A), f"checkpoints/{A}/state.pt"),
+        (layout.duplicates_key(A), f"duplicates/{A}.parquet"),
         (layout.baselines_key(A, B), f"baselines/{A}/{B}.parquet"),
         (layout.predictions_key(A, B, C), f"judgements/{A}/{B}/predictions/{C}.parquet"),
         (layout.benchmark_key(A, B, C), f"judgements/{A}/{B}/benchmark/{C}.json"),

@@ -13,6 +13,7 @@
     calibrations/<filter>/reviews/<digest>.html     the page on which a person marks a sample
     noise/<filter>/<rubric>-<oracle>.json           how far the oracle disagrees with itself
     audits/<digest>/…                               what makes labels unfit to learn from
+    duplicates/<digest>.parquet                     which articles of a label set are copies or near-duplicates
     datasets/<digest>/…                             a split: train, validation and test
     datasets/frozen/<filter>/<policy>.json          the test parts that new labels never change
     checkpoints/<inputs>/state.pt                   where a training that was stopped goes on
@@ -62,6 +63,7 @@ from distillery.components.store.layout.artifacts import (
     committed_folder,
     committed_key,
     content_digest,
+    duplicates_key,
     frozen_key,
     input_key,
     journal_folder,
@@ -142,6 +144,7 @@ __all__ = [
     "committed_folder",
     "committed_key",
     "content_digest",
+    "duplicates_key",
     "events_folder",
     "events_key",
     "failure_key",

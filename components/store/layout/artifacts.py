@@ -62,12 +62,12 @@ def content_digest(key: str) -> str:
     """Return the digest that the bytes at a key have, going by the key.
 
     Args:
-        key: a key of the store: of a published filter, predictions, baselines, a benchmark or a verdict.
+        key: a key of the store: of a published filter, near-duplicates, predictions, baselines, a benchmark or a verdict.
 
     Returns:
         64 hexadecimal digits; "" for a key of another kind, which says nothing of the bytes.
     """
-    named = key.split("/")[0] in ("filters", "baselines", "judgements", "verdicts")
+    named = key.split("/")[0] in ("filters", "baselines", "judgements", "verdicts", "duplicates")
     stem = key.rpartition("/")[2].partition(".")[0]
     return stem if named and _DIGEST.fullmatch(stem) else ""
 
@@ -285,6 +285,18 @@ def adapters_folder(name: str) -> str:
         The folder.
     """
     return f"{ADAPTERS}/{name}"
+
+
+def duplicates_key(digest: str) -> str:
+    """Return the key of the groups of copies and near-duplicates in a label set.
+
+    Args:
+        digest: sha256 of the table's bytes.
+
+    Returns:
+        The key.
+    """
+    return f"duplicates/{digest}.parquet"
 
 
 def baselines_key(split: str, digest: str) -> str:
