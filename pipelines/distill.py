@@ -17,7 +17,7 @@ from distillery.components.promotion.component import hold, promote, reject
 from distillery.components.reporting.component import report
 from distillery.components.splitting.component import split
 from distillery.components.training.component import train
-from distillery.pipelines.placement import ORACLE, TABLE, place, place_torch, starts_pods
+from distillery.pipelines.placement import FIRST, ORACLE, TABLE, place, place_torch, starts_pods
 
 
 @dsl.pipeline(name="distill", description="Distil an LLM's judgement of articles into a small student, gated and promoted")
@@ -68,7 +68,8 @@ def distill(
                 trainer=trainer,
                 gpus=gpus,
                 run=run,
-            )
+            ),
+            FIRST,
         ).outputs
         common = {"store": store, "filter_key": ready["filter_key"], "run": run}
         limits = {"max_rejects": max_rejects, "budget": budget}

@@ -85,19 +85,3 @@ def _look_at_articles(flt: Filter, path: Path, rejects: _Hasty) -> None:
     sample = {article.digest: article for article in islice(articles, SAMPLE)}
     if sample:
         check_prompts(flt, list(sample.values()))
-
-
-def require_price(flt: Filter, budget: float) -> None:
-    """Refuse a budget for labels that could not be kept, since nobody knows what the model costs.
-
-    Args:
-        flt: The resolved filter.
-        budget: US dollars that the labels may cost; 0 for no limit.
-
-    Raises:
-        InputError: There is a budget and no price.
-    """
-    from distillery.components.labeling.oracles.prices import known_price, read_prices
-
-    if budget:
-        known_price(flt, read_prices())

@@ -7,7 +7,7 @@ two cores and one with GPUs, and nobody compiles to change a node pool. A laptop
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from kfp import kubernetes
@@ -30,16 +30,19 @@ class Weight:
         cpu: Request and limit, as Kubernetes writes them.
         memory: Request and limit.
         hours: After these Kubernetes ends the pod.
+        oracle: True where the oracle's keys are needed.
     """
 
     cpu: tuple[str, str]
     memory: tuple[str, str]
     hours: int
+    oracle: bool = False
 
 
 LIGHT: Final = Weight(cpu=("50m", "1"), memory=("256Mi", "1Gi"), hours=2)
 TABLE: Final = Weight(cpu=("100m", "1"), memory=("256Mi", "2Gi"), hours=6)  # the whole label set in one table
-ORACLE: Final = Weight(cpu=("50m", "1"), memory=("256Mi", "2Gi"), hours=7 * 24)  # a slow oracle and many articles
+ORACLE: Final = Weight(cpu=("50m", "1"), memory=("256Mi", "2Gi"), hours=7 * 24, oracle=True)  # slow, and many articles
+FIRST: Final = replace(LIGHT, oracle=True)  # says at once that a key is missing
 TORCH_HOURS: Final = 7 * 24
 
 
@@ -55,7 +58,7 @@ def place(task: Any, weight: Weight = LIGHT) -> Any:
     """
     task.set_cpu_request(weight.cpu[0]).set_cpu_limit(weight.cpu[1])
     task.set_memory_request(weight.memory[0]).set_memory_limit(weight.memory[1])
-    if weight is ORACLE:
+    if weight.oracle:
         kubernetes.use_secret_as_volume(task, ORACLE_SECRET, f"{FOLDER}/oracle", optional=True)
     return _common(task, weight.hours)
 

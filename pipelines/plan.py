@@ -14,10 +14,11 @@ from distillery.components.articles.folders import input_digest, shards
 from distillery.components.articles.input_files import local_input
 from distillery.components.artifacts.step_record import StepRecord, look_up
 from distillery.components.artifacts.steps import LOOKED_UP
+from distillery.components.preflight.preflight import require_price
 from distillery.components.runtime.progress import clock
 from distillery.components.store import Store, StoreError
 from distillery.filters.filter import Filter
-from distillery.pipelines.first_look import look, require_price
+from distillery.pipelines.first_look import look
 from distillery.pipelines.steps import INPUTS, RunState
 
 Action = Literal["reuse", "run", "skip"]
@@ -203,17 +204,17 @@ def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     return f"about ${usd:,.2f} for {priced.open:,} articles"
 
 
-def _oracle_lacks(flt: Filter) -> list[str]:
-    """Return why the oracle can't be asked from here: no key, no client library. The oracle is opened, and not asked."""
-    from distillery.components.labeling.engine import run
-    from distillery.components.labeling.oracles.base import open_oracle
-    from distillery.filters.errors import InputError
+def _oracle_lacks(store: Store, flt: Filter, articles: Path) -> list[str]:
+    """Return why the oracle can't be asked from here: no key, no client library, no connection. It is asked nothing."""
+    from distillery.components.labeling.oracles.reach import require_oracle
+    from distillery.components.labeling.survey import asks
+    from distillery.filters.errors import InputError, Stopped
 
-    if flt.spec.oracle.provider == "replay":
+    if flt.spec.oracle.provider == "replay" or not asks(store, flt, str(articles)):
         return []
     try:
-        run(open_oracle(flt).close())
-    except InputError as error:
+        require_oracle(flt)
+    except (InputError, Stopped) as error:
         return [f"can't be asked from here: {error}"]
     return []
 
@@ -275,7 +276,7 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
                 require_price(run.filter, budget)
             if run.articles and costs:
                 planner.steps[-1].cost = _labels_cost(run.store, run.filter, run.articles, path)
-                planner.steps[-1].why += _oracle_lacks(run.filter)
+                planner.steps[-1].why += _oracle_lacks(run.store, run.filter, path)
     if run.articles:
         planner.steps.insert(0, _calibration(run.store, run.filter, marks, waived))
     run.fetch = False  # gigabytes that nobody asked for

@@ -7,22 +7,17 @@ about 15%. Where the store has labels of this rubric and oracle, their bills cor
 
 from __future__ import annotations
 
-import heapq
 import re
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from distillery.components.articles.articles import Article, Rejects, read_articles
-from distillery.components.articles.folders import input_digest
-from distillery.components.articles.input_files import local_input
-from distillery.components.artifacts.step_record import look_up
 from distillery.components.labeling.journal import Journal
-from distillery.components.labeling.label import label_inputs, open_journal
+from distillery.components.labeling.label import open_journal
 from distillery.components.labeling.oracles.base import BATCHES, Usage, oracle_identity
 from distillery.components.labeling.oracles.prices import Price, Prices, known_price
-from distillery.components.store import Digest, Store, canonical_json
+from distillery.components.labeling.survey import survey
+from distillery.components.store import Store, canonical_json
 from distillery.filters.filter import Filter
 from distillery.filters.prompt import article_part, prompt_prefix, reply_schema
 
@@ -105,100 +100,6 @@ def count_tokens(text: str) -> float:
     """
     other = len(OTHER_SCRIPTS.findall(text))
     return (len(text) - other) / 4 + other
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What a file holds for an oracle.
-
-    Attributes:
-        articles: distinct texts.
-        labeled: those with a label.
-        dead: those with a dead letter that is not asked for again.
-        sample: an even sample of the texts, open ones first.
-    """
-
-    articles: int
-    labeled: int
-    dead: int
-    sample: list[Article]
-
-    @property
-    def open(self) -> int:
-        """Texts to ask about."""
-        return self.articles - self.labeled - self.dead
-
-
-def survey(journal: Journal, flt: Filter, articles: str, *, retry_dead: bool = False) -> Survey:
-    """Count what of a file of articles is labelled; the file is read whole.
-
-    Args:
-        journal: the labels so far.
-        flt: the filter.
-        articles: the file, a path or s3://.
-        retry_dead: whether articles with a dead letter will be asked about again.
-
-    Returns:
-        The counts, and a sample.
-
-    Raises:
-        InputError: the file can't be read.
-    """
-    total = labeled = dead = 0
-    with local_input(articles, parameter="articles") as path:
-        seen: set[bytes] = set()
-
-        def distinct() -> Iterator[tuple[bool, Digest, Article]]:
-            nonlocal total, labeled, dead
-            for article in read_articles(path, rejects=Rejects(), columns=flt.columns):
-                digest = article.digest
-                if (key := bytes.fromhex(digest)) in seen:
-                    continue
-                seen.add(key)
-                total += 1
-                done = journal.answer(digest) is not None
-                lost = not done and not retry_dead and journal.dead_letter(digest) is not None
-                labeled, dead = labeled + done, dead + lost
-                yield done or lost, digest, article  # open ones first, by digest: an even sample
-
-        sample = [article for _, _, article in heapq.nsmallest(SAMPLE, distinct(), key=lambda one: one[:2])]
-    return Survey(total, labeled, dead, sample)
-
-
-def is_labeled(store: Store, flt: Filter, articles: str) -> bool:
-    """True if the label step has done a file of articles; its rows are not read.
-
-    Args:
-        store: the store, with the labels so far.
-        flt: the filter, with rubric and oracle.
-        articles: the file, a path or s3://.
-
-    Returns:
-        Whether the step would reuse its label set.
-
-    Raises:
-        InputError: the file can't be read, or the oracle can't be had.
-    """
-    with local_input(articles, parameter="articles") as path:
-        return look_up(store, "label", label_inputs(flt, input_digest(path), None)) is not None
-
-
-def left_to_ask(store: Store, flt: Filter, articles: str, *, retry_dead: bool = False) -> int:
-    """Return how many texts of a file the label step would ask about.
-
-    Args:
-        store: the store, with the labels so far.
-        flt: the filter, with rubric and oracle.
-        articles: the file, a path or s3://.
-        retry_dead: whether articles with a dead letter will be asked about again.
-
-    Returns:
-        Texts without a label.
-
-    Raises:
-        InputError: the file can't be read, or the oracle can't be had.
-    """
-    return survey(open_journal(store, flt, oracle_identity(flt)), flt, articles, retry_dead=retry_dead).open
 
 
 def quote(store: Store, flt: Filter, articles: str, prices: Prices, *, retry_dead: bool = False) -> Quote:

@@ -21,6 +21,9 @@ from distillery.components.articles.input_files import (
 )
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.labeling.oracles.prices import known_price, read_prices
+from distillery.components.labeling.oracles.reach import require_oracle
+from distillery.components.labeling.survey import asks
 from distillery.components.preflight.base_model import require_base
 from distillery.components.preflight.request import MARKS, RunRequest
 from distillery.components.runtime.settings import TRAINERS
@@ -142,7 +145,23 @@ def check(request: RunRequest) -> Resolved:
         check_settings(request)
         resolved = resolve(request)
         _require_inputs(*resolved)
+        if resolved.articles:
+            require_price(resolved.filter, request.budget)
     return resolved
+
+
+def require_price(flt: Filter, budget: float) -> None:
+    """Refuse a budget for labels that could not be kept, since nobody knows what the model costs.
+
+    Args:
+        flt: The resolved filter.
+        budget: US dollars that the labels may cost; 0 for no limit.
+
+    Raises:
+        InputError: There is a budget and no price.
+    """
+    if budget:
+        known_price(flt, read_prices())
 
 
 def preflight(store: Store, request: RunRequest) -> StepRecord:
@@ -157,11 +176,14 @@ def preflight(store: Store, request: RunRequest) -> StepRecord:
 
     Raises:
         InputError: Something of the request would make the run fail; the parameter at fault is named. Nothing was written.
+        Stopped: Articles are to be labelled, and the oracle can't be reached from here. Nothing was written.
     """
     flt, articles, labels = check(request)
-    if on_cluster():
-        with blamed_on("filter"):
+    with blamed_on("filter"):
+        if on_cluster():
             require_base(store, flt)
+        if articles and flt.spec.oracle.provider != "replay" and asks(store, flt, articles):
+            require_oracle(flt)
     key = publish_filter(store, flt)
     outputs = {"name": flt.name, "filter_key": key, "articles": articles, "labels": labels}
     # What the report needs to say how to do it again; no digest depends on it.

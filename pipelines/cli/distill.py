@@ -96,7 +96,6 @@ def distill(
     from distillery.components.student.resolve import resolve_base
     from distillery.pipelines.cli.ending import end_decided, end_failed
     from distillery.pipelines.cli.live import watch
-    from distillery.pipelines.first_look import require_price
     from distillery.pipelines.laptop.endings import ending, oom_kills
     from distillery.pipelines.laptop.events import LocalRun, Tail
     from distillery.pipelines.laptop.logs import LOG, growing, scratch_prefix
@@ -113,8 +112,6 @@ def distill(
     request = priced(request, prices)
     # The same checks as the first step's, so that a typo or a bad row is answered at once, and nothing is written.
     flt, *files = check(request)
-    if files[0]:
-        require_price(flt, request.budget)
     opened = open_store(uri)  # made here where there is none: a command that is refused leaves no folder
     request = replace(request, articles=files[0], labels=files[1])  # may be the filter's own
     state, steps = RunState(opened, flt, files[0], files[1], max_rejects), list[Planned]()

@@ -86,6 +86,7 @@ def agree(
     budget: float | None,
     yes: bool,
     retry_dead: bool = False,
+    here: bool = True,
 ) -> None:
     """Say what a command will cost at most, and ask in a terminal whether to go on; ask nothing where nothing is paid.
 
@@ -96,13 +97,15 @@ def agree(
         budget: US dollars as typed; None where there is no limit.
         yes: True to ask nothing.
         retry_dead: True where articles with a dead letter are asked about again.
+        here: True where this machine asks, so that keys must be set and services reached before a person is asked.
 
     Raises:
-        InputError: The budget is no amount of money, or a model has no price to keep it by.
-        Stopped: The user said no.
+        InputError: The budget is no amount of money, a model has no price to keep it by, or a key is missing.
+        Stopped: The user said no, or a service can't be reached.
     """
     from distillery.components.articles.input_files import local_input
     from distillery.components.labeling.oracles.prices import known_price, read_prices
+    from distillery.components.labeling.oracles.reach import require_oracle
     from distillery.filters.errors import Stopped
     from distillery.pipelines.cli.asking import agreed, in_terminal
     from distillery.pipelines.cli.options import require_dollars
@@ -119,6 +122,9 @@ def agree(
         parts = [_at_most(store, str(path), flt, most, listed, retry_dead) for flt, most in paid]
     if not any(parts):
         return
+    for (flt, _), part in zip(paid, parts, strict=True):
+        if part and here:
+            require_oracle(flt)
     limit = "" if budget is None else f"; never more than ${budget:g}, earlier labels included"
     print(f"{'; '.join(filter(None, parts))}{limit}. What is labelled already is not paid again.", file=sys.stderr)
     if not yes and in_terminal() and not agreed("Go on?"):
@@ -129,7 +135,8 @@ def _at_most(store: Store, articles: str, flt: Filter, most: int | None, listed:
     """Return what an oracle will be asked at most, and what that costs; empty where it will not be asked."""
     from distillery.components.labeling.oracles.base import BATCHES, Usage
     from distillery.components.labeling.oracles.prices import price_of
-    from distillery.components.labeling.quote import is_labeled, left_to_ask, quote
+    from distillery.components.labeling.quote import quote
+    from distillery.components.labeling.survey import is_labeled, left_to_ask
 
     oracle = flt.spec.oracle
     if most is None and not retry_dead and is_labeled(store, flt, articles):

@@ -214,7 +214,7 @@ def prepare_agreed(opened: Store, request: RunRequest, *, budget: float | None, 
     resolved = check(request)
     # A quote reads the articles: those of a bucket are fetched only where somebody is asked.
     if resolved.articles and (not in_bucket(resolved.articles) or (in_terminal() and not yes)):
-        agree(opened, resolved.articles, [(resolved.filter, None)], budget=budget, yes=yes)
+        agree(opened, resolved.articles, [(resolved.filter, None)], budget=budget, yes=yes, here=False)
     return prepare(opened, request)
 
 

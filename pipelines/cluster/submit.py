@@ -12,7 +12,7 @@ from distillery.components.articles.input_files import local_file, require_input
 from distillery.components.artifacts.adapter import find_adapter, is_digest
 from distillery.components.artifacts.channel import on_channel
 from distillery.components.artifacts.filter import publish_filter
-from distillery.components.preflight.preflight import check_settings, resolve
+from distillery.components.preflight.preflight import check_settings, require_price, resolve
 from distillery.components.preflight.request import MARKS, RunRequest, map_files
 from distillery.components.runtime.settings import EMPTY
 from distillery.components.store import Address, Store, digest_file, digest_json, in_bucket, open_bucket
@@ -22,7 +22,6 @@ from distillery.filters.errors import InputError
 from distillery.filters.loading import load_filter
 from distillery.pipelines.cluster.claims import Claim, claim
 from distillery.pipelines.cluster.kubeflow import Kubeflow, Published
-from distillery.pipelines.first_look import require_price
 
 
 class Prepared(NamedTuple):

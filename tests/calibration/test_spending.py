@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -60,6 +59,14 @@ def test_a_budget_without_a_price_asks_nothing(spender: str, store: Store, corpu
     assert server.counters.calls == 0
 
 
+@pytest.fixture
+def url() -> Iterator[str]:
+    """The address of a service that is there, and is not to be asked."""
+    with OpenAIServer() as server:
+        yield server.url
+        assert server.counters.calls == 0
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -71,25 +78,25 @@ class Terminal(io.StringIO):
      ("", True, True)],
 )  # fmt: skip
 def test_a_terminal_is_asked_before_anything_is_paid(
-    answer: str, yes: bool, goes_on: bool, store: Store, corpus: str, monkeypatch: pytest.MonkeyPatch
+    answer: str, yes: bool, goes_on: bool, store: Store, corpus: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = Terminal()
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
     monkeypatch.setattr(sys, "stderr", shown)
     if goes_on:
-        agree(store, corpus, [(paid(), 120)], budget=None, yes=yes)
+        agree(store, corpus, [(paid(url=url), 120)], budget=None, yes=yes)
     else:
         with pytest.raises(Stopped, match="nothing was spent"):
-            agree(store, corpus, [(paid(), 120)], budget=None, yes=yes)
+            agree(store, corpus, [(paid(url=url), 120)], budget=None, yes=yes)
     assert "house-llm: at most 120 labels, about $0.0" in shown.getvalue()
     assert ("Go on?" in shown.getvalue()) is not yes
 
 
 def test_without_a_terminal_or_a_bill_nothing_is_asked(
-    store: Store, corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: Store, corpus: str, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    agree(store, corpus, [(paid(), 120), (paid("provider: openai, model: other"), 50)], budget=None, yes=False)
+    agree(store, corpus, [(paid(url=url), 120), (paid("provider: openai, model: other", url), 50)], budget=None, yes=False)
     said = capsys.readouterr().err
     assert "Go on?" not in said
     assert "other: at most 50 labels, no price is known" in said
@@ -101,3 +108,25 @@ def test_without_a_terminal_or_a_bill_nothing_is_asked(
     for amount in (-1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="not an amount of dollars"):
             agree(store, corpus, [(paid(), 1)], budget=amount, yes=True)
+
+
+def test_a_key_that_is_missing_or_a_service_that_is_away_is_told_before_anybody_is_asked(
+    store: Store, corpus: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    with pytest.raises(InputError, match="NO_SUCH_KEY: is not set"):
+        agree(
+            store,
+            corpus,
+            [(paid(f"provider: openai, model: m, apiKeyEnv: NO_SUCH_KEY, {PRICE}", url), 5)],
+            budget=None,
+            yes=False,
+        )
+    with pytest.raises(Stopped, match="can't be reached"):
+        agree(store, corpus, [(paid(url=url), 5), (paid(), 5)], budget=None, yes=True)
+    assert shown.getvalue() == ""
+    agree(store, corpus, [(paid(), 5)], budget=None, yes=True, here=False)
+    assert "at most 5 labels" in shown.getvalue()

@@ -22,6 +22,7 @@ from distillery.pipelines.cluster.submit import prepare
 from distillery.pipelines.plan import Planned, _calibration, _labels_cost
 from tests.artifacts.made import made_calibration
 from tests.labeling.conftest import FILTER
+from tests.labeling.oracles.servers import OpenAIServer
 
 PLAIN = "provider: openai, model: gpt-4o-mini"
 
@@ -145,7 +146,7 @@ def test_a_key_that_is_not_set_is_told_by_the_plan(
     distillery: Callable[..., Any], articles: Path, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def why(variable: str) -> str:
-        oracle = f"provider: openai, model: gpt-4o-mini, apiKeyEnv: {variable}"
+        oracle = f"provider: openai, model: gpt-4o-mini, apiKeyEnv: {variable}, baseUrl: '{url}'"
         text = FILTER.replace("model: recorded", oracle).replace("tiny/base", str(tiny_encoder))
         (tmp_path / "filter.yaml").write_text(text, encoding="utf-8")
         ran = distillery("plan", "filter.yaml", "--articles", articles, "--without-calibration", "a test", "--json")
@@ -153,5 +154,9 @@ def test_a_key_that_is_not_set_is_told_by_the_plan(
         return "; ".join(next(step["why"] for step in ran.json["steps"] if step["step"] == "label"))
 
     monkeypatch.setenv("A_KEY_THAT_IS_SET", "sk-test")
-    assert "environment variable A_KEY_THAT_IS_NOT: is not set" in why("A_KEY_THAT_IS_NOT")
-    assert "can't be asked" not in why("A_KEY_THAT_IS_SET")
+    with OpenAIServer() as server:
+        url = server.url
+        assert "environment variable A_KEY_THAT_IS_NOT: is not set" in why("A_KEY_THAT_IS_NOT")
+        assert "can't be asked" not in why("A_KEY_THAT_IS_SET")
+    assert server.counters.calls == 0
+    assert "can't be asked from here: the endpoint" in why("A_KEY_THAT_IS_SET"), "nobody is there any more"

@@ -89,7 +89,9 @@ def test_every_task_has_an_image_limits_a_deadline_and_the_clusters_settings(ver
         assert int(settings["activeDeadlineSeconds"]) > 0, name
         assert [found["configMapName"] for found in settings["configMapAsVolume"]] == ["distillery"], name
         secrets = [found["secretName"] for found in settings["secretAsVolume"]]
-        oracle = ["distillery-oracle"] if name in ("distill/exec-label", "distill/exec-calibrate") else []
+        oracle = (
+            ["distillery-oracle"] if name in ("distill/exec-preflight", "distill/exec-label", "distill/exec-calibrate") else []
+        )
         assert sorted(secrets) == sorted(["distillery-store", *oracle]), name
         mounts = settings["configMapAsVolume"] + settings["secretAsVolume"]
         assert all(found["optional"] for found in mounts), name

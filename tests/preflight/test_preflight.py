@@ -17,6 +17,7 @@ from distillery.components.store import Store, open_store
 from distillery.components.student.mirror import push
 from distillery.components.student.resolve import resolve_base
 from distillery.filters.errors import InputError
+from tests.labeling.oracles.servers import OpenAIServer
 from tests.pipelines.harness import filter_document
 
 
@@ -40,7 +41,9 @@ def articles(tmp_path: Path) -> str:
 
 
 def test_an_oracle_over_the_network_needs_no_recorded_replies(store: Store, tmp_path: Path, articles: str) -> None:
-    outputs = check(store, tmp_path, {"provider": "openai", "model": "some-model"}, articles=articles)
+    with OpenAIServer() as server:
+        oracle = {"provider": "openai", "model": "some-model", "baseUrl": server.url}
+        outputs = check(store, tmp_path, oracle, articles=articles)
     assert read_filter(store, outputs["filter_key"]).spec.oracle.provider == "openai"
     assert (outputs["articles"], outputs["labels"]) == (articles, "")
 

@@ -198,6 +198,18 @@ class BatchOracle(Protocol):
         """Close the connections."""
 
 
+@runtime_checkable
+class Remote(Protocol):
+    """An oracle that answers over a network."""
+
+    async def reach(self) -> None:
+        """Connect and ask nothing that costs; whatever the service answers, it is reached.
+
+        Raises:
+            Unavailable: no connection can be had, so nothing can be sent.
+        """
+
+
 def _provider(flt: Filter) -> Any:
     name = flt.spec.oracle.provider
     if name not in PROVIDERS:

@@ -16,6 +16,10 @@ IDLE_SECONDS: Final = 30.0  # then a connection is not used again: services clos
 PIECE: Final = 2**16
 MAX_REPLY: Final = 64 * 2**20
 
+REACH_SECONDS: Final = 5.0
+# Names of the errors of httpx before which nothing was sent.
+NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"})
+
 Place = tuple[str, str, int]  # scheme, host, port
 
 
@@ -155,3 +159,21 @@ def one_each(httpx: Any) -> Any:
         A OneEach; None, which means httpx's pool, where calls go through a proxy.
     """
     return None if any(name in getproxies() for name in ("http", "https", "all")) else OneEach(httpx)
+
+
+async def reach(http: Any, address: str) -> str:
+    """Ask an address for anything, over the connections and proxies that calls go through, and without a key.
+
+    Args:
+        http: the client of httpx that calls are made with.
+        address: the service's address.
+
+    Returns:
+        Why nothing can be sent; empty where a connection was had, whatever came back.
+    """
+    try:
+        await http.get(address, timeout=REACH_SECONDS)
+    except Exception as error:
+        if (name := type(error).__name__) in NOT_SENT:
+            return f"{name}: {error}".rstrip(": ")
+    return ""

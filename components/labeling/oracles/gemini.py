@@ -79,6 +79,20 @@ def account(flt: Filter) -> Account:
     return Account(credentials, project, oracle.location or os.environ.get("GOOGLE_CLOUD_LOCATION") or "global", key)
 
 
+def address(flt: Filter, who: Account) -> str:
+    """Return where the service is.
+
+    Args:
+        flt: the filter.
+        who: who asks.
+
+    Returns:
+        oracle.baseUrl, else the address of the region.
+    """
+    own = "aiplatform.googleapis.com" if who.location == "global" else f"{who.location}-aiplatform.googleapis.com"
+    return flt.spec.oracle.baseUrl or f"https://{own}"
+
+
 def generation_config(flt: Filter) -> dict[str, Any]:
     """Return the service's generationConfig: a JSON reply in the filter's schema, and the oracle's parameters.
 

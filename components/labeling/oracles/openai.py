@@ -26,7 +26,7 @@ from distillery.components.labeling.oracles.base import (
     Request,
     Unavailable,
 )
-from distillery.components.labeling.oracles.connections import one_each
+from distillery.components.labeling.oracles.connections import NOT_SENT, one_each, reach
 from distillery.components.labeling.oracles.keys import NO_KEY, Key, needed_key, read_key
 from distillery.components.labeling.oracles.message import message_text, refusal_text
 from distillery.components.labeling.oracles.schema import wire_schema
@@ -64,9 +64,9 @@ def _address(url: httpx2.URL) -> str:
 class OpenAIEndpoint:
     """One model at one endpoint."""
 
-    def __init__(self, flt: Filter, client: AsyncOpenAI, key: Key) -> None:
+    def __init__(self, flt: Filter, client: AsyncOpenAI, http: httpx2.AsyncClient, key: Key) -> None:
         self.identity = identity(flt)
-        self._oracle, self._client, self._key = flt.spec.oracle, client, key
+        self._oracle, self._client, self._http, self._key = flt.spec.oracle, client, http, key
         self._ways = list(_ways(flt, str(client.base_url)))
         self._name = f"the endpoint {_address(client.base_url)}"
         self._kept: Mapping[str, Any] | None = None
@@ -94,6 +94,15 @@ class OpenAIEndpoint:
                 return await self._search(request, refusal)
         self._kept = way
         return reply
+
+    async def reach(self) -> None:
+        """Connect and ask nothing.
+
+        Raises:
+            Unavailable: no connection can be had.
+        """
+        if why := await reach(self._http, str(self._client.base_url)):
+            raise Unavailable(f"{self._name} can't be reached: {why}")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -123,8 +132,7 @@ class OpenAIEndpoint:
             raise self._mapped(error) from None
         except openai.APIConnectionError as error:  # deadlines, refused and dropped connections
             reason = type(error.__cause__).__name__
-            sent = reason not in ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol")
-            raise Unavailable(f"{self._name} gave no answer: {reason}", unknown=sent) from None
+            raise Unavailable(f"{self._name} gave no answer: {reason}", unknown=reason not in NOT_SENT) from None
         except (openai.OpenAIError, UnicodeError) as error:
             raise Unavailable(self._key.message(f"{self._name}: {type(error).__name__}: {error}"), unknown=True) from None
         return self._read(text)
@@ -230,6 +238,7 @@ def connect(flt: Filter) -> OpenAIEndpoint:
         openai.AsyncOpenAI(
             api_key=key.reveal() or "none", base_url=oracle.baseUrl, max_retries=0, timeout=timeout, http_client=http
         ),
+        http,
         key,
     )
 

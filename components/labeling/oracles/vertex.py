@@ -15,10 +15,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from distillery.components.labeling.oracles.base import Besides, RawReply, Refused, Request, Unavailable
-from distillery.components.labeling.oracles.connections import one_each
+from distillery.components.labeling.oracles.connections import NOT_SENT, one_each, reach
 from distillery.components.labeling.oracles.gemini import (
     Account,
     account,
+    address,
     failed_credentials,
     generation_config,
     mapped,
@@ -49,6 +50,7 @@ class Vertex:
 
     def __init__(self, flt: Filter, client: AsyncClient, http: httpx.AsyncClient, who: Account) -> None:
         self.identity = identity(flt)
+        self._address = address(flt, who)
         self._client, self._http, self._key, self._model = client, http, who.key, flt.spec.oracle.model
         self._body = {"generationConfig": generation_config(flt)}
         self._configs: dict[str | None, GenerateContentConfig] = {}  # by cache; a rubric has one, or another when it ended
@@ -72,6 +74,15 @@ class Vertex:
         self._calls += 1
         cached = self._calls > CACHE_AFTER and len(request.prefix) >= CACHE_CHARACTERS
         return await self._ask(request, await self._cache.name(request) if cached else None)
+
+    async def reach(self) -> None:
+        """Connect and ask nothing.
+
+        Raises:
+            Unavailable: no connection can be had.
+        """
+        if why := await reach(self._http, self._address):
+            raise Unavailable(f"Vertex AI at {self._address} can't be reached: {why}")
 
     async def close(self) -> None:
         """Delete the cache that this run made, and close the connections."""
@@ -104,8 +115,8 @@ class Vertex:
                 error.code, error.message, error.details, dict(getattr(error.response, "headers", None) or {}), self._key
             ) from None
         except httpx.HTTPError as error:  # deadlines, refused and dropped connections
-            sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
-            raise Unavailable(f"the service gave no answer: {type(error).__name__}", unknown=sent) from None
+            reason = type(error).__name__
+            raise Unavailable(f"the service gave no answer: {reason}", unknown=reason not in NOT_SENT) from None
         except GoogleAuthError as error:
             raise failed_credentials(error, self._key) from None
         except (ValueError, TypeError, RecursionError):

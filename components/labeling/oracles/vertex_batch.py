@@ -29,9 +29,11 @@ from distillery.components.labeling.oracles.base import (
 )
 from distillery.components.labeling.oracles.batch_requests import BatchRequests, in_batches
 from distillery.components.labeling.oracles.bucket import Bucket, lines, open_bucket
+from distillery.components.labeling.oracles.connections import REACH_SECONDS
 from distillery.components.labeling.oracles.gemini import (
     Account,
     account,
+    address,
     contents,
     failed_credentials,
     generation_config,
@@ -87,6 +89,7 @@ class VertexBatch:
     ) -> None:
         self.identity = identity(flt)
         self._client, self._bucket, self._who, self._poll = client, bucket, who, poll
+        self._address = address(flt, who)
         model = flt.spec.oracle.model
         self._model = model if "/" in model else f"publishers/google/models/{model}"
         self._config = generation_config(flt)
@@ -117,6 +120,15 @@ class VertexBatch:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def reach(self) -> None:
+        """Connect and ask nothing.
+
+        Raises:
+            Unavailable: no connection can be had.
+        """
+        if why := await asyncio.to_thread(_unreachable, self._address):
+            raise Unavailable(f"Vertex AI at {self._address} can't be reached: {why}")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -300,6 +312,21 @@ class VertexBatch:
         return error
 
 
+def _unreachable(address: str) -> str:
+    """Return why nothing can be sent to an address by the client's own HTTP library, with its proxies and certificates."""
+    import requests  # type: ignore[import-untyped]
+    from urllib3.exceptions import MaxRetryError
+
+    try:
+        requests.get(address, timeout=REACH_SECONDS, allow_redirects=False).close()
+    except requests.ConnectionError as error:  # without a MaxRetryError in it, a connection was had
+        why = error.args[0] if error.args else None
+        return f"{type(error).__name__}: {why.reason}" if isinstance(why, MaxRetryError) else ""
+    except requests.RequestException:
+        return ""
+    return ""
+
+
 async def _all(handed: Iterable[Awaitable[None]]) -> None:
     some = iter(handed)
     while group := list(islice(some, AT_ONCE)):
@@ -341,7 +368,6 @@ def connect(flt: Filter, *, poll: tuple[float, float] | None = None) -> VertexBa
             hint=install_line("oracle"),
         ) from None
     oracle, who = flt.spec.oracle, account(flt)
-    own = "aiplatform.googleapis.com" if who.location == "global" else f"{who.location}-aiplatform.googleapis.com"
-    scheme, _, host = (oracle.baseUrl or f"https://{own}").partition("://")
+    scheme, _, host = address(flt, who).partition("://")
     transport = JobServiceRestTransport(host=host.rstrip("/"), credentials=who.credentials, url_scheme=scheme)
     return VertexBatch(flt, JobServiceClient(transport=transport), open_bucket(oracle.batchPrefix, who), who, poll=poll or POLL)
