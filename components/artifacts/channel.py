@@ -14,8 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from distillery.components.artifacts.document import Document, Sha256
-from distillery.components.remote.retry import is_outage
-from distillery.components.store import Store, StoreError
+from distillery.components.store import Store, StoreError, not_read
 from distillery.components.store.layout import candidate_key, channel_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -292,7 +291,7 @@ def read_channel(store: Store, name: str, channel: str, *, lenient: bool = False
     try:
         beside = LoneCandidate.versioned(store, candidate_key(name, channel), max_bytes=MAX_POINTER)
     except StoreError as error:
-        if not lenient or (error.__cause__ is not None and is_outage(error.__cause__)):
+        if not lenient or not_read(error):
             raise
         beside = None
     # One that was promoted waits no longer, also where the channel was rolled back from it since.

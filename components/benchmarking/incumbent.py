@@ -17,7 +17,7 @@ from distillery.components.artifacts.split import load_split
 from distillery.components.benchmarking.alarms import count_seen
 from distillery.components.benchmarking.predict import about_bundle, aligned, predict, read_predictions
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import NotFound, Store
+from distillery.components.store import NotFound, Store, not_read
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,6 +83,9 @@ def compare_with(
 
     Returns:
         None where there is no incumbent.
+
+    Raises:
+        InputError: what it takes could not be read, for now.
     """
     if incumbent is None:
         return None
@@ -91,10 +94,14 @@ def compare_with(
         record = predict(store, flt, incumbent, test, lambda: frame, progress=progress)
         predictions = aligned(read_predictions(store, incumbent, test, record.outputs["predictions"]), frame)
     except (InputError, NotFound) as error:
+        if not_read(error):  # else a disk that fails once would be the incumbent's fault, and recorded as such
+            raise
         progress.note(f"the incumbent {incumbent[:12]} can't be compared: {error}")
         return Incumbent(incumbent, [], None, None, str(error))
     try:
         seen = count_seen(load_split(store, about.student.split).train, frame)
-    except (InputError, NotFound):
+    except (InputError, NotFound) as error:
+        if not_read(error):
+            raise
         seen = None  # its split was cleaned away
     return Incumbent(incumbent, predictions.dimensions, predictions.scores, seen)

@@ -13,7 +13,17 @@ from distillery.components.store.digests import (
 )
 from distillery.components.store.folders import FileEntry, Folder
 from distillery.components.store.layout import MANIFEST
-from distillery.components.store.objects import REDO, Conflict, Entry, NotFound, StoreError, TooLarge, check_key, parse_json
+from distillery.components.store.objects import (
+    REDO,
+    Conflict,
+    Entry,
+    NotFound,
+    StoreError,
+    TooLarge,
+    check_key,
+    not_read,
+    parse_json,
+)
 from distillery.components.store.open import open_bucket, open_store
 from distillery.components.store.store import Store
 
@@ -39,6 +49,7 @@ __all__ = [
     "digest_json",
     "digest_stream",
     "in_bucket",
+    "not_read",
     "open_bucket",
     "open_store",
     "parse_json",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
+from distillery.components.remote.retry import by_service
 from distillery.components.store.digests import Digest, Json
 from distillery.filters.errors import FULL, InputError, disk_hint
 from distillery.filters.strict_json import loads
@@ -92,6 +93,23 @@ def unreadable(error: OSError, path: Path) -> StoreError:
         What is wrong, and what to do.
     """
     return StoreError(f"can't be read: {error.strerror or error}", where=str(path), hint=disk_hint(error))
+
+
+def not_read(error: BaseException) -> bool:
+    """True if an object could not be read, rather than read and found torn or of another form, so that nothing is known of it.
+
+    Args:
+        error: what reading it raised, with its causes.
+
+    Returns:
+        True for an error of the disk, a refusal or an outage.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, (NotFound, FileNotFoundError, NotADirectoryError, IsADirectoryError)):
+        if isinstance(cause, OSError) or by_service(cause):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def check_key(key: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 from distillery.components.student.architectures import ARCHITECTURES, FIXED, IGNORED, TOKEN_IDS, Architecture
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, disk_hint
 from distillery.filters.strict_json import loads
 
 CONFIG, TOKENIZER, WEIGHTS, INDEX = "config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json"
@@ -64,6 +64,25 @@ class Tensor(NamedTuple):
     dtype: str
     shape: tuple[int, ...]
     size: int
+
+
+def unloadable(what: str, error: Exception, ref: str) -> InputError:
+    """Return one line on a base model that can't be read or loaded.
+
+    Args:
+        what: what failed.
+        error: what the system or a library raised.
+        ref: what the filter calls the model.
+
+    Returns:
+        What is wrong, and what to do: for an error of the disk that of the disk, else to get the model again.
+    """
+    where = f"student.baseModel {ref}"
+    if isinstance(error, OSError) and error.errno is not None:
+        place = f" ({error.filename})" if error.filename else ""
+        return InputError(f"{what}: {error.strerror}{place}", where=where, hint=disk_hint(error))
+    reason = error.what if isinstance(error, InputError) else (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(f"{what}: {reason[:200]}", where=where, hint=COPY)
 
 
 def weight_files(names: Iterable[str], ref: str) -> list[str]:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from distillery.components.student.base import Base, check_base, read_base
-from distillery.components.student.base_files import CONFIG, COPY, decisive, parse_config
+from distillery.components.student.base_files import CONFIG, COPY, decisive, parse_config, unloadable
 from distillery.components.student.bert import plain_bert
 from distillery.components.student.weights import read_tensors
 from distillery.filters.errors import InputError
@@ -66,8 +66,7 @@ def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise InputError(f"the base model can't be loaded: {reason}", where=where) from error
+        raise unloadable("the base model can't be loaded", error, base.ref) from error
     body = _strip(body)
     left_out = sorted(name for name in loaded["missing_keys"] if not name.startswith("pooler."))
     if odd := [*left_out, *sorted(map(str, loaded["mismatched_keys"])), *sorted(loaded["unexpected_keys"])]:

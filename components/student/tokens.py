@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from distillery.components.store import Digest, digest_json
 from distillery.components.student.architectures import ARCHITECTURES
 from distillery.components.student.base import Base
-from distillery.components.student.base_files import CONFIG, TOKENIZER
+from distillery.components.student.base_files import CONFIG, TOKENIZER, unloadable
 from distillery.filters.errors import InputError
 from distillery.filters.strict_json import loads
 
@@ -158,7 +158,7 @@ class Tokenizing:
             loads((base.path / TOKENIZER).read_bytes())  # the library takes the last of two entries for one word
             self._tokenizer: Tokenizer = Tokenizer.from_file(str(base.path / TOKENIZER))
         except Exception as error:  # the library raises plain Exception
-            raise InputError(f"{TOKENIZER} can't be read: {str(error)[:120]}", where=f"student.baseModel {base.ref}") from error
+            raise unloadable(f"{TOKENIZER} can't be read", error, base.ref) from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         mask = self._tokenizer.encode("a").special_tokens_mask
