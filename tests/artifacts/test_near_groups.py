@@ -14,6 +14,7 @@ from distillery.components.artifacts.near_groups import NearGroups, stored_group
 from distillery.components.auditing.audit import audit
 from distillery.components.splitting.split import split
 from distillery.components.store import Store, open_store
+from tests.artifacts.made import made_label_set_meta
 from tests.made_up_filter import small_filter
 
 FLT = small_filter(["clarity"])
@@ -29,7 +30,7 @@ def label_set(store: Store, count: int = 60) -> str:
     texts = [" ".join(f"w{number}" for number in rng.integers(900, size=40)) for _ in range(count)]
     texts += [f"{text} more" for text in texts[:5]] + texts[:2]
     labels = [Label(Article(f"a{at}", "", text), {"clarity": float(at % 11)}) for at, text in enumerate(texts)]
-    return store.commit("labelsets", {"labels.parquet": write_table(label_table(labels, ["clarity"]))}, {})
+    return store.commit("labelsets", {"labels.parquet": write_table(label_table(labels, ["clarity"]))}, made_label_set_meta())
 
 
 @pytest.fixture
