@@ -84,11 +84,22 @@ class Onward(Progress):
         self._progress, self.before = progress, before
 
     def __call__(self, done: int, total: int | None = None, unit: str = "", **facts: float | str) -> None:
-        """Say that `done` more are through."""
+        """Say how many are through, those before counted.
+
+        Args:
+            done: units that are through since then.
+            total: units in all, which is not passed on.
+            unit: what is counted.
+            facts: figures to show beside.
+        """
         self._progress(self.before + done, None, unit, **facts)
 
     def note(self, text: str) -> None:
-        """Say one line worth keeping in the log."""
+        """Say one line worth keeping in the log.
+
+        Args:
+            text: the line.
+        """
         self._progress.note(text)
 
 

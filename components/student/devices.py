@@ -172,7 +172,7 @@ def serving_plan(
 
 
 def cluster_plan(store: Store, name: str, adapter: str, student: StudentSpec) -> Plan:
-    """Choose how an adapter is served by pods that have no GPU.
+    """Choose how an adapter is served by pods, which have no GPU, and whose image has torch and no OpenVINO.
 
     Args:
         store: where its bundle is.
@@ -181,14 +181,15 @@ def cluster_plan(store: Store, name: str, adapter: str, student: StudentSpec) ->
         student: the filter's student section.
 
     Returns:
-        What the benchmark judged, if the bundle lets it serve on a CPU; else fp32.
+        What the benchmark judged, if that was torch on a CPU; else fp32.
 
     Raises:
         StoreError: its parity record was altered.
     """
     judged = judged_plan(store, adapter, student.precision)
     parity = read_parity(store, name, adapter) if judged else None
-    return judged if parity and judged and judged.device == "cpu" and parity.of(judged) else Plan()
+    fits = judged and judged.device == "cpu" and judged.engine == "torch"
+    return judged if judged and fits and parity and parity.of(judged) else Plan()
 
 
 def read_parity(store: Store, name: str, adapter: str) -> ParityFile | None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from distillery.components.artifacts.serving import Precision
 from distillery.components.student.model import StudentModel
-from distillery.components.student.predict import TOKENS_PER_PASS
+from distillery.components.student.predict import cpu_budget
 from distillery.filters.errors import InputError
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -50,7 +50,7 @@ class OpenVinoForward:
     def __init__(self, model: StudentModel, precision: Precision) -> None:
         import openvino
 
-        self.budget = TOKENS_PER_PASS["cpu"]
+        self.budget = cpu_budget(sum(parameter.numel() for parameter in model.parameters()))
         example = (torch.ones(2, 7, dtype=torch.long), torch.ones(2, 7, dtype=torch.long))
         try:
             with torch.inference_mode():  # traced here, since the converter would trace a second time to compare

@@ -16,6 +16,19 @@ from distillery.components.student.model import StudentModel
 from distillery.components.student.tokens import Tokens, by_length
 
 TOKENS_PER_PASS = {"cpu": 2048, "cuda": 65536}
+WEIGHTS_TIMES_TOKENS = 10**12  # of a pass on a CPU: 2 TFLOP, 10 s at the worst
+
+
+def cpu_budget(weights: int) -> int:
+    """Return the tokens of a pass on a CPU: so few that one takes seconds, since progress is told between passes.
+
+    Args:
+        weights: parameters of the model. From some 500 tokens on a large model's products gain nothing by more.
+
+    Returns:
+        At most 2,048 tokens, and at least 512.
+    """
+    return max(512, min(TOKENS_PER_PASS["cpu"], WEIGHTS_TIMES_TOKENS // max(weights, 1)))
 
 
 class Forward(Protocol):
@@ -46,7 +59,8 @@ class TorchForward:
 
     def __init__(self, model: StudentModel) -> None:
         self.model, self.device = model, model.head.weight.device
-        self.budget = TOKENS_PER_PASS.get(self.device.type, 8192)
+        weights = sum(parameter.numel() for parameter in model.parameters())
+        self.budget = cpu_budget(weights) if self.device.type == "cpu" else TOKENS_PER_PASS.get(self.device.type, 8192)
 
     def __call__(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the raw scores (b, D) of one batch."""
