@@ -286,7 +286,22 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
         planner.unknown["train"] = f"{error.where} {error.what}"
     for step in LOOKED_UP[1:]:
         planner.follow(step, run)
+    if not planner.unknown:
+        _tell_memory(planner.steps, run)
     return planner.steps if planner.upstream else [*planner.steps, _end(run)]
+
+
+def _tell_memory(steps: list[Planned], run: RunState) -> None:
+    """Say what the steps that load the student take, where they run; raise InputError if it is more than there is."""
+    from distillery.components.student.memory import body_in, require_room_here
+
+    loading = {step.step: step for step in steps if step.action == "run" and step.step in ("train", "benchmark")}
+    if loading:
+        spec = run.filter.spec
+        body = body_in(run.base.path, run.base.ref)
+        for need in require_room_here(body, spec.student, spec.training, len(run.filter.dimensions)):
+            if need.step in loading:
+                loading[need.step].why.append(f"memory: at most {need}")
 
 
 def render_plan(steps: list[Planned]) -> str:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 
 from distillery.components.store import NotFound, Store, in_bucket, open_store
-from distillery.components.student.base_files import CONFIG, MAX_CONFIG, check_tensors, parse_config
+from distillery.components.student.base_files import CONFIG, MAX_CONFIG, TOKENIZER, check_tensors, parse_config
+from distillery.components.student.memory import Body
 from distillery.components.student.mirror import find, require_complete
 from distillery.components.student.resolve import MODELS_VARIABLE, mirrors_of, stored_weights
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
 
-def require_base(store: Store, flt: Filter) -> None:
+def require_base(store: Store, flt: Filter) -> Body | None:
     """Refuse a filter whose base model no pod can have.
 
     An absolute path is left to training: an image or a volume of the platform's own may have it.
@@ -26,6 +27,9 @@ def require_base(store: Store, flt: Filter) -> None:
         store: The run's store, which may mirror models.
         flt: The resolved filter.
 
+    Returns:
+        What decides how much memory the model takes; None for an absolute path.
+
     Raises:
         InputError: Neither DISTILLERY_MODELS nor the store mirrors the model; the hint is the command that does. Or its
             configuration is not allowed, or its weights are not those that it makes.
@@ -33,12 +37,14 @@ def require_base(store: Store, flt: Filter) -> None:
     ref, revision = flt.spec.student.baseModel, flt.spec.student.revision
     where = f"student.baseModel {ref}"
     if ref.startswith("/"):
-        return
+        return None
     if in_bucket(ref):
         source = open_store(ref, write=False)
         try:
             config = parse_config(source.get(CONFIG, max_bytes=MAX_CONFIG), ref)
             check_tensors(stored_weights(source, ref), config, ref)
+            with source.open(TOKENIZER) as stream:
+                return Body(config, sum(len(block) for block in iter(lambda: stream.read(2**20), b"")))
         except NotFound as error:
             hint = "copy the model there, or name another one"
             raise InputError(f"has no {error.args[0]}", where=where, hint=hint) from None
@@ -46,8 +52,7 @@ def require_base(store: Store, flt: Filter) -> None:
     elsewhere = os.environ.get(MODELS_VARIABLE)
     for mirror in mirrors_of(store):
         if model := find(mirror, ref, revision):
-            require_complete(mirror, model)
-            return
+            return require_complete(mirror, model)
     given = f" --revision {revision}" if revision else ""
     raise InputError(
         f"is not mirrored{f' at revision {revision}' if revision else ''}",

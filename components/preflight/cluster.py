@@ -10,6 +10,7 @@ import re
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from distillery.components.runtime.memory_limit import sized
 from distillery.components.runtime.settings import TORCH_RESOURCES, read_object
 from distillery.filters.errors import InputError
 
@@ -33,7 +34,7 @@ class Cluster(NamedTuple):
     nodes: dict[str, str]
 
 
-def cluster(*, trainer: str, gpus: int) -> Cluster:
+def cluster(*, trainer: str, gpus: int, need: int = 0) -> Cluster:
     """Return resources and nodes of the tasks that load the student.
 
     A TrainJob's pods have GPUs of their own: the task that waits for it asks for none, and the benchmark for one at most.
@@ -41,9 +42,10 @@ def cluster(*, trainer: str, gpus: int) -> Cluster:
     Args:
         trainer: pod or trainjob.
         gpus: GPUs of the training pod, or of each node of a TrainJob.
+        need: Bytes of memory that the student takes; 0 where that isn't known.
 
     Returns:
-        What the ConfigMap of this cluster says, with our defaults for what it leaves out.
+        What the ConfigMap of this cluster says; what it leaves out follows from the student, and is not less than our defaults.
 
     Raises:
         InputError: A setting cannot be read, or no pod could have it; the setting is named.
@@ -59,6 +61,7 @@ def cluster(*, trainer: str, gpus: int) -> Cluster:
     nodes = read_object(NODES)
     if not all(isinstance(value, str) for value in nodes.values()):
         raise InputError("a label's value is not a string", where=NODES, hint='write {"pool": "gpu"}')
+    found = sized(TORCH_RESOURCES, given, need, setting=RESOURCES, step="the student")
     requests, limits = found["requests"], found["limits"]
     for name in requests if given else ():
         if _amount(requests[name]) > _amount(limits[name]):

@@ -81,7 +81,8 @@ def preflight(
         )
         request = RunRequest(**{**given, "overrides": tuple(given["overrides"])})
         record = work(step.store, request)
-        training = cluster(trainer=request.trainer, gpus=request.gpus)
+        need = max(record.facts["memory"].values(), default=0)
+        training = cluster(trainer=request.trainer, gpus=request.gpus, need=need)
         outputs = step.keep(record).outputs
         files = {name: "" if step.by_file else outputs[name] for name in ("articles", "labels")}
         source = "articles" if outputs["articles"] else "labels"

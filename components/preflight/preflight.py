@@ -25,10 +25,13 @@ from distillery.components.labeling.oracles.prices import known_price, read_pric
 from distillery.components.labeling.oracles.reach import require_oracle
 from distillery.components.labeling.survey import asks
 from distillery.components.preflight.base_model import require_base
+from distillery.components.preflight.cluster import RESOURCES, cluster
 from distillery.components.preflight.request import MARKS, RunRequest
-from distillery.components.runtime.settings import TRAINERS
+from distillery.components.runtime.memory_limit import quantity
+from distillery.components.runtime.settings import TRAINERS, read_object
 from distillery.components.runtime.step import on_cluster
 from distillery.components.store import Store, in_bucket
+from distillery.components.student.memory import Body, require_room
 from distillery.filters.document import MAX_BYTES
 from distillery.filters.errors import InputError, blamed_on
 from distillery.filters.filter import Filter
@@ -179,17 +182,36 @@ def preflight(store: Store, request: RunRequest) -> StepRecord:
         Stopped: Articles are to be labelled, and the oracle can't be reached from here. Nothing was written.
     """
     flt, articles, labels = check(request)
+    memory = dict[str, int]()
     with blamed_on("filter"):
         if on_cluster():
-            require_base(store, flt)
+            memory = _memory(require_base(store, flt), flt, request)
         if articles and flt.spec.oracle.provider != "replay" and asks(store, flt, articles):
             require_oracle(flt)
     key = publish_filter(store, flt)
     outputs = {"name": flt.name, "filter_key": key, "articles": articles, "labels": labels}
     # What the report needs to say how to do it again; no digest depends on it.
     asked = replace(request, store=store.uri, articles=articles, labels=labels).to_changed_arguments()
-    facts = {"request": asked, "on": "cluster" if on_cluster() else "laptop"}
+    facts = {"request": asked, "on": "cluster" if on_cluster() else "laptop", "memory": memory}
     return StepRecord.of("preflight", {"filter": key}, outputs, [key], facts)
+
+
+def _memory(body: Body | None, flt: Filter, request: RunRequest) -> dict[str, int]:
+    """Return how many bytes each step that loads the student takes; raise InputError if its pods may not use as much."""
+    if body is None:
+        return {}
+    limit = cluster(trainer=request.trainer, gpus=request.gpus).memory_limit
+    stated = "memory" in read_object(RESOURCES, of_objects=True).get("limits", {})
+    found = require_room(
+        body,
+        flt.spec.student,
+        flt.spec.training,
+        len(flt.dimensions),
+        quantity(limit) if stated else None,
+        whose="its pod",
+        more=f"raise limits.memory of {RESOURCES} (now {limit})",
+    )
+    return {need.step: need.total for need in found}
 
 
 def _require_inputs(flt: Filter, articles: str, labels: str) -> None:

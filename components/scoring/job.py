@@ -30,6 +30,7 @@ from distillery.components.scoring.job_manifest import (
     job_manifest,
     job_name,
 )
+from distillery.components.scoring.need import memory_need
 from distillery.components.scoring.plan import Plan, begin, plan_for, put_todo, todo_list
 from distillery.components.scoring.whole import look_at_all
 from distillery.components.store import Address, Store, digest_file, in_bucket, open_store
@@ -151,6 +152,7 @@ def submit(
         progress.note(
             f"Job {job.metadata.name} of this filter goes on as well, into {address}; --cancel --out {address} ends it"
         )
+    place = place.for_student(memory_need(store, plan.filter, plan.adapter, plan.served))
     todo = put_todo(scores, left) if len(left) < plan.shards else ""
     body = job_manifest(
         plan,
@@ -359,6 +361,8 @@ class _Follower:
         for pod in sorted(pods, key=lambda pod: str(pod.metadata.creation_timestamp), reverse=True):
             for each in pod.status.container_statuses or []:
                 if each.state.terminated and each.state.terminated.exit_code:
+                    if each.state.terminated.reason == "OOMKilled":
+                        return each.state.terminated.exit_code, self.job.place.killed
                     text = (each.state.terminated.message or each.state.terminated.reason or "").strip()
                     return each.state.terminated.exit_code, (text.splitlines() or [""])[-1].removeprefix("error: ")
         return 0, ""

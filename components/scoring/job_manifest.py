@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from distillery.components.remote.kubernetes import cluster_settings
 from distillery.components.runtime.images import TORCH
+from distillery.components.runtime.memory_limit import sized
 from distillery.components.runtime.settings import read_object
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import digest_bytes
@@ -25,6 +26,7 @@ FILTER_LABEL: Final = "llm-distillery.io/filter"
 JOB_LABEL: Final = "llm-distillery.io/scoring-job"
 SCORES: Final = "llm-distillery.io/scores"
 TODO: Final = "llm-distillery.io/todo"
+SETTING: Final = "DISTILLERY_SCORING_RESOURCES"
 RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}}
 
 
@@ -38,6 +40,7 @@ class Place:
         store: URI of the cluster's own store.
         queue: Kueue's LocalQueue, empty for none.
         resources: requests and limits of one pod.
+        given: those of them that the cluster states; the others follow from the student.
     """
 
     namespace: str
@@ -45,6 +48,29 @@ class Place:
     store: str
     queue: str
     resources: Mapping[str, Mapping[str, str]]
+    given: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def killed(self) -> str:
+        """Return what to say of a pod that took more memory than it may, and how to mend it."""
+        limit = self.resources.get("limits", {}).get("memory", "its limit")
+        return f"killed for memory, it took more than {limit}: raise limits.memory of {SETTING}, or lower student.maxLength"
+
+    def for_student(self, need: int) -> Place:
+        """Return the place with the memory that a student takes.
+
+        Args:
+            need: bytes that a pod takes; 0 where that isn't known.
+
+        Returns:
+            The same place, with requests and limits that are enough.
+
+        Raises:
+            InputError: the cluster's own limit is less.
+        """
+        if not need:
+            return self
+        return replace(self, resources=sized(RESOURCES, self.given, need, setting=SETTING, step="scoring"))
 
 
 def find_place(namespace: str = "") -> Place:
@@ -66,10 +92,10 @@ def find_place(namespace: str = "") -> Place:
     def setting(name: str, default: str = "") -> str:
         return os.environ.get(name) or settings.get(name) or default
 
-    given = read_object("DISTILLERY_SCORING_RESOURCES", setting("DISTILLERY_SCORING_RESOURCES"), of_objects=True)
+    given = read_object(SETTING, setting(SETTING), of_objects=True)
     resources = {kind: {**RESOURCES[kind], **given.get(kind, {})} for kind in RESOURCES}
     image = setting("DISTILLERY_IMAGE_TORCH", TORCH)
-    return Place(space, image, setting("DISTILLERY_STORE"), setting("DISTILLERY_QUEUE"), resources)
+    return Place(space, image, setting("DISTILLERY_STORE"), setting("DISTILLERY_QUEUE"), resources, given)
 
 
 def job_name(plan: Plan, out: str, todo: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,26 @@ def put_away(body: nn.Module, base: Base) -> Iterator[None]:
         wanted = {name: places[name] for name, parameter in frozen.items() if parameter.dtype == dtype}
         for name, tensor in read_tensors(base.path, wanted, dtype):
             frozen[name].data = tensor.to(frozen[name].device)
+
+
+def checkpoint_layers(body: nn.Module) -> int:
+    """Let training keep each layer's input alone, and work out the rest again when gradients need it.
+
+    The numbers are the same to the bit, dropout included; a step takes about a third longer.
+
+    Args:
+        body: from `load_body`, with or without LoRA; changed in place.
+
+    Returns:
+        The number of layers.
+    """
+    from torch.utils.checkpoint import checkpoint
+
+    layers = max((module for module in body.modules() if isinstance(module, nn.ModuleList)), key=len)
+    for layer in layers:
+        again: Any = partial(checkpoint, layer.forward, use_reentrant=False)
+        layer.forward = again
+    return len(layers)
 
 
 def skeleton(config: Any) -> nn.Module:

@@ -32,11 +32,13 @@ from distillery.components.student.base import SMALL, Base
 from distillery.components.student.base_files import (
     CONFIG,
     INDEX,
+    TOKENIZER,
     check_tensors,
     parse_config,
     read_header,
     weight_files,
 )
+from distillery.components.student.memory import Body
 from distillery.filters.errors import InputError
 
 DEFAULT_REVISION = "main"
@@ -212,7 +214,7 @@ def push(
     return wanted, True
 
 
-def require_complete(store: Store, model: Mirrored) -> None:
+def require_complete(store: Store, model: Mirrored) -> Body:
     """Raise unless a mirrored model was measured, its configuration is allowed, and its weights are what that makes.
 
     No torch, no download: the record of the measurement lies in the manifest.
@@ -220,6 +222,9 @@ def require_complete(store: Store, model: Mirrored) -> None:
     Args:
         store: the mirror.
         model: what `find` returned.
+
+    Returns:
+        What decides how much memory it takes.
 
     Raises:
         InputError: as `open_base`.
@@ -239,6 +244,7 @@ def require_complete(store: Store, model: Mirrored) -> None:
         with store.open(committed_key(model.prefix, model.manifest, name)) as stream:
             headers[name] = read_header(stream, folder.files[name].size, f"{folder.where}/{name}")
     check_tensors(headers, config, model.name)
+    return Body(config, folder.files[TOKENIZER].size if TOKENIZER in folder.files else 0)
 
 
 def download(store: Store, model: Mirrored, to: Path) -> None:

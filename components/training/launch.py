@@ -10,6 +10,7 @@ from distillery.components.artifacts.step_record import StepRecord, look_up
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.runtime.settings import TRAINERS
 from distillery.components.store import Store, digest_json
+from distillery.components.student.memory import body_in, train_need
 from distillery.components.student.resolve import resolve_base
 from distillery.components.training.train import train, train_inputs
 from distillery.filters.errors import InputError, Stopped
@@ -59,7 +60,8 @@ def launch_training(
 
         namespace = os.environ.get("DISTILLERY_NAMESPACE", "distillery")
         digest = digest_json({"step": "train", "inputs": inputs})
-        body = train_job(flt, digest, store.uri, arguments, gpus=gpus, namespace=namespace)
+        need = train_need(body_in(base.path, base.ref), flt.spec.student, flt.spec.training, len(flt.dimensions)).total
+        body = train_job(flt, digest, store.uri, arguments, gpus=gpus, namespace=namespace, need=need)
         work_off(Api(namespace), body, progress, done=lambda: look_up(store, "train", inputs) is not None)
     record = look_up(store, "train", inputs)
     if record is None:

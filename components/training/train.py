@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.run_summary import remember_adapter
 from distillery.components.artifacts.step_record import Outcome, StepRecord, look_up, run_step
+from distillery.components.runtime.memory_limit import room
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Json, Store, digest_json
 from distillery.components.store.layout import adapters_folder, committed_key
 from distillery.components.student.base import Base
+from distillery.components.student.memory import body_in, gib, train_need
 from distillery.components.student.resolve import resolve_base
 from distillery.filters.digests import student_part, training_part
 from distillery.filters.filter import Filter
@@ -107,7 +109,7 @@ def _work(
     from distillery.components.articles.label_table import scores
     from distillery.components.artifacts.split import load_split
     from distillery.components.student.attention import attend_by_article
-    from distillery.components.student.body import put_away
+    from distillery.components.student.body import checkpoint_layers, put_away
     from distillery.components.student.bundle import save_bundle
     from distillery.components.student.devices import device_for
     from distillery.components.student.invariance import require_invariance
@@ -142,9 +144,12 @@ def _work(
     progress.note(why)
     require_invariance(base)
     expected = expected_trainable(base.path, student.lora, dims)
+    by_layer = workers.agree(_by_layer(base, flt, precision, device))
     model = build(base, student.lora, dims, precision=precision, seed=training.seed).to(device)
     if device == "cpu" and precision == "bf16":
         attend_by_article(model.body)
+    if by_layer:
+        progress.note(f"gradient checkpointing over {checkpoint_layers(model.body)} layers: {by_layer}")
     progress.note(f"{expected:,} trainable parameters, as the configuration says; {base.kind} {base.ref} on {device}")
 
     def predict(tensors: dict[str, torch.Tensor], part: Part) -> NDArray[np.float64]:
@@ -197,6 +202,23 @@ def _work(
     if device == "cuda":
         facts |= _gpu_facts(base, speed / workers.world)
     return Outcome({"adapter": adapter}, [committed_key(adapters_folder(flt.name), adapter)], facts)
+
+
+def _by_layer(base: Base, flt: Filter, precision: str, device: str) -> str:
+    """Return why training must keep one layer's activations at a time; empty where there is room for all of them."""
+    student, training = flt.spec.student, flt.spec.training
+    if training.strategy != "ddp":
+        return ""
+    need = train_need(
+        body_in(base.path, base.ref), student, training, len(flt.dimensions), checkpointed=False, precision=precision
+    )
+    found = room()
+    free, whose, taken = (found.free, found.of, need.total) if found else (need.total, "", 0)
+    if device == "cuda":
+        import torch
+
+        free, whose, taken = torch.cuda.mem_get_info()[0], "the GPU", need.total - need.libraries
+    return f"all activations would take {gib(taken)}, and {whose} has {gib(free)} left" if taken > free else ""
 
 
 def _peak_memory() -> int:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from distillery.components.runtime.memory_limit import sized
 from distillery.components.runtime.progress import Progress
 from distillery.components.runtime.settings import TORCH_RESOURCES, read_object
 from distillery.components.store import Digest, digest_json
@@ -50,7 +51,7 @@ def job_name(flt: Filter, inputs: Digest, store: str) -> str:
 
 
 def train_job(
-    flt: Filter, inputs: Digest, store: str, arguments: Sequence[str], *, gpus: int, namespace: str
+    flt: Filter, inputs: Digest, store: str, arguments: Sequence[str], *, gpus: int, namespace: str, need: int = 0
 ) -> dict[str, Any]:
     """Return the TrainJob as a Kubernetes object.
 
@@ -64,6 +65,7 @@ def train_job(
         arguments: command-line arguments of the module `worker`.
         gpus: GPUs of each node, 0 for the CPU.
         namespace: where the TrainJob goes.
+        need: bytes of memory that a worker takes; 0 where that isn't known.
 
     Returns:
         A body for `Api.create`.
@@ -85,8 +87,8 @@ def train_job(
         "numNodes": flt.spec.training.nodes,
         "numProcPerNode": max(1, gpus),
     }
-    if gpus or given:
-        resources = {kind: {**amounts, **given.get(kind, {})} for kind, amounts in TORCH_RESOURCES.items()}
+    resources = sized(TORCH_RESOURCES, given, need * max(1, gpus), setting="DISTILLERY_TORCH_RESOURCES", step="training")
+    if gpus or given or resources != TORCH_RESOURCES:  # else the runtime's own, which are the same
         if gpus:
             resources["limits"]["nvidia.com/gpu"] = str(gpus)
         trainer["resourcesPerNode"] = resources
@@ -211,6 +213,9 @@ class Follower:
         self._waiting = waiting
         for pod in pods:
             self._log(pod)
+            if _killed_for_memory(pod) and not self.error:
+                hint = "set limits.memory of DISTILLERY_TORCH_RESOURCES higher, or a smaller training.tokensPerBatch"
+                self.error = {"error": {"what": "a worker was killed for memory", "hint": hint}}
 
     def _log(self, pod: dict[str, Any]) -> None:
         """Relay the first worker's lines, and the errors of the others."""
@@ -229,6 +234,11 @@ class Follower:
                 row = relay_line(text, self.progress if first else Progress())
                 if "error" in row and (first or not self.error):
                     self.error = row
+
+
+def _killed_for_memory(pod: dict[str, Any]) -> bool:
+    states = [one.get(key, {}) for one in pod.get("status", {}).get("containerStatuses", []) for key in ("state", "lastState")]
+    return any(state.get("terminated", {}).get("reason") == "OOMKilled" for state in states)
 
 
 def _label(pod: dict[str, Any], key: str) -> str:

@@ -93,6 +93,7 @@ def distill(
     from distillery.components.runtime.extras import STUDENT, require
     from distillery.components.store import in_bucket, open_store
     from distillery.components.student.invariance import require_invariance
+    from distillery.components.student.memory import body_in, require_room_here
     from distillery.components.student.resolve import resolve_base
     from distillery.pipelines.cli.ending import end_decided, end_failed
     from distillery.pipelines.cli.live import watch
@@ -119,8 +120,10 @@ def distill(
         steps = make_plan(state, marks=request.marks, waived=without_calibration, budget=request.budget, costs=False)
     again = bool(steps) and not due(steps)
     if not again:
-        # Before an oracle is paid: the base model that training needs can be had, and its scores don't depend on their batch.
-        require_invariance(resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened))
+        # Before an oracle is paid: the base model can be had, there is room for it, and its scores don't depend on their batch.
+        base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened)
+        require_room_here(body_in(base.path, base.ref), flt.spec.student, flt.spec.training, len(flt.dimensions))
+        require_invariance(base)
         if files[0]:
             agree(opened, files[0], [(flt, None)], budget=budget, yes=yes)
         preflight(opened, request)

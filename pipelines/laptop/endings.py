@@ -7,10 +7,10 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from distillery.components.runtime.memory_limit import PROC, own_files
 from distillery.components.runtime.settings import CGROUP
 from distillery.filters.errors import one_line
 
-PROC: Final = Path("/proc")
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _EXCEPTION: Final = re.compile(r"[A-Za-z_][\w.]*(:|$)")
 
@@ -25,7 +25,7 @@ def oom_kills(cgroup: Path = CGROUP, proc: Path = PROC) -> int:
     Returns:
         The count of this process's cgroup; the machine's count where the cgroup has none; 0 where neither can be read.
     """
-    for file in (*_own_files(cgroup, proc, "memory.events", "memory.oom_control"), proc / "vmstat"):
+    for file in (*own_files("memory.events", "memory.oom_control", cgroup, proc), proc / "vmstat"):
         try:
             counts = re.findall(r"^oom_kill (\d+)$", file.read_text(encoding="ascii"), re.MULTILINE)
         except OSError:
@@ -33,23 +33,6 @@ def oom_kills(cgroup: Path = CGROUP, proc: Path = PROC) -> int:
         if counts:
             return int(counts[0])
     return 0
-
-
-def _own_files(cgroup: Path, proc: Path, unified: str, memory: str) -> list[Path]:
-    """Return the files of this process's cgroup, of version 2 and of version 1, and those of the mount's own root."""
-    try:
-        lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    files = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        folder = path.strip("/")
-        if not controllers:
-            files.append(cgroup / folder / unified)
-        elif "memory" in controllers.split(","):
-            files.append(cgroup / "memory" / folder / memory)
-    return [*files, cgroup / unified, cgroup / "memory" / memory]
 
 
 def ending(code: int, log: str, *, out_of_memory: bool) -> str:

@@ -130,6 +130,52 @@ def test_what_the_cluster_gives_to_training(monkeypatch: pytest.MonkeyPatch) -> 
     assert given.nodes == {"pool": "gpu"}
 
 
+def test_memory_follows_from_the_student_unless_the_cluster_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = cluster(trainer="pod", gpus=0, need=7 * 2**30)
+    assert (given.memory_request, given.memory_limit, given.cpu_limit) == ("7168Mi", "7168Mi", "2")
+    given = cluster(trainer="pod", gpus=0, need=2**29)
+    assert (given.memory_request, given.memory_limit) == ("1Gi", "4Gi")
+    monkeypatch.setenv("DISTILLERY_TORCH_RESOURCES", '{"limits": {"memory": "16Gi"}}')
+    given = cluster(trainer="pod", gpus=0, need=7 * 2**30)
+    assert (given.memory_request, given.memory_limit) == ("7168Mi", "16Gi")
+    monkeypatch.setenv("DISTILLERY_TORCH_RESOURCES", '{"limits": {"memory": "6Gi"}}')
+    with pytest.raises(InputError, match=r"limits\.memory is 6Gi, and the student takes about 7\.0 GiB"):
+        cluster(trainer="pod", gpus=0, need=7 * 2**30)
+
+
+@pytest.mark.parametrize("kind", ["mirror", "prefix"])
+@pytest.mark.parametrize("limit", ["", "8Gi", "300Mi"])
+def test_the_first_step_on_a_cluster_holds_the_student_against_its_pods(
+    kind: str, limit: str, store: Store, tmp_path: Path, tiny_encoder: Path, articles: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distillery.components.preflight.preflight.on_cluster", lambda: True)
+    base: dict[str, Any] = {"baseModel": "org/tiny", "revision": None}
+    if kind == "mirror":
+        push(store, resolve_base(str(tiny_encoder)), "org/tiny", None)
+    else:
+        monkeypatch.setattr("distillery.components.preflight.base_model.in_bucket", lambda ref: ref.startswith("file://"))
+        base = {"baseModel": tiny_encoder.as_uri(), "revision": None}
+    document = filter_document(tmp_path)
+    document["spec"]["student"] |= base
+    path = tmp_path / "filter.yaml"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    if limit:
+        stated = {"requests": {"memory": "200Mi"}, "limits": {"memory": limit}}
+        monkeypatch.setenv("DISTILLERY_TORCH_RESOURCES", json.dumps(stated))
+    request = RunRequest(str(path), labels=articles)
+    if limit == "300Mi":
+        with pytest.raises(InputError) as refused:
+            preflight(store, request)
+        assert "takes about" in refused.value.what
+        assert "its pod has 0.3 GiB" in refused.value.what
+        assert refused.value.hint.startswith("raise limits.memory of DISTILLERY_TORCH_RESOURCES (now 300Mi)")
+        assert not list(store.keys("filters"))
+        return
+    memory: Any = preflight(store, request).facts["memory"]
+    assert sorted(memory) == ["benchmark", "score", "train"]
+    assert all(2**28 < size < 2**30 for size in memory.values())
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [

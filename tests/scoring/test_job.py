@@ -13,7 +13,7 @@ import pytest
 import distillery.components.scoring.job as cluster
 from distillery.components.scoring.completion import missing, success
 from distillery.components.scoring.job import cancel, expand, follow, plan_on_cluster, submit
-from distillery.components.scoring.job_manifest import Place, find_place, job_manifest, job_name
+from distillery.components.scoring.job_manifest import RESOURCES, Place, find_place, job_manifest, job_name
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store, open_store
 from distillery.filters.errors import InputError, Stopped
@@ -225,3 +225,33 @@ def test_cancelled(store: Store, plan: Plan, jobs: Jobs) -> None:
 def test_indexes_in_words() -> None:
     assert list(expand("0-2,5,7-8")) == [0, 1, 2, 5, 7, 8]
     assert list(expand(None)) == list(expand("")) == []
+
+
+def test_a_pod_gets_the_memory_that_its_student_takes() -> None:
+    plain = Place("n", "i", "", "", RESOURCES)
+    assert plain.for_student(0) is plain
+    assert plain.for_student(2**30).resources["limits"] == {"cpu": "1", "memory": "2Gi"}
+    grown = plain.for_student(5 * 2**30)
+    assert (grown.resources["requests"]["memory"], grown.resources["limits"]["memory"]) == ("5120Mi", "5120Mi")
+    stated = replace(plain, given={"limits": {"memory": "8Gi"}})
+    assert stated.for_student(5 * 2**30).resources["limits"]["memory"] == "8Gi"
+    with pytest.raises(InputError, match=r"limits.memory is 8Gi, and scoring takes about 9\.0 GiB"):
+        stated.for_student(9 * 2**30)
+
+
+def test_a_pod_that_was_killed_for_memory_says_so(plan: Plan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ended = SimpleNamespace(exit_code=137, reason="OOMKilled", message="some last line of its log")
+    pod = SimpleNamespace(
+        metadata=SimpleNamespace(creation_timestamp=1),
+        status=SimpleNamespace(container_statuses=[SimpleNamespace(state=SimpleNamespace(terminated=ended))], conditions=[]),
+    )
+    place = Place("n", "i", "", "", RESOURCES)
+    submitted = cluster.Submitted(plan, open_store(str(tmp_path / "o")), place, "job", [0], False)
+    follower = cluster._Follower(submitted, Said())
+    follower.order = [0]
+    monkeypatch.setattr(follower, "pods", lambda *_: [pod])
+    code, words = follower.last_words(0)
+    assert code == 137
+    assert words.startswith("killed for memory, it took more than 2Gi: raise limits.memory of DISTILLERY_SCORING_RESOURCES")
+    ended.reason = "Error"
+    assert follower.last_words(0) == (137, "some last line of its log")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from distillery.components.student.architectures import ARCHITECTURES
+from tests.conftest import WORDS
 
 BYTES = {"F32": 4, "BF16": 2, "F16": 2}
 
@@ -24,7 +25,7 @@ def random_base(folder: Path, model_type: str, *, dtype: str = "BF16", **config:
     folder.mkdir(parents=True)
     config = {"model_type": model_type, "max_position_embeddings": 1024, "pad_token_id": 0, **config}
     (folder / "config.json").write_text(json.dumps(config))
-    words = {"[PAD]": 0, "[UNK]": 1, **{f"w{index}": index + 2 for index in range(config["vocab_size"] - 2)}}
+    words = {"[PAD]": 0, "[UNK]": 1, **{word: index + 2 for index, word in enumerate(_words(config["vocab_size"] - 2))}}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -46,6 +47,11 @@ def random_base(folder: Path, model_type: str, *, dtype: str = "BF16", **config:
             for start in range(0, count, len(values)):
                 out.write(values[: count - start].tobytes())
     return end
+
+
+def _words(count: int) -> list[str]:
+    known = list(dict.fromkeys(WORDS.split()))
+    return (known + [f"w{index}" for index in range(count)])[:count]
 
 
 def _coded(numbers: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:

@@ -103,7 +103,9 @@ def test_each_store_has_a_trainjob_of_its_own(flt: Filter, tmp_path: Path, monke
 
     made: list[dict[str, Any]] = []
     looks = iter([None, StepRecord.of("train", {}, {}, [])] * 3)
-    monkeypatch.setattr(trainer, "resolve_base", lambda *_: SimpleNamespace(digest="0" * 64))
+    monkeypatch.setattr(trainer, "resolve_base", lambda *_: SimpleNamespace(digest="0" * 64, path=tmp_path, ref="tiny"))
+    monkeypatch.setattr(trainer, "body_in", lambda *_: None)
+    monkeypatch.setattr(trainer, "train_need", lambda *_: SimpleNamespace(total=2**33))
     monkeypatch.setattr(trainer, "look_up", lambda *_, **__: next(looks))
     monkeypatch.setattr(trainjob_api, "Api", MagicMock())
     monkeypatch.setattr(trainjob, "work_off", lambda api, body, *_, **__: made.append(body))
@@ -340,3 +342,32 @@ def test_other_lines_say_nothing(line: str) -> None:
     said = Notes()
     relay_line(line, said)
     assert (said.notes, said.calls) == ([], [])
+
+
+def test_its_pods_get_the_memory_that_the_student_takes(flt: Filter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTILLERY_IMAGE_TORCH", "localhost/torch:1")
+
+    def resources(need: int, gpus: int = 0) -> Any:
+        body = train_job(flt, INPUTS, STORE, ARGUMENTS, gpus=gpus, namespace="distillery", need=need)
+        return body["spec"]["trainer"].get("resourcesPerNode")
+
+    assert resources(0) is None
+    assert resources(2**29) is None
+    assert resources(7 * 2**30)["limits"] == {"cpu": "2", "memory": "7168Mi"}
+    assert resources(7 * 2**30, gpus=2)["limits"]["memory"] == "14336Mi"
+    monkeypatch.setenv("DISTILLERY_TORCH_RESOURCES", '{"limits": {"memory": "6Gi"}}')
+    with pytest.raises(InputError, match=r"limits.memory is 6Gi, and training takes about 7\.0 GiB"):
+        resources(7 * 2**30)
+
+
+@pytest.mark.parametrize("key", ["state", "lastState"])
+def test_a_worker_that_was_killed_for_memory_says_so(body: dict[str, Any], key: str) -> None:
+    def killed(api: FakeApi, name: str) -> None:
+        worker = pod("a", 0)
+        worker["status"]["containerStatuses"] = [{key: {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]
+        api.podlist = [worker]
+
+    api = FakeApi(killed, when("Failed"))
+    with pytest.raises(Stopped, match="a worker was killed for memory") as stopped:
+        work_off(api, body, Notes())
+    assert "limits.memory of DISTILLERY_TORCH_RESOURCES" in stopped.value.hint

@@ -1,0 +1,361 @@
+"""How much memory training, benchmark and scoring take, worked out from config.json, without torch.
+
+    libraries and tokenizer   a floor, measured, and the tokenizer's file times a factor
+    weights                   every number of the body in the precision in which it is used
+    adapter                   LoRA and head in fp32: in training with gradients, AdamW's state, the best epoch and a checkpoint
+    activations               what a pass of so many tokens keeps, layer by layer; with checkpointing one layer at a time
+
+A test holds the sum against what processes really take: never below it, and at most half as much above. The largest of the
+phases of a step counts, since memory holds one body at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from distillery.components.artifacts.serving import Engine, Precision
+from distillery.components.runtime.memory_limit import room
+from distillery.components.student.architectures import ARCHITECTURES
+from distillery.components.student.base_files import CONFIG, parse_config
+from distillery.components.student.base_files import TOKENIZER as TOKENIZER_FILE
+from distillery.filters.errors import InputError
+from distillery.filters.spec import Lora, Student, Training
+
+ITEM: Final[Mapping[str, int]] = {"fp32": 4, "bf16": 2, "fp16": 2}
+MIB: Final = 2**20
+LIBRARIES: Final = {"train": 560 * MIB, "benchmark": 620 * MIB, "score": 480 * MIB}
+TOKENIZER: Final = 16  # times its file, while it is read
+PASS: Final = 2048  # tokens of a pass in serving on a CPU; an article is never cut
+MERGE: Final = 16 * MIB
+EAGER: Final = ("mpnet", "gemma2")  # those whose attention scores are in memory as a whole
+_LAYER: Final = re.compile(r"(?:^|\.)(?:layers?|layer)\.0\.")
+
+
+class Body(NamedTuple):
+    """What decides how much memory a base model takes.
+
+    Attributes:
+        config: its checked config.json.
+        tokenizer: bytes of its tokenizer.json.
+    """
+
+    config: Mapping[str, Any]
+    tokenizer: int
+
+
+@dataclass(frozen=True)
+class Need:
+    """The memory of one step at its peak, in bytes.
+
+    Attributes:
+        step: train, benchmark or score.
+        libraries: Python, torch, the tokenizer.
+        weights: of the body.
+        adapter: LoRA, head, and what training adds to them.
+        activations: of one pass.
+        checkpointed: True where training keeps one layer's activations at a time, and works out the others again.
+    """
+
+    step: str
+    libraries: int
+    weights: int
+    adapter: int
+    activations: int
+    checkpointed: bool = False
+
+    @property
+    def total(self) -> int:
+        """Return the sum."""
+        return self.libraries + self.weights + self.adapter + self.activations
+
+    def __str__(self) -> str:
+        parts = {name: getattr(self, name) for name in ("weights", "activations", "adapter", "libraries")}
+        return f"{gib(self.total)} ({', '.join(f'{name} {gib(size)}' for name, size in parts.items())})"
+
+
+def body_in(folder: Path, ref: str) -> Body:
+    """Return what decides how much memory the base model in a folder takes.
+
+    Args:
+        folder: of its files.
+        ref: what the filter calls it, for errors.
+
+    Returns:
+        The body.
+
+    Raises:
+        InputError: config.json is not allowed.
+    """
+    return Body(parse_config((folder / CONFIG).read_bytes(), ref), (folder / TOKENIZER_FILE).stat().st_size)
+
+
+def gib(size: int) -> str:
+    """Return a size as people read it.
+
+    Args:
+        size: in bytes.
+
+    Returns:
+        GiB with one decimal.
+    """
+    return f"{size / 2**30:.1f} GiB"
+
+
+def numbers(body: Body) -> int:
+    """Return how many numbers a body has.
+
+    Args:
+        body: the base model.
+
+    Returns:
+        The count, heads and poolers left out.
+    """
+    return sum(math.prod(shape) for shape in _shapes(body).values())
+
+
+def needs(body: Body, student: Student, training: Training, dims: int, *, precision: Precision = "fp32") -> list[Need]:
+    """Return what each step that loads the student takes on a CPU.
+
+    Args:
+        body: the base model.
+        student: the filter's student section.
+        training: its training section; precision "auto" counts as fp32, which a machine may choose.
+        dims: number of dimensions.
+        precision: in which the benchmark and scoring serve. Training validates and packages in fp32 in any case.
+
+    Returns:
+        Training, benchmark and scoring.
+    """
+    return [
+        train_need(body, student, training, dims),
+        *(
+            serve_need(body, student.maxLength, student.lora, dims, step=step, precision=precision)
+            for step in ("benchmark", "score")
+        ),
+    ]
+
+
+def train_need(
+    body: Body, student: Student, training: Training, dims: int, *, checkpointed: bool | None = None, precision: str = ""
+) -> Need:
+    """Return what training takes: its passes, or validation by the merged fp32 body, whichever is more.
+
+    Args:
+        body: the base model.
+        student: the filter's student section.
+        training: its training section.
+        dims: number of dimensions.
+        checkpointed: whether it keeps one layer's activations at a time; None for what takes no more than validation does, if
+            that is enough, else checkpointed.
+        precision: of the body; empty for what the training section says.
+
+    Returns:
+        The need of the step "train".
+    """
+    stated = precision or ("fp32" if training.precision == "auto" else training.precision)
+    trained = sum(math.prod(shape) for shape in _adapter(body, student.lora, dims))
+    adapter = 4 * trained * 10  # weights, gradients, two moments, best epoch; a checkpoint holds four of them, and its bytes
+    libraries = _libraries(body, "train")
+    tokens = max(student.maxLength, min(training.tokensPerBatch, training.batchSize * student.maxLength))
+    serving = serve_need(body, student.maxLength, student.lora, dims, step="benchmark")
+    validation = Need("train", libraries, serving.weights, adapter, serving.activations)
+
+    def passes(by_layer: bool) -> Need:
+        activations = _kept(body, student, tokens, ITEM[stated], by_layer=by_layer)
+        return Need("train", libraries, numbers(body) * ITEM[stated], adapter, activations, by_layer)
+
+    if checkpointed is None:
+        plain = passes(False)
+        checkpointed = plain.total > validation.total
+        return plain if not checkpointed else max((passes(True), validation), key=lambda need: need.total)
+    return max((passes(checkpointed), validation), key=lambda need: need.total)
+
+
+def serve_need(
+    body: Body,
+    longest: int,
+    lora: Lora,
+    dims: int,
+    *,
+    step: str = "score",
+    precision: Precision = "fp32",
+    engine: Engine = "torch",
+) -> Need:
+    """Return what it takes to predict with a merged student.
+
+    Args:
+        body: the base model.
+        longest: student.maxLength, in tokens.
+        lora: the filter's LoRA settings.
+        dims: number of dimensions.
+        step: benchmark or score.
+        precision: of the body.
+        engine: what computes; OpenVINO compiles its own weights from a body in fp32 and a graph of it.
+
+    Returns:
+        The need of the step.
+    """
+    item, tokens = ITEM[precision], max(PASS, longest)
+    adapter = 2 * 4 * sum(math.prod(shape) for shape in _adapter(body, lora, dims)) + MERGE
+    layer = _layer(body)
+    live = 5 * sum(rows for rows, _ in layer) // 2 + 8 * _width(body)
+    activations = tokens * (live * item + 8 * _width(body)) + _scores(body, tokens, longest, 3)
+    if item == 2:
+        activations += 2 * 2 * max(math.prod(shape) for shape in layer)  # a library's own copy of a weight, in its order
+    weights = numbers(body) * (item if engine == "torch" else 4 + 4 + item)
+    return Need(step, _libraries(body, step), weights, adapter, activations)
+
+
+def _libraries(body: Body, step: str) -> int:
+    return LIBRARIES[step] + TOKENIZER * body.tokenizer
+
+
+def _kept(body: Body, student: Student, tokens: int, item: int, *, by_layer: bool) -> int:
+    """Return what the backward pass needs of a forward pass of so many tokens."""
+    layer, width, dropped = _layer(body), _width(body), student.lora.dropout > 0
+    inputs = sum(columns for _, columns in layer) * (2 if dropped else 1)
+    turned = 7 if ARCHITECTURES[body.config["model_type"]].kind == "decoder" else 3  # rotated and repeated heads
+    outputs = sum(rows for rows, _ in layer) + max(rows for rows, _ in layer) + turned * width
+    one = tokens * ((inputs + outputs) * item + 6 * 4 * width) + _scores(body, tokens, student.maxLength, 2)
+    working = one + tokens * 4 * max(max(shape) for shape in layer)  # gradients on their way through one layer
+    return layers(body) * tokens * width * item + working if by_layer else layers(body) * one + working
+
+
+def layers(body: Body) -> int:
+    """Return how many layers a body has.
+
+    Args:
+        body: the base model.
+
+    Returns:
+        The number.
+    """
+    return int(body.config.get("num_hidden_layers") or body.config["n_layers"])
+
+
+def _width(body: Body) -> int:
+    return int(body.config.get("hidden_size") or body.config["dim"])
+
+
+def _scores(body: Body, tokens: int, longest: int, copies: int) -> int:
+    """Return the attention scores of a layer, where they are in memory as a whole."""
+    heads = int(body.config.get("num_attention_heads") or body.config["n_heads"])
+    return copies * 4 * tokens * longest * heads if body.config["model_type"] in EAGER else 0
+
+
+def _shapes(body: Body) -> Mapping[str, tuple[int, ...]]:
+    return ARCHITECTURES[body.config["model_type"]].shapes(body.config)
+
+
+def _layer(body: Body) -> list[tuple[int, int]]:
+    """Return the shapes of one layer's linear weights."""
+    return [
+        (shape[0], shape[1]) for name, shape in _shapes(body).items() if len(shape) == 2 and _LAYER.search(name) is not None
+    ]
+
+
+def _adapter(body: Body, lora: Lora, dims: int) -> list[tuple[int, int]]:
+    """Return the shapes of LoRA and head."""
+    targets = lora.targets
+    names = [
+        (name.removesuffix(".weight"), shape)
+        for name, shape in _shapes(body).items()
+        if len(shape) == 2 and name.endswith(".weight") and "embed" not in name and "relative_attention" not in name
+    ]
+    chosen = [
+        (shape[0], shape[1])
+        for name, shape in names
+        if targets == "all-linear" or any(name == end or name.endswith(f".{end}") for end in targets)
+    ]
+    rank = lora.r
+    return [(rank, rows + columns) for rows, columns in chosen] + [(dims, _width(body))]
+
+
+def fitting(body: Body, student: Student, training: Training, dims: int, limit: int) -> str:
+    """Return the settings with which training would fit, as --set takes them.
+
+    Args:
+        body: the base model.
+        student: the filter's student section.
+        training: its training section.
+        dims: number of dimensions.
+        limit: bytes that there are.
+
+    Returns:
+        "training.tokensPerBatch=512, student.maxLength=256", the least change first; empty where no setting is enough.
+    """
+    shorter = [length for length in (512, 256, 128) if length < student.maxLength]
+    for length in (student.maxLength, *shorter):
+        for changed in ({}, {"tokensPerBatch": max(64, length)}, {"tokensPerBatch": max(64, length), "precision": "bf16"}):
+            less = training.model_copy(update=changed)
+            cut = student.model_copy(update={"maxLength": length})
+            if max(need.total for need in needs(body, cut, less, dims)) <= limit:
+                stated = [f"training.{name}={value}" for name, value in changed.items() if getattr(training, name) != value]
+                return ", ".join(stated + ([f"student.maxLength={length}"] if length != student.maxLength else []))
+    return ""
+
+
+def require_room(
+    body: Body, student: Student, training: Training, dims: int, limit: int | None, *, whose: str, more: str
+) -> list[Need]:
+    """Return what the steps take, and refuse a student that takes more than there is.
+
+    Args:
+        body: the base model.
+        student: the filter's student section.
+        training: its training section.
+        dims: number of dimensions.
+        limit: bytes that a step may use; None for any number.
+        whose: who may use no more, for the error.
+        more: how to get more, for the hint.
+
+    Returns:
+        What `needs` returns.
+
+    Raises:
+        InputError: a step takes more; the hint names the settings that would fit, or how much more it takes.
+    """
+    found = needs(body, student, training, dims)
+    largest = max(found, key=lambda need: need.total)
+    if limit is None or largest.total <= limit:
+        return found
+    settings = fitting(body, student, training, dims, limit)
+    hint = f"{{overrides}} {settings} would fit; or {more}" if settings else f"{more}, or name a smaller student.baseModel"
+    raise InputError(
+        f"{largest.step} takes about {largest}, and {whose} has {gib(limit)}",
+        where=f"student.baseModel {student.baseModel}",
+        hint=hint,
+    )
+
+
+def require_room_here(body: Body, student: Student, training: Training, dims: int) -> list[Need]:
+    """Return what the steps take, and refuse a student that takes more memory than this machine or container has left.
+
+    Args:
+        body: the base model.
+        student: the filter's student section.
+        training: its training section.
+        dims: number of dimensions.
+
+    Returns:
+        What `needs` returns.
+
+    Raises:
+        InputError: a step takes more; the hint names the settings that would fit.
+    """
+    found = room()
+    more = "close other programs, or take a larger machine" if found and "machine" in found.of else "raise its memory limit"
+    return require_room(
+        body,
+        student,
+        training,
+        dims,
+        found.free if found else None,
+        whose=found.of if found else "",
+        more=more,
+    )
