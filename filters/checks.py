@@ -16,6 +16,7 @@ from distillery.filters.errors import InputError
 from distillery.filters.expressions import KEYWORDS, nearest, parse
 from distillery.filters.metrics import BASELINES, METRICS
 from distillery.filters.patterns import compile_fault
+from distillery.filters.spec import ONLINE
 
 if TYPE_CHECKING:
     from distillery.filters.spec import Gate, Spec
@@ -147,8 +148,8 @@ def _oracle(spec: Spec) -> Iterator[Fault]:
     oracle, path = spec.oracle, ("spec", "oracle")
     if (oracle.apiKeyEnv or "").startswith("AWS_"):  # a filter from elsewhere must not send the store's own key away
         yield Fault((*path, "apiKeyEnv"), f"{oracle.apiKeyEnv} is the object store's", "name the oracle's own variable")
-    if oracle.provider == "openai" and oracle.thinkingBudget is not None:
-        yield Fault((*path, "thinkingBudget"), "provider openai takes no thinkingBudget", "remove it")
+    if ONLINE.get(oracle.provider, oracle.provider) == "openai" and oracle.thinkingBudget is not None:
+        yield Fault((*path, "thinkingBudget"), f"provider {oracle.provider} takes no thinkingBudget", "remove it")
     if oracle.provider == "vertex-batch" and oracle.batchPrefix is None:
         yield Fault(path, "provider vertex-batch needs a batchPrefix", "add batchPrefix: gs://bucket/folder")
 

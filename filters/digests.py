@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from distillery.filters.filter import Filter
+from distillery.filters.spec import ONLINE
 from distillery.filters.steps import Step
 
 PROMPT_FORMAT = 1  # bumped when distillery.filters.prompt words the same filter otherwise
@@ -124,7 +125,7 @@ def oracle_part(flt: Filter) -> dict[str, Any]:
     """
     oracle = flt.spec.oracle
     part = oracle.model_dump(mode="json", exclude=set(ORACLE_FREE | (PARAMETERS if oracle.provider == "replay" else set())))
-    return {**part, "provider": oracle.provider.removesuffix("-batch")}
+    return {**part, "provider": ONLINE.get(oracle.provider, oracle.provider)}
 
 
 def training_part(flt: Filter) -> dict[str, Any]:

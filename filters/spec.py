@@ -9,7 +9,8 @@ What one field says about another (a tier that names a dimension, a gate that na
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -130,13 +131,17 @@ class Price(Strict):
     )
 
 
+# Providers that answer by batch jobs: each by the one that answers the same calls online.
+ONLINE: Final[Mapping[str, str]] = {"openai-batch": "openai", "vertex-batch": "vertex"}
+
+
 class Oracle(Strict):
     """The large model whose judgement is distilled."""
 
-    provider: Literal["replay", "openai", "vertex", "vertex-batch"] = Field(
+    provider: Literal["replay", "openai", "openai-batch", "vertex", "vertex-batch"] = Field(
         default="replay",
         description="replay: recorded raw replies, no key needed. openai: any OpenAI-compatible endpoint. "
-        "vertex, vertex-batch: Gemini on Vertex AI, online or as batch jobs at about half the price.",
+        "vertex: Gemini on Vertex AI. openai-batch, vertex-batch: as batch jobs within a day, at about half the price.",
     )
     model: str = Field(min_length=1, max_length=200, description="Model name; part of every label's key.")
     price: Price | None = Field(

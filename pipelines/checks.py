@@ -24,6 +24,7 @@ from distillery.components.runtime.step import EXIT_CODES, cause_of
 from distillery.components.store import Address, in_bucket, open_store
 from distillery.filters.errors import InputError, Stopped, install_line
 from distillery.filters.filter import Filter
+from distillery.filters.spec import ONLINE
 from distillery.pipelines.versions import PIPELINES
 
 if TYPE_CHECKING:
@@ -168,13 +169,13 @@ def _base(flt: Filter, store: str) -> str:
 
 
 def _oracle(flt: Filter, call: bool) -> str:
-    from distillery.components.labeling.oracles.base import BATCHES, open_oracle
+    from distillery.components.labeling.oracles.base import open_oracle
 
     said = flt.spec.oracle
     name = f"{said.provider} {said.model}".strip()
     if said.provider == "replay" and said.replies is None:
         raise Absent("replay without recorded replies: for labels that exist", "give --labels, or name another oracle.provider")
-    unasked = said.provider == "replay" or said.provider in BATCHES  # recordings; a job of minutes
+    unasked = said.provider == "replay" or said.provider in ONLINE  # recordings; a job of minutes
     oracle = open_oracle(flt)
 
     async def once() -> str:

@@ -18,6 +18,7 @@ from distillery.components.preflight.preflight import require_price
 from distillery.components.runtime.progress import clock
 from distillery.components.store import Store, StoreError
 from distillery.filters.filter import Filter
+from distillery.filters.spec import ONLINE
 from distillery.pipelines.first_look import look
 from distillery.pipelines.steps import INPUTS, RunState
 
@@ -189,7 +190,6 @@ def _calibration(store: Store, flt: Filter, marks: str, waived: str) -> Planned:
 
 def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     """Return what the label step would be billed, worked out from the articles themselves."""
-    from distillery.components.labeling.oracles.base import BATCHES
     from distillery.components.labeling.oracles.prices import price_of, read_prices
     from distillery.components.labeling.quote import quote
 
@@ -199,7 +199,7 @@ def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     if price_of(flt, prices) is None or sum(file.stat().st_size for _, file in shards(path)) > QUOTED:
         return "paid calls: `distillery label --quote` says how many dollars"
     priced = quote(store, flt, articles, prices)
-    by_batch = flt.spec.oracle.provider in BATCHES
+    by_batch = flt.spec.oracle.provider in ONLINE
     usd = min(route.usd for route in priced.routes if not route.unavailable and (route.name == "batch") == by_batch)
     return f"about ${usd:,.2f} for {priced.open:,} articles"
 

@@ -30,6 +30,7 @@ from distillery.components.store.layout import LABEL_SETS, noise_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from distillery.filters.spec import ONLINE
 from distillery.filters.spec import Oracle as OracleSpec
 
 Floats = NDArray[np.float64]
@@ -83,8 +84,8 @@ def asked_again(flt: Filter, repetition: int) -> Oracle:
     provider = flt.spec.oracle.provider
     if provider == "replay":
         return connect(flt, repetition)
-    if provider == "vertex-batch":  # a job is named by its content and would be adopted, not asked again
-        oracle = flt.spec.oracle.model_copy(update={"provider": "vertex"})
+    if provider in ONLINE:  # a job is named by its content and would be adopted, not asked again
+        oracle = flt.spec.oracle.model_copy(update={"provider": ONLINE[provider]})
         flt = flt.model_copy(update={"spec": flt.spec.model_copy(update={"oracle": oracle})})
     return Again(open_oracle(flt), repetition)
 

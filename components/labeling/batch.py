@@ -7,6 +7,7 @@ its worst case until its reply is there.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import chain
@@ -59,7 +60,11 @@ class BatchEngine(Engine):
             again, self._again, self._fed, self._short = self._again, [], 0, 0.0
             feed = chain(again, feed)
             try:
-                await self._batch.run(self._rows(feed), self._keep)
+                await self._batch.run(self._rows(feed), self._keep, self.progress.note)
+            except CancelledError:
+                if self._fed:
+                    self.progress.note("the batch jobs run on, and the same command takes in what they have done")
+                raise
             except OutOfCredit as error:
                 self._breaker.out_of_credit(str(error))
             except (Unavailable, RateLimited) as error:

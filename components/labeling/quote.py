@@ -14,12 +14,13 @@ from typing import Any, Final
 
 from distillery.components.labeling.journal import Journal
 from distillery.components.labeling.label import open_journal
-from distillery.components.labeling.oracles.base import BATCHES, Usage, oracle_identity
+from distillery.components.labeling.oracles.base import Usage, oracle_identity
 from distillery.components.labeling.oracles.prices import Price, Prices, known_price
 from distillery.components.labeling.survey import survey
 from distillery.components.store import Store, canonical_json
 from distillery.filters.filter import Filter
 from distillery.filters.prompt import article_part, prompt_prefix, reply_schema
+from distillery.filters.spec import ONLINE
 
 SAMPLE: Final = 200
 CALIBRATED_FROM: Final = 20  # labels with a known bill
@@ -168,8 +169,9 @@ def _routes(flt: Filter, price: Price, prefix: float, part: float, output: float
     if not short and prefix < (price.cacheFrom or 0):
         short = f"the prefix has about {prefix:,.0f} tokens, a cache takes {price.cacheFrom:,} or more"
     provider = flt.spec.oracle.provider
-    no_batch = "the model has no batch price" if price.batch is None else ""
-    if not no_batch and provider not in BATCHES and f"{provider}-batch" not in BATCHES:
+    # A provider that answers by jobs has no other route, whatever its jobs cost.
+    no_batch = "the model has no batch price" if price.batch is None and provider not in ONLINE else ""
+    if not no_batch and provider not in {*ONLINE, *ONLINE.values()}:
         no_batch = f"provider {provider} has no batch route here"
     return [Route("online", plain), Route("online, cached prefix", cached, short), Route("batch", batch, no_batch)]
 

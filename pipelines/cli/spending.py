@@ -133,10 +133,11 @@ def agree(
 
 def _at_most(store: Store, articles: str, flt: Filter, most: int | None, listed: Prices, retry_dead: bool) -> str:
     """Return what an oracle will be asked at most, and what that costs; empty where it will not be asked."""
-    from distillery.components.labeling.oracles.base import BATCHES, Usage
+    from distillery.components.labeling.oracles.base import Usage
     from distillery.components.labeling.oracles.prices import price_of
     from distillery.components.labeling.quote import quote
     from distillery.components.labeling.survey import is_labeled, left_to_ask
+    from distillery.filters.spec import ONLINE
 
     oracle = flt.spec.oracle
     if most is None and not retry_dead and is_labeled(store, flt, articles):
@@ -145,7 +146,7 @@ def _at_most(store: Store, articles: str, flt: Filter, most: int | None, listed:
         quoted = quote(store, flt, articles, listed, retry_dead=retry_dead)
         n = quoted.open if most is None else most
         usage = Usage(round((quoted.prefix_tokens + quoted.article_tokens) * n), 0, round(quoted.output_tokens * n))
-        usd = f"about ${price[0].usd(usage, batch=oracle.provider in BATCHES):,.4f}"
+        usd = f"about ${price[0].usd(usage, batch=oracle.provider in ONLINE):,.4f}"
     else:
         n = left_to_ask(store, flt, articles, retry_dead=retry_dead) if most is None else most
         usd = "no price is known, so no money is counted"

@@ -11,11 +11,12 @@ from typing import Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
+from distillery.components.labeling.oracles.base import PROVIDERS
 from distillery.filters.diff import diff, redone, render_diff
 from distillery.filters.digests import STEP_FREE, oracle_part, parts, rubric_digest, step_digest
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter, load_filter_text
-from distillery.filters.spec import UNCHECKED
+from distillery.filters.spec import ONLINE, UNCHECKED, Oracle
 from distillery.filters.steps import STEPS, downstream
 
 ALL = ["label", "audit", "split", "train", "benchmark", "gate", "promote"]
@@ -164,6 +165,13 @@ def test_batch_and_online_are_one_oracle(text: str) -> None:
     batch = load_filter_text(text.replace("model: recorded", oracle.replace("vertex", "vertex-batch")), "x")
     warmer = load_filter_text(text.replace("model: recorded", f"{oracle}, temperature: 0.5"), "x")
     assert oracle_part(online) == oracle_part(batch) != oracle_part(warmer)
+
+
+def test_every_provider_that_answers_by_jobs_has_one_that_answers_online() -> None:
+    providers = set(get_args(Oracle.model_fields["provider"].annotation))
+    assert {name for name in providers if name.endswith("-batch")} == ONLINE.keys()
+    assert set(ONLINE.values()) <= providers - ONLINE.keys()
+    assert set(PROVIDERS) == providers
 
 
 def test_diff_compares_by_name_and_tells_order(text: str) -> None:

@@ -87,6 +87,9 @@ def test_what_the_labels_will_cost(store: Store, articles: Path, monkeypatch: py
     assert cost(paid("provider: openai, model: unheard-of")) == unknown
     online = dollars("provider: vertex, model: gemini-2.5-pro, project: p")
     batch = dollars("provider: vertex-batch, model: gemini-2.5-pro, project: p, batchPrefix: 'gs://bucket/folder'")
+    own = "price: {input: 1.25, output: 10"
+    assert dollars(f"provider: openai-batch, model: house-llm, {own}, batch: 0.5}}") == pytest.approx(batch, abs=0.02)
+    assert dollars(f"provider: openai-batch, model: house-llm, {own}}}") == pytest.approx(2 * batch, abs=0.02), "no discount"
     assert batch == pytest.approx(online / 2, abs=0.006)
     monkeypatch.setattr("distillery.pipelines.plan.QUOTED", 100)
     assert cost(paid()) == unknown

@@ -20,10 +20,10 @@ from distillery.filters.filter import Filter
 PROVIDERS: Final[Mapping[str, str]] = {
     "replay": "distillery.components.labeling.oracles.replay",
     "openai": "distillery.components.labeling.oracles.openai",
+    "openai-batch": "distillery.components.labeling.oracles.openai_batch",
     "vertex": "distillery.components.labeling.oracles.vertex",
     "vertex-batch": "distillery.components.labeling.oracles.vertex_batch",
 }
-BATCHES: Final = frozenset({"vertex-batch"})  # providers that answer by jobs, at the batch price
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +174,18 @@ class Oracle(Protocol):
         """Close the connections."""
 
 
+OnReply = Callable[[Request, RawReply | OracleError], Awaitable[None]]
+Note = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Tell nobody.
+
+    Args:
+        line: a line for people.
+    """
+
+
 @runtime_checkable
 class BatchOracle(Protocol):
     """Answers many requests by a job; replies come in any order, each once, matched by the article's digest."""
@@ -182,16 +194,13 @@ class BatchOracle(Protocol):
     def identity(self) -> Mapping[str, Any]:
         """As `Oracle.identity`."""
 
-    async def run(
-        self,
-        requests: AsyncIterator[Request] | Iterable[Request],
-        on_reply: Callable[[Request, RawReply | OracleError], Awaitable[None]],
-    ) -> None:
+    async def run(self, requests: AsyncIterator[Request] | Iterable[Request], on_reply: OnReply, note: Note = silent) -> None:
         """Return when every request was given to `on_reply`.
 
         Args:
             requests: the questions.
             on_reply: takes a request with its reply or the reason why there is none, and makes it durable.
+            note: takes a line for people: which job is waited for, and how far it is.
         """
 
     async def close(self) -> None:

@@ -5,29 +5,31 @@ A job holds up to 200,000 prompts and takes hours. In memory there is an id and 
 
 from __future__ import annotations
 
-import json
+import asyncio
 import pickle
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from distillery.components.labeling.oracles.base import Request
 from distillery.components.store import digest_json
 
-MAX_REQUESTS: Final = 200_000
-MAX_BYTES: Final = 1_000_000_000
-LABEL: Final = "distillery"  # of a request: the service gives a reply its request back, labels included
+AT_ONCE: Final = 64  # replies handed over together, so that they share one write of the journal
 ID: Final = 40
 
-Row = Callable[[Request], dict[str, Any]]
+Line = Callable[[str, Request], bytes]
 
 
 class BatchRequests:
-    """The requests of one batch job; `scope` is what they have in common, so that ids differ between rubrics and oracles."""
+    """The requests of one batch job; `scope` is what they have in common, so that ids differ between rubrics and oracles.
 
-    def __init__(self, scope: str, row: Row) -> None:
-        self._scope, self._row = scope, row
+    `line` makes a request with its id a line of the job's input; `most` is how many requests and bytes a job takes.
+    """
+
+    def __init__(self, scope: str, line: Line, most: tuple[int, int]) -> None:
+        self._scope, self._line, self._most = scope, line, most
         self._file = tempfile.TemporaryFile()  # noqa: SIM115, open until close()
         self._positions: dict[str, int] = {}
         self._prefix = ""
@@ -35,6 +37,10 @@ class BatchRequests:
 
     def __len__(self) -> int:
         return len(self._positions)
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether a request has this id."""
+        return name in self._positions
 
     @property
     def ids(self) -> set[str]:
@@ -62,7 +68,7 @@ class BatchRequests:
         Returns:
             True if it has.
         """
-        return len(self._positions) < MAX_REQUESTS and self.bytes + size <= MAX_BYTES
+        return len(self._positions) < self._most[0] and self.bytes + size <= self._most[1]
 
     def add(self, request: Request, size: int) -> bool:
         """Add a request.
@@ -105,39 +111,19 @@ class BatchRequests:
         Returns:
             One line of JSON.
         """
-        row = self._row(request) | {"labels": {LABEL: self.id(request.part, request.attempt)}}
-        return json.dumps({"request": row}, ensure_ascii=False).encode() + b"\n"
+        return self._line(self.id(request.part, request.attempt), request)
 
-    def write(self, names: Iterable[str], path: Path) -> None:
+    def write(self, names: Iterable[str], path: Path, line: Line | None = None) -> None:
         """Write the job's input, JSON Lines.
 
         Args:
             names: ids of the requests to write.
             path: the file.
+            line: another form of the lines; None for the batch's own.
         """
         with path.open("wb") as stream:
             for name in names:
-                stream.write(self.line(self.get(name)))
-
-    def which(self, asked: object) -> str:
-        """Return the id of a request that came back with its reply: that of its label, or else worked out from its text.
-
-        Args:
-            asked: the request as the service returns it.
-
-        Returns:
-            The id; empty if the request is none of this batch.
-        """
-        if not isinstance(asked, dict):
-            return ""
-        name = (asked.get("labels") or {}).get(LABEL)
-        if isinstance(name, str) and name in self._positions:
-            return name
-        try:
-            text = asked["contents"][0]["parts"][0]["text"]
-        except (KeyError, IndexError, TypeError):
-            return ""
-        return next((name for attempt in range(1, 31) if (name := self.id(str(text), attempt)) in self._positions), "")
+                stream.write((line or self._line)(name, self.get(name)))
 
     def close(self) -> None:
         """Delete the file."""
@@ -145,27 +131,39 @@ class BatchRequests:
 
 
 async def in_batches(
-    scope: str, row: Row, requests: AsyncIterator[Request] | Iterable[Request]
+    scope: str, line: Line, requests: AsyncIterator[Request] | Iterable[Request], *, most: tuple[int, int]
 ) -> AsyncIterator[BatchRequests]:
     """Put requests into as few batches as a job's limits allow; a request that comes twice is put in once.
 
     Args:
         scope: what all requests have in common.
-        row: makes a request the row that is sent.
+        line: makes a request with its id a line of the job's input.
         requests: the requests.
+        most: requests and bytes that a job takes.
 
     Yields:
         Each batch.
     """
-    batch = BatchRequests(scope, row)
+    batch = BatchRequests(scope, line, most)
     async for request in _each(requests):
         size = len(batch.line(request))
         if not batch.fits(size):
             yield batch
-            batch = BatchRequests(scope, row)
+            batch = BatchRequests(scope, line, most)
         batch.add(request, size)
     if len(batch):
         yield batch
+
+
+async def all_of(handed: Iterable[Awaitable[None]]) -> None:
+    """Await what hands replies over, as many together as share one write of the journal.
+
+    Args:
+        handed: the work.
+    """
+    some = iter(handed)
+    while group := list(islice(some, AT_ONCE)):
+        await asyncio.gather(*group)
 
 
 async def _each(requests: AsyncIterator[Request] | Iterable[Request]) -> AsyncIterator[Request]:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from distillery.components.labeling.oracles.base import (
     OutOfCredit,
@@ -38,13 +38,16 @@ from distillery.filters.strict_json import loads
 
 if TYPE_CHECKING:
     import httpx2
-    from openai import APIStatusError, AsyncOpenAI
+    from openai import AsyncOpenAI
+
+T = TypeVar("T")
 
 DEFAULT_VARIABLE: Final = "OPENAI_API_KEY"
 MAX_RETRY_AFTER: Final = 3600.0
 CONNECT_SECONDS: Final = 15.0
 CREDIT: Final = ("insufficient_quota", "billing", "current quota", "insufficient balance", "credit")
 THIS_REQUEST: Final = ("content_filter", "context_length", "context length", "content_policy", "content policy", "too long")
+NO_HEADERS: Final[Mapping[str, str]] = {}
 FINISH: Final[Mapping[str, str]] = {
     **dict.fromkeys(("stop", "eos", "end_turn", "stop_sequence", "tool_calls", "function_call"), "stop"),
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length", "token_limit"), "length"),
@@ -52,7 +55,7 @@ FINISH: Final[Mapping[str, str]] = {
 }
 
 
-class _Unaccepted(Refused):
+class Unaccepted(Refused):
     """A 400 that may be about the variant of the request rather than about this article."""
 
 
@@ -62,13 +65,19 @@ def _address(url: httpx2.URL) -> str:
 
 
 class OpenAIEndpoint:
-    """One model at one endpoint."""
+    """One model at one endpoint.
+
+    Attributes:
+        client: what its calls are made with.
+        name: what it is called in messages.
+        key: the key that is sent.
+    """
 
     def __init__(self, flt: Filter, client: AsyncOpenAI, http: httpx2.AsyncClient, key: Key) -> None:
         self.identity = identity(flt)
-        self._oracle, self._client, self._http, self._key = flt.spec.oracle, client, http, key
+        self._oracle, self.client, self._http, self.key = flt.spec.oracle, client, http, key
         self._ways = list(_ways(flt, str(client.base_url)))
-        self._name = f"the endpoint {_address(client.base_url)}"
+        self.name = f"the endpoint {_address(client.base_url)}"
         self._kept: Mapping[str, Any] | None = None
         self._searching = asyncio.Lock()
 
@@ -87,7 +96,7 @@ class OpenAIEndpoint:
         """
         try:
             reply = await self._call(request, way := self._kept or self._ways[0])
-        except _Unaccepted as refusal:
+        except Unaccepted as refusal:
             if self._kept is way:
                 raise
             async with self._searching:
@@ -101,81 +110,154 @@ class OpenAIEndpoint:
         Raises:
             Unavailable: no connection can be had.
         """
-        if why := await reach(self._http, str(self._client.base_url)):
-            raise Unavailable(f"{self._name} can't be reached: {why}")
+        if why := await reach(self._http, str(self.client.base_url)):
+            raise Unavailable(f"{self.name} can't be reached: {why}")
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self.client.close()
 
-    async def _search(self, request: Request, refusal: _Unaccepted) -> RawReply:
+    async def _search(self, request: Request, refusal: Unaccepted) -> RawReply:
         """Try the other variants of the request; raise `refusal` where every one of them is refused."""
         for way in [self._kept] if self._kept else self._ways[1:]:
             try:
                 reply = await self._call(request, way)
-            except _Unaccepted:
+            except Unaccepted:
                 continue
             self._kept = way
             return reply
         raise refusal
 
-    async def _call(self, request: Request, way: Mapping[str, Any]) -> RawReply:
-        import httpx2
-        import openai
+    @property
+    def ways(self) -> int:
+        """How many variants of a request there are."""
+        return len(self._ways)
 
+    def body(self, request: Request, way: int) -> dict[str, Any]:
+        """Return a request as it is sent.
+
+        Args:
+            request: the question.
+            way: number of the variant, from 0.
+
+        Returns:
+            The JSON object.
+        """
+        return self._body(request, self._ways[way])
+
+    def _body(self, request: Request, way: Mapping[str, Any]) -> dict[str, Any]:
         body = {"model": self._oracle.model, "messages": [{"role": "user", "content": request.prompt}], **way}
         if self._oracle.temperature is not None:
             body["temperature"] = self._oracle.temperature
-        try:
-            text = (await self._client.post("/chat/completions", body=body, cast_to=httpx2.Response)).text
-        except openai.APIStatusError as error:
-            raise self._mapped(error) from None
-        except openai.APIConnectionError as error:  # deadlines, refused and dropped connections
-            reason = type(error.__cause__).__name__
-            raise Unavailable(f"{self._name} gave no answer: {reason}", unknown=reason not in NOT_SENT) from None
-        except (openai.OpenAIError, UnicodeError) as error:
-            raise Unavailable(self._key.message(f"{self._name}: {type(error).__name__}: {error}"), unknown=True) from None
-        return self._read(text)
+        return body
 
-    def _read(self, text: str) -> RawReply:
+    async def _call(self, request: Request, way: Mapping[str, Any]) -> RawReply:
+        import httpx2
+
+        async def post() -> str:
+            body = self._body(request, way)
+            return (await self.client.post("/chat/completions", body=body, cast_to=httpx2.Response)).text
+
+        text = await self.translated(post)
         try:
             reply = loads(text)
-            version, choices = str(reply.get("model") or ""), reply.get("choices")
-        except (ValueError, AttributeError, RecursionError):
-            raise Unavailable(f"the answer of {self._name} is not JSON", unknown=True) from None
+        except (ValueError, RecursionError):
+            reply = None
+        return self.read(reply)
+
+    async def translated(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call with the client.
+
+        Args:
+            call: makes it.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            OracleError: as `ask`.
+            InputError: as `ask`.
+        """
+        import httpx2
+        import openai
+
+        try:
+            return await call()
+        except openai.APIStatusError as error:
+            response = error.response
+            raise self.mapped(error.status_code, error.body, error.message, response.headers, response.text) from None
+        except openai.APIConnectionError as error:  # deadlines, refused and dropped connections
+            reason = type(error.__cause__).__name__
+            raise Unavailable(f"{self.name} gave no answer: {reason}", unknown=reason not in NOT_SENT) from None
+        except httpx2.HTTPError as error:  # while a body is streamed
+            raise Unavailable(f"{self.name} broke off its answer: {type(error).__name__}", unknown=True) from None
+        except (openai.OpenAIError, UnicodeError) as error:
+            raise Unavailable(self.key.message(f"{self.name}: {type(error).__name__}: {error}"), unknown=True) from None
+
+    def read(self, reply: object) -> RawReply:
+        """Read an answer.
+
+        Args:
+            reply: its body, parsed as JSON.
+
+        Returns:
+            The reply.
+
+        Raises:
+            OracleError: it holds none.
+        """
+        if not isinstance(reply, dict):
+            raise Unavailable(f"the answer of {self.name} is not JSON", unknown=True)
+        version, choices = str(reply.get("model") or ""), reply.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
         if choice is None or not isinstance(message := choice.get("message"), dict):
             usage, unknown = read_bill(reply)
-            raise Refused(f"the answer of {self._name} holds no reply", usage=usage, unknown=unknown)
+            raise Refused(f"the answer of {self.name} holds no reply", usage=usage, unknown=unknown)
         finish = FINISH.get(str(choice.get("finish_reason")), "other")
         content = message_text(message, complete=finish == "stop")
         if not content and (refusal := refusal_text(message)):
             content, finish = refusal, "blocked"
-        return RawReply(content, read_usage(reply, wrote=bool(content)), finish, version, self._key)
+        return RawReply(content, read_usage(reply, wrote=bool(content)), finish, version, self.key)
 
-    def _mapped(self, error: APIStatusError) -> Exception:
-        status, body = error.status_code, error.body if isinstance(error.body, dict) else {}
-        words = f"{body.get('type')} {body.get('code')} {error.message}".lower()
-        message = self._key.message(f"{status} {body.get('message') or error.message}")
+    def mapped(
+        self, status: int, body: object, said: str = "", headers: Mapping[str, str] = NO_HEADERS, text: object = None
+    ) -> Exception:
+        """Translate an error of the service.
+
+        Args:
+            status: that of HTTP.
+            body: the body, parsed as JSON, or its "error".
+            said: what the client makes of it.
+            headers: the headers, by name in small letters.
+            text: the whole body, which may state a bill; None for `body`.
+
+        Returns:
+            One of the contract's errors, or an InputError.
+        """
+        text = body if text is None else text
+        body = body if isinstance(body, dict) else {}
+        body = body["error"] if isinstance(body.get("error"), dict) else body
+        words = f"{body.get('type')} {body.get('code')} {said or body.get('message')}".lower()
+        message = self.key.message(f"{status} {body.get('message') or said}")
         if status == 402 or (status in (403, 429) and any(word in words for word in CREDIT)):
             return OutOfCredit(message)
         if status == 429:
-            return RateLimited(message, retry_after=retry_after(error.response.headers))
-        wait = retry_after(error.response.headers)
+            return RateLimited(message, retry_after=retry_after(headers))
+        wait = retry_after(headers)
         if status in (409, 425):  # not taken up, so not billed
-            return Unavailable(f"{self._name}: {message}", retry_after=wait)
+            return Unavailable(f"{self.name}: {message}", retry_after=wait)
         if status == 408 or status >= 500:
-            usage, unknown = read_bill(error.response.text)
-            return Unavailable(f"{self._name}: {message}", usage=usage, unknown=unknown, retry_after=wait)
+            usage, unknown = read_bill(text)
+            return Unavailable(f"{self.name}: {message}", usage=usage, unknown=unknown, retry_after=wait)
         if status in (401, 403):
             return InputError(
-                f"{self._name} refuses the key: {message}",
-                where=self._key.where,
+                f"{self.name} refuses the key: {message}",
+                where=self.key.where,
                 hint="check the key, and that oracle.baseUrl is the address it is for",
             )
         if status == 404 or status < 400:
             return InputError(
-                f"{self._name} has no such model or address: {message}",
+                f"{self.name} has no such model or address: {message}",
                 where="spec.oracle",
                 hint="check oracle.model and oracle.baseUrl, which often ends in /v1",
             )
@@ -186,9 +268,9 @@ class OpenAIEndpoint:
                 hint="set oracle.temperature to null",
             )
         if any(word in words for word in THIS_REQUEST):  # the model, or a filter before it, has read the prompt
-            usage, unknown = read_bill(error.response.text)
+            usage, unknown = read_bill(text)
             return Refused(message, usage=usage, unknown=unknown)
-        return _Unaccepted(message)
+        return Unaccepted(message)
 
 
 def identity(flt: Filter) -> dict[str, Any]:
@@ -215,6 +297,22 @@ def connect(flt: Filter) -> OpenAIEndpoint:
     Raises:
         InputError: a key or the client library is missing.
     """
+    return endpoint(flt)
+
+
+def endpoint(flt: Filter, *, streams: bool = False) -> OpenAIEndpoint:
+    """Return the filter's endpoint.
+
+    Args:
+        flt: the filter.
+        streams: True for large files, which are not held in memory; False for many small calls.
+
+    Returns:
+        The endpoint.
+
+    Raises:
+        InputError: as `connect`.
+    """
     try:
         import httpx2
         import openai
@@ -232,7 +330,9 @@ def connect(flt: Filter) -> OpenAIEndpoint:
     # The engine decides how many calls are under way; a pool with a limit of its own would only queue them out of sight.
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=30)
     timeout = httpx2.Timeout(oracle.timeoutSeconds, connect=min(CONNECT_SECONDS, oracle.timeoutSeconds), pool=None)
-    http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, transport=one_each(httpx2), follow_redirects=False)
+    http = openai.DefaultAsyncHttpxClient(
+        limits=limits, timeout=timeout, transport=None if streams else one_each(httpx2), follow_redirects=False
+    )
     return OpenAIEndpoint(
         flt,
         openai.AsyncOpenAI(

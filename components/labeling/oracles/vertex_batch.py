@@ -12,22 +12,26 @@ into the next job; one that is refused is returned as refused.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from distillery.components.articles.scratch import scratch_folder
 from distillery.components.labeling.oracles.base import (
+    Note,
+    OnReply,
     OracleError,
     RateLimited,
     RawReply,
     Refused,
     Request,
     Unavailable,
+    silent,
 )
-from distillery.components.labeling.oracles.batch_requests import BatchRequests, in_batches
+from distillery.components.labeling.oracles.batch_requests import AT_ONCE, BatchRequests, all_of, in_batches
 from distillery.components.labeling.oracles.bucket import Bucket, lines, open_bucket
 from distillery.components.labeling.oracles.connections import REACH_SECONDS
 from distillery.components.labeling.oracles.gemini import (
@@ -51,12 +55,13 @@ if TYPE_CHECKING:
     from google.cloud.aiplatform_v1.services.job_service import JobServiceClient
 
 T = TypeVar("T")
-OnReply = Callable[[Request, RawReply | OracleError], Awaitable[None]]
 
 ROUNDS: Final = 5  # jobs after one another for requests that get no reply
 TRIES: Final = 6  # of one call to the job service or the bucket
 SUBMISSIONS: Final = 50  # of one job: over an hour, while others fill the project's quota of jobs
-AT_ONCE: Final = 64  # replies handed over together, so that they share one write of the journal
+MAX_REQUESTS: Final = 200_000  # of one job
+MAX_BYTES: Final = 1_000_000_000
+LABEL: Final = "distillery"  # of a request: the service gives a reply its request back, labels included
 CALL_SECONDS: Final = 60.0
 POLL: Final = (5.0, 120.0)  # seconds until a job is looked at first, and at most between two looks
 ENDED: Final = {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"}
@@ -94,9 +99,10 @@ class VertexBatch:
         self._model = model if "/" in model else f"publishers/google/models/{model}"
         self._config = generation_config(flt)
         self._parent = f"projects/{who.project}/locations/{who.location}"
+        self._note: Note = silent
         self._scope = digest_json({"rubric": rubric_digest(flt), "oracle": self.identity})[:16]
 
-    async def run(self, requests: AsyncIterator[Request] | Iterable[Request], on_reply: OnReply) -> None:
+    async def run(self, requests: AsyncIterator[Request] | Iterable[Request], on_reply: OnReply, note: Note = silent) -> None:
         """Give every request to `on_reply`, once, with its reply or the reason why there is none.
 
         It reads `requests` to the end before it waits, so whoever feeds it must not wait for a reply first: another try is
@@ -105,15 +111,17 @@ class VertexBatch:
         Args:
             requests: the questions.
             on_reply: takes a request with its reply or the reason why there is none, and makes it durable.
+            note: takes a line for people.
 
         Raises:
             InputError: no job can be run: credentials, model or bucket.
             OutOfCredit: no job can be run: the account is empty.
         """
+        self._note = note
         known = await self._list(f"distillery-{self._scope}-", wildcard=True)
         tasks: list[asyncio.Task[None]] = []
         try:
-            async for batch in in_batches(self._scope, self._row, requests):
+            async for batch in in_batches(self._scope, self._line, requests, most=(MAX_REQUESTS, MAX_BYTES)):
                 tasks.append(asyncio.create_task(self._settle(batch, known, on_reply)))
             await asyncio.gather(*tasks)
         finally:
@@ -134,12 +142,14 @@ class VertexBatch:
         """Close the connections."""
         await asyncio.to_thread(self._client.transport.close)
 
-    def _row(self, request: Request) -> dict[str, Any]:
-        return {
+    def _line(self, name: str, request: Request) -> bytes:
+        row = {
             "contents": contents(request),
             "systemInstruction": system_instruction(request),
             "generationConfig": self._config,
+            "labels": {LABEL: name},
         }
+        return json.dumps({"request": row}, ensure_ascii=False).encode() + b"\n"
 
     async def _settle(self, batch: BatchRequests, known: list[Job], on_reply: OnReply) -> None:
         open_ids = batch.ids
@@ -156,7 +166,7 @@ class VertexBatch:
                 if job.state == "FAILED" and len(open_ids) == before:
                     self._failed(job)
             reason = Unavailable(f"no reply in {ROUNDS} batch jobs")
-            await _all(on_reply(batch.get(name), reason) for name in sorted(open_ids))
+            await all_of(on_reply(batch.get(name), reason) for name in sorted(open_ids))
         finally:
             batch.close()
 
@@ -213,8 +223,11 @@ class VertexBatch:
 
     async def _ended(self, job: Job) -> Job:
         """Wait for the job's end, looking ever less often."""
-        pause, longest = self._poll
+        (pause, longest), seen = self._poll, ""
         while not job.ended:
+            if job.state != seen:
+                self._note(f"batch job {job.label}: {job.state.lower()}")
+            seen = job.state
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, longest)
             job = await self._call(partial(self._look, job.name))
@@ -246,11 +259,11 @@ class VertexBatch:
         while some := await self._call(lambda: list(islice(rows, AT_ONCE)), tries=1):
             ready = []
             for row in some:
-                name = batch.which(row.get("request"))
+                name = _which(batch, row.get("request"))
                 if name in open_ids and (outcome := self._outcome(row)) is not None:
                     open_ids.discard(name)
                     ready.append(on_reply(batch.get(name), outcome))
-            await _all(ready)
+            await all_of(ready)
 
     def _rows(self, label: str) -> Iterator[dict[str, Any]]:
         for name in self._bucket.names(f"{label}/out"):
@@ -327,10 +340,18 @@ def _unreachable(address: str) -> str:
     return ""
 
 
-async def _all(handed: Iterable[Awaitable[None]]) -> None:
-    some = iter(handed)
-    while group := list(islice(some, AT_ONCE)):
-        await asyncio.gather(*group)
+def _which(batch: BatchRequests, asked: object) -> str:
+    """Return the id of a request that came back with its reply, from its label or its text; empty for none of this batch."""
+    if not isinstance(asked, dict):
+        return ""
+    name = (asked.get("labels") or {}).get(LABEL)
+    if isinstance(name, str) and name in batch:
+        return name
+    try:
+        text = asked["contents"][0]["parts"][0]["text"]
+    except (KeyError, IndexError, TypeError):
+        return ""
+    return next((name for attempt in range(1, 31) if (name := batch.id(str(text), attempt)) in batch), "")
 
 
 def identity(flt: Filter) -> dict[str, Any]:

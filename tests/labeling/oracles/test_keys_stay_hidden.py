@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from distillery.components.labeling.label import label
-from distillery.components.labeling.oracles import vertex_batch
+from distillery.components.labeling.oracles import openai_batch, vertex_batch
 from distillery.components.labeling.oracles.base import OracleError, RawReply, Request, open_oracle
 from distillery.components.store import open_store
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from tests.labeling.oracles.openai_batch_server import OpenAIBatchServer
 from tests.labeling.oracles.servers import HttpRequest, OpenAIServer, Server
 from tests.labeling.oracles.vertex_server import VertexServer
 
@@ -129,6 +130,30 @@ def test_vertex_batch(
     assert key not in everything_logged.getvalue()
     assert "urllib3" in everything_logged.getvalue()
     assert key.encode() not in b"".join(server.objects.values())
+
+
+@pytest.mark.parametrize("server_key", [None, "another"])
+@pytest.mark.parametrize("fault", ["echo", "401", "garbage", "400", ""])
+def test_openai_batch(
+    fault: str, server_key: str | None, key: str, asking: Asking, request_for: Requesting, everything_logged: io.StringIO
+) -> None:
+    seen: list[str] = []
+
+    async def on_reply(request: Request, outcome: RawReply | OracleError) -> None:
+        seen.append(repr(outcome))
+
+    with OpenAIBatchServer(key=server_key, fault=lambda article, asked: fault) as server:
+        flt = asking(provider="openai-batch", baseUrl=server.url, apiKeyEnv="ORACLE_API_KEY")
+        oracle = openai_batch.connect(flt, poll=(0.01, 0.02))
+        try:
+            asyncio.run(oracle.run([request_for(flt)], on_reply, seen.append))
+        except InputError:
+            seen.append(traceback.format_exc())
+    assert sent(server, key)
+    assert seen
+    assert key not in "".join(seen)
+    assert key not in everything_logged.getvalue()
+    assert key.encode() not in b"".join(data for name, data in server.files.items() if name == "file-0")
 
 
 def test_nothing_that_labelling_writes(

@@ -317,7 +317,7 @@ def test_the_client_is_loaded_only_when_one_connects() -> None:
     import subprocess
 
     names = "'openai', 'httpx', 'httpx2', 'google.genai', 'google.auth', 'google.api_core'"
-    rooms = [f"distillery.components.labeling.oracles.{name}" for name in ("openai", "vertex", "vertex_batch")]
+    rooms = [f"distillery.components.labeling.oracles.{name}" for name in ("openai", "openai_batch", "vertex", "vertex_batch")]
     code = f"import sys, {', '.join(rooms)}; print([name for name in ({names}) if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"

@@ -19,6 +19,7 @@ Asking = Callable[..., Filter]
 NOWHERE = "no-such-host.invalid"
 PROVIDERS = {
     "openai": {},
+    "openai-batch": {},
     "vertex": {"project": "news"},
     "vertex-batch": {"project": "news", "batchPrefix": "gs://bucket/labels"},
 }
@@ -83,7 +84,9 @@ def test_a_name_that_nobody_knows(flt_at: Callable[[str], Filter]) -> None:
         require_oracle(flt_at(f"http://{NOWHERE}"))
 
 
-@pytest.mark.parametrize("provider", ["openai", "vertex"])  # the batch client's library does not tell it from a lost answer
+@pytest.mark.parametrize(
+    "provider", ["openai", "openai-batch", "vertex"]
+)  # the batch client's library does not tell it from a lost answer
 def test_a_service_that_does_not_speak_tls(provider: str, asking: Asking) -> None:
     with Answers() as server:
         address = server.origin.replace("http://", "https://")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from distillery.components.labeling.oracles import batch_requests, vertex_batch
+from distillery.components.labeling.oracles import vertex_batch
 from distillery.components.labeling.oracles.base import (
     OracleError,
     OutOfCredit,
@@ -209,15 +209,15 @@ def test_another_attempt_is_another_request(flt_for: Callable[..., Filter], requ
 def test_jobs_are_split_at_the_services_limits(
     flt_for: Callable[..., Filter], request_for: Requesting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (batch_requests.MAX_REQUESTS, batch_requests.MAX_BYTES) == (200_000, 1_000_000_000)
-    monkeypatch.setattr(batch_requests, "MAX_REQUESTS", 4)
+    assert (vertex_batch.MAX_REQUESTS, vertex_batch.MAX_BYTES) == (200_000, 1_000_000_000)
+    monkeypatch.setattr(vertex_batch, "MAX_REQUESTS", 4)
     with VertexServer() as server:
         flt = flt_for(server)
         requests = [request_for(flt, f"text {n}") for n in range(10)]
         right(run(flt, requests), requests, flt)
         assert len(server.jobs) == 3
-    monkeypatch.setattr(batch_requests, "MAX_REQUESTS", 200_000)
-    monkeypatch.setattr(batch_requests, "MAX_BYTES", 5_000)
+    monkeypatch.setattr(vertex_batch, "MAX_REQUESTS", 200_000)
+    monkeypatch.setattr(vertex_batch, "MAX_BYTES", 5_000)
     with VertexServer() as server:
         flt = flt_for(server)
         right(run(flt, requests), requests, flt)
