@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from distillery.components.artifacts.serving import MIN_ARTICLES, Candidate, ParityFile
 from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.student.architectures import ARCHITECTURES
+from distillery.components.student.base import Base, check_base
 from distillery.components.student.devices import CANDIDATES, able
 from distillery.components.student.tokens import Tokens
 from distillery.filters.errors import InputError
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 DECIMALS = 6  # as in stored predictions
+CONVERTED = 5 * 10**8  # weights up to which OpenVINO is tried: it converts from fp32, with a copy or two of them
 
 
 def parity_record(
@@ -39,7 +43,8 @@ def parity_record(
     Returns:
         The record; None where there are fewer than 200 articles, or no other plan.
     """
-    plans = [plan for plan in CANDIDATES[student.plan.device] if able(plan)]
+    small = weights_of(student.base) <= CONVERTED
+    plans = [plan for plan in CANDIDATES[student.plan.device] if able(plan) and (small or plan.engine != "openvino")]
     if not plans or len(tokens) < MIN_ARTICLES:
         if plans:
             progress.note(f"it serves in fp32: {len(tokens)} validation articles, and {MIN_ARTICLES} are needed to compare")
@@ -58,6 +63,19 @@ def parity_record(
             f"MAE {candidate.mae - candidate.mae_fp32:+.4f}, {candidate.tiers_flipped} of {len(tokens):,} tiers changed"
         )
     return ParityFile(articles=len(tokens), candidates=found) if found else None
+
+
+def weights_of(base: Base) -> int:
+    """Return how many weights a base model's body has, by its configuration.
+
+    Args:
+        base: the base model.
+
+    Returns:
+        Their number.
+    """
+    config, _ = check_base(base.path, base.ref)
+    return sum(math.prod(shape) for shape in ARCHITECTURES[config["model_type"]].shapes(config).values())
 
 
 def _compare(flt: Filter, student: Student, tokens: Tokens, labels: Floats, raw: Floats) -> Candidate:

@@ -143,6 +143,14 @@ def test_an_engine_that_cannot_take_the_architecture_is_left_out(
     assert [candidate.plan for candidate in parity.candidates] == [BF16]
 
 
+def test_a_large_body_is_not_converted(store: Store, tiny_filter: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A converter holds copies of it in fp32, and pods have room for one."""
+    monkeypatch.setattr(devices, "find_spec", lambda _: SimpleNamespace())
+    monkeypatch.setattr("distillery.components.student.parity.CONVERTED", 1000)
+    _, _, notes = trained(store, tiny_filter(epochs=1))
+    assert not [note for note in notes if "openvino" in note]
+
+
 @pytest.mark.parametrize("folder", ["tiny_encoder", "tiny_decoder"])
 def test_openvino_predicts_what_torch_predicts(
     folder: str, request: pytest.FixtureRequest, store: Store, tiny_filter: Make, monkeypatch: pytest.MonkeyPatch
