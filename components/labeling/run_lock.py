@@ -24,6 +24,7 @@ from pydantic import Field
 
 from distillery.components.artifacts.document import Document
 from distillery.components.labeling.budget import most_in_doubt
+from distillery.components.remote.retry import is_outage
 from distillery.components.store import Conflict, Store, StoreError, TooLarge
 from distillery.components.store.layout import run_lock_key
 from distillery.filters.errors import Stopped
@@ -181,7 +182,19 @@ class RunLock:
         Args:
             calls: how many were broken off.
             usd: the most that was paid and is not in the journal, in US dollars.
+
+        Raises:
+            StoreError: the store can't be written, at a second try neither: later runs then book the calls of this one, which
+                are all known, as calls in doubt.
         """
+        try:
+            self._release(calls, usd)
+        except StoreError as error:
+            if error.__cause__ is not None and is_outage(error.__cause__):
+                raise  # tried for long enough
+            self._release(calls, usd)
+
+    def _release(self, calls: int, usd: float) -> None:
         while True:
             state, etag = self._read()
             if state.holder is None or state.holder.id != self._id:

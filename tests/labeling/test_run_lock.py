@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +18,10 @@ from distillery.components.labeling import run_lock
 from distillery.components.labeling.label import label
 from distillery.components.labeling.oracles.base import RawReply, Request
 from distillery.components.labeling.run_lock import SILENT, Lost, RunLock
-from distillery.components.store import Store
+from distillery.components.store import Store, open_store
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
+from tests.faults.disk import Disk, failing
 
 PREFIX = "labels/demo/x"
 
@@ -70,6 +73,21 @@ def test_a_run_that_was_broken_off_is_told_to_the_next(store: Store) -> None:
     fifth = lock(store)
     fifth.acquire()
     assert fifth.start(8, 0.1) == (lost, 0)
+
+
+@pytest.mark.parametrize("kind", ["open", "write", "fsync", "rename"])
+def test_a_disk_that_fails_while_a_run_lets_go_leaves_no_calls_in_doubt(tmp_path: Path, kind: str) -> None:
+    """They are all known by then: a later run with a small budget must not book them at their worst case."""
+    store = open_store(str(tmp_path))
+    lock = RunLock(store, "labels/demo/x")
+    lock.acquire()
+    lock.start(64, 6.4)
+    with failing(Disk(tmp_path, kind, 1, errno.EIO)) as disk:
+        lock.release()
+    assert disk.failed
+    after = RunLock(store, "labels/demo/x")
+    after.acquire()
+    assert after.start(1, 0.1)[0] == Lost()
 
 
 def test_who_comes_second_waits_for_the_end(store: Store) -> None:
