@@ -256,18 +256,21 @@ def test_memory_holds_one_body_at_a_time(store: Store, split: str, tiny_filter: 
 
     from distillery.components.student import model as module
 
-    bodies, held, plain = list[weakref.ref[torch.nn.Module]](), list[int](), module.load_body
+    bodies, held = list[weakref.ref[torch.nn.Module]](), list[int]()
 
-    def load_body(*arguments: Any, **more: Any) -> torch.nn.Module:
-        gc.disable()  # whoever frees a body must not need the collector
-        alive = [body for known in bodies if (body := known()) is not None]
-        held.append(
-            sum(parameter.numel() for body in alive for name, parameter in body.named_parameters() if ".lora_" not in name)
-        )
-        bodies.append(weakref.ref(body := plain(*arguments, **more)))
-        return body
+    def watched(plain: Callable[..., torch.nn.Module]) -> Callable[..., torch.nn.Module]:
+        def load(*arguments: Any, **more: Any) -> torch.nn.Module:
+            gc.disable()  # whoever frees a body must not need the collector
+            alive = [body for known in bodies if (body := known()) is not None]
+            weights = [weight for body in alive for name, weight in body.named_parameters() if ".lora_" not in name]
+            held.append(sum(weight.numel() for weight in weights))
+            bodies.append(weakref.ref(body := plain(*arguments, **more)))
+            return body
 
-    monkeypatch.setattr(module, "load_body", load_body)
+        return load
+
+    for name in ("load_body", "serving_body"):
+        monkeypatch.setattr(module, name, watched(getattr(module, name)))
     try:
         train(store, tiny_filter(epochs=2), split=split)
     finally:
