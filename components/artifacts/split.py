@@ -7,7 +7,7 @@ benchmark incomparable. The price is one pass over the test part at every load (
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from distillery.components.artifacts.folder_meta import SplitMeta
@@ -175,12 +175,65 @@ def load_split(store: Store, digest: str, *, expected_test: str | None = None) -
     return split
 
 
+class SplitFiles(NamedTuple):
+    """The three labelled tables, to be read in pieces."""
+
+    train: TableFile
+    validation: TableFile
+    test: TableFile
+
+
+@contextmanager
+def open_split(store: Store, digest: str) -> Iterator[SplitFiles]:
+    """Open the tables of a split, every byte verified: their texts may be more than memory holds.
+
+    Args:
+        store: where the split is.
+        digest: of the split.
+
+    Yields:
+        The tables.
+
+    Raises:
+        NotFound: there is no such split.
+        StoreError: the stored test part is not the one that the split recorded.
+    """
+    from distillery.components.articles.label_table import open_table
+    from distillery.components.articles.scratch import scratch_folder
+
+    folder = store.folder(SPLITS, Digest(digest))
+    folder.require(FILES.values())
+    with scratch_folder("distillery-split-") as scratch, ExitStack() as opened:
+        folder.download(scratch)
+        files = SplitFiles(*(opened.enter_context(open_table(scratch / name)) for name in FILES.values()))
+        _refuse_other_test(folder, SplitMeta.of(folder), without_texts(files.test))
+        yield files
+
+
+def without_texts(table: TableFile) -> pa.Table:
+    """Return all columns of a table but those that weigh.
+
+    Args:
+        table: a label table.
+
+    Returns:
+        Its rows, without title and content.
+    """
+    return table.read([name for name in table.schema.names if name not in TEXTS])
+
+
 def _read_tables(folder: Folder, meta: SplitMeta) -> Split:
     """Return the tables of a split; refuse a test part other than the frozen one."""
     from distillery.components.articles.label_table import read_table
 
     folder.require(FILES.values())
     train, validation, test = (read_table(folder.read(name)) for name in FILES.values())
+    _refuse_other_test(folder, meta, test)
+    return Split(train, validation, test, meta)
+
+
+def _refuse_other_test(folder: Folder, meta: SplitMeta, test: pa.Table) -> None:
+    """Raise unless a split's test part, with or without its texts, is the frozen one."""
     digest = test_digest(test)
     if digest != meta.test or digest_json(sorted(test["article"].to_pylist())) != meta.frozen:
         raise StoreError(
@@ -188,4 +241,3 @@ def _read_tables(folder: Folder, meta: SplitMeta) -> Split:
             where=folder.where,
             hint="redo the split from its label set",
         )
-    return Split(train, validation, test, meta)

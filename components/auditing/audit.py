@@ -15,7 +15,7 @@ from distillery.components.articles.near_names import Unread
 from distillery.components.artifacts.audit import FILE, Audit, read_audit
 from distillery.components.artifacts.folder_meta import LabelSetMeta
 from distillery.components.artifacts.near_groups import stored_groups
-from distillery.components.artifacts.split import SCORE, TEXTS, open_labels
+from distillery.components.artifacts.split import SCORE, TEXTS, open_labels, without_texts
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import MANIFEST, Digest, Json, Store
@@ -81,7 +81,7 @@ def audit(
     def work() -> Outcome:
         threshold = flt.spec.split.duplicateJaccard
         with open_labels(store, label_set) as table:
-            frame = table.read([name for name in table.schema.names if name not in TEXTS])
+            frame = without_texts(table)
             checked = examine(
                 frame,
                 flt.dimensions,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from distillery.components.artifacts.folder_meta import Groups, SplitMeta, SplitRows, Stratum
 from distillery.components.artifacts.frozen_tests import Lineage
-from distillery.components.artifacts.split import FILES, TEXTS, open_labels, test_digest
+from distillery.components.artifacts.split import FILES, open_labels, test_digest, without_texts
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.splitting.frozen import applicable, freeze, read_frozen
@@ -98,7 +98,7 @@ def _split(store: Store, flt: Filter, label_set: str, table: TableFile, progress
     from distillery.components.artifacts.near_groups import find_groups, stored_groups
     from distillery.components.splitting.assign import assign, distinct_rows, group_rows
 
-    small = table.read([name for name in table.schema.names if name not in TEXTS])
+    small = without_texts(table)
     rows, counts = distinct_rows(small, table.take)
     articles = small.take(rows)
     overall = overall_scores(articles, flt)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distillery.components.articles.shingle_sets import Spill
 from distillery.components.store import Digest, digest_json
 from distillery.components.student.architectures import ARCHITECTURES
 from distillery.components.student.base import Base
@@ -189,24 +191,27 @@ class Tokenizing:
             ids = ids[:head] + (ids[-tail:] if tail else [])
         return [*self._prefix, *ids, *self._suffix]
 
-    def __call__(self, texts: Sequence[tuple[str, str]]) -> Tokens:
-        """(title, content) pairs as tokens, at most maxLength each and at least one."""
-        lengths: list[int] = []
-        pieces: list[NDArray[np.int32]] = []
-        for start in range(0, len(texts), CHUNK):
-            chunk = [article_text(title, content, self.preprocessing) for title, content in texts[start : start + CHUNK]]
+    def __call__(self, texts: Iterable[tuple[str, str]]) -> Tokens:
+        """(title, content) pairs as tokens, at most maxLength each and at least one; they may come from a disk one by one."""
+        lengths, ids, largest, feed = list[int](), Spill(np.int32), 0, iter(texts)
+        while pairs := list(islice(feed, CHUNK)):
+            chunk = [article_text(title, content, self.preprocessing) for title, content in pairs]
             encodings = self._tokenizer.encode_batch(chunk, add_special_tokens=False)
             rows = [self._cut(encoding.ids) or [self.pad] for encoding in encodings]
-            lengths += map(len, rows)
-            pieces.append(np.fromiter((token for row in rows for token in row), dtype=np.int32))
-        ids = np.concatenate(pieces) if pieces else np.empty(0, np.int32)
-        if len(ids) and int(ids.max()) >= self._vocabulary:
+            counts = list(map(len, rows))
+            piece = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=sum(counts))
+            largest = max(largest, int(piece.max()))
+            lengths += counts
+            ids.append(piece)
+        if largest >= self._vocabulary:
             raise InputError(
-                f"the tokenizer knows token {int(ids.max())}, the base model only {self._vocabulary}",
+                f"the tokenizer knows token {largest}, the base model only {self._vocabulary}",
                 where="student.baseModel",
                 hint="use the tokenizer that belongs to the model",
             )
-        return Tokens(ids, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64), self.pad)
+        flat: NDArray[np.int32] = ids.read()  # type: ignore[assignment]  # of the type it was made with
+        ids.close()
+        return Tokens(flat, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64), self.pad)
 
 
 def _read_config(base: Base) -> dict[str, Any]:
@@ -237,14 +242,14 @@ def _pad(config: dict[str, Any]) -> int:
     return pad if isinstance(pad, int) and 0 <= pad < int(config["vocab_size"]) else 0
 
 
-def check_distinct(tokens: Tokens, articles: Sequence[tuple[str, str]]) -> float:
+def check_distinct(tokens: Tokens, articles: Iterable[Hashable]) -> float:
     """Return how many inputs are still distinct after truncation.
 
     A 3,000-token prompt was once cut at 1,024 tokens: every input was the same text, and training reported nothing.
 
     Args:
         tokens: tokens of the articles.
-        articles: (title, content) pairs, in the same order.
+        articles: (title, content) pairs, or their hashes, in any order.
 
     Returns:
         Distinct inputs as a share of distinct articles.
@@ -252,8 +257,8 @@ def check_distinct(tokens: Tokens, articles: Sequence[tuple[str, str]]) -> float
     Raises:
         InputError: truncation has made them all the same.
     """
-    distinct = len(set(articles))
-    inputs = len({tokens[row].tobytes() for row in range(len(tokens))})
+    distinct = len(set(map(hash, articles)))
+    inputs = len({hash(tokens[row].tobytes()) for row in range(len(tokens))})
     share = inputs / max(distinct, 1)
     if distinct > 1 and inputs == 1:
         raise InputError(

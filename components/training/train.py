@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.run_summary import remember_adapter
+from distillery.components.artifacts.split import TEXTS
 from distillery.components.artifacts.step_record import Outcome, StepRecord, look_up, run_step
 from distillery.components.runtime.memory_limit import room
 from distillery.components.runtime.progress import Progress, quiet
@@ -22,10 +24,10 @@ from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
     import torch
     from numpy.typing import NDArray
 
+    from distillery.components.articles.table_file import TableFile
     from distillery.components.training.distributed import Workers
 
 CODE = 2  # bump when the same inputs would give another adapter
@@ -96,8 +98,16 @@ def _train(store: Store, flt: Filter, split: str, progress: Progress, workers: W
     return StepRecord.of("train", inputs, {}, [])
 
 
-def _texts(frame: pa.Table) -> list[tuple[str, str]]:
-    return list(zip(frame["title"].to_pylist(), frame["content"].to_pylist(), strict=True))
+def _texts(table: TableFile) -> Iterator[tuple[str, str]]:
+    for batch in table.batches(TEXTS):
+        yield from zip(batch["title"].to_pylist(), batch["content"].to_pylist(), strict=True)
+
+
+def _noted(texts: Iterable[tuple[str, str]], hashes: set[int]) -> Iterator[tuple[str, str]]:
+    """Yield texts, and keep a hash of each."""
+    for each in texts:
+        hashes.add(hash(each))
+        yield each
 
 
 def _work(
@@ -107,7 +117,7 @@ def _work(
     import torch
 
     from distillery.components.articles.label_table import scores
-    from distillery.components.artifacts.split import load_split
+    from distillery.components.artifacts.split import open_split, without_texts
     from distillery.components.student.attention import attend_by_article
     from distillery.components.student.body import checkpoint_layers, put_away
     from distillery.components.student.bundle import save_bundle
@@ -124,14 +134,13 @@ def _work(
 
     workers = workers or ALONE
     student, training, dims = flt.spec.student, flt.spec.training, len(flt.dimensions)
-    parts = load_split(store, split)
-    tokenizing = Tokenizing(base, Preprocessing(student.maxLength, student.headTail))
-    texts = _texts(parts.train)
-    train_part = Part(tokenizing(texts), scores(parts.train, flt.dimensions))
-    validation = Part(tokenizing(_texts(parts.validation)), scores(parts.validation, flt.dimensions))
-    share = check_distinct(train_part.tokens, texts)
+    tokenizing, distinct = Tokenizing(base, Preprocessing(student.maxLength, student.headTail)), set[int]()
+    with open_split(store, split) as parts:
+        train_part = Part(tokenizing(_noted(_texts(parts.train), distinct)), scores(without_texts(parts.train), flt.dimensions))
+        validation = Part(tokenizing(_texts(parts.validation)), scores(without_texts(parts.validation), flt.dimensions))
+    share = check_distinct(train_part.tokens, distinct)
     progress.note(
-        f"{len(texts):,} articles, {train_part.tokens.lengths.mean():.0f} tokens on average, "
+        f"{len(train_part.tokens):,} articles, {train_part.tokens.lengths.mean():.0f} tokens on average, "
         f"{share:.0%} still distinct after truncation"
     )
 
@@ -189,7 +198,7 @@ def _work(
         progress.note(f"alarm: {alarm}")
     speed = fitted.tokens_here / max(fitted.seconds, 1e-9)
     facts: dict[str, Json] = {
-        "articles": len(texts),
+        "articles": len(train_part.tokens),
         "tokens_per_second": round(speed, 1),
         "training_seconds": round(fitted.seconds, 1),
         "peak_memory_mb": _peak_memory(),

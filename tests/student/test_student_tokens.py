@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import distillery.components.student.tokens as tokens_module
+from distillery.components.articles import shingle_sets
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.tokens import (
     Preprocessing,
@@ -63,6 +65,21 @@ def test_more_tokens_than_the_model_reads(tiny_encoder: Path) -> None:
 def test_digest_moves_with_what_the_model_sees() -> None:
     digests = {Preprocessing(length, head).digest for length in (128, 192) for head in (None, 0.5)}
     assert len(digests) == 4
+
+
+def test_tokens_of_articles_that_come_one_by_one_go_through_the_disk(
+    tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizing = Tokenizing(resolve_base(str(tiny_encoder)), Preprocessing(32, None))
+    articles = [(f"title {number}", LONG[number:]) for number in range(70)]
+    held = tokenizing(articles)
+    monkeypatch.setattr(tokens_module, "CHUNK", 9)
+    monkeypatch.setattr(shingle_sets.Spill.__init__, "__defaults__", (64,))
+    streamed = tokenizing(each for each in articles)
+    assert streamed.ids.tolist() == held.ids.tolist()
+    assert streamed.offsets.tolist() == held.offsets.tolist()
+    assert check_distinct(streamed, {hash(each) for each in articles}) == check_distinct(held, articles)
+    assert len(tokenizing(iter(()))) == 0
 
 
 def test_inputs_that_truncation_made_the_same(tiny_encoder: Path) -> None:
