@@ -310,7 +310,7 @@ def _gates(flt: Filter) -> Iterator[Finding]:
         "tier_recall": "a student that never predicts the best tier could pass",
         "spearman": "a student that ranks at random could pass",
         "score_compression": "a student that predicts the middle for everything could pass",
-        "skill": "a student no better than a simple baseline could pass",
+        "skill": "a student hardly better than a simple baseline could pass",
     }
     for metric in wanted.keys() - metrics if len(flt.spec.tiers) > 1 else wanted.keys() - metrics - {"tier_recall"}:
         yield Finding("warning", "spec.gates", f"no gate on {metric}: {wanted[metric]}", f"add a gate on {metric}")

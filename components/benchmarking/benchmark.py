@@ -26,7 +26,7 @@ from distillery.components.benchmarking.incumbent import compare_with, current_i
 from distillery.components.benchmarking.predict import CODE as PREDICT_CODE
 from distillery.components.benchmarking.predict import about_bundle, aligned, predict, predict_inputs, read_predictions
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import NotFound, Store, digest_bytes, digest_json
+from distillery.components.store import NotFound, Store, digest_bytes, digest_json, not_read
 from distillery.components.store.layout import baselines_key, benchmark_key
 from distillery.filters.digests import parts
 from distillery.filters.errors import InputError
@@ -131,10 +131,15 @@ def measured_noise(store: Store, flt: Filter, label_set: str) -> dict[str, Any] 
 
     Returns:
         None where nobody measured it, or the label set is gone.
+
+    Raises:
+        StoreError: the store can't be read.
     """
     try:
         noise = noise_of(store, flt.name, label_set)
-    except (NotFound, InputError):  # a label set that was cleaned away, or labels without one
+    except (NotFound, InputError) as error:  # a label set that was cleaned away, or labels without one
+        if not_read(error):
+            raise
         return None
     return noise.measured() if noise else None
 

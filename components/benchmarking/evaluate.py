@@ -19,7 +19,7 @@ from distillery.components.benchmarking.baselines import fit_baselines
 from distillery.components.benchmarking.document import benchmark_document
 from distillery.components.benchmarking.predict import About, read
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import NotFound, Store
+from distillery.components.store import NotFound, Store, not_read
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -119,5 +119,7 @@ def evaluate_file(
     try:
         train, validation, *_ = load_split(store, student.facts.split)
     except (InputError, NotFound) as error:
+        if not_read(error):
+            raise
         progress.note(f"no baselines: the split the adapter was trained on can't be read ({error})")
     return evaluate(flt, student, frame, train, validation, adapter=adapter, progress=progress)

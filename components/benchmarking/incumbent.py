@@ -1,7 +1,8 @@
 """The adapter in use, predicted on the same articles.
 
-If it can't be read or compared, the benchmark names it with the reason and no figures, so that a gate on it fails; leaving it
-out would let any student replace it.
+If it is gone, damaged or can't be compared, the benchmark names it with the reason and no figures, so that a gate on it fails;
+leaving it out would let any student replace it. A store that fails, or a base model that can't be had here, is no fault of the
+incumbent's: there is no benchmark then, since a stored one would be reused.
 """
 
 from __future__ import annotations
@@ -85,14 +86,19 @@ def compare_with(
         None where there is no incumbent.
 
     Raises:
-        InputError: what it takes could not be read, for now.
+        InputError: what it takes could not be read, for now, or the incumbent's base model can't be had on this machine.
     """
+    from distillery.components.student.resolve import NotHere
+
     if incumbent is None:
         return None
     try:
         about = about_bundle(store, flt.name, incumbent)
         record = predict(store, flt, incumbent, test, lambda: frame, progress=progress)
         predictions = aligned(read_predictions(store, incumbent, test, record.outputs["predictions"]), frame)
+    except NotHere as error:
+        what = f"can't be compared with {incumbent[:12]}, which serves: {error.what}"
+        raise InputError(what, where=error.where, hint=error.hint) from error
     except (InputError, NotFound) as error:
         if not_read(error):  # else a disk that fails once would be the incumbent's fault, and recorded as such
             raise

@@ -22,7 +22,7 @@ from distillery.filters.filter import Filter
 
 __all__ = ["frozen_test", "gate", "gate_inputs", "read_verdict"]
 
-CODE = 1
+CODE = 2
 
 
 def gate_inputs(flt: Filter, adapter: str, benchmark: str) -> dict[str, Json]:

@@ -3,6 +3,9 @@
 A value that is not known fails: every comparison is written so that it must hold, never so that its opposite must not.
 `by: interval` judges the worse end of the 95% interval, so a small test set has to be better to pass; that rejects some good
 students, and a missing interval rejects them all.
+
+Besides the filter's own gates, a student must not be behind a baseline, and must be shown to be better than the adapter in use.
+A gate of the filter on the same says knowingly what it takes instead.
 """
 
 from __future__ import annotations
@@ -19,19 +22,21 @@ UNMEASURED = {"mae_vs_noise_floor": "measure these labels' oracle with `distille
 
 
 def apply_gates(benchmark: Benchmark, gates: Sequence[Gate]) -> list[Rule]:
-    """Return what each gate found, in their order, and a failing rule named "alarms" where the benchmark raised any.
+    """Return what each gate found, in their order, then a failing rule for each loss that no gate permits, and for alarms.
 
     Args:
         benchmark: of the adapter.
         gates: of the filter.
 
     Returns:
-        One rule a gate, and one for the alarms.
+        One rule a gate; one that fails for each of `unstated` that does not hold; and one named "alarms" where there are any.
 
     Raises:
         ValueError: a gate names a metric that isn't in `READINGS`, or has no bound.
     """
     rules = [_apply(benchmark, gate) for gate in gates]
+    losses = [rule for gate in unstated(benchmark, gates) if (rule := _apply(benchmark, gate)).verdict == "fail"]
+    rules += [rule.model_copy(update={"reason": f"{rule.reason}, and no gate of the filter permits it"}) for rule in losses]
     if benchmark.alarms:
         rules.append(
             Rule(
@@ -47,6 +52,28 @@ def apply_gates(benchmark: Benchmark, gates: Sequence[Gate]) -> list[Rule]:
             )
         )
     return rules
+
+
+def unstated(benchmark: Benchmark, gates: Sequence[Gate]) -> list[Gate]:
+    """Return the gates that hold where the filter states none: not behind any baseline, and better than the adapter in use.
+
+    A gate of the filter on the same baseline, or on the adapter in use, takes the place of ours, whatever its bound; one that
+    is the wrong way round permits nothing.
+
+    Args:
+        benchmark: of the adapter.
+        gates: of the filter.
+
+    Returns:
+        Gates; none on a baseline with which the student is level, where skill cannot be worked out because both never err.
+    """
+    stated = {gate.baseline for gate in gates if gate.metric == "skill" and gate.atLeast is not None}
+    level = {name for name, row in benchmark.baselines.items() if row.mae is not None and row.mae == benchmark.mae}
+    behind = [name for name in benchmark.baselines if name not in stated | level]
+    ours = [Gate(metric="skill", baseline=name, atLeast=0.0) for name in behind]
+    if benchmark.incumbent and not any(gate.metric == "mae_vs_incumbent" and gate.below is not None for gate in gates):
+        ours.append(Gate(metric="mae_vs_incumbent", below=0.0, by="interval"))
+    return ours
 
 
 def passed(rules: Sequence[Rule]) -> bool:

@@ -101,13 +101,13 @@ def _locate(ref: str, revision: str | None, mirrors: list[Store], *, fetch: bool
         if (mirrored := find(store, ref, revision)) is not None:
             return _from_mirror(store, mirrored)
     if scheme:
-        raise InputError(
+        raise NotHere(
             f"the Python package {rest!r} is not installed{_not_in(mirrors)}",
             where=f"student.baseModel {ref}",
             hint=f"{_installed(rest)}{_push(ref, revision)}, from a machine that has it; or {HINT}",
         )
     if ref.startswith(("/", ".", "~")) or ref.count("/") != 1:
-        raise InputError(f"no folder {ref}{_not_in(mirrors)}", where="student.baseModel", hint=HINT)
+        raise NotHere(f"no folder {ref}{_not_in(mirrors)}", where="student.baseModel", hint=HINT)
     return _from_hub(ref, revision) if fetch else _from_hub_before(ref, revision)
 
 
@@ -205,7 +205,7 @@ def _from_hub(ref: str, revision: str | None) -> Path:
         return Path(snapshot_download(ref, revision=revision, allow_patterns=wanted, etag_timeout=10))
     except Exception as error:  # the hub client raises many kinds, also of its HTTP library; none tells the user more
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise InputError(
+        raise NotHere(
             f"can't fetch the base model {ref} from the model hub ({type(error).__name__}: {reason})",
             where="student.baseModel",
             hint=f"{_push(ref, revision)}, from a machine that reaches the hub; or {HINT}",
@@ -223,7 +223,11 @@ def _from_hub_before(ref: str, revision: str | None) -> Path:
         raise NotFetched(ref, revision) from None
 
 
-class NotFetched(InputError):
+class NotHere(InputError):
+    """A base model can't be had on this machine now; no adapter that was trained on it is at fault."""
+
+
+class NotFetched(NotHere):
     """A base model is on the model hub, for all that is known, and was not fetched to this machine yet."""
 
     def __init__(self, ref: str, revision: str | None) -> None:

@@ -128,6 +128,8 @@ def test_new_filter_is_valid_clean_and_found(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     flt = load_filter("local-food")
     assert render_findings(lint(flt, path.read_text())) == "no findings"
+    skill = {gate.baseline: gate.atLeast for gate in flt.spec.gates if gate.metric == "skill"}
+    assert skill == {"source_median": 0.02, "tfidf_ridge": 0.0}
     with pytest.raises(InputError, match="exists"):
         new_filter("local-food", tmp_path / "filters")
 

@@ -29,7 +29,7 @@ BENCHMARK = benchmark_json(
     dimensions={"readiness": DIMENSION | {"mae": 0.6, "spearman": 0.9}, "impact": DIMENSION | {"mae": 0.9, "spearman": 0.5}},
     tiers={"high": TIER | {"recall": 0.5, "precision": 0.6}},
     baselines={"mean": BASELINE | {"mae": 1.4}, "tfidf_ridge": BASELINE | {"mae": 0.75}},
-    incumbent=incumbent_json(),
+    incumbent=incumbent_json(interval=[-0.1, -0.01]),
     intervals={
         "n": [200, 200],
         "mae": [0.65, 0.78],
@@ -50,8 +50,8 @@ def apply(document: dict[str, Any], gates: list[Gate]) -> list[Rule]:
 
 
 def judge(document: dict[str, Any] = BENCHMARK, **gate: Any) -> Any:
-    (rule,) = apply(document, [Gate(**gate)])
-    return rule
+    """What this gate found; rules that no gate states come after it."""
+    return apply(document, [Gate(**gate)])[0]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,8 @@ def test_the_value_is_judged(gate: dict[str, Any], verdict: str, value: float) -
         ({"metric": "dimension_mae", "below": 1.1}, "fail", [0.4, 1.2]),
         ({"metric": "dimension_mae", "dimension": "impact", "below": 1.1}, "pass", [0.8, 1.0]),
         ({"metric": "skill", "baseline": "mean", "atLeast": 0.5}, "fail", [0.4, 0.6]),
-        ({"metric": "mae_vs_incumbent", "below": 0.0}, "fail", [-0.1, 0.02]),
+        ({"metric": "mae_vs_incumbent", "below": 0.0}, "pass", [-0.1, -0.01]),
+        ({"metric": "mae_vs_incumbent", "below": -0.02}, "fail", [-0.1, -0.01]),
         ({"metric": "overall_mae", "below": 9.0}, "fail", None),
         ({"metric": "tier_precision", "tier": "high", "atLeast": 0.0}, "fail", None),
         ({"metric": "train_val_gap", "below": 9.0}, "fail", None),
@@ -148,7 +149,8 @@ def test_a_figure_that_is_not_known_fails(missing: Any, bound: dict[str, float],
         Gate(metric="mae_vs_incumbent", by=by, **bound),
     ]
     rules = apply(document, gates)
-    assert [rule.verdict for rule in rules] == ["fail"] * len(gates)
+    assert [rule.metric for rule in rules[: len(gates)]] == [gate.metric for gate in gates]
+    assert [rule.verdict for rule in rules[: len(gates)]] == ["fail"] * len(gates)
     assert all("has no value" in rule.reason for rule in rules)
     assert all(rule.value is None for rule in rules)
 

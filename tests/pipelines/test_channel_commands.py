@@ -16,6 +16,7 @@ import typer
 
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.gating import gate, rules
 from distillery.components.promotion.promote import hold, promote
 from distillery.components.reporting.publish import publish
 from distillery.components.store import Store, open_store
@@ -25,9 +26,18 @@ from distillery.pipelines.cli.ending import end_decided
 from distillery.pipelines.laptop.chain import run_through
 from distillery.pipelines.run_view import StepView, Watched
 from distillery.pipelines.steps import RunState
-from tests.pipelines.harness import Ran, label_rows, run_here, typed_in_a_terminal, write_filter, write_rows
+from tests.pipelines.harness import (
+    KNOWINGLY,
+    Ran,
+    label_rows,
+    run_here,
+    typed_in_a_terminal,
+    write_filter,
+    write_rows,
+)
 
 SEEDS = (3, 4)
+UNSTATED: list[dict[str, Any]] = [{"metric": "mae", "below": 9.0}]  # says nothing of baselines and of what serves
 WHY = ("--reason", "read its report", "--as", "ada")
 
 
@@ -179,7 +189,7 @@ def test_approve_wants_a_digest_and_a_reason_where_nobody_can_be_asked(town: Tow
     assert waits.split()[:2] == ["waiting", second[:12]]
     assert f"{town.folder}/.distillery/runs/run-4/report.html" in waits
     assert re.fullmatch(
-        r"now \S+Z  promote   \w{12}  v1  MAE \d\.\d{3}  2 of 2 gates  verdict \w{12}  by ada \(read its report\)", now
+        r"now \S+Z  promote   \w{12}  v1  MAE \d\.\d{3}  7 of 7 gates  verdict \w{12}  by ada \(read its report\)", now
     )
 
 
@@ -298,6 +308,43 @@ def test_a_pinned_channel_keeps_what_a_run_made_until_it_is_unpinned(town: Town)
     assert town(*typed(nightly.out, "unpin")).code == 0
     assert town("approve", "filter.yaml", second, *WHY).code == 0
     assert town.serving()[0] == second
+
+
+def test_a_loser_is_rejected_unless_the_filter_takes_it_knowingly_and_then_that_is_said_first(town: Town) -> None:
+    town.filter(gates=UNSTATED)
+    lost = town.run(3)
+    assert lost.code == 3, lost.out
+    assert re.search(r"^REJECTED: small-town \w{12} failed skill \w+", lost.out, re.MULTILINE)
+    assert re.search(r"Not promoted, \d of \d gates failed \(skill over: ", town.report(3))
+    assert town.serving() == []
+    town.filter()
+    taken = town.run(3)
+    assert taken.code == 0, taken.out
+    loss = r"behind the baseline [a-z ]+ \(MAE \d\.\d{3} against \d\.\d{3}\)"
+    promoted = r"PROMOTED: small-town \w{12} passed every gate and is on its channel"
+    assert re.search(rf"^{promoted}, THOUGH IT IS {loss}", taken.out, re.MULTILINE)
+    assert re.search(rf"Promoted to production, though it is {loss}", town.report(3))
+    town.filter(gates=[gate for gate in [*UNSTATED, *KNOWINGLY] if gate["metric"] != "mae_vs_incumbent"])
+    level = town.run(4)  # it has passed all but the comparison with the first
+    assert level.code == 3, level.out
+    assert re.search(r"^REJECTED: small-town \w{12} failed mae_vs_incumbent;", level.out, re.MULTILINE)
+    assert town.run(3).code == 0  # what serves is no worse than itself
+
+
+def test_a_candidate_that_passed_before_losers_were_rejected_is_judged_anew(town: Town) -> None:
+    town.filter(gates=UNSTATED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gate, "CODE", 1)
+        patch.setattr(rules, "unstated", lambda *_: [])
+        adapter = town.held(3)
+    for command in (("approve", "filter.yaml", adapter), ("promote", adapter, "--to", "production")):
+        refused = town(*command, *WHY)
+        assert refused.code == 3, refused.err
+        says = r"fails the gates of small-town as they are now: skill \w+: .*no gate of the filter permits"
+        assert re.search(says, refused.err)
+    assert town.serving() == []
+    town.filter()
+    assert town("approve", "filter.yaml", adapter, *WHY).code == 0
 
 
 def test_a_person_in_a_terminal_is_shown_the_only_candidate_and_asked(town: Town) -> None:

@@ -69,7 +69,9 @@ def test_promoted_with_a_report_and_machine_readable_result(promoted: Promoted) 
     result = promoted.first.json
     assert result["verdict"] == "promote"
     assert result["promoted"] == result["adapter"]
-    assert {rule["verdict"] for rule in result["gates"]} == {"pass"}
+    assert {rule["metric"] for rule in result["gates"] if rule["verdict"] == "pass"} == {"mae", "articles", "skill"}
+    assert [rule["metric"] for rule in result["gates"] if rule["verdict"] == "not applicable"] == ["mae_vs_incumbent"]
+    assert len(result["gates"]) == 7
     report = promoted.folder / ".distillery" / "runs" / result["run"] / "report.html"
     assert "small-town" in report.read_text(encoding="utf-8")
     for subject in (promoted.filter, result["adapter"][:12]):

@@ -5,6 +5,7 @@ Trainings are cut short with `--set`; nothing else is added to what the page say
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.harness import label_rows, run_distillery, write_rows
+from tests.pipelines.harness import KNOWINGLY, label_rows, run_distillery, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--set", "training.epochs=1", "--set", "training.learningRate=0.003", "--set", "training.precision=fp32"]
@@ -29,11 +30,12 @@ def commands(text: str) -> list[list[str]]:
 
 
 def lenient(path: Path) -> None:
-    """What "edit it" means here: gates that a student of sixty articles can meet."""
+    """What "edit it" means here: gates that a student of sixty articles can meet, and that take a loser knowingly."""
     text = path.read_text(encoding="utf-8")
     head, _, rest = text.partition("  gates:\n")
     _, _, tail = rest.partition("  promotion:")
-    path.write_text(head + "  gates:\n    - {metric: articles, atLeast: 3}\n  promotion:" + tail, encoding="utf-8")
+    gates = "".join(f"    - {json.dumps(gate)}\n" for gate in ({"metric": "articles", "atLeast": 3}, *KNOWINGLY))
+    path.write_text(f"{head}  gates:\n{gates}  promotion:{tail}", encoding="utf-8")
 
 
 @pytest.mark.timeout(600)

@@ -152,7 +152,7 @@ def test_what_was_measured_and_judged_says_what_it_said(old: Unpacked) -> None:
     assert all(journal.dead_letter(article) for article in dead)
 
 
-def test_every_step_is_found_and_only_the_audit_which_sees_more_now_is_redone(old: Unpacked) -> None:
+def test_every_step_is_found_and_only_audit_and_gates_which_see_more_now_are_redone(old: Unpacked) -> None:
     kept = [old.store.get_json(key) for key in old.store.keys("steps")]
     assert Counter(record["step"] for record in kept) == OLD["steps"]
     found = [look_up(old.store, record["step"], record["inputs"]) for record in kept]
@@ -163,8 +163,13 @@ def test_every_step_is_found_and_only_the_audit_which_sees_more_now_is_redone(ol
     assert actions.keys() == set(OLD["planned"])
     assert (actions["calibrate"], actions["label"], actions["audit"]) == ("reuse", "reuse", "run")
     records = run_through("gate", RunState(old.store, old.filter, articles=str(given[1])))
-    assert [name for name, record in records.items() if not record.reused] == ["audit"]
-    assert records["gate"].outputs == {"decision": "promote", "verdict": OLD["last"]["verdict"]}
+    assert [name for name, record in records.items() if not record.reused] == ["audit", "gate"]
+    before = read_verdict(old.store, NAME, OLD["last"]["verdict"])
+    now = read_verdict(old.store, NAME, records["gate"].outputs["verdict"])
+    assert (before.decision, now.decision) == ("promote", "reject")
+    assert now.rules[:-1] == before.rules
+    lost = now.rules[-1]  # of which its filter says nothing
+    assert (lost.metric, lost.argument, lost.verdict) == ("skill", "tfidf_ridge", "fail")
 
 
 def test_runs_are_told_and_reported(old: Unpacked) -> None:
