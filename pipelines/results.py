@@ -18,6 +18,7 @@ EXIT_CODES = {
     "approve": ExitCode.WAITING,
     "pinned": ExitCode.WAITING,
     "blocked": ExitCode.WAITING,
+    "refused": ExitCode.WAITING,
 }
 SENTENCES = {
     "promote": "PROMOTED: {name} {adapter} passed every gate and is on its channel.",
@@ -25,6 +26,7 @@ SENTENCES = {
     "reject": "REJECTED: {name} {adapter} failed {failed}; the channel stays as it was.",
     "pinned": "NOT PROMOTED, {channel} IS PINNED {who}: {name} {adapter} passed every gate and waits.",
     "blocked": "NOT PROMOTED, {channel} WAS ROLLED BACK FROM IT {who}: {name} {adapter} passed every gate.",
+    "refused": "NOT PROMOTED, IT WAS REFUSED FOR {channel} {who}: {name} {adapter} passed every gate.",
 }
 
 
@@ -35,7 +37,8 @@ def outcome_of(outputs: Mapping[str, Any]) -> str:
         outputs: of all steps of the run, by name.
 
     Returns:
-        A key of `EXIT_CODES`: promote, reject, approve (a person must), pinned or blocked (a person rolled back).
+        A key of `EXIT_CODES`: promote, reject, approve (a person must), or what a person said: pinned, blocked (rolled
+        back), refused.
     """
     if outputs.get("promoted"):
         return "promote"

@@ -67,9 +67,17 @@ class Pin(Document):
 
 
 class Block(Pin):
-    """A person's word that an adapter is not to be promoted again, since the channel was rolled back from it."""
+    """A person's word that an adapter is not to be promoted, until it is promoted by name.
+
+    Attributes:
+        adapter: digest of the adapter.
+        refused: True where it was a candidate and was refused; False where the channel was rolled back from it.
+    """
+
+    OMITTED = ("refused",)
 
     adapter: Sha256
+    refused: bool = False
 
 
 class Candidate(Serving):
@@ -104,7 +112,7 @@ class Channel(Document):
         current: what it points at now; None before the first promotion.
         history: every move, newest first; the first says what is current.
         pin: None where runs may promote.
-        blocked: adapters that it was rolled back from.
+        blocked: adapters that it was rolled back from, and candidates that were refused.
         candidates: what waits for a person, newest first; one an adapter.
     """
 

@@ -1,4 +1,4 @@
-"""What a person orders: approve a candidate, promote an adapter by name, roll a channel back, end its pin.
+"""What a person orders: approve or refuse a candidate, promote an adapter by name, roll a channel back, end its pin.
 
 Each names what it moves by digest, and is kept in the channel's history with who, when and why. What was promoted by hand was
 judged again by the filter as it is now; a rollback is not, since it is how one gets out of trouble: verified bytes and
@@ -92,7 +92,7 @@ def approve(
 
     Raises:
         Rejected: the candidate fails a gate as it is now.
-        Waiting: the channel is pinned, or was rolled back from this adapter.
+        Waiting: the channel is pinned, or was rolled back from this adapter, or it was refused.
         InputError: no such candidate waits, or it cannot be promoted.
     """
     name, channel = flt.name, flt.spec.promotion.channel
@@ -107,6 +107,36 @@ def approve(
         _waiting(flt, now, digest)
 
     return _move(store, flt, before, verdict, entry, check, progress)
+
+
+def refuse(store: Store, name: str, channel: str, adapter: str, said: Said) -> Channel:
+    """Take the candidate that a person names off the list; runs offer it no more, and `approve` promotes it no more.
+
+    Args:
+        store: where the channel is.
+        name: of the filter.
+        channel: name of the channel.
+        adapter: the candidate's digest, or its first 8 or more digits.
+        said: who refuses it, and why.
+
+    Returns:
+        The channel afterwards; as it was where the adapter was refused or rolled back already.
+
+    Raises:
+        InputError: no such candidate waits, or another process promoted it meanwhile.
+    """
+    digest = _candidate(name, channel, read_channel(store, name, channel).channel, adapter)
+    block = Block(adapter=digest, refused=True, at=utc_now(), **said._asdict())
+
+    def work(now: Channel) -> Channel | None:
+        if now.block_of(digest):
+            return None
+        if all(row.adapter != digest for row in now.candidates):
+            raise changed(name, channel, now.adapter)
+        changes = {"blocked": [block, *now.blocked], "candidates": without(now.candidates, digest)}
+        return now.model_copy(update=changes)
+
+    return change(store, name, channel, work)
 
 
 def promote_by_name(
@@ -202,7 +232,7 @@ def rollback(
 
 
 def unpin(store: Store, name: str, channel: str, said: Said) -> Channel:
-    """End a channel's pin, so that runs promote again; adapters that it was rolled back from stay blocked.
+    """End a channel's pin, so that runs promote again; adapters that were rolled back from or refused stay blocked.
 
     Args:
         store: where the channel is.
@@ -233,6 +263,14 @@ def unpin(store: Store, name: str, channel: str, said: Said) -> Channel:
 def _waiting(flt: Filter, now: Channel, text: str) -> Digest:
     """Return the digest of the candidate that a text names; raise Waiting or InputError where it must not be promoted."""
     name, channel = flt.name, flt.spec.promotion.channel
+    digest = _candidate(name, channel, now, text)
+    if held := why_held(now, digest):
+        raise Waiting(held_sentence(name, channel, digest, held))
+    return digest
+
+
+def _candidate(name: str, channel: str, now: Channel, text: str) -> Digest:
+    """Return the digest of the candidate, or of the blocked adapter, that a text names; InputError where it names none."""
     known = [row.adapter for row in now.candidates] + [row.adapter for row in now.blocked]
     found = sorted({adapter for adapter in known if _begins(adapter, text)})
     if len(found) != 1:
@@ -241,8 +279,6 @@ def _waiting(flt: Filter, now: Channel, text: str) -> Digest:
         run = f"run distillery distill {name} again, which holds what passes"
         hint = f"these wait: {waiting}; or {run}" if waiting else run
         raise InputError(what, where=f"{name}/{channel}", hint=hint)
-    if held := why_held(now, found[0]):
-        raise Waiting(held_sentence(name, channel, found[0], held))
     return as_digest(found[0])
 
 

@@ -2,9 +2,9 @@
 
 Promotion goes by a verdict for exactly these bytes, under the gates as they are now, against the incumbent that serves
 now, and only after the stored bundle was read back and reproduced its own golden predictions. That costs one load of
-the student (seconds), and a bundle that can't be served is never pointed at. Where a person has pinned the channel, or has
-rolled it back from this adapter, a run promotes nothing: it leaves a candidate, or its word. What a person orders is in
-`by_hand.py`.
+the student (seconds), and a bundle that can't be served is never pointed at. Where a person has pinned the channel, has rolled
+it back from this adapter, or has refused it, a run promotes nothing: it leaves a candidate, or its word. What a person orders
+is in `by_hand.py`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def promote(
 
     Returns:
         The record, with outputs {"adapter", "channel", "previous", "promoted"}; where a person's word holds the adapter back,
-        "promoted" is None and "held" says why: {"why": "pinned" | "blocked", "by", "at", "reason"}.
+        "promoted" is None and "held" says why, as `why_held` does.
 
     Raises:
         InputError: the verdict does not pass, or was reached under other gates or against another incumbent; the bundle was
@@ -118,13 +118,14 @@ def why_held(channel: Channel, adapter: str) -> dict[str, str] | None:
         adapter: digest of the adapter.
 
     Returns:
-        {"why": "pinned" | "blocked", "by", "at", "reason"}; None where the adapter may be promoted.
+        {"why": "pinned" | "blocked" | "refused", "by", "at", "reason"}; None where the adapter may be promoted.
     """
     block = channel.block_of(adapter)
     word: Pin | None = block or channel.pin
     if word is None:
         return None
-    return {"why": "blocked" if block else "pinned", "by": word.by, "at": word.at, "reason": word.reason}
+    why = "pinned" if block is None else "refused" if block.refused else "blocked"
+    return {"why": why, "by": word.by, "at": word.at, "reason": word.reason}
 
 
 def held_sentence(name: str, channel: str, adapter: str, held: dict[str, str]) -> str:
@@ -140,10 +141,15 @@ def held_sentence(name: str, channel: str, adapter: str, held: dict[str, str]) -
         One line.
     """
     who = f"by {held['by'] or 'somebody'} at {held['at']}" + (f": {held['reason']}" if held["reason"] else "")
-    word, lifts = "rolled back from it", f"`distillery promote {adapter[:12]} --to {channel} --reason …` lifts that"
+    words = {
+        "pinned": f"{name}/{channel} was pinned",
+        "blocked": f"{name}/{channel} was rolled back from it",
+        "refused": f"it was refused for {name}/{channel}",
+    }
+    lifts = f"`distillery promote {adapter[:12]} --to {channel} --reason …` lifts that"
     if held["why"] == "pinned":
-        word, lifts = "pinned", f"`distillery unpin {name} --channel {channel}` or {lifts}"
-    return f"{adapter[:12]} is not promoted: {name}/{channel} was {word} {who}; {lifts}"
+        lifts = f"`distillery unpin {name} --channel {channel}` or {lifts}"
+    return f"{adapter[:12]} is not promoted: {words[held['why']]} {who}; {lifts}"
 
 
 def approve_command(name: str, adapter: str, channel: str) -> str:
@@ -199,7 +205,7 @@ def hold(
 
     Returns:
         The record, with outputs {"adapter", "channel", "candidate": key of the channel}; where the channel was rolled back from
-        this adapter it is no candidate, and "held" says so as in `promote`.
+        this adapter, or a person refused it, it is no candidate, and "held" says so as in `promote`.
 
     Raises:
         InputError: the verdict does not pass, or was reached under other gates.

@@ -46,7 +46,7 @@ class Held(NamedTuple):
     """A person's word for which an adapter that passed was not promoted.
 
     Attributes:
-        why: "pinned", or "blocked" where the channel was rolled back from this adapter.
+        why: "pinned"; "blocked" where the channel was rolled back from this adapter; "refused" where the adapter was.
         channel: the channel.
         by: the person; "" where it was not kept.
         at: UTC time.

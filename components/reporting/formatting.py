@@ -300,9 +300,9 @@ def _misses(context: Context) -> str:
 
 def _word(held: Held) -> str:
     """Return the person's word that holds an adapter back."""
-    done = "was rolled back from this adapter" if held.why == "blocked" else "is pinned"
-    reason = f" ({held.reason})" if held.reason else ""
-    return f"since {held.channel or 'its channel'} {done}, by {held.by or 'somebody'} at {held.at}{reason}"
+    channel, reason = held.channel or "its channel", f" ({held.reason})" if held.reason else ""
+    words = {"blocked": f"{channel} was rolled back from this adapter", "refused": f"this adapter was refused for {channel}"}
+    return f"since {words.get(held.why, f'{channel} is pinned')}, by {held.by or 'somebody'} at {held.at}{reason}"
 
 
 def losses(context: Context) -> list[str]:

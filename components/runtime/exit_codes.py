@@ -30,7 +30,7 @@ MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.REJECTED: "the gates rejected the adapter, and the channel stays as it was; or a calibration failed",
     ExitCode.WAITING: (
         "a person is waited for: marks of a calibration (the page is named), or `distillery approve` after the gates passed; "
-        "or a person rolled the channel back, and nothing is promoted until they say so"
+        "or a person refused the adapter or rolled the channel back, and nothing is promoted until they say so"
     ),
     ExitCode.HANGUP: "the terminal was closed (SIGHUP); the same command goes on",
     ExitCode.INTERRUPTED: "Ctrl-C; the same command goes on",

@@ -1,4 +1,4 @@
-"""What a person says of a channel: history, approve, promote, rollback, unpin."""
+"""What a person says of a channel: history, approve, refuse, promote, rollback, unpin."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from distillery.pipelines.cli.options import (
 from distillery.pipelines.cli.printing import candidate_lines, print_history, print_json
 
 if TYPE_CHECKING:
+    from distillery.components.artifacts.channel import Block, Channel
+    from distillery.components.artifacts.step_record import StepRecord
     from distillery.components.promotion.by_hand import Said
     from distillery.components.store import Digest, Store
     from distillery.filters.filter import Filter
@@ -87,6 +89,7 @@ def approve(
     channel: ChannelOpt = "",
     store: StoreOpt = None,
     set: SetOpt = [],  # noqa: B006 - typer reads the default
+    as_json: JsonOpt = False,
 ) -> None:
     """Promote the candidate that you have reviewed, if it passes the filter as it is now."""
     from distillery.components.artifacts.channel import on_channel
@@ -98,7 +101,54 @@ def approve(
     opened = open_existing(store, write=True)
     adapter = adapter or _chosen(opened, flt, filter)
     record = work(opened, flt, adapter, _said(by, reason, wanted="an approval"), progress=reporter("promote"))
-    print(f"{flt.name}/{flt.spec.promotion.channel} → {record.outputs['adapter']}")
+    _print_moved(flt, record, as_json)
+
+
+def _print_moved(flt: Filter, record: StepRecord, as_json: bool) -> None:
+    """Print what a channel points at after a promotion, and what it pointed at before."""
+    channel, adapter = flt.spec.promotion.channel, record.outputs["adapter"]
+    if as_json:
+        named = {"filter": flt.name, "channel": channel, "adapter": adapter}
+        print_json({**named, "previous": record.outputs["previous"], "verdict": record.inputs["verdict"]})
+        return
+    print(f"{flt.name}/{channel} → {adapter}")
+
+
+@app.command()
+def refuse(
+    filter: FilterArg,
+    adapter: Annotated[
+        str,
+        typer.Argument(metavar="ADAPTER", help="the candidate's digest (8 digits do)", autocompletion=completion.candidates),
+    ],
+    reason: ReasonOpt = "",
+    by: AsOpt = "",
+    channel: ChannelOpt = "",
+    store: StoreOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Take a candidate off the list; runs offer it no more, and only `promote` promotes it."""
+    from distillery.components.promotion.by_hand import refuse as work
+
+    opened = open_existing(store, write=True)
+    name, channel = _channel_of(opened, filter, channel)
+    after = work(opened, name, channel, adapter, _said(by, reason, wanted="a refusal"))
+    (block,) = [block for block in after.blocked if block.adapter.startswith(adapter)]
+    if as_json:
+        print_json({"filter": name, "channel": channel, "refused": block.to_json(), "candidates": _waiting(after)})
+        return
+    print(f"{name}/{channel}: {block.adapter} waits no longer")
+    print(_until(block, channel))
+
+
+def _until(block: Block, channel: str) -> str:
+    """Return the line that says which adapter runs do not promote, and what lifts that."""
+    word = "refused" if block.refused else "blocked"
+    return f"{word}   {block.adapter[:12]}, until: distillery promote {block.adapter[:12]} --to {channel} --reason …"
+
+
+def _waiting(channel: Channel) -> list[str]:
+    return [row.adapter for row in channel.candidates]
 
 
 def _chosen(store: Store, flt: Filter, filter: str) -> str:
@@ -145,6 +195,7 @@ def promote(
     ] = "",
     store: StoreOpt = None,
     set: SetOpt = [],  # noqa: B006 - typer reads the default
+    as_json: JsonOpt = False,
 ) -> None:
     """Promote any adapter by name, if it passes the filter as it is now; lifts the channel's pin and the adapter's block."""
     from distillery.components.artifacts.channel import on_channel
@@ -155,8 +206,7 @@ def promote(
     flt, digest = _as_it_is_now(opened, adapter, filter, absolute_overrides(set))
     flt = on_channel(flt, to, where="--to")
     said = _said(by, reason, wanted="a promotion by hand")
-    record = promote_by_name(opened, flt, digest, said, progress=reporter("promote"))
-    print(f"{flt.name}/{flt.spec.promotion.channel} → {record.outputs['adapter']}")
+    _print_moved(flt, promote_by_name(opened, flt, digest, said, progress=reporter("promote")), as_json)
 
 
 def _as_it_is_now(store: Store, adapter: str, filter: str, overrides: tuple[str, ...]) -> tuple[Filter, Digest]:
@@ -210,6 +260,7 @@ def rollback(
     by: AsOpt = "",
     channel: ChannelOpt = "",
     store: StoreOpt = None,
+    as_json: JsonOpt = False,
 ) -> None:
     """Point a channel back at an earlier adapter, verified first; runs promote nothing there until `unpin` or `promote`."""
     from distillery.components.artifacts.adapter import is_digest
@@ -223,15 +274,24 @@ def rollback(
     said = _said(by, reason)
     before = current(opened, name, channel)
     after = work(opened, name, channel, to=to or (subject if is_digest(subject) else None), said=said)
+    left = before.adapter if before and before.adapter != after.adapter else None
+    if as_json:
+        print_json({"filter": name, "channel": channel, "adapter": after.adapter, "left": left})
+        return
     print(f"{name}/{channel} → {after.adapter}")
-    if before and before.adapter != after.adapter:
+    if left:
         print(f"pinned    runs promote nothing there until: distillery unpin {subject} --channel {channel}")
-        print(f"blocked   {before.adapter[:12]}, until: distillery promote {before.adapter[:12]} --to {channel} --reason …")
+        print(f"blocked   {left[:12]}, until: distillery promote {left[:12]} --to {channel} --reason …")
 
 
 @app.command()
 def unpin(
-    subject: SubjectArg, reason: ReasonOpt = "", by: AsOpt = "", channel: ChannelOpt = "", store: StoreOpt = None
+    subject: SubjectArg,
+    reason: ReasonOpt = "",
+    by: AsOpt = "",
+    channel: ChannelOpt = "",
+    store: StoreOpt = None,
+    as_json: JsonOpt = False,
 ) -> None:
     """Let runs promote again after a rollback; the adapter that was rolled back stays blocked."""
     from distillery.components.artifacts.channel import read_channel
@@ -240,10 +300,16 @@ def unpin(
     opened = open_existing(store, write=True)
     name, channel = _channel_of(opened, subject, channel)
     said = _said(by, reason)
-    if read_channel(opened, name, channel, lenient=True).channel.pin is None:
+    before = read_channel(opened, name, channel, lenient=True).channel
+    after = work(opened, name, channel, said) if before.pin else before
+    if as_json:
+        lifted = before.pin.to_json() if before.pin else None
+        blocked = [block.to_json() for block in after.blocked]
+        print_json({"filter": name, "channel": channel, "adapter": after.adapter, "lifted": lifted, "blocked": blocked})
+        return
+    if before.pin is None:
         print(f"{name}/{channel} is not pinned")
         return
-    after = work(opened, name, channel, said)
     print(f"{name}/{channel} is no longer pinned")
     for block in after.blocked:
-        print(f"blocked   {block.adapter[:12]}, until: distillery promote {block.adapter[:12]} --to {channel} --reason …")
+        print(_until(block, channel))

@@ -46,7 +46,7 @@ GROUPS = {
     "Labels": ("select", "calibrate", "noise", "label", "labels", "audit", "split"),
     "Student": ("train", "benchmark", "gate"),
     "Look": ("get", "describe", "logs"),
-    "Adapters": ("score", "history", "approve", "promote", "rollback", "unpin"),
+    "Adapters": ("score", "history", "approve", "refuse", "promote", "rollback", "unpin"),
     "Cluster": ("submit", "schedule", "suspend", "pipelines", "models"),
 }
 

@@ -96,7 +96,7 @@ def print_history(name: str, channel: str, shown: dict[str, Any], uri: str) -> N
     if pin := shown["pin"]:
         print(f"pinned    {_said(pin)}: runs promote nothing here until: distillery unpin {name} --channel {channel}")
     for block in shown["blocked"]:
-        print(f"blocked   {block['adapter'][:12]} {_said(block)}")
+        print(f"{'refused' if block.get('refused') else 'blocked':<9} {block['adapter'][:12]} {_said(block)}")
     for line in candidate_lines(shown["candidates"], uri):
         print(line)
     if not shown["history"]:

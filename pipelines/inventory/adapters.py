@@ -108,7 +108,8 @@ def state_of(digest: str, verdict: Verdict | None, channels: list[Found]) -> tup
     if any(row.adapter == digest for document in documents for row in document.candidates):
         return "candidate", "waits for approval"
     if block := next((block for document in documents if (block := document.block_of(digest))), None):
-        return "blocked", f"rolled back by {block.by or 'somebody'}" + (f": {block.reason}" if block.reason else "")
+        done, why = "refused" if block.refused else "rolled back", f": {block.reason}" if block.reason else ""
+        return "blocked", f"{done} by {block.by or 'somebody'}{why}"
     if any(entry.adapter == digest for document in documents for entry in document.history):
         return "replaced", ""
     if verdict is None:

@@ -17,7 +17,14 @@ UNFINISHED = "unfinished"
 SCORE = "score"  # the one step of the score pipeline
 READ = ("preflight", "label", "benchmark", "gate", *ENDS, SCORE)  # what a row needs of a run
 # What a run came to, by `outcome_of`.
-OUTCOMES = {"promote": "promoted", "approve": "candidate", "reject": "rejected", "pinned": "pinned", "blocked": "blocked"}
+OUTCOMES = {
+    "promote": "promoted",
+    "approve": "candidate",
+    "reject": "rejected",
+    "pinned": "pinned",
+    "blocked": "blocked",
+    "refused": "blocked",
+}
 
 
 def run_rows(store: Store, filter: str = "") -> list[Row]:

@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from multiprocessing import get_context
@@ -68,8 +69,13 @@ def run_distillery(*arguments: str | Path, cwd: Path, timeout: float = 240) -> R
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def typed_in_a_terminal(folder: Path, *arguments: str | Path, answers: str, after: str = "") -> Ran:
-    """Run the command in a real terminal of its own, where a person types these keys, once this text is shown."""
+def typed_in_a_terminal(
+    folder: Path, *arguments: str | Path, answers: str, after: str = "", meanwhile: Callable[[], object] = lambda: None
+) -> Ran:
+    """Run the command in a real terminal of its own, where a person types these keys, once this text is shown.
+
+    Before they type, something else may happen meanwhile.
+    """
     controller, terminal = pty.openpty()
     command = [sys.executable, "-m", "distillery.pipelines.cli.main", *map(str, arguments)]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -82,6 +88,7 @@ def typed_in_a_terminal(folder: Path, *arguments: str | Path, answers: str, afte
         with suppress(OSError):  # what Linux says at the end of a terminal
             while True:
                 if not typed and after.encode() in shown:
+                    meanwhile()
                     typed = os.write(controller, answers.encode()) >= 0
                 if not (piece := os.read(controller, 4096)):
                     break

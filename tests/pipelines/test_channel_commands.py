@@ -370,3 +370,87 @@ def test_two_candidates_are_not_guessed_at_in_a_terminal_either(town: Town) -> N
     refused = typed_in_a_terminal(town.folder, "approve", "filter.yaml", "--as", "ada", answers="y\nwhy\n")
     assert (refused.code, "2 candidates wait" in refused.out) == (2, True), refused.out
     assert town.serving() == []
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [("another is held", ""), ("it is refused", "it was refused for"), ("it is rolled back", "was rolled back from it")],
+)
+def test_a_candidate_is_replaced_while_a_person_reads_its_report(town: Town, what: str, says: str) -> None:
+    other = town.held(4)
+    assert town("approve", "filter.yaml", other, *WHY).code == 0
+    read = town.held(3)
+    left: list[str] = []
+
+    def meanwhile() -> None:
+        if what == "another is held":
+            left.append(town.held(5))
+        elif what == "it is refused":
+            assert town("refuse", "filter.yaml", read, "--reason", "adverts", "--as", "bob").code == 0
+        else:
+            assert town("approve", "filter.yaml", read, *WHY).code == 0
+            assert town("rollback", "filter.yaml", "--as", "bob").code == 0
+
+    told = typed_in_a_terminal(town.folder, "approve", "filter.yaml", *WHY, answers="y\n", after="[y/N]", meanwhile=meanwhile)
+    assert read[:12] in told.out
+    waiting = [row["adapter"] for row in town("history", "filter.yaml", "--json").json["candidates"]]
+    assert waiting == left
+    if says:
+        served = [other] if what == "it is refused" else [other, read, other]
+        assert (told.code, town.serving()) == (4, served), told.out
+        assert says in told.out.replace("\r\n", " ")
+    else:
+        assert (told.code, town.serving()) == (0, [read, other]), told.out
+
+
+def test_a_refused_candidate_and_the_run_that_makes_it_again(town: Town) -> None:
+    adapter = town.held(3)
+    for arguments, says in (
+        ((adapter,), "--reason: a refusal needs a reason"),
+        (("0" * 12, "--reason", "adverts"), f"'000000000000' is no candidate; these wait: {adapter[:12]}"),
+        ((adapter, "--reason", "adverts", "--channel", "staging"), "small-town/staging: no candidate waits"),
+    ):
+        wrong = town("refuse", "filter.yaml", *arguments)
+        assert (wrong.code, says in wrong.err) == (2, True), wrong.err
+    refused = town("refuse", "filter.yaml", adapter[:12], "--reason", "it sells shoes", "--as", "bob")
+    assert (refused.code, refused.out.splitlines()) == (
+        0,
+        [
+            f"small-town/production: {adapter} waits no longer",
+            f"refused   {adapter[:12]}, until: distillery promote {adapter[:12]} --to production --reason …",
+        ],
+    )
+    first, nothing = town("history", "filter.yaml").out.splitlines()
+    assert re.fullmatch(rf"refused   {adapter[:12]} by bob \S+Z \(it sells shoes\)", first)
+    assert nothing == "nothing was promoted on channel production of small-town yet"
+    assert town("approve", "filter.yaml", adapter, *WHY).code == 4
+    for setting in ((), ("promotion.approval=required",)):
+        nightly = town.run(3, *setting)
+        assert nightly.code == 4
+        assert "NOT PROMOTED, IT WAS REFUSED FOR production BY bob (it sells shoes): small-town " in nightly.out
+        assert "Held back, since this adapter was refused for production, by bob at " in town.report(3)
+    assert town.serving() == []
+    assert town(*typed(nightly.out, "promote")).code == 0
+    assert town.serving() == [adapter]
+
+
+def test_what_a_person_orders_is_one_json_object(town: Town) -> None:
+    first, second = town.held(3), town.held(4)
+    approved = town("approve", "filter.yaml", first, *WHY, "--json").json
+    named = {"filter": "small-town", "channel": "production"}
+    assert {**named, "adapter": first, "previous": None}.items() <= approved.items()
+    assert len(approved["verdict"]) == 64
+    refused = town("refuse", "filter.yaml", second, "--reason", "adverts", "--as", "bob", "--json").json
+    assert {**named, "candidates": []}.items() <= refused.items()
+    assert (refused["refused"]["adapter"], refused["refused"]["by"]) == (second, "bob")
+    promoted = town("promote", second, "--to", "production", *WHY, "--json").json
+    assert (promoted["adapter"], promoted["previous"]) == (second, first)
+    for left in (second, None):
+        back = town("rollback", "filter.yaml", "--to", first, "--json").json
+        assert back == {**named, "adapter": first, "left": left}
+    lifted = town("unpin", "filter.yaml", "--as", "bob", "--json").json
+    assert (lifted["adapter"], [block["adapter"] for block in lifted["blocked"]]) == (first, [second])
+    assert lifted["lifted"]["at"]
+    assert town("unpin", "filter.yaml", "--json").json["lifted"] is None
+    failed = town("approve", "filter.yaml", second, *WHY, "--json")
+    assert (failed.code, failed.json["error"]["code"]) == (4, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from distillery.components.artifacts.channel import current, read_channel
-from distillery.components.promotion.by_hand import approve, promote_by_name, rollback, unpin
+from distillery.components.promotion.by_hand import Said, approve, promote_by_name, refuse, rollback, unpin
 from distillery.components.promotion.promote import hold, promote
 from distillery.components.store import Digest, Store, open_store
 from distillery.filters.errors import InputError, Waiting
@@ -167,3 +168,129 @@ def test_processes_that_approve_at_once(tmp_path: Path) -> None:
     pointer = current(store, *WHERE)
     assert pointer is not None
     assert {row.adapter for row in read_channel(store, *WHERE).channel.candidates} == set(adapters) - set(won)
+
+
+ORDER = """
+import sys; sys.path.insert(0, '.')
+from tests.promotion.made import *
+from distillery.components.promotion.by_hand import approve, refuse, rollback
+from distillery.components.store import open_store
+from distillery.filters.errors import InputError
+store, order, adapter, by = open_store(sys.argv[1]), *sys.argv[2:5]
+print('up', flush=True); sys.stdin.readline()
+try:
+    if order == 'approve':
+        approve(store, HELD, adapter, Said(by, ''), judge=again(), verify=fine)
+    elif order == 'refuse':
+        refuse(store, 'demo', 'production', adapter, Said(by, ''))
+    elif order == 'hold':
+        held(store, int(adapter))
+    else:
+        rollback(store, 'demo', 'production', said=Said(by, ''), verify=fine)
+except InputError as error:
+    print(error)
+"""
+
+
+def in_processes(store: Store, *orders: tuple[str, str, str]) -> list[str]:
+    """Give these orders (what, adapter, who) at once, each in its own process; return what each was refused with, or ""."""
+    place = store.uri.removeprefix("file://")
+    command = [sys.executable, "-c", ORDER, place]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen([*command, *order], **pipes) for order in orders]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n", process.communicate()[1]
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=60) for process in running]
+    assert [errors for _, errors in told] == [""] * len(orders)
+    return [out for out, _ in told]
+
+
+ROUNDS = [0, *(pytest.param(number, marks=pytest.mark.slow) for number in range(1, 20))]
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_processes_that_approve_and_roll_back_at_once(tmp_path: Path, number: int) -> None:
+    store = open_store(str(tmp_path))
+    first, second = promoted(store, 1), promoted(store, 2)
+    third = held(store, 3)
+    approval, back = in_processes(store, ("approve", third, "ada"), ("rollback", "-", "bob"))
+    moves = [(entry.action, entry.adapter, entry.by) for entry in history(store, *WHERE)][:-2]
+    channel = read_channel(store, *WHERE).channel
+    approved = [("promote", third, "ada")] if not approval else []
+    if back:  # it saw another adapter than the one that it would have left
+        assert f"it points at {third[:12]} now" in back
+        assert moves == approved == [("promote", third, "ada")]
+        assert (channel.pin, channel.blocked) == (None, [])
+    else:  # what bob left is what served when he said so, and what he pinned stays
+        left, to = (third, second) if approved else (second, first)
+        assert moves == [("rollback", to, "bob"), *approved]
+        assert channel.pin is not None
+        assert [block.adapter for block in channel.blocked] == [left]
+        assert approved or "was pinned by bob" in approval or "changed the channel meanwhile" in approval
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_processes_that_approve_refuse_and_hold_at_once(tmp_path: Path, number: int) -> None:
+    store = open_store(str(tmp_path))
+    read = held(store, 1)
+    orders = [("approve", read, "ada"), ("refuse", read, "bob"), ("hold", "1", ""), ("hold", "2", "")]
+    approval, refusal, *_ = in_processes(store, *orders)
+    channel = read_channel(store, *WHERE).channel
+    served, refused = [entry.adapter for entry in channel.history], [block.adapter for block in channel.blocked]
+    assert (served, refused) in (([read], []), ([], [read]))  # one of the two, and not both
+    assert bool(approval) is (served == [])
+    assert bool(refusal) is (served == [read])
+    assert [row.adapter for row in channel.candidates if row.adapter == read] == []
+    assert len(channel.candidates) == 1  # the other one waits on, whoever named the first
+
+
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 300))])
+def test_whatever_is_ordered_at_once_each_move_is_somebodys_and_made_once(tmp_path: Path, seed: int) -> None:
+    """A dozen orders for four students, drawn by chance: the history holds those that were told to be done, and no other."""
+    rng, store = random.Random(seed), open_store(str(tmp_path))
+    first = promoted(store, 0)
+    students = [held(store, number) for number in range(1, 5)]
+    begun = len(history(store, *WHERE))
+
+    def order(number: int) -> tuple[str, str, Callable[[], Any]]:
+        what = rng.choice(["approve", "approve", "promote", "rollback", "unpin", "refuse", "hold"])
+        adapter = rng.choice(students)
+        said = Said(f"p{number}", "")
+        works: dict[str, Callable[[], Any]] = {
+            "approve": lambda: approve(store, HELD, adapter, said, **BY_HAND),
+            "promote": lambda: promote_by_name(store, FILTER, Digest(adapter), said, **BY_HAND),
+            "rollback": lambda: rollback(store, *WHERE, said=said, verify=fine),
+            "unpin": lambda: unpin(store, *WHERE, said),
+            "refuse": lambda: refuse(store, *WHERE, adapter, said),
+            "hold": lambda: held(store, students.index(adapter) + 1),
+        }
+        return what, adapter, works[what]
+
+    orders = [order(number) for number in range(12)]
+    ended = at_once(*(work for *_, work in orders))
+    channel = read_channel(store, *WHERE).channel
+    moves = channel.history[: len(channel.history) - begun]
+    assert channel.history[-1].adapter == first
+    assert len({entry.by for entry in moves}) == len(moves)
+    for entry in moves:
+        what, adapter, _ = orders[int(entry.by[1:])]
+        assert not isinstance(ended[int(entry.by[1:])], InputError)
+        allowed = {"approve": {"promote"}, "promote": {"promote", "unpin"}}  # of what serves already, only the pin is lifted
+        assert entry.action in allowed.get(what, {what})
+        assert entry.adapter == adapter or what in ("rollback", "unpin")
+    for number, (what, adapter, _) in enumerate(orders):
+        done = any(entry.by == f"p{number}" for entry in moves)
+        if what in ("approve", "promote") and not isinstance(ended[number], InputError) and not done:
+            assert any(entry.adapter == adapter for entry in moves)  # it served already
+    by = {block.adapter: orders[int(block.by[1:])] for block in channel.blocked}
+    assert all(what in ("rollback", "refuse") for what, *_ in by.values())
+    assert all(adapter == named for named, (what, adapter, _) in by.items() if what == "refuse")
+    assert not set(by) & {row.adapter for row in channel.candidates}
+    assert channel.adapter not in by
+    if channel.pin:
+        assert orders[int(channel.pin.by[1:])][0] == "rollback"

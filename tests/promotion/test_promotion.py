@@ -133,7 +133,8 @@ def test_promotion_verifies_by_loading_unless_told_otherwise(store: Store, monke
     with pytest.raises(InputError):  # these bundles are of no use to a student
         promote(store, FILTER, verdict=verdict)
     assert not store.exists(KEY)
-    monkeypatch.setattr("distillery.components.promotion.promote.reproduce", fine)
+    reproduce = "distillery.components.promotion.promote.reproduce"
+    monkeypatch.setattr(reproduce, lambda store, name, adapter, *, student: fine(store, name, adapter))
     promote(store, FILTER, verdict=verdict)
     assert store.exists(KEY)
 
