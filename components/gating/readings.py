@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from distillery.components.artifacts.benchmark import Benchmark
+from distillery.components.artifacts.benchmark import Benchmark, figure
 
 Span = tuple[float, float] | None
 
@@ -41,7 +41,7 @@ def _skill(benchmark: Benchmark, baseline: str) -> list[Reading]:
     row = benchmark.baselines.get(baseline)
     value = None
     if benchmark.mae is not None and row is not None and row.mae:
-        value = 1 - benchmark.mae / row.mae
+        value = figure(1 - benchmark.mae / row.mae)  # an error beyond all bounds makes it infinite, which is no figure
     return [Reading(value, benchmark.interval(f"baselines.{baseline}.skill"))]
 
 

@@ -40,6 +40,7 @@ def failing(document: dict[str, Any], *gates: Gate) -> list[Rule]:
         (BEHIND, "skill tfidf_ridge", "-0.1667 is less than 0"),
         ({"baselines": {"mean": {**BASELINE, "mae": None}}}, "skill mean", "skill of mean has no value"),
         ({"mae": None}, "skill mean", "skill of mean has no value"),
+        ({"mae": 1e308, "baselines": {"mean": {**BASELINE, "mae": 1e-3}}}, "skill mean", "skill of mean has no value"),
         (LEVEL, "mae_vs_incumbent", "upper end of the interval, 0.02 is not below 0"),
         (
             {"incumbent": incumbent_json(interval=[-0.1, 0.0])},
