@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from distillery.components.artifacts.benchmark import Benchmark, figure
+from distillery.components.artifacts.benchmark import Benchmark
 
 Span = tuple[float, float] | None
 
@@ -41,7 +42,9 @@ def _skill(benchmark: Benchmark, baseline: str) -> list[Reading]:
     row = benchmark.baselines.get(baseline)
     value = None
     if benchmark.mae is not None and row is not None and row.mae:
-        value = figure(1 - benchmark.mae / row.mae)  # an error beyond all bounds makes it infinite, which is no figure
+        value = 1 - benchmark.mae / row.mae
+    if value is not None and not math.isfinite(value):  # of an error beyond all bounds
+        value = None
     return [Reading(value, benchmark.interval(f"baselines.{baseline}.skill"))]
 
 
