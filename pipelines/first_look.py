@@ -39,7 +39,7 @@ class _Hasty(Rejects):
             raise _Enough
 
 
-def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", seconds: float = SECONDS) -> None:
+def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", seconds: float = SECONDS) -> int | None:
     """Refuse a file that the label step would refuse for one of its first rows.
 
     Args:
@@ -49,6 +49,9 @@ def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", secon
         max_rejects: How many bad rows of labels may be left out, "20" or "1%".
         seconds: How long to read.
 
+    Returns:
+        How many labels the file holds; None where not all of it was read.
+
     Raises:
         InputError: The file has a form that is not read, lacks a dimension, holds too many bad rows, or no good one; or the
             prompt crowds out its articles.
@@ -57,7 +60,7 @@ def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", secon
     try:
         if not labels:
             _look_at_articles(flt, path, rejects)
-            return
+            return None
         labelled = read_labels(
             path,
             flt.dimensions,
@@ -66,13 +69,16 @@ def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", secon
             content_types=flt.content_types,
             columns=flt.columns,
         )
+        count = 0
         for _ in labelled:
             rejects.look_at_the_clock()
+            count += 1
+        return count
     except _Enough:
         allowed = parse_max_rejects(max_rejects)
         few = rejects.count <= allowed if "%" not in max_rejects else rejects.count < rejects.rows
         if few or not labels:
-            return
+            return None
         first = rejects.first[0]
         what = f"{rejects.count:,} of the first {rejects.rows:,} rows are bad: {path}:{first.line}: {first.reason}"
         raise InputError(what, where=str(path), hint="mend them, or go on without them: {max_rejects} 1%") from None

@@ -1,7 +1,7 @@
 """What a run would do before it does anything: which steps run, which are reused, which digest moved and why.
 
 A step whose inputs are known is looked up as the step itself would; everything after the first one that must run, runs too.
-Costs are the last run's seconds, and what the oracle would be paid.
+Costs are the last run's seconds, scaled to what there is to do now, and what the oracle would be paid. No hub is asked.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from distillery.components.articles.folders import input_digest, shards
+from distillery.components.articles.hub import NotFetched, nothing_fetched
 from distillery.components.articles.input_files import local_input
 from distillery.components.artifacts.step_record import StepRecord, look_up
 from distillery.components.artifacts.steps import LOOKED_UP
@@ -19,6 +20,7 @@ from distillery.components.runtime.progress import clock
 from distillery.components.store import Store, StoreError
 from distillery.filters.filter import Filter
 from distillery.filters.spec import ONLINE
+from distillery.pipelines.estimates import Work, seconds_for
 from distillery.pipelines.first_look import look
 from distillery.pipelines.steps import INPUTS, RunState
 
@@ -35,6 +37,9 @@ class Planned:
         action: reuse, run or skip.
         why: Reasons, one line each; empty where the step is reused.
         cost: What it would take, in words; empty where that is nothing or not known.
+        seconds: How long it would take, about; None where that is nothing or not known.
+        usd: What the oracle would be paid, in US dollars, about; None where that is nothing or not known.
+        articles: What the oracle would be asked about; None for other steps, and where they were not counted.
         inputs_digest: Digest of its inputs, where it is reused.
         record: The record that is reused; None where there is none.
     """
@@ -45,6 +50,9 @@ class Planned:
     cost: str = ""
     inputs_digest: str | None = None
     record: StepRecord | None = None
+    seconds: float | None = None
+    usd: float | None = None
+    articles: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as `plan --json` prints it.
@@ -52,7 +60,7 @@ class Planned:
         Returns:
             JSON values by field.
         """
-        return {k: getattr(self, k) for k in ("step", "action", "why", "cost", "inputs_digest")}
+        return {k: getattr(self, k) for k in ("step", "action", "why", "cost", "seconds", "usd", "articles", "inputs_digest")}
 
 
 def changes(old: Any, new: Any, path: str = "") -> list[str]:
@@ -92,10 +100,11 @@ class Planner:
         steps: What is planned so far.
         upstream: Name of the first step that must run, after which digests are unknown; empty where there is none yet.
         unknown: Why the inputs of a step can't be known before it runs, by step.
+        work: What there is to do, as far as it is known.
     """
 
     def __init__(self, store: Store, last: dict[str, StepRecord]) -> None:
-        self.store, self.last = store, last
+        self.store, self.last, self.work = store, last, Work()
         self.steps: list[Planned] = []
         self.upstream = ""
         self.unknown: dict[str, str] = {}
@@ -112,16 +121,14 @@ class Planner:
             The record that would be reused; None where the step must run.
         """
         if inputs is None or self.upstream:
-            self.steps.append(Planned(step, "run", [f"follows {self.upstream}"], cost or self._seconds(step)))
+            self._run(step, [f"follows {self.upstream}"], inputs, cost)
             return None
         if record := look_up(self.store, step, inputs):
             self.steps.append(Planned(step, "reuse", [], "", record.inputs_digest, record))
             return record
         before = self.last.get(step)
         why = changes(before.inputs, inputs) if before else ["not done in this store yet"]
-        self.steps.append(
-            Planned(step, "run", why or ["its outputs are no longer whole in the store"], cost or self._seconds(step))
-        )
+        self._run(step, why or ["its outputs are no longer whole in the store"], inputs, cost)
         self.upstream = step
         return None
 
@@ -137,17 +144,47 @@ class Planner:
             The record that would be reused; None where the step must run.
         """
         if step in self.unknown and not self.upstream:
-            self.steps.append(Planned(step, "run", [self.unknown[step]], cost or self._seconds(step)))
+            self._run(step, [self.unknown[step]], None, cost)
             self.upstream = step
             return None
         record = self.add(step, None if self.upstream else INPUTS[step](run), cost)
         if record:
             run.outputs |= record.outputs
+            if step == "label":
+                self.work.rows = whole_number(record.outputs.get("rows"))
+            if step == "split" and isinstance(rows := record.outputs.get("rows"), dict):
+                self.work.train = whole_number(rows.get("train"))
         return record
 
-    def _seconds(self, step: str) -> str:
-        seconds = self.last[step].seconds if step in self.last else None
-        return f"about {clock(seconds)}, as last time" if seconds else ""
+    def _run(self, step: str, why: list[str], inputs: dict[str, Any] | None, cost: str) -> None:
+        planned = Planned(step, "run", why, cost)
+        self.steps.append(planned)
+        if not cost:
+            self.take_time(planned, inputs)
+
+    def take_time(self, planned: Planned, inputs: dict[str, Any] | None) -> None:
+        """Note how long a step that must run will take, by the last run's pace.
+
+        Args:
+            planned: The step, which gets the seconds, and says so in its cost.
+            inputs: What it digests; None where that is not known yet.
+        """
+        if (time := seconds_for(planned.step, inputs, self.last, self.work)) and time[0]:
+            planned.seconds = round(time[0], 1)
+            text = f"about {clock(time[0])}, {'by the pace of' if time[1] else 'as'} last time"
+            planned.cost = f"{planned.cost}; {text}" if planned.cost else text
+
+
+def whole_number(value: object) -> int | None:
+    """Return a count of a record, whose outputs may hold anything.
+
+    Args:
+        value: of any kind.
+
+    Returns:
+        The count; None for what is none.
+    """
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def last_records(store: Store, name: str) -> dict[str, StepRecord]:
@@ -190,18 +227,37 @@ def _calibration(store: Store, flt: Filter, marks: str, waived: str) -> Planned:
 
 def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
     """Return what the label step would be billed, worked out from the articles themselves."""
+    planned = Planned("label", "run")
+    _price_labels(planned, Work(flt), store, articles, path)
+    return planned.cost
+
+
+def _price_labels(planned: Planned, work: Work, store: Store, articles: str, path: Path) -> None:
+    """Count what the label step would ask about and be billed, from the articles themselves where that takes seconds."""
+    from distillery.components.labeling.label import open_journal
+    from distillery.components.labeling.oracles.base import oracle_identity
     from distillery.components.labeling.oracles.prices import price_of, read_prices
     from distillery.components.labeling.quote import quote
+    from distillery.components.labeling.survey import survey
 
-    prices = read_prices()
+    flt, prices = work.filter, read_prices()
+    assert flt is not None
+    short = sum(file.stat().st_size for _, file in shards(path)) <= QUOTED
+    priced = price_of(flt, prices) is not None and flt.spec.oracle.provider != "replay"
+    if short and priced:
+        quoted = quote(store, flt, articles, prices)
+        by_batch = flt.spec.oracle.provider in ONLINE
+        usd = min(route.usd for route in quoted.routes if not route.unavailable and (route.name == "batch") == by_batch)
+        planned.usd, planned.cost = round(usd, 6), f"about ${usd:,.2f} for {quoted.open:,} articles"
+        planned.articles, work.rows = quoted.open, quoted.articles - quoted.dead
+    elif short:
+        found = survey(open_journal(store, flt, oracle_identity(flt)), flt, articles)
+        planned.articles, work.rows = found.open, found.articles - found.dead
+    work.open = planned.articles
     if flt.spec.oracle.provider == "replay":
-        return "no paid call: recorded replies"
-    if price_of(flt, prices) is None or sum(file.stat().st_size for _, file in shards(path)) > QUOTED:
-        return "paid calls: `distillery label --quote` says how many dollars"
-    priced = quote(store, flt, articles, prices)
-    by_batch = flt.spec.oracle.provider in ONLINE
-    usd = min(route.usd for route in priced.routes if not route.unavailable and (route.name == "batch") == by_batch)
-    return f"about ${usd:,.2f} for {priced.open:,} articles"
+        planned.cost = "no paid call: recorded replies"
+    elif not planned.cost:
+        planned.cost = "paid calls: `distillery label --quote` says how many dollars"
 
 
 def _oracle_lacks(store: Store, flt: Filter, articles: Path) -> list[str]:
@@ -264,29 +320,26 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
     Raises:
         InputError: The first steps would refuse the input, or the base model cannot be had.
     """
-    from distillery.components.student.resolve import NotFetched
+    from distillery.components.student.resolve import NotFetched as BaseNotFetched
 
     planner = Planner(run.store, last_records(run.store, run.filter.name))
-    parameter = "--articles" if run.articles else "--labels"
-    with local_input(run.articles or run.labels, parameter=parameter) as path:
-        run.data = input_digest(path)
-        if planner.follow("label", run, "no oracle call: labels exist") is None:
-            look(run.filter, path, labels=bool(run.labels), max_rejects=run.max_rejects)
-            if run.articles:
-                require_price(run.filter, budget)
-            if run.articles and costs:
-                planner.steps[-1].cost = _labels_cost(run.store, run.filter, run.articles, path)
-                planner.steps[-1].why += _oracle_lacks(run.store, run.filter, path)
+    planner.work.filter = run.filter
+    with nothing_fetched():
+        try:
+            _plan_labels(planner, run, budget, costs=costs)
+        except NotFetched as error:
+            planner.unknown["label"] = f"{error.where} {error.what}"
+            planner.follow("label", run)
     if run.articles:
         planner.steps.insert(0, _calibration(run.store, run.filter, marks, waived))
     run.fetch = False  # gigabytes that nobody asked for
     try:
         _ = run.base  # whoever asks for a plan is told at once that training would fail
-    except NotFetched as error:
+    except BaseNotFetched as error:
         planner.unknown["train"] = f"{error.where} {error.what}"
     for step in LOOKED_UP[1:]:
         planner.follow(step, run)
-    if not planner.unknown:
+    if "train" not in planner.unknown:
         _tell_memory(planner.steps, run)
     return planner.steps if planner.upstream else [*planner.steps, _end(run)]
 
@@ -304,6 +357,22 @@ def _tell_memory(steps: list[Planned], run: RunState) -> None:
                 loading[need.step].why.append(f"memory: at most {need}")
 
 
+def _plan_labels(planner: Planner, run: RunState, budget: float, *, costs: bool) -> None:
+    parameter = "--articles" if run.articles else "--labels"
+    with local_input(run.articles or run.labels, parameter=parameter) as path:
+        run.data = input_digest(path)
+        if planner.follow("label", run, "no oracle call: labels exist") is not None:
+            return
+        planner.work.rows = look(run.filter, path, labels=bool(run.labels), max_rejects=run.max_rejects)
+        if run.articles:
+            require_price(run.filter, budget)
+        if run.articles and costs:
+            planned = planner.steps[-1]
+            _price_labels(planned, planner.work, run.store, run.articles, path)
+            planner.take_time(planned, INPUTS["label"](run))
+            planned.why += _oracle_lacks(run.store, run.filter, path)
+
+
 def render_plan(steps: list[Planned]) -> str:
     """Return a plan as text.
 
@@ -317,7 +386,8 @@ def render_plan(steps: list[Planned]) -> str:
     for step in steps:
         lines.append(f"{step.step:<10} {step.action:<6} {step.cost}".rstrip())
         lines += [f"{'':<18}{reason}" for reason in step.why]
-    runs = due(steps)
+    runs, seconds = due(steps), sum(step.seconds or 0 for step in steps)
     lines.append("")
-    lines.append(f"would run: {', '.join(runs)}" if runs else "nothing to do: every step's result is in the store")
+    took = f"; about {clock(seconds)} in all, as far as the last run tells" if seconds else ""
+    lines.append(f"would run: {', '.join(runs)}{took}" if runs else "nothing to do: every step's result is in the store")
     return "\n".join(lines)

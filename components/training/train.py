@@ -199,6 +199,7 @@ def _work(
     speed = fitted.tokens_here / max(fitted.seconds, 1e-9)
     facts: dict[str, Json] = {
         "articles": len(train_part.tokens),
+        "epochs": len(fitted.history["epochs"]),
         "tokens_per_second": round(speed, 1),
         "training_seconds": round(fitted.seconds, 1),
         "peak_memory_mb": _peak_memory(),

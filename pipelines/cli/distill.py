@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distillery.components.articles.scratch import delete_folder
+from distillery.components.runtime.exit_codes import ExitCode
+from distillery.pipelines.cli import completion
 from distillery.pipelines.cli.options import (
+    FILTER_HELP,
     ArticlesOpt,
     BudgetOpt,
     FilterArg,
@@ -30,14 +33,16 @@ from distillery.pipelines.cli.options import (
     YesOpt,
     exists,
     in_all,
+    require_named_filter,
     settings,
     store_uri,
 )
-from distillery.pipelines.cli.printing import print_json
+from distillery.pipelines.cli.printing import print_error, print_json
 from distillery.pipelines.cli.spending import agree, priced
 from distillery.pipelines.results import shown_path
 
 if TYPE_CHECKING:
+    from distillery.components.preflight.request import RunRequest
     from distillery.components.store import Store
 
 app = typer.Typer()
@@ -67,9 +72,33 @@ def remove(folder: Path, *, but: Path | None = None) -> None:
             delete_folder(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+PlanOpt = Annotated[
+    str, typer.Option("--plan", metavar="FILE", help="run what `plan --out FILE` wrote, if nothing moved since")
+]
+
+
+def _as_planned(file: str, given: dict[str, object]) -> RunRequest:
+    """Return the request of a plan that still holds; say what moved, line by line, and end where something did."""
+    from distillery.filters.errors import InputError
+    from distillery.pipelines.planned_run import moved, plan_run, read_plan
+
+    if more := [name for name, value in given.items() if value]:
+        what = f"a plan has its own {', '.join(more)}"
+        raise InputError(what, where=f"--plan {file}", hint="give --plan alone, or plan again with what you want")
+    plan = read_plan(Path(file))
+    request = plan.request.request()
+    if lines := moved(plan, plan_run(request)[0]):
+        print("\n".join(f"moved: {line}" for line in lines), file=sys.stderr)
+        what, hint = f"{len(lines)} thing{'s' if len(lines) > 1 else ''} moved since the plan", "look, and plan again"
+        print(f"error: --plan {file}: {what}; {hint}; nothing was run or spent", file=sys.stderr)
+        print_error(what, where=f"--plan {file}", hint=hint, code=ExitCode.INPUT, more={"moved": lines})
+        raise typer.Exit(ExitCode.INPUT)
+    return request
+
+
 @app.command()
 def distill(
-    filter: FilterArg,
+    filter: Annotated[str, typer.Argument(metavar="FILTER", help=FILTER_HELP, autocompletion=completion.filters)] = "",
     labels: LabelsOpt = "",
     articles: ArticlesOpt = "",
     store: StoreOpt = None,
@@ -81,6 +110,7 @@ def distill(
     without_calibration: UncalibratedOpt = "",
     budget: BudgetOpt = None,
     prices: PricesOpt = "",
+    plan: PlanOpt = "",
     yes: YesOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
@@ -106,11 +136,29 @@ def distill(
     from distillery.pipelines.steps import RunState
 
     require(STUDENT)
-    uri = store_uri(store)
-    request = RunRequest(
-        filter, uri, articles, labels, profile, settings(set, map), max_rejects, marks, without_calibration, in_all(budget)
-    ).absolute()
-    request = priced(request, prices)
+    if plan:
+        own: dict[str, object] = {"FILTER": filter, "--labels": labels, "--articles": articles, "--profile": profile}
+        own |= {"--set": set, "--map": map, "--marks": marks, "--without-calibration": without_calibration}
+        own |= {"--budget": budget, "--prices": prices, "--store": store}
+        request = _as_planned(plan, own)
+        filter, store, without_calibration = request.filter, shown_path(request.store), request.without_calibration
+        max_rejects, budget = request.max_rejects, request.budget or None
+    else:
+        require_named_filter(filter)
+        request = RunRequest(
+            filter,
+            store_uri(store),
+            articles,
+            labels,
+            profile,
+            settings(set, map),
+            max_rejects,
+            marks,
+            without_calibration,
+            in_all(budget),
+        ).absolute()
+        request = priced(request, prices)
+    uri = request.store
     # The same checks as the first step's, so that a typo or a bad row is answered at once, and nothing is written.
     flt, *files = check(request)
     opened = open_store(uri)  # made here where there is none: a command that is refused leaves no folder
@@ -187,29 +235,32 @@ def plan(
     without_calibration: UncalibratedOpt = "",
     budget: BudgetOpt = None,
     prices: PricesOpt = "",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="write the plan here, for `distill --plan`")] = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="end with 5 where something is due, with 0 where not")] = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Say which steps a `distill` with these flags would run or reuse, which digest moved and why. Runs nothing."""
-    from distillery.components.preflight.preflight import check
     from distillery.components.preflight.request import RunRequest
-    from distillery.components.store import open_store
-    from distillery.pipelines.plan import make_plan, render_plan
-    from distillery.pipelines.steps import RunState
+    from distillery.pipelines.plan import due, render_plan
+    from distillery.pipelines.planned_run import plan_run, write_plan
 
     changed = settings(set, map)
     request = RunRequest(
         filter, store_uri(store), articles, labels, profile, changed, max_rejects, marks, without_calibration, in_all(budget)
     ).absolute()
-    request = priced(request, prices)
-    resolved = check(request)
-    run = RunState(open_store(request.store, write=False), *resolved, max_rejects)
-    steps = make_plan(run, marks=request.marks, waived=request.without_calibration, budget=request.budget)
+    made, steps = plan_run(priced(request, prices))
+    if out is not None:
+        write_plan(made, out)
     if as_json:
-        print_json({"filter": resolved.filter.name, "store": run.store.uri, "steps": [step.to_json() for step in steps]})
+        print_json({"filter": made.filter.name, "store": made.request.store, "steps": [step.to_json() for step in steps]})
     else:
         print(render_plan(steps))
-        if not exists(run.store.uri):
-            print(f"no store at {shown_path(run.store.uri)} yet: `distill` makes it")
+        if not exists(made.request.store):
+            print(f"no store at {shown_path(made.request.store)} yet: `distill` makes it")
+        if out is not None:
+            print(f"run it   distillery distill --plan {out}")
+    if exit_code and due(steps):
+        raise typer.Exit(ExitCode.DUE)
 
 
 @app.command()

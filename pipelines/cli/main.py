@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from itertools import pairwise
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -178,9 +179,12 @@ def end_by_signals() -> list[int]:
     """
     came: list[int] = []
 
-    def end(number: int, _: object) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         came.append(number)
-        raise KeyboardInterrupt
+        if callable(handler := signal.getsignal(signal.SIGINT)):  # an event loop has one of its own, which cancels its tasks
+            handler(signal.SIGINT, frame)
+        else:
+            raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):

@@ -14,9 +14,9 @@ from distillery.pipelines.cli import completion
 if TYPE_CHECKING:
     from distillery.components.store import Store
 
-_FILTER = "a filter's name, name/vN, or path of a filter.yaml"
-FilterArg = Annotated[str, typer.Argument(metavar="FILTER", help=_FILTER, autocompletion=completion.filters)]
-FiltersArg = Annotated[list[str], typer.Argument(metavar="FILTER...", help=_FILTER, autocompletion=completion.filters)]
+FILTER_HELP = "a filter's name, name/vN, or path of a filter.yaml"
+FilterArg = Annotated[str, typer.Argument(metavar="FILTER", help=FILTER_HELP, autocompletion=completion.filters)]
+FiltersArg = Annotated[list[str], typer.Argument(metavar="FILTER...", help=FILTER_HELP, autocompletion=completion.filters)]
 SubjectArg = Annotated[
     str,
     typer.Argument(
@@ -179,6 +179,16 @@ def settings(overrides: list[str], columns: list[str]) -> tuple[str, ...]:
     from distillery.filters.columns import map_overrides
 
     return (*overrides, *map_overrides(columns))
+
+
+def require_named_filter(filter: str) -> None:
+    """Raise InputError where no filter is named.
+
+    Args:
+        filter: as typed.
+    """
+    if not filter:
+        raise InputError("no filter is named", where="FILTER", hint="give a filter's name, or --plan FILE")
 
 
 def require_filter(subject: str, channel: str) -> None:
