@@ -12,7 +12,8 @@ import yaml
 from distillery.pipelines.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [*sorted(path.name for path in ROOT.glob("*.md")), "docs/python.md", "docs/cluster.md", "docs/reliability.md"]
+PAGES = ["docs/first-hour.md", "docs/python.md", "docs/cluster.md", "docs/reliability.md"]
+DOCUMENTS = [*sorted(path.name for path in ROOT.glob("*.md")), *PAGES]
 
 
 def text_of(name: str) -> str:
