@@ -6,7 +6,9 @@ somebody overwrites. So each tensor is read once, and where its type is another 
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +37,7 @@ def read_tensors(folder: Path, places: Mapping[str, tuple[str, str]], dtype: tor
         InputError: a file was cut short since it was checked.
         OSError: a file can't be read.
     """
+    give_back()
     buffer = bytearray(BLOCK)
     for file in sorted({file for file, _ in places.values()}):
         wanted = {original: name for name, (at, original) in places.items() if at == file}
@@ -57,3 +60,12 @@ def _fill(flat: Tensor, stream: BinaryIO, kind: torch.dtype, buffer: bytearray, 
             raise InputError("was cut short while it was read", where=file, hint=COPY)
         if read is not part:
             part.copy_(read)
+
+
+def give_back() -> None:
+    """Return freed memory to the system: glibc keeps blocks below 32 MiB, where a body of another type finds no room.
+
+    A 1.5B student took 8.9 GiB in training instead of 6 GiB: the bf16 weights that it had put away, beside the merged ones.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)

@@ -89,6 +89,40 @@ def test_opening_takes_the_weights_once(medium: tuple[Path, int], tmp_path: Path
     assert peak - floor >= 0.9 * share * size  # it was measured, indeed
 
 
+AWAY = """
+import json, sys, torch
+torch.set_num_threads(1)
+from distillery.components.student.body import put_away
+from distillery.components.student.model import build, expected_shapes, merged
+from distillery.components.student.resolve import resolve_base
+from distillery.filters.spec import Lora
+def peak():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+def validated(folder):
+    base, lora = resolve_base(folder), Lora(r=4, alpha=8)
+    tensors = {name: torch.ones(shape) * 0.01 for name, shape in expected_shapes(base, lora, 3).items()}
+    student = build(base, lora, 3, precision="bf16")
+    for _ in range(2):
+        with put_away(student.body, base):
+            merged(base, lora, 3, tensors)
+validated(sys.argv[2])
+floor = peak()
+validated(sys.argv[1])
+print(json.dumps([floor, peak()]))
+"""
+
+
+@pytest.mark.parametrize("medium", [("qwen2", "BF16")], indirect=True)
+def test_memory_that_was_put_away_is_the_systems_again(medium: tuple[Path, int], tmp_path: Path) -> None:
+    """Blocks that the C library would keep for itself are no part of the peak."""
+    folder, size = medium
+    small = {"hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 1}
+    random_base(tmp_path / "small", folder.name, **MEDIUM[folder.name] | small)
+    run = [sys.executable, "-c", AWAY, str(folder), str(tmp_path / "small")]
+    floor, peak = json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+    assert peak - floor <= 1.25 * 2 * size
+
+
 @pytest.mark.parametrize("file", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_tensor_is_what_the_library_reads(
