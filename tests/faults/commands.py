@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import shutil
 import tarfile
@@ -15,7 +16,7 @@ from unittest import mock
 import typer.main
 
 from distillery.components.store import digest_bytes
-from tests.pipelines.harness import Ran, run_here
+from tests.pipelines.harness import KNOWINGLY, Ran, run_here
 
 ARCHIVE = Path(__file__).parents[1] / "store" / "store-of-the-first-layout.tar.gz"
 SERVING = "4bbd883ec4ec"  # the adapter that the kept store's channel points at
@@ -65,10 +66,18 @@ def run(command: str, folder: Path, store: str = "") -> Ran:
 
 
 def unpack(folder: Path) -> Path:
-    """Unpack the kept store, its inputs and a base model into a folder; the audit, which sees more now, is done."""
+    """Unpack the kept store, its inputs and a base model into a folder; audit and gates, which see more now, are done.
+
+    Its students lose against a simple baseline; the filter takes that knowingly, so that they are promoted as they were.
+    """
     folder.mkdir(parents=True)
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(folder, filter="data")
+    document = json.loads((folder / "filter.yaml").read_text("utf-8"))
+    gates = document["spec"]["gates"]
+    stated = {(gate["metric"], gate.get("baseline")) for gate in gates}
+    gates += [gate for gate in KNOWINGLY if (gate["metric"], gate.get("baseline")) not in stated]
+    (folder / "filter.yaml").write_text(json.dumps(document, indent=1), "utf-8")
     done = run("gate", folder)
     assert done.code == 0, done.err
     return folder
