@@ -100,11 +100,11 @@ def approve(
     if before.current and _begins(before.current.adapter, adapter):
         progress.note(f"{name}/{channel} points at {before.current.adapter[:12]} already")
         return moved_record(flt, before.current.verdict, before)
-    digest = _waiting(flt, before, adapter)
+    digest = _waiting(store, flt, before, adapter)
     verdict, entry = _judged(store, flt, digest, said, progress, judge, verify)
 
     def check(now: Channel) -> None:
-        _waiting(flt, now, digest)
+        _waiting(store, flt, now, digest)
 
     return _move(store, flt, before, verdict, entry, check, progress)
 
@@ -208,7 +208,7 @@ def rollback(
     where = f"{name}/{channel}"
     before = read_channel(store, name, channel, lenient=True).channel
     if before.pointer is None:
-        what = "nothing was promoted yet, so there is nothing to go back to"
+        what = f"nothing was promoted yet in {store.uri}, so there is nothing to go back to"
         raise InputError(what, where=where, hint=f"run distillery distill {name} first")
     target, left = _earlier(before.history, to, where), before.pointer.adapter
     if target.adapter == left:
@@ -260,7 +260,7 @@ def unpin(store: Store, name: str, channel: str, said: Said) -> Channel:
     return change(store, name, channel, work)
 
 
-def _waiting(flt: Filter, now: Channel, text: str) -> Digest:
+def _waiting(store: Store, flt: Filter, now: Channel, text: str) -> Digest:
     """Return the digest of the candidate that a text names; raise Waiting or InputError where it must not be promoted."""
     name, channel = flt.name, flt.spec.promotion.channel
     digest = _candidate(name, channel, now, text)
@@ -274,7 +274,7 @@ def _candidate(name: str, channel: str, now: Channel, text: str) -> Digest:
     known = [row.adapter for row in now.candidates] + [row.adapter for row in now.blocked]
     found = sorted({adapter for adapter in known if _begins(adapter, text)})
     if len(found) != 1:
-        what = f"{text[:64]!r} is no candidate" if now.candidates else "no candidate waits for approval"
+        what = f"{text[:64]!r} is no candidate" if now.candidates else f"no candidate waits for approval in {store.uri}"
         waiting = ", ".join(row.adapter[:12] for row in now.candidates)
         run = f"run distillery distill {name} again, which holds what passes"
         hint = f"these wait: {waiting}; or {run}" if waiting else run

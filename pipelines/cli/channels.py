@@ -160,7 +160,7 @@ def _chosen(store: Store, flt: Filter, filter: str) -> str:
     candidates = told(store, name, read_channel(store, name, channel).channel)["candidates"]
     if not candidates:
         hint = f"run distillery distill {name} again, which holds what passes"
-        raise InputError("no candidate waits for approval", where=f"{name}/{channel}", hint=hint)
+        raise InputError(f"no candidate waits for approval in {store.uri}", where=f"{name}/{channel}", hint=hint)
     if len(candidates) > 1 or not in_terminal():
         waiting = ", ".join(row["adapter"][:12] for row in candidates)
         what = f"{len(candidates)} candidates wait" if len(candidates) > 1 else "a candidate is approved by its digest"

@@ -204,7 +204,10 @@ def distill(
             kept = failure.kind == "fault"
             end_failed(failure, watched, uri, again="command", log=log)
     finally:
-        _keep_log(opened, run, log)
+        if not (
+            isinstance(sys.exception(), KeyboardInterrupt) and in_bucket(uri)
+        ):  # which may be away, and nobody waits for it
+            _keep_log(opened, run, log)
         working.close()
         remove(scratch, but=log if kept else None)
     end_decided(watched, opened, uri, run, filter=filter, shown_store=store or "", as_json=as_json)
