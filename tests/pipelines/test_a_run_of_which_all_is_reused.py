@@ -49,6 +49,12 @@ def kept(folder: Path, run: str) -> dict[str, Any]:
     return {**records, **{name: page for name, page in pages.items() if name != "report.json"}}
 
 
+def logged(folder: Path, run: str) -> list[str]:
+    """Return the steps that the log of a run, kept in the store, is cut by."""
+    log = (folder / ".distillery" / "runs" / run / "run.log").read_text(encoding="utf-8")
+    return [line[1:] for line in log.splitlines() if line.startswith("\x1e")]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, labels_file: Path) -> Path:
     """A folder with a store in which one student was trained and promoted."""
@@ -102,6 +108,9 @@ def test_it_leaves_the_records_and_the_report_of_a_run_through_the_graph(
         line.replace(" ", "") for line in graph.err.splitlines()
     ]
     assert kept(folder, here.result["run"]) == kept(folder, graph.result["run"])
+    steps = logged(folder, here.result["run"])
+    assert steps == [step for step in logged(folder, graph.result["run"]) if step != "run"]
+    assert (steps[0], steps[-1]) == ("preflight", "report")
 
 
 def test_a_summary_that_cannot_be_read_stops_no_plan_and_no_run(folder: Path, labels_file: Path) -> None:

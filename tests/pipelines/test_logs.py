@@ -17,13 +17,13 @@ import pytest
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.remote import kubernetes as kube
 from distillery.components.store import Store, StoreError, open_store
-from distillery.components.store.layout import log_key, run_record_key
+from distillery.components.store.layout import run_record_key
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli.distill import _keep_log
 from distillery.pipelines.cluster import logs as pods
 from distillery.pipelines.laptop import logs, run
 from tests.pipelines.fake_kubeflow import FakeKubeflow
-from tests.pipelines.harness import Ran, run_here, write_filter
+from tests.pipelines.harness import run_here
 
 RUN = "20240102-030405-abcdef"
 CLUSTER_RUN = "0b5fd3a4-6c2e-4a57-9b4c-5f7a5c0f3f5e"
@@ -187,23 +187,6 @@ def test_the_steps_of_a_graph_are_marked(tmp_path: Path) -> None:
     run.told(task, tmp_path)(["x", "--function_to_execute", "split"])
     text = (tmp_path / run.LOG).read_text(encoding="utf-8")
     assert text == "kfp says\n\x1esplit\na step says\n\x1erun\n"
-
-
-@pytest.mark.timeout(280)
-def test_a_run_leaves_its_log_and_its_repetition_has_the_same_steps(
-    tmp_path: Path, tiny_encoder: Path, labels_file: Path, distillery: Callable[..., Ran]
-) -> None:
-    write_filter(tmp_path / "filter.yaml", tiny_encoder)
-    steps = []
-    for _ in range(2):
-        ran = distillery("distill", "filter.yaml", "--labels", labels_file, "--json")
-        assert ran.code == 0, ran.err
-        found = distillery("logs", ran.json["run"], "--json").json["lines"]
-        store = open_store(str(tmp_path / ".distillery"))
-        assert store.exists(log_key(ran.json["run"]))
-        steps.append([step for step, _ in itertools.groupby(line["step"] for line in found) if step != "run"])
-    assert steps[0][:2] == ["preflight", "label"]
-    assert steps[0][-1] == "report"
 
 
 # ---- in pods --------------------------------------------------------------------------------------------------------
