@@ -125,7 +125,7 @@ def refuse(store: Store, name: str, channel: str, adapter: str, said: Said) -> C
     Raises:
         InputError: no such candidate waits, or another process promoted it meanwhile.
     """
-    digest = _candidate(name, channel, read_channel(store, name, channel).channel, adapter)
+    digest = _candidate(store, name, channel, read_channel(store, name, channel).channel, adapter)
     block = Block(adapter=digest, refused=True, at=utc_now(), **said._asdict())
 
     def work(now: Channel) -> Channel | None:
@@ -263,13 +263,13 @@ def unpin(store: Store, name: str, channel: str, said: Said) -> Channel:
 def _waiting(store: Store, flt: Filter, now: Channel, text: str) -> Digest:
     """Return the digest of the candidate that a text names; raise Waiting or InputError where it must not be promoted."""
     name, channel = flt.name, flt.spec.promotion.channel
-    digest = _candidate(name, channel, now, text)
+    digest = _candidate(store, name, channel, now, text)
     if held := why_held(now, digest):
         raise Waiting(held_sentence(name, channel, digest, held))
     return digest
 
 
-def _candidate(name: str, channel: str, now: Channel, text: str) -> Digest:
+def _candidate(store: Store, name: str, channel: str, now: Channel, text: str) -> Digest:
     """Return the digest of the candidate, or of the blocked adapter, that a text names; InputError where it names none."""
     known = [row.adapter for row in now.candidates] + [row.adapter for row in now.blocked]
     found = sorted({adapter for adapter in known if _begins(adapter, text)})

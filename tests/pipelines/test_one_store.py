@@ -193,6 +193,7 @@ def test_a_store_that_was_named_and_is_not_there_is_said_by_that_name(
         "rollback uplifting --reason x",
         "approve uplifting 00000000 --reason x --as me",
         "approve uplifting --reason x --as me",
+        "refuse uplifting 00000000 --reason x --as me",
         "logs 2024",
         "benchmark uplifting --labels x.jsonl",
     ],
