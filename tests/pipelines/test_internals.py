@@ -62,6 +62,13 @@ def test_the_openai_client_posts_any_body_and_casts_to_the_plain_response() -> N
     }
 
 
+def test_the_openai_client_gets_any_path_with_a_query_and_streams_a_file_down() -> None:
+    assert {"path", "cast_to", "options"} <= set(inspect.signature(openai.AsyncOpenAI.get).parameters)
+    files = openai.AsyncOpenAI(api_key="none").files
+    assert {"file", "purpose"} <= set(inspect.signature(files.create).parameters)
+    assert callable(files.with_streaming_response.content)
+
+
 def test_an_openai_error_carries_the_status_the_response_and_the_body() -> None:
     request = SimpleNamespace(method="POST", url="http://127.0.0.1")
     response: Any = SimpleNamespace(status_code=429, headers={"retry-after": "1"}, request=request)
