@@ -53,13 +53,13 @@ def test_the_filter_travels_as_it_is_here(store: Store, labels: Path, tmp_path: 
     def sent(ref: str, *overrides: str, profile: str = "") -> submit.Prepared:
         return submit.prepare(store, RunRequest(ref, labels=str(labels), profile=profile, overrides=overrides))
 
-    name, parameters, inputs = sent(FILTER, "training.epochs=1", profile="laptop")
+    name, parameters, inputs, _ = sent(FILTER, "training.epochs=1", profile="laptop")
     assert name == FILTER
     assert parameters.keys() == {"store", "filter", "labels"}, "a parameter at its default is the pipeline's business"
     there = resolve_filter(parameters["filter"])
     assert there == resolve_filter(FILTER, profile="laptop", overrides=["training.epochs=1"])
     path = write_filter(tmp_path / "filter.yaml", tmp_path / "base")
-    name, parameters, other = sent(str(path), "training.epochs=1")
+    name, parameters, other, _ = sent(str(path), "training.epochs=1")
     assert resolve_filter(parameters["filter"]).spec.training.epochs == 1
     assert name == "small-town"
     assert inputs != other
