@@ -98,7 +98,7 @@ def blocks() -> list[list[str]]:
 
 def waiting(folder: Path) -> str:
     found = run_here("get", "adapters", "local-food", "--json", cwd=folder).json["items"]
-    (name,) = [row["name"] for row in found if row["state"] == "waiting"]
+    (name,) = [row["name"] for row in found if row["state"] == "candidate"]
     return str(name)
 
 
