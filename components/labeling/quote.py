@@ -173,6 +173,8 @@ def _routes(flt: Filter, price: Price, prefix: float, part: float, output: float
     no_batch = "the model has no batch price" if price.batch is None and provider not in ONLINE else ""
     if not no_batch and provider not in {*ONLINE, *ONLINE.values()}:
         no_batch = f"provider {provider} has no batch route here"
+    elif not no_batch and provider == "openai" and flt.spec.oracle.baseUrl:
+        no_batch = "no batch route is known at oracle.baseUrl; provider openai-batch tries"
     return [Route("online", plain), Route("online, cached prefix", cached, short), Route("batch", batch, no_batch)]
 
 

@@ -29,6 +29,7 @@ from distillery.filters.spec import Lora, Student, Training
 ITEM: Final[Mapping[str, int]] = {"fp32": 4, "bf16": 2, "fp16": 2}
 MIB: Final = 2**20
 LIBRARIES: Final = {"train": 560 * MIB, "benchmark": 620 * MIB, "score": 480 * MIB}
+PLAIN: Final = 320 * MIB  # to score with BERT, which is served in plain torch
 TOKENIZER: Final = 16  # times its file, while it is read
 PASS: Final = 2048  # tokens of a pass in serving on a CPU; an article is never cut
 MERGE: Final = 16 * MIB
@@ -212,7 +213,8 @@ def serve_need(
 
 
 def _libraries(body: Body, step: str) -> int:
-    return LIBRARIES[step] + TOKENIZER * body.tokenizer
+    floor = PLAIN if step == "score" and body.config["model_type"] == "bert" else LIBRARIES[step]
+    return floor + TOKENIZER * body.tokenizer
 
 
 def _kept(body: Body, student: Student, tokens: int, item: int, *, by_layer: bool) -> int:

@@ -16,8 +16,7 @@ import pytest
 import torch
 
 from distillery.components.runtime.progress import Progress
-from distillery.components.store import Digest
-from distillery.components.student.base import Base
+from distillery.components.student.base import Base, read_base
 from distillery.components.student.body import skeleton
 from distillery.components.student.model import build, expected_trainable
 from distillery.components.student.tokens import Tokens
@@ -57,7 +56,8 @@ def random_base(folder: Path, shape: dict[str, Any], device: str) -> Base:
     with torch.device(device):
         body = Qwen2Model(Qwen2Config(**shape)).to(torch.bfloat16)
     body.save_pretrained(folder)
-    return Base(folder, Digest("0" * 64), "decoder", shape["hidden_size"], "random", None)
+    (folder / "tokenizer.json").write_text("{}")  # it is in the digest; tokens are drawn here
+    return Base(folder, read_base(folder, "random"), "decoder", shape["hidden_size"], "random", None)
 
 
 def tokens_per_second(folder: Path, shape: dict[str, Any], device: str, *, articles: int, length: int, batch: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from distillery.components.demo import write
 from distillery.components.demo.write import write_demo
+from distillery.components.runtime import whole_file
 from tests.demo.generator.files import PACKAGE, write_files
 
 ARTICLES = "6bc4cbb84415175e92724fa646f36751f8ccdf27a5073e865a0d6dfb4a7a5e51"
@@ -48,9 +49,9 @@ def test_writing_again_replaces_what_was_there(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_put_in_place_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, "no space left on device")
 
-    monkeypatch.setattr(write.os, "replace", refuse)
+    monkeypatch.setattr(whole_file.os, "replace", refuse)
     with pytest.raises(OSError, match="no space left"):
         write_demo(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -101,7 +101,9 @@ def agents_commands(folder: Path, verdict: int) -> None:
     table = dict(re.findall(r"^\| `([^`]+)` \| (.*) \|$", text, flags=re.MULTILINE))
     corpus = (folder / ".demo" / "articles.jsonl").read_bytes()
     for line in commands(text):
-        name = "label --quote" if "--quote" in line else " ".join(word for word in line[:2] if "sustain" not in word)
+        name = (
+            "label --quote" if "--quote" in line else " ".join(word for word in line[:2] if not re.search("sustain|[.]", word))
+        )
         ran = run_distillery(*line, *(QUICK if line[0] in {"distill", "plan"} else []), cwd=folder)
         if line[0] == "demo":
             (folder / ".demo" / "articles.jsonl").write_bytes(corpus)

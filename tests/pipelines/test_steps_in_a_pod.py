@@ -36,13 +36,13 @@ def test_mounted_files_become_the_environment(tmp_path: Path, monkeypatch: pytes
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / name).write_text(text, encoding="utf-8")
     for name in ("DISTILLERY_STORE", "DISTILLERY_QUEUE"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what is set below is gone after the test, also where none was set before
+        monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     settings.load_settings(tmp_path)
     assert os.environ["DISTILLERY_STORE"] == "s3://a/b"
     assert os.environ["AWS_REGION"] == "us-east-1"
     assert "DISTILLERY_QUEUE" not in os.environ
-    monkeypatch.delenv("DISTILLERY_STORE")
     settings.load_settings(tmp_path / "not mounted")
 
 
