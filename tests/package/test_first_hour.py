@@ -17,7 +17,7 @@ from distillery.filters.prompt import render_prompt
 from distillery.filters.verdict import judge
 from tests.labeling.oracles import servers
 from tests.labeling.oracles.servers import OpenAIServer
-from tests.pipelines.harness import Ran, run_distillery, run_here
+from tests.pipelines.harness import KNOWINGLY, Ran, run_distillery, run_here
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "first-hour.md"
 # Words that each dimension goes by, and others. The endpoint scores by their share, so there is something to learn.
@@ -68,10 +68,11 @@ def edit_filter(path: Path, url: str) -> None:
 
 
 def soften_gates(path: Path) -> None:
-    """Leave gates that a student of scores which follow nothing can meet."""
+    """Leave gates that a student of scores which follow nothing can meet, and that take a loser knowingly."""
     head, _, rest = path.read_text(encoding="utf-8").partition("  gates:\n")
     tail = rest.partition("  promotion:")[2]
-    path.write_text(f"{head}  gates:\n    - {{metric: articles, atLeast: 3}}\n  promotion:{tail}", encoding="utf-8")
+    gates = "".join(f"    - {json.dumps(gate)}\n" for gate in ({"metric": "articles", "atLeast": 3}, *KNOWINGLY))
+    path.write_text(f"{head}  gates:\n{gates}  promotion:{tail}", encoding="utf-8")
 
 
 def mark(folder: Path) -> None:
