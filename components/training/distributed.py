@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch import distributed as dist
 
-from distillery.components.training.worker_progress import AGAIN
+from distillery.components.training.worker_progress import AGAIN, LostOthers
 from distillery.filters.errors import Stopped
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ ALONE = Workers()
 class Group(Workers):
     """Join several processes by torch.distributed; CUDA tensors go through NCCL, all else through gloo.
 
-    Every exchange raises Stopped where a peer is gone or silent for too long.
+    Every exchange raises LostOthers where a peer is gone or silent for too long.
 
     Args:
         rank: number of this worker, from 0.
@@ -131,7 +131,8 @@ class Group(Workers):
             yield
         except RuntimeError as error:  # gloo and NCCL raise its subclasses for a closed connection and for a time limit
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise Stopped(f"worker {self.rank} of {self.world} lost the others during {what} ({reason})", hint=AGAIN) from error
+            lost = f"worker {self.rank} of {self.world} lost the others during {what} ({reason})"
+            raise LostOthers(lost, hint=AGAIN) from error
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Sum a tensor over all workers, in place.

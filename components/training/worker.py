@@ -16,9 +16,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.remote.retry import is_outage
@@ -26,9 +26,12 @@ from distillery.components.runtime.progress import Progress, Reporter
 from distillery.components.runtime.settings import limit_threads
 from distillery.components.store import open_store
 from distillery.components.student.resolve import resolve_base
-from distillery.components.training.worker_progress import AGAIN, SECONDS
+from distillery.components.training.worker_progress import AGAIN, SECONDS, LostOthers
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.strict_json import loads
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # where torchrun looks for a worker's last words
 NODES = "PET_NNODES"
@@ -64,14 +67,39 @@ def run_workers(arguments: Sequence[str], processes: int | None = None) -> None:
         with _told_to_end():
             elastic_launch(config=config, entrypoint=command)(*rest)
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        said = failure.message if isinstance(failure.message, str) else str(failure.message.get("message", ""))
-        words = loads(said) if said.startswith("{") else {}
+        rank, failure, words = _first_cause(error.failures)
+        said = _message(failure)
         if failure.exitcode == 2:
             raise InputError(words.get("what", said), where=words.get("where", ""), hint=words.get("hint", "")) from None
         if failure.exitcode < 0:
             said = f"killed by {signal.Signals(-failure.exitcode).name}"
         raise Stopped(f"worker {rank} failed: {words.get('what', said)}", hint=words.get("hint") or AGAIN) from None
+
+
+def _message(failure: ProcessFailure) -> str:
+    return failure.message if isinstance(failure.message, str) else str(failure.message.get("message", ""))
+
+
+def _first_cause(failures: Mapping[int, ProcessFailure]) -> tuple[int, ProcessFailure, dict[str, Any]]:
+    """Return the worker whose end caused those of the others.
+
+    torch 2.13's `ChildFailedError.get_first_failure` takes the earliest whole second. A killed worker leaves no last words, so
+    it has the second in which the agent looked, and a survivor that wrote "connection reset" meanwhile is taken for the cause.
+
+    Args:
+        failures: the failed workers by rank.
+
+    Returns:
+        The rank, how its process ended, and its last words (empty if it wrote none).
+    """
+    words = {rank: loads(said) if (said := _message(failure)).startswith("{") else {} for rank, failure in failures.items()}
+
+    def order(rank: int) -> tuple[bool, int]:
+        ended_by_agent = failures[rank].exitcode == -signal.SIGTERM and not words[rank]
+        return bool(words[rank].get("lost")) or ended_by_agent, failures[rank].timestamp
+
+    first = min(failures, key=order)
+    return first, failures[first], words[first]
 
 
 @contextmanager
@@ -124,7 +152,10 @@ def _last_words(error: Exception, *, refused: bool, worker: bool) -> None:
         print(json.dumps({"error": fields, "input": refused}), flush=True)
     if path := os.environ.get(ERROR_FILE):
         with suppress(OSError), open(path, "w", encoding="utf-8") as file:
-            json.dump({"message": json.dumps(fields), "timestamp": str(int(time.time()))}, file)
+            json.dump(
+                {"message": json.dumps({**fields, "lost": isinstance(error, LostOthers)}), "timestamp": str(int(time.time()))},
+                file,
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

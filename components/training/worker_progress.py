@@ -11,10 +11,15 @@ from typing import Any
 from distillery.components.runtime.events import Noted, Progressed, read_event
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import StoreError
+from distillery.filters.errors import Stopped
 from distillery.filters.strict_json import loads
 
 SECONDS = 2.0  # between a worker's events: its log is read whole
 AGAIN = "start the training again: it goes on from its last checkpoint"
+
+
+class LostOthers(Stopped):
+    """A worker's end that follows from another's: a peer is gone, or silent for too long."""
 
 
 def relay_line(line: str, progress: Progress) -> dict[str, Any]:

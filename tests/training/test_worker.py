@@ -18,6 +18,8 @@ from distillery.components.store import NotFound, Store
 from distillery.components.student.mirror import push
 from distillery.components.student.resolve import resolve_base
 from distillery.components.training import worker
+from distillery.components.training.worker_progress import AGAIN, LostOthers
+from distillery.filters.errors import Stopped
 from distillery.filters.filter import Filter
 from tests.training.conftest import filter_of
 
@@ -126,3 +128,54 @@ def test_a_cancelled_step_of_several_processes_is_no_fault(store: Store, tmp_pat
     for rank in ranks:
         with pytest.raises(ProcessLookupError):
             os.kill(int(rank.read_text()), 0)
+
+
+def ended(folder: Path, exitcode: int, at: int, words: dict[str, Any] | None = None) -> Any:
+    """How a worker ended, as torchrun hands it on."""
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+    path = folder / f"{time.monotonic_ns()}.json"
+    if words is not None:
+        path.write_text(json.dumps({"message": json.dumps(words), "timestamp": str(at)}))
+    failure = ProcessFailure(local_rank=0, pid=1, exitcode=exitcode, error_file=str(path))
+    failure.timestamp = at
+    return failure
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        pytest.param((-9, None), "killed by SIGKILL", id="killed"),
+        pytest.param((-11, None), "killed by SIGSEGV", id="crashed"),
+        pytest.param((1, {"what": "the disk is full", "lost": False}), "the disk is full", id="own words"),
+    ],
+)
+@pytest.mark.parametrize("survivor", [1, -15])
+def test_the_worker_that_ended_first_is_told_whatever_the_clock_says(
+    first: tuple[int, dict[str, Any] | None], expected: str, survivor: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch 2.13 goes by whole seconds, and gives a worker without last words the second in which its end was noticed."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher import api
+
+    lost = {"what": "worker 1 of 2 lost the others", "lost": True}
+    failures = {
+        0: ended(tmp_path, first[0], 101, first[1]),
+        1: ended(tmp_path, survivor, 100, lost),
+        2: ended(tmp_path, -15, 100),
+    }
+
+    def fail(*_: object) -> None:
+        raise ChildFailedError("worker", failures)
+
+    monkeypatch.setattr(api, "elastic_launch", lambda **_: fail)
+    with pytest.raises(Stopped, match=f"worker 0 failed: {expected}"):
+        worker.run_workers([], processes=2)
+
+
+def test_a_worker_that_lost_the_others_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "error.json"
+    monkeypatch.setenv(worker.ERROR_FILE, str(path))
+    for error, lost in ((LostOthers("gone", hint=AGAIN), True), (Stopped("full", hint=""), False)):
+        worker._last_words(error, refused=False, worker=True)
+        assert json.loads(json.loads(path.read_text())["message"])["lost"] is lost
