@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from distillery.components.artifacts.adapter_index import adapters_beginning
 from distillery.components.artifacts.channel import Channel, LoneCandidate, Serving, current, on_channel
 from distillery.components.artifacts.filter import read_filter
-from distillery.components.artifacts.run_summary import RunSummary, made_outside, read_adapter_summary
+from distillery.components.artifacts.run_summary import RunSummary, made_outside, read_adapter_summary, read_last_summary
 from distillery.components.store import Store
 from distillery.components.store.layout import CANDIDATE, CHANNELS, SUMMARIES
 from distillery.filters.columns import map_overrides
@@ -68,6 +68,31 @@ def find_adapter(store: Store, text: str, *, channel: str = "", here: bool = Fal
         summary = find_summary(store, text)
         return Subject(read_filter(store, filter_key_of(summary)), str(summary.adapter))
     return _served(store, text, channel) if channel and not here else _promoted(store, text, channel)
+
+
+def find_run(store: Store, text: str, *, channel: str = "") -> RunSummary:
+    """Return the run that a user means.
+
+    Args:
+        store: Where runs left their summaries.
+        text: An adapter's digest, for the last run that made or reused it; else a filter, for its last run.
+        channel: Name of a channel of the filter, for the run of what serves there; empty for the last run.
+
+    Returns:
+        The run's summary.
+
+    Raises:
+        InputError: There is no such adapter or filter, it had no run in this store, or nothing is promoted on the channel.
+    """
+    if channel:
+        return find_summary(store, find_adapter(store, text, channel=channel, here=True).adapter)
+    if is_digest(text):
+        return find_summary(store, text)
+    flt = load_filter(text)
+    if (last := read_last_summary(store, flt.name)) is None:
+        hint = f"run `distillery distill {text} …` first"
+        raise InputError(f"no run of {flt.name} in this store", where=store.uri, hint=hint)
+    return last
 
 
 def is_digest(text: str) -> bool:

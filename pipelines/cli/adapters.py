@@ -70,12 +70,10 @@ def report(
     as_json: JsonOpt = False,
 ) -> None:
     """Write the report of a filter's last run, or of the run that made an adapter or what serves on a channel."""
-    from distillery.components.artifacts.adapter import filter_key_of, find_adapter, find_summary, is_digest
+    from distillery.components.artifacts.adapter import filter_key_of, find_run
     from distillery.components.artifacts.filter import read_filter
-    from distillery.components.artifacts.run_summary import read_last_summary
     from distillery.components.reporting.gather import gather
     from distillery.components.reporting.render import render_html, render_markdown
-    from distillery.filters.loading import load_filter
 
     if out is None and not markdown:
         hint = "name a file, or give --md for Markdown on standard output"
@@ -84,17 +82,7 @@ def report(
     as_markdown = _as_markdown(to, markdown) if to else True
     require_filter(subject, channel)
     opened = open_existing(store)
-    if channel:
-        summary = find_summary(opened, find_adapter(opened, subject, channel=channel, here=True).adapter)
-    elif is_digest(subject):
-        summary = find_summary(opened, subject)
-    else:
-        flt = load_filter(subject)
-        last = read_last_summary(opened, flt.name)
-        if last is None:
-            hint = f"run `distillery distill {subject} …` first"
-            raise InputError(f"no run of {flt.name} in this store", where=opened.uri, hint=hint)
-        summary = last
+    summary = find_run(opened, subject, channel=channel)
     context = gather(opened, read_filter(opened, filter_key_of(summary)), summary)
     text = render_markdown(context) if as_markdown else render_html(context)
     if to is not None:

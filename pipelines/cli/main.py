@@ -35,6 +35,7 @@ from distillery.pipelines.cli import (
     publish,
     schedule,
     score,
+    share,
     steps,
     submit,
 )
@@ -48,6 +49,7 @@ GROUPS = {
     "Student": ("train", "benchmark", "gate"),
     "Look": ("get", "describe", "logs"),
     "Adapters": ("score", "history", "approve", "refuse", "promote", "rollback", "unpin"),
+    "Share": ("predictions", "data"),
     "Cluster": ("submit", "schedule", "suspend", "pipelines", "models"),
 }
 
@@ -94,7 +96,7 @@ def options(
     """Take the options that no command is needed for."""
 
 
-for module in (check, distill, calibrate, label, steps, score, adapters, channels, get, logs, schedule):
+for module in (check, distill, calibrate, label, steps, score, adapters, channels, get, logs, schedule, share):
     app.add_typer(module.app)
 app.add_typer(filters.keys)
 app.add_typer(filters.app, name="filters")

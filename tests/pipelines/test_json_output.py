@@ -28,6 +28,8 @@ MORE = {
     "score": ["--out", "scores"],
     "schedule": ["--cron", "0 3 * * *"],
     "promote": ["--to", "production"],
+    "predictions": ["--out", "predictions.csv"],
+    "data": ["--out", "data"],
 }
 NEVER_FAILS = {
     "demo",

@@ -1,0 +1,1 @@
+"""What leaves a store: predictions, data, bundles for other places, and articles for people to judge."""

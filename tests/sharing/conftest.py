@@ -1,0 +1,32 @@
+"""A store with a promoted student of made-up words and its base model, as an early version of this project left it."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.harness import Ran, run_here
+from tests.store.test_stores_of_the_first_layout import ARCHIVE
+
+Distillery = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with filter.yaml and a store `.distillery`; tests only read it."""
+    folder = tmp_path_factory.mktemp("sharing")
+    with tarfile.open(ARCHIVE) as packed, pytest.MonkeyPatch.context() as patch:
+        packed.extractall(folder, filter="data")
+        patch.setenv("DISTILLERY_CACHE", str(folder / "cache"))
+        patch.delenv("DISTILLERY_STORE", raising=False)
+        (folder / "store").rename(folder / ".distillery")
+        yield folder
+
+
+@pytest.fixture
+def distillery(home: Path) -> Distillery:
+    """`distillery …` as typed in that folder."""
+    return lambda *words: run_here(*words, cwd=home)
