@@ -85,7 +85,8 @@ def data(
     if split is None and not folder:
         raise InputError("no part is named", where="--split", hint=f"give one of {', '.join(PARTS)}, or a folder for all")
     opened, flt, summary = _run(store, subject, channel)
-    tables = {part: data_table(opened, summary, part, text=text) for part in ([split] if split else PARTS)}
+    wanted: tuple[Parts, ...] = (split,) if split else PARTS
+    tables: dict[str, Any] = {part: data_table(opened, summary, part, text=text) for part in wanted}
     if folder:
         write_dataset(tables, data_card(opened, flt, summary, tables), to, replace=replace)
     else:
