@@ -18,7 +18,7 @@ from distillery.filters.spec import API_VERSION
 
 Schema = dict[str, Any]
 GROUP, VERSION = API_VERSION.split("/")
-CRD_FILE = INSTALLED.parent / "manifests/base/crd.yaml"
+CRD_FILE = INSTALLED.parent / "manifests/crds/filters.yaml"
 SCHEMA_FILE = INSTALLED / "schema.json"
 _DROPPED = {"title", "default", "additionalProperties", "propertyNames", "$defs"}
 _COLUMNS = [
@@ -171,7 +171,7 @@ def crd_text() -> str:
     """Return the CustomResourceDefinition as a file.
 
     Returns:
-        The YAML of manifests/base/crd.yaml.
+        The YAML of manifests/crds/filters.yaml.
     """
     return "# Generated from filters/spec.py by `python -m distillery.filters.crd`; do not edit.\n" + dump_value(crd())
 

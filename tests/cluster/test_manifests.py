@@ -55,10 +55,11 @@ def tried(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     assert kustomizer()
     base = tmp_path_factory.mktemp("copy")
     manifests, found = copy_of_manifests(base), {}
-    for overlay in OVERLAYS:
+    for overlay in [*OVERLAYS, "crds"]:
         found[overlay] = base / overlay
         found[overlay].mkdir()
-        text = yaml.safe_dump_all(render(manifests / "overlays" / overlay), sort_keys=False)
+        folder = manifests / overlay if overlay == "crds" else manifests / "overlays" / overlay
+        text = yaml.safe_dump_all(render(folder), sort_keys=False)
         (found[overlay] / "objects.yaml").write_text(renamed(text), "utf-8")
         (found[overlay] / "kustomization.yaml").write_text("resources: [objects.yaml]\n", "utf-8")
     kubectl("create", "namespace", KFP)
@@ -77,6 +78,7 @@ def overlay(kubectl: Kubectl) -> str:
 
 @pytest.fixture(scope="module")
 def applied(kubectl: Kubectl, tried: dict[str, Path], overlay: str) -> str:
+    kubectl("apply", "-k", str(tried["crds"]))
     kubectl("apply", "-k", str(tried[overlay]))
     return overlay
 
@@ -324,6 +326,8 @@ def test_trainjob_becomes_a_jobset(kubectl: Kubectl, applied: str) -> None:
 def test_deleted_without_a_trace(kubectl: Kubectl, tried: dict[str, Path], applied: str) -> None:
     """Last in this file. KFP's namespace stays; nothing of ours does, in it or anywhere."""
     kubectl("delete", "-k", str(tried[applied]), "--timeout=120s")
+    kubectl("get", f"crd/filters.llm-{OURS}.io")  # and with it every Filter
+    kubectl("delete", "-k", str(tried["crds"]), "--timeout=120s")
     kinds = kubectl("api-resources", "--verbs=list", "-o", "name").stdout.split()
     left = kubectl("get", ",".join(kinds), "--all-namespaces", "-l", PART, "-o", "name").stdout
     assert left.split() == []

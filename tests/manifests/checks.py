@@ -124,7 +124,7 @@ def render(kustomization: Path) -> list[Object]:
 
 
 def crd_as_rendered() -> Object:
-    """The generated CRD with the label that the base adds."""
+    """The generated CRD with the label that its kustomization adds."""
     found = crd()
     found["metadata"]["labels"] = {"app.kubernetes.io/part-of": "llm-distillery"}
     return found

@@ -11,6 +11,7 @@ import pytest
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cluster.md"
 # Beginnings of the commands that tests/cluster takes from the page, or runs as they stand.
 RUN_ON_A_CLUSTER = (
+    "kubectl apply --server-side -k manifests/crds",
     "kubectl apply -k manifests/overlays/testbed",
     "distillery models push",
     "distillery pipelines publish",
