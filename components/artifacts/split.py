@@ -148,6 +148,29 @@ class StoredSplit:
         return self._tables
 
 
+def load_test(store: Store, digest: str) -> pa.Table:
+    """Return the test part of a split, every byte of it verified; the other parts are not read.
+
+    Args:
+        store: where the split is.
+        digest: of the split.
+
+    Returns:
+        The label table.
+
+    Raises:
+        NotFound: there is no such split.
+        StoreError: the stored test part is not the one that the split recorded.
+    """
+    from distillery.components.articles.label_table import read_table
+
+    folder = store.folder(SPLITS, Digest(digest))
+    folder.require(FILES.values())
+    test = read_table(folder.read(FILES["test"]))
+    _refuse_other_test(folder, SplitMeta.of(folder), test)
+    return test
+
+
 def load_split(store: Store, digest: str, *, expected_test: str | None = None) -> Split:
     """Return the split's three tables and its manifest's meta, every byte verified.
 

@@ -84,7 +84,7 @@ def render_html(context: Context) -> str:
 def _page(context: Context, clip: int) -> str:
     from distillery.components.reporting.sections import articles, oracle, run, student
 
-    env = _environment(clip)
+    env = environment(clip)
     drawn, absent = [], []
     scores, lessons = student.SECTIONS[:-2], student.SECTIONS[-2:]
     for key, title, build in (*scores, *articles.SECTIONS, *lessons, *oracle.SECTIONS, *run.SECTIONS):
@@ -98,7 +98,7 @@ def _page(context: Context, clip: int) -> str:
     state = decision(context)
     if state == "failed":
         drawn.sort(key=lambda section: section["key"] != "run")
-    return _clean(
+    return clean(
         env.get_template("report.html.j2").render(
             context=context,
             flt=context.filter,
@@ -156,8 +156,15 @@ def key_figures(context: Context) -> list[KeyFigure]:
     return [*shown, KeyFigure("Same tier", bench.tier_agreement, note, interval, percent=True)]
 
 
-def _clean(page: str) -> str:
-    """Return the page with control characters and lone surrogates as �, so that any article can be written as UTF-8."""
+def clean(page: str) -> str:
+    """Return the page with control characters and lone surrogates as �, so that any article can be written as UTF-8.
+
+    Args:
+        page: HTML.
+
+    Returns:
+        HTML.
+    """
     odd = {
         code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160), 0xFFFE, 0xFFFF) if code not in (9, 10, 13)
     }
@@ -165,7 +172,15 @@ def _clean(page: str) -> str:
 
 
 @cache
-def _environment(clip: int) -> Environment:
+def environment(clip: int) -> Environment:
+    """Return what draws the templates of this folder.
+
+    Args:
+        clip: longest text shown, in characters.
+
+    Returns:
+        The environment, which escapes every text.
+    """
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup, escape
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -21,9 +21,9 @@ from distillery.pipelines.cli.options import (
     require_filter,
 )
 from distillery.pipelines.cli.printing import print_json
+from distillery.pipelines.cli.sheets import form_of
 
 app = typer.Typer()
-FORMS: Final = {".html": "html", ".htm": "html", ".md": "markdown", ".markdown": "markdown"}
 
 
 @app.command()
@@ -79,7 +79,7 @@ def report(
         hint = "name a file, or give --md for Markdown on standard output"
         raise InputError("no file for the report", where="--out", hint=hint)
     to = None if out is None or str(out) == "-" else out
-    as_markdown = _as_markdown(to, markdown) if to else True
+    as_markdown = to is None or form_of(to, markdown=markdown, noun="report") == "markdown"
     require_filter(subject, channel)
     opened = open_existing(store)
     summary = find_run(opened, subject, channel=channel)
@@ -94,13 +94,3 @@ def report(
         print_json({"out": str(to)} if to else {"markdown": text})
     else:
         print(to or text, end="\n" if to or not text.endswith("\n") else "")
-
-
-def _as_markdown(out: Path, markdown: bool) -> bool:
-    """Return whether a report is Markdown, going by the name of its file and by --md; InputError where they differ."""
-    suffix = out.suffix.lower()
-    if suffix and suffix not in FORMS:
-        raise InputError(f"a report has no form {suffix}", where=f"--out {out}", hint=f"name it {', '.join(FORMS)}")
-    if markdown and FORMS.get(suffix) == "html":
-        raise InputError("is HTML, and --md asks for Markdown", where=f"--out {out}", hint="name it .md, or leave --md out")
-    return markdown or FORMS.get(suffix) == "markdown"

@@ -26,6 +26,7 @@ from distillery.pipelines.cli import (
     calibrate,
     channels,
     check,
+    compare,
     distill,
     filters,
     get,
@@ -47,7 +48,7 @@ GROUPS = {
     "Filters": ("filters", "explain"),
     "Labels": ("select", "calibrate", "noise", "label", "labels", "audit", "split"),
     "Student": ("train", "benchmark", "gate"),
-    "Look": ("get", "describe", "logs"),
+    "Look": ("get", "describe", "compare", "logs"),
     "Adapters": ("score", "history", "approve", "refuse", "promote", "rollback", "unpin"),
     "Share": ("predictions", "data"),
     "Cluster": ("submit", "schedule", "suspend", "pipelines", "models"),
@@ -96,7 +97,7 @@ def options(
     """Take the options that no command is needed for."""
 
 
-for module in (check, distill, calibrate, label, steps, score, adapters, channels, get, logs, schedule, share):
+for module in (check, distill, calibrate, label, steps, score, adapters, channels, get, compare, logs, schedule, share):
     app.add_typer(module.app)
 app.add_typer(filters.keys)
 app.add_typer(filters.app, name="filters")

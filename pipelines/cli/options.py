@@ -75,6 +75,7 @@ PricesOpt = Annotated[
     str, typer.Option("--prices", metavar="FILE", help="prices of models, before the filter's oracle.price and list prices")
 ]
 YesOpt = Annotated[bool, typer.Option("--yes", help="do not ask in a terminal before the first paid call")]
+MarkdownOpt = Annotated[bool, typer.Option("--md", help="Markdown for a pull request")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else there")]
 
 STORE: Final = "DISTILLERY_STORE"

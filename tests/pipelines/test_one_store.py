@@ -30,6 +30,8 @@ READING = {
     "get jobs": "done",
     "describe adapters 4bbd883ec4ec": "gates",
     "describe runs 20261128-202409": "promoted",
+    "compare 4bbd883ec4ec 61f4b046e87d": "What is compared",
+    "compare --all": "village-gain",
     "history {folder}/filter.yaml": "rollback",
     "history 4bbd883ec4ec --json": "history",
     "report 4bbd883ec4ec --md": "village-gain",
