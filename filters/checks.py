@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from distillery.filters.characters import odd_characters
-from distillery.filters.columns import column_faults
+from distillery.filters.columns import column_faults, score_faults
 from distillery.filters.errors import InputError
 from distillery.filters.expressions import KEYWORDS, nearest, parse
 from distillery.filters.metrics import BASELINES, METRICS
@@ -84,6 +84,9 @@ def faults(spec: Spec) -> Iterator[Fault]:
     names = [dimension.name for dimension in spec.dimensions]
     for column, what, hint in column_faults(spec.data.columns, names):
         yield Fault(("spec", "data", "columns", column), what, hint)
+    data = spec.data
+    for keys, what, hint in score_faults(data.dimensions, data.scale, data.scales, names):
+        yield Fault(("spec", "data", *keys), what, hint)
 
 
 def _repeated(section: str, noun: str, names: Sequence[str]) -> Iterator[Fault]:

@@ -68,7 +68,8 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
     """
     spec = flt.spec
     if step == "label":
-        return {"rubric": rubric_part(flt), "oracle": oracle_part(flt), **({"columns": flt.columns} if flt.columns else {})}
+        read_as = {"columns": flt.columns, "scores": flt.score_form.to_json()}
+        return {"rubric": rubric_part(flt), "oracle": oracle_part(flt), **{key: said for key, said in read_as.items() if said}}
     names = flt.dimensions
     if step == "audit":
         return {"dimensions": names, "duplicateJaccard": spec.split.duplicateJaccard}

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from distillery.filters.checks import faults
-from distillery.filters.columns import our_names
+from distillery.filters.columns import ScoreForm, our_names, score_form
 from distillery.filters.spec import UNCHECKED, Metadata, Spec, Strict
 
 
@@ -51,6 +51,16 @@ class Filter(Strict):
             Our names (`title`, `score.<dimension>`) by the files' names; empty where the files have ours.
         """
         return our_names(self.spec.data.columns, self.dimensions)
+
+    @property
+    def score_form(self) -> ScoreForm:
+        """Return what the scores in people's labels are here.
+
+        Returns:
+            Our dimensions by the files' names, and the files' scales; both empty where the files have ours.
+        """
+        data = self.spec.data
+        return score_form(data.dimensions, data.scale, data.scales, self.dimensions)
 
     def with_columns(self, columns: dict[str, str]) -> Filter:
         """Return the filter for files whose columns have these names; none for a file that we wrote ourselves.

@@ -7,30 +7,28 @@ later ones are often its consequences; `distillery.filters.lint_files` spells ou
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from distillery.filters.document import MAX_BYTES, Document, Path, and_more, read_document
+from distillery.filters.document import MAX_BYTES, Document, and_more, read_document
 from distillery.filters.errors import InputError, disk_hint
 from distillery.filters.expressions import nearest
 from distillery.filters.faults import explain
 from distillery.filters.filter import Filter
-from distillery.filters.scalars import may_be_plain, resolve
-from distillery.filters.strict_json import loads
+from distillery.filters.overrides import Bound, apply_override, merge
+from distillery.filters.scalars import may_be_plain
 
 INSTALLED = FilePath(__file__).resolve().parent
 _REF = re.compile(r"([a-z][a-z0-9-]{0,61}[a-z0-9])(?:/v([1-9][0-9]{0,5}))?")
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
-_STEP = re.compile(rf"\.?([A-Za-z_][A-Za-z0-9_]*)|\.?\[([0-9]{{1,4}})\]|\.([0-9]{{1,4}})|\.?\[({_QUOTED})\]")
-_TARGET = re.compile(rf'(?:[^="]|{_QUOTED})*')  # up to the sign; a name in quotes may hold one
-_HUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")  # a folder so named is looked for, too
 
 
-def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None = None) -> Filter:
+def load_filter(
+    ref: str, *, overrides: Sequence[str] = (), profile: str | None = None, mapping: Document | None = None
+) -> Filter:
     """Load a filter from its file.
 
     Args:
@@ -38,16 +36,17 @@ def load_filter(ref: str, *, overrides: Sequence[str] = (), profile: str | None 
             the installed package.
         overrides: such as "student.maxLength=128" each: path below spec, value in YAML.
         profile: name of a file of filters/profiles, applied before the overrides.
+        mapping: a mapping file, a part of `spec.data`, applied after the profile.
 
     Returns:
         The filter.
 
     Raises:
-        InputError: the reference, the file, the profile or an override is not valid.
+        InputError: the reference, the file, the profile, the mapping or an override is not valid.
     """
     path, named = find_filter(ref)
     where = shown_path(path)
-    flt = load_filter_text(read_text(path, where), where, overrides=overrides, profile=profile)
+    flt = load_filter_text(read_text(path, where), where, overrides=overrides, profile=profile, mapping=mapping)
     require_named(flt, named, where)
     return flt
 
@@ -71,7 +70,9 @@ def require_named(flt: Filter, named: tuple[str, int] | None, where: str) -> Non
         )
 
 
-def load_filter_text(text: str, where: str, *, overrides: Sequence[str] = (), profile: str | None = None) -> Filter:
+def load_filter_text(
+    text: str, where: str, *, overrides: Sequence[str] = (), profile: str | None = None, mapping: Document | None = None
+) -> Filter:
     """Load a filter from text.
 
     Args:
@@ -79,23 +80,25 @@ def load_filter_text(text: str, where: str, *, overrides: Sequence[str] = (), pr
         where: name of the text, for errors.
         overrides: as for `load_filter`.
         profile: as for `load_filter`.
+        mapping: as for `load_filter`.
 
     Returns:
         The filter.
 
     Raises:
-        InputError: the text, the profile or an override is not valid.
+        InputError: the text, the profile, the mapping or an override is not valid.
     """
     document = read_document(text, where)
     if not isinstance(document.value, dict):
         raise InputError("not a filter", where=where, hint="a filter starts with apiVersion, kind, metadata, spec")
-    priced, based = _priced(document), _based(document)
+    bound = Bound(document)
     if profile is not None:
-        _apply_profile(document, profile)
+        merge(document, _profile(profile), "spec")
+    if mapping is not None:
+        merge(document, mapping, "spec", "data")
     for override in overrides:
-        _apply_override(document, override)
-    _forget_price(document, priced)
-    _require_own_revision(document, based)
+        apply_override(document, override)
+    bound.require(document)
     return _validated(document)
 
 
@@ -113,46 +116,6 @@ def with_overrides(flt: Filter, overrides: Sequence[str]) -> Filter:
         InputError: an override is not valid.
     """
     return load_filter_text(dump_filter(flt), flt.name, overrides=overrides) if overrides else flt
-
-
-def _priced(document: Document) -> tuple[object, str, object]:
-    """Return the oracle's model, its price as text and the price itself, as far as a file that may be at fault has them."""
-    spec = document.value.get("spec")
-    oracle = spec.get("oracle") if isinstance(spec, dict) else None
-    model, price = (oracle.get("model"), oracle.get("price")) if isinstance(oracle, dict) else (None, None)
-    return model, repr(price), price
-
-
-def _forget_price(document: Document, before: tuple[object, str, object]) -> None:
-    """Remove a price that stands in the file for another model: a budget that goes by it would not hold."""
-    model, text, price = _priced(document)
-    if price is not None and model != before[0] and price is before[2] and text == before[1]:
-        del document.value["spec"]["oracle"]["price"]
-
-
-def _based(document: Document) -> tuple[object, object, object]:
-    """Return the base model, its revision, and where that is stated, as far as a file that may be at fault has them."""
-    spec = document.value.get("spec")
-    student = spec.get("student") if isinstance(spec, dict) else None
-    base, revision = (student.get("baseModel"), student.get("revision")) if isinstance(student, dict) else (None, None)
-    return base, revision, document.places.get(("spec", "student", "revision"))
-
-
-def _require_own_revision(document: Document, before: tuple[object, object, object]) -> None:
-    """Raise if a profile or an override named another base model of a hub and left the revision of the former.
-
-    What has no revisions (a folder, an address, a package) loses it.
-    """
-    base, revision, place = _based(document)
-    if revision is None or base == before[0] or before[0] is None or (revision, place) != before[1:]:
-        return
-    if isinstance(base, str) and _HUB.fullmatch(base):
-        raise InputError(
-            f"is {str(revision)[:40]}, which is {str(before[0])[:80]}'s, and not one of {base[:80]}",
-            where="spec.student.revision",
-            hint=f"add {{overrides}} student.revision=COMMIT, a commit of {base[:80]} (or main, its newest)",
-        )
-    document.value["spec"]["student"]["revision"] = None
 
 
 def dump_filter(flt: Filter) -> str:
@@ -321,8 +284,8 @@ def read_text(path: FilePath, where: str) -> str:
         ) from None
 
 
-def _apply_profile(document: Document, profile: str) -> None:
-    """Merge filters/profiles/<profile>.yaml, a partial spec: mappings are merged, all else replaced."""
+def _profile(profile: str) -> Document:
+    """Return filters/profiles/<profile>.yaml, a partial spec."""
     found = list_profiles()
     if profile not in found:
         hint = f"known: {', '.join(sorted(found)) or 'none'}"
@@ -331,77 +294,7 @@ def _apply_profile(document: Document, profile: str) -> None:
     partial = read_document(read_text(found[profile], where), where)
     if not isinstance(partial.value, dict):
         raise InputError("a profile is a part of a spec, such as student: {…}", where=where)
-    if not isinstance(document.value.get("spec"), dict):
-        return  # the model says so, with its line
-    _merge(document.value["spec"], partial.value)
-    document.places.update({("spec", *path): place for path, place in partial.places.items() if path})
-
-
-def _merge(base: dict[str, Any], partial: Mapping[str, Any]) -> None:
-    for key, value in partial.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict):
-            _merge(base[key], value)
-        else:
-            base[key] = value
-
-
-def _apply_override(document: Document, override: str) -> None:
-    """Set one value below spec: "training.epochs=4", "dimensions[0].weight=0.2"."""
-    end = match.end() if (match := _TARGET.match(override)) else 0
-    target, equals, text = override[:end], override[end : end + 1], override[end + 1 :]
-    if equals != "=":
-        target, equals, text = override.partition("=")
-    where = f"{{overrides}} {target.strip()}"
-    steps = _steps(target.strip().removeprefix("spec."))
-    if not equals or steps is None:
-        hint = "for example {overrides} training.epochs=4"
-        raise InputError(f'"{override[:80]}" is not path=value', hint=hint, parameter="overrides")
-    value = _override_value(text.strip(), where)
-    at: Any = document.value.setdefault("spec", {})
-    path: Path = ("spec",)
-    for index, step in enumerate(steps):
-        path = (*path, step)
-        last = index == len(steps) - 1
-        if isinstance(at, list):
-            if not isinstance(step, int) or step >= len(at):
-                raise InputError(f"there is no {step!r} in a list of {len(at)}", where=where, hint="list indexes start at 0")
-        elif not isinstance(at, dict) or isinstance(step, int):
-            raise InputError(f'nothing can be set at "{step}"', where=where, hint="the path leads through a plain value")
-        elif not last and at.get(step) is None:
-            at[step] = {}
-            document.places[path] = where
-        if last:
-            at[step] = value
-            for known in [known for known in document.places if known[: len(path)] == path]:
-                del document.places[known]
-            document.places[path] = where
-        else:
-            at = at[step]
-
-
-def _override_value(text: str, where: str) -> object:
-    """Flow YAML where it starts like that, else a plain scalar, which may hold colons and hashes."""
-    if not text.startswith(("[", "{", '"', "'")):
-        return resolve(text)
-    try:
-        return read_document(text, where).value
-    except InputError as error:
-        raise InputError(error.what, where=where, hint=error.hint) from None
-
-
-def _steps(target: str) -> list[str | int] | None:
-    steps: list[str | int] = []
-    position = 0
-    while position < len(target):
-        match = _STEP.match(target, position)
-        if match is None:
-            return None
-        try:
-            steps.append(match[1] or (loads(match[4]) if match[4] else int(match[2] or match[3])))
-        except ValueError:
-            return None
-        position = match.end()
-    return steps or None
+    return partial
 
 
 def _validated(document: Document) -> Filter:

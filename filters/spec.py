@@ -31,6 +31,7 @@ Location = Annotated[str, Field(min_length=1, max_length=1_000)]
 Rule = Annotated[str, Field(min_length=1, max_length=1_000)]
 Pattern = Annotated[str, Field(min_length=1, max_length=1_000)]
 Column = Annotated[str, Field(min_length=1, max_length=500)]
+Scale = Annotated[list[Bound], Field(min_length=2, max_length=2)]
 ColumnTarget = Annotated[str, Field(min_length=1, max_length=100)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@?#]*)?$", max_length=500)]
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,127}$", max_length=128)]
@@ -277,6 +278,13 @@ class Data(Strict):
     columns: dict[Column, ColumnTarget] = Field(
         default={}, max_length=64, description="What columns of the files are here, such as headline: title."
     )
+    dimensions: dict[Column, Name] = Field(
+        default={}, max_length=64, description="What names within the scores of the labels are here, such as climate: impact."
+    )
+    scale: Scale | None = Field(
+        default=None, description="Of the labels' scores: what becomes 0, then what becomes 10, such as [1, 5]; null: as here."
+    )
+    scales: dict[Column, Scale] = Field(default={}, max_length=16, description="The same for single dimensions, by our names.")
 
 
 class Spec(Strict):

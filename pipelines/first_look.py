@@ -68,6 +68,7 @@ def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", secon
             max_rejects=max_rejects,
             content_types=flt.content_types,
             columns=flt.columns,
+            form=flt.score_form,
         )
         count = 0
         for _ in labelled:

@@ -3,15 +3,68 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from distillery.components.articles.columns import COLUMNS, Renamed, Wanted
+from distillery.components.articles.near_names import known_name
+from distillery.components.articles.parquet_pages import MAX_HELD
+from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+MAX_ITEMS: Final = 10_000  # of a list whose length its type fixes
 NO_DATE = "is a date outside the years 1 to 9999"
+
+
+def columns_to_read(schema: pa.Schema, renamed: Renamed, wanted: Wanted, where: str, max_items: int = MAX_ITEMS) -> list[str]:
+    """Return the file's names of the columns to read of a table.
+
+    Args:
+        schema: names and types of its columns.
+        renamed: columns that are read under other names.
+        wanted: the columns to read, by our names.
+        where: the file, for errors.
+        max_items: of a list whose length its type fixes.
+
+    Returns:
+        The names, in the order of the table.
+
+    Raises:
+        InputError: it has no column of texts, a column twice, or a type whose every value is as large as only a bomb's.
+    """
+    ours = dict(zip(schema.names, renamed.header(schema.names, where), strict=True))
+    text = next((name for name, read in ours.items() if read == "content"), "")
+    if not text and not any(read == "content" and renamed.holds(path.split(".")[0]) for path, read in renamed.columns.items()):
+        near = next((name for name in schema.names if known_name(name) == "content"), "")
+        hint = f"add {{map}} {near}=content" if near else "add {map} COLUMN=content for the column of the article's text"
+        raise InputError(f"has no column 'content' (it has {', '.join(schema.names[:12])})", where=where, hint=hint)
+    if text and not _is_text(schema.field(text).type):
+        raise InputError(f"column {text!r} is {schema.field(text).type}, not text", where=where)
+    read = [
+        name
+        for name in schema.names
+        if renamed.holds(name) or (ours[name] and (wanted.has(ours[name]) or _told(name, schema.field(name).type)))
+    ]
+    if any(_fixed(schema.field(name).type) > max_items for name in read):
+        raise too_much(where)
+    return read
+
+
+def too_much(where: str) -> InputError:
+    """Return the error of a table that unpacks to more than honest ones do.
+
+    Args:
+        where: the file.
+
+    Returns:
+        The error.
+    """
+    what = f"would take more than {MAX_HELD // 2**20} MB to unpack, as only a bomb does"
+    return InputError(what, where=where, hint="look at what made this file, or write smaller row groups")
 
 
 def own_cells(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -95,3 +148,29 @@ def _zone(name: str) -> tzinfo:
             return ZoneInfo(name)
         except Exception:  # no such name, no such file, a folder of that name
             return UTC
+
+
+def _told(name: str, kind: pa.DataType) -> bool:
+    """True if a column is read to be told of, since it has nearly one of our names."""
+    import pyarrow as pa
+
+    return known_name(name) in COLUMNS and not pa.types.is_nested(kind)
+
+
+def _fixed(kind: pa.DataType) -> int:
+    """Return the most items that a type says every list has; a null takes as many."""
+    import pyarrow as pa
+
+    own = kind.list_size if pa.types.is_fixed_size_list(kind) else 1
+    return own * max((_fixed(kind.field(number).type) for number in range(kind.num_fields)), default=1)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or (pa.types.is_dictionary(kind) and _is_text(kind.value_type))
+    )

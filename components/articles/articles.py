@@ -18,15 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillery.components.articles.cells import WORDS_FOR_MISSING, clean, is_missing, long_text, score, short_text, shown
+from distillery.components.articles.cells import WORDS_FOR_MISSING, clean, is_missing, long_text, score, short_text
 from distillery.components.articles.columns import COLUMNS, Renamed
 from distillery.components.articles.folders import FolderColumns, shards
 from distillery.components.articles.readers import read_rows
 from distillery.components.articles.rejects import Reject, Rejects
+from distillery.components.articles.score_forms import ANALYSIS, LABELS, flat, plain_score, scores_of
 from distillery.components.store import Digest, digest_json
+from distillery.filters.columns import AS_OURS, ScoreForm
 from distillery.filters.errors import InputError
 from distillery.filters.prompt import NO_TYPE
-from distillery.filters.strict_json import once
 
 __all__ = [
     "COLUMNS",
@@ -128,7 +129,7 @@ def read_articles(path: str | Path, *, rejects: Rejects, columns: Mapping[str, s
         InputError: the file as a whole can't be used, or (at the end) not one row was good.
     """
     path, seen, good = Path(path), dict[int, int](), 0
-    for file, line, row in _rows(path, ("reference.",), rejects, columns):
+    for file, line, row in _rows(path, rejects, columns):
         try:
             article = as_article(row)
         except ValueError as error:
@@ -155,6 +156,7 @@ def read_labels(
     max_rejects: str = "0",
     content_types: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
+    form: ScoreForm = AS_OURS,
 ) -> Iterator[Label]:
     """Yield the labels of a file or of a folder of files, each with exactly one score for each dimension.
 
@@ -168,6 +170,7 @@ def read_labels(
         content_types: names of the filter's content types, one of which (or "none") a row that has a content type must have;
             without any, a content type means nothing and is kept as it is.
         columns: our names for columns of the file, as a filter has them; None for none.
+        form: the file's names of dimensions and its scales, as a filter has them; true scores are 0 to 10 under our names.
 
     Yields:
         Each label once; a row that repeats an earlier one exactly is only counted.
@@ -176,11 +179,11 @@ def read_labels(
         InputError: the file as a whole can't be used, an id stands for two texts or two sets of scores, or (at the end) too
             many rows were bad or none was good.
     """
-    allowed = parse_max_rejects(max_rejects)
+    allowed, reasoned = parse_max_rejects(max_rejects), "scores" in (columns or {}).values()  # who names them knows them
     path, seen, dims = Path(path), dict[str, tuple[str, Digest, Label]](), list(dimensions)
-    for file, line, row in _rows(path, ("score.", "reference."), rejects, columns):
+    for file, line, row in _rows(path, rejects, columns, scores=True):
         try:
-            label = _label(row, dims, content_types)
+            label = _label(row, dims, content_types, form, reasoned)
         except ValueError as error:
             rejects.add(file, line, str(error))
             continue
@@ -204,6 +207,8 @@ def read_labels(
         hint = "mend them, or go on without them: {max_rejects} 20 or {max_rejects} 1%"
         if not seen:  # nothing would be left to go on with
             hint = _near_hint(rejects, "content", "scores", dimensions=dims) or "mend them"
+        if any("is outside 0 to 10" in each.reason for each in rejects.first[:3]):
+            hint += "; where all scores have another scale: {overrides} 'data.scale=[0, 100]'"
         raise _stopped(path, rejects, f"{rejects.count:,} of {rejects.rows:,} rows are bad", hint)
     if not seen:
         raise _stopped(path, rejects, "no row is a label", _near_hint(rejects, "content", "scores", dimensions=dims))
@@ -236,13 +241,15 @@ def parse_max_rejects(text: str) -> float:
 
 
 def _rows(
-    path: Path, prefixes: tuple[str, ...], rejects: Rejects, columns: Mapping[str, str] | None
+    path: Path, rejects: Rejects, columns: Mapping[str, str] | None, *, scores: bool = False
 ) -> Iterator[tuple[Path, int, dict[str, Any]]]:
     """Yield the good rows of a file or a folder, under our names, each with its file and line; count the others."""
     renamed, rejects.folder = Renamed(columns), path if path.is_dir() else None
+    wanted = COLUMNS | LABELS if scores else COLUMNS
+    prefixes, endings = ("reference.", *(["score."] if scores else [])), (ANALYSIS,) if scores else ()
     for name, file in shards(path):
         folders = FolderColumns(name, renamed)
-        for line, row, fault in read_rows(file, COLUMNS, prefixes, renamed):
+        for line, row, fault in read_rows(file, wanted, prefixes, renamed, endings):
             rejects.rows += 1
             if row is None:
                 rejects.add(file, line, fault)
@@ -315,37 +322,21 @@ def _plain(row: dict[str, Any], key: str) -> str:
     return text
 
 
-def _flat(row: dict[str, Any], key: str, prefix: str) -> dict[str, Any] | None:
-    """Return the object `row[key]`, or the columns of a flat table whose names begin with `prefix` as one object."""
-    value = row.get(key)
-    columns = {name.removeprefix(prefix): cell for name, cell in row.items() if name.startswith(prefix) and cell is not None}
-    if value is None:
-        return columns or None
-    if isinstance(value, list) and all(isinstance(item, tuple) and len(item) == 2 for item in value):
-        value = once(value)  # a Parquet map
-    if not isinstance(value, dict):
-        raise ValueError(f"its {key} is not an object but {shown(value)}")
-    if other := next((name for name, cell in columns.items() if value.get(name, cell) != cell), None):
-        raise ValueError(f"states {key} of '{other[:60]}' twice, differently")
-    return value
-
-
 def _reference(row: dict[str, Any]) -> dict[str, float] | None:
-    scores = _flat(row, "reference", "reference.")
+    scores = flat(row, "reference", "reference.")
     known = {name: value for name, value in (scores or {}).items() if not is_missing(value)}
     return {name: score(name, value, "reference") for name, value in known.items()} or None
 
 
-def _label(row: dict[str, Any], dimensions: list[str], content_types: Sequence[str]) -> Label:
-    article, scores = as_article(row), _flat(row, "scores", "score.")
-    if scores is None:
-        raise ValueError("has no scores")
+def _label(row: dict[str, Any], dimensions: list[str], content_types: Sequence[str], form: ScoreForm, reasoned: bool) -> Label:
+    article, stated = as_article(row), scores_of(row, form)
     # a column of structs has a field for every name that any row has; null says that this row has not
-    match([name for name, value in scores.items() if value is not None or name in dimensions], dimensions)
-    kind = _plain(row, "content_type") or None
+    match([name for name, value in stated.cells.items() if value is not None or name in dimensions], dimensions)
+    kind = _plain(row if row.get("content_type") else {"content_type": stated.kind}, "content_type") or None
     if kind is not None and content_types:
         check_content_type(kind, content_types)
-    return Label(article, {name: score(name, scores[name], "score") for name in dimensions}, kind)
+    reasoned = reasoned or stated.reasoned
+    return Label(article, {name: plain_score(name, stated.cells[name], form, reasoned=reasoned) for name in dimensions}, kind)
 
 
 def check_content_type(name: str, content_types: Sequence[str]) -> None:

@@ -105,25 +105,28 @@ def short_text(value: Any) -> str:
     return text
 
 
-def score(name: str, value: Any, what: str) -> float:
+def score(name: str, value: Any, what: str, scale: tuple[float, float] = (0.0, 10.0)) -> float:
     """Return a score as a number.
 
     Args:
         name: the dimension, for the error.
         value: the cell.
         what: "score" or "reference", for the error.
+        scale: what becomes 0, and what becomes 10.
 
     Returns:
         The number, 0 to 10.
 
     Raises:
-        ValueError: the cell is no number, or outside 0 to 10.
+        ValueError: the cell is no number, or outside its scale.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError(f"{what} of '{name}' is not a number but {shown(value)}")
-    if (isinstance(value, Decimal) and value.is_nan()) or not 0 <= value <= 10:  # written so that NaN fails
-        raise ValueError(f"{what} {shown(value)} of '{name}' is outside 0 to 10")
-    return float(value)
+    none, full = scale
+    low, high = min(scale), max(scale)
+    if (isinstance(value, Decimal) and value.is_nan()) or not low <= value <= high:  # written so that NaN fails
+        raise ValueError(f"{what} {shown(value)} of '{name}' is outside {low:g} to {high:g}")
+    return float(value) if scale == (0, 10) else 10 * (float(value) - none) / (full - none) + 0.0
 
 
 def shown(value: Any) -> str:

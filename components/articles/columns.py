@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from distillery.filters.columns import TARGETS
 from distillery.filters.errors import InputError
@@ -12,10 +12,36 @@ COLUMNS: Final = frozenset({*TARGETS, "published_date", "drawn_by"})
 STRAY: Final = "\ufeff\u200b \t\r\n"  # what exports leave around a column's name
 
 
+class Wanted(NamedTuple):
+    """The columns that are read of a table, by our names.
+
+    Attributes:
+        names: whole names.
+        prefixes: beginnings of names.
+        endings: ends of names.
+    """
+
+    names: frozenset[str]
+    prefixes: tuple[str, ...] = ()
+    endings: tuple[str, ...] = ()
+
+    def has(self, name: str) -> bool:
+        """True if a column is read.
+
+        Args:
+            name: our name of it.
+
+        Returns:
+            Whether it is; False for the empty name.
+        """
+        return bool(name) and (name in self.names or name.startswith(self.prefixes) or name.endswith(self.endings))
+
+
 class Renamed:
     """Gives the columns of a file our names, as a filter's `data.columns` says.
 
-    A column that has one of our names is left alone where another column is read under it.
+    A column that has one of our names is left alone where another column is read under it. `analysis.dimensions` is what stands
+    under "dimensions" in the object of the column "analysis", unless the file has a column of that whole name.
 
     Attributes:
         columns: our names by the file's.
@@ -30,6 +56,7 @@ class Renamed:
         """
         self.columns = dict(columns or {})
         self.used: set[str] = set()
+        self._paths = [name for name in self.columns if "." in name.strip(".")]
 
     def names(self, header: Sequence[str]) -> list[str]:
         """Return our names for the columns of a table.
@@ -82,7 +109,19 @@ class Renamed:
         """
         if not self.columns:
             return row
+        row = row | {path: value for path in self._paths if path not in row and (value := _inner(row, path)) is not None}
         return {ours: row[name] for name, ours in zip(row, self.names(list(row)), strict=True) if ours}
+
+    def holds(self, name: str) -> bool:
+        """True if a column is read for what stands within its objects.
+
+        Args:
+            name: the file's name of it.
+
+        Returns:
+            Whether any path begins with it.
+        """
+        return any(path.startswith(f"{name}.") for path in self._paths)
 
     def notes(self) -> list[str]:
         """Return what to tell of columns that were named and never met.
@@ -115,3 +154,11 @@ def _hidden(name: str, taken: set[str]) -> bool:
         or (name == "published_date" and "published" in taken)
         or (whole is not None and any(ours.startswith(whole) for ours in taken))
     )
+
+
+def _inner(row: Mapping[str, Any], path: str) -> Any:
+    """Return what stands in a row at the end of a path of names; None where there is nothing."""
+    value: Any = row
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value

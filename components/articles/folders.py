@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,13 @@ OF_FOLDERS: Final = ("source", "language", "url", "published", "content_type")
 NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 # What lies beside shards and holds no row.
 BESIDE: Final = (".md", ".crc", ".md5", ".sha256", ".yaml", ".yml", ".py", ".log", ".lock")
-_ALONE: Final = frozenset({"license", "license.txt", "readme", "readme.txt", "dataset_infos.json", "state.json"})
+_ALONE: Final = frozenset(
+    {
+        *("license", "license.txt", "readme", "readme.txt"),
+        *("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"),  # what `datasets` notes beside rows
+    }
+)
+_CACHED: Final = re.compile(r"(cache|tmp)-?[0-9a-z_]+\.arrow")  # what `datasets` computed of a data set, beside its rows
 
 
 def shard_names(names: Iterable[str]) -> list[str]:
@@ -41,7 +48,7 @@ def shard_names(names: Iterable[str]) -> list[str]:
 
 def _rows(name: str) -> bool:
     own = name.rpartition("/")[2].casefold()
-    return not own.endswith(BESIDE) and own not in _ALONE
+    return not own.endswith(BESIDE) and own not in _ALONE and not _CACHED.fullmatch(own)
 
 
 def shards(path: Path) -> list[tuple[str, Path]]:

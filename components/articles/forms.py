@@ -17,11 +17,12 @@ from distillery.components.articles.formats import MAX_LINE, bare
 from distillery.components.articles.near_names import known_name
 from distillery.filters.errors import InputError
 
-Kind: TypeAlias = Literal["jsonl", "gzip", "parquet", "csv", "csv.gz", "json", "json.gz", "xlsx"]
+Kind: TypeAlias = Literal["jsonl", "gzip", "parquet", "csv", "csv.gz", "json", "json.gz", "xlsx", "arrow"]
 CUT: Final = frozenset({"jsonl", "gzip", "parquet"})
 HEAD: Final = 8_192  # bytes by which a form is told
 DELIMITERS: Final = ",;\t|"
 READ: Final = "JSONL, CSV (both also gzipped), Parquet, XLSX or a JSON list"
+ARROW_STREAM: Final = b"\xff\xff\xff\xff"
 _UTF8: Final = codecs.getincrementaldecoder("utf-8")
 _ZIP: Final = b"PK\x03\x04"
 _ARROW: Final = "import pyarrow.feather as f, pyarrow.parquet as p, sys; p.write_table(f.read_table(sys.argv[1]), sys.argv[2])"
@@ -63,6 +64,8 @@ def file_kind(head: bytes, where: str) -> Kind:
         return "csv"
     if head[:4] == b"PAR1":
         return "parquet"
+    if head[:4] == ARROW_STREAM and head[5:8] != b"\xff\xff\xff":
+        return "arrow"
     name = where.rpartition("/")[2]
     if head[:2] == b"\x1f\x8b":
         inner = _unpacked(head)

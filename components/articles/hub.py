@@ -18,7 +18,7 @@ SCHEME: Final = "hf"
 _ADDRESS: Final = re.compile(
     r"(?i:hf)://datasets/(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.~-]+(?:%2F[\w.~-]+)*))?(?:/(?P<path>.*))?"
 )
-ROWS: Final = ("json", "jsonl", "ndjson", "csv", "tsv", "txt", "parquet", "xlsx", "gz")
+ROWS: Final = ("json", "jsonl", "ndjson", "csv", "tsv", "txt", "parquet", "arrow", "xlsx", "gz")
 
 
 _FETCH: Final = ContextVar("fetch", default=True)

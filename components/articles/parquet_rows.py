@@ -6,20 +6,17 @@ Nothing is decoded before the headers of its pages were read (`parquet_pages`): 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from distillery.components.articles.arrow_rows import own_cells, plain_row
-from distillery.components.articles.columns import COLUMNS, Renamed
+from distillery.components.articles.arrow_rows import MAX_ITEMS, columns_to_read, own_cells, plain_row, too_much
+from distillery.components.articles.columns import Renamed, Wanted
 from distillery.components.articles.formats import MAX_LINE, Row, refuse_bomb, too_long
-from distillery.components.articles.near_names import known_name
 from distillery.components.articles.parquet_pages import MAX_FOOTER, MAX_HELD, Readable, footer_size, kept_whole, weigh
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-MAX_ITEMS: Final = 10_000  # of a list whose length its type fixes
 
 
 class ParquetRows:
@@ -36,14 +33,13 @@ class ParquetRows:
         """
         self.stream, self.where, self.size, self.renamed = stream, where, size, renamed
 
-    def rows(self, start: int, end: int | None, columns: frozenset[str], prefixes: tuple[str, ...]) -> Iterator[Row]:
+    def rows(self, start: int, end: int | None, wanted: Wanted) -> Iterator[Row]:
         """Yield the rows whose share of the file begins in a range of its bytes.
 
         Args:
             start: the byte at which the range begins.
             end: the byte before which it ends; None for the whole file.
-            columns: names of the columns to read.
-            prefixes: beginnings of names; columns that begin so are read, too.
+            wanted: the columns to read.
 
         Yields:
             Each row under our names, numbered from 1.
@@ -62,7 +58,7 @@ class ParquetRows:
                 low, high = (-(-place * total // self.size) for place in (start, self.size if end is None else end))
                 if low >= high and end is not None:
                     return
-                names = self._wanted(file, columns, prefixes)
+                names = self._wanted(file, wanted)
                 yield from self._decoded(file, names, low, high)
         except InputError:
             raise
@@ -105,57 +101,14 @@ class ParquetRows:
         except ValueError as error:
             return Row(number, None, str(error))
 
-    def _wanted(self, file: pq.ParquetFile, columns: frozenset[str], prefixes: tuple[str, ...]) -> list[str]:
+    def _wanted(self, file: pq.ParquetFile, wanted: Wanted) -> list[str]:
         """Return the file's names of the columns to read."""
-        metadata, schema = file.metadata, file.schema_arrow
+        metadata = file.metadata
         declared = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
         refuse_bomb(self.where, declared, metadata.num_rows, self.size)
         if not metadata.num_rows:
             raise InputError("has no rows", where=self.where, hint="give a file with one article a row")
-        ours = dict(zip(schema.names, self.renamed.header(schema.names, self.where), strict=True))
-        text = next((name for name, read in ours.items() if read == "content"), "")
-        if not text:
-            near = next((name for name in schema.names if known_name(name) == "content"), "")
-            hint = f"add {{map}} {near}=content" if near else "add {map} COLUMN=content for the column of the article's text"
-            raise InputError(f"has no column 'content' (it has {', '.join(schema.names[:12])})", where=self.where, hint=hint)
-        if not _is_text(schema.field(text).type):
-            raise InputError(f"column {text!r} is {schema.field(text).type}, not text", where=self.where)
-        read = [
-            name
-            for name in schema.names
-            if ours[name] and (ours[name] in columns or ours[name].startswith(prefixes) or _told(name, schema.field(name).type))
-        ]
-        for name in read:
-            if _fixed(schema.field(name).type) > MAX_ITEMS:
-                raise self._bomb()
-        return read
+        return columns_to_read(file.schema_arrow, self.renamed, wanted, self.where, MAX_ITEMS)
 
     def _bomb(self) -> InputError:
-        what = f"would take more than {MAX_HELD // 2**20} MB to unpack, as only a bomb does"
-        return InputError(what, where=self.where, hint="look at what made this file, or write smaller row groups")
-
-
-def _told(name: str, kind: pa.DataType) -> bool:
-    """True if a column is read to be told of, since it has nearly one of our names."""
-    import pyarrow as pa
-
-    return known_name(name) in COLUMNS and not pa.types.is_nested(kind)
-
-
-def _fixed(kind: pa.DataType) -> int:
-    """Return the most items that a type says every list has; a null takes as many."""
-    import pyarrow as pa
-
-    own = kind.list_size if pa.types.is_fixed_size_list(kind) else 1
-    return own * max((_fixed(kind.field(number).type) for number in range(kind.num_fields)), default=1)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or (pa.types.is_dictionary(kind) and _is_text(kind.value_type))
-    )
+        return too_much(self.where)

@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from distillery.components.articles.columns import Renamed
+from distillery.components.articles.arrow_stream import arrow_rows
+from distillery.components.articles.columns import Renamed, Wanted
 from distillery.components.articles.csv_rows import csv_rows
 from distillery.components.articles.formats import HUGE_LINE, MAX_LINE, Row, bare, json_row, refuse_bomb, too_long
 from distillery.components.articles.forms import CUT, HEAD, READ, Kind, file_kind
@@ -31,7 +32,11 @@ Line: TypeAlias = tuple[bytes, int]  # the first 8 MB of a line, and the length 
 
 
 def read_rows(
-    path: Path, columns: frozenset[str], prefixes: tuple[str, ...] = (), renamed: Renamed | None = None
+    path: Path,
+    columns: frozenset[str],
+    prefixes: tuple[str, ...] = (),
+    renamed: Renamed | None = None,
+    endings: tuple[str, ...] = (),
 ) -> Iterator[Row]:
     """Yield the rows of a file on this machine.
 
@@ -40,6 +45,7 @@ def read_rows(
         columns: names of the columns to read from a Parquet file.
         prefixes: beginnings of names; columns that begin so are read, too.
         renamed: columns that are read under other names; None for none.
+        endings: ends of names; columns that end so are read, too.
 
     Yields:
         Each row, good or bad, with its number.
@@ -60,7 +66,16 @@ def read_rows(
     if not size:
         raise InputError("is empty", where=str(path), hint="give a file with one article a line")
     kind = file_kind(head, str(path))
-    yield from Rows(lambda: path.open("rb"), kind, size, str(path), columns=columns, prefixes=prefixes, renamed=renamed)
+    yield from Rows(
+        lambda: path.open("rb"),
+        kind,
+        size,
+        str(path),
+        columns=columns,
+        prefixes=prefixes,
+        endings=endings,
+        renamed=renamed,
+    )
 
 
 class Rows:
@@ -79,6 +94,7 @@ class Rows:
         *,
         columns: frozenset[str],
         prefixes: tuple[str, ...] = (),
+        endings: tuple[str, ...] = (),
         renamed: Renamed | None = None,
         start: int = 0,
         end: int | None = None,
@@ -92,13 +108,14 @@ class Rows:
             where: the file, as errors name it.
             columns: names of the columns to read from a Parquet file.
             prefixes: beginnings of names; columns that begin so are read, too.
+            endings: ends of names; columns that end so are read, too.
             renamed: columns that are read under other names; None for none.
             start: the byte at which the range begins.
             end: the byte before which it ends; None for the whole file, whatever its size is by now.
         """
         self.lines = 0
         self._open, self._kind, self._size, self._where = open_file, kind, size, where
-        self._columns, self._prefixes, self._renamed = columns, prefixes, renamed or Renamed()
+        self._wanted, self._renamed = Wanted(columns, prefixes, endings), renamed or Renamed()
         self._start, self._end, self._whole = start, size if end is None else end, end is None
 
     def __iter__(self) -> Iterator[Row]:
@@ -117,9 +134,11 @@ class Rows:
             elif self._kind == "parquet":
                 parquet = ParquetRows(stream, self._where, self._size, self._renamed)
                 end = None if self._whole else self._end
-                for row in parquet.rows(self._start, end, self._columns, self._prefixes):
+                for row in parquet.rows(self._start, end, self._wanted):
                     self.lines += 1
                     yield row
+            elif self._kind == "arrow":
+                yield from self._counted(arrow_rows(stream, self._size, self._where, self._renamed, self._wanted))
             else:
                 yield from self._objects(stream)
 

@@ -15,7 +15,8 @@ from distillery.components.store.layout import CANDIDATE, CHANNELS, SUMMARIES
 from distillery.filters.columns import map_overrides
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from distillery.filters.loading import load_filter, with_overrides
+from distillery.filters.loading import dump_filter, load_filter, load_filter_text
+from distillery.filters.mapping import read_mapping
 
 DIGEST: Final = re.compile(r"[0-9a-f]{8,64}")
 WHOLE: Final = 64  # hexadecimal digits of a digest
@@ -27,21 +28,23 @@ class Subject(NamedTuple):
     filter: Filter
     adapter: str
 
-    def renamed(self, columns: Sequence[str]) -> Subject:
-        """Return the same adapter for files whose columns have other names.
+    def renamed(self, columns: Sequence[str], mapping: str = "") -> Subject:
+        """Return the same adapter for files whose columns have other names, or whose scores have other scales.
 
         Args:
             columns: each "column=name", as --map has them; they take precedence over what the filter says of its own files.
+            mapping: a mapping file for labels; empty for none.
 
         Returns:
             The adapter, with the filter that reads these columns.
 
         Raises:
-            InputError: a column is named twice, or its name is none of ours.
+            InputError: a column is named twice, or its name is none of ours; or the mapping file is at fault.
         """
-        if not columns:
+        if not columns and not mapping:
             return self
-        given = with_overrides(self.filter.with_columns({}), map_overrides(columns))
+        bare, document = dump_filter(self.filter.with_columns({})), read_mapping(mapping) if mapping else None
+        given = load_filter_text(bare, self.filter.name, overrides=map_overrides(columns), mapping=document)
         kept = {name: ours for name, ours in self.filter.columns.items() if ours not in given.columns.values()}
         return Subject(given.with_columns({**kept, **given.columns}), self.adapter)
 

@@ -34,6 +34,20 @@ class FolderMeta(Document):
         return cls.read(canonical_json(folder.meta), f"{folder.where}/{MANIFEST}")
 
 
+class LabelMapping(Document):
+    """How labels that people brought became ours.
+
+    Attributes:
+        columns: our names by the file's.
+        dimensions: our dimensions by the names within the file's scores.
+        scales: what became 0 and what became 10, by dimension; 0 and 10 themselves for one that is not named.
+    """
+
+    columns: dict[str, str]
+    dimensions: dict[str, str]
+    scales: dict[str, list[float]]
+
+
 class LabelSetMeta(FolderMeta):
     """A label set.
 
@@ -48,10 +62,11 @@ class LabelSetMeta(FolderMeta):
         suspicious: articles that address the oracle; None where they were not counted.
         without_calibration: why labels were paid for without a calibration that passed; None where no reason was needed.
         unread: columns that the file seemed to have by another name, and that were not read; None for none.
+        mapping: which names and scales the labels had; None where they were read as they stand.
     """
 
     KIND: ClassVar[str] = "the manifest of a label set"
-    OMITTED: ClassVar = ("suspicious", "without_calibration", "unread")
+    OMITTED: ClassVar = ("suspicious", "without_calibration", "unread", "mapping")
 
     kind: Literal["label set"] = "label set"
     filter: str
@@ -64,6 +79,7 @@ class LabelSetMeta(FolderMeta):
     suspicious: int | None = None
     without_calibration: str | None = None
     unread: list[Unread] | None = None
+    mapping: LabelMapping | None = None
 
 
 class Stratum(Document):

@@ -105,6 +105,7 @@ def evaluate_file(
             max_rejects=max_rejects,
             content_types=flt.content_types,
             columns=flt.columns,
+            form=flt.score_form,
         ),
         flt.dimensions,
     )

@@ -14,12 +14,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from distillery.components.articles.articles import Article, Label, Rejects, read_articles, read_labels
+from distillery.components.articles.articles import Article, Label, Rejects, read_articles
 from distillery.components.articles.folders import input_digest
 from distillery.components.articles.input_files import local_input
-from distillery.components.articles.label_table import label_table, write_label_table, write_table
+from distillery.components.articles.label_table import write_label_table
 from distillery.components.articles.scratch import scratch_folder
-from distillery.components.artifacts.folder_meta import LabelSetMeta
 from distillery.components.artifacts.rubric_calibration import require_calibration
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.labeling.article_pool import ArticlePool
@@ -28,6 +27,7 @@ from distillery.components.labeling.budget import Budget
 from distillery.components.labeling.engine import CONCURRENCY, Engine, run
 from distillery.components.labeling.injections import orders
 from distillery.components.labeling.journal import Journal
+from distillery.components.labeling.label_set import commit_labels, import_labels
 from distillery.components.labeling.lost_records import tell_lost
 from distillery.components.labeling.oracles.base import BatchOracle, Oracle, open_oracle, oracle_identity
 from distillery.components.labeling.oracles.prices import Price, Prices, no_price, price_of, read_prices
@@ -36,7 +36,6 @@ from distillery.components.labeling.run_lock import RunLock
 from distillery.components.labeling.tally import Tally
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Store, canonical_json, digest_json
-from distillery.components.store.layout import LABEL_SETS, MANIFEST, committed_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
@@ -72,7 +71,8 @@ def label_inputs(
     if flt.columns:
         common["columns"] = flt.columns
     if labels is not None:
-        return {**common, "labels": labels, "max_rejects": max_rejects}
+        form = flt.score_form.to_json()
+        return {**common, "labels": labels, "max_rejects": max_rejects, **({"scores": form} if form else {})}
     identity = digest_json(dict(oracle_identity(flt) if oracle is None else oracle))
     return {**common, "articles": articles, "rubric": rubric_digest(flt), "oracle": identity}
 
@@ -143,7 +143,7 @@ def label(
         with local_input(labels, parameter="labels") as path:
             inputs = label_inputs(flt, None, input_digest(path), max_rejects=max_rejects)
             return run_step(
-                store, "label", inputs, lambda: _import(store, flt, path, max_rejects, progress), note=progress.note
+                store, "label", inputs, lambda: import_labels(store, flt, path, max_rejects, progress), note=progress.note
             )
     with local_input(articles, parameter="articles") as path:
         digest = input_digest(path)
@@ -155,24 +155,6 @@ def label(
             return run.work(oracle, concurrency, budget, prices or read_prices(), retry_dead, without_calibration)
 
         return run_step(store, "label", inputs, work, again=retry_dead, note=progress.note)
-
-
-def _import(store: Store, flt: Filter, path: Path, max_rejects: str, progress: Progress) -> Outcome:
-    rejects = Rejects()
-    imported = list(
-        read_labels(
-            path,
-            flt.dimensions,
-            rejects=rejects,
-            max_rejects=max_rejects,
-            content_types=flt.content_types,
-            columns=flt.columns,
-        )
-    )
-    progress(len(imported), len(imported), "labels")
-    table = label_table(imported, flt.dimensions).sort_by([("article", "ascending"), ("id", "ascending")])
-    files: dict[str, bytes | Path] = {"labels.parquet": write_table(table)}
-    return _commit(store, flt, files, table.num_rows, 0, rejects, {"rubric": None, "oracle": None}, progress)
 
 
 class _Labeling:
@@ -355,7 +337,7 @@ class _Labeling:
                     f"{self.tally.suspicious} articles speak to the oracle instead of to a reader; a reply that "
                     "does what they say within the schema can't be told from an honest one"
                 )
-            return _commit(self.store, flt, files, rows, dead, self.rejects, meta, self.progress, self._facts())
+            return commit_labels(self.store, flt, files, rows, dead, self.rejects, meta, self.progress, self._facts())
 
     def _labels(self) -> Iterator[tuple[Digest, Label]]:
         for digest, article in self.pool.rows():
@@ -372,37 +354,3 @@ class _Labeling:
                 ]
                 known = {"article": digest, "id": article.id, "title": article.title}
                 yield canonical_json({**known, "attempts": attempts}) + b"\n"
-
-
-def _commit(
-    store: Store,
-    flt: Filter,
-    files: dict[str, bytes | Path],
-    rows: int,
-    dead: int,
-    rejects: Rejects,
-    origin: dict[str, Any],
-    progress: Progress,
-    facts: dict[str, Any] | None = None,
-) -> Outcome:
-    if rejects.count:
-        files["rejects.jsonl"] = rejects.jsonl(nameless=True)
-    for note in rejects.notes():
-        progress.note(note)
-    if unread := rejects.seen.unread():
-        origin["unread"] = unread
-    counts = {"rows": rows, "dead": dead, "rejected": rejects.count}
-    meta = LabelSetMeta.model_validate({"filter": flt.name, "dimensions": flt.dimensions, **origin, **counts})
-    digest = store.commit(LABEL_SETS, files, meta.to_json())
-    if rejects.count:
-        first = rejects.first[0]
-        progress.note(
-            f"{rejects.count} bad rows left out (line {first.line}: {first.reason}): "
-            f"{store.uri}/{committed_key(LABEL_SETS, digest, 'rejects.jsonl')}"
-        )
-    if dead:
-        progress.note(
-            f"{dead} articles got no label, with raw replies: {store.uri}/{committed_key(LABEL_SETS, digest, 'dead.jsonl')}"
-        )
-    keys = [committed_key(LABEL_SETS, digest, name) for name in (MANIFEST, *files)]
-    return Outcome({"label_set": digest, **counts}, keys, facts or {})

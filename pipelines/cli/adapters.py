@@ -15,6 +15,7 @@ from distillery.pipelines.cli.options import (
     ChannelOpt,
     JsonOpt,
     MapOpt,
+    MappingOpt,
     StoreOpt,
     SubjectArg,
     open_existing,
@@ -34,6 +35,7 @@ def benchmark(
     store: StoreOpt = None,
     max_rejects: Annotated[str, typer.Option("--max-rejects", metavar="N|P%")] = "0",
     map: MapOpt = [],  # noqa: B006
+    mapping: MappingOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
     """Judge any adapter on any labelled set."""
@@ -47,7 +49,7 @@ def benchmark(
     from distillery.components.runtime.progress import reporter
 
     opened = open_existing(store)
-    flt, adapter = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
+    flt, adapter = find_adapter(opened, subject, channel=channel, here=True).renamed(map, mapping)
     with local_input(absolute(labels), parameter="labels") as path:
         judged = evaluate_file(opened, flt, adapter, path, max_rejects=max_rejects, progress=reporter("benchmark"))
     if as_json:

@@ -23,6 +23,7 @@ from distillery.pipelines.cli.options import (
     JsonOpt,
     LabelsOpt,
     MapOpt,
+    MappingOpt,
     MarksOpt,
     PricesOpt,
     ProfileOpt,
@@ -105,6 +106,7 @@ def distill(
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
+    mapping: MappingOpt = "",
     max_rejects: RejectsOpt = "0",
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
@@ -138,7 +140,13 @@ def distill(
     require(STUDENT)
     if plan:
         own: dict[str, object] = {"FILTER": filter, "--labels": labels, "--articles": articles, "--profile": profile}
-        own |= {"--set": set, "--map": map, "--marks": marks, "--without-calibration": without_calibration}
+        own |= {
+            "--set": set,
+            "--map": map,
+            "--mapping": mapping,
+            "--marks": marks,
+            "--without-calibration": without_calibration,
+        }
         own |= {"--budget": budget, "--prices": prices, "--store": store}
         request = _as_planned(plan, own)
         filter, store, without_calibration = request.filter, shown_path(request.store), request.without_calibration
@@ -151,7 +159,7 @@ def distill(
             articles,
             labels,
             profile,
-            settings(set, map),
+            settings(set, map, mapping, filter=filter, profile=profile),
             max_rejects,
             marks,
             without_calibration,
@@ -233,6 +241,7 @@ def plan(
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
+    mapping: MappingOpt = "",
     max_rejects: RejectsOpt = "0",
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
@@ -247,7 +256,7 @@ def plan(
     from distillery.pipelines.plan import due, render_plan
     from distillery.pipelines.planned_run import plan_run, write_plan
 
-    changed = settings(set, map)
+    changed = settings(set, map, mapping, filter=filter, profile=profile)
     request = RunRequest(
         filter, store_uri(store), articles, labels, profile, changed, max_rejects, marks, without_calibration, in_all(budget)
     ).absolute()

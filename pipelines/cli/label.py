@@ -18,6 +18,7 @@ from distillery.pipelines.cli.options import (
     JsonOpt,
     LabelsOpt,
     MapOpt,
+    MappingOpt,
     PricesOpt,
     ProfileOpt,
     RejectsOpt,
@@ -62,6 +63,7 @@ def label(
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
+    mapping: MappingOpt = "",
     max_rejects: RejectsOpt = "0",
     as_json: JsonOpt = False,
 ) -> None:
@@ -81,7 +83,7 @@ def label(
     from distillery.pipelines.cli.spending import agree, priced
 
     require_dollars(budget)
-    changed = settings(set, map)
+    changed = settings(set, map, mapping, filter=filter, profile=profile)
     request = RunRequest(filter, "", articles, labels, profile, changed, max_rejects).absolute()
     flt, articles, labels = resolve(priced(request, prices))
     known = read_prices(prices)

@@ -46,6 +46,9 @@ SetOpt = Annotated[
 MapOpt = Annotated[
     list[str], typer.Option("--map", metavar="column=name", help="reads a column of the file as title, content, …; repeatable")
 ]
+MappingOpt = Annotated[
+    str, typer.Option("--mapping", metavar="FILE", help="what the labels' columns, dimensions and scales are here, in YAML")
+]
 LabelsOpt = Annotated[str, typer.Option("--labels", metavar="FILE", help="labels: a file or a folder of JSONL, CSV, Parquet …")]
 ArticlesOpt = Annotated[str, typer.Option("--articles", metavar="FILE", help="articles for the oracle to label")]
 RejectsOpt = Annotated[str, typer.Option("--max-rejects", metavar="N|P%", help="bad rows of labels that may be left out")]
@@ -164,22 +167,29 @@ def exists(uri: str) -> bool:
         return True
 
 
-def settings(overrides: list[str], columns: list[str]) -> tuple[str, ...]:
-    """Return the settings of a run: those of --set, then those that --map stands for.
+def settings(
+    overrides: list[str], columns: list[str], mapping: str = "", *, filter: str = "", profile: str = ""
+) -> tuple[str, ...]:
+    """Return the settings of a run: those of --set, then those that --mapping and --map stand for.
 
     Args:
         overrides: Each "path=value".
         columns: Each "column=name".
+        mapping: A mapping file; empty for none.
+        filter: The filter that it is checked against, as typed.
+        profile: A named set of settings.
 
     Returns:
         Overrides of the filter, each "path=value".
 
     Raises:
-        InputError: A column is named twice, or not at all.
+        InputError: A column is named twice, or not at all; or the mapping file is at fault.
     """
     from distillery.filters.columns import map_overrides
+    from distillery.filters.mapping import mapping_overrides
 
-    return (*overrides, *map_overrides(columns))
+    mapped = mapping_overrides(mapping, filter, overrides=overrides, profile=profile)
+    return (*overrides, *mapped, *map_overrides(columns))
 
 
 def require_named_filter(filter: str) -> None:

@@ -15,6 +15,7 @@ from distillery.pipelines.cli.options import (
     JsonOpt,
     LabelsOpt,
     MapOpt,
+    MappingOpt,
     MarksOpt,
     PricesOpt,
     ProfileOpt,
@@ -51,6 +52,7 @@ def schedule(
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
+    mapping: MappingOpt = "",
     max_rejects: RejectsOpt = "0",
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
@@ -82,7 +84,7 @@ def schedule(
         articles,
         labels,
         profile,
-        settings(set, map),
+        settings(set, map, mapping, filter=filter, profile=profile),
         max_rejects,
         marks,
         without_calibration,

@@ -12,6 +12,7 @@ from distillery.pipelines.cli.options import (
     JsonOpt,
     LabelsOpt,
     MapOpt,
+    MappingOpt,
     PricesOpt,
     ProfileOpt,
     RejectsOpt,
@@ -35,7 +36,7 @@ labels = typer.Typer(help="Import labels that people already have.", no_args_is_
 
 def _run(
     last: str, filter: str, labels: str, articles: str, store: str | None, profile: str, set: list[str], map: list[str],
-    max_rejects: str, as_json: bool, prices: str = "", yes: bool = False,
+    mapping: str, max_rejects: str, as_json: bool, prices: str = "", yes: bool = False,
 ) -> None:  # fmt: skip
     """Run the steps up to `last` and print what each left."""
     from distillery.components.runtime.extras import LABELS, STUDENT, require
@@ -47,7 +48,7 @@ def _run(
     from distillery.pipelines.laptop.chain import run_through
     from distillery.pipelines.steps import RunState
 
-    changed = settings(set, map)
+    changed = settings(set, map, mapping, filter=filter, profile=profile)
     request = RunRequest(filter, "", articles, labels, profile, changed, max_rejects).absolute()
     resolved = resolve(priced(request, prices))
     opened = open_store(store_uri(store))
@@ -126,12 +127,13 @@ def _command(last: str, help: str) -> object:
         profile: ProfileOpt = "",
         set: SetOpt = [],  # noqa: B006 - typer reads the default
         map: MapOpt = [],  # noqa: B006
+        mapping: MappingOpt = "",
         max_rejects: RejectsOpt = "0",
         prices: PricesOpt = "",
         yes: YesOpt = False,
         as_json: JsonOpt = False,
     ) -> None:
-        _run(last, filter, labels, articles, store, profile, set, map, max_rejects, as_json, prices, yes)
+        _run(last, filter, labels, articles, store, profile, set, map, mapping, max_rejects, as_json, prices, yes)
 
     command.__doc__ = help
     return command
@@ -151,11 +153,12 @@ def import_labels(
     file: Annotated[str, typer.Argument(metavar="FILE", help="labels: a file or a folder of JSONL, CSV, Parquet …")],
     store: StoreOpt = None,
     map: MapOpt = [],  # noqa: B006
+    mapping: MappingOpt = "",
     max_rejects: RejectsOpt = "0",
     as_json: JsonOpt = False,
 ) -> None:
     """Bring labels that exist already into the store."""
-    _run("label", filter, file, "", store, "", [], map, max_rejects, as_json)
+    _run("label", filter, file, "", store, "", [], map, mapping, max_rejects, as_json)
 
 
 for name, help in COMMANDS.items():

@@ -19,6 +19,7 @@ from distillery.pipelines.cli.options import (
     JsonOpt,
     LabelsOpt,
     MapOpt,
+    MappingOpt,
     MarksOpt,
     PricesOpt,
     ProfileOpt,
@@ -104,6 +105,7 @@ def distill(
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
     map: MapOpt = [],  # noqa: B006
+    mapping: MappingOpt = "",
     max_rejects: RejectsOpt = "0",
     marks: MarksOpt = "",
     without_calibration: UncalibratedOpt = "",
@@ -132,7 +134,7 @@ def distill(
         articles,
         labels,
         profile,
-        settings(set, map),
+        settings(set, map, mapping, filter=filter, profile=profile),
         max_rejects,
         marks,
         without_calibration,

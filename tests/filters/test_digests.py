@@ -95,7 +95,8 @@ def full() -> dict[str, Any]:
     given["metadata"] |= {"namespace": "news", "labels": {"a": "b"}, "annotations": {"a": "b"}}
     spec["student"] |= {"headTail": 0.5, "device": "cpu", "precision": "fp32"}
     spec["prefilter"]["requireAny"] = ["a"]
-    spec["data"] = {"articles": "a", "labels": "b", "columns": {"headline": "title"}}
+    spec["data"] = {"articles": "a", "labels": "b", "columns": {"headline": "title"}, "dimensions": {"Agency": "agency"}}
+    spec["data"] |= {"scale": [0.0, 100.0], "scales": {"agency": [1.0, 5.0]}}
     spec["oracle"] |= {"provider": "vertex", "replies": "r.jsonl", "baseUrl": "http://a", "apiKeyEnv": "KEY", "project": "p"}
     spec["oracle"] |= {"location": "eu", "batchPrefix": "gs://bucket/a", "thinkingBudget": 0}
     spec["oracle"] |= {"requestsPerMinute": 60, "tokensPerMinute": 1000}
@@ -115,6 +116,7 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
     value = at[last]
     choices = {"loss": "mae", "precision": "bf16", "approval": "required", "by": "interval", "targets": ["q_proj"]}
     choices |= {"provider": "openai", "apiKeyEnv": "OTHER", "strategy": "zero2", "device": "cuda"}
+    choices |= {"scale": [0.0, 1.0], "scales": {"agency": [5.0, 1.0]}}
     if last in choices:
         at[last] = choices[last]
     elif isinstance(value, list):
