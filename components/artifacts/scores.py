@@ -15,6 +15,7 @@ from typing_extensions import override
 from distillery.components.articles.forms import Kind
 from distillery.components.articles.near_names import Unread
 from distillery.components.artifacts.document import Document, Sha256
+from distillery.components.artifacts.histograms import Histograms
 from distillery.components.artifacts.serving import Plan
 from distillery.components.store import Digest, canonical_json, digest_json
 
@@ -94,7 +95,7 @@ class _Ordered(Document):
     """
 
     HINT = ANOTHER
-    OMITTED: ClassVar = ("unread", "unmet")
+    OMITTED: ClassVar[tuple[str, ...]] = ("unread", "unmet")
 
     unread: list[UnreadRow] = Field(default_factory=list)
     unmet: list[str] = Field(default_factory=list)
@@ -119,14 +120,16 @@ class Facts(_Ordered):
         etag: what the store said of the part's bytes when they were written; "" where that is their digest. While it says
             so, they need not be read.
         rejects: digest of the list of the part's bad rows; "" where there are none.
-        check: digest of the rest, by which a damaged document is known. Format 1 had neither this nor the two before.
+        histograms: how the scores are spread; None where an earlier program wrote it: formats 1 and 2 had none.
+        check: digest of the rest, by which a damaged document is known. Format 1 had neither this nor `etag` and `rejects`.
     """
 
     KIND = "the facts of a part"
-    FORMAT = 2
-    READS = (1,)
+    FORMAT = 3
+    READS = (1, 2)
+    OMITTED = (*_Ordered.OMITTED, "histograms")
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     job: str
     index: int
     sha256: Sha256
@@ -137,6 +140,7 @@ class Facts(_Ordered):
     lines: list[tuple[int, int]]
     etag: str = ""
     rejects: str = ""
+    histograms: Histograms | None = None
     check: str = ""
 
     @model_validator(mode="after")
@@ -186,13 +190,16 @@ class Scores(_Ordered):
         tiers: articles by tier.
         parts: every part, in order.
         rejects: digest of _rejects.jsonl; "" where there is none. Format 2 had none.
+        histograms: digest of how the scores of all parts are spread; "" where a part's facts don't say. Formats 2 and 3 had
+            none.
     """
 
     KIND = "the _SUCCESS of a scored corpus"
-    FORMAT = 3
-    READS = (2,)
+    FORMAT = 4
+    READS = (2, 3)
+    OMITTED = (*_Ordered.OMITTED, "histograms")
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     job: str
     filter: str
     version: int
@@ -209,3 +216,4 @@ class Scores(_Ordered):
     tiers: dict[str, int]
     parts: list[ScoredPart]
     rejects: str = ""
+    histograms: str = ""

@@ -33,7 +33,7 @@ MEANINGS: Final[Mapping[ExitCode, str]] = {
         "a person is waited for: marks of a calibration (the page is named), or `distillery approve` after the gates passed; "
         "or a person refused the adapter or rolled the channel back, and nothing is promoted until they say so"
     ),
-    ExitCode.DUE: "`plan --exit-code`: something is due; nothing was run",
+    ExitCode.DUE: "`plan --exit-code`: something is due; nothing was run. `drift`: the scores have drifted",
     ExitCode.HANGUP: "the terminal was closed (SIGHUP); the same command goes on",
     ExitCode.INTERRUPTED: "Ctrl-C; the same command goes on",
     ExitCode.TERMINATED: "ended by SIGTERM; the same command goes on",

@@ -8,12 +8,13 @@ from typing import Final
 
 from distillery.components.articles.near_names import Unread
 from distillery.components.articles.scratch import scratch_folder
+from distillery.components.artifacts.histograms import summed
 from distillery.components.artifacts.scores import Facts, ScoredPart, Scores
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.plan import Plan
 from distillery.components.scoring.whole import lists_rejects, look_at_all, read_rejects, read_success
-from distillery.components.store import Conflict, NotFound, Store, digest_file
-from distillery.components.store.layout import REJECTS, SUCCESS
+from distillery.components.store import Conflict, NotFound, Store, digest_bytes, digest_file
+from distillery.components.store.layout import REJECTS, SUCCESS, histograms_key
 from distillery.filters.errors import InputError
 
 NAMED: Final = 5  # damaged parts that are named one by one
@@ -119,6 +120,7 @@ def finish(out: Store, plan: Plan) -> Scores:
         tiers={name: tiers[name] for name in facts[0].tiers},
         parts=parts,
         rejects=listed,
+        histograms=_put_histograms(out, facts),
         unread=_unread(facts),
         unmet=sorted(set[str].intersection(*(set(each.unmet) for each in facts if each.articles or each.rejected))),
     )
@@ -132,6 +134,18 @@ def finish(out: Store, plan: Plan) -> Scores:
             return theirs
         raise
     return scores
+
+
+def _put_histograms(out: Store, facts: list[Facts]) -> str:
+    """Write how the scores of all parts are spread, under its digest; "" where the facts of a part don't say it."""
+    known = [each.histograms for each in facts if each.histograms]
+    if len(known) < len(facts):
+        return ""
+    data = summed(known).to_bytes()
+    digest = digest_bytes(data)
+    if not out.exists(histograms_key(digest)):  # of a finished scoring nothing is written
+        out.put(histograms_key(digest), data)
+    return digest
 
 
 def _unread(facts: list[Facts]) -> list[Unread]:

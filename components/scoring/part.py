@@ -20,13 +20,14 @@ from distillery.components.articles.folders import FolderColumns
 from distillery.components.articles.label_table import read_table, write_table
 from distillery.components.articles.near_names import NamesSeen
 from distillery.components.artifacts.bundle import require_dimensions
-from distillery.components.artifacts.scores import ANOTHER, Facts
+from distillery.components.artifacts.histograms import histograms_of
+from distillery.components.artifacts.scores import ANOTHER, Facts, Format, ScoredPart
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.completion import no_article
 from distillery.components.scoring.corpus import cut
 from distillery.components.scoring.plan import Plan
 from distillery.components.scoring.whole import look_at
-from distillery.components.store import Conflict, Store, StoreError, digest_bytes
+from distillery.components.store import Conflict, Digest, NotFound, Store, StoreError, digest_bytes
 from distillery.components.store.layout import part_facts_key, part_rejects_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -233,7 +234,7 @@ def _theirs(out: Store, plan: Plan, index: int, articles: Sequence[str]) -> byte
     data, where = out.get(name), f"{out.uri}/{name}"
     hint = "delete it, and score again"
     try:
-        table = _read(plan, data)
+        table = _read(plan.fmt, plan.dimensions, data)
         theirs = (table.schema.metadata or {}).get(JOB.encode(), b"").decode()
         same = table["article"].to_pylist() == list(articles) if articles else not table.num_rows
     except Exception as error:  # whatever a reader makes of foreign bytes
@@ -245,12 +246,34 @@ def _theirs(out: Store, plan: Plan, index: int, articles: Sequence[str]) -> byte
     return data
 
 
-def _read(plan: Plan, data: bytes) -> pa.Table:
+def part_rows(out: Store, part: ScoredPart, dimensions: Sequence[str]) -> pa.Table:
+    """Return the rows of a part that is done.
+
+    Args:
+        out: where the scores are.
+        part: the part, as _SUCCESS names it.
+        dimensions: in the order of the filter.
+
+    Returns:
+        A row for each article, as `judged` made it.
+
+    Raises:
+        InputError: the part is gone.
+        StoreError: its bytes are not the ones that _SUCCESS names.
+    """
+    try:
+        data = out.get(part.name, digest=Digest(part.sha256))
+    except NotFound:
+        raise InputError("is gone", where=f"{out.uri}/{part.name}", hint="score again: the other parts stay") from None
+    return _read("jsonl" if part.name.endswith(".jsonl") else "parquet", dimensions, data)
+
+
+def _read(fmt: Format, dimensions: Sequence[str], data: bytes) -> pa.Table:
     import pyarrow as pa
 
-    if plan.fmt == "parquet":
+    if fmt == "parquet":
         return read_table(data)
-    return pa.Table.from_pylist([loads(line) for line in io.BytesIO(data)], _schema(plan.dimensions))
+    return pa.Table.from_pylist([loads(line) for line in io.BytesIO(data)], _schema(dimensions))
 
 
 def _json_lines(table: pa.Table) -> bytes:
@@ -259,7 +282,7 @@ def _json_lines(table: pa.Table) -> bytes:
 
 
 def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles, etag: str, rejects: str) -> Facts:
-    table = _read(plan, data)
+    table = _read(plan.fmt, plan.dimensions, data)
     tiers = Counter({tier.name: 0 for tier in flt.spec.tiers})
     tiers.update(table["tier"].drop_null().to_pylist())
     sha256 = digest_bytes(data)
@@ -276,6 +299,7 @@ def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles
         unmet=articles.unmet(),
         etag="" if etag == sha256 else etag,
         rejects=rejects,
+        histograms=histograms_of(table, flt.dimensions),
     ).sealed()
 
 

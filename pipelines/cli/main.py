@@ -28,6 +28,7 @@ from distillery.pipelines.cli import (
     check,
     compare,
     distill,
+    drift,
     filters,
     get,
     label,
@@ -49,7 +50,7 @@ GROUPS = {
     "Labels": ("select", "calibrate", "noise", "label", "labels", "audit", "split"),
     "Student": ("train", "benchmark", "gate"),
     "Look": ("get", "describe", "compare", "logs"),
-    "Adapters": ("score", "history", "approve", "refuse", "promote", "rollback", "unpin"),
+    "Adapters": ("score", "drift", "history", "approve", "refuse", "promote", "rollback", "unpin"),
     "Share": ("predictions", "data"),
     "Cluster": ("submit", "schedule", "suspend", "pipelines", "models"),
 }
@@ -97,7 +98,7 @@ def options(
     """Take the options that no command is needed for."""
 
 
-for module in (check, distill, calibrate, label, steps, score, adapters, channels, get, compare, logs, schedule, share):
+for module in (check, distill, calibrate, label, steps, score, drift, adapters, channels, get, compare, logs, schedule, share):
     app.add_typer(module.app)
 app.add_typer(filters.keys)
 app.add_typer(filters.app, name="filters")

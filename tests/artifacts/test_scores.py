@@ -46,7 +46,7 @@ def test_round_trip_torn_bytes_and_unknown_keys(document: Document) -> None:
     read = form.read(document.to_bytes(), "x")
     assert read == document
     assert list(read.to_json()["tiers"]) == ["high", "low", "a"], "tiers stay in the order of the filter"
-    other = [json.dumps({**fields, **change}).encode() for change in ({"more": 1}, {"format": 4}, {"job": 1})]
+    other = [json.dumps({**fields, **change}).encode() for change in ({"more": 1}, {"format": form.FORMAT + 1}, {"job": 1})]
     for bad in (document.to_bytes()[:-4], b"{}", *other):
         with pytest.raises(StoreError) as error:
             form.read(bad, "file:///s/_SUCCESS")

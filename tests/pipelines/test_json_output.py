@@ -26,6 +26,7 @@ MORE = {
     "report": ["--out", "report.html"],
     "explain": ["spec.nowhere"],
     "score": ["--out", "scores"],
+    "drift": ["--scores", "scores"],
     "schedule": ["--cron", "0 3 * * *"],
     "promote": ["--to", "production"],
     "predictions": ["--out", "predictions.csv"],

@@ -33,7 +33,8 @@
     summaries/last/<filter>.json                    the filter's last run
     scores/<job>/…                                  a scored corpus, unless it lies at another address:
       part-<n>.parquet, _rejects.jsonl, _SUCCESS
-      _job/plan.json, part-<n>.json, rejects-<n>.jsonl, todo-<digest>.json
+      _job/plan.json, part-<n>.json, rejects-<n>.jsonl, todo-<digest>.json, histograms-<digest>.json
+    drift/<filter>/<adapter>.json                   the looks for drift in what an adapter scores
     _probe/…                                        what a bucket is tested with
 
 Everything below a <digest> is written once. Pointers, claims, records and the growing end of a journal are changed by
@@ -92,9 +93,11 @@ from distillery.components.store.layout.runs import (
     adapters_beginning_key,
     cancelled_key,
     claim_key,
+    drift_key,
     events_folder,
     events_key,
     failure_key,
+    histograms_key,
     is_probe,
     last_summary_key,
     log_key,
@@ -144,11 +147,13 @@ __all__ = [
     "committed_folder",
     "committed_key",
     "content_digest",
+    "drift_key",
     "duplicates_key",
     "events_folder",
     "events_key",
     "failure_key",
     "frozen_key",
+    "histograms_key",
     "input_key",
     "is_probe",
     "journal_folder",

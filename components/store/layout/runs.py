@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from distillery.components.store.digests import as_digest
+
 # Folders to be listed.
 RUNS: Final = "runs"
 SCORES: Final = "scores"
@@ -238,6 +240,34 @@ def todo_key(digest: str) -> str:
         The key.
     """
     return f"_job/todo-{digest}.json"
+
+
+def histograms_key(digest: str) -> str:
+    """Return the key, below an address of scores, of how the scores of all parts are spread.
+
+    Args:
+        digest: sha256 of the document.
+
+    Returns:
+        The key.
+    """
+    return f"_job/histograms-{digest}.json"
+
+
+def drift_key(name: str, adapter: str) -> str:
+    """Return the key of the looks for drift in what an adapter scores.
+
+    Args:
+        name: name of the filter.
+        adapter: digest of the adapter.
+
+    Returns:
+        The key.
+
+    Raises:
+        InputError: `adapter` is no digest.
+    """
+    return f"drift/{name}/{as_digest(adapter, 'adapter')}.json"
 
 
 def is_probe(key: str) -> bool:

@@ -1,0 +1,1 @@
+"""Drift: are the scores of new articles spread as the adapter's reference is?"""
