@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from distillery.filters.errors import InputError, install_line
 
-Extra = Literal["light", "torch", "deepspeed", "openvino", "oracle"]
+Extra = Literal["light", "torch", "deepspeed", "openvino", "oracle", "serve"]
 
 # Top-level module → the smallest extra that declares it, or declares what brings it.
 MODULES: Final[dict[str, Extra]] = {
@@ -23,10 +23,12 @@ MODULES: Final[dict[str, Extra]] = {
     "deepspeed": "deepspeed",
     "openvino": "openvino",
     **dict.fromkeys(("google", "h11", "httpx", "httpx2", "openai"), "oracle"),
+    **dict.fromkeys(("prometheus_client", "starlette", "uvicorn"), "serve"),
 }
 # What a command needs that labels, and what one that trains or scores; asked for before an oracle is paid or a model loaded.
 LABELS: Final = tuple(module for module, extra in MODULES.items() if extra == "light")
 STUDENT: Final = (*LABELS, "safetensors", "tokenizers", "transformers", "peft", "torch")
+SERVER: Final = (*STUDENT, "prometheus_client", "starlette", "uvicorn")
 
 
 def missing_package(error: BaseException) -> InputError | None:

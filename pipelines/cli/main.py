@@ -37,6 +37,7 @@ from distillery.pipelines.cli import (
     publish,
     schedule,
     score,
+    serve,
     share,
     steps,
     submit,
@@ -50,7 +51,7 @@ GROUPS = {
     "Labels": ("select", "calibrate", "noise", "label", "labels", "audit", "split"),
     "Student": ("train", "benchmark", "gate"),
     "Look": ("get", "describe", "compare", "logs"),
-    "Adapters": ("score", "drift", "history", "approve", "refuse", "promote", "rollback", "unpin"),
+    "Adapters": ("score", "serve", "drift", "history", "approve", "refuse", "promote", "rollback", "unpin"),
     "Share": ("predictions", "data"),
     "Cluster": ("submit", "schedule", "suspend", "pipelines", "models"),
 }
@@ -98,7 +99,7 @@ def options(
     """Take the options that no command is needed for."""
 
 
-for module in (check, distill, calibrate, label, steps, score, drift, adapters, channels, get, compare, logs, schedule, share):
+for module in (check, distill, calibrate, label, steps, score, serve, drift, adapters, channels, get, compare, logs, schedule, share):
     app.add_typer(module.app)
 app.add_typer(filters.keys)
 app.add_typer(filters.app, name="filters")

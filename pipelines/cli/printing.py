@@ -67,7 +67,7 @@ def print_json(value: dict[str, Any]) -> None:
     Raises:
         ValueError: The value holds a number that JSON cannot say.
     """
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False), file=_Output.stream or sys.stdout)
+    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False), file=_Output.stream or sys.stdout, flush=True)
     _Output.printed = True
 
 

@@ -1,0 +1,1 @@
+"""Serving: promoted students answer over HTTP what `distillery score` would write."""
