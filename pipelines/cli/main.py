@@ -99,7 +99,24 @@ def options(
     """Take the options that no command is needed for."""
 
 
-for module in (check, distill, calibrate, label, steps, score, serve, drift, adapters, channels, get, compare, logs, schedule, share):
+COMMANDS = (
+    check,
+    distill,
+    calibrate,
+    label,
+    steps,
+    score,
+    serve,
+    drift,
+    adapters,
+    channels,
+    get,
+    compare,
+    logs,
+    schedule,
+    share,
+)
+for module in COMMANDS:
     app.add_typer(module.app)
 app.add_typer(filters.keys)
 app.add_typer(filters.app, name="filters")
