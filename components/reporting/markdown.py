@@ -107,7 +107,22 @@ def render_markdown(context: Context) -> str:
         Markdown below MAX_CHARACTERS, ending with a line break.
     """
     name = f"{context.filter.name} v{context.filter.spec.version}" if context.filter else "a filter that could not be read"
-    parts = [f"## {plain(name)}", render_verdict(context).strip()]
+    text = f"## {plain(name)}\n\n{sections(context)}"
+    if len(text) > MAX_CHARACTERS - 100:
+        text = text[: MAX_CHARACTERS - 100].rsplit("\n", 1)[0] + "\n\n… the rest is in the HTML report."
+    return text + "\n"
+
+
+def sections(context: Context) -> str:
+    """Return all of the report but its title, for a page that has its own.
+
+    Args:
+        context: the run.
+
+    Returns:
+        Markdown without a line break at its end.
+    """
+    parts = [render_verdict(context).strip()]
     parts += [f"> **Not readable:** {plain(problem)}" for problem in context.problems[:10]]
     for title, body in (
         ("Beside simple baselines", _baselines(context)),
@@ -119,10 +134,7 @@ def render_markdown(context: Context) -> str:
     ):
         if body:
             parts.append(f"### {title}\n\n{body}")
-    text = "\n\n".join(parts)
-    if len(text) > MAX_CHARACTERS - 100:
-        text = text[: MAX_CHARACTERS - 100].rsplit("\n", 1)[0] + "\n\n… the rest is in the HTML report."
-    return text + "\n"
+    return "\n\n".join(parts)
 
 
 def _baselines(context: Context) -> str:

@@ -33,7 +33,7 @@ from distillery.components.artifacts.bundle import (
 from distillery.components.artifacts.folder_meta import AdapterMeta
 from distillery.components.artifacts.serving import PARITY, ParityFile, Plan
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Digest, Store, canonical_json
+from distillery.components.store import Digest, Folder, Store, canonical_json
 from distillery.components.store.layout import adapters_folder
 from distillery.components.student.base import Base
 from distillery.components.student.engines import engine
@@ -52,7 +52,16 @@ if TYPE_CHECKING:
 
     from distillery.components.student.predict import Forward
 
-__all__ = ["Student", "bundle_files", "check_golden", "golden_texts", "open_bundle", "save_bundle", "training_facts"]
+__all__ = [
+    "Student",
+    "bundle_files",
+    "check_golden",
+    "golden_texts",
+    "open_bundle",
+    "open_files",
+    "save_bundle",
+    "training_facts",
+]
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 FILES = (WEIGHTS, CONFIG, STUDENT, CURVES, GOLDEN, HISTORY)  # a bundle may have PARITY, too
@@ -247,16 +256,28 @@ def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = No
             another base model, its dimensions are not the filter's, or it does not let this plan serve.
     """
     folder = bundle_folder(store, name, digest)
+    files = require_bundle(folder)
+    return open_files({file: folder.read(file) for file in files}, folder.where, store, flt, plan)
+
+
+def require_bundle(folder: Folder) -> tuple[str, ...]:
+    """Return the names of a bundle's files.
+
+    Args:
+        folder: the bundle.
+
+    Returns:
+        The names.
+
+    Raises:
+        InputError: a file is missing, too large, or doesn't belong there.
+    """
     files = (*FILES, PARITY) if PARITY in folder.files else FILES
     folder.require(files)
-    for file, entry in folder.files.items():
-        _check_size(file, entry.size, folder.where)
-    return _open({file: folder.read(file) for file in files}, folder.where, store, flt, plan)
-
-
-def _check_size(name: str, size: int, where: str) -> None:
-    if size > (MAX_WEIGHTS if name == WEIGHTS else MAX_JSON):
-        raise InputError(f"{name} is {size:,} bytes, more than a bundle may hold", where=where, hint=REDO)
+    for name, entry in folder.files.items():
+        if entry.size > (MAX_WEIGHTS if name == WEIGHTS else MAX_JSON):
+            raise InputError(f"{name} is {entry.size:,} bytes, more than a bundle may hold", where=folder.where, hint=REDO)
+    return files
 
 
 def _json(data: bytes, where: str) -> Any:
@@ -266,7 +287,24 @@ def _json(data: bytes, where: str) -> Any:
         raise InputError("is not JSON", where=where, hint=REDO) from error
 
 
-def _open(files: Mapping[str, bytes], where: str, store: Store | None, flt: Filter | None, plan: Plan) -> Student:
+def open_files(
+    files: Mapping[str, bytes], where: str, store: Store | None, flt: Filter | None = None, plan: Plan = FP32
+) -> Student:
+    """Open a bundle by its files, wherever they were read; all but their digests is verified before anything is loaded.
+
+    Args:
+        files: contents by name: those of FILES, and maybe PARITY.
+        where: the place they are from, for errors.
+        store: where mirrored base models are looked for; None for nowhere.
+        flt: the filter it is to serve; None for any.
+        plan: how it is served.
+
+    Returns:
+        The student.
+
+    Raises:
+        InputError: as `open_bundle`.
+    """
     facts = StudentFacts.read(files[STUDENT], f"{where}/{STUDENT}")
     names = facts.dimensions
     if len(set(names)) != len(names):

@@ -182,12 +182,21 @@ class Tokenizing:
         if room < 1:
             raise InputError(f"maxLength {preprocessing.maxLength} leaves no room for the article", where="student.maxLength")
         self._room = room
+        self._head: int = self.cut()["head"]
+
+    def cut(self) -> dict[str, Any]:
+        """Return how a longer article is cut, for code that does the same elsewhere.
+
+        Returns:
+            room: tokens of an article; head, tail: those kept of a longer one; prefix, suffix: ids around them.
+        """
+        share = self.preprocessing.headTail
+        head = self._room if share is None else max(1, round(share * self._room))
+        return {"room": self._room, "head": head, "tail": self._room - head, "prefix": self._prefix, "suffix": self._suffix}
 
     def _cut(self, ids: list[int]) -> list[int]:
         if len(ids) > self._room:
-            share = self.preprocessing.headTail
-            head = self._room if share is None else max(1, round(share * self._room))
-            tail = self._room - head
+            head, tail = self._head, self._room - self._head
             ids = ids[:head] + (ids[-tail:] if tail else [])
         return [*self._prefix, *ids, *self._suffix]
 

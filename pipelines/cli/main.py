@@ -52,7 +52,7 @@ GROUPS = {
     "Student": ("train", "benchmark", "gate"),
     "Look": ("get", "describe", "compare", "logs"),
     "Adapters": ("score", "serve", "drift", "history", "approve", "refuse", "promote", "rollback", "unpin"),
-    "Share": ("predictions", "data"),
+    "Share": ("predictions", "data", "export", "import"),
     "Cluster": ("submit", "schedule", "suspend", "pipelines", "models"),
 }
 
@@ -124,6 +124,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(publish.app, name="pipelines")
 app.add_typer(steps.labels, name="labels")
 app.add_typer(submit.app, name="submit")
+app.add_typer(share.exports, name="export")
 
 
 def main() -> None:

@@ -1,24 +1,38 @@
-"""What leaves a store for other programs and people: predictions and data."""
+"""What leaves a store for other programs and places: predictions, data, and adapters."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from distillery.filters.errors import InputError
-from distillery.pipelines.cli.options import ChannelOpt, JsonOpt, StoreOpt, SubjectArg, open_existing, require_filter
+from distillery.pipelines.cli.options import (
+    ChannelOpt,
+    JsonOpt,
+    StoreOpt,
+    SubjectArg,
+    exists,
+    open_existing,
+    require_filter,
+    store_uri,
+)
 from distillery.pipelines.cli.printing import print_json
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.run_summary import RunSummary
+    from distillery.components.sharing.bundle_copy import BundleCopy
     from distillery.components.store import Store
     from distillery.filters.filter import Filter
 
 app = typer.Typer()
+exports = typer.Typer(no_args_is_help=True, help="Write an adapter for other places; each is read back and scored there.")
 
 Parts = Literal["train", "validation", "test"]
 TextOpt = Annotated[bool, typer.Option("--text", help="with title and content of the articles")]
+BaseOpt = Annotated[bool, typer.Option("--with-base", help="with the base model, also where the model hub has it")]
+FolderOpt = Annotated[str, typer.Option("--out", metavar="FOLDER", help="the folder to write")]
 ReplaceOpt = Annotated[bool, typer.Option("--replace", help="replace what is there already")]
 
 
@@ -94,3 +108,110 @@ def data(
     articles = {part: table.num_rows for part, table in tables.items()}
     shown = {"out": str(to), "filter": flt.name, "run": summary.run, "split": summary.outputs["split"], "articles": articles}
     _print(shown, as_json)
+
+
+def _adapter(store: str | None, subject: str, channel: str) -> tuple[Store, BundleCopy]:
+    """Return the adapter that is meant: by its digest, or what serves on the filter's channel."""
+    from distillery.components.artifacts.adapter import find_adapter
+    from distillery.components.runtime.extras import STUDENT, require
+
+    require_filter(subject, channel)
+    require(STUDENT)
+    from distillery.components.sharing.bundle_copy import copy_bundle
+
+    opened = open_existing(store)
+    return opened, copy_bundle(opened, find_adapter(opened, subject, channel=channel, here=True).adapter)
+
+
+def _print_export(bundle: BundleCopy, difference: float, out: Path, as_json: bool) -> None:
+    if as_json:
+        facts = {"filter": bundle.filter.name, "adapter": bundle.digest, "difference": difference}
+        print_json({**facts, "out": str(out), "files": files_below(out)})
+        return
+    print(f"{bundle.filter.name} {bundle.digest[:12]}: read back, golden scores within {difference:.2g} points")
+    print(out)
+
+
+@exports.command("oci")
+def export_to_image(
+    subject: SubjectArg,
+    out: FolderOpt,
+    channel: ChannelOpt = "",
+    store: StoreOpt = None,
+    replace: ReplaceOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Write an OCI image layout whose one layer is the adapter, for registries and Kubernetes image volumes."""
+    from distillery.components.sharing.targets import local_path
+
+    to = local_path(out)
+    opened, bundle = _adapter(store, subject, channel)
+    from distillery.components.sharing.oci import export_image
+
+    _print_export(bundle, export_image(opened, bundle, to, replace=replace), to, as_json)
+
+
+@app.command("import")
+def import_adapter(
+    path: Annotated[str, typer.Argument(metavar="FOLDER", help="an exported folder, an OCI layout, or an adapter's folder")],
+    filter: Annotated[
+        str,
+        typer.Option("--filter", metavar="FILTER", help="the filter that it is for; default: the one beside it"),
+    ] = "",
+    store: StoreOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Take an adapter from another store, verified and scored; it is judged here before it is promoted here."""
+    from distillery.components.runtime.extras import STUDENT, require
+    from distillery.components.store import open_store
+
+    require(STUDENT)
+    from distillery.components.sharing.bundle_reader import open_found, put_bundle, read_bundle_folder
+    from distillery.components.sharing.oci import LAYOUT, read_image
+
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise InputError("is no folder", where=path[:200] or "''", hint="give a folder that `distillery export` wrote")
+    found = read_image(folder) if (folder / LAYOUT).exists() else read_bundle_folder(folder)
+    uri = store_uri(store)
+    flt = open_found(open_store(uri, write=False) if exists(uri) else None, found, filter)
+    opened = open_store(uri)
+    there = put_bundle(opened, found, flt)
+    if as_json:
+        print_json({"filter": flt.name, "adapter": found.digest, "store": opened.uri, "reused": there})
+        return
+    print(f"{flt.name} {found.digest[:12]}: {'was there' if there else 'imported'}, gives its golden scores")
+    print(f"score     distillery score {found.digest[:12]} ARTICLES.jsonl --out scores")
+
+
+def files_below(folder: Path) -> list[str]:
+    """Return the names of all files below a folder.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        Paths below it, sorted.
+    """
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@exports.command("folder")
+def export_to_folder(
+    subject: SubjectArg,
+    out: FolderOpt,
+    with_base: BaseOpt = False,
+    channel: ChannelOpt = "",
+    store: StoreOpt = None,
+    replace: ReplaceOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Write a folder that plain peft and transformers load, with a card made from the verdict."""
+    from distillery.components.sharing.targets import local_path
+
+    to = local_path(out)
+    opened, bundle = _adapter(store, subject, channel)
+    from distillery.components.sharing.folder import export_folder
+
+    difference = export_folder(opened, bundle, to, with_base=with_base, replace=replace)
+    _print_export(bundle, difference, to, as_json)

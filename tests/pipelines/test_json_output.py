@@ -31,6 +31,8 @@ MORE = {
     "promote": ["--to", "production"],
     "predictions": ["--out", "predictions.csv"],
     "data": ["--out", "data"],
+    "export folder": ["--out", "exported"],
+    "export oci": ["--out", "exported"],
 }
 NEVER_FAILS = {
     "demo",

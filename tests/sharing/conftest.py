@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,3 +31,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def distillery(home: Path) -> Distillery:
     """`distillery …` as typed in that folder."""
     return lambda *words: run_here(*words, cwd=home)
+
+
+ADAPTER = "4bbd883ec4ec521c35dee3d66fb3d8609e74787a304b9eb2b65253b2d039d506"
+
+
+@pytest.fixture
+def copied_home(home: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, which a test may change."""
+    shutil.copytree(home, tmp_path / "home")
+    return tmp_path / "home"

@@ -1,0 +1,36 @@
+"""A folder that plain peft and transformers load: the bundle, tokenizer, configuration, and a card made from the verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distillery.components.sharing.bundle_copy import BASE, BundleCopy, base_files, companions
+from distillery.components.sharing.model_card import model_card
+from distillery.components.sharing.targets import copied, new_folder
+from distillery.components.store import Store
+
+OURS = frozenset({BASE, "parity.json"})  # what only some of these folders have
+
+
+def export_folder(store: Store, bundle: BundleCopy, out: Path, *, with_base: bool = False, replace: bool = False) -> float:
+    """Write the folder, read it back, and score the golden texts from it.
+
+    Args:
+        store: where benchmark and verdict are.
+        bundle: the bundle.
+        out: the folder.
+        with_base: True to include a base model that is on the model hub, too.
+        replace: True if another export there may be lost.
+
+    Returns:
+        The largest difference in points from the adapter's golden predictions.
+
+    Raises:
+        InputError: what was written gives other scores, or something else is there; nothing is left then.
+    """
+    inside = with_base or not bundle.on_hub()
+    with new_folder(out, replace=replace, ours=OURS) as folder:
+        copied(dict(bundle.files), folder)
+        copied({**companions(bundle), **(base_files(bundle) if inside else {})}, folder)
+        (folder / "README.md").write_text(model_card(store, bundle, inside=inside), encoding="utf-8")
+        return bundle.check(folder, inside=inside)

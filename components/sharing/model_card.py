@@ -1,0 +1,111 @@
+"""The card of an exported adapter: what it scores, how well, and how to use it; every sentence follows from a document."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from distillery.components.artifacts.benchmark import Benchmark
+from distillery.components.artifacts.folder_meta import LabelSetMeta
+from distillery.components.reporting.gather import gather
+from distillery.components.reporting.markdown import plain, sections, table
+from distillery.components.sharing.bundle_copy import FILTER, BundleCopy
+from distillery.components.store import Store
+
+
+def model_card(store: Store, bundle: BundleCopy, *, inside: bool) -> str:
+    """Return the README.md.
+
+    Args:
+        store: where benchmark, verdict and the rest of the run are.
+        bundle: the adapter.
+        inside: True if the base model lies beside the card.
+
+    Returns:
+        Markdown with a head in YAML; nothing in it is left to be filled in.
+    """
+    flt = bundle.filter
+    context = gather(store, flt, bundle.summary)
+    spec = flt.spec
+    parts = [
+        f"# {flt.name} v{spec.version}",
+        plain(spec.description, 2_000),
+        _what(bundle, context.label_set),
+        "## What it scores",
+        table(
+            ["dimension", "what it means", "weight"],
+            [[f"`{each.name}`", plain(each.description, 1_000), f"{each.weight:g}"] for each in spec.dimensions],
+            right=2,
+        ),
+        f"Judged is: {plain(spec.scope.judge, 2_000)}",
+        *([f"Out of scope: {', '.join(map(plain, spec.scope.outOfScope))}."] if spec.scope.outOfScope else []),
+        *_rules(bundle),
+        "## How to use it",
+        "With `peft`, `transformers` and `numpy`, in this folder:",
+        f"```python\n{bundle.snippet(inside=inside)}```",
+        "## How good it is",
+        sections(context).strip() or "No figures were kept of this adapter.",
+        "## Where it is from",
+        _origin(bundle),
+    ]
+    return f"{_head(bundle, context.benchmark)}\n" + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _what(bundle: BundleCopy, labels: LabelSetMeta | None) -> str:
+    facts, teacher = bundle.student.facts, ""
+    if labels is not None:
+        teacher = f"the model {plain(str(labels.oracle.get('model')))}" if labels.oracle else "people, or a program of theirs,"
+    return (
+        f"A student of {plain(facts.base.ref)}: LoRA of rank {facts.lora.r} and a linear head give "
+        f"{len(facts.dimensions)} scores from 0 to 10. It reads {facts.maxLength} tokens of an article, title first"
+        + (f", and learnt from scores that {teacher} gave other articles." if teacher else ".")
+    )
+
+
+def _rules(bundle: BundleCopy) -> list[str]:
+    spec = bundle.filter.spec
+    tiers = [f"`{tier.name}`" + (f" where `{tier.when}`" if tier.when else " otherwise") for tier in spec.tiers]
+    caps = [f"- {plain(each.because)}: where `{each.when}`, at most {each.cap:g}" for each in spec.gatekeepers]
+    return [
+        "The overall score is the weighted mean of the dimensions" + (", then capped:" if caps else "."),
+        "\n".join(caps),
+        f"Tiers, the first that holds: {', '.join(tiers)}.",
+    ]
+
+
+def _origin(bundle: BundleCopy) -> str:
+    facts = bundle.student.facts
+    rows = [
+        ["adapter", f"`{bundle.digest}`"],
+        ["base model", f"{plain(facts.base.ref)}, files `{facts.base.digest}`"],
+        ["split", f"`{facts.split}`"],
+        ["trainable parameters", f"{facts.trainable_parameters:,}"],
+    ]
+    return (
+        f"{table(['what', 'which'], rows, right=2)}\n\n"
+        "`manifest.json` names every file of the adapter by its SHA-256, and the adapter's digest is that of it. "
+        "`golden.json` has texts and the scores that a loaded student must give them; this export was read back and gave them. "
+        f"`{FILTER}` is the whole filter, without places and keys."
+    )
+
+
+def _head(bundle: BundleCopy, benchmark: Benchmark | None) -> str:
+    """Return the head; JSON is YAML, and quotes whatever a name holds."""
+    facts, name = bundle.student.facts, bundle.filter.name
+    head: dict[str, Any] = {
+        "library_name": "peft",
+        "pipeline_tag": "text-classification",
+        "tags": ["lora", "regression", "llm-distillery"],
+    }
+    if bundle.on_hub():
+        head["base_model"] = facts.base.ref
+    if benchmark is not None:
+        tongues = [each.value for each in benchmark.slices.get("language", [])]
+        if known := [tongue for tongue in tongues if len(tongue) in (2, 3) and tongue.isalpha()]:
+            head["language"] = known
+        figures = {"mae": benchmark.mae, "rmse": benchmark.rmse, "spearmanr": benchmark.spearman}
+        metrics = [{"type": kind, "value": round(value, 4)} for kind, value in figures.items() if value is not None]
+        task = {"type": "text-classification", "name": "scores from 0 to 10"}
+        data = {"type": name, "name": f"frozen test part of {benchmark.n} articles", "split": "test"}
+        head["model-index"] = [{"name": name, "results": [{"task": task, "dataset": data, "metrics": metrics}]}]
+    return "---\n" + "".join(f"{key}: {json.dumps(value)}\n" for key, value in head.items()) + "---\n"

@@ -1,0 +1,164 @@
+"""The code that a card shows: from the exported files to scores, with peft and transformers alone.
+
+Every export runs it on what it wrote, so that what a reader copies is what was checked.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from logging import CRITICAL
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distillery.components.artifacts.bundle import StudentFacts
+from distillery.components.student.base import Base
+from distillery.components.student.tokens import CHARS_PER_TOKEN, Preprocessing, Tokenizing
+
+_HEAD: Final = """\
+import json
+import re
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import torch
+from peft import PeftModel
+{imports}
+
+folder = Path({folder})  # where the files of this page are
+base, revision = {base}, {revision!r}
+names = {names!r}
+
+tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+curves = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["dimensions"]
+"""
+_ENCODER: Final = """\
+body = AutoModel.from_pretrained(base, revision=revision, dtype=torch.float32)
+model = PeftModel.from_pretrained(body, folder).eval()
+head = load_file(folder / "adapter_model.safetensors")["head.weight"]
+"""
+_DECODER: Final = """\
+body = AutoModelForSequenceClassification.from_pretrained(
+    base, revision=revision, num_labels=len(names), dtype=torch.float32
+)
+body.config.pad_token_id = None  # one article at a time: the last token counts
+model = PeftModel.from_pretrained(body, folder).eval()
+"""
+_CLEAN: Final = r"""
+
+def clean(text):
+    text = re.sub(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]", "", text)
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+"""
+_HEAD_ONLY: Final = """
+def tokens(title, content):
+    text = f"{{clean(title[:{most}])}}\\n\\n{{clean(content[:{twice}])}}"
+    return tokenizer(text, truncation=True, max_length={length})["input_ids"]
+
+"""
+_HEAD_AND_TAIL: Final = """
+def tokens(title, content):
+    if len(content) > {fourfold}:
+        content = f"{{content[:{twice}]}} {{content[-{twice}:]}}"
+    text = f"{{clean(title[:{most}])}}\\n\\n{{clean(content)}}"
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if len(ids) > {room}:
+        ids = ids[:{head}] + ids[len(ids) - {tail} :]
+    return [*{prefix!r}, *ids, *{suffix!r}]
+
+"""
+_SCORES: Final = """
+@torch.no_grad()
+def raw_scores(title, content):
+    ids = torch.tensor([tokens(title, content)])
+    return {raw}[0].double().numpy()
+
+
+def scores(title, content):
+    raw = raw_scores(title, content)
+    if curves:
+        raw = [np.interp(value, curves[name]["x"], curves[name]["y"]) for name, value in zip(names, raw)]
+    return dict(zip(names, np.clip(raw, 0, 10).tolist()))
+"""
+_USE: Final = """
+
+print(scores("A title", "The text of an article."))
+"""
+
+
+def snippet(
+    facts: StudentFacts, base: Base, *, at: str, revision: str | None = None, folder: str = '"."', use: bool = True
+) -> str:
+    """Return the code.
+
+    Args:
+        facts: student.json.
+        base: the base model, for its tokenizer.
+        at: a Python expression for what transformers loads the base model from.
+        revision: of a base model on the hub.
+        folder: a Python expression for the folder of the exported files.
+        use: True for the line that scores one article.
+
+    Returns:
+        Python that defines `raw_scores(title, content)` and `scores(title, content)`.
+    """
+    decoder = facts.base.kind == "decoder"
+    imports = "from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast"
+    if not decoder:
+        imports = "from safetensors.torch import load_file\nfrom transformers import AutoModel, PreTrainedTokenizerFast"
+    most = facts.maxLength * CHARS_PER_TOKEN
+    cut = {"most": most, "twice": 2 * most, "fourfold": 4 * most, "length": facts.maxLength}
+    tokens = _HEAD_ONLY
+    if facts.headTail is not None:
+        tokens = _HEAD_AND_TAIL
+        cut |= Tokenizing(base, Preprocessing(facts.maxLength, facts.headTail)).cut()
+    raw = "model(input_ids=ids).logits" if decoder else "(model(input_ids=ids).last_hidden_state.mean(1) @ head.T)"
+    return (
+        _HEAD.format(imports=imports, folder=folder, base=at, revision=revision, names=facts.dimensions)
+        + (_DECODER if decoder else _ENCODER)
+        + _CLEAN
+        + tokens.format(**cut)
+        + _SCORES.format(raw=raw)
+        + (_USE if use else "")
+    )
+
+
+def run(code: str, texts: Sequence[tuple[str, str]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Score texts by the code of a card.
+
+    Args:
+        code: what `snippet` returned, without the line that uses it.
+        texts: (title, content) pairs.
+
+    Returns:
+        (n, D) raw scores and (n, D) final scores.
+    """
+    names: dict[str, Any] = {}
+    with _quietly():
+        exec(compile(code, "the card's code", "exec"), names)
+        raw = [names["raw_scores"](*text) for text in texts]
+        final = [list(names["scores"](*text).values()) for text in texts]
+    return np.array(raw, dtype=np.float64), np.array(final, dtype=np.float64)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep the libraries from telling of weights that the code doesn't use, and peft of the head, which the code reads."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(CRITICAL)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
