@@ -55,7 +55,11 @@ class BundleCopy:
     files: dict[str, bytes]
 
     def on_hub(self) -> bool:
-        """True if the base model's name is that of one on the model hub, as far as a name tells."""
+        """True if the base model's name is that of one on the model hub, as far as a name tells.
+
+        Returns:
+            Whether its name has an owner, and is no folder here.
+        """
         ref = self.student.facts.base.ref
         return _HUB_ID.fullmatch(ref) is not None and not Path(ref).is_dir()
 

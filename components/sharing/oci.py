@@ -11,7 +11,7 @@ import io
 import tarfile
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from distillery.components.articles.formats import FREE_BYTES, MAX_RATIO
@@ -69,8 +69,8 @@ def layout_files(bundle: BundleCopy) -> dict[str, bytes]:
     Returns:
         Contents by path below the layout; the same for the same bundle.
     """
-    files = {f"{MODELS}/{name}": data for name, data in bundle.files.items()}
-    layer = _tar({**files, f"{MODELS}/{FILTER}": dump_filter(portable(bundle.filter)).encode()})
+    files = {**bundle.files, FILTER: dump_filter(portable(bundle.filter)).encode()}
+    layer = _tar({str(PurePosixPath(MODELS, name)): data for name, data in files.items()})
     said = {f"{OURS}adapter": str(bundle.digest), f"{OURS}filter": bundle.filter.name}
     config = canonical_json(
         {
