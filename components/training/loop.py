@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.student.cores import settle_threads
 from distillery.components.student.model import StudentModel, assert_trainable, set_training, set_weights
 from distillery.components.student.tokens import Tokens, by_length, epoch_order
 from distillery.components.training.checkpoints import Checkpoints, NoCheckpoints
@@ -159,6 +160,7 @@ def fit_head(
     set_training(model, False)
     with torch.no_grad():
         for batch in list(by_length(tokens.lengths[rows], budget))[workers.rank :: workers.world]:
+            settle_threads()
             ids, lengths, full = on_device(tokens, rows[batch], device)
             vectors[torch.from_numpy(batch)] = model.pooled(ids, lengths, full=full).double().cpu()
             done += len(batch)
@@ -322,6 +324,7 @@ class Loop:
         torch.manual_seed(self._seed())
         passes = self.optimizer.passes(rows, self.tokens.lengths, spare)
         for number, (micro, share) in enumerate(passes, start=1):
+            settle_threads()
             ids, lengths, full = on_device(self.tokens, micro, self.device)
             labels = self.labels[torch.from_numpy(micro).to(self.device)]
             loss = loss_of(self.model(ids, lengths, full=full), labels) * (scale * share)
