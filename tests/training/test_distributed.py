@@ -110,6 +110,15 @@ def test_two_workers_train_what_one_does(
     }
 
 
+@pytest.mark.slow
+def test_four_workers_train_what_one_does(stores: dict[str, Store], tiny_encoder: Path) -> None:
+    flt = filter_without_dropout(tiny_encoder, epochs=2, batchSize=7)
+    split = {store_split(store, (40, 15, 5)) for store in stores.values()}.pop()
+    train(stores["one"], flt, split=split)
+    run_workers(arguments(stores["two"], flt, split), processes=4)
+    assert furthest(tensors(stores["one"]), tensors(stores["two"])) < 1e-4
+
+
 INTERRUPTED = """
 import os, signal, sys
 import torch

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from distillery.components.student.base import Base
 from distillery.components.student.model import StudentModel, TrainableError, build, expected_trainable, trainable, weights
+from distillery.components.student.predict import raw_predictions
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.tokens import Preprocessing, Tokenizing, Tokens
 from distillery.components.training.loop import SPARE, Loop, Validation, rate_at, ridge
@@ -56,10 +57,10 @@ def encoder(tiny_encoder: Path) -> Case:
     return case_of(tiny_encoder)
 
 
-def case_of(folder: Path) -> Case:
+def case_of(folder: Path, articles: int = 40) -> Case:
     base = resolve_base(str(folder))
     generator = np.random.default_rng(0)
-    texts = [("t", "sun " * int(n) + "wind " * int(m)) for n, m in generator.integers(1, 30, (40, 2))]
+    texts = [("t", "sun " * int(n) + "wind " * int(m)) for n, m in generator.integers(1, 30, (articles, 2))]
     labels = np.array([[content.count("sun"), content.count("wind")] for _, content in texts], float) / 3
     return Case(base, Tokenizing(base, Preprocessing(48, None))(texts), labels)
 
@@ -83,6 +84,33 @@ def test_the_loss_falls_below_what_the_mean_would_give(case: Case) -> None:
     losses = [epoch["train_loss"] for epoch in fitted.history["epochs"]]
     assert losses[-1] < losses[0]
     assert losses[-1] < 0.5 * case.labels.var(axis=0).mean()
+
+
+def first(tokens: Tokens, count: int) -> Tokens:
+    return Tokens(tokens.ids[: tokens.offsets[count]], tokens.offsets[: count + 1], tokens.pad)
+
+
+def held_out_error(case: Case, labels: NDArray[np.float64]) -> float:
+    """Mean squared error on the last 60 articles, as a share of the labels' variance, after a training on the others."""
+    part = Case(case.base, first(case.tokens, len(labels) - 60), labels[:-60])
+    loop = part.loop(epochs=4, patience=4, learningRate=5e-3, lora=Lora(r=4, alpha=8, dropout=0))
+    loop.run()
+    predicted = raw_predictions(loop.model.eval(), case.tokens)[-60:]
+    return float(((predicted - labels[-60:]) ** 2).mean() / labels[-60:].var(axis=0).mean())
+
+
+def test_shuffled_labels_teach_nothing(tiny_encoder: Path) -> None:
+    """What a student seems to learn from labels that have nothing to do with the articles would be a leak."""
+    case = case_of(tiny_encoder, 260)
+    assert held_out_error(case, case.labels) < 0.5
+    shuffled = np.random.default_rng(5).permutation(case.labels)
+    assert 0.9 < held_out_error(case, shuffled) < 1.3
+
+
+def test_one_article_is_learned_by_heart(case: Case) -> None:
+    alone = Case(case.base, first(case.tokens, 1), case.labels[:1])
+    fitted = alone.loop(epochs=60, patience=60, learningRate=2e-2, lora=Lora(r=4, alpha=8, dropout=0)).run()
+    assert fitted.history["epochs"][-1]["train_loss"] < 1e-3
 
 
 def step_once(case: Case, **settings: Any) -> dict[str, torch.Tensor]:
