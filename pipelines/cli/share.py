@@ -151,6 +151,46 @@ def export_to_image(
     _print_export(bundle, export_image(opened, bundle, to, replace=replace), to, as_json)
 
 
+@exports.command("hub")
+def export_to_hub(
+    subject: SubjectArg,
+    to: Annotated[str, typer.Option("--to", metavar="OWNER/NAME", help="the repository; it is made where there is none")],
+    private: Annotated[bool, typer.Option("--private", help="seen by its owner alone, where it is made now")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="make and check the files, and send nothing")] = False,
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", metavar="URL", help="the Hub; default: HF_ENDPOINT, else huggingface.co")
+    ] = "",
+    with_base: BaseOpt = False,
+    channel: ChannelOpt = "",
+    store: StoreOpt = None,
+    replace: ReplaceOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Push the exported folder to the Hugging Face Hub in one commit, read it back, and score from it."""
+    opened, bundle = _adapter(store, subject, channel)
+    from distillery.components.sharing.hub import export_hub
+
+    pushed = export_hub(
+        opened,
+        bundle,
+        to,
+        private=private,
+        with_base=with_base,
+        replace=replace,
+        dry_run=dry_run,
+        endpoint=endpoint or None,
+    )
+    if as_json:
+        print_json({"filter": bundle.filter.name, "adapter": bundle.digest, "to": to, **pushed._asdict()})
+    elif dry_run:
+        print("\n".join(f"{size:>14,}  {name}" for name, size in pushed.files.items()))
+        print(f"nothing was sent; golden scores within {pushed.difference:.2g} points")
+    else:
+        done = f"{'was there' if pushed.reused else 'pushed'}, read back, golden scores within {pushed.difference:.2g} points"
+        print(f"{bundle.filter.name} {bundle.digest[:12]}: {done}")
+        print(pushed.url)
+
+
 @app.command("import")
 def import_adapter(
     path: Annotated[str, typer.Argument(metavar="FOLDER", help="an exported folder, an OCI layout, or an adapter's folder")],

@@ -33,6 +33,7 @@ MORE = {
     "data": ["--out", "data"],
     "export folder": ["--out", "exported"],
     "export oci": ["--out", "exported"],
+    "export hub": ["--to", "owner/name"],
 }
 NEVER_FAILS = {
     "demo",
