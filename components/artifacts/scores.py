@@ -50,11 +50,13 @@ class ScoringPlan(Document):
         fmt: format of the parts.
         code: the image, or a digest of the program's source.
         served: where the student runs and in which precision; None, and not written, for fp32 on a CPU by torch.
+        file_bytes: bytes of a file that make a part, where no part has rows of two files; None, and not written, where the
+            files are cut as if they were one.
     """
 
     KIND: ClassVar[str] = "a plan of scoring"
     HINT: ClassVar[str] = "submit the corpus again"
-    OMITTED: ClassVar = ("served",)
+    OMITTED: ClassVar = ("served", "file_bytes")
 
     job: Sha256
     filter: str
@@ -67,6 +69,7 @@ class ScoringPlan(Document):
     fmt: Format
     code: str
     served: Plan | None = None
+    file_bytes: Annotated[int, Field(ge=1)] | None = None
 
     @override
     def to_bytes(self) -> bytes:

@@ -96,7 +96,7 @@ def finish(out: Store, plan: Plan) -> Scores:
     articles = sum(each.articles for each in facts)
     rejected = sum(each.rejected for each in facts)
     first, listed = ("", final.rejects) if final else _gather_rejects(out, plan, facts)
-    if not articles:
+    if not articles and plan.file_bytes is None:  # of files that come one by one, one may hold bad rows alone
         near = (f"; {each.advice(rejected)}" for each in _unread(facts) if each.column == "content")
         raise no_article(plan, first + "".join(near))
     tiers = Counter[str]()
@@ -122,7 +122,7 @@ def finish(out: Store, plan: Plan) -> Scores:
         rejects=listed,
         histograms=_put_histograms(out, facts),
         unread=_unread(facts),
-        unmet=sorted(set[str].intersection(*(set(each.unmet) for each in facts if each.articles or each.rejected))),
+        unmet=_unmet(facts),
     )
     if scores == ended.scores:
         return scores
@@ -134,6 +134,12 @@ def finish(out: Store, plan: Plan) -> Scores:
             return theirs
         raise
     return scores
+
+
+def _unmet(facts: list[Facts]) -> list[str]:
+    """Return the columns that were to be read and that no part with a row has."""
+    lacking = [set(each.unmet) for each in facts if each.articles or each.rejected]
+    return sorted(set[str].intersection(*lacking)) if lacking else []
 
 
 def _put_histograms(out: Store, facts: list[Facts]) -> str:

@@ -16,10 +16,11 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -136,6 +137,19 @@ class Corpus:
         """
         return Corpus(document.where, [CorpusFile(*fields) for fields in document.files])
 
+    def only(self, keep: Callable[[CorpusFile], bool]) -> Corpus:
+        """Return the corpus of some of its files.
+
+        Args:
+            keep: True for a file that stays; asked once for each, in order.
+
+        Returns:
+            The same files, in the same order, with their stamps.
+        """
+        places = [place for place, file in enumerate(self.files) if keep(file)]
+        stamps = tuple(self.stamps[place] for place in places) if self.stamps else ()
+        return Corpus(self.where, [self.files[place] for place in places], stamps)
+
     def address(self, file: int) -> str:
         """Return the address of a file.
 
@@ -242,6 +256,24 @@ def cut(corpus: Corpus, shards: int, index: int) -> list[Piece]:
         if start < end:
             pieces.append(Piece(number, start, end))
         offset += file.size
+    return pieces
+
+
+def cut_files(corpus: Corpus, part_bytes: int) -> list[Piece]:
+    """Return what each part reads where no part has rows of two files.
+
+    Args:
+        corpus: the corpus.
+        part_bytes: bytes of a file that make a part.
+
+    Returns:
+        A piece for each part, in the order of the files.
+    """
+    pieces = list[Piece]()
+    for number, file in enumerate(corpus.files):
+        count = max(1, -(-file.size // part_bytes))
+        bounds = [place * file.size // count for place in range(count + 1)]
+        pieces += [Piece(number, start, end) for start, end in pairwise(bounds)]
     return pieces
 
 

@@ -98,8 +98,29 @@ def plan_on_cluster(
         corpus = _uploaded(store, corpus, articles, upload)
     if upload:
         publish_filter(store, flt)  # one that was published by an earlier version may have another digest now
+    return plan_over(store, flt, adapter, corpus, place, shards=shards)
+
+
+def plan_over(
+    store: Store, flt: Filter, adapter: str, corpus: Corpus, place: Place, *, shards: int = 0, per_file: bool = False
+) -> Plan:
+    """Plan the scoring of a corpus that lies in a bucket, with the place's image.
+
+    Args:
+        store: the store that the pods read from.
+        flt: the filter, which is published.
+        adapter: digest of the adapter.
+        corpus: the corpus.
+        place: the cluster's namespace and settings.
+        shards: number of parts; 0 chooses.
+        per_file: True if no part is to have rows of two files.
+
+    Returns:
+        The plan.
+    """
     served = cluster_plan(store, flt.name, adapter, flt.spec.student)
-    return plan_for(flt, adapter, corpus, shards, part_bytes=PART_BYTES, code=place.image, served=served)
+    code, size = place.image, PART_BYTES
+    return plan_for(flt, adapter, corpus, shards, part_bytes=size, code=code, served=served, per_file=per_file)
 
 
 def _uploaded(store: Store, corpus: Corpus, articles: str, upload: bool) -> Corpus:

@@ -24,7 +24,6 @@ from distillery.components.artifacts.histograms import histograms_of
 from distillery.components.artifacts.scores import ANOTHER, Facts, Format, ScoredPart
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.completion import no_article
-from distillery.components.scoring.corpus import cut
 from distillery.components.scoring.plan import Plan
 from distillery.components.scoring.whole import look_at
 from distillery.components.store import Conflict, Digest, NotFound, Store, StoreError, digest_bytes
@@ -134,7 +133,7 @@ class _Articles:
         return f": {self.plan.corpus.files[number].name}:{line}: {reason}{near}"
 
     def __iter__(self) -> Iterator[Article]:
-        for piece in cut(self.plan.corpus, self.plan.shards, self.index):
+        for piece in self.plan.pieces(self.index):
             rows = self.plan.corpus.rows(piece, self.renamed)
             folders = FolderColumns(self.plan.corpus.files[piece.file].name, self.renamed)
             for line, value, fault in rows:
@@ -189,7 +188,7 @@ def score_part(
     data = None if before.altered else _standing(out, plan, index, articles, noted=bool(before.fault))
     if data is None:
         etag, table = out.etag(name), _scored(flt, student, articles, chunk, progress)
-        if plan.shards == 1 and not table.num_rows:
+        if plan.shards == 1 and not table.num_rows and plan.file_bytes is None:
             raise no_article(plan, articles.first_reject)
         data = write_table(table, {JOB: plan.job}) if plan.fmt == "parquet" else _json_lines(table)
         commits()

@@ -13,7 +13,7 @@ Readers of datasets skip what begins with "_". `distillery.components.scoring.co
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from distillery.components.artifacts.scores import Facts, Format, Scores, ScoringPlan
 from distillery.components.artifacts.serving import Plan as Served
-from distillery.components.scoring.corpus import Corpus
+from distillery.components.scoring.corpus import Corpus, Piece, cut, cut_files
 from distillery.components.scoring.own_code import own_code
 from distillery.components.store import (
     Digest,
@@ -69,6 +69,8 @@ class Plan:
         filter_key: where the store has the filter, by digest.
         code: the image, or a digest of this program's own source.
         served: where the student runs and in which precision; None for fp32 on a CPU by torch.
+        file_bytes: bytes of a file that make a part, where no part has rows of two files; None where the files are cut as if
+            they were one.
     """
 
     filter: str
@@ -81,6 +83,7 @@ class Plan:
     fmt: Format
     code: str
     served: Served | None = None
+    file_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.shards <= MAX_SHARDS:
@@ -91,10 +94,34 @@ class Plan:
     def job(self) -> Digest:
         """Return the digest of everything that decides the rows."""
         fields = asdict(self)
-        served = {"served": self.served.to_json()} if self.served else {}
-        return digest_json(
-            {"format": 2, **{name: fields[name] for name in fields if name != "served"}, **served, "corpus": self.corpus.digest}
-        )
+        later = {"served": self.served.to_json() if self.served else None, "file_bytes": self.file_bytes}
+        kept = {name: value for name, value in later.items() if value is not None}
+        first = {name: fields[name] for name in fields if name not in later}
+        return digest_json({"format": 2, **first, **kept, "corpus": self.corpus.digest})
+
+    def pieces(self, index: int) -> list[Piece]:
+        """Return what one part reads.
+
+        Args:
+            index: number of the part.
+
+        Returns:
+            Pieces in the order of the files.
+        """
+        if self.file_bytes is None:
+            return cut(self.corpus, self.shards, index)
+        return [cut_files(self.corpus, self.file_bytes)[index]]
+
+    def over(self, corpus: Corpus) -> Plan:
+        """Return the same plan for a corpus that was found anew.
+
+        Args:
+            corpus: the same files, maybe with what this machine says of them.
+
+        Returns:
+            The plan, whose job is the same.
+        """
+        return replace(self, corpus=corpus)
 
     def part(self, index: int) -> str:
         """Return the key of a part.
@@ -151,6 +178,7 @@ def plan_for(
     fmt: Format = "parquet",
     code: str = "",
     served: Served = FP32,
+    per_file: bool = False,
 ) -> Plan:
     """Plan the scoring of a corpus.
 
@@ -163,6 +191,7 @@ def plan_for(
         fmt: format of the parts.
         code: the image that scores; empty for a digest of this program's own source.
         served: how the student is served.
+        per_file: True if no part is to have rows of two files; `shards` is not heeded then.
 
     Returns:
         The plan.
@@ -170,8 +199,10 @@ def plan_for(
     digest = digest_bytes(dump_filter(flt).encode())
     key = published_filter_key(flt.name, flt.spec.version, digest)
     shards = shards or min(MAX_SHARDS, -(-corpus.size // part_bytes))
-    kept = None if served == FP32 else served
-    return Plan(flt.name, flt.spec.version, key, flt.dimensions, adapter, corpus, shards, fmt, code or own_code(), kept)
+    if per_file:
+        shards = len(cut_files(corpus, part_bytes))
+    kept, whole = None if served == FP32 else served, part_bytes if per_file else None
+    return Plan(flt.name, flt.spec.version, key, flt.dimensions, adapter, corpus, shards, fmt, code or own_code(), kept, whole)
 
 
 def begin(out: Store, plan: Plan) -> None:

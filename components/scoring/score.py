@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from distillery.components.artifacts.bundle import require_dimensions
-from distillery.components.artifacts.scores import Format
+from distillery.components.artifacts.scores import Format, Scores
 from distillery.components.artifacts.serving import Plan as Served
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.completion import finish, missing, notes
 from distillery.components.scoring.corpus import Corpus, find_corpus
+from distillery.components.scoring.own_code import own_code
 from distillery.components.scoring.part import CHUNK, Onward, Predictor, score_part
+from distillery.components.scoring.passes import OnPromotion, Work, require_outside, score_passes, told
 from distillery.components.scoring.plan import FP32, Plan, begin, check_place, plan_for
 from distillery.components.store import Address, Store, in_bucket, open_store
 from distillery.components.store.layout import scores_folder
@@ -86,6 +88,60 @@ def score(
     names = [part.name for part in found.parts]
     seconds = round(time.monotonic() - began, 3)
     return {**found.to_json(), "parts": names, "out": store.uri, "reused": not left, "seconds": seconds}
+
+
+def score_new(
+    flt: Filter,
+    articles: str | Path,
+    out: str | Path,
+    *,
+    adapter: str,
+    opened: Callable[[Plan], tuple[Filter, Callable[[], Predictor]]],
+    fmt: Format = "parquet",
+    on_promotion: OnPromotion = "rescore",
+    chunk: int = CHUNK,
+    served: Served = FP32,
+    progress: Progress = quiet,
+) -> dict[str, Any]:
+    """Score the files of a corpus that no pass into this place has scored; see `distillery.components.scoring.passes`.
+
+    Args:
+        flt: the filter.
+        articles: a path, file:// or s3:// address.
+        out: a folder, file:// or s3:// address, which holds all passes.
+        adapter: digest of the adapter.
+        opened: returns filter and student of a plan, whose adapter is an earlier one where a pass that was begun goes on.
+        fmt: format of the parts.
+        on_promotion: what to do with files that an earlier adapter scored.
+        chunk: articles scored at once.
+        served: how the student is served.
+        progress: told how many articles have been scored.
+
+    Returns:
+        What `told` returns.
+
+    Raises:
+        InputError: as `score`, or `out` holds passes over another corpus.
+    """
+    began = time.monotonic()
+    corpus = find_corpus(str(articles))
+    require_outside(corpus, str(out))
+    store = open_store(str(out))
+
+    def plan(new: Corpus, per_file: bool) -> Plan:
+        return plan_for(flt, adapter, new, part_bytes=PART_BYTES, fmt=fmt, served=served, per_file=per_file)
+
+    def run(plan: Plan, place: Store) -> Scores:
+        of_plan, student = opened(plan)
+        _left(of_plan, place, plan, student, [], chunk, progress)
+        found = finish(place, plan)
+        for note in notes(found):
+            progress.note(note)
+        return found
+
+    work = Work(adapter, own_code(), plan, run, on_promotion)
+    ended = score_passes(store, flt.name, corpus, work, progress=progress)
+    return told(store, flt.name, corpus, ended) | {"seconds": round(time.monotonic() - began, 3)}
 
 
 def _left(

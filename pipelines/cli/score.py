@@ -53,6 +53,13 @@ def score(
         bool, typer.Option("--cancel", help="delete the cluster's Job, with --out any that scores there; finished parts stay")
     ] = False,
     namespace: Annotated[str, typer.Option("--namespace", help="of the pods; default: the cluster's own setting")] = "",
+    new_only: Annotated[
+        bool, typer.Option("--new-only", help="score the files that no pass into --out has scored, by their content")
+    ] = False,
+    on_promotion: Annotated[
+        Literal["rescore", "new-only"],
+        typer.Option("--on-promotion", help="--new-only with another adapter: all files again, or only what comes"),
+    ] = "rescore",
     channel: ChannelOpt = "",
     store: StoreOpt = None,
     format: Annotated[Format, typer.Option("--format")] = "parquet",
@@ -64,9 +71,24 @@ def score(
     if on == "here" and (cancel or namespace or parallelism):
         option = "--cancel" if cancel else "--namespace" if namespace else "--parallelism"
         raise InputError("is for a cluster", where=option, hint="add --on cluster")
+    if new_only and (not out or shards or cancel):
+        option, hint = ("--shards", "parts follow the files") if shards else ("--cancel", "give --out of the pass instead")
+        raise InputError("is needed" if not out else "is not for new files", where="--out" if not out else option, hint=hint)
+    if on == "cluster" and format != "parquet":
+        raise InputError("must be parquet on a cluster", where="--format")
+    if new_only:
+        from distillery.pipelines.cli.new_files import new_files_here, new_files_on_cluster, print_passes
+
+        if on == "cluster":
+            found = new_files_on_cluster(subject, channel, articles, out, parallelism, namespace, store, map, on_promotion)
+        else:
+            found = new_files_here(subject, channel, articles, out, store, format, map, on_promotion)
+        if as_json:
+            print_json(found)
+        else:
+            print_passes(found)
+        return
     if on == "cluster":
-        if format != "parquet":
-            raise InputError("must be parquet on a cluster", where="--format")
         found = _on_cluster(subject, channel, articles, out, shards, parallelism, namespace, store, map, cancel=cancel)
     else:
         found = _here(subject, channel, articles, out, shards, store, format, map)

@@ -12,7 +12,7 @@ import yaml
 from distillery.pipelines.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["docs/first-hour.md", "docs/python.md", "docs/sharing.md", "docs/cluster.md", "docs/reliability.md"]
+PAGES = ["docs/first-hour.md", "docs/python.md", "docs/sharing.md", "docs/scoring.md", "docs/cluster.md", "docs/reliability.md"]
 DOCUMENTS = [*sorted(path.name for path in ROOT.glob("*.md")), *PAGES]
 
 

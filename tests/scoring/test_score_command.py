@@ -34,6 +34,9 @@ def run(*arguments: str) -> Any:
         (["--parallelism", "3"], "--parallelism: is for a cluster"),
         (["--namespace", "x"], "--namespace: is for a cluster"),
         (["--on", "cluster", "--format", "jsonl"], "--format: must be parquet on a cluster"),
+        (["--new-only"], "--out: is needed"),
+        (["--new-only", "--out", "x", "--shards", "3"], "--shards: is not for new files; parts follow the files"),
+        (["--new-only", "--out", "x", "--on", "cluster", "--cancel"], "--cancel: is not for new files"),
     ],
 )
 def test_flags_that_dont_go_together(arguments: list[str], says: str) -> None:

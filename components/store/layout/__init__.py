@@ -34,6 +34,7 @@
     scores/<job>/…                                  a scored corpus, unless it lies at another address:
       part-<n>.parquet, _rejects.jsonl, _SUCCESS
       _job/plan.json, part-<n>.json, rejects-<n>.jsonl, todo-<digest>.json, histograms-<digest>.json
+    <out>/_passes.json                              the passes over a corpus that grows: a pointer; their scores lie beside it
     drift/<filter>/<adapter>.json                   the looks for drift in what an adapter scores
     _probe/…                                        what a bucket is tested with
 
@@ -83,6 +84,7 @@ from distillery.components.store.layout.artifacts import (
 )
 from distillery.components.store.layout.runs import (
     CONDITION_PROBE,
+    PASSES,
     REJECTS,
     RUNS,
     SCORES,
@@ -124,6 +126,7 @@ __all__ = [
     "LABEL_SETS",
     "MANIFEST",
     "MODELS",
+    "PASSES",
     "REJECTS",
     "RUNS",
     "SAMPLES",

@@ -15,6 +15,7 @@ SUMMARIES: Final = "summaries"
 SCORING_PLAN: Final = "_job/plan.json"
 REJECTS: Final = "_rejects.jsonl"
 SUCCESS: Final = "_SUCCESS"
+PASSES: Final = "_passes.json"
 
 # What a bucket is tested with: can it be written, and does it heed conditions?
 WRITE_PROBE: Final = "_probe/write"
