@@ -182,3 +182,8 @@ def _gate(spec: Spec, gate: Gate, path: Path) -> Iterator[Fault]:
     if (gate.below is None) == (gate.atLeast is None):
         fault = "has both below and atLeast" if gate.below is not None else "has no bound"
         yield Fault(path, f"gate on {gate.metric} {fault}", 'give exactly one of "below" and "atLeast"')
+    elif gate.review is not None:
+        name, bound = ("below", gate.below) if gate.below is not None else ("atLeast", gate.atLeast or 0.0)
+        if (gate.review <= bound) if name == "below" else (gate.review >= bound):
+            fault = f"gate on {gate.metric} has a review of {gate.review:g}, which passes already ({name}: {bound:g})"
+            yield Fault((*path, "review"), fault, f"give a review {'above' if name == 'below' else 'below'} {bound:g}")

@@ -39,7 +39,11 @@ _RULES = {
         ("!has(self[size(self) - 1].when)", "the last tier takes what is left: no when"),
     ],
     "contentTypes": [_ONCE],
-    "gates[]": [("has(self.below) != has(self.atLeast)", "exactly one of below and atLeast")],
+    "gates[]": [
+        ("has(self.below) != has(self.atLeast)", "exactly one of below and atLeast"),
+        ("!has(self.review) || !has(self.below) || self.review > self.below", "review lies above below"),
+        ("!has(self.review) || !has(self.atLeast) || self.review < self.atLeast", "review lies below atLeast"),
+    ],
 }
 
 

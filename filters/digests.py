@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from distillery.filters.filter import Filter
+from distillery.filters.metrics import ON_DEMAND
 from distillery.filters.spec import ONLINE
 from distillery.filters.steps import Step
 
@@ -89,10 +90,23 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
             "gatekeepers": [keeper.model_dump(mode="json") for keeper in spec.gatekeepers],
             "contentTypes": [kind.model_dump(mode="json", exclude={"description"}) for kind in spec.contentTypes],
             **({"precision": spec.student.precision} if spec.student.precision != "auto" else {}),
+            **({"figures": asked} if (asked := figures_on_demand(flt)) else {}),
         }
     if step == "gate":
         return {"gates": [gate.model_dump(mode="json") for gate in spec.gates], "approval": spec.promotion.approval}
     return {"promotion": spec.promotion.model_dump(mode="json")}
+
+
+def figures_on_demand(flt: Filter) -> list[str]:
+    """Return the figures that a benchmark holds for this filter's gates alone.
+
+    Args:
+        flt: The resolved filter.
+
+    Returns:
+        Names of metrics, sorted.
+    """
+    return sorted({gate.metric for gate in flt.spec.gates}.intersection(ON_DEMAND))
 
 
 def rubric_part(flt: Filter) -> dict[str, Any]:

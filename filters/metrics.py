@@ -47,4 +47,10 @@ METRICS: dict[str, Metric] = {
     "mae_vs_incumbent": Metric("MAE minus the incumbent's on the same test set; negative is better"),
     "mae_vs_noise_floor": Metric("MAE minus the oracle's own noise, as `distillery noise` measured it; near 0 is all there is"),
     "articles": Metric("number of test articles", high=True),
+    "accuracy": Metric("share of dimension scores within one point of the label", high=True),
+    "no_overfitting": Metric("rise of the validation MAE after the kept epoch, in its standard errors; 1 or less is noise"),
+    "memory_mb": Metric("memory that scoring with it takes, worked out from its base model, in MB"),
 }
+
+ON_DEMAND = ("accuracy", "memory_mb", "no_overfitting")
+"""Metrics that a benchmark holds only where a gate asks for them: benchmarks of other filters keep their digests."""

@@ -258,9 +258,19 @@ class Gate(Strict):
     baseline: Name | None = Field(default=None, description="Baseline, for skill.")
     below: Bound | None = Field(default=None, description="Passes if the value is below this …")
     atLeast: Bound | None = Field(default=None, description="… or at least this; exactly one of the two.")
+    review: Bound | None = Field(
+        default=None,
+        description="On the failing side of the bound: between the two a person decides, as where approval is required.",
+    )
     by: Literal["point", "interval"] = Field(
         default="point", description="interval: the worse end of the 95% interval must pass."
     )  # not `on`: a boolean to kubectl
+
+    @model_serializer(mode="wrap")
+    def _without_review(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a review that is not stated: gates from before there was one keep their digests."""
+        fields: dict[str, Any] = dump(self)
+        return {name: value for name, value in fields.items() if name != "review" or value is not None}
 
 
 class Promotion(Strict):

@@ -131,7 +131,7 @@ def print_summary(result: dict[str, Any], *, filter: str, store: str, channel: s
     for column in ("gate", "value", "bound", "verdict"):
         gates.add_column(column, justify="left" if column in {"gate", "verdict"} else "right")
     for rule in result["gates"]:
-        style = {"fail": "bold red", "pass": ""}.get(rule["verdict"], "dim")
+        style = {"fail": "bold red", "review": "bold yellow", "pass": ""}.get(rule["verdict"], "dim")
         gates.add_row(rule_name(rule), number(rule["value"]), number(rule["bound"]), rule["verdict"], style=style)
     console.print()
     console.print(gates)
@@ -166,6 +166,11 @@ def _sentence(result: dict[str, Any], failed: list[dict[str, Any]]) -> str:
     who = f"BY {held.get('by') or 'SOMEBODY'}" + (f" ({held['reason']})" if held.get("reason") else "")
     facts = {"name": result["filter"], "adapter": result["adapter"][:12], "channel": result["channel"]}
     sentence = SENTENCES[result["verdict"]].format(failed=_names(failed), who=who, **facts)
+    if doubts := [rule for rule in result["gates"] if rule["verdict"] == "review"]:
+        between = f"failed no gate, and {_names(doubts)} {'is' if len(doubts) == 1 else 'are'} for a person to decide"
+        sentence = sentence.replace("passed every gate; a person must approve it", between).replace(
+            "passed every gate", between
+        )
     if not result["losses"]:
         return sentence
     return f"{sentence.removesuffix('.')}, THOUGH IT IS {' AND '.join(result['losses'])}."

@@ -251,6 +251,10 @@ class Benchmark(Document):
     alarms: list[str]
     served: Plan | None = None
     """How the adapter was read, which is how it is promoted and scores; not set where that is fp32 on a CPU by torch."""
+    accuracy: Figure = None
+    """This and the figures below are set only where a gate asks for them."""
+    no_overfitting: Figure = None
+    memory_mb: Figure = None
 
     def interval(self, path: str) -> tuple[float, float] | None:
         """Return the 95% interval of a figure.

@@ -11,7 +11,7 @@ from distillery.filters.errors import InputError
 
 AGAIN = "run again: what hasn't changed is reused"
 
-RuleVerdict = Literal["pass", "fail", "not applicable"]
+RuleVerdict = Literal["pass", "review", "fail", "not applicable"]
 Decision = Literal["promote", "approve", "reject"]
 
 
@@ -20,8 +20,10 @@ class Rule(Document):
 
     argument: the tier, dimension or baseline that narrows the metric. value, interval: None where not known. direction:
     whether the judged number must be below the bound or at least it. by: "point" judges the value, "interval" the worse end of
-    its interval.
+    its interval. review: the bound between which and `bound` a person decides; None where the gate has none.
     """
+
+    OMITTED: ClassVar[tuple[str, ...]] = ("review",)
 
     metric: str
     argument: str | None
@@ -32,13 +34,15 @@ class Rule(Document):
     interval: tuple[float, float] | None
     verdict: RuleVerdict
     reason: str
+    review: float | None = None
 
 
 class Verdict(Document):
     """A verdict counts for what it names and for nothing else.
 
     filter: name. adapter, test, benchmark, policy, incumbent: digests; policy covers gates and approval, incumbent is None
-    where the channel had none. decision: "approve" where a person must approve an adapter that passed.
+    where the channel had none. passed: no rule fails. decision: "approve" where a person must approve an adapter that passed,
+    since the filter asks for it or a rule is to be reviewed.
     """
 
     KIND: ClassVar[str] = "a verdict"
@@ -54,6 +58,11 @@ class Verdict(Document):
     rules: list[Rule]
     passed: bool
     decision: Decision
+
+    @property
+    def reviews(self) -> list[Rule]:
+        """Return the rules that a person must decide on."""
+        return [rule for rule in self.rules if rule.verdict == "review"]
 
     def to_bytes(self) -> bytes:
         """Return the bytes whose digest names the verdict: canonical JSON.

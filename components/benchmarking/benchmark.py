@@ -23,6 +23,7 @@ from distillery.components.benchmarking.alarms import reread_differs, trained_on
 from distillery.components.benchmarking.baselines import fit_baselines
 from distillery.components.benchmarking.document import benchmark_document
 from distillery.components.benchmarking.incumbent import compare_with, current_incumbent
+from distillery.components.benchmarking.on_demand import figures_asked_for
 from distillery.components.benchmarking.predict import CODE as PREDICT_CODE
 from distillery.components.benchmarking.predict import about_bundle, aligned, predict, predict_inputs, read_predictions
 from distillery.components.runtime.progress import Progress, quiet
@@ -105,6 +106,7 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
             compare_with(store, flt, incumbent, test, tables.test, progress),
             [*reread_differs(predictions.reread), *trained_on(tables.train, tables.test)],
             noise,
+            figures_asked_for(store, flt, about, tables.meta.rows.validation, predicted.outputs.get("served")),
         )
         if served := predicted.outputs.get("served"):
             document = document.model_copy(update={"served": Plan.model_validate(served)})

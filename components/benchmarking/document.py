@@ -28,13 +28,15 @@ from distillery.components.artifacts.benchmark import (
     ReferenceFigures,
     SliceFigures,
     TierFigures,
+    figure,
 )
 from distillery.components.benchmarking.alarms import check_predictions, ignores_input
 from distillery.components.benchmarking.incumbent import Incumbent
 from distillery.components.benchmarking.intervals import Range, intervals, widened
-from distillery.components.benchmarking.metrics import Judged, confusion, measure
+from distillery.components.benchmarking.metrics import NEAR, Judged, confusion, measure
 from distillery.components.benchmarking.predict import About
 from distillery.components.benchmarking.slices import Slicing, slice_measures, slicings
+from distillery.filters.digests import figures_on_demand
 from distillery.filters.verdict import judge, tier_names
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ def benchmark_document(
     incumbent: Incumbent | None = None,
     alarms: Sequence[str] = (),
     noise: Mapping[str, Any] | None = None,
+    on_demand: Mapping[str, float | None] | None = None,
 ) -> Benchmark:
     """Return the benchmark (see README.md) of predictions for labelled articles.
 
@@ -102,6 +105,7 @@ def benchmark_document(
         incumbent: the adapter in use with its predictions; None where there is none.
         alarms: those that are known already.
         noise: {"floor", "second"} of the labels' oracle; None where it was not measured.
+        on_demand: figures that the filter's gates ask for and that follow from no prediction, by name; None for none.
 
     Returns:
         The document; nothing is stored.
@@ -138,13 +142,17 @@ def benchmark_document(
 
     point = {path: float(values[0]) for path, values in figures(None).items()}
     ranges = intervals(figures, ours.n, test)
-    spans = _intervals(ours, ranges)
+    asked, spans = set(figures_on_demand(flt)), _intervals(ours, ranges)
+    extra = {name: value for name, value in (on_demand or {}).items() if name in asked}
+    if "accuracy" in asked:
+        near = int((np.abs(ours.predictions - labels) <= NEAR).sum())
+        extra["accuracy"], spans["accuracy"] = point["accuracy"], widened(ranges["accuracy"], near, labels.size)
     measured_noise = _noise(noise, point["mae"])
     if measured_noise and measured_noise.interval and ranges["mae"] is not None:
         (low, high), (least, most) = ranges["mae"], measured_noise.interval
         spans["noise.difference"] = (low - most, high - least)  # two samples: never too narrow
     curves = about.curves
-    return Benchmark(
+    document = Benchmark(
         filter=flt.name,
         adapter=about.adapter,
         test=test,
@@ -178,6 +186,7 @@ def benchmark_document(
         examples=_examples(frame, ours),
         alarms=[*about.student.alarms, *alarms, *ignores_input(ours)],
     )
+    return document.model_copy(update={name: figure(value) for name, value in sorted(extra.items())}) if extra else document
 
 
 def _noise(noise: Mapping[str, Any] | None, mae: float) -> NoiseFigures | None:
@@ -207,7 +216,7 @@ def _intervals(ours: Judged, ranges: Ranges) -> dict[str, Range]:
     The test set has no part in that gap, and the intervals of slices stand in the slices.
     """
     spans = {path: span for path, span in ranges.items() if not path.startswith("slices.")}
-    del spans["train_val_gap"]
+    del spans["train_val_gap"], spans["accuracy"]
     places = np.arange(len(ours.tiers))
     labelled, predicted = ours.tier_labels[:, None], ours.tier_predictions[:, None]
     agree = int((ours.tier_labels == ours.tier_predictions).sum())

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+NEAR = 1 + 1e-9  # points between a score and its label that count as accurate; what rounding adds to one point is no miss
 NOTHING = 1e-12  # variance below which a column counts as constant
 
 
@@ -60,6 +61,7 @@ def measure(judged: Judged, weights: Floats | None = None) -> dict[str, Floats]:
         error = judged.predictions - judged.labels
         absolute, squared, bias = (_means(w, column, total) for column in (np.abs(error), error**2, error))
         compression = _compression(w, judged.labels, judged.predictions, total)
+        figures["accuracy"] = _means(w, (np.abs(error) <= NEAR).astype(np.float64), total).mean(axis=1)
         figures["mae"], figures["rmse"] = absolute.mean(axis=1), np.sqrt(squared.mean(axis=1))
 
         overall = (judged.overall_predictions - judged.overall_labels)[:, None]

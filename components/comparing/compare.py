@@ -34,7 +34,7 @@ FEWEST: Final = 10  # articles in common, below which nothing can be said
 MOST: Final = 20  # articles shown of those that moved
 TITLE: Final = 200  # characters
 TOGETHER: Final = (
-    "mae", "rmse", "overall_mae", "overall_rmse", "bias", "spearman", "score_compression", "tier_agreement",
+    "mae", "rmse", "accuracy", "overall_mae", "overall_rmse", "bias", "spearman", "score_compression", "tier_agreement",
 )  # fmt: skip
 OF_DIMENSIONS: Final = ("mae", "rmse")
 
@@ -108,7 +108,7 @@ def _wanted(path: str, *, whole: bool, tiers: bool) -> bool:
         return rest.rpartition(".")[2] in OF_DIMENSIONS
     if head == "tiers":
         return tiers and not rest.endswith("_or_better")
-    return path in ("mae", "rmse") or (whole and path in TOGETHER and (tiers or path != "tier_agreement"))
+    return path in ("mae", "rmse", "accuracy") or (whole and path in TOGETHER and (tiers or path != "tier_agreement"))
 
 
 def _common(sides: Sequence[Side]) -> _Common:

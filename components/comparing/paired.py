@@ -18,7 +18,7 @@ from distillery.components.comparing.document import Delta, FigureRow, Judgement
 
 Floats = NDArray[np.float64]
 
-HIGH: Final = ("spearman", "agreement", "recall", "precision", "recall_or_better", "precision_or_better")
+HIGH: Final = ("accuracy", "spearman", "agreement", "recall", "precision", "recall_or_better", "precision_or_better")
 NEITHER: Final = ("bias", "compression", "score_compression")
 FEW: Final = 10  # articles of a share, below which no difference of shares is decisive: resampling can't see what it never drew
 

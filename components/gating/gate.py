@@ -66,7 +66,8 @@ def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str =
         good = passed(rules)
         decision: Decision = "reject"
         if good:
-            decision = "approve" if flt.spec.promotion.approval == "required" else "promote"
+            asked = flt.spec.promotion.approval == "required" or any(rule.verdict == "review" for rule in rules)
+            decision = "approve" if asked else "promote"
         verdict = Verdict(
             filter=flt.name,
             adapter=adapter,
@@ -82,8 +83,8 @@ def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str =
         digest = digest_bytes(data)
         store.put(verdict_key(flt.name, digest), data)
         for rule in rules:
-            if rule.verdict == "fail":
-                progress.note(f"{rule.metric}{f' {rule.argument}' if rule.argument else ''} fails: {rule.reason}")
+            if found := {"fail": "fails", "review": "is to be reviewed"}.get(rule.verdict):
+                progress.note(f"{rule.metric}{f' {rule.argument}' if rule.argument else ''} {found}: {rule.reason}")
         progress.note(f"{sum(rule.verdict == 'pass' for rule in rules)} of {len(rules)} rules pass: {decision}")
         return Outcome({"verdict": digest, "decision": decision}, [verdict_key(flt.name, digest)])
 

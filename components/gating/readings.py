@@ -84,6 +84,9 @@ READINGS: dict[str, Callable[[Benchmark, str], list[Reading]]] = {
     "skill": lambda b, baseline: _skill(b, baseline),
     "mae_vs_incumbent": lambda b, _: _against_incumbent(b),
     "mae_vs_noise_floor": lambda b, _: _above_noise(b),
+    "accuracy": lambda b, _: [Reading(b.accuracy, b.interval("accuracy"))],
+    "no_overfitting": lambda b, _: [Reading(b.no_overfitting, None)],
+    "memory_mb": lambda b, _: [Reading(b.memory_mb, None)],
     # "n" as a bare key or value is a boolean to some YAML readers, so the gate says "articles".
     "articles": lambda b, _: [Reading(float(b.n), b.interval("n"))],
 }

@@ -2,7 +2,7 @@
 
 A value that is not known fails: every comparison is written so that it must hold, never so that its opposite must not.
 `by: interval` judges the worse end of the 95% interval, so a small test set has to be better to pass; that rejects some good
-students, and a missing interval rejects them all.
+students, and a missing interval rejects them all. Between its bound and its `review` a gate leaves the decision to a person.
 
 Besides the filter's own gates, a student must not be behind a baseline, and must be shown to be better than the adapter in use.
 A gate of the filter on the same says knowingly what it takes instead.
@@ -77,7 +77,7 @@ def unstated(benchmark: Benchmark, gates: Sequence[Gate]) -> list[Gate]:
 
 
 def passed(rules: Sequence[Rule]) -> bool:
-    """Return whether there are rules and none fails; one that isn't applicable doesn't count against an adapter.
+    """Return whether there are rules and none fails; one that isn't applicable, or is a person's to decide, is no failure.
 
     Args:
         rules: what the gates found.
@@ -85,7 +85,7 @@ def passed(rules: Sequence[Rule]) -> bool:
     Returns:
         True if the adapter passes.
     """
-    return bool(rules) and all(rule.verdict in ("pass", "not applicable") for rule in rules)
+    return bool(rules) and all(rule.verdict in ("pass", "review", "not applicable") for rule in rules)
 
 
 def _apply(benchmark: Benchmark, gate: Gate) -> Rule:
@@ -107,6 +107,7 @@ def _apply(benchmark: Benchmark, gate: Gate) -> Rule:
             interval=reading.interval if reading else None,
             verdict=verdict,
             reason=reason,
+            review=gate.review,
         )
 
     if gate.metric == "mae_vs_incumbent" and benchmark.incumbent is None:
@@ -125,7 +126,11 @@ def _apply(benchmark: Benchmark, gate: Gate) -> Rule:
     end = "" if gate.by == "point" else f"{'upper' if below else 'lower'} end of the interval, "
     where = f"{worst.name} is worst: " if worst.name else ""
     relation = ("below" if good else "not below") if below else ("at least" if good else "less than")
-    return rule(worst, "pass" if good else "fail", f"{where}{end}{worst_number:.4g} is {relation} {bound:g}")
+    reason = f"{where}{end}{worst_number:.4g} is {relation} {bound:g}"
+    if not good and gate.review is not None and (worst_number < gate.review if below else worst_number >= gate.review):
+        side = "below" if below else "at least"
+        return rule(worst, "review", f"{reason}, and {side} {gate.review:g}: a person decides")
+    return rule(worst, "pass" if good else "fail", reason)
 
 
 def _judged_number(reading: Reading, by: str, below: bool) -> float | None:

@@ -57,7 +57,7 @@ def figures(store: Store, name: str, move: Serving) -> dict[str, Any]:
         {"version", "mae", "rules": gates passed and gates in all}, each None where it can't be read.
     """
     verdict, benchmark = _judged(store, name, move)
-    rules = [sum(rule.verdict != "fail" for rule in verdict.rules), len(verdict.rules)] if verdict else None
+    rules = [sum(rule.verdict not in ("fail", "review") for rule in verdict.rules), len(verdict.rules)] if verdict else None
     return {
         "version": version_of_filter(move.filter),
         "mae": benchmark.mae if benchmark else None,

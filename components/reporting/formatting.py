@@ -46,6 +46,9 @@ METRICS: dict[str, Metric] = {
     "skill": Metric("Skill over a baseline", "how much closer to the oracle than the baseline; 0: no better", True),
     "mae_vs_incumbent": Metric("Change against the adapter in use", "new mean error less the old; negative is better"),
     "mae_vs_noise_floor": Metric("Above the oracle's own noise", "mean error less what the oracle differs from itself"),
+    "accuracy": Metric("Scores within one point", "share of dimension scores that lie within one point of the oracle's", True),
+    "no_overfitting": Metric("No overfitting", "rise of the validation error after the kept epoch, in standard errors"),
+    "memory_mb": Metric("Memory to score", "worked out from the base model, in MB"),
     "alarms": Metric("No alarms", "signs that the benchmark itself can't be trusted"),
     "articles": Metric("Test articles", "articles the student is judged on"),
 }
@@ -298,6 +301,15 @@ def _misses(context: Context) -> str:
     return f"{len(failing)} of {len(rules)} gates failed ({reason}{more})"
 
 
+def _doubts(context: Context) -> str:
+    """Return which gates a person must decide on; "" for none."""
+    rules = context.verdict.reviews if context.verdict else []
+    names = [metric(rule.metric, rule.argument).title for rule in rules]
+    named = ", ".join(name[:1].lower() + name[1:] for name in names[:3])
+    named += f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"no gate failed, and a person must decide on {named}" if names else ""
+
+
 def _word(held: Held) -> str:
     """Return the person's word that holds an adapter back."""
     channel, reason = held.channel or "its channel", f" ({held.reason})" if held.reason else ""
@@ -340,7 +352,7 @@ def sentence(context: Context) -> str:
     if context.held:
         return f"Held back, {_word(context.held)}; all gates passed{tail}"
     if state == "approve":
-        return f"Waiting for approval, all gates passed{tail}"
+        return f"Waiting for approval, {_doubts(context) or 'all gates passed'}{tail}"
     if state == "passed":
         return f"Passed all gates{tail}"
     if state == "reject":

@@ -5,7 +5,13 @@ from __future__ import annotations
 from distillery.components.artifacts.verdict import Rule, RuleVerdict
 from distillery.components.reporting.formatting import metric, number
 
-SHOWN: dict[RuleVerdict, str] = {"pass": "passes", "fail": "fails", "not applicable": "does not apply"}
+SHOWN: dict[RuleVerdict, str] = {
+    "fail": "fails",
+    "review": "a person decides",
+    "pass": "passes",
+    "not applicable": "does not apply",
+}
+"""The verdicts of a rule in plain words, in the order in which they are shown."""
 
 
 def demand(rule: Rule) -> str:
@@ -17,8 +23,10 @@ def demand(rule: Rule) -> str:
     Returns:
         The words, with the bound in the metric's own unit.
     """
-    percent = metric(rule.metric, rule.argument).percent
-    return f"{'at least' if above(rule) else 'below'} {number(rule.bound, 3 if percent else 2, percent=percent)}"
+    percent, side = metric(rule.metric, rule.argument).percent, "at least" if above(rule) else "below"
+    digits = 3 if percent else 2
+    asked = f"{side} {number(rule.bound, digits, percent=percent)}"
+    return asked if rule.review is None else f"{asked}; reviewed if {side} {number(rule.review, digits, percent=percent)}"
 
 
 def above(rule: Rule) -> bool:

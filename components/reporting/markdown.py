@@ -25,6 +25,7 @@ from distillery.components.reporting.formatting import (
 from distillery.components.reporting.gate_rules import SHOWN, demand
 
 MAX_CHARACTERS = 60_000
+MARKED = {"pass": "✅ passes", "review": "⏳ **a person decides**", "fail": "❌ **fails**"}
 MARKS = {"promoted": "✅", "passed": "✅", "held": "⏳", "approve": "⏳", "reject": "❌", "failed": "❌"}
 
 
@@ -77,9 +78,9 @@ def gates_table(context: Context) -> str:
         if rule.interval:
             value += f" ({span(rule.interval, 3, percent=known.percent)})"
         reason = "" if rule.verdict == "pass" else plain(rule.reason)
-        mark = {"pass": "✅ passes", "fail": "❌ **fails**"}.get(rule.verdict, SHOWN[rule.verdict])
+        mark = MARKED.get(rule.verdict, SHOWN[rule.verdict])
         rows.append([mark, plain(known.title), value, demand(rule), reason])
-    rows.sort(key=lambda row: not row[0].startswith("❌"))
+    rows.sort(key=lambda row: {"❌": 0, "⏳": 1}.get(row[0][:1], 2))
     return table(["Verdict", "Gate", "Value (95%)", "Must be", "Reason"], rows, right=5) if rows else ""
 
 

@@ -106,7 +106,8 @@ def state_of(digest: str, verdict: Verdict | None, channels: list[Found]) -> tup
     if any(document.adapter == digest for document in documents):
         return "promoted", ""
     if any(row.adapter == digest for document in documents for row in document.candidates):
-        return "candidate", "waits for approval"
+        doubts = [f"{rule_name(rule)}: {rule.reason}" for rule in verdict.reviews] if verdict else []
+        return "candidate", "; ".join(["waits for approval", *doubts])
     if block := next((block for document in documents if (block := document.block_of(digest))), None):
         done, why = "refused" if block.refused else "rolled back", f": {block.reason}" if block.reason else ""
         return "blocked", f"{done} by {block.by or 'somebody'}{why}"

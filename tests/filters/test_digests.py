@@ -101,7 +101,7 @@ def full() -> dict[str, Any]:
     spec["oracle"] |= {"location": "eu", "batchPrefix": "gs://bucket/a", "thinkingBudget": 0}
     spec["oracle"] |= {"requestsPerMinute": 60, "tokensPerMinute": 1000}
     spec["oracle"]["price"] = {"input": 1.0, "output": 2.0, "cached": 0.5, "batch": 0.5, "cacheFrom": 1024}
-    spec["gates"][0] |= {"tier": "high", "dimension": "agency", "baseline": "mean", "below": 1.0, "atLeast": 1.0}
+    spec["gates"][0] |= {"tier": "high", "dimension": "agency", "baseline": "mean", "below": 1.0, "atLeast": 1.0, "review": 1.0}
     spec["gatekeepers"][0]["because"] = "because"
     spec["contentTypes"][0]["unless"] = "agency > 5"
     return given

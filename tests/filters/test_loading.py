@@ -77,6 +77,17 @@ FAULTS = {
         'filter.yaml:30: spec.gates[0].metric: unknown metric "maee"; did you mean "mae"?',
     ),
     "no bound": ("metric: mae, below: 0.8", "metric: mae", "gate on mae has no bound"),
+    "a review that passes": (
+        "below: 0.8",
+        "below: 0.8, review: 0.8",
+        "spec.gates[0].review: gate on mae has a review of 0.8",
+    ),
+    "a review that passes, of a share": (
+        "metric: mae, below: 0.8",
+        "metric: spearman, atLeast: 0.8, review: 0.9",
+        "which passes already (atLeast: 0.8); give a review below 0.8",
+    ),
+    "a review alone": ("below: 0.8", "review: 0.8", "gate on mae has no bound"),
     "two bounds": ("below: 0.8", "below: 0.8, atLeast: 0.1", "gate on mae has both below and atLeast"),
     "needs tier": ("metric: mae", "metric: tier_recall", "metric tier_recall needs a tier; add one of: high, medium, low"),
     "takes no tier": ("metric: mae", "metric: mae, tier: high", "metric mae takes no tier"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from distillery.components.gating.gate import gate, read_verdict
+from distillery.components.runtime.progress import Progress
 from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_bytes, digest_json
 from distillery.filters.digests import step_digest
 from distillery.filters.errors import InputError
@@ -12,6 +13,14 @@ from tests.documents import incumbent_json
 from tests.gating.judged import make_adapter, make_benchmark, make_filter, make_split, ready
 
 FILTER = make_filter()
+
+
+class Heard(Progress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
 
 
 def test_a_verdict_names_bytes_test_policy_and_incumbent(store: Store) -> None:
@@ -49,6 +58,26 @@ def test_decisions(store: Store) -> None:
     for benchmark in (bad, none, alarmed):
         for flt in (FILTER, held):
             assert gate(store, flt, adapter=adapter, benchmark=benchmark).outputs["decision"] == "reject"
+
+
+def test_between_bound_and_review_the_adapter_waits_for_a_person(store: Store) -> None:
+    adapter, doubtful = ready(store, mae=0.85)
+    _, bad = ready(store, mae=0.95)
+    reviewing = make_filter("below: 0.8", "below: 0.8, review: 0.9")
+    heard = Heard()
+    record = gate(store, reviewing, adapter=adapter, benchmark=doubtful, progress=heard)
+    assert record.outputs["decision"] == "approve"
+    verdict = read_verdict(store, "demo", record.outputs["verdict"])
+    assert (verdict.passed, [rule.metric for rule in verdict.reviews]) == (True, ["mae"])
+    assert "mae is to be reviewed: 0.85 is not below 0.8, and below 0.9: a person decides" in heard.lines
+    assert gate(store, reviewing, adapter=adapter, benchmark=bad).outputs["decision"] == "reject"
+    assert gate(store, FILTER, adapter=adapter, benchmark=doubtful).outputs["decision"] == "reject"
+
+
+def test_a_failure_beside_a_review_is_a_rejection(store: Store) -> None:
+    adapter, benchmark = ready(store, mae=0.85, alarms=["predictor ignores its input"])
+    reviewing = make_filter("below: 0.8", "below: 0.8, review: 0.9")
+    assert gate(store, reviewing, adapter=adapter, benchmark=benchmark).outputs["decision"] == "reject"
 
 
 def test_other_gates_are_another_verdict(store: Store) -> None:

@@ -230,13 +230,60 @@ def test_alarms_fail_by_a_rule_of_their_own() -> None:
         apply({**BENCHMARK, "alarms": None}, [Gate(metric="mae", below=0.8)])
 
 
+@pytest.mark.parametrize(
+    ("gate", "verdict"),
+    [
+        ({"metric": "mae", "below": 0.8, "review": 0.9}, "pass"),
+        ({"metric": "mae", "below": 0.65, "review": 0.75}, "review"),
+        ({"metric": "mae", "below": 0.65, "review": 0.7}, "fail"),  # below the review, as below the bound
+        ({"metric": "mae", "below": 0.7, "review": 0.8, "by": "interval"}, "review"),
+        ({"metric": "mae", "below": 0.7, "review": 0.75, "by": "interval"}, "fail"),
+        ({"metric": "spearman", "atLeast": 0.85, "review": 0.8}, "review"),
+        ({"metric": "spearman", "atLeast": 0.85, "review": 0.81}, "fail"),
+        ({"metric": "spearman", "atLeast": 0.8, "review": 0.7}, "pass"),
+        ({"metric": "dimension_mae", "below": 0.85, "review": 1.0}, "review"),
+        ({"metric": "memory_mb", "below": 1000, "review": 2000}, "fail"),  # not known
+    ],
+)
+def test_between_bound_and_review_a_person_decides(gate: dict[str, Any], verdict: str) -> None:
+    rule = judge(**gate)
+    assert (rule.verdict, rule.review) == (verdict, gate["review"])
+    assert ("a person decides" in rule.reason) == (verdict == "review")
+    assert passed([rule]) == (verdict != "fail")
+
+
+def test_a_rule_without_review_is_written_as_before_there_was_one() -> None:
+    assert "review" not in judge(metric="mae", below=0.8).to_json()
+
+
+@pytest.mark.parametrize(
+    ("figures", "gate", "verdict"),
+    [
+        ({"accuracy": 0.79, "intervals": {"accuracy": [0.75, 0.83]}}, {"metric": "accuracy", "atLeast": 0.8}, "fail"),
+        ({"accuracy": 0.81, "intervals": {"accuracy": [0.77, 0.85]}}, {"metric": "accuracy", "atLeast": 0.8}, "pass"),
+        (
+            {"accuracy": 0.81, "intervals": {"accuracy": [0.77, 0.85]}},
+            {"metric": "accuracy", "atLeast": 0.8, "by": "interval"},
+            "fail",
+        ),
+        ({"no_overfitting": 1.4}, {"metric": "no_overfitting", "below": 1.0}, "fail"),
+        ({"no_overfitting": 0.0}, {"metric": "no_overfitting", "below": 1.0}, "pass"),
+        ({"no_overfitting": None}, {"metric": "no_overfitting", "below": 1.0}, "fail"),
+        ({"memory_mb": 512.5}, {"metric": "memory_mb", "below": 512}, "fail"),
+        ({"memory_mb": 511.5}, {"metric": "memory_mb", "below": 512}, "pass"),
+    ],
+)
+def test_figures_that_a_gate_asks_for_are_judged(figures: dict[str, Any], gate: dict[str, Any], verdict: str) -> None:
+    assert judge(BENCHMARK | figures, **gate).verdict == verdict
+
+
 def test_no_rules_pass_nothing() -> None:
     assert not passed([])
 
 
 def test_a_gate_nobody_knows_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no metric is named 'accuracy'"):
-        judge(metric="accuracy", below=1.0)
+    with pytest.raises(ValueError, match="no metric is named 'exactness'"):
+        judge(metric="exactness", below=1.0)
     with pytest.raises(ValueError, match="has no bound"):
         judge(metric="mae")
 

@@ -13,6 +13,7 @@ from distillery.components.artifacts.benchmark import DimensionFigures
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.formatting import sentence
 from distillery.components.reporting.markdown import MAX_CHARACTERS, plain, render_markdown, render_verdict
+from distillery.components.reporting.render import render_html
 from tests.reporting.documents import changed, failure, judged, rule
 
 
@@ -97,6 +98,17 @@ def test_the_sentence_of_every_other_end(rejected: Context, promoted: Context) -
     assert promoted.verdict is not None
     waiting = dataclasses.replace(promoted, promoted=None, verdict=changed(promoted.verdict, decision="approve"))
     assert sentence(waiting).startswith("Waiting for approval, all gates passed: on 150 articles")
+    doubt = rule(verdict="review", value=0.85, review=0.9, reason="0.85 is not below 0.8, and below 0.9: a person decides")
+    doubtful = dataclasses.replace(waiting, verdict=changed(promoted.verdict, decision="approve", rules=[rule(), doubt]))
+    assert sentence(doubtful).startswith(
+        "Waiting for approval, no gate failed, and a person must decide on mean error (MAE): on 150 articles"
+    )
+    assert "⏳ **a person decides** | Mean error (MAE) | 0.850 | below 0.80; reviewed if below 0.90 |" in render_verdict(
+        doubtful
+    )
+    page = render_html(doubtful)
+    assert "No rule failed, and 1 of 2 must be decided by a person." in page
+    assert "◔ a person decides" in page
     passed = dataclasses.replace(promoted, promoted=None)
     assert sentence(passed).startswith("Passed all gates: on 150 articles")
     worse = changed(judged(rejected), mae=1.2)

@@ -63,13 +63,19 @@ def gates(context: Context) -> View | None:
                 "digits": digits,
                 "demand": needed,
                 "shown": SHOWN[rule.verdict],
-                "order": ("fail", "pass", "not applicable").index(rule.verdict),
+                "order": [*SHOWN].index(rule.verdict),
                 "figure": "" if rule.metric == "alarms" else figure,
             }
         )
     failing = sum(rule.verdict == "fail" for rule in context.verdict.rules)
     alarms = context.benchmark.alarms[:ALARMS] if context.benchmark else []
-    return {"rows": rows, "failing": failing, "total": len(rows), "alarms": alarms}
+    return {
+        "rows": rows,
+        "failing": failing,
+        "doubtful": len(context.verdict.reviews),
+        "total": len(rows),
+        "alarms": alarms,
+    }
 
 
 def errors(context: Context) -> View | None:
