@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from typing import Any
 
 from starlette.applications import Starlette
@@ -18,11 +19,13 @@ from distillery.components.serving.batching import Answers, Batcher, Closed, Ful
 from distillery.components.serving.limits import ApiKeys, Bodies, Gone, Receive, Refused
 from distillery.components.serving.metrics import Metrics
 from distillery.components.serving.models import Model, Shelf
+from distillery.components.serving.open_inference import infer_answer, metadata, read_infer
 from distillery.components.serving.requests import as_json, read_score, score_answer
 from distillery.filters.errors import InputError
 
 INLINE_BYTES = 64 * 2**10  # larger bodies are parsed in a thread, while others are answered
 CLIENT_GONE = 499  # nobody reads it; it is counted
+FAULT = 500
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -36,7 +39,9 @@ class Service:
         bodies: reads bodies.
         keys: who may ask.
         metrics: what is counted.
-        state: says why the server is not ready, by filter, and whether it is going down.
+        behind: says why the channel's adapter doesn't serve, of a filter; "" where it does.
+        say: takes a line for the log.
+        draining: True once the server takes no more requests.
     """
 
     def __init__(
@@ -47,22 +52,39 @@ class Service:
         bodies: Bodies | None = None,
         keys: ApiKeys | None = None,
         metrics: Metrics | None = None,
+        behind: Callable[[str], str] = lambda name: "",
+        say: Callable[[str], None] = lambda line: None,
+        draining: Callable[[], bool] = lambda: False,
     ) -> None:
         self.shelf, self.batcher = shelf, batcher
         self.bodies, self.keys, self.metrics = bodies or Bodies(), keys or ApiKeys(None), metrics or Metrics()
-        self.draining = False
+        self.behind, self.say, self.draining = behind, say, draining
 
-    def model(self, name: str) -> Model:
+    def ready(self) -> dict[str, Any]:
+        """Return whether requests may come, and what serves them.
+
+        Returns:
+            JSON values: `ready`, and of each model what it is, and why the channel's adapter doesn't serve where that is so.
+        """
+        models = []
+        for name in self.shelf.names():
+            behind, model = self.behind(name), self.model(name)
+            why = {"behind": behind} if behind else {}
+            models.append({"name": name, "version": model.adapter, "plan": model.plan, **why})
+        return {"ready": not self.draining(), "models": models}
+
+    def model(self, name: str, version: str = "") -> Model:
         """Return what serves under a name now.
 
         Args:
             name: of the filter; "" where the server has one only.
+            version: the adapter that it must be; "" for any.
 
         Returns:
             The model.
 
         Raises:
-            Refused: 404 where nothing is served under it, 400 where it has to be named.
+            Refused: 404 where nothing is served under it, or another version; 400 where it has to be named.
         """
         names = self.shelf.names()
         if not name and len(names) > 1:
@@ -70,6 +92,8 @@ class Service:
         model = self.shelf.get(name or names[0])
         if model is None:
             raise Refused(404, f"{name[:80]!r} is not served here", where="filter", hint=f"one of {', '.join(names)}")
+        if version not in ("", model.adapter):
+            raise Refused(404, "another version is served", where="version", hint=f"version {model.adapter}")
         return model
 
     async def answers(self, model: Model, articles: list[Article], receive: Receive) -> Answers:
@@ -129,6 +153,41 @@ def build(service: Service) -> Starlette:
             answers = await service.answers(model, asked.articles, request.receive)
         return _json(score_answer(model, answers))
 
+    async def infer(request: Request) -> Response:
+        if "inference-header-content-length" in request.headers:
+            raise Refused(400, "binary tensors are not read", hint="send JSON")
+        async with service.bodies.read(request.headers, request.receive) as body:
+            model = named(request)
+            asked = read_infer(body) if len(body) <= INLINE_BYTES else await asyncio.to_thread(read_infer, body)
+            answers = await service.answers(model, asked.articles, request.receive)
+        return _json(infer_answer(model, asked, answers))
+
+    def named(request: Request) -> Model:
+        return service.model(request.path_params["name"], request.path_params.get("version", ""))
+
+    async def server(request: Request) -> Response:
+        return _json(as_json({"name": "llm-distillery", "version": version("llm-distillery"), "extensions": []}))
+
+    async def models(request: Request) -> Response:
+        return _json(as_json({"models": service.shelf.names()}))
+
+    async def model(request: Request) -> Response:
+        return _json(as_json(metadata(named(request))))
+
+    async def model_ready(request: Request) -> Response:
+        return _json(as_json({"name": named(request).filter.name, "ready": True}))
+
+    async def live(request: Request) -> Response:
+        return _json(as_json({"live": True}))
+
+    async def ready(request: Request) -> Response:
+        found = service.ready()
+        try:
+            service.keys.require(request.headers)
+        except Refused:  # a probe; what is served is not for everybody
+            del found["models"]
+        return _json(as_json(found), 200 if found["ready"] else 503)
+
     async def metrics(request: Request) -> Response:
         text = service.metrics.exposition(lambda: (service.batcher.waiting, service.bodies.held))
         return Response(text, headers={"content-type": service.metrics.TYPE})
@@ -136,7 +195,18 @@ def build(service: Service) -> Starlette:
     def route(path: str, handler: Handler, method: str = "GET", *, public: bool = False) -> Route:
         return Route(path, _guarded(service, path, handler, public=public), methods=[method])
 
-    routes = [route("/score", score, "POST"), route("/metrics", metrics)]
+    one = "/v2/models/{name}"
+    routes = [
+        route("/score", score, "POST"),
+        route("/metrics", metrics),
+        route("/v2", server),
+        route("/v2/health/live", live, public=True),
+        route("/v2/health/ready", ready, public=True),
+        route("/v2/models", models),
+        *(route(f"{path}/infer", infer, "POST") for path in (one, f"{one}/versions/{{version}}")),
+        *(route(f"{path}/ready", model_ready) for path in (one, f"{one}/versions/{{version}}")),
+        *(route(path, model) for path in (one, f"{one}/versions/{{version}}")),
+    ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
 
 
@@ -151,6 +221,8 @@ def _guarded(service: Service, path: str, handler: Handler, *, public: bool) -> 
             response = await handler(request)
         except Exception as error:
             response = _fault(error, path)
+            if response.status_code == FAULT:
+                service.say(f"{path}: {type(error).__name__}: {error}")
         service.metrics.requests.labels(path, str(response.status_code)).inc()
         service.metrics.seconds.labels(path).observe(time.monotonic() - began)
         return response
@@ -164,25 +236,30 @@ def _fault(error: Exception, path: str) -> Response:
     if isinstance(error, InputError):
         error = Refused(400, error.what, where=error.where, hint=error.hint)
     if not isinstance(error, Refused):
-        raise error
+        error = Refused(FAULT, "a fault of this server; its log says more")
     headers = {"retry-after": str(error.again)} if error.again else {}
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
     if error.status in (408, 413):  # what is left of the body is not read
         headers["connection"] = "close"
-    return _json(as_json(error_body(error)), error.status, headers)
+    return _json(as_json(error_body(error, path)), error.status, headers)
 
 
-def error_body(error: Refused) -> dict[str, Any]:
+def error_body(error: Refused, path: str) -> dict[str, Any]:
     """Return what a client is told of a fault.
 
     Args:
         error: the fault.
+        path: the route; the Open Inference Protocol wants a text for an error.
 
     Returns:
         JSON values.
     """
-    return {"error": {"what": error.what, "where": error.where, "hint": error.hint}}
+    parts = {"what": error.what, "where": error.where, "hint": error.hint}
+    if not path.startswith("/v2"):
+        return {"error": parts}
+    place = f"{error.where}: " if error.where else ""
+    return {"error": f"{place}{error.what}" + (f"; {error.hint}" if error.hint else ""), **parts}
 
 
 def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -193,4 +270,5 @@ async def _no_route(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     allowed = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     what = "the method is not allowed here" if status == 405 else "there is nothing here"
-    return _json(as_json(error_body(Refused(status, what, where=request.url.path[:200]))), status, allowed)
+    path = request.url.path
+    return _json(as_json(error_body(Refused(status, what, where=path[:200]), path)), status, allowed)

@@ -71,6 +71,14 @@ class Metrics:
             self.serving.remove(name, channel, before.adapter, before.plan)
             self.swaps.labels(name, "done").inc()
         self.serving.labels(name, channel, model.adapter, model.plan).set(1)
+        self.caught_up(name)
+
+    def caught_up(self, name: str) -> None:
+        """Note that what serves is what the channel points at.
+
+        Args:
+            name: the filter's.
+        """
         self.behind.labels(name).set(0)
 
     def failed(self, name: str) -> None:

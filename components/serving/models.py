@@ -16,6 +16,7 @@ from distillery.components.artifacts.channel import read_channel
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.part import Predictor, judged
+from distillery.components.serving.token_cache import Sharing, TokenCache
 from distillery.components.store import Store
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -60,6 +61,7 @@ class Model:
         plan: device, precision and engine, in words.
         budget: tokens of a pass.
         max_length: tokens that it reads of an article.
+        cache: tokenises for it, and for others.
     """
 
     filter: Filter
@@ -68,6 +70,7 @@ class Model:
     plan: str
     budget: int
     max_length: int
+    cache: TokenCache
 
     @property
     def adapter(self) -> str:
@@ -166,7 +169,15 @@ def pointed(store: Store, target: Target) -> Pointed:
     return Pointed(pointer.adapter, pointer.filter)
 
 
-def load(store: Store, target: Target, wanted: Pointed, progress: Progress = quiet, *, beside: Model | None = None) -> Model:
+def load(
+    store: Store,
+    target: Target,
+    wanted: Pointed,
+    progress: Progress = quiet,
+    *,
+    beside: Model | None = None,
+    cache: TokenCache | None = None,
+) -> Model:
     """Load an adapter, every byte verified, and check that it reproduces its golden predictions.
 
     Args:
@@ -174,7 +185,8 @@ def load(store: Store, target: Target, wanted: Pointed, progress: Progress = qui
         target: what it is to serve.
         wanted: adapter and filter.
         progress: told how it is served.
-        beside: what serves now; its student is kept where only the filter differs.
+        beside: what serves now; its student is kept where only the filter differs, its cache in any case.
+        cache: tokenises, also for others; None for one of its own, or that of `beside`.
 
     Returns:
         The model, ready to serve.
@@ -193,7 +205,8 @@ def load(store: Store, target: Target, wanted: Pointed, progress: Progress = qui
     plan = serving_plan(store, target.name, wanted.adapter, flt.spec.student, progress)
     student = open_bundle(store, target.name, wanted.adapter, flt=flt, plan=plan)
     check_golden(student)
-    return Model(flt, wanted, student, str(plan), student.forward.budget, student.facts.maxLength)
+    cache = cache or (beside.cache if beside else TokenCache())
+    return Model(flt, wanted, Sharing(student, cache), str(plan), student.forward.budget, student.facts.maxLength, cache)
 
 
 class Shelf:

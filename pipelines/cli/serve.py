@@ -31,6 +31,17 @@ def serve(
     api_key_file: Annotated[
         Path | None, typer.Option("--api-key-file", metavar="FILE", help="keys of which each request has one, one a line")
     ] = None,
+    poll: Annotated[
+        float, typer.Option("--poll", metavar="SECONDS", min=0.1, max=3600, help="between two looks at a channel")
+    ] = 5.0,
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="MS", min=0, max=1000, help="what a batch that is not full waits for more")
+    ] = 5.0,
+    queue: Annotated[int, typer.Option("--queue", metavar="N", min=1, help="articles that may wait; beyond it: 429")] = 2048,
+    body: Annotated[int, typer.Option("--body", metavar="MIB", min=1, max=1024, help="largest body; beyond it: 413")] = 8,
+    grace: Annotated[
+        int, typer.Option("--grace", metavar="SECONDS", min=1, max=3600, help="what requests in flight have after a signal")
+    ] = 30,
     channel: ChannelOpt = "",
     store: StoreOpt = None,
     as_json: JsonOpt = False,
@@ -45,22 +56,28 @@ def serve(
     from distillery.components.runtime.progress import reporter
     from distillery.components.serving.app import Service, build
     from distillery.components.serving.batching import Batcher
-    from distillery.components.serving.limits import ApiKeys
+    from distillery.components.serving.follow import Follower
+    from distillery.components.serving.limits import MIB, ApiKeys, Bodies
     from distillery.components.serving.metrics import Metrics
     from distillery.components.serving.models import Shelf, load, pointed, targets
-    from distillery.components.serving.server import address_of, bound
+    from distillery.components.serving.server import Server, address_of, bound
     from distillery.components.serving.server import serve as listen
+    from distillery.components.serving.token_cache import TokenCache
 
     wanted, keys, metrics = targets(opened, subjects, channel), ApiKeys(api_key_file), Metrics()
-    socket, progress = bound(host, port), reporter("serve")
-    models = {target.name: load(opened, target, pointed(opened, target), progress) for target in wanted}
-    batcher = Batcher(turned=metrics.turned)
-    service = Service(Shelf(models), batcher, keys=keys, metrics=metrics)
+    socket, progress, cache = bound(host, port), reporter("serve"), TokenCache()
+    models = {target.name: load(opened, target, pointed(opened, target), progress, cache=cache) for target in wanted}
+    shelf, batcher = Shelf(models), Batcher(wait=wait / 1000, queued=queue, turned=metrics.turned)
+    follower = Follower(opened, wanted, shelf, metrics, every=poll, progress=progress)
+    service = Service(
+        shelf, batcher, bodies=Bodies(body * MIB), keys=keys, metrics=metrics, behind=follower.behind, say=progress.note
+    )
     for target in wanted:
         metrics.took_over(target.name, target.channel, models[target.name])
     served = [{"filter": name, "adapter": model.adapter, "plan": model.plan} for name, model in models.items()]
 
-    def listening(_: object) -> None:
+    def listening(server: Server) -> None:
+        service.draining = lambda: server.should_exit
         if as_json:
             print_json({"listening": address_of(socket), "serving": served})
             return
@@ -68,5 +85,7 @@ def serve(
             print(f"{row['filter']}  adapter {short(row['adapter'])}  {row['plan']}")
         print(f"listening on {address_of(socket)}", flush=True)
 
-    listen(build(service), socket, listening=listening)
+    follower.start()
+    listen(build(service), socket, grace=grace, listening=listening)
+    follower.stop()
     batcher.close()
