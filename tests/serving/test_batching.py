@@ -1,4 +1,4 @@
-"""The queue: turns by token budget, oldest first, nobody starves, one bad request fails alone, what is cancelled is not done."""
+"""The queue: turns by token budget, oldest first, none starves, a bad request fails alone, what is cancelled is not done."""
 
 from __future__ import annotations
 
