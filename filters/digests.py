@@ -38,8 +38,8 @@ TRAINING_FREE = frozenset({"strategy", "nodes"})
 STUDENT_FREE = frozenset({"device", "precision"})
 PARAMETERS = frozenset({"temperature", "maxOutputTokens", "thinkingBudget"})  # nothing to a recording
 
-# Read by people, by Kubernetes or for finding the data, never by what one of these steps computes. The prefilter decides
-# which articles of a corpus are scored.
+# Read by people, by Kubernetes, by its operator or for finding the data, never by what one of these steps computes. The
+# prefilter decides which articles of a corpus are scored.
 STEP_FREE = frozenset(
     {
         "apiVersion",
@@ -50,6 +50,8 @@ STEP_FREE = frozenset(
         "spec.data.articles",
         "spec.data.labels",
         "spec.prefilter",
+        "spec.promotion.approved",
+        "spec.run",
         "spec.student.device",
         *(f"spec.oracle.{key}" for key in ORACLE_FREE),
         *(f"spec.training.{key}" for key in TRAINING_FREE),
@@ -94,7 +96,7 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
         }
     if step == "gate":
         return {"gates": [gate.model_dump(mode="json") for gate in spec.gates], "approval": spec.promotion.approval}
-    return {"promotion": spec.promotion.model_dump(mode="json")}
+    return {"promotion": spec.promotion.model_dump(mode="json", exclude={"approved"})}
 
 
 def figures_on_demand(flt: Filter) -> list[str]:

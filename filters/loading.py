@@ -91,6 +91,30 @@ def load_filter_text(
     document = read_document(text, where)
     if not isinstance(document.value, dict):
         raise InputError("not a filter", where=where, hint="a filter starts with apiVersion, kind, metadata, spec")
+    return resolve_document(document, overrides=overrides, profile=profile, mapping=mapping)
+
+
+def resolve_document(
+    document: Document,
+    *,
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    mapping: Document | None = None,
+) -> Filter:
+    """Return the filter of a document that was read, whose value is changed in place.
+
+    Args:
+        document: a mapping, and where its parts are.
+        overrides: as for `load_filter`.
+        profile: as for `load_filter`.
+        mapping: as for `load_filter`.
+
+    Returns:
+        The filter.
+
+    Raises:
+        InputError: the document, the profile or an override is not valid.
+    """
     bound = Bound(document)
     if profile is not None:
         merge(document, _profile(profile), "spec")

@@ -51,7 +51,9 @@ class Metadata(Strict):
     """The object's own name and, in a cluster, what Kubernetes keeps beside it; no step reads the latter."""
 
     name: Slug = Field(description="The one slug: folder, store, cluster and UI all use it.")
-    namespace: Slug | None = Field(default=None, description="Kubernetes namespace.")
+    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)] | None = Field(
+        default=None, description="Kubernetes namespace."
+    )
     labels: dict[str, str] = Field(default={}, max_length=64, description="Kubernetes labels.")
     annotations: dict[str, str] = Field(default={}, max_length=64, description="Kubernetes annotations.")
 
@@ -278,6 +280,14 @@ class Promotion(Strict):
 
     channel: Slug = Field(default="production", description="Channel whose pointer is moved.")
     approval: Literal["none", "required"] = Field(default="none", description="required: a person approves first.")
+    approved: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$", max_length=64)] | None = Field(
+        default=None, description="In a cluster: digest of the adapter to promote, or its first 8 or more digits."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_approved(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what names no adapter: filters that say nothing of it keep their digests."""
+        return _without(dump(self), "approved")
 
 
 class Data(Strict):
@@ -295,6 +305,26 @@ class Data(Strict):
         default=None, description="Of the labels' scores: what becomes 0, then what becomes 10, such as [1, 5]; null: as here."
     )
     scales: dict[Column, Scale] = Field(default={}, max_length=16, description="The same for single dimensions, by our names.")
+
+
+class Run(Strict):
+    """What the cluster's operator starts a run of this filter with; a command line has options for it."""
+
+    profile: Slug | None = Field(default=None, description="A named set of overrides, such as laptop; null: none.")
+    marks: Location | None = Field(
+        default=None,
+        description='What the calibration goes by: a file of marks, "prefilter" or "reference"; null: nothing yet.',
+    )
+    budget: Positive | None = Field(
+        default=None, description="US dollars that the labels may cost, earlier runs included; null: no paid call is made."
+    )
+    maxRejects: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?%?$", max_length=20)] = Field(
+        default="0", description='How many bad rows of labels may be left out, "20" or "1%".'
+    )
+    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of the training pod, or of each node; 0: on the CPU.")
+    trainer: Literal["pod", "trainjob"] = Field(
+        default="pod", description="pod: in one pod; trainjob: in a Kubeflow TrainJob over several nodes."
+    )
 
 
 class Spec(Strict):
@@ -321,3 +351,13 @@ class Spec(Strict):
     gates: list[Gate] = Field(min_length=1, max_length=64, description="What a student must pass to be promoted.")
     promotion: Promotion = Field(default=Promotion(), description="Where a student that passed goes.")
     data: Data = Field(default=Data(), description="Where the data lie.")
+    run: Run | None = Field(default=None, description="What the cluster's operator starts a run with; null: its defaults.")
+
+    @model_serializer(mode="wrap")
+    def _without_run(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing, as in filters that were written before there was an operator."""
+        return _without(dump(self), "run")
+
+
+def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key != name or value is not None}

@@ -19,6 +19,7 @@ EXIT_CODES = {
     "pinned": ExitCode.WAITING,
     "blocked": ExitCode.WAITING,
     "refused": ExitCode.WAITING,
+    "superseded": ExitCode.WAITING,
 }
 SENTENCES = {
     "promote": "PROMOTED: {name} {adapter} passed every gate and is on its channel.",
@@ -26,6 +27,7 @@ SENTENCES = {
     "reject": "REJECTED: {name} {adapter} failed {failed}; the channel stays as it was.",
     "pinned": "NOT PROMOTED, {channel} IS PINNED {who}: {name} {adapter} passed every gate and waits.",
     "blocked": "NOT PROMOTED, {channel} WAS ROLLED BACK FROM IT {who}: {name} {adapter} passed every gate.",
+    "superseded": "NOT PROMOTED, ITS FILTER OBJECT ASKS FOR SOMETHING ELSE: {name} {adapter} passed every gate and is kept.",
     "refused": "NOT PROMOTED, IT WAS REFUSED FOR {channel} {who}: {name} {adapter} passed every gate.",
 }
 
@@ -38,7 +40,7 @@ def outcome_of(outputs: Mapping[str, Any]) -> str:
 
     Returns:
         A key of `EXIT_CODES`: promote, reject, approve (a person must), or what a person said: pinned, blocked (rolled
-        back), refused.
+        back), refused, or superseded (the cluster's Filter object asks for something else).
     """
     if outputs.get("promoted"):
         return "promote"

@@ -254,7 +254,7 @@ def on_channel(flt: Filter, channel: str, *, where: str = "--channel") -> Filter
     if not channel:
         return flt
     try:
-        promotion = Promotion(channel=channel, approval=flt.spec.promotion.approval)
+        promotion = Promotion(**{**flt.spec.promotion.model_dump(), "channel": channel})
     except ValidationError:
         hint = "use small letters, digits and hyphens"
         raise InputError("is not the name of a channel", where=f"{where} {channel[:80]}", hint=hint) from None

@@ -23,6 +23,18 @@ def publish_filter(store: Store, flt: Filter) -> str:
     return key
 
 
+def filter_key(flt: Filter) -> str:
+    """Return the key that a resolved filter is published under.
+
+    Args:
+        flt: the filter.
+
+    Returns:
+        The key, whether it is published or not.
+    """
+    return _published(flt)[0]
+
+
 def is_published(store: Store, flt: Filter) -> bool:
     """True if the resolved filter lies in the store, whole.
 

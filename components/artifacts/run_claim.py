@@ -14,7 +14,10 @@ class RunClaim(Document):
         run: id of the run; "" while it is being started.
         name: of the run, which is nobody else's.
         at: Unix time in seconds at which it was claimed, by the clock of who claimed it; for people, never compared.
+        attempt: how many runs had these inputs before, and ended.
     """
+
+    OMITTED = ("attempt",)
 
     KIND = "a claim of a run"
     HINT = "see that no run of these inputs is active, then delete it and submit again"
@@ -23,3 +26,4 @@ class RunClaim(Document):
     run: str
     name: str
     at: float
+    attempt: int = 0

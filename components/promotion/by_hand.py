@@ -106,7 +106,7 @@ def approve(
     def check(now: Channel) -> None:
         _waiting(store, flt, now, digest)
 
-    return _move(store, flt, before, verdict, entry, check, progress)
+    return move_by_verdict(store, flt, before, verdict, entry, check, progress)
 
 
 def refuse(store: Store, name: str, channel: str, adapter: str, said: Said) -> Channel:
@@ -180,7 +180,7 @@ def promote_by_name(
         if (now.pin, now.block_of(adapter)) != (before.pin, before.block_of(adapter)):
             raise changed(name, channel, now.adapter)  # a word that this person has not read is not lifted
 
-    return _move(store, flt, before, verdict, entry, check, progress)
+    return move_by_verdict(store, flt, before, verdict, entry, check, progress)
 
 
 def rollback(
@@ -299,7 +299,7 @@ def _judged(
     return verdict, entry
 
 
-def _move(
+def move_by_verdict(
     store: Store,
     flt: Filter,
     before: Channel,
@@ -308,7 +308,23 @@ def _move(
     check: Callable[[Channel], None],
     progress: Progress,
 ) -> StepRecord:
-    """Make a move that a person ordered, if `check` lets it and the channel points at what the verdict compared with."""
+    """Make a move that a person ordered, if the channel points at what the verdict compared with; lift its pin.
+
+    Args:
+        store: where the channel is.
+        flt: the filter, with the channel's name.
+        before: the channel as it was read.
+        verdict: allows the move.
+        entry: the move.
+        check: raises where the channel, as it is by now, does not let it.
+        progress: told what it points at.
+
+    Returns:
+        The record of the promotion.
+
+    Raises:
+        InputError: another process changed the channel meanwhile, or what `check` raised.
+    """
     name, channel = flt.name, flt.spec.promotion.channel
 
     def work(now: Channel) -> Channel | None:

@@ -2,9 +2,9 @@
 
 Promotion goes by a verdict for exactly these bytes, under the gates as they are now, against the incumbent that serves
 now, and only after the stored bundle was read back and reproduced its own golden predictions. That costs one load of
-the student (seconds), and a bundle that can't be served is never pointed at. Where a person has pinned the channel, has rolled
-it back from this adapter, or has refused it, a run promotes nothing: it leaves a candidate, or its word. What a person orders
-is in `by_hand.py`.
+the student (seconds), and a bundle that can't be served is never pointed at. A run that was started for the Filter object of
+a cluster promotes only what the object still asks for. Where a person has pinned the channel, has rolled it back from this
+adapter, or has refused it, a run promotes nothing: it leaves a candidate, or its word. What a person orders is in `by_hand.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from distillery.components.artifacts.channel import Candidate, Channel, Entry, Pin, read_channel
+from distillery.components.artifacts.intent import overruled
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.verdict import AGAIN, Verdict, read_verdict
 from distillery.components.promotion.judge import rule_name
@@ -68,6 +69,9 @@ def promote(
         store.folder(adapters_folder(flt.name), adapter).verify()
         progress.note(f"{flt.name}/{channel} points at {adapter[:12]} already")
         return moved_record(flt, verdict, before)
+    if late := overruled(store, flt):
+        progress.note(held_sentence(flt.name, channel, adapter, late))
+        return _held_record("promote", flt, verdict, adapter, late)
     candidate = Candidate(adapter=adapter, verdict=verdict, filter=filter_key, run=run, at=utc_now())
     if not why_held(before, adapter):
         if judged.incumbent != before.adapter:
@@ -142,11 +146,14 @@ def held_sentence(name: str, channel: str, adapter: str, held: dict[str, str]) -
     """
     who = f"by {held['by'] or 'somebody'} at {held['at']}" + (f": {held['reason']}" if held["reason"] else "")
     words = {
+        "superseded": f"its run was started for {name}/{channel} as it was before, which was changed",
         "pinned": f"{name}/{channel} was pinned",
         "blocked": f"{name}/{channel} was rolled back from it",
         "refused": f"it was refused for {name}/{channel}",
     }
     lifts = f"`distillery promote {adapter[:12]} --to {channel} --reason …` lifts that"
+    if held["why"] == "superseded":
+        lifts = "its labels and the adapter are kept"
     if held["why"] == "pinned":
         lifts = f"`distillery unpin {name} --channel {channel}` or {lifts}"
     return f"{adapter[:12]} is not promoted: {words[held['why']]} {who}; {lifts}"

@@ -46,7 +46,8 @@ class Held(NamedTuple):
     """A person's word for which an adapter that passed was not promoted.
 
     Attributes:
-        why: "pinned"; "blocked" where the channel was rolled back from this adapter; "refused" where the adapter was.
+        why: "pinned"; "blocked" where the channel was rolled back from this adapter; "refused" where the adapter was;
+            "superseded" where the cluster's Filter object asks for something else by now.
         channel: the channel.
         by: the person; "" where it was not kept.
         at: UTC time.

@@ -314,6 +314,7 @@ def _word(held: Held) -> str:
     """Return the person's word that holds an adapter back."""
     channel, reason = held.channel or "its channel", f" ({held.reason})" if held.reason else ""
     words = {"blocked": f"{channel} was rolled back from this adapter", "refused": f"this adapter was refused for {channel}"}
+    words["superseded"] = f"{channel} is to have something else by now"
     return f"since {words.get(held.why, f'{channel} is pinned')}, by {held.by or 'somebody'} at {held.at}{reason}"
 
 

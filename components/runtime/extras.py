@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from distillery.filters.errors import InputError, install_line
 
-Extra = Literal["light", "torch", "deepspeed", "openvino", "oracle", "serve"]
+Extra = Literal["light", "torch", "deepspeed", "openvino", "oracle", "serve", "operator"]
 
 # Top-level module → the smallest extra that declares it, or declares what brings it.
 MODULES: Final[dict[str, Extra]] = {
@@ -24,6 +24,7 @@ MODULES: Final[dict[str, Extra]] = {
     "openvino": "openvino",
     **dict.fromkeys(("google", "h11", "httpx", "httpx2", "openai"), "oracle"),
     **dict.fromkeys(("prometheus_client", "starlette", "uvicorn"), "serve"),
+    "kopf": "operator",
 }
 # What a command needs that labels, and what one that trains or scores; asked for before an oracle is paid or a model loaded.
 LABELS: Final = tuple(module for module, extra in MODULES.items() if extra == "light")

@@ -34,6 +34,7 @@ from distillery.pipelines.cli import (
     label,
     logs,
     models,
+    operator,
     publish,
     schedule,
     score,
@@ -53,7 +54,7 @@ GROUPS = {
     "Look": ("get", "describe", "compare", "logs"),
     "Adapters": ("score", "serve", "drift", "history", "approve", "refuse", "promote", "rollback", "unpin"),
     "Share": ("predictions", "data", "export", "import"),
-    "Cluster": ("submit", "schedule", "suspend", "pipelines", "models"),
+    "Cluster": ("submit", "schedule", "suspend", "operator", "pipelines", "models"),
 }
 
 
@@ -114,6 +115,7 @@ COMMANDS = (
     compare,
     logs,
     schedule,
+    operator,
     share,
 )
 for module in COMMANDS:

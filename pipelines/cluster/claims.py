@@ -2,11 +2,13 @@
 
 Kubeflow lets two runs have one name, so the store decides: runs/<inputs digest>.json is taken by conditional put before a
 run is started, and names the run before it exists. A submitter that dies in between costs the next one 60 s: whoever waits
-measures by its own clock how long a claim has stood unchanged, so no two machines' clocks are compared.
+measures by its own clock how long a claim has stood unchanged, so no two machines' clocks are compared. Who decides by what it
+saw of an earlier run (the operator) says so, and starts nothing where another has come since.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +45,7 @@ def claim(
     find: Callable[[str], str | None],
     active: Callable[[str], bool],
     cancel: Callable[[str], object],
+    seen_end: str | None = None,
 ) -> Claim:
     """Return the unfinished run of these inputs, or start a new one.
 
@@ -54,6 +57,8 @@ def claim(
         find: returns the id of the run of that name, None where there is none.
         active: True if a run is unfinished.
         cancel: ends a run.
+        seen_end: id of the run whose end the caller has seen, "" where it saw no claim: the run of any other claim is returned,
+            also where it has ended. None to start a run wherever none goes on.
 
     Returns:
         The run, and whether this call started it.
@@ -63,20 +68,26 @@ def claim(
     """
     key = claim_key(inputs)
     seen, since = "", 0.0  # the claim that is waited for, and when it was first seen
+    attempt = 0
     while True:
         held = RunClaim.versioned(store, key)
         if held:
             theirs = held[0]
             run = theirs.run or find(theirs.name)
-            if run and active(run):
+            if run and not theirs.run:  # whoever started it died before it could say so
+                with contextlib.suppress(Conflict):
+                    store.put_if(key, theirs.model_copy(update={"run": run}).to_bytes(), etag=held[1])
+                continue
+            if run and (seen_end not in (None, run) or active(run)):
                 return Claim(run, theirs.name, mine=False)
+            attempt = theirs.attempt + (1 if run else 0)
             if not run:
                 if seen != held[1]:
                     seen, since = held[1], time.monotonic()
                 if time.monotonic() - since < GRACE_SECONDS:
                     time.sleep(POLL_SECONDS)  # being started this moment
                     continue
-        wanted = RunClaim(run="", name=name, at=time.time())
+        wanted = RunClaim(run="", name=name, at=time.time(), attempt=attempt)
         try:
             store.put_if(key, wanted.to_bytes(), etag=held[1] if held else None)
         except Conflict:

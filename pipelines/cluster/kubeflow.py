@@ -60,20 +60,21 @@ class Kubeflow:
     Args:
         endpoint: URL of the API.
         namespace: The user's, on an installation for several users; empty elsewhere.
+        patience: Seconds that an outage may last.
     """
 
-    def __init__(self, endpoint: str, namespace: str = "") -> None:
+    def __init__(self, endpoint: str, namespace: str = "", *, patience: float = PATIENCE) -> None:
         if not endpoint:
             raise InputError("which Kubeflow?", hint="give --endpoint URL or set KFP_ENDPOINT")
-        self.endpoint, self.namespace = endpoint, namespace or None
-        self.client = self.call(lambda: connect(endpoint, namespace), seconds=FIRST_CONTACT)
+        self.endpoint, self.namespace, self.patience = endpoint, namespace or None, patience
+        self.client = self.call(lambda: connect(endpoint, namespace), seconds=min(FIRST_CONTACT, patience))
 
-    def call(self, request: Callable[[], T], *, seconds: float = PATIENCE) -> T:
+    def call(self, request: Callable[[], T], *, seconds: float | None = None) -> T:
         """Return what a request returns, made again through an outage.
 
         Args:
             request: Uses `client`.
-            seconds: How long an outage may last.
+            seconds: How long an outage may last; None for the usual patience.
 
         Returns:
             Its answer.
@@ -83,7 +84,7 @@ class Kubeflow:
             Stopped: It can't be reached for longer.
         """
         try:
-            return retry("Kubeflow", lambda: self._answered(request), seconds=seconds)
+            return retry("Kubeflow", lambda: self._answered(request), seconds=self.patience if seconds is None else seconds)
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -234,12 +235,12 @@ class Kubeflow:
         runs = self.client.list_runs(filter=json.dumps(predicate), namespace=self.namespace).runs
         return str(runs[0].run_id) if runs else None
 
-    def get(self, run: str, *, seconds: float = PATIENCE) -> Any:
+    def get(self, run: str, *, seconds: float | None = None) -> Any:
         """Return Kubeflow's own record of a run.
 
         Args:
             run: The run's id.
-            seconds: How long an outage may last.
+            seconds: How long an outage may last; None for the usual patience.
 
         Returns:
             A record as kfp's client has it.

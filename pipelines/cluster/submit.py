@@ -15,7 +15,7 @@ from distillery.components.artifacts.filter import publish_filter
 from distillery.components.preflight.preflight import check_settings, require_price, resolve
 from distillery.components.preflight.request import MARKS, RunRequest, map_files
 from distillery.components.runtime.settings import EMPTY
-from distillery.components.store import Address, Store, digest_file, digest_json, in_bucket, open_bucket
+from distillery.components.store import Address, Digest, Store, digest_file, digest_json, in_bucket, open_bucket
 from distillery.components.store.address import scheme_of
 from distillery.components.store.layout import input_key
 from distillery.filters.errors import InputError
@@ -143,7 +143,7 @@ def _marks(store: Store, request: RunRequest) -> str:
 
 def _inputs(request: RunRequest, filter_key: str) -> dict[str, Any]:
     """Return what the digest of a run's inputs covers: the arguments, and the version of the data."""
-    inputs = {**request.to_arguments(), "filter": filter_key, "data": _version(request.articles or request.labels)}
+    inputs = {**request.to_arguments(), "filter": filter_key, "data": data_version(request.articles or request.labels)}
     for name in ("store", "profile", "overrides"):
         del inputs[name]
     for name, (default, unset) in UNSET.items():
@@ -151,9 +151,21 @@ def _inputs(request: RunRequest, filter_key: str) -> dict[str, Any]:
     return inputs
 
 
-def _version(uri: str) -> Any:
-    """Return the version of an object, or of all objects below a prefix."""
+def data_version(uri: str) -> Any:
+    """Return the version of an object, or of all objects below a prefix.
+
+    Args:
+        uri: Its address.
+
+    Returns:
+        The etag, or etags by key; the digest of a file on this machine; None where there is nothing.
+
+    Raises:
+        StoreError: It can't be reached.
+    """
     address = Address.parse(uri)
+    if not address.in_bucket:
+        return digest_file(address.local) if address.local.is_file() else None
     bucket, key = open_bucket(address), address.path.rstrip("/")
     etag = bucket.etag(address.path) if address.name else None
     return etag or {name: bucket.etag(name) for name in bucket.keys(key)} or None
@@ -206,11 +218,19 @@ def prepare_score(
         "columns": list(columns),
     }
     changed = {key: value for key, value in asked.items() if value != EMPTY.get(key, "")}
-    inputs = {**asked, "adapter": found.adapter, "data": _version(asked["articles"])}
+    inputs = {**asked, "adapter": found.adapter, "data": data_version(asked["articles"])}
     return Prepared(found.filter.name, changed, {key: inputs[key] for key in sorted(inputs) if key != "store"}, "score")
 
 
-def start(kubeflow: Kubeflow, store: Store, version: Published, prepared: Prepared, *, account: str = "") -> Claim:
+def start(
+    kubeflow: Kubeflow,
+    store: Store,
+    version: Published,
+    prepared: Prepared,
+    *,
+    account: str = "",
+    seen_end: str | None = None,
+) -> Claim:
     """Start a run, or find the unfinished one of the same inputs.
 
     Args:
@@ -219,6 +239,7 @@ def start(kubeflow: Kubeflow, store: Store, version: Published, prepared: Prepar
         version: The pipeline's version.
         prepared: What the run is started with.
         account: The run's service account; empty for Kubeflow's default.
+        seen_end: As for `claim`.
 
     Returns:
         The run, and whether this call started it.
@@ -227,8 +248,7 @@ def start(kubeflow: Kubeflow, store: Store, version: Published, prepared: Prepar
         InputError: Kubeflow refuses the run.
         Stopped: Kubeflow cannot be reached.
     """
-    digest = digest_json({"pipeline": prepared.pipeline, **prepared.inputs})
-    name = prepared.filter
+    digest, name = inputs_of(prepared), prepared.filter
     return claim(
         store,
         digest,
@@ -237,4 +257,17 @@ def start(kubeflow: Kubeflow, store: Store, version: Published, prepared: Prepar
         find=kubeflow.find,
         active=kubeflow.active,
         cancel=kubeflow.cancel,
+        seen_end=seen_end,
     )
+
+
+def inputs_of(prepared: Prepared) -> Digest:
+    """Return the digest that a run is claimed under.
+
+    Args:
+        prepared: What the run is started with.
+
+    Returns:
+        The digest of pipeline and inputs.
+    """
+    return digest_json({"pipeline": prepared.pipeline, **prepared.inputs})

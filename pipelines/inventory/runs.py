@@ -24,6 +24,7 @@ OUTCOMES = {
     "pinned": "pinned",
     "blocked": "blocked",
     "refused": "blocked",
+    "superseded": "superseded",
 }
 
 

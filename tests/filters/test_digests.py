@@ -104,6 +104,8 @@ def full() -> dict[str, Any]:
     spec["gates"][0] |= {"tier": "high", "dimension": "agency", "baseline": "mean", "below": 1.0, "atLeast": 1.0, "review": 1.0}
     spec["gatekeepers"][0]["because"] = "because"
     spec["contentTypes"][0]["unless"] = "agency > 5"
+    spec["promotion"]["approved"] = "0123abcd"
+    spec["run"] = {"profile": "laptop", "marks": "m.json", "budget": 5.0, "maxRejects": "1", "gpus": 1, "trainer": "pod"}
     return given
 
 
@@ -117,6 +119,7 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
     choices = {"loss": "mae", "precision": "bf16", "approval": "required", "by": "interval", "targets": ["q_proj"]}
     choices |= {"provider": "openai", "apiKeyEnv": "OTHER", "strategy": "zero2", "device": "cuda"}
     choices |= {"scale": [0.0, 1.0], "scales": {"agency": [5.0, 1.0]}}
+    choices |= {"trainer": "trainjob", "maxRejects": "2", "approved": "f" * 64}
     if last in choices:
         at[last] = choices[last]
     elif isinstance(value, list):

@@ -25,6 +25,7 @@
     verdicts/<filter>/<digest>.json                 what the gates say of an adapter
     channels/<filter>/<channel>.json                which adapter serves, what served before, and what waits: a pointer
     channels/<filter>/<channel>.candidate.json      the adapter that waited for approval, in stores made earlier
+    intents/<filter>/<channel>.json                 what the Filter object of a cluster asks of it: a pointer
     steps/<step>/<inputs>.json                      what a step put out, to be reused for the same inputs
     runs/<inputs>.json                              which run has these inputs: a claim
     runs/<run>/<step>.json, failure.json, cancelled.json, events/<step>.jsonl, report.html, report.md, run.log
@@ -49,6 +50,7 @@ from distillery.components.store.layout.artifacts import (
     CANDIDATE,
     CHANNELS,
     FILTERS,
+    INTENTS,
     LABEL_SETS,
     MANIFEST,
     MODELS,
@@ -68,6 +70,7 @@ from distillery.components.store.layout.artifacts import (
     duplicates_key,
     frozen_key,
     input_key,
+    intent_key,
     journal_folder,
     journal_segment_key,
     judged_key,
@@ -123,6 +126,7 @@ __all__ = [
     "CHANNELS",
     "CONDITION_PROBE",
     "FILTERS",
+    "INTENTS",
     "LABEL_SETS",
     "MANIFEST",
     "MODELS",
@@ -158,6 +162,7 @@ __all__ = [
     "frozen_key",
     "histograms_key",
     "input_key",
+    "intent_key",
     "is_probe",
     "journal_folder",
     "journal_segment_key",

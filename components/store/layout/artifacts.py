@@ -22,6 +22,7 @@ MODELS: Final = "models"
 CALIBRATIONS: Final = "calibrations"
 ADAPTERS: Final = "adapters"
 CHANNELS: Final = "channels"
+INTENTS: Final = "intents"
 CANDIDATE: Final = ".candidate.json"  # how the key of a candidate ends
 
 _POINTER = "model.json"
@@ -367,6 +368,19 @@ def verdict_key(name: str, digest: str) -> str:
         InputError: `digest` is no digest.
     """
     return f"verdicts/{name}/{as_digest(digest, 'verdict')}.json"
+
+
+def intent_key(name: str, channel: str) -> str:
+    """Return the key of what the Filter object of a cluster asks of a channel.
+
+    Args:
+        name: name of the filter.
+        channel: name of the channel.
+
+    Returns:
+        The key.
+    """
+    return f"{INTENTS}/{name}/{channel}.json"
 
 
 def channel_key(name: str, channel: str) -> str:
