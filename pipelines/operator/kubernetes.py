@@ -66,7 +66,15 @@ class Cluster:
         self.namespace, self.api = namespace, custom()
 
     def list(self) -> list[dict[str, Any]]:
-        """Return all of them, a page at a time."""
+        """List the objects, a page at a time.
+
+        Returns:
+            Objects as the API server has them.
+
+        Raises:
+            InputError: the API server refuses.
+            Stopped: it can't be reached.
+        """
         found: list[dict[str, Any]] = []
         more = ""
         while True:
@@ -79,7 +87,15 @@ class Cluster:
                 return found
 
     def get(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """Return one of them; None where there is none."""
+        """Read one object.
+
+        Args:
+            namespace: its namespace.
+            name: its name.
+
+        Returns:
+            The object; None where there is none.
+        """
         try:
             found: dict[str, Any] = ask(
                 self.api.get_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL, name, seconds=PATIENCE
@@ -89,7 +105,12 @@ class Cluster:
         return found
 
     def put_status(self, value: Mapping[str, Any], status: Mapping[str, Any]) -> None:
-        """Write the status of an object, unless somebody has changed the object since it was read, or it is gone."""
+        """Write the status of an object, unless somebody has changed the object since it was read, or it is gone.
+
+        Args:
+            value: the object as it was read.
+            status: its whole status.
+        """
         metadata = value["metadata"]
         body = {**value, "status": status}
         try:
@@ -107,7 +128,13 @@ class Cluster:
             return  # the next look has the newer object
 
     def tell(self, value: Mapping[str, Any], told: Told, at: str) -> None:
-        """Post an event on an object, once however often it is told."""
+        """Post an event on an object, once however often it is told.
+
+        Args:
+            value: the object.
+            told: the event.
+            at: the time, as documents show it.
+        """
         try:
             create(core().create_namespaced_event, value["metadata"]["namespace"], event(value, told, at))
         except (FileExistsError, KeyError):

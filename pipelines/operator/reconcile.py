@@ -61,7 +61,11 @@ class World:
     seen: Seen = field(default_factory=Seen)
 
     def now(self) -> str:
-        """Return the time as documents show it."""
+        """Return the time as documents show it.
+
+        Returns:
+            UTC, to the second.
+        """
         return datetime.fromtimestamp(self.clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
