@@ -1,6 +1,6 @@
 """Build the images of this checkout and load them into the test cluster: what `make images` runs.
 
-    python images/build.py [light] [torch]
+    python images/build.py [light] [torch] [operator]
 
 An image whose tag the node has already is left alone. Where the node has one with the same dependencies, only the project's
 layer is built and put on top of that: 20 s instead of minutes. The build sees a copy of exactly the files that the tag
@@ -36,7 +36,7 @@ def snapshot(image: str, target: Path) -> None:
     """Copy the files that an image is made of, and the recipe of the project's own layer.
 
     Args:
-        image: light or torch.
+        image: light, torch or operator.
         target: folder to copy into.
     """
     for path in [*parts(image), ROOT / "images" / "app" / "Containerfile"]:
@@ -96,7 +96,7 @@ def with_deps(image: str, deps: str, names: dict[str, str]) -> dict[str, Any] | 
     """Find an image on the node that differs from the wanted one in the project's layer only.
 
     Args:
-        image: light or torch.
+        image: light, torch or operator.
         deps: the digest that its label must have, from `below`.
         names: from `loaded`.
 
@@ -161,7 +161,7 @@ def build(image: str, revision: str) -> tuple[str, str]:
     """Build and load one image, unless the node has it.
 
     Args:
-        image: light or torch.
+        image: light, torch or operator.
         revision: git's, for the label.
 
     Returns:
@@ -188,7 +188,7 @@ def note(image: str, name: str) -> None:
     """Write into the test cluster's overlay which image it has.
 
     Args:
-        image: light or torch.
+        image: light, torch or operator.
         name: the image's name.
     """
     key, lines = f"DISTILLERY_IMAGE_{image.upper()}", NAMES.read_text().splitlines() if NAMES.is_file() else []

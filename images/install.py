@@ -70,6 +70,8 @@ CHECK = {
     "pyarrow": "pyarrow.dataset, pyarrow.parquet",
     "scipy": "scipy.stats, scipy.sparse",
     "scikit-learn": "sklearn.isotonic, sklearn.feature_extraction.text, sklearn.linear_model",
+    "kopf": "kopf, aiohttp",
+    "prometheus-client": "prometheus_client",
     "openai": "openai",
     "google-genai": "google.genai",
     "google-cloud-aiplatform": "google.cloud.aiplatform_v1.services.job_service.transports.rest, google.cloud.storage",

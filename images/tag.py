@@ -1,6 +1,6 @@
 """The tag of an image, from what it is made of.
 
-    python images/tag.py light|torch
+    python images/tag.py light|torch|operator
 
 Twelve hex digits of a digest over the Containerfile, the scripts it runs, constraints.txt, what pyproject.toml asks for and
 every file that goes into the wheel. Tests and documents are no part of it, so a change of words builds nothing; where no
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-IMAGES = ("light", "torch")
+IMAGES = ("light", "torch", "operator")
 FOLDERS = (
     "components",
     "filters",
@@ -30,7 +30,7 @@ def recipe(image: str, root: Path) -> list[Path]:
     """Return the files that an image's dependencies follow from.
 
     Args:
-        image: light or torch.
+        image: light, torch or operator.
         root: the checkout.
 
     Returns:
@@ -64,7 +64,7 @@ def parts(image: str, root: Path = ROOT) -> list[Path]:
     """Return every file that an image is made of.
 
     Args:
-        image: light or torch.
+        image: light, torch or operator.
         root: the checkout.
 
     Returns:
@@ -89,7 +89,7 @@ def below(image: str, root: Path = ROOT) -> str:
     """Return the tag of all of an image but the project's own layer.
 
     Args:
-        image: light or torch.
+        image: light, torch or operator.
         root: the checkout.
 
     Returns:
@@ -108,7 +108,7 @@ def tag(image: str, root: Path = ROOT) -> str:
     """Return the tag of an image.
 
     Args:
-        image: light or torch.
+        image: light, torch or operator.
         root: the checkout.
 
     Returns:

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = [ROOT / "images" / name / "Containerfile" for name in ("light", "torch", "app")]
+FILES = [ROOT / "images" / name / "Containerfile" for name in ("light", "torch", "operator", "app")]
 
 
 def script(name: str) -> ModuleType:
@@ -41,14 +41,14 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def both(root: Path) -> tuple[str, str]:
-    return tags.tag("light", root), tags.tag("torch", root)
+def all_of(root: Path) -> tuple[str, ...]:
+    return tuple(tags.tag(image, root) for image in tags.IMAGES)
 
 
 def test_a_tag_is_what_the_files_say_and_not_where_they_lie(checkout: Path) -> None:
-    assert both(checkout) == both(ROOT)
-    assert all(re.fullmatch("[0-9a-f]{12}", tag) for tag in both(ROOT))
-    assert len(set(both(ROOT))) == 2
+    assert all_of(checkout) == all_of(ROOT)
+    assert all(re.fullmatch("[0-9a-f]{12}", tag) for tag in all_of(ROOT))
+    assert len(set(all_of(ROOT))) == len(tags.IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -57,35 +57,35 @@ def test_a_tag_is_what_the_files_say_and_not_where_they_lie(checkout: Path) -> N
      "images/README.md", "images/build.py", "manifests/base/namespace.yaml", "components/__pycache__/store.cpython-311.pyc"],
 )  # fmt: skip
 def test_words_tests_and_manifests_change_no_tag(path: str, checkout: Path) -> None:
-    before = both(checkout)
+    before = all_of(checkout)
     target = checkout / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("changed")
-    assert both(checkout) == before
+    assert all_of(checkout) == before
 
 
 @pytest.mark.parametrize(
     "path", ["components/store/store.py", "pipelines/brand_new.py", "filters/profiles/laptop.yaml", "LICENSE"]
 )
-def test_a_file_of_the_wheel_changes_both_tags_and_leaves_the_dependencies(path: str, checkout: Path) -> None:
-    before, below = both(checkout), tags.below("light", checkout)
+def test_a_file_of_the_wheel_changes_every_tag_and_leaves_the_dependencies(path: str, checkout: Path) -> None:
+    before, below = all_of(checkout), tags.below("light", checkout)
     with (checkout / path).open("a") as file:
         file.write("\n# changed\n")
-    assert not set(both(checkout)) & set(before)
+    assert not set(all_of(checkout)) & set(before)
     assert tags.below("light", checkout) == below
 
 
 @pytest.mark.parametrize("path", ["constraints.txt", "images/install.py", "images/slim.sh"])
-def test_what_the_dependencies_follow_from_changes_both_tags(path: str, checkout: Path) -> None:
-    before, below = both(checkout), tags.below("torch", checkout)
+def test_what_the_dependencies_follow_from_changes_every_tag(path: str, checkout: Path) -> None:
+    before, below = all_of(checkout), tags.below("torch", checkout)
     with (checkout / path).open("a") as file:
         file.write("\n# changed\n")
-    assert not set(both(checkout)) & set(before)
+    assert not set(all_of(checkout)) & set(before)
     assert tags.below("torch", checkout) != below
 
 
 def test_a_containerfile_is_its_own_images_business(checkout: Path) -> None:
-    light, torch = both(checkout)
+    light, torch, *_ = all_of(checkout)
     with (checkout / "images/torch/Containerfile").open("a") as file:
         file.write("# changed\n")
     assert tags.tag("light", checkout) == light
@@ -93,16 +93,16 @@ def test_a_containerfile_is_its_own_images_business(checkout: Path) -> None:
 
 
 def test_a_linters_settings_change_no_tag_but_a_requirement_does(checkout: Path) -> None:
-    before, path = both(checkout), checkout / "pyproject.toml"
+    before, path = all_of(checkout), checkout / "pyproject.toml"
     text = path.read_text()
     path.write_text(text.replace("line-length = 128", "line-length = 127"))
-    assert both(checkout) == before
+    assert all_of(checkout) == before
     path.write_text(text.replace('"rich>=14"', '"rich>=15"'))
-    assert not set(both(checkout)) & set(before)
+    assert not set(all_of(checkout)) & set(before)
 
 
 def test_an_unknown_image_is_refused() -> None:
-    with pytest.raises(ValueError, match="no image of this project: light, torch"):
+    with pytest.raises(ValueError, match="no image of this project: light, torch, operator"):
         tags.tag("heavy")
 
 

@@ -32,6 +32,22 @@ SETTINGS = {
 }
 
 
+SERVICE_MONITOR = {
+    "required": ["selector", "endpoints"],
+    "additionalProperties": False,
+    "properties": {
+        "selector": {"required": ["matchLabels"], "additionalProperties": False, "properties": {"matchLabels": {}}},
+        "endpoints": {
+            "items": {
+                "required": ["port"],
+                "additionalProperties": False,
+                "properties": {"port": {"type": "string"}, "interval": {"type": "string"}, "path": {"type": "string"}},
+            }
+        },
+    },
+}
+
+
 @cache
 def _schemas() -> Object:
     found: Object = json.loads(FILE.read_text("utf-8"))
@@ -43,6 +59,8 @@ def faults(found: Object) -> list[str]:
     if found.get("apiVersion") == "llm-distillery.io/v1alpha1":
         return []  # distillery.filters.spec reads it, strictly
     kind = f"{found.get('apiVersion')} {found.get('kind')}"
+    if kind == "monitoring.coreos.com/v1 ServiceMonitor":  # the test cluster has none: what is used of it
+        return [error.message[:200] for error in jsonschema.Draft202012Validator(SERVICE_MONITOR).iter_errors(found["spec"])]
     known = _schemas()
     if kind not in known["kinds"]:
         return [f"{kind}: no schema; add it to KINDS and run python -m tests.manifests.schemas"]
@@ -107,7 +125,9 @@ def kustomizer() -> list[str] | None:
 def copy_of_manifests(folder: Path) -> Path:
     """manifests/ copied under `folder`, with the images.env that `make images` would have written for the test cluster."""
     shutil.copytree(MANIFESTS, folder / "manifests")
-    images = "".join(f"DISTILLERY_IMAGE_{one.upper()}=localhost/distillery-{one}:{'0' * 12}\n" for one in ("light", "torch"))
+    images = "".join(
+        f"DISTILLERY_IMAGE_{one.upper()}=localhost/distillery-{one}:{'0' * 12}\n" for one in ("light", "torch", "operator")
+    )
     (folder / "manifests/overlays/testbed/images.env").write_text(images, "utf-8")
     return folder / "manifests"
 

@@ -17,7 +17,7 @@ from typing import Any
 Schema = dict[str, Any]
 FILE = Path(__file__).with_name("schemas.json")
 KINDS = {
-    "v1": ["Namespace", "LimitRange", "ServiceAccount", "ConfigMap", "Secret", "Pod", "PersistentVolumeClaim"],
+    "v1": ["Namespace", "LimitRange", "ServiceAccount", "ConfigMap", "Secret", "Pod", "PersistentVolumeClaim", "Service"],
     "batch/v1": ["Job", "CronJob"],
     "apps/v1": ["Deployment"],
     "rbac.authorization.k8s.io/v1": ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"],

@@ -213,3 +213,56 @@ def test_readme_kustomizations_render(manifests: Path) -> None:
             assert not [name(one) for one in objects if one["metadata"].get("namespace") == "kubeflow"]
             subjects = [subject for one in objects if one["kind"] == "RoleBinding" for subject in one["subjects"]]
             assert {subject["namespace"] for subject in subjects} == {"team-a"}
+
+
+@pytest.fixture(scope="module")
+def with_operator(manifests: Path) -> list[Object]:
+    """The testbed with the operator in it, as somebody's own kustomization has it."""
+    folder = manifests / "overlays" / "with-operator"
+    folder.mkdir(exist_ok=True)
+    own = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../testbed"],
+        "components": ["../../components/operator", "../../components/operator-monitor"],
+        "images": [
+            {"name": "registry.example.com/distillery-operator", "newName": "localhost/distillery-operator", "newTag": "1"}
+        ],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(own), "utf-8")
+    return render(folder)
+
+
+@needs_kustomize
+def test_the_operator_runs_restricted_with_the_image_that_is_named(with_operator: list[Object]) -> None:
+    assert wrong(with_operator) == []
+    (deployment,) = [one for one in with_operator if one["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "localhost/distillery-operator:1"
+    assert "imagePullPolicy" not in container
+    assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/tmp"]
+
+
+@needs_kustomize
+def test_the_operator_may_do_what_it_does_and_nothing_else(with_operator: list[Object]) -> None:
+    """What `pipelines/operator/kubernetes.py` asks, and kopf's watch: no finalizer, no patch of an object, no secret."""
+    (role,) = [one for one in with_operator if one["kind"] == "Role" and name(one) == "distillery-operator"]
+    rights = {(group, resource, verb) for rule in role["rules"] for group in rule["apiGroups"] for resource in rule["resources"]
+              for verb in rule["verbs"]}  # fmt: skip
+    kind = "llm-distillery.io"
+    assert rights == {
+        *((kind, "filters", verb) for verb in ("get", "list", "watch")),
+        (kind, "filters/status", "update"),
+        ("", "events", "create"),
+    }
+    assert role["metadata"]["namespace"] == "distillery"
+    assert not [one for one in with_operator if one["kind"].startswith("ClusterRole")]
+
+
+@needs_kustomize
+def test_the_operator_reaches_what_it_asks(with_operator: list[Object]) -> None:
+    policies = {name(one): one["spec"] for one in with_operator if one["kind"] == "NetworkPolicy"}
+    ports = {port["port"] for rule in policies["operator"]["egress"] for port in rule["ports"]}
+    assert ports == {443, 6443, 8888}
+    assert all("169.254.0.0/16" in peer["ipBlock"]["except"] for rule in policies["operator"]["egress"] for peer in rule["to"]
+               if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0")  # fmt: skip
