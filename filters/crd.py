@@ -22,6 +22,7 @@ CRD_FILE = INSTALLED.parent / "manifests/crds/filters.yaml"
 SCHEMA_FILE = INSTALLED / "schema.json"
 _DROPPED = {"title", "default", "additionalProperties", "propertyNames", "$defs"}
 _COLUMNS = [
+    {"name": "Version", "type": "integer", "jsonPath": ".spec.version"},
     {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
     {"name": "MAE", "type": "number", "jsonPath": ".status.mae"},
     {"name": "Verdict", "type": "string", "jsonPath": ".status.verdict"},
@@ -141,7 +142,7 @@ def _status() -> Schema:
         "type": "object",
         "required": ["type", "status"],
         "properties": {
-            "type": text(63, "Calibrated, Labeled, Trained, Promoted or Drifted."),
+            "type": text(63, "Such as Valid, Labeled, Trained, Promoted, Ready."),
             "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it holds."},
             "reason": text(200, "One word that says why."),
             "message": text(4_000, "A sentence that says why."),
@@ -159,6 +160,14 @@ def _status() -> Schema:
             "mae": {"type": "number", "nullable": True, "description": "Test MAE of the latest student."},
             "verdict": text(63, "What the gates decided."),
             "digest": text(64, "The promoted adapter bundle."),
+            "adapter": text(64, "The latest student, promoted or not."),
+            "usd": {"type": "number", "description": "US dollars that the labels have cost."},
+            "report": text(2_000, "Address of the latest report."),
+            "run": {
+                "type": "object",
+                "description": "The latest run.",
+                "properties": {"id": text(200, "Kubeflow's."), "page": text(2_000, "Its page in Kubeflow's UI.")},
+            },
             "conditions": {
                 "type": "array",
                 "maxItems": 16,

@@ -125,7 +125,7 @@ def _columns(facts: Facts) -> dict[str, Any]:
     shown: dict[str, Any] = {"digest": facts.channel.adapter or ""}
     if run:
         shown |= {"mae": run.mae, "verdict": VERDICTS.get(run.decision, ""), "adapter": run.adapter, "report": run.report}
-        shown |= {"usd": run.usd, "run": {"id": run.id, "page": run.page} if run.id else None}
+        shown |= {"usd": run.usd, "run": {"id": run.id, **({"page": run.page} if run.page else {})} if run.id else None}
     return {key: value for key, value in shown.items() if value not in (None, "")}
 
 
