@@ -26,6 +26,8 @@ KINDS = {
     "kueue.x-k8s.io/v1beta1": ["ResourceFlavor", "ClusterQueue", "LocalQueue"],
     "trainer.kubeflow.org/v1alpha1": ["TrainingRuntime", "TrainJob"],
     "pipelines.kubeflow.org/v2beta1": ["Pipeline", "PipelineVersion"],
+    "source.toolkit.fluxcd.io/v1": ["GitRepository"],
+    "kustomize.toolkit.fluxcd.io/v1": ["Kustomization"],
 }
 KEPT = {"type", "required", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"}
 # Custom resources spell a Job's template out; the core schema says it in one reference.

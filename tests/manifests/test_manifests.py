@@ -26,7 +26,7 @@ from tests.manifests.checks import (
 
 needs_kustomize = pytest.mark.skipif(not kustomizer(), reason="neither kubectl nor kustomize on this machine")
 FIELDS = {"apiVersion", "kind", "metadata", "namespace", "resources", "components", "generatorOptions", "configMapGenerator",
-          "secretGenerator", "labels", "patches", "replacements"}  # fmt: skip
+          "secretGenerator", "labels", "nameSuffix", "patches", "replacements"}  # fmt: skip
 PIPELINE = {"kind": "ServiceAccount", "name": "distillery-pipeline", "namespace": "kubeflow"}
 
 
@@ -52,7 +52,8 @@ def missing(folder: Path, kustomization: Object) -> list[str]:
     generated = kustomization.get("configMapGenerator", []) + kustomization.get("secretGenerator", [])
     files = [*kustomization.get("resources", []), *kustomization.get("components", [])]
     files += [file for one in generated for file in one.get("envs", []) if file != "images.env"]  # made by `make images`
-    return [*(kustomization.keys() - FIELDS), *(file for file in files if not (folder / file).exists())]
+    ours = {file: MANIFESTS.parent / file.removeprefix("../distillery/") for file in files if file.startswith("../distillery/")}
+    return [*(kustomization.keys() - FIELDS), *(file for file in files if not ours.get(file, folder / file).exists())]
 
 
 @pytest.mark.parametrize(("path", "objects"), documents().items(), ids=lambda value: value if isinstance(value, str) else "")
