@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, Stopped
 from distillery.pipelines.cli.options import (
     ArticlesOpt,
     BudgetOpt,
@@ -132,8 +132,15 @@ def suspend(
     if not found:
         hint = "see `distillery get schedules`"
         raise InputError(f"{filter_name[:80]} has no schedule", where=kubeflow.endpoint, hint=hint)
+    runs: list[str] = []
     for one in found:
-        (remove_schedule if delete else suspend_schedule)(kubeflow, one)
+        if delete:
+            runs += remove_schedule(kubeflow, one)
+        else:
+            suspend_schedule(kubeflow, one)
+    if runs:
+        what = f"{name} is suspended, not deleted: run {runs[0]} goes on, and Kubeflow would delete it with its schedule"
+        raise Stopped(what, hint=f"say --delete again when it has ended, or end it: distillery submit --cancel {runs[0]}")
     done = "deleted" if delete else "suspended"
     if as_json:
         print_json({"name": name, "done": done})
@@ -165,6 +172,7 @@ def row_of(one: Schedule) -> dict[str, Any]:
     """
     pipeline, _, filter = one.name.partition("-")
     return {
+        "id": one.id,
         "name": one.name,
         "filter": filter or None,
         "pipeline": pipeline,

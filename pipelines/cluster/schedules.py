@@ -156,7 +156,7 @@ def _schedule(found: Any) -> Schedule:
         str(found.status) == "ENABLED" or (found.status is None and str(found.mode) == "ENABLE"),
         str(reference.pipeline_version_id) if reference else "",
         dict((config.parameters if config else None) or {}),
-        found.created_at.strftime("%Y-%m-%dT%H:%M:%SZ") if found.created_at else "",
+        _time(found.created_at),
     )
 
 
@@ -182,7 +182,8 @@ def put_schedule(
         account: The runs' service account; empty for Kubeflow's default.
 
     Returns:
-        The schedule, and what became of it: "created", "replaced", "resumed" or "unchanged".
+        The schedule, and what became of it: "created", "replaced", "resumed" or "unchanged". One that was
+        replaced while a run of it goes on is suspended, and deleted the next time.
 
     Raises:
         Refused: Kubeflow says no.
@@ -239,17 +240,51 @@ def suspend_schedule(kubeflow: Kubeflow, one: Schedule) -> None:
     kubeflow.call(lambda: kubeflow.client.disable_recurring_run(one.id))
 
 
-def remove_schedule(kubeflow: Kubeflow, one: Schedule) -> None:
-    """Delete a schedule; runs that it started stay.
+def remove_schedule(kubeflow: Kubeflow, one: Schedule) -> list[str]:
+    """Suspend a schedule, and delete it if no run of it goes on.
+
+    Kubeflow 2.14 makes a schedule the owner of its runs' workflows: who deletes it deletes the workflow of a run that goes on,
+    which Kubeflow then shows as running forever, and can't cancel.
 
     Args:
         kubeflow: Where it is.
         one: The schedule; one that is gone already is no fault.
+
+    Returns:
+        Ids of the runs that go on, for whose sake the schedule is there still; empty where it is deleted.
     """
     from distillery.pipelines.cluster.kubeflow import NO_RUN, Refused
 
     try:
-        kubeflow.call(lambda: kubeflow.client.delete_recurring_run(one.id))
+        suspend_schedule(kubeflow, one)
+        runs = _going_on(kubeflow, one)
+        if not runs:
+            kubeflow.call(lambda: kubeflow.client.delete_recurring_run(one.id))
     except Refused as error:
         if error.status not in NO_RUN:
             raise
+        return []
+    return runs
+
+
+def _going_on(kubeflow: Kubeflow, one: Schedule) -> list[str]:
+    """Return the ids of runs that a schedule started and that have not ended."""
+    from distillery.pipelines.cluster.kubeflow import ENDED
+
+    found: list[str] = []
+    token = ""
+    while True:
+        page = kubeflow.call(
+            lambda token=token: kubeflow.client.list_runs(  # type: ignore[misc]
+                page_token=token, page_size=100, sort_by="created_at desc", namespace=kubeflow.namespace
+            )
+        )
+        runs = page.runs or []
+        found += [str(run.run_id) for run in runs if str(run.recurring_run_id) == one.id and str(run.state) not in ENDED]
+        token = page.next_page_token or ""
+        if not token or (runs and _time(runs[-1].created_at) < one.created):  # all others are older than the schedule
+            return found
+
+
+def _time(at: Any) -> str:
+    return str(at.strftime("%Y-%m-%dT%H:%M:%SZ")) if at else ""

@@ -53,12 +53,15 @@ def test_a_clock_starts_a_run_and_is_suspended(
 
         def started() -> list[str]:
             runs = kfp.client.list_runs(page_size=100, sort_by="created_at desc").runs or []
-            return [run.run_id for run in runs if run.recurring_run_id and made.json["name"] in run.display_name]
+            return [run.run_id for run in runs if run.recurring_run_id == made.json["id"]]
 
         run = wait_for("a run that the clock started", started, seconds=180)[0]
         assert distillery("suspend", FILTER).code == 0
         assert distillery("get", "schedules", FILTER, "--json").json["items"][0]["state"] == "suspended"
+        refused = distillery("suspend", FILTER, "--delete")
+        assert (refused.code, "goes on" in refused.err) == (1, True)
         assert distillery("submit", "--cancel", run, "--store", store.uri).code == 0
+        wait_for("the run's end", lambda: kfp.client.get_run(run).state in ("FAILED", "CANCELED"), seconds=180)
     finally:
         assert distillery("suspend", FILTER, "--delete").code == 0
     assert distillery("get", "schedules", FILTER, "--json").json["items"] == []

@@ -26,7 +26,7 @@ from tests.manifests.checks import (
 
 needs_kustomize = pytest.mark.skipif(not kustomizer(), reason="neither kubectl nor kustomize on this machine")
 FIELDS = {"apiVersion", "kind", "metadata", "namespace", "resources", "components", "generatorOptions", "configMapGenerator",
-          "secretGenerator", "labels", "nameSuffix", "patches", "replacements"}  # fmt: skip
+          "secretGenerator", "images", "labels", "nameSuffix", "patches", "replacements"}  # fmt: skip
 PIPELINE = {"kind": "ServiceAccount", "name": "distillery-pipeline", "namespace": "kubeflow"}
 
 

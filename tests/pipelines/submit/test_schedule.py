@@ -154,6 +154,41 @@ def test_suspended_resumed_and_deleted(typed: Command, fake: FakeKubeflow, label
     assert (ran.code, "has no schedule; see `distillery get schedules`" in ran.err) == (2, True)
 
 
+def started_by_clock(fake: FakeKubeflow, schedule: str, state: str) -> str:
+    run = f"run-{len(fake.runs)}"
+    fake.runs[run] = {"run_id": run, "display_name": f"{schedule[:9]}-1", "recurring_run_id": schedule, "state": state}
+    fake.runs[run] |= {"created_at": "2026-01-02T00:00:00Z", "state_history": []}
+    return run
+
+
+def test_a_run_that_goes_on_keeps_its_schedule_from_being_deleted(typed: Command, fake: FakeKubeflow, labels: Path) -> None:
+    """Kubeflow 2.14 deletes the workflow of such a run with the schedule, and shows it as running forever."""
+    typed("schedule", FILTER, "--labels", labels, *NIGHTLY)
+    [schedule] = fake.recurring
+    run = started_by_clock(fake, schedule, "RUNNING")
+    ended = typed("suspend", FILTER, "--delete")
+    assert ended.code == 1
+    assert f"suspended, not deleted: run {run} goes on" in ended.err
+    assert fake.recurring[schedule]["status"] == "DISABLED"
+    fake.runs[run]["state"] = "SUCCEEDED"
+    assert typed("suspend", FILTER, "--delete").code == 0
+    assert not fake.recurring
+
+
+def test_a_schedule_that_is_replaced_while_a_run_goes_on_is_deleted_the_next_time(
+    typed: Command, fake: FakeKubeflow, labels: Path
+) -> None:
+    typed("schedule", FILTER, "--labels", labels, *NIGHTLY)
+    [first] = fake.recurring
+    run = started_by_clock(fake, first, "PENDING")
+    assert typed("schedule", FILTER, "--labels", labels, "--cron", "0 4 * * *").code == 0
+    assert {name: one["status"] for name, one in fake.recurring.items()}.pop(first) == "DISABLED"
+    assert len(fake.recurring) == 2
+    fake.runs[run]["state"] = "FAILED"
+    assert typed("schedule", FILTER, "--labels", labels, "--cron", "0 5 * * *").code == 0
+    assert [one["status"] for one in fake.recurring.values()] == ["ENABLED"]
+
+
 def test_a_filter_whose_file_is_gone_can_be_suspended(typed: Command, fake: FakeKubeflow, labels: Path) -> None:
     typed("schedule", FILTER, "--labels", labels, *NIGHTLY)
     only(fake)["display_name"] = "distill-gone-from-here"
