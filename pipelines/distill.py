@@ -17,7 +17,7 @@ from distillery.components.promotion.component import hold, promote, reject
 from distillery.components.reporting.component import report
 from distillery.components.splitting.component import split
 from distillery.components.training.component import train
-from distillery.pipelines.placement import FIRST, ORACLE, TABLE, place, place_torch, starts_pods
+from distillery.pipelines.placement import FIRST, LAST, ORACLE, TABLE, place, place_torch, starts_pods
 
 
 @dsl.pipeline(name="distill", description="Distil an LLM's judgement of articles into a small student, gated and promoted")
@@ -52,7 +52,7 @@ def distill(
         gpus: GPUs of the training pod, or of each node of a TrainJob; 0 trains on the CPU.
     """
     run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    last = place(report(store=store, run=run))
+    last = place(report(store=store, run=run), LAST)
     with dsl.ExitHandler(last, name="distill-steps"):
         ready = place(
             preflight(

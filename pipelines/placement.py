@@ -18,6 +18,7 @@ from distillery.components.runtime.settings import FOLDER
 SETTINGS: Final = "distillery"  # ConfigMap
 STORE_SECRET: Final = "distillery-store"
 ORACLE_SECRET: Final = "distillery-oracle"
+NOTIFY_SECRET: Final = "distillery-notify"
 RESOURCES: Final = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 HOUR: Final = 3600
 
@@ -31,18 +32,21 @@ class Weight:
         memory: Request and limit.
         hours: After these Kubernetes ends the pod.
         oracle: True where the oracle's keys are needed.
+        notify: True for the step that tells a webhook, whose address is a secret.
     """
 
     cpu: tuple[str, str]
     memory: tuple[str, str]
     hours: int
     oracle: bool = False
+    notify: bool = False
 
 
 LIGHT: Final = Weight(cpu=("50m", "1"), memory=("256Mi", "1Gi"), hours=2)
 TABLE: Final = Weight(cpu=("100m", "1"), memory=("256Mi", "2Gi"), hours=6)  # the whole label set in one table
 ORACLE: Final = Weight(cpu=("50m", "1"), memory=("256Mi", "2Gi"), hours=7 * 24, oracle=True)  # slow, and many articles
 FIRST: Final = replace(LIGHT, oracle=True)  # says at once that a key is missing
+LAST: Final = replace(LIGHT, notify=True)
 TORCH_HOURS: Final = 7 * 24
 
 
@@ -60,6 +64,8 @@ def place(task: Any, weight: Weight = LIGHT) -> Any:
     task.set_memory_request(weight.memory[0]).set_memory_limit(weight.memory[1])
     if weight.oracle:
         kubernetes.use_secret_as_volume(task, ORACLE_SECRET, f"{FOLDER}/oracle", optional=True)
+    if weight.notify:
+        kubernetes.use_secret_as_volume(task, NOTIFY_SECRET, f"{FOLDER}/notify", optional=True)
     return _common(task, weight.hours)
 
 

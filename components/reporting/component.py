@@ -24,6 +24,7 @@ def report(
     """
     from pathlib import Path
 
+    from distillery.components.reporting.notify import tell
     from distillery.components.reporting.publish import publish
     from distillery.components.runtime.step import step_context
 
@@ -32,3 +33,4 @@ def report(
         Path(html.path).write_text(pages.html, encoding="utf-8")
         Path(verdict.path).write_text(pages.verdict, encoding="utf-8")
         step.keep(pages.record)
+        tell(pages.ended, step.progress)

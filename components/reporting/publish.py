@@ -9,7 +9,9 @@ from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.run_summary import Failure, RunSummary, put_summary
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.steps import ENDS, RECORDED
+from distillery.components.reporting.formatting import decision, sentence
 from distillery.components.reporting.gather import gather
+from distillery.components.reporting.notify import Ended
 from distillery.components.reporting.render import render_html, render_markdown, render_verdict
 from distillery.components.store import NotFound, Store
 from distillery.components.store.layout import events_key, failure_key, report_key, run_record_key
@@ -28,11 +30,13 @@ class Pages(NamedTuple):
         html: the page.
         verdict: the verdict in brief, as Markdown.
         record: of the step.
+        ended: how the run ended, for whoever is notified.
     """
 
     html: str
     verdict: str
     record: StepRecord
+    ended: Ended
 
 
 def summarise(store: Store, run: str) -> RunSummary:
@@ -97,4 +101,12 @@ def publish(store: Store, run: str, *, failed: bool, message: str) -> Pages:
     put_summary(store, summary, name=flt.name if flt else None)
     outputs = {"report": report_key(run)}
     record = StepRecord.of("report", {"run": run}, outputs, [outputs["report"]])
-    return Pages(html, render_verdict(context), record)
+    told = Ended(
+        filter=flt.name if flt else "",
+        run=run,
+        verdict=decision(context),
+        sentence=sentence(context),
+        adapter=summary.adapter or "",
+        report=f"{store.uri}/{report_key(run)}",
+    )
+    return Pages(html, render_verdict(context), record, told)

@@ -109,10 +109,13 @@ def _end(state: RunState, step: Step) -> StepRecord:
 
 
 def _report(store: str, steps: _Opener, failed: bool) -> None:
+    from distillery.components.reporting.notify import tell
     from distillery.components.reporting.publish import publish
 
     with steps.open("report", store, "") as step:
-        step.keep(publish(step.store, step.run, failed=failed, message="").record)
+        pages = publish(step.store, step.run, failed=failed, message="")
+        step.keep(pages.record)
+        tell(pages.ended, step.progress)
 
 
 def _told(work: Callable[[], None]) -> bool:

@@ -92,7 +92,8 @@ def test_every_task_has_an_image_limits_a_deadline_and_the_clusters_settings(ver
         oracle = (
             ["distillery-oracle"] if name in ("distill/exec-preflight", "distill/exec-label", "distill/exec-calibrate") else []
         )
-        assert sorted(secrets) == sorted(["distillery-store", *oracle]), name
+        webhook = ["distillery-notify"] if name == "distill/exec-report" else []
+        assert sorted(secrets) == sorted(["distillery-store", *oracle, *webhook]), name
         mounts = settings["configMapAsVolume"] + settings["secretAsVolume"]
         assert all(found["optional"] for found in mounts), name
         # Version 2.14 of the server refuses a run where one of these says "optional".

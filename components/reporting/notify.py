@@ -1,0 +1,212 @@
+"""Tells a webhook how a run ended: the verdict's sentence and where the report is, as plain JSON, or as Slack or Teams read it.
+
+Settings of the place where runs end say whom to tell, as with the keys of the store: the address of a webhook is a secret, and
+a filter is published. No digest holds any of it. A webhook that is away or refuses is a note in the log, and fails no run.
+Its address is in no text, since Slack's and Teams' are keys themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from distillery.components.runtime.progress import Progress
+from distillery.filters.errors import one_line
+
+URL, FORM, KEY, KEY_FILE, LINK = (
+    f"DISTILLERY_NOTIFY_{name}" for name in ("URL", "FORM", "KEY", "KEY_FILE", "LINK")
+)  # LINK: address of a report for people, in which {run} is the run's name
+FORMS: Final = ("json", "slack", "teams")
+TRIES: Final = 5
+SECONDS: Final = 10.0  # of one try
+PAUSES: Final = 1.0, 20.0  # between two, at first and at most
+SIGNATURE, SIGNED_AT = "X-Distillery-Signature", "X-Distillery-Timestamp"
+
+
+class Ended(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        filter: its name; "" where the run stopped before it was read.
+        run: name of the run.
+        verdict: promoted, held, approve, passed, reject, failed …
+        sentence: the same for people.
+        adapter: digest of the adapter; "" where there is none.
+        report: address of the report.
+    """
+
+    filter: str
+    run: str
+    verdict: str
+    sentence: str
+    adapter: str
+    report: str
+
+
+class _Refused(Exception):
+    """Why a webhook didn't take it, without its address, and whether time can mend that."""
+
+    def __init__(self, why: str, *, again: bool, pause: float = 0.0) -> None:
+        self.again, self.pause = again, pause
+        super().__init__(why)
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """Follow no redirect: it would carry the message to another place."""
+
+    def redirect_request(self, *arguments: Any, **more: Any) -> None:
+        """Return nothing, so that the answer counts as an error."""
+
+
+def tell(
+    ended: Ended,
+    progress: Progress,
+    settings: Mapping[str, str] = os.environ,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.time,
+) -> bool:
+    """Tell the webhook that the settings name, if they name one. It raises nothing.
+
+    Args:
+        ended: how the run ended.
+        progress: told, without the address, where the webhook was not reached.
+        settings: the environment.
+        sleep: waits between two tries.
+        now: seconds since 1970, which are signed.
+
+    Returns:
+        Whether the webhook took it.
+    """
+    url = settings.get(URL, "").strip()
+    if not url:
+        return False
+    host = "its host"
+    try:
+        host = _host(url)
+        body = json.dumps(message(ended, settings), ensure_ascii=False).encode()
+        headers = {"Content-Type": "application/json", **_signed(body, _key(settings), now)}
+        _send(url, body, headers, sleep)
+    except Exception as error:
+        known = error if isinstance(error, _Refused) else type(error).__name__
+        progress.note(one_line(f"nobody was notified: the webhook at {host} {known}"))
+        return False
+    progress.note(f"notified {host}")
+    return True
+
+
+def message(ended: Ended, settings: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is sent.
+
+    Args:
+        ended: how the run ended.
+        settings: the environment.
+
+    Returns:
+        JSON values in the form that the settings name.
+    """
+    form = settings.get(FORM, "").strip().lower() or "json"
+    if form not in FORMS:
+        raise _Refused(f"has no form {form[:20]!r}: {FORM} is one of {', '.join(FORMS)}", again=False)
+    link = settings.get(LINK, "").strip().replace("{run}", ended.run) or ended.report
+    text = f"{ended.filter}: {ended.sentence}" if ended.filter else ended.sentence
+    if form == "json":
+        return {"event": "run.ended", **ended._asdict(), "text": text, "report": link}
+    web = link.startswith(("http://", "https://"))
+    if form == "slack":
+        safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return {"text": f"{safe}\n<{link}|report>" if web else f"{safe}\nreport: {link}"}
+    body = [{"type": "TextBlock", "text": text, "wrap": True}]
+    actions = [{"type": "Action.OpenUrl", "title": "Report", "url": link}] if web else []
+    if not web:
+        body.append({"type": "TextBlock", "text": f"report: {link}", "wrap": True})
+    card = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "body": body,
+        "actions": actions,
+    }
+    return {
+        "type": "message",
+        "attachments": [{"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": card}],
+    }
+
+
+def signature(key: bytes, at: str, body: bytes) -> str:
+    """Return what a receiver compares, so that it knows who sent a message, and that it is not an old one sent again.
+
+    Args:
+        key: that both know.
+        at: the timestamp's header.
+        body: as sent.
+
+    Returns:
+        "sha256=" and the HMAC-SHA256 of timestamp, a dot and body, in hexadecimal digits.
+    """
+    return f"sha256={hmac.new(key, at.encode() + b'.' + body, hashlib.sha256).hexdigest()}"
+
+
+def _host(url: str) -> str:
+    """Return the host of an address, which alone may be told."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise _Refused(f"has no http address: mend {URL}", again=False)
+    return host
+
+
+def _key(settings: Mapping[str, str]) -> bytes:
+    if path := settings.get(KEY_FILE, ""):
+        try:
+            return Path(path).read_bytes().strip()
+        except OSError as error:
+            raise _Refused(f"is told nothing unsigned: {KEY_FILE} can't be read ({error.strerror})", again=False) from None
+    return settings.get(KEY, "").strip().encode()
+
+
+def _signed(body: bytes, key: bytes, now: Callable[[], float]) -> dict[str, str]:
+    at = str(int(now()))
+    return {SIGNED_AT: at, SIGNATURE: signature(key, at, body)} if key else {}
+
+
+def _send(url: str, body: bytes, headers: Mapping[str, str], sleep: Callable[[float], None]) -> None:
+    """Send a message, and again while that may help; raise _Refused where it doesn't."""
+    least, most = PAUSES
+    for attempt in range(1, TRIES + 1):
+        try:
+            _once(url, body, headers)
+            return
+        except _Refused as error:
+            if not error.again or attempt == TRIES:
+                raise
+            pause = min(most, least * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+            sleep(max(pause, min(error.pause, most)))
+
+
+def _once(url: str, body: bytes, headers: Mapping[str, str]) -> None:
+    try:
+        with build_opener(_NoRedirects).open(Request(url, body, dict(headers), method="POST"), timeout=SECONDS) as answer:
+            answer.read(1024)
+    except HTTPError as error:
+        told = error.headers.get("retry-after", "") if error.headers else ""
+        error.close()
+        again = error.code == 429 or error.code >= 500
+        raise _Refused(f"answers {error.code}", again=again, pause=float(told) if told.isdecimal() else 0.0) from None
+    except (URLError, OSError, http.client.HTTPException) as error:
+        cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, BaseException) else error
+        raise _Refused(f"can't be reached ({type(cause).__name__})", again=True) from None
