@@ -26,7 +26,8 @@ from tests.pipelines.harness import Ran
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(2400)]
 PAGE = (ROOT / "docs/gitops.md").read_text("utf-8")
-BLOCKS = list(re.findall(r"^```\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL))
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+BLOCKS = [text for language, text in FENCED if not language]
 CREATE, SECRETS, PUSH, LOOK, REVERT, SCORE = BLOCKS
 SERVER = os.environ.get("GIT_SERVER", "http://10.99.0.1:3001")
 REPOSITORIES = Path(os.environ.get("TESTBED", "/var/lib/testbed")) / "git"

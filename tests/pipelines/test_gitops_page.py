@@ -17,7 +17,9 @@ BEGIN = (
 
 
 def test_the_page_has_the_blocks_that_the_test_on_a_cluster_types() -> None:
-    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "docs/gitops.md").read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    page = (ROOT / "docs/gitops.md").read_text("utf-8")
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    blocks = [text for language, text in fenced if not language]
     assert len(blocks) == len(BEGIN)
     for block, begin in zip(blocks, BEGIN, strict=True):
         assert block.startswith(begin)
