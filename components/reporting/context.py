@@ -13,6 +13,7 @@ from distillery.components.artifacts.audit import Audit
 from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.bundle import CurvesFile, HistoryFile, StudentFacts
 from distillery.components.artifacts.folder_meta import LabelSetMeta, SplitMeta
+from distillery.components.artifacts.review import Review
 from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
 from distillery.components.artifacts.run_summary import Failure
 from distillery.components.artifacts.step_record import StepRecord
@@ -77,6 +78,7 @@ class Context:
         benchmark: of the student.
         predictions: labels and predictions over the test part.
         verdict: of the gates.
+        review: what people said of the adapter's test articles.
         promoted: where the adapter serves.
         held: the person's word for which it was not promoted though it passed.
         steps: the records of the run's steps, in order.
@@ -99,6 +101,7 @@ class Context:
     benchmark: Benchmark | None = None
     predictions: Columns | None = None
     verdict: Verdict | None = None
+    review: Review | None = None
     promoted: Promoted | None = None
     held: Held | None = None
     steps: Sequence[StepRecord] = ()

@@ -15,6 +15,7 @@ from distillery.components.artifacts.audit import read_audit
 from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
 from distillery.components.artifacts.bundle import CURVES, HISTORY, STUDENT, BundleFile, CurvesFile, HistoryFile, StudentFacts
 from distillery.components.artifacts.folder_meta import FolderMeta, LabelSetMeta, SplitMeta
+from distillery.components.artifacts.review import read_review
 from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
 from distillery.components.artifacts.run_summary import RunSummary
 from distillery.components.artifacts.verdict import Verdict
@@ -46,10 +47,10 @@ class _Reader:
     def problems(self) -> list[str]:
         return list(self._problems)
 
-    def artifact(self, name: str, work: Callable[[Digest], T | None]) -> T | None:
+    def artifact(self, name: str, work: Callable[[Digest], T | None], what: str = "") -> T | None:
         """Return what `work` makes of the artifact's digest; None where the run left none or it can't be read."""
         digest = self.digests.get(name)
-        return None if digest is None else self.attempt(f"{name} {digest[:12]}", lambda: work(digest))
+        return None if digest is None else self.attempt(f"{what or name} {digest[:12]}", lambda: work(digest))
 
     def attempt(self, subject: str, work: Callable[[], T | None]) -> T | None:
         """Return what `work` returns; None where it fails, with a line that names the subject."""
@@ -103,6 +104,7 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         benchmark=reader.artifact("benchmark", lambda digest: _benchmark(store, digests, digest)),
         predictions=reader.artifact("predictions", lambda digest: _predictions(store, digests, digest, dimensions)),
         verdict=reader.artifact("verdict", lambda digest: Verdict.load(store, verdict_key(name, digest), digest=digest)),
+        review=reader.artifact("adapter", lambda digest: read_review(store, name, digest), "review of adapter"),
         promoted=_promoted(outputs.get("promoted")),
         held=_held(outputs.get("held"), outputs.get("channel")),
         steps=summary.steps,

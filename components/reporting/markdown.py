@@ -130,6 +130,7 @@ def sections(context: Context) -> str:
         ("Dimensions, worst first", _dimensions(context)),
         ("Tiers", _tiers(context)),
         ("The oracle", _oracle(context)),
+        ("What people say", _people(context)),
         ("Findings of the data audit", _findings(context)),
         ("Digests", _digests(context)),
     ):
@@ -252,6 +253,31 @@ def _calibration(context: Context) -> str:
     shown = table(["Oracle against marks", "Articles", "Share", "95% (Wilson)", "Passes"], rows) if rows else ""
     reasons = "\n".join(f"- {plain(reason)}" for reason in calibrated.reasons[:10])
     return "\n\n".join(part for part in (f"{verdict}.", shown, reasons) if part)
+
+
+def _people(context: Context) -> str:
+    """Return how far reviewers, oracle and student agree."""
+    review = context.review
+    if review is None:
+        return ""
+    names = ", ".join(f"{plain(one.name)} ({one.articles} articles)" for one in review.reviewers)
+    rows = [
+        [
+            f"{plain(pair.left)} and {plain(pair.right)}",
+            number(pair.mae),
+            span(pair.interval),
+            number(pair.bias, signed=True),
+            count(pair.n),
+        ]
+        for pair in review.pairs
+    ]
+    text = f"Reviewed by {names}.\n\n{table(['Who', 'Apart', '95%', 'Bias', 'Articles'], rows)}"
+    if review.overall.value is not None:
+        text += (
+            f"\n\nKrippendorff's alpha of the overall score among people: {number(review.overall.value)} "
+            f"({span(review.overall.interval)}), over {count(review.overall.n)} articles."
+        )
+    return text
 
 
 def _findings(context: Context) -> str:

@@ -82,12 +82,12 @@ def render_html(context: Context) -> str:
 
 
 def _page(context: Context, clip: int) -> str:
-    from distillery.components.reporting.sections import articles, oracle, run, student
+    from distillery.components.reporting.sections import articles, oracle, people, run, student
 
     env = environment(clip)
     drawn, absent = [], []
     scores, lessons = student.SECTIONS[:-2], student.SECTIONS[-2:]
-    for key, title, build in (*scores, *articles.SECTIONS, *lessons, *oracle.SECTIONS, *run.SECTIONS):
+    for key, title, build in (*scores, *articles.SECTIONS, *lessons, *oracle.SECTIONS, *people.SECTIONS, *run.SECTIONS):
         if context.filter is None and key != "run":
             continue
         body = _draw(env, key, build, context)
@@ -114,7 +114,7 @@ def _page(context: Context, clip: int) -> str:
     )
 
 
-OPTIONAL = ("Against the true scores", "The oracle", "The run")
+OPTIONAL = ("Against the true scores", "The oracle", "What people say", "The run")
 """Left out without a word where a run has none."""
 
 

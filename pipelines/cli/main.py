@@ -36,6 +36,7 @@ from distillery.pipelines.cli import (
     models,
     operator,
     publish,
+    review,
     schedule,
     score,
     serve,
@@ -53,7 +54,7 @@ GROUPS = {
     "Student": ("train", "benchmark", "gate"),
     "Look": ("get", "describe", "compare", "logs"),
     "Adapters": ("score", "serve", "drift", "history", "approve", "refuse", "promote", "rollback", "unpin"),
-    "Share": ("predictions", "data", "export", "import"),
+    "Share": ("predictions", "data", "export", "import", "review"),
     "Cluster": ("submit", "schedule", "suspend", "operator", "pipelines", "models"),
 }
 
@@ -117,6 +118,7 @@ COMMANDS = (
     schedule,
     operator,
     share,
+    review,
 )
 for module in COMMANDS:
     app.add_typer(module.app)

@@ -36,7 +36,17 @@ FolderOpt = Annotated[str, typer.Option("--out", metavar="FOLDER", help="the fol
 ReplaceOpt = Annotated[bool, typer.Option("--replace", help="replace what is there already")]
 
 
-def _run(store: str | None, subject: str, channel: str) -> tuple[Store, Filter, RunSummary]:
+def run_meant(store: str | None, subject: str, channel: str) -> tuple[Store, Filter, RunSummary]:
+    """Return the run that is meant: a filter's last, that of an adapter, or that of what serves on a channel.
+
+    Args:
+        store: as for `open_existing`.
+        subject: a filter, or an adapter's digest.
+        channel: name of a channel of the filter; empty for the last run.
+
+    Returns:
+        The store, opened to read; the run's filter; its summary.
+    """
     from distillery.components.artifacts.adapter import filter_key_of, find_run
     from distillery.components.artifacts.filter import read_filter
 
@@ -71,7 +81,7 @@ def predictions(
     to = local_path(out)
     if not form_of(to):
         raise InputError("names no form", where=f"--out {out}", hint="name a file .jsonl, .csv or .parquet")
-    opened, flt, summary = _run(store, subject, channel)
+    opened, flt, summary = run_meant(store, subject, channel)
     table = predictions_table(opened, flt, summary, text=text)
     write_file(table, to, replace=replace)
     _print({"out": str(to), "filter": flt.name, "adapter": summary.adapter, "run": summary.run, "n": table.num_rows}, as_json)
@@ -98,7 +108,7 @@ def data(
     folder = not form_of(to)
     if split is None and not folder:
         raise InputError("no part is named", where="--split", hint=f"give one of {', '.join(PARTS)}, or a folder for all")
-    opened, flt, summary = _run(store, subject, channel)
+    opened, flt, summary = run_meant(store, subject, channel)
     wanted: tuple[Parts, ...] = (split,) if split else PARTS
     tables: dict[str, Any] = {part: data_table(opened, summary, part, text=text) for part in wanted}
     if folder:

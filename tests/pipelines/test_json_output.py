@@ -31,6 +31,7 @@ MORE = {
     "promote": ["--to", "production"],
     "predictions": ["--out", "predictions.csv"],
     "data": ["--out", "data"],
+    "review": ["--out", "review.xlsx"],
     "export folder": ["--out", "exported"],
     "export oci": ["--out", "exported"],
     "export hub": ["--to", "owner/name"],

@@ -38,6 +38,7 @@ A, B, C = "a" * 64, "b" * 64, "c" * 64
         (layout.calibration_attempts_key("demo"), "calibrations/demo/attempts.json"),
         (layout.review_key("demo", A), f"calibrations/demo/reviews/{A}.html"),
         (layout.noise_key("demo", A, B), f"noise/demo/{A}-{B}.json"),
+        (layout.reviewed_key("demo", A), f"reviews/demo/{A}.json"),
         (layout.frozen_key("demo", A), f"datasets/frozen/demo/{A}.json"),
         (layout.checkpoint_key(A), f"checkpoints/{A}/state.pt"),
         (layout.duplicates_key(A), f"duplicates/{A}.parquet"),

@@ -22,6 +22,7 @@
     judgements/<adapter>/<test>/predictions/<digest>.parquet
     judgements/<adapter>/<test>/benchmark/<digest>.json
     judgements/<adapter>/served-<precision>.json    where and in which precision the benchmark read it: a pointer
+    reviews/<filter>/<adapter>.json                 what people said of an adapter's test articles: changed in place
     verdicts/<filter>/<digest>.json                 what the gates say of an adapter
     channels/<filter>/<channel>.json                which adapter serves, what served before, and what waits: a pointer
     channels/<filter>/<channel>.candidate.json      the adapter that waited for approval, in stores made earlier
@@ -81,6 +82,7 @@ from distillery.components.store.layout.artifacts import (
     predictions_key,
     published_filter_key,
     review_key,
+    reviewed_key,
     run_lock_key,
     verdict_key,
     version_of_filter,
@@ -180,6 +182,7 @@ __all__ = [
     "published_filter_key",
     "report_key",
     "review_key",
+    "reviewed_key",
     "run_lock_key",
     "run_record_key",
     "scores_folder",

@@ -234,6 +234,22 @@ def review_key(name: str, digest: str) -> str:
     return f"{CALIBRATIONS}/{name}/reviews/{digest}.html"
 
 
+def reviewed_key(name: str, adapter: str) -> str:
+    """Return the key of what people said of an adapter's test articles.
+
+    Args:
+        name: name of the filter.
+        adapter: digest of the adapter.
+
+    Returns:
+        The key.
+
+    Raises:
+        InputError: the adapter's digest is not one.
+    """
+    return f"reviews/{name}/{as_digest(adapter, 'adapter')}.json"
+
+
 def noise_key(name: str, rubric: str, oracle: str) -> str:
     """Return the key of an oracle's noise on a rubric.
 
