@@ -6,11 +6,13 @@ It reads for some seconds at most, so a long file is not read whole; what is wro
 from __future__ import annotations
 
 import time
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from distillery.components.articles.articles import parse_max_rejects, read_articles, read_labels
+from distillery.components.articles.languages import language_code
 from distillery.components.articles.rejects import Rejects
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -39,7 +41,15 @@ class _Hasty(Rejects):
             raise _Enough
 
 
-def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", seconds: float = SECONDS) -> int | None:
+def look(
+    flt: Filter,
+    path: Path,
+    *,
+    labels: bool,
+    max_rejects: str = "0",
+    seconds: float = SECONDS,
+    languages: Counter[str] | None = None,
+) -> int | None:
     """Refuse a file that the label step would refuse for one of its first rows.
 
     Args:
@@ -48,6 +58,7 @@ def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", secon
         labels: True for labels, False for articles.
         max_rejects: How many bad rows of labels may be left out, "20" or "1%".
         seconds: How long to read.
+        languages: Gets the codes of the languages of what was read, "" for articles that declare none; None not to count.
 
     Returns:
         How many labels the file holds; None where not all of it was read.
@@ -56,10 +67,10 @@ def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", secon
         InputError: The file has a form that is not read, lacks a dimension, holds too many bad rows, or no good one; or the
             prompt crowds out its articles.
     """
-    rejects = _Hasty(seconds)
+    rejects, languages = _Hasty(seconds), Counter[str]() if languages is None else languages
     try:
         if not labels:
-            _look_at_articles(flt, path, rejects)
+            _look_at_articles(flt, path, rejects, languages)
             return None
         labelled = read_labels(
             path,
@@ -71,7 +82,8 @@ def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", secon
             form=flt.score_form,
         )
         count = 0
-        for _ in labelled:
+        for label in labelled:
+            languages[language_code(label.article.language)] += 1
             rejects.look_at_the_clock()
             count += 1
         return count
@@ -85,10 +97,11 @@ def look(flt: Filter, path: Path, *, labels: bool, max_rejects: str = "0", secon
         raise InputError(what, where=str(path), hint="mend them, or go on without them: {max_rejects} 1%") from None
 
 
-def _look_at_articles(flt: Filter, path: Path, rejects: _Hasty) -> None:
+def _look_at_articles(flt: Filter, path: Path, rejects: _Hasty, languages: Counter[str]) -> None:
     from distillery.components.labeling.prompt_check import check_prompts
 
     articles = read_articles(path, rejects=rejects, columns=flt.columns)
     sample = {article.digest: article for article in islice(articles, SAMPLE)}
+    languages.update(language_code(article.language) for article in sample.values())
     if sample:
         check_prompts(flt, list(sample.values()))

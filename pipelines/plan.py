@@ -6,9 +6,9 @@ Costs are the last run's seconds, scaled to what there is to do now, and what th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from distillery.components.articles.folders import input_digest, shards
 from distillery.components.articles.hub import NotFetched, nothing_fetched
@@ -22,45 +22,12 @@ from distillery.filters.filter import Filter
 from distillery.filters.spec import ONLINE
 from distillery.pipelines.estimates import Work, seconds_for
 from distillery.pipelines.first_look import look
+from distillery.pipelines.plan_remarks import Planned, tell_languages, tell_memory
 from distillery.pipelines.steps import INPUTS, RunState
 
-Action = Literal["reuse", "run", "skip"]
+__all__ = ["Planned", "Planner", "changes", "due", "last_records", "make_plan", "render_plan", "whole_number"]
+
 QUOTED: Final = 200 * 2**20  # bytes: a larger file takes longer to price than somebody waits for a plan
-
-
-@dataclass
-class Planned:
-    """What a run would do about one step.
-
-    Attributes:
-        step: Name of the step.
-        action: reuse, run or skip.
-        why: Reasons, one line each; empty where the step is reused.
-        cost: What it would take, in words; empty where that is nothing or not known.
-        seconds: How long it would take, about; None where that is nothing or not known.
-        usd: What the oracle would be paid, in US dollars, about; None where that is nothing or not known.
-        articles: What the oracle would be asked about; None for other steps, and where they were not counted.
-        inputs_digest: Digest of its inputs, where it is reused.
-        record: The record that is reused; None where there is none.
-    """
-
-    step: str
-    action: Action
-    why: list[str] = field(default_factory=list)
-    cost: str = ""
-    inputs_digest: str | None = None
-    record: StepRecord | None = None
-    seconds: float | None = None
-    usd: float | None = None
-    articles: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the step as `plan --json` prints it.
-
-        Returns:
-            JSON values by field.
-        """
-        return {k: getattr(self, k) for k in ("step", "action", "why", "cost", "seconds", "usd", "articles", "inputs_digest")}
 
 
 def changes(old: Any, new: Any, path: str = "") -> list[str]:
@@ -101,6 +68,7 @@ class Planner:
         upstream: Name of the first step that must run, after which digests are unknown; empty where there is none yet.
         unknown: Why the inputs of a step can't be known before it runs, by step.
         work: What there is to do, as far as it is known.
+        languages: Articles by the language that they declare, as far as the input was looked at.
     """
 
     def __init__(self, store: Store, last: dict[str, StepRecord]) -> None:
@@ -108,6 +76,7 @@ class Planner:
         self.steps: list[Planned] = []
         self.upstream = ""
         self.unknown: dict[str, str] = {}
+        self.languages = Counter[str]()
 
     def add(self, step: str, inputs: dict[str, Any] | None, cost: str = "") -> StepRecord | None:
         """Plan one step.
@@ -339,22 +308,10 @@ def make_plan(run: RunState, *, marks: str = "", waived: str = "", budget: float
         planner.unknown["train"] = f"{error.where} {error.what}"
     for step in LOOKED_UP[1:]:
         planner.follow(step, run)
+    tell_languages(planner.steps, planner.languages, run)
     if "train" not in planner.unknown:
-        _tell_memory(planner.steps, run)
+        tell_memory(planner.steps, run)
     return planner.steps if planner.upstream else [*planner.steps, _end(run)]
-
-
-def _tell_memory(steps: list[Planned], run: RunState) -> None:
-    """Say what the steps that load the student take, where they run; raise InputError if it is more than there is."""
-    from distillery.components.student.memory import body_in, require_room_here
-
-    loading = {step.step: step for step in steps if step.action == "run" and step.step in ("train", "benchmark")}
-    if loading:
-        spec = run.filter.spec
-        body = body_in(run.base.path, run.base.ref)
-        for need in require_room_here(body, spec.student, spec.training, len(run.filter.dimensions)):
-            if need.step in loading:
-                loading[need.step].why.append(f"memory: at most {need}")
 
 
 def _plan_labels(planner: Planner, run: RunState, budget: float, *, costs: bool) -> None:
@@ -363,7 +320,9 @@ def _plan_labels(planner: Planner, run: RunState, budget: float, *, costs: bool)
         run.data = input_digest(path)
         if planner.follow("label", run, "no oracle call: labels exist") is not None:
             return
-        planner.work.rows = look(run.filter, path, labels=bool(run.labels), max_rejects=run.max_rejects)
+        planner.work.rows = look(
+            run.filter, path, labels=bool(run.labels), max_rejects=run.max_rejects, languages=planner.languages
+        )
         if run.articles:
             require_price(run.filter, budget)
         if run.articles and costs:

@@ -11,6 +11,7 @@ from distillery.components.runtime.exit_codes import ExitCode
 if TYPE_CHECKING:
     from distillery.components.artifacts.benchmark import Benchmark
     from distillery.components.artifacts.step_record import StepRecord
+    from distillery.filters.filter import Filter
 
 EXIT_CODES = {
     "promote": ExitCode.DONE,
@@ -127,7 +128,7 @@ def print_summary(result: dict[str, Any], *, filter: str, store: str, channel: s
     from rich.table import Table
 
     console = Console()
-    failed = [rule for rule in result["gates"] if rule["verdict"] == "fail"]
+    failed = [rule for rule in result.get("gates", ()) if rule["verdict"] == "fail"]
     sentence, adapter = _sentence(result, failed), result["adapter"][:12]
     gates = Table(title=None, box=None, pad_edge=False, padding=(0, 2))
     for column in ("gate", "value", "bound", "verdict"):
@@ -168,7 +169,7 @@ def _sentence(result: dict[str, Any], failed: list[dict[str, Any]]) -> str:
     who = f"BY {held.get('by') or 'SOMEBODY'}" + (f" ({held['reason']})" if held.get("reason") else "")
     facts = {"name": result["filter"], "adapter": result["adapter"][:12], "channel": result["channel"]}
     sentence = SENTENCES[result["verdict"]].format(failed=_names(failed), who=who, **facts)
-    if doubts := [rule for rule in result["gates"] if rule["verdict"] == "review"]:
+    if doubts := [rule for rule in result.get("gates", ()) if rule["verdict"] == "review"]:
         between = f"failed no gate, and {_names(doubts)} {'is' if len(doubts) == 1 else 'are'} for a person to decide"
         sentence = sentence.replace("passed every gate; a person must approve it", between).replace(
             "passed every gate", between
@@ -195,14 +196,17 @@ def rule_name(rule: dict[str, Any]) -> str:
     return f"{rule['metric']} {rule['argument']}" if rule["argument"] else str(rule["metric"])
 
 
-def print_benchmark(benchmark: Benchmark) -> None:
+def print_benchmark(benchmark: Benchmark, flt: Filter) -> None:
     """Print the figures of a benchmark with their intervals, and its alarms.
 
     Args:
         benchmark: of any adapter on any labelled set.
+        flt: the filter that it was judged for.
     """
     from rich.console import Console
     from rich.table import Table
+
+    from distillery.components.artifacts.content_caps import caps_told
 
     console = Console()
     table = Table(box=None, pad_edge=False, padding=(0, 2))
@@ -224,9 +228,16 @@ def print_benchmark(benchmark: Benchmark) -> None:
     for name, tier in benchmark.tiers.items():
         row(f"  recall {name}", tier.recall, f"tiers.{name}.recall")
         row(f"  precision {name}", tier.precision, f"tiers.{name}.precision")
+    languages = benchmark.slices.get("language", [])
+    for language in languages if len(languages) > 1 else []:
+        low, high = language.interval or (None, None)
+        shown = f"{low:.3f} – {high:.3f}" if low is not None and high is not None else ""
+        table.add_row(f"  mae in {language.value}, {language.n:,} articles", number(language.mae), shown)
     for name, baseline in benchmark.baselines.items():
         table.add_row(f"  baseline {name} mae", number(baseline.mae), "")
     console.print(table)
     console.print(f"\n{benchmark.n:,} articles, adapter {benchmark.adapter[:12]}", highlight=False)
+    if caps := caps_told(flt, benchmark.caps):
+        console.print(caps, highlight=False)
     for alarm in benchmark.alarms:
         console.print(f"alarm: {alarm}", style="bold red", highlight=False)

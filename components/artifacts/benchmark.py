@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
+from distillery.components.artifacts.content_caps import CapFigures
 from distillery.components.artifacts.document import Document
 from distillery.components.artifacts.serving import Plan
 from distillery.components.store import Store, as_digest
@@ -255,6 +256,8 @@ class Benchmark(Document):
     """This and the figures below are set only where a gate asks for them."""
     no_overfitting: Figure = None
     memory_mb: Figure = None
+    caps: CapFigures | None = None
+    """What missing caps of content types cost; set where a benchmark is made to be read, and never in one that is stored."""
 
     def interval(self, path: str) -> tuple[float, float] | None:
         """Return the 95% interval of a figure.

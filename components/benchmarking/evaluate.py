@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distillery.components.articles.articles import Rejects, read_labels
-from distillery.components.articles.label_table import label_table
+from distillery.components.articles.label_table import label_table, scores
 from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.bundle import CurvesFile, require_dimensions
+from distillery.components.artifacts.content_caps import cap_figures
 from distillery.components.artifacts.split import load_split, test_digest
 from distillery.components.benchmarking.alarms import reread_differs, trained_on
 from distillery.components.benchmarking.baselines import fit_baselines
@@ -23,10 +24,14 @@ from distillery.components.store import NotFound, Store, not_read
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from distillery.components.student.bundle import Student
     from distillery.filters.filter import Filter
+
+    Floats = NDArray[np.float64]
 
 
 def evaluate(
@@ -56,6 +61,19 @@ def evaluate(
     Raises:
         InputError: the student's dimensions are not the filter's, a prediction is not a number, or there are no articles.
     """
+    return _judged(flt, student, frame, train, validation, adapter, progress)[0]
+
+
+def _judged(
+    flt: Filter,
+    student: Student,
+    frame: pa.Table,
+    train: pa.Table | None,
+    validation: pa.Table | None,
+    adapter: str,
+    progress: Progress,
+) -> tuple[Benchmark, Floats]:
+    """Return the benchmark and the predictions it is about."""
     curves = student.score_curves
     about = About(
         adapter,
@@ -71,7 +89,23 @@ def evaluate(
     _, final, reread = read(student, frame, adapter, progress)
     fitted = fit_baselines(train, validation, frame, flt.dimensions) if train is not None else {}
     alarms = reread_differs(reread) + (trained_on(train, frame) if train is not None else [])
-    return benchmark_document(flt, about, test_digest(frame), frame, final, fitted, None, alarms)
+    return benchmark_document(flt, about, test_digest(frame), frame, final, fitted, None, alarms), final
+
+
+def with_caps(flt: Filter, document: Benchmark, frame: pa.Table, final: Floats) -> Benchmark:
+    """Return a benchmark with what missing caps of content types cost, which no stored one holds.
+
+    Args:
+        flt: the filter.
+        document: the benchmark.
+        frame: the labelled articles.
+        final: (n, D) predictions, after the score curves.
+
+    Returns:
+        The benchmark; the same one for a filter without content types.
+    """
+    caps = cap_figures(flt, scores(frame, flt.dimensions), final, frame["content_type"].to_pylist())
+    return document if caps is None else document.model_copy(update={"caps": caps})
 
 
 def evaluate_file(
@@ -123,4 +157,5 @@ def evaluate_file(
         if not_read(error):
             raise
         progress.note(f"no baselines: the split the adapter was trained on can't be read ({error})")
-    return evaluate(flt, student, frame, train, validation, adapter=adapter, progress=progress)
+    document, final = _judged(flt, student, frame, train, validation, adapter, progress)
+    return with_caps(flt, document, frame, final)

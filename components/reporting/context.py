@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from distillery.components.artifacts.audit import Audit
 from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.bundle import CurvesFile, HistoryFile, StudentFacts
+from distillery.components.artifacts.content_caps import CapFigures
 from distillery.components.artifacts.folder_meta import LabelSetMeta, SplitMeta
 from distillery.components.artifacts.review import Review
 from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
@@ -100,6 +101,7 @@ class Context:
     score_curves: CurvesFile | None = None
     benchmark: Benchmark | None = None
     predictions: Columns | None = None
+    caps: CapFigures | None = None
     verdict: Verdict | None = None
     review: Review | None = None
     promoted: Promoted | None = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from distillery.components.artifacts.audit import read_audit
 from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
 from distillery.components.artifacts.bundle import CURVES, HISTORY, STUDENT, BundleFile, CurvesFile, HistoryFile, StudentFacts
+from distillery.components.artifacts.content_caps import read_caps
 from distillery.components.artifacts.folder_meta import FolderMeta, LabelSetMeta, SplitMeta
 from distillery.components.artifacts.review import read_review
 from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
@@ -103,6 +104,7 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         score_curves=bundle_file(CurvesFile, CURVES),
         benchmark=reader.artifact("benchmark", lambda digest: _benchmark(store, digests, digest)),
         predictions=reader.artifact("predictions", lambda digest: _predictions(store, digests, digest, dimensions)),
+        caps=reader.attempt("caps of content types", lambda: read_caps(store, flt, outputs) if flt else None),
         verdict=reader.artifact("verdict", lambda digest: Verdict.load(store, verdict_key(name, digest), digest=digest)),
         review=reader.artifact("adapter", lambda digest: read_review(store, name, digest), "review of adapter"),
         promoted=_promoted(outputs.get("promoted")),

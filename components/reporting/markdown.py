@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from distillery.components.artifacts.content_caps import caps_told
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.formatting import (
     NONE,
@@ -169,7 +170,7 @@ def _dimensions(context: Context) -> str:
     if bench is None or not bench.dimensions:
         return ""
     floor = bench.noise.dimensions if bench.noise else {}
-    return table(
+    shown = table(
         ["Dimension", "Mean error", "95%", *(["Oracle's noise"] if floor else []), "Bias", "Rank corr.", "Spread kept"],
         [
             [
@@ -184,12 +185,14 @@ def _dimensions(context: Context) -> str:
             for name, row in sorted(context.by_dimension(bench.dimensions), key=lambda item: -(item[1].mae or 0.0))
         ],
     )
+    return shown + _languages(context)
 
 
 def _tiers(context: Context) -> str:
     if context.benchmark is None or not context.benchmark.tiers:
         return ""
-    return table(
+    caps = caps_told(context.flt, context.caps)
+    shown = table(
         ["Tier", "Recall", "Precision", "Oracle", "Student"],
         [
             [
@@ -202,6 +205,13 @@ def _tiers(context: Context) -> str:
             for name, row in context.by_tier(context.benchmark.tiers)
         ],
     )
+    return f"{shown}\n\n{plain(caps[:1].upper() + caps[1:])}." if caps else shown
+
+
+def _languages(context: Context) -> str:
+    rows = context.benchmark.slices.get("language", []) if context.benchmark else []
+    shown = [f"{plain(row.value)} {number(row.mae)} ({count(row.n)} articles)" for row in rows]
+    return f"\n\nMean error by language: {', '.join(shown)}." if len(shown) > 1 else ""
 
 
 def _oracle(context: Context) -> str:

@@ -57,7 +57,7 @@ def benchmark(
         return
     from distillery.pipelines.results import print_benchmark
 
-    print_benchmark(judged)
+    print_benchmark(judged, flt)
 
 
 @app.command()

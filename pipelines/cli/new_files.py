@@ -53,12 +53,14 @@ def new_files_here(
     from distillery.components.scoring.plan import FP32
     from distillery.components.scoring.score import score_new
     from distillery.components.student.devices import serving_plan
+    from distillery.pipelines.caps import tell_caps
 
     opened = open_existing(store)
     flt, adapter = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
     if not is_published(opened, flt):
         publish_filter(opened, flt)
     progress = reporter("score")
+    tell_caps(opened, flt, adapter, progress)
 
     def of_plan(plan: Plan) -> tuple[Filter, Any]:
         from distillery.components.student.bundle import open_bundle
@@ -116,22 +118,25 @@ def new_files_on_cluster(
     from distillery.components.scoring.job_manifest import find_place
     from distillery.components.scoring.new_files import score_new_on_cluster
     from distillery.components.store import in_bucket, open_store
+    from distillery.pipelines.caps import tell_caps
 
     began, place = time.monotonic(), find_place(namespace)
     uri = store_uri(place.store or None if store is None else store)
     for where, address in (("--store", uri), ("--out", out), ("ARTICLES", articles)):
         if not in_bucket(address):
             raise InputError("is no place that a cluster reaches", where=f"{where} {address}", hint="give s3://bucket/prefix")
-    opened = open_store(uri)
+    opened, progress = open_store(uri), reporter("score")
+    named = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
+    tell_caps(opened, *named, progress)
     found = score_new_on_cluster(
         opened,
-        find_adapter(opened, subject, channel=channel, here=True).renamed(map),
+        named,
         articles,
         out,
         place,
         parallelism=parallelism,
         on_promotion=on_promotion,
-        progress=reporter("score"),
+        progress=progress,
     )
     return found | {"seconds": round(time.monotonic() - began, 3)}
 

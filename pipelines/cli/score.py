@@ -119,6 +119,7 @@ def _here(
     from distillery.components.runtime.progress import reporter
     from distillery.components.scoring.score import score as work
     from distillery.components.student.devices import serving_plan
+    from distillery.pipelines.caps import tell_caps
 
     opened = open_existing(store, write=not out)
     flt, adapter = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
@@ -126,6 +127,7 @@ def _here(
         publish_filter(opened, flt)  # _SUCCESS names it by digest
 
     progress = reporter("score")
+    tell_caps(opened, flt, adapter, progress)
     served = serving_plan(opened, flt.name, adapter, flt.spec.student, progress)
 
     def student() -> Any:
@@ -167,6 +169,7 @@ def _on_cluster(
     from distillery.components.scoring.job import follow, plan_on_cluster, submit
     from distillery.components.scoring.job_manifest import find_place
     from distillery.components.store import in_bucket, open_store
+    from distillery.pipelines.caps import tell_caps
 
     began, place = time.monotonic(), find_place(namespace)
     uri = store_uri(place.store or None if store is None else store)
@@ -178,6 +181,7 @@ def _on_cluster(
     if cancel:
         return {"cancelled": _cancel(opened, found, articles, out, shards, place)}
     plan = plan_on_cluster(opened, *found, absolute(articles), place, shards=shards)
+    tell_caps(opened, *found, progress)
     job = submit(opened, plan, place, out=out, parallelism=parallelism, progress=progress)
     how = "adopted" if job.adopted else "started"
     what = f"{how} Job {place.namespace}/{job.name}" if job.name else "nothing to do"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distillery.components.artifacts.benchmark import Confusion, IncumbentFigures
+from distillery.components.artifacts.content_caps import caps_told
 from distillery.components.reporting import svg as figures
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.formatting import gain, metric, number, predictors, span, words
@@ -160,6 +161,7 @@ def tiers(context: Context) -> View | None:
         "names": [words(name) for name in bench.confusion.tiers],
         "heat": _heat(bench.confusion),
         "axis": figures.axis(1.0),
+        "caps": caps_told(context.flt, context.caps),
         "agreement": bench.tier_agreement,
         "interval": bench.interval("tier_agreement"),
     }

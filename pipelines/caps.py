@@ -1,0 +1,28 @@
+"""What a user who scores is told of caps that the student can't apply."""
+
+from __future__ import annotations
+
+from distillery.components.artifacts.adapter import find_summary
+from distillery.components.artifacts.content_caps import caps_told, read_caps
+from distillery.components.runtime.progress import Progress
+from distillery.components.store import NotFound, Store
+from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
+
+
+def tell_caps(store: Store, flt: Filter, adapter: str, progress: Progress) -> None:
+    """Say which caps are not applied to scores, and what that cost on the test part of the run that made the adapter.
+
+    Args:
+        store: where the run left its predictions and its split; what can't be read there costs the figure alone.
+        flt: the filter.
+        adapter: digest of the adapter.
+        progress: gets a note; none for a filter without content types.
+    """
+    if not flt.content_types:
+        return
+    try:
+        figures = read_caps(store, flt, find_summary(store, adapter).outputs)
+    except (InputError, NotFound):
+        figures = None
+    progress.note(caps_told(flt, figures))
