@@ -79,6 +79,10 @@ CHECK = {
     "transformers": "transformers.models.auto.modeling_auto, transformers.models.bert.modeling_bert",
     "torch": "torch.distributed.run, torch.optim, torch.testing",
     "deepspeed": "deepspeed",
+    "openvino": "openvino, openvino.frontend.pytorch",
+    "prometheus-client": "prometheus_client.exposition",
+    "starlette": "starlette.applications, starlette.routing",
+    "uvicorn": "uvicorn.protocols.http.h11_impl",
 }
 COLD = ("google.cloud.aiplatform_v1",)  # imported by one route of labelling: its bytecode is 4 MB
 

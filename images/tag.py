@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-IMAGES = ("light", "torch", "operator")
+IMAGES = ("light", "torch", "operator", "serve")
 FOLDERS = (
     "components",
     "filters",

@@ -48,10 +48,12 @@ def serve(
 ) -> None:
     """Serve promoted adapters over HTTP: POST /score, and the Open Inference Protocol. A signal ends it gracefully."""
     from distillery.components.runtime.extras import SERVER, require
+    from distillery.components.runtime.settings import limit_threads
 
     for subject in subjects:
         require_filter(subject, channel)
     require(SERVER)
+    limit_threads()  # in a container, to its own share of the machine; before torch is imported
     opened = open_existing(store)
     from distillery.components.runtime.progress import reporter
     from distillery.components.serving.app import Service, build

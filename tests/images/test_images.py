@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = [ROOT / "images" / name / "Containerfile" for name in ("light", "torch", "operator", "app")]
+FILES = [ROOT / "images" / name / "Containerfile" for name in ("light", "torch", "operator", "serve", "app")]
 
 
 def script(name: str) -> ModuleType:
@@ -102,7 +102,7 @@ def test_a_linters_settings_change_no_tag_but_a_requirement_does(checkout: Path)
 
 
 def test_an_unknown_image_is_refused() -> None:
-    with pytest.raises(ValueError, match="no image of this project: light, torch, operator"):
+    with pytest.raises(ValueError, match="no image of this project: light, torch, operator, serve"):
         tags.tag("heavy")
 
 
@@ -129,7 +129,7 @@ def test_labels_and_settings(image: str) -> None:
         assert label in text
     assert "/usr/share/sbom.cdx.json" in text
     assert "HOME=/tmp" in text  # the one writable folder of a pod with a read-only root
-    assert ("HF_HUB_OFFLINE=1" in text) == (image == "torch")
+    assert ("HF_HUB_OFFLINE=1" in text) == (image in ("torch", "serve"))
 
 
 def test_the_projects_layer_is_the_same_recipe_everywhere() -> None:

@@ -128,7 +128,8 @@ def copy_of_manifests(folder: Path) -> Path:
     """manifests/ copied under `folder`, with the images.env that `make images` would have written for the test cluster."""
     shutil.copytree(MANIFESTS, folder / "manifests")
     images = "".join(
-        f"DISTILLERY_IMAGE_{one.upper()}=localhost/distillery-{one}:{'0' * 12}\n" for one in ("light", "torch", "operator")
+        f"DISTILLERY_IMAGE_{one.upper()}=localhost/distillery-{one}:{'0' * 12}\n"
+        for one in ("light", "torch", "operator", "serve")
     )
     (folder / "manifests/overlays/testbed/images.env").write_text(images, "utf-8")
     return folder / "manifests"

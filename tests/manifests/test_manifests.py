@@ -267,3 +267,47 @@ def test_the_operator_reaches_what_it_asks(with_operator: list[Object]) -> None:
     assert ports == {443, 6443, 8888}
     assert all("169.254.0.0/16" in peer["ipBlock"]["except"] for rule in policies["operator"]["egress"] for peer in rule["to"]
                if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def with_serving(manifests: Path) -> list[Object]:
+    """The testbed with adapters that answer over HTTP, as somebody's own kustomization has them."""
+    folder = manifests / "overlays" / "with-serving"
+    folder.mkdir(exist_ok=True)
+    told = re.search(r"```yaml\n(images: .*?distillery-serve.*?)```", (MANIFESTS / "README.md").read_text("utf-8"), re.S)
+    assert told
+    own = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../testbed"],
+        "components": ["../../components/serving"],
+        **yaml.safe_load(told[1]),
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(own), "utf-8")
+    return render(folder)
+
+
+@needs_kustomize
+def test_adapters_are_served_restricted_by_key_without_a_token(with_serving: list[Object]) -> None:
+    assert wrong(with_serving) == []
+    (deployment,) = [one for one in with_serving if one["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["image"].startswith("registry.example.com/mine/distillery-serve:")
+    assert container["args"][-2:] == ["my-filter", "another-filter"]
+    assert "--api-key-file=/etc/serving/keys" in container["args"]
+    assert "optional" not in next(volume for volume in pod["volumes"] if volume["name"] == "keys")["secret"]
+    assert pod["automountServiceAccountToken"] is False
+    (service,) = [one for one in with_serving if one["kind"] == "Service"]
+    assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+
+
+@needs_kustomize
+def test_a_pod_that_serves_has_time_to_drain(with_serving: list[Object]) -> None:
+    from distillery.components.serving.server import GRACE_SECONDS
+
+    (deployment,) = [one for one in with_serving if one["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    waits = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod["terminationGracePeriodSeconds"] >= waits + GRACE_SECONDS + 5
+    assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
