@@ -80,7 +80,6 @@ CHECK = {
     "torch": "torch.distributed.run, torch.optim, torch.testing",
     "deepspeed": "deepspeed",
     "openvino": "openvino, openvino.frontend.pytorch",
-    "prometheus-client": "prometheus_client.exposition",
     "starlette": "starlette.applications, starlette.routing",
     "uvicorn": "uvicorn.protocols.http.h11_impl",
 }

@@ -25,7 +25,7 @@ NAME, KEY, FILTER = "serving-test", "a-key-of-the-test-0123456789", "serving-tes
 TEXT = "A village built a wind farm and published what it costs, month by month. " * 10
 # Runs in the pod, which has no shell; what it asks goes by the Service's name.
 ASK = """
-import json, sys, urllib.request
+import json, sys, urllib.error, urllib.request
 request = urllib.request.Request(f"http://{sys.argv[1]}:8080{sys.argv[2]}", sys.argv[3].encode() or None)
 request.add_header("X-API-Key", sys.argv[4])
 try:
