@@ -297,7 +297,7 @@ def score(adapter: Adapter, articles: Any) -> list[Score]:
         InputError: a row is no article, or the adapter is damaged.
     """
     require(STUDENT)
-    from distillery.components.scoring.part import judged
+    from distillery.components.scoring.rows import judged
 
     parsed, progress, results = _articles(rows_of(articles)), reporter("score"), list[Score]()
     for first in range(0, len(parsed), CHUNK):

@@ -11,7 +11,7 @@ from distillery.components.artifacts.histograms import BINS, WIDTH
 from distillery.components.artifacts.scores import Scores
 from distillery.components.drift.compare import OVERALL, TIERS, Comparison
 from distillery.components.drift.statistics import grouped, merged, shares
-from distillery.components.scoring.part import part_rows
+from distillery.components.scoring.rows import part_rows
 from distillery.components.store import Store
 
 if TYPE_CHECKING:

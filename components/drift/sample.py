@@ -11,7 +11,7 @@ from distillery.components.artifacts.histograms import MAX_NAME, Histograms, bin
 from distillery.components.artifacts.run_summary import read_adapter_summary
 from distillery.components.artifacts.scores import Scores
 from distillery.components.benchmarking.predict import read_predictions
-from distillery.components.scoring.part import part_rows
+from distillery.components.scoring.rows import part_rows
 from distillery.components.store import Digest, NotFound, Store, StoreError, not_read
 from distillery.components.store.layout import SUCCESS, histograms_key
 from distillery.filters.errors import InputError

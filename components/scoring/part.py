@@ -4,72 +4,60 @@ A part is held as a table until its one conditional put (some 400 bytes an artic
 texts pass through in chunks. Where two score the same part, the first put stands, and the other takes over what it wrote after
 comparing it with the corpus article by article; so machines whose last decimals differ don't mix. A Parquet part names its job
 in its schema's metadata, since a deleted job's pods may still write; JSON Lines, which no cluster writes, have the facts alone.
+
+Several filters may score the same part at once: it is read once, and each of them commits a part of its own, the same bytes as
+if it were alone.
 """
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from distillery.components.articles.articles import Article, as_article
 from distillery.components.articles.columns import Renamed
 from distillery.components.articles.folders import FolderColumns
-from distillery.components.articles.label_table import read_table, write_table
+from distillery.components.articles.label_table import write_table
 from distillery.components.articles.near_names import NamesSeen
 from distillery.components.artifacts.bundle import require_dimensions
 from distillery.components.artifacts.histograms import histograms_of
-from distillery.components.artifacts.scores import ANOTHER, Facts, Format, ScoredPart
+from distillery.components.artifacts.scores import ANOTHER, Facts
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.completion import no_article
 from distillery.components.scoring.plan import Plan
+from distillery.components.scoring.rows import ABOUT, Predictor, json_lines, judged, read_rows, row_schema
 from distillery.components.scoring.whole import look_at
-from distillery.components.store import Conflict, Digest, NotFound, Store, StoreError, digest_bytes
+from distillery.components.store import Conflict, Store, StoreError, digest_bytes
 from distillery.components.store.layout import part_facts_key, part_rejects_key
-from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from distillery.filters.strict_json import loads
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 CHUNK = 2048
 JOB = "job"  # in the schema's metadata
-DECIMALS = 6  # beyond them, scores depend on which articles shared a batch
-ABOUT = ("id", "title", "source", "language", "url", "published")
 
 
-class Predictor(Protocol):
-    """What a student does here; `distillery.components.student.bundle.Student` is one."""
+@dataclass(frozen=True)
+class Target:
+    """Say for which filter a part is scored, and where its scores go.
 
-    @property
-    def dimensions(self) -> list[str]:
-        """Return the names of the dimensions, in the order of the columns."""
+    Attributes:
+        out: where the scores go.
+        plan: what is scored; of all targets of a part, the same corpus cut in the same way.
+        flt: the filter.
+        student: opens the student; called only if something must be scored.
+        commits: called before anything is written.
+    """
 
-    def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = ...) -> NDArray[np.float64]:
-        """Return raw scores.
-
-        Args:
-            texts: (title, content) pairs.
-            progress: told how many articles have been scored.
-
-        Returns:
-            (n, D) raw scores in the order of the texts.
-        """
-
-    def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return scores from raw ones.
-
-        Args:
-            raw: (n, D) raw scores.
-
-        Returns:
-            (n, D) scores from 0 to 10.
-        """
+    out: Store
+    plan: Plan
+    flt: Filter
+    student: Callable[[], Predictor]
+    commits: Callable[[], None] = lambda: None
 
 
 class Onward(Progress):
@@ -181,28 +169,74 @@ def score_part(
             numbers.
         StoreError: the part that is there was made of other articles or by another job.
     """
-    before = look_at(out, plan, index)
-    if before.done and before.facts:
-        return before.facts
-    name, articles = plan.part(index), _Articles(plan, index, flt.columns)
-    data = None if before.altered else _standing(out, plan, index, articles, noted=bool(before.fault))
-    if data is None:
-        etag, table = out.etag(name), _scored(flt, student, articles, chunk, progress)
-        if plan.shards == 1 and not table.num_rows and plan.file_bytes is None:
-            raise no_article(plan, articles.first_reject)
-        data = write_table(table, {JOB: plan.job}) if plan.fmt == "parquet" else _json_lines(table)
-        commits()
-        try:
-            out.put_if(name, data, etag=etag)
-        except Conflict:
-            data = _theirs(out, plan, index, table["article"].to_pylist())
-    commits()
+    return score_parts([Target(out, plan, flt, student, commits)], index, chunk=chunk, progress=progress)[0]
+
+
+def score_parts(targets: Sequence[Target], index: int, *, chunk: int = CHUNK, progress: Progress = quiet) -> list[Facts]:
+    """Commit the same part for several filters, or find it committed; its articles are read once.
+
+    Filters that read the columns of files by other names read them on their own.
+
+    Args:
+        targets: the filters, each with its place.
+        index: number of the part.
+        chunk: articles scored at once.
+        progress: told how many articles have been scored.
+
+    Returns:
+        What each part holds, in the order of the targets.
+
+    Raises:
+        InputError: as `score_part`.
+        StoreError: as `score_part`.
+    """
+    found, left = dict[int, Facts](), list[int]()
+    for place, target in enumerate(targets):
+        before = look_at(target.out, target.plan, index)
+        if before.done and before.facts:
+            found[place] = before.facts
+            continue
+        articles = _Articles(target.plan, index, target.flt.columns)
+        data = None if before.altered else _standing(target.out, target.plan, index, articles, noted=bool(before.fault))
+        if data is None:
+            left.append(place)
+        else:
+            found[place] = _note(target, index, data, articles)
+    while left:
+        columns = targets[left[0]].flt.columns
+        alike = [place for place in left if targets[place].flt.columns == columns]
+        left = [place for place in left if place not in alike]
+        articles, group = _Articles(targets[alike[0]].plan, index, columns), [targets[place] for place in alike]
+        etags = [target.out.etag(target.plan.part(index)) for target in group]
+        tables = _scored(group, articles, chunk, progress)
+        for place, etag, table in zip(alike, etags, tables, strict=True):
+            found[place] = _commit(targets[place], index, etag, table, articles)
+    return [found[place] for place in range(len(targets))]
+
+
+def _commit(target: Target, index: int, etag: str | None, table: pa.Table, articles: _Articles) -> Facts:
+    """Put a part where nobody else has, and note what it holds."""
+    plan, out = target.plan, target.out
+    if plan.shards == 1 and not table.num_rows and plan.file_bytes is None:
+        raise no_article(plan, articles.first_reject)
+    data = write_table(table, {JOB: plan.job}) if plan.fmt == "parquet" else json_lines(table)
+    target.commits()
+    try:
+        out.put_if(plan.part(index), data, etag=etag)
+    except Conflict:
+        data = _theirs(out, plan, index, table["article"].to_pylist())
+    return _note(target, index, data, articles)
+
+
+def _note(target: Target, index: int, data: bytes, articles: _Articles) -> Facts:
+    """Write the list of bad rows and the facts of a part that is there."""
+    target.commits()
     rejects = "".join(json.dumps(reject, ensure_ascii=False) + "\n" for reject in articles.rejects).encode()
     if rejects:
-        out.put(part_rejects_key(index), rejects)
-    etag = out.etag(name) or ""
-    facts = _facts(plan, index, flt, data, articles, etag, digest_bytes(rejects) if rejects else "")
-    out.put(part_facts_key(index), facts.to_bytes())
+        target.out.put(part_rejects_key(index), rejects)
+    etag = target.out.etag(target.plan.part(index)) or ""
+    facts = _facts(target.plan, index, target.flt, data, articles, etag, digest_bytes(rejects) if rejects else "")
+    target.out.put(part_facts_key(index), facts.to_bytes())
     return facts
 
 
@@ -233,7 +267,7 @@ def _theirs(out: Store, plan: Plan, index: int, articles: Sequence[str]) -> byte
     data, where = out.get(name), f"{out.uri}/{name}"
     hint = "delete it, and score again"
     try:
-        table = _read(plan.fmt, plan.dimensions, data)
+        table = read_rows(plan.fmt, plan.dimensions, data)
         theirs = (table.schema.metadata or {}).get(JOB.encode(), b"").decode()
         same = table["article"].to_pylist() == list(articles) if articles else not table.num_rows
     except Exception as error:  # whatever a reader makes of foreign bytes
@@ -245,43 +279,8 @@ def _theirs(out: Store, plan: Plan, index: int, articles: Sequence[str]) -> byte
     return data
 
 
-def part_rows(out: Store, part: ScoredPart, dimensions: Sequence[str]) -> pa.Table:
-    """Return the rows of a part that is done.
-
-    Args:
-        out: where the scores are.
-        part: the part, as _SUCCESS names it.
-        dimensions: in the order of the filter.
-
-    Returns:
-        A row for each article, as `judged` made it.
-
-    Raises:
-        InputError: the part is gone.
-        StoreError: its bytes are not the ones that _SUCCESS names.
-    """
-    try:
-        data = out.get(part.name, digest=Digest(part.sha256))
-    except NotFound:
-        raise InputError("is gone", where=f"{out.uri}/{part.name}", hint="score again: the other parts stay") from None
-    return _read("jsonl" if part.name.endswith(".jsonl") else "parquet", dimensions, data)
-
-
-def _read(fmt: Format, dimensions: Sequence[str], data: bytes) -> pa.Table:
-    import pyarrow as pa
-
-    if fmt == "parquet":
-        return read_table(data)
-    return pa.Table.from_pylist([loads(line) for line in io.BytesIO(data)], _schema(dimensions))
-
-
-def _json_lines(table: pa.Table) -> bytes:
-    rows = (row for batch in table.to_batches() for row in batch.to_pylist())
-    return "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()
-
-
 def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles, etag: str, rejects: str) -> Facts:
-    table = _read(plan.fmt, plan.dimensions, data)
+    table = read_rows(plan.fmt, plan.dimensions, data)
     tiers = Counter({tier.name: 0 for tier in flt.spec.tiers})
     tiers.update(table["tier"].drop_null().to_pylist())
     sha256 = digest_bytes(data)
@@ -302,20 +301,22 @@ def _facts(plan: Plan, index: int, flt: Filter, data: bytes, articles: _Articles
     ).sealed()
 
 
-def _scored(flt: Filter, student: Callable[[], Predictor], articles: _Articles, chunk: int, progress: Progress) -> pa.Table:
-    """Return the scores of a part. The student is opened after the first articles were read: some seconds and gigabytes."""
+def _scored(targets: Sequence[Target], articles: _Articles, chunk: int, progress: Progress) -> list[pa.Table]:
+    """Return the scores of a part by target. Students are opened after the first articles were read: seconds and gigabytes."""
     import pyarrow as pa
 
-    tables, done, left_out, batch = [_schema(flt.dimensions).empty_table()], 0, 0, list[Article]()
+    tables = [[row_schema(target.flt.dimensions).empty_table()] for target in targets]
+    done, left_out, batch = 0, 0, list[Article]()
 
     def judge_batch() -> None:
         nonlocal done, left_out
-        opened = student()
-        require_dimensions(opened.dimensions, flt, "the student")
-        table = judged(flt, opened, batch, Onward(progress, done))
-        tables.append(table)
-        done += table.num_rows
-        left_out += table.num_rows - table["prefiltered"].null_count
+        for target, made in zip(targets, tables, strict=True):
+            opened = target.student()
+            require_dimensions(opened.dimensions, target.flt, "the student")
+            # Of several students, each is told of at the end of the chunk alone: a count that falls is no progress.
+            made.append(judged(target.flt, opened, batch, Onward(progress, done) if len(targets) == 1 else quiet))
+        done += len(batch)
+        left_out += min(made[-1].num_rows - made[-1]["prefiltered"].null_count for made in tables)
         progress(done, None, "articles", prefiltered=float(left_out))
         batch.clear()
 
@@ -325,62 +326,4 @@ def _scored(flt: Filter, student: Callable[[], Predictor], articles: _Articles, 
             judge_batch()
     if batch:
         judge_batch()
-    return pa.concat_tables(tables)
-
-
-def _schema(dimensions: Sequence[str]) -> pa.Schema:
-    import pyarrow as pa
-
-    text, number = pa.large_string(), pa.float64()
-    columns = dict.fromkeys((*ABOUT, "article", "prefiltered"), text) | {"overall": number, "tier": text, "reason": text}
-    return pa.schema(columns | {f"score.{name}": number for name in dimensions})
-
-
-def judged(flt: Filter, student: Predictor, batch: Sequence[Article], progress: Progress = quiet) -> pa.Table:
-    """Return the scores of some articles: prefilter, student, caps and tiers.
-
-    Args:
-        flt: the filter.
-        student: scores the articles that the prefilter lets through, all at once.
-        batch: the articles.
-        progress: told how many of them have been scored.
-
-    Returns:
-        A row for each article, in order: ABOUT, `article` (its digest), `prefiltered` (why it was left out, or null),
-        `overall`, `tier`, `reason` (what capped the overall, or null) and `score.<dimension>`; scores are null where it was
-        left out.
-
-    Raises:
-        InputError: a score is not a finite number.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    from distillery.components.articles.prefilter import refused
-    from distillery.filters.verdict import judge
-
-    reasons = refused(flt.spec.prefilter, [a.title for a in batch], [a.content for a in batch])
-    kept = [row for row, reason in enumerate(reasons) if reason is None]
-    columns: dict[str, Any] = {name: [getattr(a, name) for a in batch] for name in ABOUT}
-    columns |= {"article": [a.digest for a in batch], "prefiltered": reasons}
-    scores = np.empty((0, len(flt.dimensions)))
-    if kept:
-        texts = [(batch[row].title, batch[row].content) for row in kept]
-        scores = np.round(student.scores(student.predict(texts, progress)), DECIMALS)
-    if scores.shape != (len(kept), len(flt.dimensions)) or not np.isfinite(scores).all():
-        raise InputError(
-            "the student's scores are not finite numbers, one per article and dimension",
-            hint="train again with a lower learningRate or precision fp32",
-        )
-    verdicts = judge(flt, scores)
-    results = {
-        "overall": verdicts.overall.tolist(),
-        "tier": verdicts.tier.tolist(),
-        "reason": [reason or None for reason in verdicts.reason],
-        **{f"score.{name}": scores[:, i].tolist() for i, name in enumerate(flt.dimensions)},
-    }
-    for name, values in results.items():
-        columns[name] = [None] * len(batch)
-        for row, value in zip(kept, values, strict=True):
-            columns[name][row] = value
-    return pa.table(columns, schema=_schema(flt.dimensions))
+    return [pa.concat_tables(made) for made in tables]

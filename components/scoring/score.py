@@ -7,8 +7,9 @@ work at most, and a corpus that turns out to be cut short keeps the parts before
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,64 @@ from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.completion import finish, missing, notes
 from distillery.components.scoring.corpus import Corpus, find_corpus
 from distillery.components.scoring.own_code import own_code
-from distillery.components.scoring.part import CHUNK, Onward, Predictor, score_part
+from distillery.components.scoring.part import CHUNK, Onward, Target, score_parts
 from distillery.components.scoring.passes import OnPromotion, Work, require_outside, score_passes, told
 from distillery.components.scoring.plan import FP32, Plan, begin, check_place, plan_for
+from distillery.components.scoring.rows import Predictor
 from distillery.components.store import Address, Store, in_bucket, open_store
 from distillery.components.store.layout import scores_folder
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
 PART_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Say by which student a corpus is scored, for which filter, and where the scores go.
+
+    Attributes:
+        flt: the filter.
+        student: the student, or what opens one, called only if something is left to do.
+        adapter: digest of the adapter.
+        out: a folder, file:// or s3:// address; scores/<job>/ of a Store.
+        served: how the student is served, which is part of the job's digest.
+    """
+
+    flt: Filter
+    student: Predictor | Callable[[], Predictor]
+    adapter: str
+    out: str | Path | Store
+    served: Served = FP32
+
+
+class _Scoring:
+    """One filter's scoring of a corpus: the plan, the place, and the student once it is needed."""
+
+    def __init__(self, flt: Filter, plan: Plan, student: Predictor | Callable[[], Predictor], place: str) -> None:
+        for each in () if callable(student) else (student,):
+            require_dimensions(each.dimensions, flt, "the student")
+        self._student, self._opened, self._written = student, list[Predictor](), False
+        self._new = None if in_bucket(place) or (local := Address.parse(place).local).exists() else local
+        self.plan, self.store = plan, open_store(place)
+        self.target = Target(self.store, plan, flt, self._ready, self.commits)
+
+    def _ready(self) -> Predictor:
+        if not self._opened:
+            self._opened.append(self._student() if callable(self._student) else self._student)
+        return self._opened[0]
+
+    def commits(self) -> None:
+        """Write the plan before the first part: what is refused before that leaves nothing."""
+        if not self._written:
+            begin(self.store, self.plan)
+            self._written = True
+
+    def refuse(self) -> None:
+        """Take the folder away again if it is new, and empty still."""
+        if self._new is not None:
+            with suppress(OSError):  # what was scored stays
+                self._new.rmdir()
 
 
 def score(
@@ -66,28 +116,67 @@ def score(
     Raises:
         InputError: the corpus is unusable, `out` holds other scores, or the student's dimensions are not the filter's.
     """
+    wanted = [Wanted(flt, student, adapter, out, served)]
+    return score_several(wanted, articles, fmt=fmt, shards=shards, chunk=chunk, progress=progress)[0]
+
+
+def score_several(
+    wanted: Sequence[Wanted],
+    articles: str | Path | Corpus,
+    *,
+    fmt: Format = "parquet",
+    shards: int = 0,
+    chunk: int = CHUNK,
+    progress: Progress = quiet,
+) -> list[dict[str, Any]]:
+    """Score a corpus by several students on this machine; each article is read once, and the scores are those of `score`.
+
+    Args:
+        wanted: filters, students and places.
+        articles: a path, file:// or s3:// address, or a corpus.
+        fmt: format of the parts.
+        shards: number of parts; 0 for parts of 16 MB.
+        chunk: articles scored at once.
+        progress: told how many articles have been scored.
+
+    Returns:
+        What `score` returns, for each in order; "seconds" are those of all together.
+
+    Raises:
+        InputError: as `score`.
+    """
     began = time.monotonic()
     corpus = articles if isinstance(articles, Corpus) else find_corpus(str(articles))
-    plan = plan_for(flt, adapter, corpus, shards, part_bytes=PART_BYTES, fmt=fmt, served=served)
-    opened: list[Predictor] = [] if callable(student) else [student]
-    for each in opened:
-        require_dimensions(each.dimensions, flt, "the student")
-    place = f"{out.uri}/{scores_folder(plan.job)}" if isinstance(out, Store) else str(out)
-    new = None if in_bucket(place) or (local := Address.parse(place).local).exists() else local
-    store = open_store(place)
+    begun, left = list[_Scoring](), list[list[int]]()
     try:
-        left = _left(flt, store, plan, student, opened, chunk, progress)
+        for each in wanted:
+            plan = plan_for(each.flt, each.adapter, corpus, shards, part_bytes=PART_BYTES, fmt=fmt, served=each.served)
+            place = f"{each.out.uri}/{scores_folder(plan.job)}" if isinstance(each.out, Store) else str(each.out)
+            begun.append(_Scoring(each.flt, plan, each.student, place))
+        left = _left(begun, chunk, progress)
     except InputError:
-        if new is not None:
-            with suppress(OSError):  # what was scored stays
-                new.rmdir()
+        for scoring in begun:
+            scoring.refuse()
         raise
-    found = finish(store, plan)
+    found = [_finished(each, progress) for each in begun]
+    seconds = round(time.monotonic() - began, 3)
+    return [
+        {
+            **scores.to_json(),
+            "parts": [part.name for part in scores.parts],
+            "out": each.store.uri,
+            "reused": not parts,
+            "seconds": seconds,
+        }
+        for each, scores, parts in zip(begun, found, left, strict=True)
+    ]
+
+
+def _finished(scoring: _Scoring, progress: Progress) -> Scores:
+    found = finish(scoring.store, scoring.plan)
     for note in notes(found):
         progress.note(note)
-    names = [part.name for part in found.parts]
-    seconds = round(time.monotonic() - began, 3)
-    return {**found.to_json(), "parts": names, "out": store.uri, "reused": not left, "seconds": seconds}
+    return found
 
 
 def score_new(
@@ -133,45 +222,25 @@ def score_new(
 
     def run(plan: Plan, place: Store) -> Scores:
         of_plan, student = opened(plan)
-        _left(of_plan, place, plan, student, [], chunk, progress)
-        found = finish(place, plan)
-        for note in notes(found):
-            progress.note(note)
-        return found
+        scoring = _Scoring(of_plan, plan, student, place.uri)
+        _left([scoring], chunk, progress)
+        return _finished(scoring, progress)
 
     work = Work(adapter, own_code(), plan, run, on_promotion)
     ended = score_passes(store, flt.name, corpus, work, progress=progress)
     return told(store, flt.name, corpus, ended) | {"seconds": round(time.monotonic() - began, 3)}
 
 
-def _left(
-    flt: Filter,
-    store: Store,
-    plan: Plan,
-    student: Predictor | Callable[[], Predictor],
-    opened: list[Predictor],
-    chunk: int,
-    progress: Progress,
-) -> list[int]:
-    """Score the parts that are left, and return their numbers."""
-    written = list[Plan]()
-    check_place(store, plan)
-
-    def commits() -> None:
-        """Write the plan before the first part: what is refused before that leaves nothing."""
-        if not written:
-            begin(store, plan)
-            written.append(plan)
-
-    def ready() -> Predictor:
-        if not opened and callable(student):
-            opened.append(student())
-        return opened[0]
-
-    onward, left = Onward(progress), missing(store, plan, progress)
-    if not left:
-        commits()
-    for index in left:
-        facts = score_part(store, plan, index, flt, ready, chunk=chunk, progress=onward, commits=commits)
-        onward.before += facts.articles
+def _left(begun: Sequence[_Scoring], chunk: int, progress: Progress) -> list[list[int]]:
+    """Score the parts that are left, each for all who lack it; return their numbers by scoring."""
+    for each in begun:
+        check_place(each.store, each.plan)
+    onward, left = Onward(progress), [missing(each.store, each.plan, progress) for each in begun]
+    for each, parts in zip(begun, left, strict=True):
+        if not parts:
+            each.commits()
+    for index in sorted({index for parts in left for index in parts}):
+        targets = [each.target for each, parts in zip(begun, left, strict=True) if index in parts]
+        facts = score_parts(targets, index, chunk=chunk, progress=onward)
+        onward.before += facts[0].articles
     return left

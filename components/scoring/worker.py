@@ -19,8 +19,9 @@ from distillery.components.artifacts.filter import read_filter
 from distillery.components.remote.retry import by_service
 from distillery.components.runtime.progress import clock, reporter
 from distillery.components.runtime.step import say_last
-from distillery.components.scoring.part import Predictor, score_part
+from distillery.components.scoring.part import score_part
 from distillery.components.scoring.plan import FP32, read_plan, todo_list
+from distillery.components.scoring.rows import Predictor
 from distillery.components.scoring.whole import look_at
 from distillery.components.store import NotFound, Store, StoreError, open_store
 from distillery.filters.errors import InputError

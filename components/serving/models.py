@@ -15,7 +15,7 @@ from distillery.components.artifacts.adapter import find_adapter, is_digest
 from distillery.components.artifacts.channel import read_channel
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.scoring.part import Predictor, judged
+from distillery.components.scoring.rows import Predictor, judged
 from distillery.components.serving.token_cache import Sharing, TokenCache
 from distillery.components.store import Store
 from distillery.filters.errors import InputError

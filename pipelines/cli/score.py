@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -25,8 +26,12 @@ from distillery.pipelines.cli.printing import print_error, print_json
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.adapter import Subject
+    from distillery.components.artifacts.serving import Plan
     from distillery.components.scoring.job_manifest import Place
     from distillery.components.store import Store
+    from distillery.components.student.bundle import Student
+    from distillery.components.student.shared_tokens import Sharing
+    from distillery.filters.filter import Filter
 
 app = typer.Typer()
 
@@ -36,9 +41,13 @@ Format = Literal["parquet", "jsonl"]
 @app.command()
 def score(
     subject: SubjectArg,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARTICLES", help="a file, a folder, or s3:// of either: JSONL, CSV, Parquet …"),
+    ] = None,
     articles: Annotated[
-        str, typer.Argument(metavar="ARTICLES", help="a file, a folder, or s3:// of either: JSONL, CSV, Parquet …")
-    ],
+        str, typer.Option("--articles", metavar="ARTICLES", help="the same as an option: then several filters may be named")
+    ] = "",
     out: Annotated[
         str, typer.Option("--out", metavar="DIR|URI", help="where the scores go; default: scores/ in the store")
     ] = "",
@@ -67,7 +76,12 @@ def score(
     as_json: JsonOpt = False,
 ) -> None:
     """Score a corpus with a promoted adapter: prefilter, student, tiers. The same command goes on with what is left."""
-    require_filter(subject, channel)
+    subjects, articles = _named(subject, more or [], articles)
+    for each in subjects:
+        require_filter(each, channel)
+    if len(subjects) > 1 and (on == "cluster" or new_only):
+        where = "--on cluster" if on == "cluster" else "--new-only"
+        raise InputError("takes one filter at a time", where=where, hint="type it for each")
     if on == "here" and (cancel or namespace or parallelism):
         option = "--cancel" if cancel else "--namespace" if namespace else "--parallelism"
         raise InputError("is for a cluster", where=option, hint="add --on cluster")
@@ -91,9 +105,18 @@ def score(
     if on == "cluster":
         found = _on_cluster(subject, channel, articles, out, shards, parallelism, namespace, store, map, cancel=cancel)
     else:
-        found = _here(subject, channel, articles, out, shards, store, format, map)
+        all_found = _here(subjects, channel, articles, out, shards, store, format, map)
+        if len(subjects) > 1:
+            if as_json:
+                print_json({"scores": [_shown(each) for each in all_found]})
+                return
+            for each_found in all_found:
+                print(f"{each_found['filter']}:")
+                print_scores(each_found)
+            return
+        found = all_found[0]
     if as_json:
-        print_json({name: found[name] for name in found if name not in ("files", "code", "filter_key", "format")})
+        print_json(_shown(found))
         return
     if "cancelled" in found:
         print(f"deleted {', '.join(found['cancelled'])}; finished parts stay")
@@ -101,8 +124,24 @@ def score(
         print_scores(found)
 
 
+def _named(subject: str, more: list[str], articles: str) -> tuple[list[str], str]:
+    """Return the filters and the corpus that were typed."""
+    if articles:
+        return [subject, *more], articles
+    if not more:
+        raise InputError("no articles are named", where="ARTICLES", hint="give a file, a folder, or s3:// of either")
+    if len(more) > 1:
+        hint = "several filters: distillery score A B --articles FILE"
+        raise InputError(f"{len(more) + 1} words are one too many", where=f"ARTICLES {more[-1]}", hint=hint)
+    return [subject], more[0]
+
+
+def _shown(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: found[name] for name in found if name not in ("files", "code", "filter_key", "format")}
+
+
 def _here(
-    subject: str,
+    subjects: list[str],
     channel: str,
     articles: str,
     out: str,
@@ -110,42 +149,49 @@ def _here(
     store: str | None,
     format: Literal["parquet", "jsonl"],
     map: list[str],
-) -> dict[str, Any]:
+) -> list[dict[str, Any]]:
     from distillery.components.artifacts.adapter import find_adapter
     from distillery.components.artifacts.filter import is_published, publish_filter
     from distillery.components.runtime.extras import STUDENT, require
 
     require(STUDENT)
     from distillery.components.runtime.progress import reporter
-    from distillery.components.scoring.score import score as work
+    from distillery.components.scoring.score import Wanted, score_several
     from distillery.components.student.devices import serving_plan
     from distillery.pipelines.caps import tell_caps
 
-    opened = open_existing(store, write=not out)
-    flt, adapter = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
-    if not (out and is_published(opened, flt)):  # scores that go elsewhere are made from a store that can only be read
-        publish_filter(opened, flt)  # _SUCCESS names it by digest
+    opened, progress, wanted = open_existing(store, write=not out), reporter("score"), list[Wanted]()
+    found = [find_adapter(opened, subject, channel=channel, here=True).renamed(map) for subject in subjects]
+    if twice := [flt.name for place, (flt, _) in enumerate(found) if flt.name in [each.name for each, _ in found[:place]]]:
+        raise InputError("is named twice", where=twice[0], hint="each filter has a folder of its own: score it apart")
+    students = _Students(opened, several=len(found) > 1)
+    for flt, adapter in found:
+        if not (out and is_published(opened, flt)):  # scores that go elsewhere are made from a store that can only be read
+            publish_filter(opened, flt)  # _SUCCESS names it by digest
+        tell_caps(opened, flt, adapter, progress)
+        served = serving_plan(opened, flt.name, adapter, flt.spec.student, progress)
+        place = store_uri(out) + (f"/{flt.name}" if len(found) > 1 else "") if out else opened
+        wanted.append(Wanted(flt, partial(students.open, flt, adapter, served), adapter, place, served))
+    return score_several(wanted, absolute(articles), fmt=format, shards=shards, progress=progress)
 
-    progress = reporter("score")
-    tell_caps(opened, flt, adapter, progress)
-    served = serving_plan(opened, flt.name, adapter, flt.spec.student, progress)
 
-    def student() -> Any:
+class _Students:
+    """Opens students; several of them share the tokens of each article where they have one tokenizer."""
+
+    def __init__(self, store: Store, *, several: bool) -> None:
+        self.store, self.several = store, several
+        self._sharing: Sharing | None = None
+
+    def open(self, flt: Filter, adapter: str, served: Plan) -> Student:
         from distillery.components.student.bundle import open_bundle
 
-        return open_bundle(opened, flt.name, adapter, flt=flt, plan=served)
+        student = open_bundle(self.store, flt.name, adapter, flt=flt, plan=served)
+        if not self.several:
+            return student
+        from distillery.components.student.shared_tokens import Sharing
 
-    return work(
-        flt,
-        student,
-        absolute(articles),
-        store_uri(out) if out else opened,
-        adapter=adapter,
-        fmt=format,
-        shards=shards,
-        served=served,
-        progress=progress,
-    )
+        self._sharing = self._sharing or Sharing()
+        return self._sharing.join(student)
 
 
 def _on_cluster(

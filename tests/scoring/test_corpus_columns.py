@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from distillery.components.scoring.corpus import find_corpus
+from distillery.components.scoring.corpus import cut, find_corpus
 from distillery.components.scoring.part import _Articles
+
+
+def planned(folder: Path, shards: int) -> Any:
+    """What is read of a plan."""
+    corpus = find_corpus(str(folder))
+    return SimpleNamespace(corpus=corpus, pieces=lambda index: cut(corpus, shards, index))
 
 
 def test_folders_of_hive_are_columns_of_a_corpus_and_other_names_are_told(tmp_path: Path) -> None:
@@ -19,7 +25,7 @@ def test_folders_of_hive_are_columns_of_a_corpus_and_other_names_are_told(tmp_pa
         folder.mkdir(parents=True)
         rows: list[dict[str, Any]] = [{"ID": "x", "content": f"Text in {language}."}, {"content": "Own.", "language": "fr"}]
         (folder / "part-0.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    articles = _Articles(cast(Any, SimpleNamespace(corpus=find_corpus(str(tmp_path)), shards=1)), 0)
+    articles = _Articles(planned(tmp_path, 1), 0)
     found = [(article.language, article.source) for article in articles]
     assert found == [("en", "De Tijd"), ("fr", "De Tijd"), ("nl", "De Tijd"), ("fr", "De Tijd")]
     told = [note[:50] for note in articles.seen.notes()]
@@ -38,7 +44,7 @@ def test_files_that_are_not_cut_are_read_by_one_part_whole(tmp_path: Path, shard
     (tmp_path / "d.json").write_text("\n".join(json.dumps(row, indent=1) for row in rows))
     (tmp_path / "e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "README.md").write_text("no rows\n")
-    plan = cast(Any, SimpleNamespace(corpus=find_corpus(str(tmp_path)), shards=shards))
+    plan = planned(tmp_path, shards)
     parts = [_Articles(plan, index, {"headline": "title"}) for index in range(shards)]
     found = [(article.title, article.content) for part in parts for article in part]
     assert sorted(found) == sorted(("T", f"Text {number}.") for number in range(5) for _ in range(5))
@@ -77,7 +83,7 @@ def test_columns_that_are_given_go_before_those_of_the_labels_an_adapter_learned
 
 def test_a_corpus_without_articles_names_the_column_that_has_their_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,text\n1,A text.\n2,Another.\n")
-    plan = cast(Any, SimpleNamespace(corpus=find_corpus(str(tmp_path)), shards=1))
+    plan = planned(tmp_path, 1)
     part = _Articles(plan, 0, {"gone": "title", "mood": "score.agency"})
     assert list(part) == []
     assert part.first_reject.endswith(
