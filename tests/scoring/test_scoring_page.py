@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -19,10 +20,16 @@ def test_every_command_of_the_page(tmp_path: Path) -> None:
     (tmp_path / "incoming").mkdir()
     lines = (tmp_path / "old" / "articles.jsonl").read_text("utf-8").splitlines()
     (tmp_path / "incoming" / "monday.jsonl").write_text("\n".join(lines[:20]), "utf-8")
+    store = tmp_path / ".distillery"
+    for kind in ("adapters", "channels"):
+        shutil.copytree(store / kind / "village-gain", store / kind / "second")
+    text = (tmp_path / "old" / "filter.yaml").read_text("utf-8").replace("village-gain", "second")
+    (tmp_path / "second.yaml").write_text(text, "utf-8")
+    named = {"my-filter": ADAPTER, "my-second-filter": "second.yaml"}
     typed = commands((ROOT / "docs" / "scoring.md").read_text("utf-8"))
     assert len(typed) >= 3
     for line in typed:
-        ran = run_here(*(ADAPTER if word == "my-filter" else word for word in line), cwd=tmp_path)
+        ran = run_here(*(named.get(word, word) for word in line), cwd=tmp_path)
         assert ran.code == 0, f"{line}\n{ran.out}\n{ran.err}"
     (tmp_path / "incoming" / "tuesday.jsonl").write_text("\n".join(lines[20:25]), "utf-8")
     found = run_here("score", ADAPTER, "incoming", "--out", "growing", "--new-only", "--json", cwd=tmp_path).json
