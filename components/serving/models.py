@@ -16,8 +16,8 @@ from distillery.components.artifacts.channel import read_channel
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.rows import Predictor, judged
-from distillery.components.serving.token_cache import Sharing, TokenCache
 from distillery.components.store import Store
+from distillery.components.student.token_cache import Sharing, TokenCache
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter

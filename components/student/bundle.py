@@ -40,7 +40,7 @@ from distillery.components.student.engines import engine
 from distillery.components.student.golden import GOLDEN_TOLERANCE, check_golden, golden_texts
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.score_curves import ScoreCurves
-from distillery.components.student.tokens import Preprocessing, Tokenize, Tokenizing, Tokens
+from distillery.components.student.tokens import Preprocessing, Tokenizing, Tokens
 from distillery.filters.digests import TRAINING_FREE
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -121,7 +121,7 @@ class Student:
     plan: Plan = FP32
     parity: ParityFile | None = None
     _forward: Forward | None = field(default=None, repr=False)
-    _tokenizing: Tokenize | None = field(default=None, repr=False)
+    _tokenizing: Tokenizing | None = field(default=None, repr=False)
 
     @property
     def dimensions(self) -> list[str]:
@@ -140,21 +140,6 @@ class Student:
             self._forward = engine(self.plan, self.base, self.facts.lora, len(self.dimensions), self.tensors)
         return self._forward
 
-    @property
-    def tokenize(self) -> Tokenize:
-        """What makes tokens of texts, read when it is first needed."""
-        if self._tokenizing is None:
-            self._tokenizing = Tokenizing(self.base, self.preprocessing)
-        return self._tokenizing
-
-    def tokenize_by(self, tokenize: Tokenize) -> None:
-        """Take the tokens that something else makes of texts by the same tokenizer and preprocessing.
-
-        Args:
-            tokenize: what makes them.
-        """
-        self._tokenizing = tokenize
-
     def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
         """Return raw scores, neither corrected nor clamped.
 
@@ -165,7 +150,9 @@ class Student:
         Returns:
             (n, D) scores in the order of the texts.
         """
-        return self.predict_tokens(self.tokenize(texts), progress)
+        if self._tokenizing is None:
+            self._tokenizing = Tokenizing(self.base, self.preprocessing)
+        return self.predict_tokens(self._tokenizing(texts), progress)
 
     def predict_tokens(self, tokens: Tokens, progress: Progress = quiet) -> NDArray[np.float64]:
         """Return raw scores of tokenised texts.

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,24 +142,6 @@ class Tokens:
         for line, row in zip(padded, rows, strict=True):
             line[: self.offsets[row + 1] - self.offsets[row]] = self[int(row)]
         return padded, lengths
-
-
-class Tokenize(Protocol):
-    """Make tokens of texts; `Tokenizing` does, and `shared_tokens.TokensOnce` for several students."""
-
-    @property
-    def pad(self) -> int:
-        """Return the id that fills a batch."""
-
-    def __call__(self, texts: Iterable[tuple[str, str]]) -> Tokens:
-        """Return the tokens of texts.
-
-        Args:
-            texts: (title, content) pairs.
-
-        Returns:
-            Their tokens, in the order of the texts.
-        """
 
 
 class Tokenizing:

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from distillery.components.artifacts.adapter import Subject
     from distillery.components.artifacts.serving import Plan
     from distillery.components.scoring.job_manifest import Place
+    from distillery.components.scoring.rows import Predictor
     from distillery.components.store import Store
-    from distillery.components.student.bundle import Student
-    from distillery.components.student.shared_tokens import Sharing
+    from distillery.components.student.token_cache import TokenCache
     from distillery.filters.filter import Filter
 
 app = typer.Typer()
@@ -180,18 +180,18 @@ class _Students:
 
     def __init__(self, store: Store, *, several: bool) -> None:
         self.store, self.several = store, several
-        self._sharing: Sharing | None = None
+        self._cache: TokenCache | None = None
 
-    def open(self, flt: Filter, adapter: str, served: Plan) -> Student:
+    def open(self, flt: Filter, adapter: str, served: Plan) -> Predictor:
         from distillery.components.student.bundle import open_bundle
 
         student = open_bundle(self.store, flt.name, adapter, flt=flt, plan=served)
         if not self.several:
             return student
-        from distillery.components.student.shared_tokens import Sharing
+        from distillery.components.student.token_cache import Sharing, TokenCache
 
-        self._sharing = self._sharing or Sharing()
-        return self._sharing.join(student)
+        self._cache = self._cache or TokenCache()
+        return Sharing(student, self._cache)
 
 
 def _on_cluster(

@@ -64,7 +64,7 @@ def serve(
     from distillery.components.serving.models import Shelf, load, pointed, targets
     from distillery.components.serving.server import Server, address_of, bound
     from distillery.components.serving.server import serve as listen
-    from distillery.components.serving.token_cache import TokenCache
+    from distillery.components.student.token_cache import TokenCache
 
     wanted, keys, metrics = targets(opened, subjects, channel), ApiKeys(api_key_file), Metrics()
     socket, progress, cache = bound(host, port), reporter("serve"), TokenCache()

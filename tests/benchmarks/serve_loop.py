@@ -57,7 +57,7 @@ def ours(precision: str, engine: str) -> Any:
     from distillery.components.serving.app import Service, build
     from distillery.components.serving.batching import Batcher
     from distillery.components.serving.models import Model, Pointed, Shelf
-    from distillery.components.serving.token_cache import Sharing, TokenCache
+    from distillery.components.student.token_cache import Sharing, TokenCache
 
     flt, made = student(precision, engine)
     cache = TokenCache(most=1)  # an article that comes again is tokenised again, as by the others

@@ -18,7 +18,7 @@ from distillery.components.artifacts.serving import Plan
 from distillery.components.scoring.score import Wanted, score_several
 from distillery.components.store import Store, open_store
 from distillery.components.student.bundle import open_bundle
-from distillery.components.student.shared_tokens import Sharing
+from distillery.components.student.token_cache import Sharing, TokenCache
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter
 from tests.store.test_stores_of_the_first_layout import ARCHIVE
@@ -27,12 +27,12 @@ ARTICLES = 3000
 ADAPTER = "4bbd883ec4ec"
 
 
-def students(store: Store, flt: Filter, sharing: Sharing | None) -> Callable[[], Any]:
+def students(store: Store, flt: Filter, cache: TokenCache | None) -> Callable[[], Any]:
     (adapter,) = {key.split("/")[2] for key in store.keys(f"adapters/{flt.name}") if key.split("/")[2].startswith(ADAPTER)}
 
     def make() -> Any:
         student = open_bundle(store, flt.name, adapter, plan=Plan())
-        return sharing.join(student) if sharing else student
+        return Sharing(student, cache) if cache else student
 
     return make
 
@@ -50,9 +50,9 @@ def test_two_filters_at_once_and_one_after_the_other(tmp_path: Path) -> None:
     (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
 
     def seconds(run: int, *, together: bool) -> float:
-        sharing = Sharing() if together else None
+        cache = TokenCache() if together else None
         places = [tmp_path / f"{together}-{run}-{n}" for n in range(2)]
-        wanted = [Wanted(flt, students(store, flt, sharing), "a" * 64, place) for place in places]
+        wanted = [Wanted(flt, students(store, flt, cache), "a" * 64, place) for place in places]
         began = time.monotonic()
         for group in [wanted] if together else [[each] for each in wanted]:
             score_several(group, tmp_path / "corpus.jsonl")

@@ -15,7 +15,6 @@ import pytest
 
 from distillery.components.scoring.corpus import Corpus
 from distillery.components.scoring.score import Wanted, score_several
-from distillery.components.student.shared_tokens import TokensOnce
 from distillery.components.student.tokens import Tokenizing
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -153,35 +152,3 @@ def test_students_of_one_tokenizer_tokenise_each_article_once(two_filters: Path,
     assert again.out.count("were scored before") == 2
     twice = run_here("score", "second.yaml", "second.yaml", "--articles", "articles.jsonl", cwd=two_filters)
     assert "second: is named twice; each filter has a folder of its own" in twice.err
-
-
-def test_tokens_are_looked_up_and_only_so_many_are_kept() -> None:
-    import numpy as np
-
-    from distillery.components.student.tokens import Tokens
-
-    class Lengths:
-        """A token for each letter."""
-
-        pad = 9
-
-        def __init__(self) -> None:
-            self.seen = list[tuple[str, str]]()
-
-        def __call__(self, texts: Any) -> Tokens:
-            self.seen += texts
-            rows = [[ord(letter) for letter in title + content] for title, content in texts]
-            offsets = np.cumsum([0, *map(len, rows)]).astype(np.int64)
-            return Tokens(np.array([id for row in rows for id in row], np.int32), offsets, self.pad)
-
-    inner = Lengths()
-    once = TokensOnce(inner, kept=3)
-    texts = [("a", "bc"), ("d", "e"), ("a", "bc")]
-    for _ in range(2):
-        found, wanted = once(texts), Lengths()(texts)
-        assert (found.ids.tolist(), found.offsets.tolist(), found.pad) == (wanted.ids.tolist(), wanted.offsets.tolist(), 9)
-    assert inner.seen == [("a", "bc"), ("d", "e")]
-    once([(f"{n}", "") for n in range(5)])
-    once([("a", "bc")])
-    assert inner.seen.count(("a", "bc")) == 2, "it was let go"
-    assert len(once([])) == 0

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distillery.components.serving.token_cache import Sharing, TokenCache
 from distillery.components.student import tokens
 from distillery.components.student.bundle import Student
+from distillery.components.student.token_cache import Sharing, TokenCache
 from tests.conftest import WORDS
 from tests.serving.made import changed
 

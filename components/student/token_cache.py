@@ -57,7 +57,7 @@ class TokenCache:
         rows = [fresh[key] if key in fresh else self._again(key) for key in keys]
         self._keep(fresh)
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)]).astype(np.int64)
-        return Tokens(np.concatenate(rows), offsets, tokenizing.pad)
+        return Tokens(np.concatenate(rows) if rows else np.empty(0, np.int32), offsets, tokenizing.pad)
 
     def _again(self, key: tuple[Kind, bytes]) -> NDArray[np.int32]:
         self._ids.move_to_end(key)
