@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from distillery.components.artifacts.folder_meta import SplitMeta
+from distillery.components.artifacts.folder_meta import SplitMeta, SplitRows
 from distillery.components.store import Digest, Folder, Store, StoreError, digest_json
 from distillery.components.store.layout import LABEL_SETS, SPLITS
 from distillery.filters.errors import InputError
@@ -133,6 +133,11 @@ class StoredSplit:
     def label_set(self) -> str:
         """Return the digest of the label set that the split was made from."""
         return self._meta.label_set
+
+    @property
+    def rows(self) -> SplitRows:
+        """Return the articles by part, as the manifest has them."""
+        return self._meta.rows
 
     def tables(self) -> Split:
         """Return the three tables and the manifest's meta, every byte verified.

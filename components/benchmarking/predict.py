@@ -7,6 +7,7 @@ predictions are kept at 6 decimals; further ones depend on the machine rather th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -133,7 +134,9 @@ def predict(
         student = open_bundle(store, flt.name, adapter, plan=plan)
         check_golden(student)
         labelled = frame()
+        began = time.monotonic()
         raw, final, reread = read(student, labelled, adapter, progress)
+        seconds = round(time.monotonic() - began, 3)
         data = write_table(_table(labelled, student.dimensions, raw, final, reread))
         digest = digest_bytes(data)
         key = predictions_key(adapter, test, digest)
@@ -142,7 +145,7 @@ def predict(
         if read_parity(store, flt.name, adapter):
             keys.append(judged_key(adapter, wish.precision))
             plan.put(store, keys[-1])
-        return Outcome({"predictions": digest, **served}, keys, {"articles": labelled.num_rows})
+        return Outcome({"predictions": digest, **served}, keys, {"articles": labelled.num_rows, "reading_seconds": seconds})
 
     return run_step(store, "predict", predict_inputs(adapter, test, flt.spec.student.precision), work, note=progress.note)
 

@@ -119,6 +119,18 @@ def numbers(body: Body) -> int:
     return sum(math.prod(shape) for shape in _shapes(body).values())
 
 
+def multiplied(body: Body) -> int:
+    """Return how many weights a token meets in the linear layers of a body.
+
+    Args:
+        body: the base model.
+
+    Returns:
+        The count; embeddings are looked up, and attention between tokens is left out.
+    """
+    return layers(body) * sum(rows * columns for rows, columns in _layer(body))
+
+
 def needs(body: Body, student: Student, training: Training, dims: int, *, precision: Precision = "fp32") -> list[Need]:
     """Return what each step that loads the student takes on a CPU.
 

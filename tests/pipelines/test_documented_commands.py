@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.harness import KNOWINGLY, label_rows, run_distillery, write_rows
+from tests.pipelines.harness import KNOWINGLY, filter_document, label_rows, run_distillery, run_here, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--set", "training.epochs=1", "--set", "training.learningRate=0.003", "--set", "training.precision=fp32"]
@@ -85,6 +85,29 @@ def test_every_command_of_the_readme(tmp_path: Path) -> None:
             lenient(tmp_path / "filters" / "my-filter" / "v1" / "filter.yaml")
     assert (tmp_path / "report.html").stat().st_size > 10_000
     assert (tmp_path / "scores" / "_SUCCESS").exists()
+
+
+def test_every_command_of_the_page_on_choosing(tmp_path: Path, tiny_encoder: Path) -> None:
+    page = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    (candidates,) = re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "candidates.yaml").write_text(candidates, encoding="utf-8")
+    write_rows(tmp_path / "labels.jsonl", label_rows(60))
+    flt = {**filter_document(tiny_encoder, gates=[{"metric": "articles", "atLeast": 3}, *KNOWINGLY])}
+    flt["metadata"] = {"name": "my-filter"}
+    path = tmp_path / "filters" / "my-filter" / "v1" / "filter.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(flt), encoding="utf-8")
+    typed = commands(page)
+    assert [line[0] for line in typed] == ["select-student", "select-student", "compare"]
+    for line in typed:
+        ran = run_here(*line, cwd=tmp_path)
+        assert ran.code == 0, f"distillery {shlex.join(line)}\n{ran.out}\n{ran.err}"
+    assert "Error against memory" in (tmp_path / "selection.html").read_text(encoding="utf-8")
+    shown = run_here(*typed[0], "--json", cwd=tmp_path)
+    assert shown.json is not None
+    assert {row["name"] for row in shown.json["candidates"]} == {"as it is", "another seed", "higher rank", "longer"}
+    first, second = (row["adapter"] for row in shown.json["candidates"][:2])
+    assert run_here("compare", first, second, cwd=tmp_path).code == 2  # only the chosen one was judged on the test part
 
 
 def recipe(target: str) -> list[list[str]]:

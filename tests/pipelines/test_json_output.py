@@ -23,6 +23,7 @@ from tests.pipelines.harness import run_here
 MORE = {
     "select": ["--n", "5"],
     "benchmark": ["--labels", "nowhere.jsonl"],
+    "select-student": ["--candidates", "nowhere.yaml"],
     "report": ["--out", "report.html"],
     "explain": ["spec.nowhere"],
     "score": ["--out", "scores"],

@@ -23,6 +23,7 @@
     judgements/<adapter>/<test>/benchmark/<digest>.json
     judgements/<adapter>/served-<precision>.json    where and in which precision the benchmark read it: a pointer
     reviews/<filter>/<adapter>.json                 what people said of an adapter's test articles: changed in place
+    selections/<filter>/<digest>.json               which of several students was chosen, and by what
     verdicts/<filter>/<digest>.json                 what the gates say of an adapter
     channels/<filter>/<channel>.json                which adapter serves, what served before, and what waits: a pointer
     channels/<filter>/<channel>.candidate.json      the adapter that waited for approval, in stores made earlier
@@ -84,6 +85,7 @@ from distillery.components.store.layout.artifacts import (
     review_key,
     reviewed_key,
     run_lock_key,
+    selection_key,
     verdict_key,
     version_of_filter,
 )
@@ -186,6 +188,7 @@ __all__ = [
     "run_lock_key",
     "run_record_key",
     "scores_folder",
+    "selection_key",
     "step_record_key",
     "step_records_folder",
     "summary_key",

@@ -63,12 +63,13 @@ def content_digest(key: str) -> str:
     """Return the digest that the bytes at a key have, going by the key.
 
     Args:
-        key: a key of the store: of a published filter, near-duplicates, predictions, baselines, a benchmark or a verdict.
+        key: a key of the store: of a published filter, near-duplicates, predictions, baselines, a benchmark, a verdict or a
+            selection.
 
     Returns:
         64 hexadecimal digits; "" for a key of another kind, which says nothing of the bytes.
     """
-    named = key.split("/")[0] in ("filters", "baselines", "judgements", "verdicts", "duplicates")
+    named = key.split("/")[0] in ("filters", "baselines", "judgements", "verdicts", "selections", "duplicates")
     stem = key.rpartition("/")[2].partition(".")[0]
     return stem if named and _DIGEST.fullmatch(stem) else ""
 
@@ -368,6 +369,22 @@ def judged_key(adapter: str, precision: str) -> str:
         The key.
     """
     return f"judgements/{adapter}/served-{precision}.json"
+
+
+def selection_key(name: str, digest: str) -> str:
+    """Return the key of a selection among students of a filter.
+
+    Args:
+        name: name of the filter.
+        digest: sha256 of the document.
+
+    Returns:
+        The key.
+
+    Raises:
+        InputError: `digest` is no digest.
+    """
+    return f"selections/{name}/{as_digest(digest, 'selection')}.json"
 
 
 def verdict_key(name: str, digest: str) -> str:

@@ -1,0 +1,1 @@
+"""Which student: candidates trained on one split, compared on validation, and one chosen by the user's rule."""
