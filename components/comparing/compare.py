@@ -87,7 +87,7 @@ def compare(sides: Sequence[Side], *, text: bool = False) -> Comparison:
         same_test=same_test,
         settings=settings(sides),
         data=data(sides),
-        figures=[row for row in rows if row.path in TOGETHER],
+        figures=sorted((row for row in rows if row.path in TOGETHER), key=lambda row: TOGETHER.index(row.path)),
         dimensions=[row for row in rows if row.path.startswith("dimensions.")],
         tiers=[row for row in rows if row.path.startswith("tiers.")],
         flips=[flip for at in range(1, len(sides)) for flip in _flips(LETTERS[at], judgements[0], judgements[at])]
