@@ -42,10 +42,9 @@ def plain(text: str, longest: int = 300) -> str:
     """
     line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", " ", text).split())
     line = line if len(line) <= longest else line[:longest].rstrip() + " …"
-    line = (
-        line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;").replace("://", ":&#8203;//")
-    )
-    return re.sub(r"([\\`*_\[\]#|~$])", r"\\\1", line)
+    line = re.sub(r"([\\`*_\[\]#|~$])", r"\\\1", line)  # before there are entities, which hold a #
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return line.replace("@", "&#64;").replace("://", ":&#8203;//")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: int = 1) -> str:

@@ -37,7 +37,7 @@ def model_card(store: Store, bundle: BundleCopy, *, inside: bool) -> str:
             [[f"`{each.name}`", plain(each.description, 1_000), f"{each.weight:g}"] for each in spec.dimensions],
             right=2,
         ),
-        f"Judged is: {plain(spec.scope.judge, 2_000)}",
+        f"What to judge: {plain(spec.scope.judge, 2_000)}",
         *([f"Out of scope: {', '.join(map(plain, spec.scope.outOfScope))}."] if spec.scope.outOfScope else []),
         *_rules(bundle),
         "## How to use it",
@@ -56,7 +56,7 @@ def _what(bundle: BundleCopy, labels: LabelSetMeta | None) -> str:
     if labels is not None:
         teacher = f"the model {plain(str(labels.oracle.get('model')))}" if labels.oracle else "people, or a program of theirs,"
     return (
-        f"A student of {plain(facts.base.ref)}: LoRA of rank {facts.lora.r} and a linear head give "
+        f"A student of `{facts.base.ref.replace('`', '')}`: LoRA of rank {facts.lora.r} and a linear head give "
         f"{len(facts.dimensions)} scores from 0 to 10. It reads {facts.maxLength} tokens of an article, title first"
         + (f", and learnt from scores that {teacher} gave other articles." if teacher else ".")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -82,6 +83,16 @@ def test_no_text_means_anything(odd: str) -> None:
     kinds = {child.type for token in tokens for child in token.children or []}
     assert kinds <= {"text", "text_special"}
     assert sum(token.type == "td_open" for token in tokens) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["ann@example.org", "https://example.org/a#b", "package://some_module", "R&D, <5% & #1", "a_b*c|d \\ $5"]
+)
+def test_what_is_shown_is_the_text_itself(text: str) -> None:
+    """Entities hold a #, which has a meaning of its own and is escaped before they are written."""
+    tokens = MarkdownIt("commonmark").parse(f"x{plain(text)}")
+    shown = "".join(child.content for token in tokens for child in token.children or [])
+    assert shown.replace("\u200b", "") == f"x{text}"
 
 
 def test_the_sentence_gives_the_reason(rejected: Context, promoted: Context) -> None:
