@@ -86,7 +86,7 @@ class Article:
         url: where it was found.
         published: when it was published, as its owner writes it.
         reference: true scores where somebody knows them; never shown to oracle or student.
-        drawn_by: the rule of a sample that drew it (random, stratified, enrich); empty where no rule did.
+        drawn_by: the rule of a sample that drew it (random, stratified, enrich, weak); empty where no rule did.
     """
 
     id: str

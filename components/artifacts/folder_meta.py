@@ -191,9 +191,12 @@ class SampleMeta(FolderMeta):
         corpus: articles of the corpus.
         excluded: articles that must not be drawn.
         strata: articles of corpus and sample by stratum.
+        doubted_by: which students' disagreement `weak` ranked by, in which dimensions; None where it drew nothing.
+        sources: the sources that were drawn from; None for all.
     """
 
     KIND: ClassVar[str] = "the manifest of a sample"
+    OMITTED: ClassVar = ("doubted_by", "sources")
 
     kind: Literal["sample"] = "sample"
     code: int
@@ -206,6 +209,8 @@ class SampleMeta(FolderMeta):
     corpus: int
     excluded: int
     strata: list[SampleStratum]
+    doubted_by: str | None = None
+    sources: list[str] | None = None
 
 
 class AdapterMeta(FolderMeta):

@@ -1,4 +1,4 @@
-"""The two measures that enrichment ranks articles by: similarity to a few examples, or a student's scores.
+"""The measures that articles are ranked by: similarity to a few examples, a student's scores, or how far students disagree.
 
 Both take one pass of a model over the pool (some 60 articles a second for MiniLM on two cores), never over the corpus.
 A student's scores find more of what it knows already; examples also find what it misses. Neither belongs in a test part.
@@ -76,6 +76,38 @@ def by_student(flt: Filter, student: Scorer, progress: Progress = quiet) -> Affi
 
         raw = student.predict([(article.title, article.content) for article in articles], progress)
         return weighted_mean(flt, student.scores(raw))
+
+    return affinity
+
+
+def by_disagreement(flt: Filter, students: Sequence[Scorer], weakest: Sequence[str], progress: Progress = quiet) -> Affinity:
+    """Rank articles by how far several students disagree about them in some dimensions.
+
+    Students that learned the same labels from other seeds differ where the labels tell them least: a label is worth most there.
+
+    Args:
+        flt: the filter.
+        students: two or more of them.
+        weakest: names of the dimensions that count.
+        progress: shows what is done.
+
+    Returns:
+        A function from n articles to (n,) standard deviations over students, in points, the mean of the dimensions.
+
+    Raises:
+        InputError: there are fewer than two students, or one has other dimensions than the filter.
+    """
+    if len(students) < 2:
+        raise InputError("one student can't disagree with itself", where="--student", hint="name two or more")
+    for student in students:
+        require_dimensions(student.dimensions, flt, "the student", hint="name students of this filter: --student ADAPTER")
+    places = [flt.dimensions.index(name) for name in weakest]
+
+    def affinity(articles: Sequence[Article]) -> Floats:
+        texts = [(article.title, article.content) for article in articles]
+        scores = np.stack([student.scores(student.predict(texts, progress))[:, places] for student in students])
+        spread: Floats = scores.std(axis=0).mean(axis=1)
+        return spread
 
     return affinity
 

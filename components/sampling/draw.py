@@ -1,4 +1,4 @@
-"""Samples of a corpus, drawn by three rules: at random, stratified, or enriched with what is rare.
+"""Samples of a corpus, drawn by four rules: at random, stratified, enriched with what is rare, or where students disagree.
 
 Articles are ordered by a hash of seed and content, and every rule takes the first ones. So the same articles give the same
 sample whatever the file's order, and a corpus that grew keeps most of its sample. The file is read once for the random part
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-RANDOM, STRATIFIED, ENRICH = RULES = ("random", "stratified", "enrich")
+RANDOM, STRATIFIED, ENRICH, WEAK = RULES = ("random", "stratified", "enrich", "weak")
 CHUNK: Final = 2048
-POOL: Final = 20  # articles that enrichment ranks, for each one that it takes
+POOL: Final = 20  # articles that a rule with an affinity ranks, for each one that it takes
 LENGTHS: Final = ((1_000, "short"), (4_000, "medium"), (10**9, "long"))  # characters of the content, below
 SOURCE_BUCKETS: Final = 2**16  # a file with a source of its own for every article takes no more memory
 
@@ -143,6 +143,8 @@ def draw(
     seed: str = "",
     exclude: Collection[str] = (),
     affinity: Affinity | None = None,
+    doubt: Affinity | None = None,
+    sources: Collection[str] = (),
     columns: Mapping[str, str] | None = None,
     progress: Progress = quiet,
 ) -> Sample:
@@ -158,6 +160,8 @@ def draw(
         seed: any text; another one draws another sample.
         exclude: digests of articles that must not be drawn.
         affinity: for enrichment, a function from n articles to (n,) numbers, the highest for what is wanted most.
+        doubt: the same for `weak`: how far students disagree.
+        sources: names of the sources that may be drawn from; none for all.
         columns: our names for columns of the file; None for none.
         progress: shows what is done.
 
@@ -165,35 +169,49 @@ def draw(
         The sample.
 
     Raises:
-        InputError: the shares are none, enrichment has no affinity, or the file has no articles.
+        InputError: the shares are none, a rule has nothing to rank by, or the file has no articles, or none of these sources.
     """
-    wanted = allot(n, check_shares(shares, affinity))
-    left_out, rejects = frozenset(exclude), Rejects()
+    wanted = allot(n, check_shares(shares, affinity, doubt))
+    left_out, only, rejects = frozenset(exclude), frozenset(sources), Rejects()
+    met: Counter[str] = Counter()
     counts: Counter[Cell] = Counter()
     plain = First(n, f"{seed}:{RANDOM}")
     pool = First(POOL * wanted.get(ENRICH, 0), f"{seed}:pool")
+    doubted = First(POOL * wanted.get(WEAK, 0), f"{seed}:{WEAK}")
     table: Counter[tuple[str, str]] = Counter()
     for candidate in _candidates(path, prefilter, rejects, columns, progress):
+        if only:
+            met[candidate.article.source] += 1
+            if candidate.article.source not in only:
+                continue
         if candidate.digest in left_out:
             continue
         plain.offer(candidate)
         if candidate.passes:
             pool.offer(candidate)
+            doubted.offer(candidate)
         counts[candidate.cell] += 1  # copies as well: a stratum that holds fewer texts leaves its rest to the plain draw
         table[candidate.cell[0], candidate.cell[1]] += 1
     for note in rejects.notes():
         progress.note(note)
+    for name in sorted(only - met.keys()):
+        known = ", ".join(repr(source) for source, _ in met.most_common(5))
+        raise InputError(f"no article has the source {name!r}", where="--source", hint=f"the most frequent are {known}")
     ranked = plain.take()
     chosen = {candidate.digest: (candidate, RANDOM) for candidate in ranked[: wanted.get(RANDOM, 0)]}
     if wanted.get(ENRICH) and affinity is not None:
         chosen |= {
             candidate.digest: (candidate, ENRICH) for candidate in _nearest(pool, chosen, wanted[ENRICH], affinity, seed)
         }
+    if wanted.get(WEAK) and doubt is not None:
+        chosen |= {candidate.digest: (candidate, WEAK) for candidate in _nearest(doubted, chosen, wanted[WEAK], doubt, seed)}
     if wanted.get(STRATIFIED):
         counts.subtract(candidate.cell for candidate, _ in chosen.values())
         quota = spread(counts, wanted[STRATIFIED], seed)
         heaps = {cell: First(size, f"{seed}:{STRATIFIED}") for cell, size in quota.items()}
         for candidate in _candidates(path, prefilter, Rejects(), columns, progress):
+            if only and candidate.article.source not in only:
+                continue
             if candidate.digest not in left_out and candidate.digest not in chosen and candidate.cell in heaps:
                 heaps[candidate.cell].offer(candidate)
         chosen |= {candidate.digest: (candidate, STRATIFIED) for heap in heaps.values() for candidate in heap.take()}
@@ -216,18 +234,19 @@ def draw(
     )
 
 
-def check_shares(shares: Mapping[str, float], affinity: Affinity | None) -> dict[str, float]:
+def check_shares(shares: Mapping[str, float], affinity: Affinity | None, doubt: Affinity | None = None) -> dict[str, float]:
     """Check the shares of the rules.
 
     Args:
         shares: the share of each rule.
         affinity: what enrichment ranks by; None if there is nothing.
+        doubt: what `weak` ranks by; None if there is nothing.
 
     Returns:
         The shares above 0, in the order of RULES.
 
     Raises:
-        InputError: a rule is unknown, the shares don't sum to 1, or enrichment has nothing to rank by.
+        InputError: a rule is unknown, the shares don't sum to 1, or a rule has nothing to rank by.
     """
     for rule, share in shares.items():
         if rule not in RULES:
@@ -245,6 +264,12 @@ def check_shares(shares: Mapping[str, float], affinity: Affinity | None) -> dict
             "enrichment has nothing to go by",
             where="--rule enrich",
             hint="give --examples FILE with a few articles of the kind, or promote a student first",
+        )
+    if shares.get(WEAK) and doubt is None:
+        raise InputError(
+            "there are no students to disagree",
+            where=f"--rule {WEAK}",
+            hint="train two or more of this filter (--set training.seed=43 makes another), or name them: --student ADAPTER",
         )
     return {rule: shares[rule] for rule in RULES if shares.get(rule)}
 

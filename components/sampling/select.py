@@ -31,6 +31,9 @@ def select(
     exclude: Collection[str] = (),
     affinity: Affinity | None = None,
     by: str = "",
+    doubt: Affinity | None = None,
+    doubted_by: str = "",
+    sources: Collection[str] = (),
     progress: Progress = quiet,
 ) -> tuple[Sample, Digest]:
     """Draw a sample and commit it to the store.
@@ -45,6 +48,9 @@ def select(
         exclude: digests of articles that must not be drawn.
         affinity: for enrichment, a function from n articles to (n,) numbers, the highest for what is wanted most.
         by: what enrichment ranked by ("examples …", "adapter …"), for the manifest.
+        doubt: the same for `weak`.
+        doubted_by: what `weak` ranked by ("adapters … on …"), for the manifest.
+        sources: names of the sources that may be drawn from; none for all.
         progress: shows what is done.
 
     Returns:
@@ -61,6 +67,8 @@ def select(
         seed=seed,
         exclude=exclude,
         affinity=affinity,
+        doubt=doubt,
+        sources=sources,
         columns=flt.columns,
         progress=progress,
     )
@@ -72,6 +80,8 @@ def select(
         shares={rule: float(share) for rule, share in shares.items()},
         drawn=sample.drawn(),
         enriched_by=by,
+        doubted_by=doubted_by or None,
+        sources=sorted(set(sources)) or None,
         corpus=sample.corpus,
         excluded=len(frozenset(exclude)),
         strata=[SampleStratum.model_validate(stratum) for stratum in sample.strata],

@@ -61,14 +61,32 @@ def _opened(
     return open_store(store_uri(store)), flt, file
 
 
+RuleOpt = Annotated[list[str], typer.Option("--rule", metavar="RULE=SHARE", help="random, stratified, enrich, weak")]
+
+
 @app.command()
 def select(
     filter: FilterArg,
     n: Annotated[int, typer.Option("--n", min=1, max=1_000_000, help="articles to draw")],
     articles: ArticlesOpt = "",
-    rule: Annotated[list[str], typer.Option("--rule", metavar="RULE=SHARE", help="random, stratified, enrich")] = ["random=1"],  # noqa: B006
+    rule: RuleOpt = ["random=1"],  # noqa: B006
     examples: Annotated[str, typer.Option("--examples", metavar="FILE", help="enrich: articles of the kind that is rare")] = "",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="also write the sample as JSON Lines")] = None,
+    student: Annotated[
+        list[str],
+        typer.Option(
+            "--student",
+            metavar="ADAPTER",
+            help="weak: whose disagreement counts; default: the newest three of the filter; repeatable",
+            autocompletion=completion.filters_and_adapters,
+        ),
+    ] = [],  # noqa: B006
+    source: Annotated[
+        list[str], typer.Option("--source", metavar="NAME", help="draws from this source alone; repeatable")
+    ] = [],  # noqa: B006
+    exclude_trained: Annotated[
+        bool, typer.Option("--exclude-trained", help="leaves out what the serving student was trained and judged on")
+    ] = False,
     seed: Annotated[str, typer.Option("--seed", help="another one is another sample")] = "",
     store: StoreOpt = None,
     profile: ProfileOpt = "",
@@ -76,20 +94,37 @@ def select(
     map: MapOpt = [],  # noqa: B006
     as_json: JsonOpt = False,
 ) -> None:
-    """Draw articles worth a label: a plain random draw, evenly over strata, or toward what is rare."""
+    """Draw articles worth a label: at random, evenly over strata, toward what is rare, or where students disagree."""
     from distillery.components.articles.input_files import local_input
     from distillery.components.runtime.progress import reporter
-    from distillery.components.sampling.draw import ENRICH
+    from distillery.components.sampling.draw import ENRICH, WEAK
     from distillery.components.sampling.select import FILE
     from distillery.components.sampling.select import select as work
     from distillery.components.store.layout import SAMPLES
+    from distillery.pipelines.cli.ranking import doubt_of, trained_articles
 
     opened, flt, file = _opened(filter, articles, store, profile, settings(set, map))
     shares = _shares(rule)
     progress = reporter("select")
     affinity, by = _affinity(opened, flt, absolute(examples)) if shares.get(ENRICH) else (None, "")
+    doubt, doubted_by = doubt_of(opened, flt, student, progress) if shares.get(WEAK) else (None, "")
+    exclude = trained_articles(opened, flt) if exclude_trained else frozenset[str]()
     with local_input(file, parameter="--articles") as path:
-        sample, digest = work(opened, flt, path, n, shares, seed=seed, affinity=affinity, by=by, progress=progress)
+        sample, digest = work(
+            opened,
+            flt,
+            path,
+            n,
+            shares,
+            seed=seed,
+            exclude=exclude,
+            sources=source,
+            affinity=affinity,
+            by=by,
+            doubt=doubt,
+            doubted_by=doubted_by,
+            progress=progress,
+        )
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, opened.folder(SAMPLES, digest).read(FILE))
@@ -100,13 +135,19 @@ def select(
         "drawn": sample.drawn(),
         "strata": sample.strata,
         "rejected": sample.rejected,
+        "doubted_by": doubted_by or None,
+        "excluded": len(exclude),
         "out": str(out) if out else None,
     }
     if as_json:
         print_json(found)
         return
-    rules = ", ".join(f"{name} {count:,}" for name, count in sample.drawn().items())
-    print(f"{len(sample.articles):,} of {sample.corpus:,} articles: {rules}\nsample: {digest}")
+    drawn = ", ".join(f"{name} {count:,}" for name, count in sample.drawn().items())
+    print(f"{len(sample.articles):,} of {sample.corpus:,} articles: {drawn}\nsample: {digest}")
+    if doubted_by:
+        print(f"weak: by the disagreement of {doubted_by}")
+    if exclude:
+        print(f"left out: {len(exclude):,} articles that the student knows")
     if out is not None:
         print(f"articles: {out}")
 
@@ -123,36 +164,9 @@ def _shares(rules: list[str]) -> dict[str, float]:
 
 
 def _affinity(store: Store, flt: Filter, examples: str) -> tuple[Affinity | None, str]:
-    """Return what enrichment ranks by, and its name for the manifest.
+    from distillery.pipelines.cli.ranking import affinity_of
 
-    Examples that are given take precedence over the promoted student; (None, "") where there is neither, which `draw` refuses.
-    """
-    from distillery.components.runtime.progress import reporter
-    from distillery.components.sampling.affinity import by_examples, by_student
-
-    if examples:
-        from distillery.components.articles.articles import read_articles
-        from distillery.components.articles.input_files import local_input
-        from distillery.components.articles.rejects import Rejects
-        from distillery.components.store import digest_json
-
-        with local_input(examples, parameter="--examples") as path:
-            found = list(read_articles(path, rejects=Rejects(), columns=flt.columns))
-        digest = digest_json(sorted(article.digest for article in found))
-        return by_examples(flt, found, store, reporter("select")), f"{len(found)} examples {digest}"
-
-    from distillery.components.artifacts.channel import current
-
-    pointer = current(store, flt.name, flt.spec.promotion.channel)
-    if pointer is None:
-        return None, ""
-    from distillery.components.student.bundle import open_bundle
-    from distillery.components.student.devices import serving_plan
-
-    progress = reporter("select")
-    plan = serving_plan(store, flt.name, pointer.adapter, flt.spec.student, progress)
-    student = open_bundle(store, flt.name, pointer.adapter, plan=plan)
-    return by_student(flt, student, progress), f"adapter {pointer.adapter}"
+    return affinity_of(store, flt, examples)
 
 
 @app.command()

@@ -206,3 +206,66 @@ def test_a_student_draws_what_it_scores_high() -> None:
     student.dimensions = ["other"]  # type: ignore[assignment]
     with pytest.raises(InputError, match="not the filter's"):
         by_student(flt, student)  # type: ignore[arg-type]
+
+
+def test_where_students_disagree_is_drawn_and_the_plain_draw_stays(write: Callable[[Rows], Path], tmp_path: Path) -> None:
+    path, shares = write(rows(600)), {"random": 0.8, "weak": 0.2}
+    sample = draw(path, FOOTBALL, 50, shares, doubt=long_first)
+    chosen = picked(sample)
+    assert Counter(chosen.values()) == {"random": 40, "weak": 10}
+    weak = [article for article in sample.articles if article.drawn_by == "weak"]
+    assert sum(len(article.content) > 4_000 for article in weak) >= 3  # one in fifty of the corpus
+    assert not any("football" in article.content for article in weak)  # what the prefilter refuses is not worth a label
+    plain = picked(draw(path, FOOTBALL, 40, {"random": 1.0}))
+    assert {name for name, rule in chosen.items() if rule == "random"} == set(plain)
+    with pytest.raises(InputError, match="there are no students to disagree"):
+        draw(path, FOOTBALL, 50, shares)
+    store, flt = open_store(str(tmp_path / "store")), load_filter_text(FILTER, "demo.yaml")
+    _, digest = select(store, flt, path, 50, shares, doubt=long_first, doubted_by="adapters a, b in benefit", sources=["rare"])
+    meta = store.folder("samples", digest).meta
+    assert (meta["doubted_by"], meta["sources"]) == ("adapters a, b in benefit", ["rare"])
+    _, plain_digest = select(store, flt, path, 50, {"random": 1.0})
+    assert not {"doubted_by", "sources"} & store.folder("samples", plain_digest).meta.keys()
+
+
+@pytest.mark.parametrize("shares", [{"random": 1.0}, MIXED])
+def test_only_the_sources_asked_for_are_drawn(write: Callable[[Rows], Path], shares: dict[str, float]) -> None:
+    path = write(rows(600))
+    sample = draw(path, FOOTBALL, 20, shares, sources=["rare", "paper-1"], affinity=long_first)
+    assert {article.source for article in sample.articles} <= {"rare", "paper-1"}
+    assert len(sample.articles) == 20
+    assert sample.corpus == sum(row["source"] in ("rare", "paper-1") for row in rows(600))
+    with pytest.raises(InputError, match="no article has the source 'rarely'") as error:
+        draw(path, FOOTBALL, 20, shares, sources=["rare", "rarely"], affinity=long_first)
+    assert "'paper-" in error.value.hint
+
+
+class Guess(Half):
+    def __init__(self, *more: float) -> None:
+        self.dimensions = ["benefit", "cost"]  # type: ignore[assignment]
+        self.more = more
+
+    def predict(self, texts: Sequence[tuple[str, str]], progress: Any = None) -> Any:
+        return np.array([[2 * len(content), 2 * self.more[at]] for at, (_, content) in enumerate(texts)])
+
+
+def test_disagreement_is_the_spread_of_the_students_in_the_dimensions_that_count() -> None:
+    from distillery.components.sampling.affinity import by_disagreement
+
+    one, two = "How much good it does.}", "Good.}, {name: cost, weight: 0, description: Bad.}"
+    flt = load_filter_text(FILTER.replace(one, two), "demo.yaml")
+    students, articles = [Guess(1, 4), Guess(3, 4), Guess(5, 4)], [Article("a", "", "12"), Article("b", "", "12")]
+    found = by_disagreement(flt, students, ["cost"])(articles)  # type: ignore[arg-type]
+    assert found == pytest.approx([np.std([1, 3, 5]), 0])
+    both = by_disagreement(flt, students, ["benefit", "cost"])(articles)  # type: ignore[arg-type]
+    assert both == pytest.approx([np.std([1, 3, 5]) / 2, 0])
+    with pytest.raises(InputError, match="one student can't disagree with itself"):
+        by_disagreement(flt, students[:1], ["cost"])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="not the filter's"):
+        by_disagreement(flt, [_other(), *students], ["cost"])  # type: ignore[list-item]
+
+
+def _other() -> Half:
+    student = Half()
+    student.dimensions = ["other"]  # type: ignore[assignment]
+    return student
