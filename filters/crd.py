@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition and the editors' JSON Schema, both generated from the model: `python -m distillery.filters.crd`.
+"""The CustomResourceDefinitions and the editors' JSON Schema, generated from the models: `python -m distillery.filters.crd`.
 
 A CRD wants a structural schema: every node typed, no references, no unions with null. What one field says about another is
 there as far as seven rules of CEL go, so that the API server refuses a bad commit; the rest (names that exist, rules that
@@ -9,16 +9,21 @@ what its author wrote.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from distillery.filters.filter import Filter
 from distillery.filters.loading import INSTALLED, dump_value
+from distillery.filters.scoring import Scoring
 from distillery.filters.spec import API_VERSION
 
 Schema = dict[str, Any]
 GROUP, VERSION = API_VERSION.split("/")
 CRD_FILE = INSTALLED.parent / "manifests/crds/filters.yaml"
+SCORING_CRD_FILE = CRD_FILE.with_name("scorings.yaml")
 SCHEMA_FILE = INSTALLED / "schema.json"
 _DROPPED = {"title", "default", "additionalProperties", "propertyNames", "$defs"}
 _COLUMNS = [
@@ -27,6 +32,14 @@ _COLUMNS = [
     {"name": "MAE", "type": "number", "jsonPath": ".status.mae"},
     {"name": "Verdict", "type": "string", "jsonPath": ".status.verdict"},
     {"name": "Digest", "type": "string", "jsonPath": ".status.digest"},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+]
+
+_SCORING_COLUMNS = [
+    {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+    {"name": "Articles", "type": "integer", "jsonPath": ".status.articles"},
+    {"name": "Last pass", "type": "date", "jsonPath": ".status.lastPass"},
+    {"name": "Suspended", "type": "boolean", "jsonPath": ".spec.suspend"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 ]
 
@@ -98,9 +111,30 @@ def crd() -> Schema:
     Returns:
         Plain values.
     """
-    schema = Filter.model_json_schema()
+    names = {"kind": "Filter", "listKind": "FilterList", "plural": "filters", "singular": "filter", "shortNames": ["flt"]}
+    return _definition(Filter, names, _RULES, _COLUMNS, _status())
+
+
+def scoring_crd() -> Schema:
+    """Return the CustomResourceDefinition of kind Scoring.
+
+    Returns:
+        Plain values.
+    """
+    names = {"kind": "Scoring", "listKind": "ScoringList", "plural": "scorings", "singular": "scoring"}
+    return _definition(Scoring, names, {"filters": [_ONCE]}, _SCORING_COLUMNS, _scoring_status())
+
+
+def _definition(
+    model: type[BaseModel],
+    names: Schema,
+    rules_of: Mapping[str, Sequence[tuple[str, str]]],
+    columns: Sequence[Schema],
+    status: Schema,
+) -> Schema:
+    schema = model.model_json_schema()
     spec = structural(schema["properties"]["spec"], schema["$defs"])
-    for field, rules in _RULES.items():
+    for field, rules in rules_of.items():
         node = spec["properties"][field.removesuffix("[]")]
         node = node["items"] if field.endswith("[]") else node
         node["x-kubernetes-validations"] = [{"rule": rule, "message": message} for rule, message in rules]
@@ -114,7 +148,7 @@ def crd() -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object", "properties": {"name": name}},
             "spec": spec,
-            "status": _status(),
+            "status": status,
         },
     }
     version = {
@@ -122,27 +156,32 @@ def crd() -> Schema:
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
-        "additionalPrinterColumns": _COLUMNS,
+        "additionalPrinterColumns": [*columns],
         "schema": {"openAPIV3Schema": root},
     }
-    names = {"kind": "Filter", "listKind": "FilterList", "plural": "filters", "singular": "filter", "shortNames": ["flt"]}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"filters.{GROUP}"},
+        "metadata": {"name": f"{names['plural']}.{GROUP}"},
         "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
     }
 
 
-def _status() -> Schema:
-    def text(longest: int, description: str) -> Schema:
-        return {"type": "string", "maxLength": longest, "description": description}
+def _text(longest: int, description: str) -> Schema:
+    return {"type": "string", "maxLength": longest, "description": description}
 
+
+def _count(description: str) -> Schema:
+    return {"type": "integer", "format": "int64", "minimum": 0, "description": description}
+
+
+def _conditions(types: str) -> Schema:
+    text = _text
     condition = {
         "type": "object",
         "required": ["type", "status"],
         "properties": {
-            "type": text(63, "Such as Valid, Labeled, Trained, Promoted, Ready."),
+            "type": text(63, types),
             "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it holds."},
             "reason": text(200, "One word that says why."),
             "message": text(4_000, "A sentence that says why."),
@@ -150,6 +189,18 @@ def _status() -> Schema:
             "observedGeneration": {"type": "integer", "format": "int64", "description": "Generation that it is about."},
         },
     }
+    return {
+        "type": "array",
+        "maxItems": 16,
+        "items": condition,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "description": "What holds and what does not.",
+    }
+
+
+def _status() -> Schema:
+    text = _text
     return {
         "type": "object",
         "description": "Where the filter stands; written by the operator.",
@@ -168,14 +219,59 @@ def _status() -> Schema:
                 "description": "The latest run.",
                 "properties": {"id": text(200, "Kubeflow's."), "page": text(2_000, "Its page in Kubeflow's UI.")},
             },
-            "conditions": {
+            "conditions": _conditions("Such as Valid, Labeled, Trained, Promoted, Ready."),
+        },
+    }
+
+
+def _scoring_status() -> Schema:
+    scored = {
+        "articles": _count("Articles of all passes that count."),
+        "passes": _count("Passes that count."),
+        "adapter": _text(64, "The adapter of the last pass."),
+        "lastPass": {"type": "string", "format": "date-time", "description": "When the last pass ended."},
+        "current": _text(2_000, "Address of the scores that count."),
+    }
+    pass_of = {
+        "filter": _text(63, "Name of the filter."),
+        "number": _count("In its series, from 1."),
+        "adapter": _text(64, "The adapter that scored."),
+        "at": {"type": "string", "format": "date-time", "description": "When it ended."},
+        "files": _count("Files that were new."),
+        "articles": _count("Rows that are articles."),
+        "scored": _count("Articles that the student scored."),
+        "prefiltered": _count("Articles that the prefilter refused."),
+        "rejected": _count("Rows that are no article."),
+        "tiers": {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+            "description": "Articles by tier.",
+        },
+        "perSecond": {"type": "number", "description": "Articles a second, from the start of its Job to its end."},
+        "scores": _text(2_000, "Address of the scores."),
+    }
+    return {
+        "type": "object",
+        "description": "How far the scoring is; written by the operator.",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "properties": {
+            "observedGeneration": {"type": "integer", "format": "int64", "description": "Generation that was acted on."},
+            "phase": _text(63, "Where the scoring stands."),
+            "articles": _count("Articles of all filters' passes that count."),
+            "lastPass": {"type": "string", "format": "date-time", "description": "When the last pass ended."},
+            "filters": {
                 "type": "array",
                 "maxItems": 16,
-                "items": condition,
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["type"],
-                "description": "What holds and what does not.",
+                "items": {"type": "object", "properties": {"name": _text(63, "Of the filter."), **scored}},
+                "description": "How far each filter is.",
             },
+            "history": {
+                "type": "array",
+                "maxItems": 10,
+                "items": {"type": "object", "properties": pass_of},
+                "description": "The last passes, newest first.",
+            },
+            "conditions": _conditions("Such as Valid, Ready, Drifted."),
         },
     }
 
@@ -187,6 +283,16 @@ def crd_text() -> str:
         The YAML of manifests/crds/filters.yaml.
     """
     return "# Generated from filters/spec.py by `python -m distillery.filters.crd`; do not edit.\n" + dump_value(crd())
+
+
+def scoring_crd_text() -> str:
+    """Return the CustomResourceDefinition of kind Scoring as a file.
+
+    Returns:
+        The YAML of manifests/crds/scorings.yaml.
+    """
+    head = "# Generated from filters/scoring.py by `python -m distillery.filters.crd`; do not edit.\n"
+    return head + dump_value(scoring_crd())
 
 
 def filter_schema() -> Schema:
@@ -208,8 +314,8 @@ def schema_text() -> str:
 
 
 def main() -> None:
-    """Write both files where they belong."""
-    for path, text in ((CRD_FILE, crd_text()), (SCHEMA_FILE, schema_text())):
+    """Write the files where they belong."""
+    for path, text in ((CRD_FILE, crd_text()), (SCORING_CRD_FILE, scoring_crd_text()), (SCHEMA_FILE, schema_text())):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         print(Path(path).name)

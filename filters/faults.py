@@ -33,6 +33,7 @@ _PATTERNS = {
     "^[A-Z_][": "the name of an environment variable in upper case, not the key itself",
     "^https?://": "http(s)://host/path, without a user, password or query",
     "^gs://": "gs://bucket/folder",
+    "^s3://": "s3://bucket/prefix",
     "^[A-Za-z][": "letters, digits and underscores, starting with a letter",
 }
 _LIMITS = {
@@ -67,12 +68,13 @@ class Fault(NamedTuple):
         return InputError(f"{shown(self.path)}: {self.what}" if self.path else self.what, where=self.place, hint=self.hint)
 
 
-def explain(error: ValidationError, document: Document) -> list[Fault]:
+def explain(error: ValidationError, document: Document, model: type[BaseModel] = Filter) -> list[Fault]:
     """Put pydantic's errors into the words of somebody who edits a filter file.
 
     Args:
         error: what pydantic found.
         document: the file, with the places of its parts.
+        model: what the file was to be.
 
     Returns:
         The faults by line. What is missing comes last: it is often the other half of a misspelt key.
@@ -84,7 +86,7 @@ def explain(error: ValidationError, document: Document) -> list[Fault]:
             continue
         path = _path(detail, document.value)
         if path not in found:  # a union reports once per branch
-            found[path] = _words(detail, path)
+            found[path] = _words(detail, path, model)
     faults = [Fault(path, _place(path, document), *words) for path, words in found.items()]
     return sorted(faults, key=lambda fault: (fault.what == _MISSING, _line(fault.place)))
 
@@ -125,14 +127,14 @@ def _path(detail: Any, value: object) -> Path:
     return path
 
 
-def _words(detail: Any, path: Path) -> tuple[str, str]:
+def _words(detail: Any, path: Path, root: type[BaseModel]) -> tuple[str, str]:
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "missing":
-        field = _model_at(path[:-1])
+        field = _model_at(path[:-1], root)
         text = field.model_fields[str(path[-1])].description if field and path[-1] in field.model_fields else None
         return _MISSING, f"add it ({text.rstrip('.')})" if text else "add it"
     if kind == "extra_forbidden":
-        model = _model_at(path[:-1])
+        model = _model_at(path[:-1], root)
         return f'unknown key "{path[-1]}"', nearest(str(path[-1]), model.model_fields if model else [])
     if kind in _KINDS:
         hint = ""
@@ -179,9 +181,9 @@ def _given(value: object) -> str:
     return f"{value}"
 
 
-def _model_at(path: Path) -> type[BaseModel] | None:
+def _model_at(path: Path, root: type[BaseModel]) -> type[BaseModel] | None:
     """The model that the mapping at `path` is read by."""
-    model: type[BaseModel] | None = Filter
+    model: type[BaseModel] | None = root
     for step in path:
         if isinstance(step, int):
             continue

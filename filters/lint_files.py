@@ -20,6 +20,8 @@ from distillery.filters.faults import Fault, explain
 from distillery.filters.filter import Filter
 from distillery.filters.lint import Finding, lint
 from distillery.filters.loading import find_filter, read_text, require_named, shown_path
+from distillery.filters.scoring import KIND as SCORING
+from distillery.filters.scoring import Scoring
 
 _STEP = re.compile(r"([A-Za-z]+)|\[([^\]]*)\]")
 _STAND_INS: Final = (1, "overall >= 5")  # a number, and a text that is a rule, too
@@ -42,6 +44,8 @@ def lint_file(ref: str) -> list[Finding]:
     path, named = find_filter(ref)
     where = shown_path(path)
     text = read_text(path, where)
+    if (scoring := _check_scoring(text, where)) is not None:
+        return scoring
     flt, found = check_text(text, where)
     if flt is None:
         return found
@@ -77,6 +81,22 @@ def check_text(text: str, where: str) -> tuple[Filter | None, list[Finding]]:
         what, hint = "not a filter", "a filter starts with apiVersion, kind, metadata, spec"
         found.append(((), _finding("", what, f"{where}:1", hint)))
     return (None if found else flt), sorted((finding for _, finding in found), key=lambda finding: finding.line or 0)
+
+
+def _check_scoring(text: str, where: str) -> list[Finding] | None:
+    """Return all that is wrong with an object of kind Scoring; None for a file that is none."""
+    try:
+        document = scan_document(text, where)
+    except InputError:
+        return None
+    if not isinstance(document.value, dict) or document.value.get("kind") != SCORING:
+        return None
+    found = [_finding("", error.what, error.where, error.hint) for error in document.refused.values()]
+    try:
+        Scoring.model_validate(document.value)
+    except ValidationError as error:
+        found += [_of(fault) for fault in explain(error, document, Scoring)]
+    return found
 
 
 def render(findings: Sequence[Finding]) -> str:

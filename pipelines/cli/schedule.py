@@ -72,7 +72,8 @@ def schedule(
     """Let Kubeflow start `distill` by a clock, with the filter as it is now. Typed again, it replaces what was scheduled."""
     from distillery.components.preflight.request import RunRequest
     from distillery.components.store import open_store
-    from distillery.pipelines.cluster.schedules import put_schedule, schedule_name, six_fields
+    from distillery.filters.cron import six_fields
+    from distillery.pipelines.cluster.schedules import put_schedule, schedule_name
     from distillery.pipelines.cluster.submit import Unwritten
 
     when = six_fields(cron)

@@ -1,33 +1,15 @@
 """Schedules: a pipeline that Kubeflow starts again and again, one schedule a filter.
 
-Kubeflow calls it a recurring run. Its cron has six fields, seconds first, and the last may be left out: it takes "0 3 * * *"
-for second 0 and minute 3 of every hour. So what people write has five fields and is made six here.
+Kubeflow calls it a recurring run. Its cron has six fields, seconds first; what people write is made so by `filters/cron.py`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from distillery.filters.errors import InputError
 from distillery.pipelines.cluster.kubeflow import Kubeflow, Published
-
-# The fields of people's cron, with the least and the greatest number of each, and the names that stand for numbers.
-_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
-_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
-FIELDS: Final[tuple[tuple[str, int, int, Mapping[str, int]], ...]] = (
-    ("minute", 0, 59, {}),
-    ("hour", 0, 23, {}),
-    ("day of month", 1, 31, {}),
-    ("month", 1, 12, {name: number for number, name in enumerate(_MONTHS, 1)}),
-    ("day of week", 0, 7, {name: number for number, name in enumerate(_DAYS)}),
-)
-SECONDS: Final = ("second", 0, 59, dict[str, int]())
-NAMED: Final = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
-HINT: Final = 'write five fields, as "0 3 * * *" for every night at three: minute, hour, day of month, month, day of week'
-_PART = re.compile(r"(\*|\?|[0-9]{1,2}|[A-Z]{3})(?:-([0-9]{1,2}|[A-Z]{3}))?(?:/([0-9]{1,2}))?")
 
 
 class Schedule(NamedTuple):
@@ -50,54 +32,6 @@ class Schedule(NamedTuple):
     version: str
     parameters: dict[str, Any]
     created: str
-
-
-def six_fields(text: str) -> str:
-    """Return a cron expression as Kubeflow has it, seconds first.
-
-    Args:
-        text: Five fields as crontab has them, six with seconds first, or one of NAMED.
-
-    Returns:
-        Six fields, or the name.
-
-    Raises:
-        InputError: It is none of these.
-    """
-    if text.strip() in NAMED:
-        return text.strip()
-    fields = text.upper().split()
-    if len(fields) not in (5, 6):
-        raise InputError(f"has {len(fields)} fields", where=f"--cron {text[:80]!r}", hint=HINT)
-    known = FIELDS if len(fields) == 5 else (SECONDS, *FIELDS)
-    checked = [_checked(field, *rest, text=text) for field, rest in zip(fields, known, strict=True)]
-    return " ".join(checked if len(fields) == 6 else ["0", *checked])
-
-
-def _checked(field: str, name: str, least: int, most: int, names: Mapping[str, int], *, text: str) -> str:
-    """Return a field as Kubeflow has it, where Sunday is 0 and not 7; refuse what it would not take."""
-    days: set[int] = set()
-    for part in field.split(","):
-        match = _PART.fullmatch(part)
-        if match is None:
-            raise InputError(f"{name} {part[:40]!r} is none", where=f"--cron {text[:80]!r}", hint=HINT)
-        first, last, step = match.groups()
-        if first in "*?" and last:
-            raise InputError(f"{name} {part[:40]!r} is none", where=f"--cron {text[:80]!r}", hint=HINT)
-        begin = least if first in "*?" else _number(first, names)
-        end = _number(last, names) if last else most if first in "*?" or step else begin
-        every = int(step) if step else 1
-        if begin is None or end is None or not least <= begin <= end <= most or every < 1:
-            hint = f"{name} goes from {least} to {most}" + (f", or {', '.join(names)}" if names else "")
-            raise InputError(f"{name} {part[:40]!r} is out of range", where=f"--cron {text[:80]!r}", hint=hint)
-        days |= {day % 7 for day in range(begin, end + 1, every)}
-    if most == 7 and "7" in field:
-        return ",".join(map(str, sorted(days)))
-    return field
-
-
-def _number(word: str, names: Mapping[str, int]) -> int | None:
-    return int(word) if word.isdigit() else names.get(word)
 
 
 def schedule_name(pipeline: str, filter: str) -> str:

@@ -11,10 +11,21 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from distillery.filters.crd import CRD_FILE, SCHEMA_FILE, crd, crd_text, schema_text, structural
+from distillery.filters.crd import (
+    CRD_FILE,
+    SCHEMA_FILE,
+    SCORING_CRD_FILE,
+    crd,
+    crd_text,
+    schema_text,
+    scoring_crd,
+    scoring_crd_text,
+    structural,
+)
 from distillery.filters.document import read_document
 from distillery.filters.filter import Filter
 from distillery.filters.loading import INSTALLED
+from distillery.filters.scoring import ScoringSpec
 
 FORBIDDEN = {"$ref", "$defs", "definitions", "anyOf", "oneOf", "allOf", "not", "const", "additionalProperties", "default",
              "title", "patternProperties", "dependencies", "uniqueItems", "id", "$schema"}  # fmt: skip
@@ -23,6 +34,7 @@ FORBIDDEN = {"$ref", "$defs", "definitions", "anyOf", "oneOf", "allOf", "not", "
 def test_files_are_up_to_date() -> None:
     hint = "run: python -m distillery.filters.crd"
     assert CRD_FILE.read_text(encoding="utf-8") == crd_text(), hint
+    assert SCORING_CRD_FILE.read_text(encoding="utf-8") == scoring_crd_text(), hint
     assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), hint
 
 
@@ -63,6 +75,19 @@ def test_schema_is_structural() -> None:
         == columns
     )
     assert crd()["metadata"]["name"] == "filters.llm-distillery.io"
+
+
+def test_the_schema_of_scorings_is_structural_and_has_every_key() -> None:
+    version = scoring_crd()["spec"]["versions"][0]
+    root = version["schema"]["openAPIV3Schema"]
+    assert faults(root) == []
+    assert version["subresources"] == {"status": {}}
+    assert scoring_crd()["metadata"]["name"] == "scorings.llm-distillery.io"
+    spec = root["properties"]["spec"]
+    assert spec["properties"].keys() == ScoringSpec.model_fields.keys()
+    assert set(spec["required"]) == {name for name, field in ScoringSpec.model_fields.items() if field.is_required()}
+    assert spec["properties"]["filters"]["x-kubernetes-validations"]
+    assert yaml.safe_load(scoring_crd_text()) == scoring_crd()
 
 
 @pytest.mark.parametrize("broken", [

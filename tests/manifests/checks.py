@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from distillery.filters.crd import crd
+from distillery.filters.crd import crd, scoring_crd
 from tests.manifests.schemas import FILE
 
 Object = dict[str, Any]
@@ -146,8 +146,9 @@ def render(kustomization: Path) -> list[Object]:
     return list(yaml.safe_load_all(answer.stdout))
 
 
-def crd_as_rendered() -> Object:
-    """The generated CRD with the label that its kustomization adds."""
-    found = crd()
-    found["metadata"]["labels"] = {"app.kubernetes.io/part-of": "llm-distillery"}
+def crds_as_rendered() -> list[Object]:
+    """The generated CRDs with the label that their kustomization adds."""
+    found = [crd(), scoring_crd()]
+    for one in found:
+        one["metadata"]["labels"] = {"app.kubernetes.io/part-of": "llm-distillery"}
     return found

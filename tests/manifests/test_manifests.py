@@ -16,7 +16,7 @@ from tests.manifests.checks import (
     SETTINGS,
     Object,
     copy_of_manifests,
-    crd_as_rendered,
+    crds_as_rendered,
     kustomizer,
     name,
     pods,
@@ -83,7 +83,7 @@ def test_overlays(overlays: dict[str, list[Object]], overlay: str) -> None:
 
 @needs_kustomize
 def test_kinds_are_in_a_kustomization_of_their_own(manifests: Path) -> None:
-    assert render(manifests / "crds") == [crd_as_rendered()]
+    assert render(manifests / "crds") == crds_as_rendered()
 
 
 @needs_kustomize

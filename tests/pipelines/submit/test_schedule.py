@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from distillery.components.store import Store
+from distillery.filters.cron import FIELDS, NAMED, six_fields
 from distillery.filters.errors import InputError
 from distillery.pipelines.cli import main as cli
-from distillery.pipelines.cluster.schedules import FIELDS, NAMED, six_fields
 from tests.pipelines.fake_kubeflow import FakeKubeflow
 from tests.pipelines.submit.conftest import FILTER
 
