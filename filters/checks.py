@@ -79,6 +79,9 @@ def faults(spec: Spec) -> Iterator[Fault]:
             "validation and test take 90% or more, so nothing is left to train on",
             "lower one of them",
         )
+    if spec.training.layerDecay is not None and spec.training.strategy != "ddp":
+        what = f"layerDecay needs whole copies of the optimizer, and strategy {spec.training.strategy} shares it out"
+        yield Fault(("spec", "training", "layerDecay"), what, "leave it out, or set strategy to ddp")
     for index, gate in enumerate(spec.gates):
         yield from _gate(spec, gate, ("spec", "gates", index))
     names = [dimension.name for dimension in spec.dimensions]

@@ -83,6 +83,7 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
             "dimensions": names,
             "student": student_part(flt),
             "training": training_part(flt),
+            **weights_part(flt),
         }
     if step == "benchmark":
         return {
@@ -155,6 +156,20 @@ def training_part(flt: Filter) -> dict[str, Any]:
         Plain JSON values.
     """
     return flt.spec.training.model_dump(mode="json", exclude=set(TRAINING_FREE))
+
+
+def weights_part(flt: Filter) -> dict[str, Any]:
+    """Return the dimensions' weights, where the training reads them.
+
+    Args:
+        flt: The resolved filter.
+
+    Returns:
+        {"weights": list}; empty where none is read.
+    """
+    training = flt.spec.training
+    read = training.dimensionWeights == "filter" or training.stopOn == "overall"
+    return {"weights": [dimension.weight for dimension in flt.spec.dimensions]} if read else {}
 
 
 def student_part(flt: Filter) -> dict[str, Any]:

@@ -221,6 +221,17 @@ class Student(Strict):
         return {name: value for name, value in fields.items() if name not in ("device", "precision") or value != "auto"}
 
 
+# Keys of `training` from after the first release, with their defaults.
+LATER: Final[Mapping[str, object]] = {
+    "warmupSteps": None,
+    "dimensionWeights": "equal",
+    "sampleWeights": "equal",
+    "layerDecay": None,
+    "headDropout": 0.0,
+    "stopOn": "mae",
+}
+
+
 class Training(Strict):
     """How the student is fitted."""
 
@@ -231,7 +242,26 @@ class Training(Strict):
     weightDecay: float = Field(default=0.01, ge=0, le=10, description="AdamW weight decay.")
     warmupRatio: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps that the rate rises.")
     maxGradNorm: Positive = Field(default=1.0, description="Gradients are clipped to this norm.")
-    loss: Literal["mse", "huber", "mae"] = Field(default="mse", description="Loss on raw scores.")
+    loss: Literal["mse", "huber", "mae", "ordinal"] = Field(
+        default="mse", description="Loss on raw scores; ordinal: is the score above 0.5, 1.5 … 9.5, each by its cross-entropy."
+    )
+    warmupSteps: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
+        default=None, description="Steps that the rate rises; null: warmupRatio of all steps."
+    )
+    dimensionWeights: Literal["equal", "filter"] = Field(
+        default="equal", description="filter: a dimension counts in the loss as it does in the overall score."
+    )
+    sampleWeights: Literal["equal", "balanced"] = Field(
+        default="equal", description="balanced: each whole mean score counts alike in the loss, up to 10 to 1."
+    )
+    layerDecay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="Factor of the learning rate from each layer to the one below it; null: one rate for all."
+    )
+    headDropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout of the pooled vector before the head.")
+    stopOn: Literal["mae", "rmse", "overall"] = Field(
+        default="mae",
+        description="Validation error by which an epoch is kept; overall: of the weighted mean of dimensions.",
+    )
     patience: int = Field(default=2, ge=1, le=100, description="Epochs without a better validation MAE before stopping.")
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto measures the machine, then chooses.")
     seed: Seed = Field(default=42, description="Seed of initialisation, order and dropout.")
@@ -240,6 +270,12 @@ class Training(Strict):
         description="Several workers: ddp, a copy each; zero2, zero3: DeepSpeed shares out the optimizer, and the base model.",
     )
     nodes: int = Field(default=1, ge=1, le=1024, description="trainer=trainjob: pods that share each step's articles.")
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out later keys that have their default: filters that say nothing of them keep their digests."""
+        fields: dict[str, Any] = dump(self)
+        return {name: value for name, value in fields.items() if name not in LATER or value != LATER[name]}
 
 
 class Split(Strict):

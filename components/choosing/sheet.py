@@ -113,7 +113,7 @@ def sentence(selection: Selection) -> str:
         row = selection.candidate(selection.recipes[1].candidates[0])
         other = f"next is {row.name} with {number(row.mae, 3)}"
     else:
-        return f"{text}; all candidates differ in the seed alone."
+        return f"{text}; all that were trained to the end differ in the seed alone."
     verdict = "decisive" if selection.decisive else "not decisive"
     difference = f"difference {number(row.difference, 3, signed=True)} ({span(row.difference_interval, 3)}), {verdict}"
     return f"{text}; {other}, {difference}."

@@ -12,6 +12,7 @@ from distillery.components.reporting.svg import short, ticks
 
 LEFT, RIGHT, ROOF, FLOOR = 44, 340, 12, 190
 LONGEST: Final = 24  # characters of a name
+LINE: Final = 12.0  # height of a name
 
 
 class Point(NamedTuple):
@@ -60,6 +61,7 @@ def trade_off(points: Sequence[Point], title: str, *, across: str) -> Markup:
     for tick in ticks(0.0, high, 4):
         inner.append(f'<text x="{at(tick, bottom)[0]:.1f}" y="{FLOOR + 14}" text-anchor="middle">{short(tick)}</text>')
     inner.append(f'<text x="{(LEFT + RIGHT) / 2}" y="{FLOOR + 30}" text-anchor="middle">{escape(across)}</text>')
+    names = _apart({point: at(point.x, point.y)[1] for point in points})
     for point in sorted(points, key=lambda point: point.kind == "good"):
         x, y = at(point.x, point.y)
         if point.interval:
@@ -71,7 +73,16 @@ def trade_off(points: Sequence[Point], title: str, *, across: str) -> Markup:
         left = x > (LEFT + RIGHT) / 2
         name = point.name if len(point.name) <= LONGEST else f"{point.name[:LONGEST]}…"
         anchor, beside = ("end", x - 8) if left else ("start", x + 8)
-        inner.append(f'<text x="{beside:.1f}" y="{y + 4:.1f}" text-anchor="{anchor}">{escape(name)}</text>')
+        inner.append(f'<text x="{beside:.1f}" y="{names[point] + 4:.1f}" text-anchor="{anchor}">{escape(name)}</text>')
     return Markup(
         f'<svg class="lines" role="img" viewBox="0 0 350 226"><title>{escape(title)}</title>{"".join(map(str, inner))}</svg>'
     )
+
+
+def _apart(heights: dict[Point, float]) -> dict[Point, float]:
+    """Return the heights of names, moved down where one would lie on another."""
+    moved, last = dict[Point, float](), -LINE
+    for point, height in sorted(heights.items(), key=lambda item: item[1]):
+        last = max(height, last + LINE)
+        moved[point] = last
+    return moved

@@ -144,6 +144,7 @@ class StudentModel(nn.Module):
     def __init__(self, body: nn.Module, head: nn.Linear, kind: Kind) -> None:
         super().__init__()
         self.body, self.head, self.kind = body, head, kind
+        self.head_dropout, self.dropping = 0.0, False
 
     def pooled(self, ids: Tensor, lengths: Tensor, *, full: bool = False) -> Tensor:
         """Return one vector for each article.
@@ -178,7 +179,10 @@ class StudentModel(nn.Module):
         Returns:
             (b, dimensions) fp32.
         """
-        out: Tensor = self.head(self.pooled(ids, lengths, full=full))
+        vectors = self.pooled(ids, lengths, full=full)
+        if self.dropping and self.head_dropout:
+            vectors = nn.functional.dropout(vectors, self.head_dropout)
+        out: Tensor = self.head(vectors)
         return out
 
 
@@ -222,7 +226,7 @@ def build(base: Base, lora: Lora, dims: int, *, precision: Precision = "fp32", s
 
 
 def set_training(model: StudentModel, training: bool) -> None:
-    """Switch LoRA dropout on or off.
+    """Switch the dropout of LoRA and of the head on or off.
 
     The frozen body stays in eval mode: its own dropout doubles a CPU step and gained nothing.
 
@@ -234,6 +238,7 @@ def set_training(model: StudentModel, training: bool) -> None:
     for module in model.modules():
         if hasattr(module, "lora_dropout"):
             module.training = training
+    model.dropping = training
 
 
 def trainable(model: StudentModel) -> dict[str, nn.Parameter]:

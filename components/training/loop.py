@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.student.cores import settle_threads
@@ -28,6 +27,7 @@ from distillery.components.student.model import StudentModel, assert_trainable, 
 from distillery.components.student.tokens import Tokens, by_length, epoch_order
 from distillery.components.training.checkpoints import Checkpoints, NoCheckpoints
 from distillery.components.training.distributed import ALONE, Workers
+from distillery.components.training.objective import EACH, LOSSES
 from distillery.components.training.optimizer import make_optimizer
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Training
@@ -35,20 +35,23 @@ from distillery.filters.spec import Training
 SPARE = {"cpu": 96, "cuda": 4096}  # padding tokens that cost about as much as one more forward pass
 PROBE_ARTICLES = 2048
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # shares of the mean eigenvalue, tried in turn
-HUBER = 1.0  # points: errors beyond it count linearly
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mse": lambda p, y: functional.mse_loss(p, y, reduction="sum"),
-    "mae": lambda p, y: functional.l1_loss(p, y, reduction="sum"),
-    "huber": lambda p, y: functional.huber_loss(p, y, reduction="sum", delta=HUBER),
-}
 
 
 class Validation(NamedTuple):
-    """Errors on validation articles, in points of 10, and the (n, D) raw predictions behind them, where they are kept."""
+    """Errors on validation articles, in points of 10.
+
+    raw: the (n, D) predictions behind them, where they are kept. stop: the error by which an epoch is kept; None for the MAE.
+    """
 
     mae: float
     rmse: float
     raw: NDArray[np.float64] | None = None
+    stop: float | None = None
+
+    @property
+    def decides(self) -> float:
+        """Return the error by which an epoch is kept."""
+        return self.mae if self.stop is None else self.stop
 
 
 @dataclass
@@ -85,7 +88,8 @@ def rate_at(step: int, steps: int, training: Training) -> float:
     Returns:
         The learning rate.
     """
-    warmup = round(training.warmupRatio * steps)
+    stated = training.warmupSteps
+    warmup = round(training.warmupRatio * steps) if stated is None else min(stated, steps)
     if step < warmup:
         return training.learningRate * (step + 1) / warmup
     return training.learningRate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
@@ -203,6 +207,7 @@ class Loop:
         progress: told of each step and epoch.
         workers: those of this training.
         aside: frees the body while validation has one of its own, so that memory never holds two.
+        weights: (n, D) weights of the scores in the loss; None where all count alike.
     """
 
     def __init__(
@@ -219,13 +224,16 @@ class Loop:
         progress: Progress = quiet,
         workers: Workers = ALONE,
         aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
         self.aside = aside
+        model.head_dropout = training.headDropout
         self.model, self.tokens, self.training = model, tokens, training
         self.validate, self.progress, self.expected, self.precision = validate, progress, expected, precision
         self.checkpoints = checkpoints or NoCheckpoints()
         self.device = model.head.weight.device
         self.labels = torch.from_numpy(labels).float().to(self.device)
+        self.weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         self.per_epoch = math.ceil(len(tokens) / training.batchSize)
         self.steps = self.per_epoch * training.epochs
         self.workers, self.optimizer = workers, make_optimizer(model, training, workers)
@@ -316,7 +324,7 @@ class Loop:
 
     def _step(self, rows: NDArray[np.int64], rate: float) -> float:
         """Make one optimizer step; return the mean loss over its articles and dimensions."""
-        training, loss_of = self.training, LOSSES[self.training.loss]
+        training = self.training
         scale = 1.0 / (len(rows) * self.labels.shape[1])
         total = torch.zeros((), device=self.device)
         spare = SPARE.get(self.device.type, 1024)
@@ -326,8 +334,7 @@ class Loop:
         for number, (micro, share) in enumerate(passes, start=1):
             settle_threads()
             ids, lengths, full = on_device(self.tokens, micro, self.device)
-            labels = self.labels[torch.from_numpy(micro).to(self.device)]
-            loss = loss_of(self.model(ids, lengths, full=full), labels) * (scale * share)
+            loss = self._loss(self.model(ids, lengths, full=full), torch.from_numpy(micro).to(self.device)) * (scale * share)
             self.optimizer.backward(loss, last=number == len(passes))
             total += loss.detach()
         value, norm = self.optimizer.measure(total)
@@ -342,6 +349,13 @@ class Loop:
         self.optimizer.step(rate)
         return value
 
+    def _loss(self, predictions: Tensor, rows: Tensor) -> Tensor:
+        """Return the loss of a pass, summed over its articles and dimensions."""
+        labels = self.labels[rows]
+        if self.weights is None:
+            return LOSSES[self.training.loss](predictions, labels)
+        return (EACH[self.training.loss](predictions, labels) * self.weights[rows]).sum()
+
     def _seed(self) -> int:
         place = self.state["epoch"] * self.per_epoch + self.state["step"]
         return int(np.random.SeedSequence([self.training.seed, place, self.workers.rank]).generate_state(1)[0])
@@ -352,7 +366,7 @@ class Loop:
         tensors = self.optimizer.weights(self.expected)
         with self.aside():
             found = self.workers.agree(self.validate(tensors))
-        if not math.isfinite(found.mae):
+        if not math.isfinite(found.decides):
             raise InputError(
                 f"the validation error of epoch {state['epoch'] + 1} is not a number",
                 where="training",
@@ -374,8 +388,8 @@ class Loop:
             f"loss {state['loss'] / len(self.tokens):.4f}, validation MAE {found.mae:.4f}"
         )
         state["epoch"] += 1
-        if found.mae < state["best_mae"]:
-            state |= {"best": tensors, "best_mae": found.mae, "best_epoch": state["epoch"]}
+        if found.decides < state["best_mae"]:
+            state |= {"best": tensors, "best_mae": found.decides, "best_epoch": state["epoch"]}
             self.best_raw = found.raw
         state |= {"step": 0, "loss": 0.0}
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +44,13 @@ class Optimizer:
         self.model, self.training, self.workers = model, training, workers
         self.parameters = list(trainable(model).values())
         self.shapes = [parameter.shape for parameter in self.parameters]  # ZeRO-3 empties what it shares out
-        self.adamw = torch.optim.AdamW(self.parameters, lr=training.learningRate, weight_decay=training.weightDecay)
+        factors = layer_factors(list(trainable(model)), training.layerDecay)
+        self.factors = list(dict.fromkeys(factors))  # of the rate, one for each group of parameters
+        groups = [
+            {"params": [each for each, its in zip(self.parameters, factors, strict=True) if its == factor]}
+            for factor in self.factors
+        ]
+        self.adamw = torch.optim.AdamW(groups, lr=training.learningRate, weight_decay=training.weightDecay)
 
     def begin(self, state: dict[str, Any] | None = None) -> None:
         """Start from the model's weights as they are.
@@ -99,8 +107,8 @@ class Optimizer:
         Args:
             rate: the learning rate.
         """
-        for group in self.adamw.param_groups:
-            group["lr"] = rate
+        for group, factor in zip(self.adamw.param_groups, self.factors, strict=True):
+            group["lr"] = rate * factor
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
 
@@ -129,6 +137,21 @@ class Optimizer:
             What `begin` takes.
         """
         return self.adamw.state_dict()
+
+
+def layer_factors(names: Sequence[str], decay: float | None) -> list[float]:
+    """Return the factor of each parameter's learning rate: 1 for the top layer and the head, and each layer below has less.
+
+    Args:
+        names: of the parameters; the layer is the first number in one.
+        decay: factor from each layer to the one below; None for one rate for all.
+
+    Returns:
+        A factor for each name.
+    """
+    layers = [int(found[1]) if (found := re.search(r"\.(\d+)\.", name)) else None for name in names]
+    top = max((layer for layer in layers if layer is not None), default=0)
+    return [1.0 if decay is None or layer is None else decay ** (top - layer) for layer in layers]
 
 
 def whole(tensors: dict[str, Tensor], expected: int) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from distillery.components.store.layout import adapters_folder, committed_key
 from distillery.components.student.base import Base
 from distillery.components.student.memory import body_in, gib, train_need
 from distillery.components.student.resolve import resolve_base
-from distillery.filters.digests import student_part, training_part
+from distillery.filters.digests import student_part, training_part, weights_part
 from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def train_inputs(flt: Filter, split: str, base: str) -> dict[str, Json]:
         "dimensions": flt.dimensions,
         "student": student_part(flt),
         "training": training_part(flt),
+        **weights_part(flt),
         "split": split,
         "base": base,
         "code": CODE,
@@ -129,7 +130,8 @@ def _work(
     from distillery.components.student.tokens import Preprocessing, Tokenizing, check_distinct
     from distillery.components.training.checkpoints import Checkpoints, NoCheckpoints, StoreCheckpoints
     from distillery.components.training.distributed import ALONE
-    from distillery.components.training.loop import Loop, deterministic
+    from distillery.components.training.loop import Loop, Validation, deterministic
+    from distillery.components.training.objective import loss_weights, stop_error
     from distillery.components.training.package import Part, errors, package_student
 
     workers = workers or ALONE
@@ -172,6 +174,13 @@ def _work(
             out[torch.from_numpy(mine)] = torch.from_numpy(raw_predictions(served, part.take(mine).tokens))
         return workers.sum(out).numpy()
 
+    weights = [dimension.weight for dimension in flt.spec.dimensions]
+
+    def validate(tensors: dict[str, torch.Tensor]) -> Validation:
+        raw = predict(tensors, validation)
+        found = errors(raw, validation.labels, keep=workers.world == 1)
+        return found._replace(stop=stop_error(training, raw, validation.labels, weights))
+
     loop = Loop(
         model,
         train_part.tokens,
@@ -180,7 +189,8 @@ def _work(
         expected=expected,
         precision=precision,
         # Shares of several workers are rounded otherwise than the whole, so only one alone hands its predictions on.
-        validate=lambda tensors: errors(predict(tensors, validation), validation.labels, keep=workers.world == 1),
+        validate=validate,
+        weights=loss_weights(training, train_part.labels, weights),
         aside=partial(put_away, model.body, base),
         checkpoints=checkpoints,
         progress=progress,

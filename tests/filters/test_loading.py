@@ -101,6 +101,11 @@ FAULTS = {
     ),
     "back-reference": ("  oracle:", "  prefilter: {unless: ['(a)\\1']}\n  oracle:", "invalid escape sequence"),
     "huge pattern": ("  oracle:", "  prefilter: {unless: ['(a{1000}){1000}']}\n  oracle:", "invalid repetition size"),
+    "layerDecay with a shared optimizer": (
+        "  oracle:",
+        "  training: {layerDecay: 0.9, strategy: zero2}\n  oracle:",
+        "spec.training.layerDecay: layerDecay needs whole copies of the optimizer",
+    ),
     "no train part": ("  oracle:", "  split: {validation: 0.5, test: 0.45}\n  oracle:", "nothing is left to train on"),
     "key twice": ("  version: 1\n", "  version: 1\n  version: 2\n", 'filter.yaml:6: key "version" twice'),
     "anchor": ("weight: 0.5", "weight: &w 0.5", 'filter.yaml:16: anchor or alias "w"'),

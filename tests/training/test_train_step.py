@@ -23,7 +23,8 @@ from distillery.components.student.bundle import Student, check_golden, open_bun
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.tokens import Tokens
 from distillery.components.training.distributed import Workers
-from distillery.components.training.loop import LOSSES, Loop
+from distillery.components.training.loop import Loop
+from distillery.components.training.objective import LOSSES
 from distillery.components.training.package import alarms
 from distillery.components.training.train import train, train_inputs
 from distillery.filters.errors import InputError
