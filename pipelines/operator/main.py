@@ -162,6 +162,10 @@ def serve(operator: Operator, *, liveness: str, metrics_port: int) -> None:
     settings.scanning.disabled = True  # needs no right to list namespaces and kinds
     settings.watching.server_timeout = 300
 
+    @kopf.on.login(registry=registry)
+    def login(**of: Any) -> Any:  # a registry of one's own has none (kopf 1.45), and ends with "Ran out of valid credentials"
+        return kopf.login_with_service_account(**of) or kopf.login_with_kubeconfig(**of)
+
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     def changed(event: Any, **_: Any) -> None:
         operator.changed(event["object"], deleted=event["type"] == "DELETED")
