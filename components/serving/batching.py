@@ -1,8 +1,9 @@
 """Dynamic batching: articles of many requests share the passes of a student, with the scores that each would get alone.
 
 One thread computes. It takes a turn's worth of articles from the requests that wait, oldest first, and has them scored as the
-batch scorer does: sorted by length, a token budget a pass. A turn is a few passes, so that sorting has something to sort, and a
-request of many articles goes behind the others after each of its turns. A turn that is not full waits a few milliseconds for
+batch scorer does: sorted by length, a token budget a pass. A turn is several passes, so that sorting has something to sort: of
+demo articles in eight passes 4% are padding, in four 10%, in one 31%. A request of many articles goes behind the others after
+each of its turns. A turn that is not full waits a few milliseconds for
 company. The queue is bounded; beyond it a request is refused at once, and told when to come again.
 """
 
@@ -23,10 +24,22 @@ if TYPE_CHECKING:
     from distillery.components.articles.articles import Article
 
 Answers = list[dict[str, Any]]
-PASSES = 4  # of a turn
+MOST_PASSES, TOKENS_FOR_EACH = 8, 256  # of a turn: one for so many tokens of a pass, which has fewer the larger the model is
 QUEUED = 2048  # articles
 WAIT_SECONDS = 0.005
 AGAIN_SECONDS = 1, 60  # what Retry-After says, at least and at most
+
+
+def turn_tokens(budget: int) -> int:
+    """Return how many tokens a turn has.
+
+    Args:
+        budget: tokens of a pass; a large model has few, since one of its passes takes seconds.
+
+    Returns:
+        Tokens of one to eight passes.
+    """
+    return budget * max(1, min(MOST_PASSES, budget // TOKENS_FOR_EACH))
 
 
 class Full(RuntimeError):
@@ -168,7 +181,7 @@ class Batcher:
 
     def _take(self, model: Model) -> list[Piece]:
         """Take a turn's worth of articles of one model, oldest request first; what is left of one goes to the end."""
-        turn, room, behind = list[Piece](), PASSES * model.budget, list[_Request]()
+        turn, room, behind = list[Piece](), turn_tokens(model.budget), list[_Request]()
         for request in [each for each in self._queue if each.model is model]:
             if room <= 0:
                 break

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from distillery.components.articles.articles import Article
-from distillery.components.serving.batching import PASSES, Answers, Batcher, Closed, Full
+from distillery.components.serving.batching import Answers, Batcher, Closed, Full, turn_tokens
 
 
 class Played:
@@ -63,7 +63,7 @@ def test_what_waits_while_a_turn_runs_shares_the_next(batcher: Batcher) -> None:
 
 
 def test_a_turn_is_bounded_by_tokens_and_a_large_request_goes_behind(batcher: Batcher) -> None:
-    held = model(held=True)
+    held = model(held=True, budget=512)
     first = batcher.submit(held, made("a"))
     assert held.begun.acquire(timeout=10)
     many = batcher.submit(held, made(*(f"m{n}" for n in range(9)), content="x" * held.budget))
@@ -71,9 +71,13 @@ def test_a_turn_is_bounded_by_tokens_and_a_large_request_goes_behind(batcher: Ba
     held.go.release(9)
     assert ids(many.result(10)) == [f"m{n}" for n in range(9)]
     assert (ids(first.result(10)), ids(small.result(10))) == (["a"], ["s"])
-    assert held.turns[1] == [f"m{n}" for n in range(PASSES)]
+    assert held.turns[1] == ["m0", "m1"]
     assert held.turns[2][0] == "s"
-    assert all(len(turn) <= PASSES + 1 for turn in held.turns)
+    assert all(len(turn) <= 3 for turn in held.turns)
+
+
+def test_a_turn_has_fewer_passes_the_larger_the_model_is() -> None:
+    assert [turn_tokens(budget) // budget for budget in (1, 512, 1024, 2048, 65536)] == [1, 2, 4, 8, 8]
 
 
 def test_two_models_never_share_a_turn(batcher: Batcher) -> None:
