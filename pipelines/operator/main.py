@@ -147,13 +147,14 @@ def _mark(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def serve(operator: Operator, *, liveness: str, metrics_port: int) -> None:
+def serve(operator: Operator, *, liveness: str, metrics_port: int, stop: threading.Event | None = None) -> None:
     """Watch until the process is told to end.
 
     Args:
         operator: looks at what changed.
         liveness: address of the page that says that the process lives; empty for none.
         metrics_port: where Prometheus asks; 0 for nowhere.
+        stop: ends the watch when it is set; None to watch until a signal comes.
     """
     import kopf
 
@@ -177,6 +178,13 @@ def serve(operator: Operator, *, liveness: str, metrics_port: int) -> None:
     operator.start()
     try:
         where: dict[str, Any] = {"namespaces": [operator.namespace]} if operator.namespace else {"clusterwide": True}
-        kopf.run(registry=registry, settings=settings, standalone=True, liveness_endpoint=liveness or None, **where)
+        kopf.run(
+            registry=registry,
+            settings=settings,
+            standalone=True,
+            liveness_endpoint=liveness or None,
+            stop_flag=stop,
+            **where,
+        )
     finally:
         operator.stop()
