@@ -63,6 +63,16 @@ def test_every_folder_that_a_team_starts_with_renders(tmp_path: Path) -> None:
         assert (tmp_path / spec["path"] / "kustomization.yaml").is_file()
 
 
+def test_the_namespace_stays_where_the_platform_is_taken_out_of_git() -> None:
+    """Flux deletes what it applied when its Kustomization is deleted, and with a namespace go all Filters and Secrets in it."""
+    [namespace] = [
+        one for one in yaml.safe_load_all((MANIFESTS / "base/namespace.yaml").read_text("utf-8")) if one["kind"] == "Namespace"
+    ]
+    annotations = namespace["metadata"]["annotations"]
+    assert annotations["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
+    assert annotations["argocd.argoproj.io/sync-options"].split(",") == ["Prune=false", "Delete=false"]
+
+
 def filter_with(*conditions: tuple[str, str, str], seen: int = 2) -> Object:
     rows = [
         {"type": kind, "status": holds, "reason": reason, "message": f"because of {reason}"}
