@@ -9,6 +9,7 @@ correlation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -18,6 +19,7 @@ Floats = NDArray[np.float64]
 Range = tuple[float, float] | None
 
 RESAMPLES = 1_000
+ENDS = (2.5, 97.5)  # percent
 CELLS = 4_000_000  # weights held at once (32 MB); larger test sets are done in several blocks
 
 
@@ -63,7 +65,7 @@ def intervals(
 
 
 def percentiles(samples: Floats) -> Range:
-    """Return the ends of the middle 95% of samples; None where most are NaN.
+    """Return the ends of the middle 95% of samples; None where most are NaN, or an end is infinite.
 
     Args:
         samples: (B,) values of a figure.
@@ -71,10 +73,14 @@ def percentiles(samples: Floats) -> Range:
     Returns:
         Lower and upper end.
     """
-    known = samples[~np.isnan(samples)]
+    known = np.sort(samples[~np.isnan(samples)])
     if 2 * len(known) < len(samples) or not len(known):
         return None
-    low, high = np.percentile(known, [2.5, 97.5])
+    for percent in ENDS:  # between infinities nothing can be interpolated: their difference is no number
+        place = percent / 100 * (len(known) - 1)
+        if not np.isfinite(known[[math.floor(place), math.ceil(place)]]).all():
+            return None
+    low, high = np.percentile(known, ENDS)
     return float(low), float(high)
 
 

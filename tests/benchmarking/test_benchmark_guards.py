@@ -116,6 +116,7 @@ def test_no_labelled_article(flt, house, labelled, readers):
         evaluate(flt, house.students[student], labelled(1).slice(0, 0))
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_one_labelled_article_has_figures_and_no_nan(flt, house, labelled, readers):
     student = house.adapter(readers.exact, "0" * 64, train_mae=0.0)
     found = evaluate(flt, house.students[student], labelled(1)).to_json()

@@ -76,3 +76,17 @@ def test_a_thousand_resamples_of_600_articles_take_seconds_at_most():
     assert time.process_time() - began < 8  # about 1.5 s of processor time; slack for a busy machine
     low, high = found["mae"]
     assert low < float(measure(case)["mae"][0]) < high
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_end_that_is_infinite_is_none_and_infinities_within_are_no_matter():
+    rising = np.arange(1000.0)
+    for first, last in ((-np.inf, 0), (0, np.inf), (np.inf, np.inf)):
+        samples = rising.copy()
+        samples[:300], samples[-300:] = first or samples[:300], last or samples[-300:]
+        assert percentiles(samples) is None
+    assert percentiles(np.full(10, np.inf)) is None
+    few = rising.copy()
+    few[0], few[-1] = -np.inf, np.inf
+    assert percentiles(few) == pytest.approx(tuple(np.percentile(rising, [2.5, 97.5])))
+    assert percentiles(rising[::-1]) == tuple(np.percentile(rising, [2.5, 97.5]))

@@ -3,7 +3,7 @@
     DISTILLERY_BENCH_ARTICLES=10000,100000,400000 pytest -s -m slow tests/benchmarks/test_growth.py
 
 Each runs in a process of its own, whose processor time, wall time and peak memory the system tells; the peer, DuckDB, scans the
-file and removes exact copies. Without DuckDB (`pip install duckdb`) there is no peer. The corpus is `tests.benchmarks.corpus`.
+file and removes exact copies. The corpus is `tests.benchmarks.corpus`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import math
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,18 +128,13 @@ def test_cost_grows_with_the_articles_and_no_faster(tmp_path: Path) -> None:
         costs[size] = found
         tokens = measured(folder, rows, OURS + TOKENS)
         caches[size] = tokens
-        if find_spec("duckdb"):
-            peers[size] = measured(folder, rows, DUCKDB)
+        peers[size] = measured(folder, rows, DUCKDB)
         told = "; ".join(
             f"{name} {cost.processor:.1f} s ({cost.wall:.1f} by the clock), {cost.memory} MB" for name, cost in found.items()
         )
+        all_of, peer = sum(cost.processor for cost in found.values()), peers[size]
         print(f"\n{size:,} articles, {rows.stat().st_size / 1e6:,.0f} MB: {told}", end="")
-        if size in peers:
-            all_of = sum(cost.processor for cost in found.values())
-            print(
-                f"; DuckDB {peers[size].processor:.1f} s ({peers[size].wall:.1f}), {all_of / peers[size].processor:.0f} times",
-                end="",
-            )
+        print(f"; DuckDB {peer.processor:.1f} s ({peer.wall:.1f}), {all_of / peer.processor:.0f} times", end="")
         cache = f"{tokens.processor:.1f} s, {tokens.processor / tokens.wall:.2f} times the tokenizer's own, {tokens.memory} MB"
         print(f"; token cache {cache}", flush=True)
         rows.unlink()
@@ -149,8 +143,7 @@ def test_cost_grows_with_the_articles_and_no_faster(tmp_path: Path) -> None:
         assert tokens.memory <= MEMORY
     for size, found in costs.items():
         assert max(cost.memory for cost in found.values()) <= MEMORY
-        if size in peers:
-            assert sum(cost.processor for cost in found.values()) <= PEER * peers[size].processor
+        assert sum(cost.processor for cost in found.values()) <= PEER * peers[size].processor
     for small, large in itertools.pairwise(SIZES):
         for step in STEPS:
             allowed = PER_DOUBLING ** math.log2(large / small)
