@@ -19,14 +19,9 @@ from distillery.components.articles.scratch import scratch_folder
 from distillery.components.artifacts.rubric_calibration import (
     FAIL,
     FREE,
-    PASS,
     REVIEW,
     SAMPLE,
     UNCALIBRATED,
-    Acceptance,
-    Attempt,
-    CalibrationAttempts,
-    EarlierJudgement,
     Figures,
     JudgedSample,
     RubricCalibration,
@@ -38,15 +33,16 @@ from distillery.components.artifacts.rubric_calibration import (
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.calibration.agreement import agreement, disagreement
 from distillery.components.calibration.judge import Judged, Reason, judge_redundancy, judge_sample, worse_than_chance, worst
+from distillery.components.calibration.kept import accept_review, outputs_of, spend, spent_articles, write
 from distillery.components.calibration.marks import NOBODY, PREFILTER, REFERENCE, Marks, read_marks, unfinished
 from distillery.components.calibration.review import Reviewed, begun, review_page
 from distillery.components.labeling.label import label
 from distillery.components.labeling.oracles.base import Oracle, oracle_identity
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.sampling.draw import RANDOM, STRATIFIED, Sample
-from distillery.components.sampling.select import FILE, jsonl, read_sample, select
-from distillery.components.store import Digest, Json, NotFound, Store, digest_bytes, digest_json
-from distillery.components.store.layout import LABEL_SETS, calibration_attempts_key, calibration_key, review_key
+from distillery.components.sampling.select import FILE, jsonl, select
+from distillery.components.store import Digest, Json, Store, digest_bytes, digest_json
+from distillery.components.store.layout import LABEL_SETS, calibration_key, review_key
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -57,7 +53,6 @@ if TYPE_CHECKING:
 
 CODE: Final = 1
 SHARES: Final = {RANDOM: 0.5, STRATIFIED: 0.5}
-KEPT: Final = 50  # earlier judgements in the document
 
 
 @dataclass(frozen=True)
@@ -156,12 +151,12 @@ def calibrate(
         return _record(inputs, {"verdict": "WAIVED", "usable": True, "reason": waived}, [], reused=True)
     known = read_calibration(store, flt, identity)
     if accept:
-        return _record(inputs, _outputs(_accept(store, key, flt, accept), key), [key])
+        return _record(inputs, outputs_of(accept_review(store, key, flt, accept), key), [key])
     if once and not names and known is None and free(identity):
         return _record(inputs, {"verdict": "WAIVED", "usable": True, "reason": FREE}, [], reused=True)
     if (once or not names) and usable(known):
         assert known is not None
-        return _record(inputs, _outputs(known, key), [key], reused=True)
+        return _record(inputs, outputs_of(known, key), [key], reused=True)
     given = read_marks(names)
     inputs["marks"] = digest_json([given.by, given.given])
     with local_input(articles, parameter="articles") as path:
@@ -169,8 +164,8 @@ def calibrate(
     review = review_key(flt.name, digest_bytes(page))
     store.put(review, page)
     kept = known if known is not None and given.by == NOBODY and known.marks.by != NOBODY else None
-    document = kept or _write(store, key, document)
-    return _record(inputs, {**_outputs(document, key), "review": review}, [key, review])
+    document = kept or write(store, key, document)
+    return _record(inputs, {**outputs_of(document, key), "review": review}, [key, review])
 
 
 def _calibrate(
@@ -206,12 +201,12 @@ def _calibrate(
     parts: dict[str, Labelled] = {"calibration": first}
     reasons = _named("calibration sample", judged["calibration"].reasons)
     if given.by == NOBODY or judged["calibration"].verdict != FAIL:
-        fresh = take("fresh", _spent(store, flt, rubric, by, first))
+        fresh = take("fresh", spent_articles(store, flt, rubric, by, first))
         if fresh is None:
             reasons.append(Reason(REVIEW, "no fresh article is left to judge on: give more articles"))
         else:
             parts["fresh"] = fresh
-            _spend(store, flt, rubric, by, first, fresh)
+            spend(store, flt, rubric, by, first, fresh)
             judged["fresh"] = _judge(flt, fresh, opinions["fresh"])
             reasons += _named("fresh sample", judged["fresh"].reasons)
             reasons += worse_than_chance(judged["calibration"], judged["fresh"])
@@ -320,85 +315,6 @@ def _reviewed(flt: Filter, part: Labelled, given: Marks, marks: list[str | None]
         return Reviewed(article, sample, passes, found, overall, **begun(given, article, marks[at]))
 
     return [one(at, article) for at, article in enumerate(part.sample.articles)]
-
-
-def _attempts(store: Store, flt: Filter) -> list[Attempt]:
-    """Return the samples that the filter's rubrics were judged on, in order."""
-    try:
-        return CalibrationAttempts.load(store, calibration_attempts_key(flt.name)).attempts
-    except NotFound:
-        return []
-
-
-def _spent(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled) -> set[str]:
-    """Return the digests of articles that a fresh sample must not hold.
-
-    These are the calibration sample's, and those of the samples that earlier rubrics were judged on.
-    """
-    spent = {article.digest for article in first.sample.articles}
-    with scratch_folder("distillery-sample-") as folder:
-        for attempt in _attempts(store, flt):
-            if (attempt.rubric, attempt.oracle) == (rubric, oracle):
-                break
-            for digest in (attempt.calibration, attempt.fresh):
-                spent |= {article.digest for article in read_sample(store, Digest(digest), folder)}
-    return set(spent)
-
-
-def _spend(store: Store, flt: Filter, rubric: str, oracle: str, first: Labelled, fresh: Labelled) -> None:
-    """Write down what this rubric is judged on; the first time only, so that a repetition draws the same again."""
-    attempt = Attempt(rubric=rubric, oracle=oracle, calibration=first.digest, fresh=fresh.digest)
-
-    def added(document: CalibrationAttempts | None) -> CalibrationAttempts | None:
-        attempts = document.attempts if document else []
-        if any((one.rubric, one.oracle) == (rubric, oracle) for one in attempts):
-            return None
-        return CalibrationAttempts(attempts=[*attempts, attempt])
-
-    CalibrationAttempts.update(store, calibration_attempts_key(flt.name), added)
-
-
-def _write(store: Store, key: str, document: RubricCalibration) -> RubricCalibration:
-    """Write the document, with what it replaces in its history; an acceptance stays with the very same judgement only."""
-
-    def replaced(old: RubricCalibration | None) -> RubricCalibration | None:
-        if old is None:
-            return document
-        if old.judgement == document.judgement:
-            return None
-        earlier = EarlierJudgement(**dict(old.judgement), accepted=old.accepted)
-        return document.model_copy(update={"history": [*old.history, earlier][-KEPT:]})
-
-    written = RubricCalibration.update(store, key, replaced)
-    return written or document
-
-
-def _accept(store: Store, key: str, flt: Filter, reason: str) -> RubricCalibration:
-    """Record why a person goes on with a REVIEW; refuse it for any other calibration."""
-
-    def accepted(document: RubricCalibration | None) -> RubricCalibration:
-        if document is None:
-            raise InputError("there is no calibration to accept", where=f"filter {flt.name}", hint="calibrate first")
-        if document.verdict != REVIEW or document.marks.by == NOBODY:
-            state = document.verdict if document.marks.by != NOBODY else "that nobody has looked yet"
-            raise InputError(
-                f"only a REVIEW of marked articles can be accepted; this calibration says {state}",
-                where=f"filter {flt.name}",
-                hint="" if document.verdict == PASS else "mend the rubric, or mark",
-            )
-        return document.model_copy(update={"accepted": Acceptance(reason=reason.strip())})
-
-    written = RubricCalibration.update(store, key, accepted)
-    assert written is not None  # `accepted` always returns a document
-    return written
-
-
-def _outputs(document: RubricCalibration, key: str) -> dict[str, Json]:
-    """Return what the step puts out of a calibration."""
-    fields = document.to_json()
-    names = ("reasons", "marks", "samples", "figures", "agreement")
-    shown: dict[str, Json] = {name: fields[name] for name in names if name in fields}
-    return {"verdict": document.verdict, "usable": usable(document), "accepted": fields["accepted"], "document": key, **shown}
 
 
 def _record(inputs: dict[str, Json], outputs: dict[str, Json], keys: list[str], *, reused: bool = False) -> StepRecord:

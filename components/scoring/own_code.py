@@ -10,6 +10,7 @@ from distillery.components.store import Digest, digest_bytes, digest_json
 # What decides a score, besides what the plan names.
 CODE = (
     "articles/arrow_rows.py",
+    "articles/arrow_stream.py",
     "articles/articles.py",
     "articles/cells.py",
     "articles/columns.py",
@@ -24,6 +25,7 @@ CODE = (
     "articles/parquet_rows.py",
     "articles/prefilter.py",
     "articles/readers.py",
+    "articles/score_forms.py",
     "articles/workbook.py",
     "artifacts/bundle.py",
     "scoring/*.py",
