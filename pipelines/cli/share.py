@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from distillery.filters.errors import InputError
+from distillery.pipelines.cli import completion
 from distillery.pipelines.cli.options import (
     ChannelOpt,
     JsonOpt,
@@ -206,7 +207,12 @@ def import_adapter(
     path: Annotated[str, typer.Argument(metavar="FOLDER", help="an exported folder, an OCI layout, or an adapter's folder")],
     filter: Annotated[
         str,
-        typer.Option("--filter", metavar="FILTER", help="the filter that it is for; default: the one beside it"),
+        typer.Option(
+            "--filter",
+            metavar="FILTER",
+            help="the filter that it is for; default: the one beside it",
+            autocompletion=completion.filters,
+        ),
     ] = "",
     store: StoreOpt = None,
     as_json: JsonOpt = False,
