@@ -80,6 +80,7 @@ class Context:
         predictions: labels and predictions over the test part.
         verdict: of the gates.
         review: what people said of the adapter's test articles.
+        base_numbers: parameters of the base model; None where it is not at hand.
         promoted: where the adapter serves.
         held: the person's word for which it was not promoted though it passed.
         steps: the records of the run's steps, in order.
@@ -104,6 +105,7 @@ class Context:
     caps: CapFigures | None = None
     verdict: Verdict | None = None
     review: Review | None = None
+    base_numbers: int | None = None
     promoted: Promoted | None = None
     held: Held | None = None
     steps: Sequence[StepRecord] = ()

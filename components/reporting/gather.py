@@ -23,6 +23,7 @@ from distillery.components.artifacts.verdict import Verdict
 from distillery.components.reporting.context import Columns, Context, Held, Promoted
 from distillery.components.store import Digest, Json, NotFound, Store, as_digest, canonical_json
 from distillery.components.store.layout import LABEL_SETS, SPLITS, adapters_folder, predictions_key, verdict_key
+from distillery.components.student.resolve import base_numbers
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -92,6 +93,7 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         return reader.artifact("adapter", lambda _: form.read(bundle.read(file), f"{bundle.where}/{file}"))
 
     dimensions = flt.dimensions if flt else []
+    student = bundle_file(StudentFacts, STUDENT)
     asked = _asked(summary)
     return Context(
         filter=flt,
@@ -99,7 +101,7 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         label_set=reader.meta("label_set", LabelSetMeta, LABEL_SETS),
         audit=reader.artifact("audit", lambda digest: read_audit(store, digest)),
         split=reader.meta("split", SplitMeta, SPLITS),
-        student=bundle_file(StudentFacts, STUDENT),
+        student=student,
         history=bundle_file(HistoryFile, HISTORY),
         score_curves=bundle_file(CurvesFile, CURVES),
         benchmark=reader.artifact("benchmark", lambda digest: _benchmark(store, digests, digest)),
@@ -107,6 +109,7 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         caps=reader.attempt("caps of content types", lambda: read_caps(store, flt, outputs) if flt else None),
         verdict=reader.artifact("verdict", lambda digest: Verdict.load(store, verdict_key(name, digest), digest=digest)),
         review=reader.artifact("adapter", lambda digest: read_review(store, name, digest), "review of adapter"),
+        base_numbers=base_numbers(student.base.ref, student.base.revision, store) if student else None,
         promoted=_promoted(outputs.get("promoted")),
         held=_held(outputs.get("held"), outputs.get("channel")),
         steps=summary.steps,

@@ -13,6 +13,7 @@ from distillery.components.artifacts.content_caps import caps_told
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.formatting import (
     NONE,
+    capital,
     count,
     decision,
     losses,
@@ -24,6 +25,7 @@ from distillery.components.reporting.formatting import (
     words,
 )
 from distillery.components.reporting.gate_rules import SHOWN, demand
+from distillery.components.reporting.judgement import judgement
 
 MAX_CHARACTERS = 60_000
 MARKED = {"pass": "✅ passes", "review": "⏳ **a person decides**", "fail": "❌ **fails**"}
@@ -126,6 +128,7 @@ def sections(context: Context) -> str:
     parts = [render_verdict(context).strip()]
     parts += [f"> **Not readable:** {plain(problem)}" for problem in context.problems[:10]]
     for title, body in (
+        ("What it is good for", _meaning(context)),
         ("Beside simple baselines", _baselines(context)),
         ("Dimensions, worst first", _dimensions(context)),
         ("Tiers", _tiers(context)),
@@ -137,6 +140,25 @@ def sections(context: Context) -> str:
         if body:
             parts.append(f"### {title}\n\n{body}")
     return "\n\n".join(parts)
+
+
+def _meaning(context: Context) -> str:
+    """Return what the figures mean: suitability, strengths, weaknesses, convergence, size."""
+    found = judgement(context)
+    if found is None:
+        return ""
+    parts = []
+    if found.uses:
+        uses = [[capital(use.name), use.fit, use.because, use.rule] for use in found.uses]
+        parts.append(table(["Use", "Fit", "Because", "Rule"], uses, right=4))
+    for title, remarks in (("Strengths", found.strengths), ("Weaknesses", found.weaknesses)):
+        if remarks:
+            lines = [
+                f"- {plain(capital(one.text))}" + (f". {plain(capital(one.advice))}." if one.advice else "") for one in remarks
+            ]
+            parts.append(f"**{title}**\n\n" + "\n".join(lines))
+    parts.append(" ".join(text for text in (found.convergence, plain(found.size, 600)) if text))
+    return "\n\n".join(part for part in parts if part)
 
 
 def _baselines(context: Context) -> str:

@@ -82,12 +82,20 @@ def render_html(context: Context) -> str:
 
 
 def _page(context: Context, clip: int) -> str:
-    from distillery.components.reporting.sections import articles, oracle, people, run, student
+    from distillery.components.reporting.sections import articles, meaning, oracle, people, run, student
 
     env = environment(clip)
     drawn, absent = [], []
     scores, lessons = student.SECTIONS[:-2], student.SECTIONS[-2:]
-    for key, title, build in (*scores, *articles.SECTIONS, *lessons, *oracle.SECTIONS, *people.SECTIONS, *run.SECTIONS):
+    for key, title, build in (
+        *meaning.SECTIONS,
+        *scores,
+        *articles.SECTIONS,
+        *lessons,
+        *oracle.SECTIONS,
+        *people.SECTIONS,
+        *run.SECTIONS,
+    ):
         if context.filter is None and key != "run":
             continue
         body = _draw(env, key, build, context)
@@ -114,7 +122,7 @@ def _page(context: Context, clip: int) -> str:
     )
 
 
-OPTIONAL = ("Against the true scores", "The oracle", "What people say", "The run")
+OPTIONAL = ("Against the true scores", "The oracle", "What people say", "The run", "What it is good for")
 """Left out without a word where a run has none."""
 
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from distillery.filters.errors import InputError, install_line
 
-Extra = Literal["light", "torch", "deepspeed", "openvino", "oracle", "serve", "operator"]
+Extra = Literal["light", "torch", "deepspeed", "openvino", "oracle", "documents", "serve", "operator"]
 
 # Top-level module → the smallest extra that declares it, or declares what brings it.
 MODULES: Final[dict[str, Extra]] = {
@@ -22,12 +22,14 @@ MODULES: Final[dict[str, Extra]] = {
     **dict.fromkeys(("huggingface_hub", "peft", "safetensors", "tokenizers", "torch", "transformers"), "torch"),
     "deepspeed": "deepspeed",
     "openvino": "openvino",
+    **dict.fromkeys(("docx", "matplotlib"), "documents"),
     **dict.fromkeys(("google", "h11", "httpx", "httpx2", "openai"), "oracle"),
     **dict.fromkeys(("prometheus_client", "starlette", "uvicorn"), "serve"),
     "kopf": "operator",
 }
 # What a command needs that labels, and what one that trains or scores; asked for before an oracle is paid or a model loaded.
 LABELS: Final = tuple(module for module, extra in MODULES.items() if extra == "light")
+DRAWING: Final = ("docx", "matplotlib")
 STUDENT: Final = (*LABELS, "safetensors", "tokenizers", "transformers", "peft", "torch")
 SERVER: Final = (*STUDENT, "prometheus_client", "starlette", "uvicorn")
 

@@ -31,6 +31,7 @@ from distillery.components.student.base_files import (
     read_header,
     weight_files,
 )
+from distillery.components.student.memory import Body, numbers
 from distillery.components.student.mirror import Mirrored, download, find
 from distillery.filters.errors import InputError, install_line
 
@@ -61,6 +62,32 @@ def resolve_base(
     """
     path = _locate(ref, revision, mirrors_of(store) if mirrors else [], fetch=fetch)
     return open_base(path, ref, revision)
+
+
+def base_numbers(ref: str, revision: str | None, store: Store) -> int | None:
+    """Return how many parameters a base model has, as far as its configuration is at hand; no weights are read or fetched.
+
+    Args:
+        ref: as for `resolve_base`.
+        revision: as for `resolve_base`.
+        store: where mirrored models are looked for.
+
+    Returns:
+        The count, heads and poolers left out; None where there is no configuration here, or none that is known.
+    """
+    try:
+        return numbers(Body(parse_config(_configuration(ref, revision, store), ref), 0))
+    except Exception:  # a figure for people: whatever keeps it from being known, all else is still wanted
+        return None
+
+
+def _configuration(ref: str, revision: str | None, store: Store) -> bytes:
+    for mirror in mirrors_of(store):
+        if (mirrored := find(mirror, ref, revision)) is not None:
+            return mirrored.folder(mirror).read(CONFIG)
+    if scheme_of(ref) in ("s3", "file"):
+        return open_store(ref, write=False).get(CONFIG, max_bytes=MAX_CONFIG)
+    return (_locate(ref, revision, [], fetch=False) / CONFIG).read_bytes()
 
 
 def mirrors_of(store: Store | None) -> list[Store]:

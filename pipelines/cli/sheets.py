@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -11,19 +12,21 @@ from distillery.pipelines.cli.printing import print_json
 if TYPE_CHECKING:
     from distillery.components.reporting.sheet import Sheet
 
-Form = Literal["terminal", "html", "markdown"]
+Form = Literal["terminal", "html", "markdown", "docx", "pdf"]
 FORMS: Final[dict[str, Form]] = {".html": "html", ".htm": "html", ".md": "markdown", ".markdown": "markdown"}
+DOCUMENTS: Final[dict[str, Form]] = {**FORMS, ".docx": "docx", ".pdf": "pdf"}  # of a report
 WIDE: Final = 160  # columns where nobody says how many there are: in a file, or in a pipe
 STYLES: Final = {"good": "bold green", "bad": "bold red"}
 
 
-def form_of(out: Path | None, *, markdown: bool, noun: str = "page") -> Form:
+def form_of(out: Path | None, *, markdown: bool, noun: str = "page", forms: Mapping[str, Form] = FORMS) -> Form:
     """Return the form that is asked for, going by the name of the file and by --md.
 
     Args:
         out: The file; None for standard output.
         markdown: True if --md was typed.
         noun: What is written, for the error.
+        forms: The forms it may have, by suffix.
 
     Returns:
         The form; a file without a suffix is a page.
@@ -34,11 +37,13 @@ def form_of(out: Path | None, *, markdown: bool, noun: str = "page") -> Form:
     if out is None or str(out) == "-":
         return "markdown" if markdown else "terminal"
     suffix = out.suffix.lower()
-    if suffix and suffix not in FORMS:
-        raise InputError(f"a {noun} has no form {suffix}", where=f"--out {out}", hint=f"name it {', '.join(FORMS)}")
-    if markdown and FORMS.get(suffix) == "html":
-        raise InputError("is HTML, and --md asks for Markdown", where=f"--out {out}", hint="name it .md, or leave --md out")
-    return "markdown" if markdown else FORMS.get(suffix, "html")
+    if suffix and suffix not in forms:
+        raise InputError(f"a {noun} has no form {suffix}", where=f"--out {out}", hint=f"name it {', '.join(forms)}")
+    form = forms.get(suffix, "markdown" if markdown else "html")
+    if markdown and form != "markdown":
+        what = f"is {form.upper()}, and --md asks for Markdown"
+        raise InputError(what, where=f"--out {out}", hint="name it .md, or leave --md out")
+    return form
 
 
 def deliver(sheet: Sheet, out: Path | None, form: Form, *, as_json: bool) -> None:

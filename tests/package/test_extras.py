@@ -18,7 +18,7 @@ from distillery.filters.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-SMALLEST = ("light", "torch", "deepspeed", "openvino", "oracle", "serve", "operator")
+SMALLEST = ("light", "torch", "deepspeed", "openvino", "oracle", "serve", "operator", "documents")
 
 
 def plain(requirement: str) -> str:
@@ -75,8 +75,8 @@ def test_an_extra_of_the_table_brings_its_module_and_no_smaller_one_does(module:
     if extra == "openvino" and not brought:
         pytest.skip("OpenVINO is an option, and not installed here")
     assert brought & EXTRAS[extra]
-    above_torch = ("deepspeed", "openvino", "serve")
-    smaller = ("light",) if extra in ("torch", "oracle", "operator") else ("light", "torch") if extra in above_torch else ()
+    above_light, above_torch = ("torch", "oracle", "operator", "documents"), ("deepspeed", "openvino", "serve")
+    smaller = ("light",) if extra in above_light else ("light", "torch") if extra in above_torch else ()
     if module != "google":  # one name for many distributions; google.protobuf is in the base
         assert not brought & BASE
         assert [name for name in smaller if brought & EXTRAS[name]] == []

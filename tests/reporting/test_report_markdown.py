@@ -43,7 +43,7 @@ def test_the_verdict_alone_is_very_short(promoted: Context) -> None:
 
 def test_tables_are_tables(rejected: Context) -> None:
     tokens = MarkdownIt("commonmark").enable("table").parse(render_markdown(rejected))
-    assert [token.type for token in tokens].count("table_open") == 6
+    assert [token.type for token in tokens].count("table_open") == 7
     rows = [token for token in tokens if token.type == "tr_open"]
     assert len(rows) > 30
 

@@ -68,10 +68,16 @@ def _split_facts(context: Context) -> Facts:
     if context.split is None:
         return []
     rows = context.split.rows
+    all_parts = rows.train + rows.validation + rows.test
+
+    def part(articles: int) -> str:
+        share = f" ({number(articles / all_parts, percent=True)})" if all_parts else ""
+        return f"{count(articles)}{share}"
+
     return [
-        ("training articles", count(rows.train)),
-        ("validation articles", count(rows.validation)),
-        ("test articles, frozen", count(rows.test)),
+        ("training articles", part(rows.train)),
+        ("validation articles", part(rows.validation)),
+        ("test articles, frozen", part(rows.test)),
         ("withheld, near a test article", count(rows.withheld)),
         ("copies left out", count(rows.copies)),
         ("copies labelled differently", count(rows.conflicting)),
