@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 Path = tuple[str | int, ...]
 
-_PROSE = frozenset({"description", "judge", "outOfScope", "meaning", "because", "instructions"})
+_PROSE = frozenset({"description", "judge", "outOfScope", "meaning", "because", "instructions", "instruction"})
 _PLACES = frozenset({"replies", "articles", "labels"})
 _YAML = {
     "\0": r"\0", "\a": r"\a", "\b": r"\b", "\t": r"\t", "\n": r"\n", "\v": r"\v", "\f": r"\f", "\r": r"\r", "\x1b": r"\e",

@@ -63,6 +63,9 @@ def faults(spec: Spec) -> Iterator[Fault]:
     yield from _rules(spec)
     yield from _patterns(spec)
     yield from _oracle(spec)
+    if spec.student.instruction is not None and spec.student.mode == "regression":
+        what = "an instruction is read in mode instruction alone"
+        yield Fault(("spec", "student", "instruction"), what, "set mode to instruction, or leave it out")
     if ".." in spec.student.baseModel.replace("\\", "/").split("/"):
         yield Fault(
             ("spec", "student", "baseModel"),

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from distillery.filters.filter import Filter
+from distillery.filters.instruction import student_instruction
 from distillery.filters.metrics import ON_DEMAND
 from distillery.filters.spec import ONLINE
 from distillery.filters.steps import Step
@@ -83,7 +84,7 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
             "dimensions": names,
             "student": student_part(flt),
             "training": training_part(flt),
-            **weights_part(flt),
+            **read_besides(flt),
         }
     if step == "benchmark":
         return {
@@ -158,18 +159,19 @@ def training_part(flt: Filter) -> dict[str, Any]:
     return flt.spec.training.model_dump(mode="json", exclude=set(TRAINING_FREE))
 
 
-def weights_part(flt: Filter) -> dict[str, Any]:
-    """Return the dimensions' weights, where the training reads them.
+def read_besides(flt: Filter) -> dict[str, Any]:
+    """Return what a training reads of other sections: weights of dimensions, and the text before every article.
 
     Args:
         flt: The resolved filter.
 
     Returns:
-        {"weights": list}; empty where none is read.
+        "weights" and "instruction", each where it is read.
     """
-    training = flt.spec.training
-    read = training.dimensionWeights == "filter" or training.stopOn == "overall"
-    return {"weights": [dimension.weight for dimension in flt.spec.dimensions]} if read else {}
+    training, text = flt.spec.training, student_instruction(flt)
+    weighted = training.dimensionWeights == "filter" or training.stopOn == "overall"
+    weights = {"weights": [dimension.weight for dimension in flt.spec.dimensions]} if weighted else {}
+    return {**weights, **({"instruction": text} if text else {})}
 
 
 def student_part(flt: Filter) -> dict[str, Any]:

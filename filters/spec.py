@@ -207,6 +207,13 @@ class Student(Strict):
         description="Share of the tokens kept from the head of a long article, "
         "the rest from its tail; null keeps the head only.",
     )
+    mode: Literal["regression", "instruction"] = Field(
+        default="regression",
+        description="instruction: a text about the rubric stands before every article; it takes its tokens from maxLength.",
+    )
+    instruction: Annotated[str, Field(min_length=1, max_length=8_000)] | None = Field(
+        default=None, description="mode instruction: this text; null: the scope and a line for each dimension."
+    )
     lora: Lora = Field(default=Lora(), description="Low-rank adapters on the base model.")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU where there is one.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
@@ -216,9 +223,10 @@ class Student(Strict):
 
     @model_serializer(mode="wrap")
     def _without_auto(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is chosen where the student runs: filters that say nothing of it keep their digests."""
+        """Leave out what has its default: filters that say nothing of it keep their digests."""
         fields: dict[str, Any] = dump(self)
-        return {name: value for name, value in fields.items() if name not in ("device", "precision") or value != "auto"}
+        absent = {"device": "auto", "precision": "auto", "mode": "regression", "instruction": None}
+        return {name: value for name, value in fields.items() if name not in absent or value != absent[name]}
 
 
 # Keys of `training` from after the first release, with their defaults.

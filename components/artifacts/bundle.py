@@ -42,9 +42,13 @@ class BaseFacts(BundleFile):
 
 
 class StudentFacts(BundleFile):
-    """student.json: everything about the student that isn't a tensor. MAE in score points."""
+    """student.json: everything about the student that isn't a tensor. MAE in score points.
+
+    instruction: the text that stands before every article; "" for none, and then it is not written.
+    """
 
     KIND: ClassVar[str] = "the student.json of a bundle"
+    OMITTED: ClassVar[tuple[str, ...]] = ("instruction",)
 
     format: Literal[1]
     filter: str = Field(max_length=200)
@@ -64,6 +68,7 @@ class StudentFacts(BundleFile):
     steps: int
     tokens: int
     alarms: list[str] = Field(max_length=16)
+    instruction: str = Field(default="", max_length=100_000)
 
 
 class Curve(BundleFile):

@@ -55,9 +55,10 @@ def _what(bundle: BundleCopy, labels: LabelSetMeta | None) -> str:
     facts, teacher = bundle.student.facts, ""
     if labels is not None:
         teacher = f"the model {plain(str(labels.oracle.get('model')))}" if labels.oracle else "people, or a program of theirs,"
+    kept = f"{facts.maxLength} tokens{' with its instruction' if facts.instruction else ''} of an article, title first"
     return (
         f"A student of `{facts.base.ref.replace('`', '')}`: LoRA of rank {facts.lora.r} and a linear head give "
-        f"{len(facts.dimensions)} scores from 0 to 10. It reads {facts.maxLength} tokens of an article, title first"
+        f"{len(facts.dimensions)} scores from 0 to 10. It reads {kept}"
         + (f", and learnt from scores that {teacher} gave other articles." if teacher else ".")
     )
 

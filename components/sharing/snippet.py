@@ -72,6 +72,13 @@ def tokens(title, content):
     return [*{prefix!r}, *ids, *{suffix!r}]
 
 """
+_HEAD_CUT: Final = """
+def tokens(title, content):
+    text = f"{{clean(title[:{most}])}}\\n\\n{{clean(content[:{twice}])}}"
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return [*{prefix!r}, *ids[:{room}], *{suffix!r}]
+
+"""
 _SCORES: Final = """
 @torch.no_grad()
 def raw_scores(title, content):
@@ -114,9 +121,9 @@ def snippet(
     most = facts.maxLength * CHARS_PER_TOKEN
     cut = {"most": most, "twice": 2 * most, "fourfold": 4 * most, "length": facts.maxLength}
     tokens = _HEAD_ONLY
-    if facts.headTail is not None:
-        tokens = _HEAD_AND_TAIL
-        cut |= Tokenizing(base, Preprocessing(facts.maxLength, facts.headTail)).cut()
+    if facts.headTail is not None or facts.instruction:  # the instruction's tokens are part of the prefix
+        tokens = _HEAD_CUT if facts.headTail is None else _HEAD_AND_TAIL
+        cut |= Tokenizing(base, Preprocessing(facts.maxLength, facts.headTail, facts.instruction)).cut()
     raw = "model(input_ids=ids).logits" if decoder else "(model(input_ids=ids).last_hidden_state.mean(1) @ head.T)"
     return (
         _HEAD.format(imports=imports, folder=folder, base=at, revision=revision, names=facts.dimensions)

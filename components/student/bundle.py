@@ -97,6 +97,18 @@ def adapter_config(facts: StudentFacts, suffixes: Sequence[str]) -> dict[str, An
     }
 
 
+def preprocessing_of(facts: StudentFacts) -> Preprocessing:
+    """Return how a student reads texts.
+
+    Args:
+        facts: student.json.
+
+    Returns:
+        The preprocessing.
+    """
+    return Preprocessing(facts.maxLength, facts.headTail, facts.instruction)
+
+
 @dataclass
 class Student:
     """Hold an opened student.
@@ -131,7 +143,7 @@ class Student:
     @property
     def preprocessing(self) -> Preprocessing:
         """How texts are cut and cleaned."""
-        return Preprocessing(self.facts.maxLength, self.facts.headTail)
+        return preprocessing_of(self.facts)
 
     @property
     def forward(self) -> Forward:
@@ -312,7 +324,7 @@ def open_files(
     if flt is not None:
         require_dimensions(facts.dimensions, flt, where)
     pooling = {"encoder": "mean", "decoder": "last"}[facts.base.kind]
-    preprocessing = Preprocessing(facts.maxLength, facts.headTail).facts()
+    preprocessing = preprocessing_of(facts).facts()
     if facts.pooling != pooling or facts.preprocessing != preprocessing:
         raise InputError(
             "pooling or preprocessing is not what this version does",

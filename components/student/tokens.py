@@ -6,6 +6,7 @@ What the model sees of a long article is fixed by `Preprocessing`, whose digest 
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Hashable, Iterable, Iterator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 CHARS_PER_TOKEN = 32  # text beyond this many characters per kept token is never looked at, so 50 MB cost no more than 50 kB
+ARTICLE_SHARE = 0.5  # of maxLength, which an instruction must leave to the article
 CHUNK = 512  # articles tokenised per call
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 
@@ -40,10 +42,12 @@ class Preprocessing:
     Attributes:
         maxLength: tokens kept, special ones counted.
         headTail: share of them taken from the head, the rest from the tail; None for the head only.
+        instruction: text that stands before every article, and takes its tokens from maxLength; "" for none.
     """
 
     maxLength: int
     headTail: float | None
+    instruction: str = ""
 
     def facts(self) -> dict[str, Any]:
         """Return what decides the tokens, with its digest.
@@ -58,6 +62,7 @@ class Preprocessing:
             "charsPerToken": CHARS_PER_TOKEN,
             "maxLength": self.maxLength,
             "headTail": self.headTail,
+            **({"instruction": self.instruction} if self.instruction else {}),
         }
         return {**body, "digest": digest_json(body)}
 
@@ -172,6 +177,9 @@ class Tokenizing:
         self.pad = _pad(config)
         self._vocabulary = int(config["vocab_size"])
         limit = _limit(config, preprocessing.maxLength)
+        before = self._before(preprocessing.instruction)
+        self.instruction_tokens = len(before)
+        self._prefix = [*self._prefix, *before]
         room = preprocessing.maxLength - len(self._prefix) - len(self._suffix)
         if preprocessing.maxLength > limit:
             raise InputError(
@@ -179,10 +187,30 @@ class Tokenizing:
                 where="student.maxLength",
                 hint=f"set it to {limit} or less",
             )
+        if before and room < ARTICLE_SHARE * preprocessing.maxLength:
+            special = len(self._prefix) + len(self._suffix) - len(before)
+            least = math.ceil((len(before) + special) / (1 - ARTICLE_SHARE))
+            longer = f", or set student.maxLength to {least}" if least <= limit else f": this base model reads {limit} tokens"
+            raise InputError(
+                f"the instruction takes {len(before)} tokens and leaves {max(0, room)} of {preprocessing.maxLength} "
+                "to the article",
+                where="student.instruction",
+                hint=f"shorten it{longer}",
+            )
         if room < 1:
             raise InputError(f"maxLength {preprocessing.maxLength} leaves no room for the article", where="student.maxLength")
         self._room = room
         self._head: int = self.cut()["head"]
+
+    def _before(self, instruction: str) -> list[int]:
+        """Return the tokens of the text that stands before every article."""
+        lines = "\n".join(filter(None, map(clean, instruction.splitlines())))
+        return list(self._tokenizer.encode(f"{lines}\n\n", add_special_tokens=False).ids) if lines else []
+
+    @property
+    def room(self) -> int:
+        """Return the tokens that an article may take."""
+        return self._room
 
     def cut(self) -> dict[str, Any]:
         """Return how a longer article is cut, for code that does the same elsewhere.

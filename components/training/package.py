@@ -17,6 +17,7 @@ from distillery.components.student.score_curves import ScoreCurves, fit_score_cu
 from distillery.components.student.tokens import Preprocessing, Tokens
 from distillery.components.training.loop import Fitted, Validation
 from distillery.filters.filter import Filter
+from distillery.filters.instruction import student_instruction
 
 Floats = NDArray[np.float64]
 NO_BETTER = 0.95  # squared error as a share of the label variance from which on nothing has been learned
@@ -111,7 +112,7 @@ def package_student(
         The student, ready to be saved.
     """
     student, training = flt.spec.student, flt.spec.training
-    preprocessing = Preprocessing(student.maxLength, student.headTail)
+    preprocessing = Preprocessing(student.maxLength, student.headTail, student_instruction(flt))
     facts = StudentFacts(
         format=1,
         filter=flt.name,
@@ -131,6 +132,7 @@ def package_student(
         steps=fitted.steps,
         tokens=fitted.tokens,
         alarms=[],
+        instruction=preprocessing.instruction,
     )
     empty = ScoreCurves(False, [], 0.0, 0.0)
     out = Student(facts, base, fitted.best, empty, (golden_texts(), np.zeros((0, 0))), fitted.history, Plan(device=device))

@@ -19,8 +19,9 @@ from distillery.components.store.layout import adapters_folder, committed_key
 from distillery.components.student.base import Base
 from distillery.components.student.memory import body_in, gib, train_need
 from distillery.components.student.resolve import resolve_base
-from distillery.filters.digests import student_part, training_part, weights_part
+from distillery.filters.digests import read_besides, student_part, training_part
 from distillery.filters.filter import Filter
+from distillery.filters.instruction import student_instruction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +52,7 @@ def train_inputs(flt: Filter, split: str, base: str) -> dict[str, Json]:
         "dimensions": flt.dimensions,
         "student": student_part(flt),
         "training": training_part(flt),
-        **weights_part(flt),
+        **read_besides(flt),
         "split": split,
         "base": base,
         "code": CODE,
@@ -136,7 +137,10 @@ def _work(
 
     workers = workers or ALONE
     student, training, dims = flt.spec.student, flt.spec.training, len(flt.dimensions)
-    tokenizing, distinct = Tokenizing(base, Preprocessing(student.maxLength, student.headTail)), set[int]()
+    preprocessing = Preprocessing(student.maxLength, student.headTail, student_instruction(flt))
+    tokenizing, distinct = Tokenizing(base, preprocessing), set[int]()
+    if tokenizing.instruction_tokens:
+        progress.note(f"instruction {tokenizing.instruction_tokens} tokens, article up to {tokenizing.room}")
     with open_split(store, split) as parts:
         train_part = Part(tokenizing(_noted(_texts(parts.train), distinct)), scores(without_texts(parts.train), flt.dimensions))
         validation = Part(tokenizing(_texts(parts.validation)), scores(without_texts(parts.validation), flt.dimensions))

@@ -94,6 +94,7 @@ def full() -> dict[str, Any]:
     spec = given["spec"]
     given["metadata"] |= {"namespace": "news", "labels": {"a": "b"}, "annotations": {"a": "b"}}
     spec["student"] |= {"headTail": 0.5, "device": "cpu", "precision": "fp32"}
+    spec["student"] |= {"mode": "instruction", "instruction": "Judge it."}
     spec["prefilter"]["requireAny"] = ["a"]
     spec["data"] = {"articles": "a", "labels": "b", "columns": {"headline": "title"}, "dimensions": {"Agency": "agency"}}
     spec["data"] |= {"scale": [0.0, 100.0], "scales": {"agency": [1.0, 5.0]}}
@@ -119,7 +120,7 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
         at = at[step][0] if isinstance(at[step], list) else at[step]
     value = at[last]
     choices = {"loss": "mae", "precision": "bf16", "approval": "required", "by": "interval", "targets": ["q_proj"]}
-    choices |= {"dimensionWeights": "equal", "sampleWeights": "equal", "stopOn": "rmse"}
+    choices |= {"mode": "regression", "dimensionWeights": "equal", "sampleWeights": "equal", "stopOn": "rmse"}
     choices |= {"provider": "openai", "apiKeyEnv": "OTHER", "strategy": "zero2", "device": "cuda"}
     choices |= {"scale": [0.0, 1.0], "scales": {"agency": [5.0, 1.0]}}
     choices |= {"trainer": "trainjob", "maxRejects": "2", "approved": "f" * 64}

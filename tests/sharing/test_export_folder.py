@@ -159,12 +159,14 @@ def test_the_same_export_again_changes_nothing(exported: Path, distillery: Disti
 
 @pytest.mark.parametrize("kind", ["tiny_encoder", "tiny_decoder"])
 @pytest.mark.parametrize("share", [None, 0.6])
+@pytest.mark.parametrize("instruction", ["", "the farm opens"])
 def test_the_code_scores_as_we_do_whatever_base_and_cut(
-    kind: str, share: float | None, make_student: object, request: pytest.FixtureRequest, tmp_path: Path
+    kind: str, share: float | None, instruction: str, make_student: object, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     student: Student = make_student(request.getfixturevalue(kind))  # type: ignore[operator]
-    preprocessing = Preprocessing(24, share)
+    preprocessing = Preprocessing(24, share, instruction)
     facts = student.facts.model_dump() | {"maxLength": 24, "headTail": share, "preprocessing": preprocessing.facts()}
+    facts |= {"instruction": instruction}
     student.facts = StudentFacts(**facts | {"base": BaseFacts(**facts["base"]), "lora": student.facts.lora})
     student._tokenizing = Tokenizing(student.base, preprocessing)
     for name, data in bundle_files(student).items():
