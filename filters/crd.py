@@ -1,9 +1,9 @@
 """The CustomResourceDefinitions and the editors' JSON Schema, generated from the models: `python -m distillery.filters.crd`.
 
 A CRD wants a structural schema: every node typed, no references, no unions with null. What one field says about another is
-there as far as seven rules of CEL go, so that the API server refuses a bad commit; the rest (names that exist, rules that
-parse) the model still checks, in the operator as on a laptop. Defaults stay out of it, so that an object in a cluster says
-what its author wrote.
+there as far as rules of CEL go (`distillery.filters.crd_rules`), so that the API server refuses a bad commit; the rest (rules
+that parse, patterns that compile) the model still checks, in the operator as on a laptop. Defaults stay out of it, so that an
+object in a cluster says what its author wrote.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from distillery.filters.crd_rules import ONCE, RULES
 from distillery.filters.filter import Filter
 from distillery.filters.loading import INSTALLED, dump_value
 from distillery.filters.scoring import Scoring
@@ -42,23 +43,6 @@ _SCORING_COLUMNS = [
     {"name": "Suspended", "type": "boolean", "jsonPath": ".spec.suspend"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 ]
-
-_ONCE = ("self.all(a, self.exists_one(b, b.name == a.name))", "each name once")
-# By field of spec ("[]": each of its items). Every list and string they walk is bounded, or the API server refuses their cost.
-_RULES = {
-    "dimensions": [_ONCE, ("self.exists(d, d.weight > 0.0)", "one dimension needs a weight above 0")],
-    "tiers": [
-        _ONCE,
-        ("self.all(t, has(t.when) || t == self[size(self) - 1])", "every tier but the last needs a rule in when"),
-        ("!has(self[size(self) - 1].when)", "the last tier takes what is left: no when"),
-    ],
-    "contentTypes": [_ONCE],
-    "gates[]": [
-        ("has(self.below) != has(self.atLeast)", "exactly one of below and atLeast"),
-        ("!has(self.review) || !has(self.below) || self.review > self.below", "review lies above below"),
-        ("!has(self.review) || !has(self.atLeast) || self.review < self.atLeast", "review lies below atLeast"),
-    ],
-}
 
 
 def structural(node: Schema, defs: dict[str, Schema]) -> Schema:
@@ -112,7 +96,7 @@ def crd() -> Schema:
         Plain values.
     """
     names = {"kind": "Filter", "listKind": "FilterList", "plural": "filters", "singular": "filter", "shortNames": ["flt"]}
-    return _definition(Filter, names, _RULES, _COLUMNS, _status())
+    return _definition(Filter, names, RULES, _COLUMNS, _status())
 
 
 def scoring_crd() -> Schema:
@@ -122,7 +106,7 @@ def scoring_crd() -> Schema:
         Plain values.
     """
     names = {"kind": "Scoring", "listKind": "ScoringList", "plural": "scorings", "singular": "scoring"}
-    return _definition(Scoring, names, {"filters": [_ONCE]}, _SCORING_COLUMNS, _scoring_status())
+    return _definition(Scoring, names, {"filters": [ONCE]}, _SCORING_COLUMNS, _scoring_status())
 
 
 def _definition(
@@ -135,7 +119,7 @@ def _definition(
     schema = model.model_json_schema()
     spec = structural(schema["properties"]["spec"], schema["$defs"])
     for field, rules in rules_of.items():
-        node = spec["properties"][field.removesuffix("[]")]
+        node = spec["properties"][field.removesuffix("[]")] if field else spec
         node = node["items"] if field.endswith("[]") else node
         node["x-kubernetes-validations"] = [{"rule": rule, "message": message} for rule, message in rules]
     name = structural(schema["$defs"]["Metadata"]["properties"]["name"], {})

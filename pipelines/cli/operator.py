@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from distillery.components.runtime.exit_codes import ExitCode
+from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import JsonOpt, StoreOpt
 from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.publish import EndpointOpt
@@ -60,6 +61,9 @@ def _connect(endpoint: str, namespace: str) -> Any:
     from functools import cache
 
     from distillery.pipelines.cluster.kubeflow import Kubeflow
+
+    if not endpoint:
+        raise InputError("which Kubeflow?", hint="give --endpoint URL or set KFP_ENDPOINT")
 
     @cache
     def connected() -> Kubeflow:

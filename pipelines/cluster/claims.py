@@ -46,6 +46,7 @@ def claim(
     active: Callable[[str], bool],
     cancel: Callable[[str], object],
     seen_end: str | None = None,
+    grace: float | None = None,
 ) -> Claim:
     """Return the unfinished run of these inputs, or start a new one.
 
@@ -59,6 +60,7 @@ def claim(
         cancel: ends a run.
         seen_end: id of the run whose end the caller has seen, "" where it saw no claim: the run of any other claim is returned,
             also where it has ended. None to start a run wherever none goes on.
+        grace: seconds after which a claim whose run has not begun is another's to take; None for GRACE_SECONDS.
 
     Returns:
         The run, and whether this call started it.
@@ -84,7 +86,7 @@ def claim(
             if not run:
                 if seen != held[1]:
                     seen, since = held[1], time.monotonic()
-                if time.monotonic() - since < GRACE_SECONDS:
+                if time.monotonic() - since < (GRACE_SECONDS if grace is None else grace):
                     time.sleep(POLL_SECONDS)  # being started this moment
                     continue
         wanted = RunClaim(run="", name=name, at=time.time(), attempt=attempt)

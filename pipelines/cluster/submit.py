@@ -230,6 +230,7 @@ def start(
     *,
     account: str = "",
     seen_end: str | None = None,
+    grace: float | None = None,
 ) -> Claim:
     """Start a run, or find the unfinished one of the same inputs.
 
@@ -240,6 +241,7 @@ def start(
         prepared: What the run is started with.
         account: The run's service account; empty for Kubeflow's default.
         seen_end: As for `claim`.
+        grace: As for `claim`.
 
     Returns:
         The run, and whether this call started it.
@@ -258,6 +260,7 @@ def start(
         active=kubeflow.active,
         cancel=kubeflow.cancel,
         seen_end=seen_end,
+        grace=grace,
     )
 
 

@@ -48,6 +48,7 @@ class World:
         objects: the Filter objects.
         account: service account of runs; empty for Kubeflow's default.
         clock: seconds since 1970.
+        grace: seconds after which a claim whose run has not begun is taken over: whoever made it is one pod, and gone.
         judge: judges an adapter again, for an approval.
         seen: what earlier passes found.
     """
@@ -57,6 +58,7 @@ class World:
     objects: Objects
     account: str = ""
     clock: Callable[[], float] = time.time
+    grace: float = 20.0
     judge: Judge = judge_again
     seen: Seen = field(default_factory=Seen)
 
@@ -235,7 +237,7 @@ def _start(world: World, kubeflow: Kubeflow, wanted: Wanted, seen_end: str, *, p
     )
     prepared = prepare(world.store, request)._replace(inputs=inputs)
     version = kubeflow.published(prepared.pipeline)
-    start(kubeflow, world.store, version, prepared, account=world.account, seen_end=seen_end)
+    start(kubeflow, world.store, version, prepared, account=world.account, seen_end=seen_end, grace=world.grace)
 
 
 def withdraw_the_deleted(store: Store, present: Collection[str], at: str, *, namespace: str = "") -> list[str]:

@@ -12,11 +12,14 @@ from distillery.components.store import Digest, digest_json
 from distillery.filters.cluster_object import load_filter_object
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from distillery.filters.lint import lint
 from distillery.filters.spec import API_VERSION, Run
 
 GROUP, VERSION = API_VERSION.split("/")
 BY: Final = f"{GROUP}/by"  # annotations that say who promotes what `approved` names, and why
 REASON: Final = f"{GROUP}/reason"
+LINTED: Final = 4096  # filters that are not linted again
+_LINTED: dict[str, tuple[str, str, str] | None] = {}
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def read_object(value: Mapping[str, Any]) -> Wanted:
     settings = spec.get("run") if isinstance(spec, Mapping) else None
     profile = settings.get("profile") if isinstance(settings, Mapping) else None
     flt = load_filter_object(value, name, profile=profile if isinstance(profile, str) else None)
+    _require_lint(flt, name)
     promotion = flt.spec.promotion.model_copy(update={"approved": None})
     sent = flt.spec.model_copy(update={"run": None, "promotion": promotion})
     return Wanted(
@@ -114,6 +118,19 @@ def read_object(value: Mapping[str, Any]) -> Wanted:
         approved=flt.spec.promotion.approved or "",
         said=_said(value, name),
     )
+
+
+def _require_lint(flt: Filter, name: str) -> None:
+    """Raise InputError where `filters lint` finds an error in a filter that the model takes: it would not do what it says."""
+    key = filter_key(flt)
+    if key not in _LINTED:
+        if len(_LINTED) >= LINTED:
+            _LINTED.clear()
+        errors = [found for found in lint(flt) if found.level == "error"]
+        _LINTED[key] = (errors[0].message, errors[0].where, errors[0].hint) if errors else None
+    if (found := _LINTED[key]) is not None:
+        what, where, hint = found
+        raise InputError(what, where=f"{name}: {where}", hint=hint)
 
 
 def _said(value: Mapping[str, Any], name: str) -> Said:

@@ -138,6 +138,7 @@ class Town:
             lambda: self.kubeflow,
             self.objects,
             clock=lambda: self.time,
+            grace=0.05,
             judge=again(),  # type: ignore[arg-type, return-value]
         )
 
