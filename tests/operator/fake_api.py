@@ -21,6 +21,7 @@ class FakeApi:
     def __init__(self, folder: Path) -> None:
         self.items: list[dict[str, Any]] = []
         self.asked: list[str] = []
+        self.events: dict[str, dict[str, Any]] = {}
         self.streams: list[queue.Queue[dict[str, Any] | None]] = []
         self.kubeconfig = folder / "kubeconfig"
 
@@ -36,6 +37,12 @@ class FakeApi:
 
             def do_GET(self) -> None:
                 fake.answer(self)
+
+            def do_PUT(self) -> None:
+                fake.write(self)
+
+            def do_POST(self) -> None:
+                fake.write(self)
 
             def do_PATCH(self) -> None:
                 fake.asked.append(f"PATCH {self.path}")
@@ -65,6 +72,26 @@ class FakeApi:
         self.server.shutdown()
         self.server.server_close()
 
+    def write(self, handler: BaseHTTPRequestHandler) -> None:
+        """Take a status or an event: a status whose object was changed meanwhile, and an event twice, are conflicts."""
+        body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        url = urlsplit(handler.path)
+        self.asked.append(f"{handler.command} {url.path}")
+        parts = url.path.strip("/").split("/")
+        if parts[-1] == "status":
+            found = next((one for one in self.items if one["metadata"]["name"] == parts[-2]), None)
+            stale = found is not None and found["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]
+            if found is None or stale:
+                return self._reply(handler, {"message": "changed" if stale else "none"}, 409 if stale else 404)
+            found["status"] = body["status"]
+            found["metadata"]["resourceVersion"] += "1"
+            return self._reply(handler, found)
+        name = body["metadata"]["name"]
+        if name in self.events:
+            return self._reply(handler, {"message": "it exists"}, 409)
+        self.events[name] = body
+        return self._reply(handler, body, 201)
+
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         url = urlsplit(handler.path)
         self.asked.append(f"GET {url.path}{'?watch' if 'watch' in parse_qs(url.query) else ''}")
@@ -78,8 +105,15 @@ class FakeApi:
             f"/apis/{GROUP}/v1alpha1": {"resources": [KIND]},
         }
         listed = {"metadata": {"resourceVersion": "1"}, "items": self.items}
-        data = json.dumps(found.get(url.path, listed)).encode()
-        handler.send_response(200)
+        last = url.path.rsplit("/", 1)[-1]
+        if url.path not in found and last != "filters":
+            one = next((one for one in self.items if one["metadata"]["name"] == last), None)
+            return self._reply(handler, one or {"message": "none"}, 200 if one else 404)
+        self._reply(handler, found.get(url.path, listed))
+
+    def _reply(self, handler: BaseHTTPRequestHandler, value: dict[str, Any], status: int = 200) -> None:
+        data = json.dumps(value).encode()
+        handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
