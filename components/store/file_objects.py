@@ -102,6 +102,19 @@ class FileObjects(Objects):
             _rename(temporary, target)
 
     @override
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        with self._explained(path):
+            path.unlink(missing_ok=True)
+            folder = path.parent
+            while self._root not in (folder, folder.parent):  # a folder of a bucket is gone with its last object, too
+                try:
+                    folder.rmdir()
+                except OSError:
+                    break
+                folder = folder.parent
+
+    @override
     def entries(self, prefix: str) -> Iterator[Entry]:
         found: list[str] = []
 

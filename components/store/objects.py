@@ -235,6 +235,13 @@ class Objects(Protocol):
             etag: of the version to replace; None where there must be none.
         """
 
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is removed already.
+
+        Args:
+            key: of the object.
+        """
+
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Yield what is below a folder, sorted by key.
 

@@ -244,6 +244,10 @@ class S3Objects(Objects):
             ) from error
 
     @override
+    def delete(self, key: str) -> None:
+        self._call(lambda: self._client.delete_object(**self._at(key)), key)
+
+    @override
     def entries(self, prefix: str) -> Iterator[Entry]:
         for page in self._pages(f"{prefix}/" if prefix else ""):
             for found in page.get("Contents", []):

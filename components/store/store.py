@@ -208,6 +208,14 @@ class Store:
             return data
         raise Conflict(f"{key} changed {ATTEMPTS} times while it was being changed here")
 
+    def delete(self, key: str) -> None:
+        """Remove an object, for `distillery.components.collecting` alone: what is stored is otherwise immutable.
+
+        Args:
+            key: of the object; one that is not there is removed already.
+        """
+        self._objects.delete(check_key(key))
+
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys below a folder, sorted; for people and tests, never for decisions.
 

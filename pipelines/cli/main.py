@@ -30,6 +30,7 @@ from distillery.pipelines.cli import (
     distill,
     drift,
     filters,
+    gc,
     get,
     label,
     logs,
@@ -56,6 +57,7 @@ GROUPS = {
     "Look": ("get", "describe", "compare", "logs"),
     "Adapters": ("score", "serve", "drift", "history", "approve", "refuse", "promote", "rollback", "unpin"),
     "Share": ("predictions", "data", "export", "import", "review"),
+    "Upkeep": ("gc",),
     "Cluster": ("submit", "schedule", "suspend", "operator", "pipelines", "models"),
 }
 
@@ -121,6 +123,7 @@ COMMANDS = (
     operator,
     share,
     review,
+    gc,
 )
 for module in COMMANDS:
     app.add_typer(module.app)

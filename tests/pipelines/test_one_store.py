@@ -39,6 +39,11 @@ READING = {
     f"plan {{folder}}/filter.yaml {INPUTS}": "reuse",
     f"label {{folder}}/filter.yaml {INPUTS} --quote": "94",
     "models list": "tiny-bert",
+    "gc": "could be removed",
+    "predictions 4bbd883ec4ec --out {out}/p.csv": "p.csv",
+    "data 4bbd883ec4ec --out {out}/data": "data",
+    "export folder 4bbd883ec4ec --out {out}/adapter": "read back",
+    "review 4bbd883ec4ec --out {out}/review.html": "review.html",
     "benchmark 4bbd883ec4ec --labels {folder}/labels.jsonl --max-rejects 1": "mae",
     "score 4bbd883ec4ec {folder}/articles.jsonl --out {out}/scores": "articles",
 }

@@ -40,6 +40,18 @@ def test_absent_object_is_not_found(store: Store) -> None:
     assert store.current("a/none") is None
 
 
+def test_what_is_deleted_is_gone_and_its_neighbours_stay(store: Store) -> None:
+    for key in ("a/b/c.json", "a/b/d.json", "a/e.json"):
+        store.put(key, b"x")
+    for _ in range(2):
+        store.delete("a/b/c.json")
+    assert list(store.keys("a")) == ["a/b/d.json", "a/e.json"]
+    store.delete("a/b/d.json")
+    assert list(store.folders("a")) == [], "a folder is gone with its last object, as in a bucket"
+    store.put("a/b/c.json", b"again")
+    assert store.get("a/b/c.json") == b"again"
+
+
 def test_altered_bytes_are_refused(store: Store) -> None:
     store.put("x", b"flipped")
     with pytest.raises(StoreError, match="other bytes than its digest names"):

@@ -22,6 +22,10 @@ MODELS: Final = "models"
 CALIBRATIONS: Final = "calibrations"
 ADAPTERS: Final = "adapters"
 CHANNELS: Final = "channels"
+BASELINES: Final = "baselines"
+CHECKPOINTS: Final = "checkpoints"
+JUDGEMENTS: Final = "judgements"
+VERDICTS: Final = "verdicts"
 INTENTS: Final = "intents"
 CANDIDATE: Final = ".candidate.json"  # how the key of a candidate ends
 

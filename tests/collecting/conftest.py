@@ -1,0 +1,3 @@
+from tests.sharing.conftest import home
+
+__all__ = ["home"]
