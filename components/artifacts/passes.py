@@ -34,7 +34,10 @@ class Pass(Document):
         prefiltered: articles that the prefilter refused.
         rejected: rows that are no article.
         tiers: articles by tier.
+        seconds: how long it took; None where that is not known.
     """
+
+    OMITTED: ClassVar[tuple[str, ...]] = ("seconds",)
 
     number: Annotated[int, Field(ge=1)]
     folder: str
@@ -47,6 +50,7 @@ class Pass(Document):
     prefiltered: Count = 0
     rejected: Count = 0
     tiers: dict[str, Count] = Field(default_factory=dict)
+    seconds: float | None = None
 
 
 class Series(Document):

@@ -105,7 +105,7 @@ def submit(
         return Submitted(plan, scores, place, "", [], False)
     others = unfinished(place, plan.filter)
     for job in others:
-        if _is_of(job, plan) and scores_of(job) == scores.uri:
+        if is_of(job, plan) and scores_of(job) == scores.uri:
             return Submitted(plan, scores, place, job.metadata.name, left, True)
     for job in others:
         address = scores_of(job)
@@ -179,7 +179,7 @@ def cancel(place: Place, scores: str, plan: Plan | None = None) -> list[str]:
     Returns:
         Names of the deleted Jobs.
     """
-    jobs = [job for job in unfinished(place) if scores_of(job) == scores and (plan is None or _is_of(job, plan))]
+    jobs = [job for job in unfinished(place) if scores_of(job) == scores and (plan is None or is_of(job, plan))]
     names = [job.metadata.name for job in jobs]
     for name in names:
         _delete(place.namespace, name)
@@ -213,7 +213,16 @@ def scores_of(job: Any) -> str:
     return str((job.metadata.annotations or {}).get(SCORES, ""))
 
 
-def _is_of(job: Any, plan: Plan) -> bool:
+def is_of(job: Any, plan: Plan) -> bool:
+    """True if a Job scores these inputs.
+
+    Args:
+        job: the Job, as the Kubernetes client has it.
+        plan: the inputs.
+
+    Returns:
+        Whether it does, wherever its scores go.
+    """
     return bool((job.metadata.labels or {}).get(JOB_LABEL) == plan.job[:40])
 
 

@@ -3,19 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 
 from distillery.components.artifacts.adapter import Subject
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.scores import Scores
+from distillery.components.remote.kubernetes import ask, batch
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.completion import notes
 from distillery.components.scoring.corpus import Corpus, find_corpus
-from distillery.components.scoring.job import follow, plan_over, submit
-from distillery.components.scoring.job_manifest import Place
+from distillery.components.scoring.job import follow, is_of, plan_over, scores_of, submit
+from distillery.components.scoring.job_manifest import FILTER_LABEL, Place
 from distillery.components.scoring.passes import OnPromotion, Work, require_outside, score_passes, told
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store, open_store
+
+
+class JobState(NamedTuple):
+    """What has become of the Job of a pass.
+
+    Attributes:
+        state: "none" where there is none, "running", "failed" or "ended".
+        at: when it failed or ended; None where that is not known.
+        seconds: from its start to its end; None where that is not known.
+        words: why it failed; "" where it did not.
+    """
+
+    state: Literal["none", "running", "failed", "ended"]
+    at: datetime | None = None
+    seconds: float | None = None
+    words: str = ""
+
+
+def job_state(place: Place, plan: Plan, scores: str) -> JobState:
+    """Return what has become of the last Job of a pass.
+
+    Args:
+        place: the cluster's namespace and settings.
+        plan: what is scored.
+        scores: URI of the pass's scores.
+
+    Returns:
+        Its state.
+
+    Raises:
+        InputError: the API server refuses.
+        Stopped: it can't be reached.
+    """
+    answer = ask(batch().list_namespaced_job, place.namespace, label_selector=f"{FILTER_LABEL}={plan.filter}")
+    jobs = [job for job in answer.items if scores_of(job) == scores and is_of(job, plan)]
+    if not jobs:
+        return JobState("none")
+    last = max(jobs, key=lambda job: str(job.metadata.creation_timestamp))
+    ends = [each for each in last.status.conditions or [] if each.status == "True" and each.type in ("Complete", "Failed")]
+    if not ends:
+        return JobState("running")
+    at, began = getattr(ends[0], "last_transition_time", None), getattr(last.status, "start_time", None)
+    seconds = (at - began).total_seconds() if at and began else None
+    failed = ends[0].type == "Failed"
+    return JobState("failed" if failed else "ended", at, seconds, (ends[0].message or ends[0].reason or "") if failed else "")
 
 
 def score_new_on_cluster(
@@ -64,5 +111,5 @@ def score_new_on_cluster(
             progress.note(note)
         return found
 
-    work = Work(adapter, place.image, plan, run, on_promotion)
-    return told(scores, flt.name, corpus, score_passes(scores, flt.name, corpus, work, progress=progress))
+    work = Work(adapter, place.image, plan, on_promotion)
+    return told(scores, flt.name, corpus, score_passes(scores, flt.name, corpus, work, run, progress=progress))

@@ -24,7 +24,7 @@ from distillery.components.artifacts.scores import Scores
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.corpus import Corpus, CorpusFile
 from distillery.components.scoring.plan import Plan, begin, read_plan
-from distillery.components.store import Address, Store, open_store
+from distillery.components.store import Address, Store
 from distillery.components.store.layout import PASSES
 from distillery.filters.errors import InputError
 
@@ -42,15 +42,32 @@ class Work(NamedTuple):
         adapter: digest of the adapter that is to score.
         code: the image, or digest of the program's source, that scores.
         plan: makes the plan for some new files; True if each file has parts of its own.
-        run: scores what is left of a plan into its place, and returns what _SUCCESS says.
         on_promotion: what to do with files that an earlier adapter scored.
     """
 
     adapter: str
     code: str
     plan: Callable[[Corpus, bool], Plan]
-    run: Callable[[Plan, Store], Scores]
     on_promotion: OnPromotion = "rescore"
+
+
+class Begun(NamedTuple):
+    """A pass that goes on: the folder of its series, how it is listed, and what is scored."""
+
+    series: str
+    listed: Pass
+    plan: Plan
+
+    def place(self, out: Store) -> Store:
+        """Return where its scores go.
+
+        Args:
+            out: where all passes lie.
+
+        Returns:
+            The place.
+        """
+        return out.below(self.listed.folder)
 
 
 class Ended(NamedTuple):
@@ -87,6 +104,7 @@ def score_passes(
     name: str,
     corpus: Corpus,
     work: Work,
+    run: Callable[[Plan, Store], Scores],
     *,
     progress: Progress = quiet,
     now: Callable[[], datetime] = utc_now,
@@ -98,6 +116,7 @@ def score_passes(
         name: name of the filter.
         corpus: the corpus as it is now.
         work: what scores.
+        run: scores what is left of a plan into its place, and returns what _SUCCESS says.
         progress: told of each pass.
         now: tells the time.
 
@@ -109,12 +128,11 @@ def score_passes(
         StoreError: the list of passes can't be read, or the store is at fault.
     """
     ended = list[Ended]()
-    while (found := _next(out, name, corpus, work, progress)) is not None:
-        folder, listed, plan = found
-        place = open_store(f"{out.uri}/{listed.folder}")
-        progress.note(f"pass {listed.number}: {listed.files:,} new files in {plan.shards:,} parts")
-        scores = work.run(plan, place)
-        ended.append(Ended(_end(out, name, corpus, folder, listed, scores, now), scores, place))
+    while (begun := next_pass(out, name, corpus, work, progress)) is not None:
+        place, files = begun.place(out), begun.listed.files
+        progress.note(f"pass {begun.listed.number}: {files:,} new files in {begun.plan.shards:,} parts")
+        scores = run(begun.plan, place)
+        ended.append(Ended(end_pass(out, begun, scores, now), scores, place))
     return ended
 
 
@@ -196,14 +214,50 @@ def _series(listed: Passes, work: Work) -> Series:
     return listed.of(folder) or Series(folder=folder, adapter=work.adapter, passes=[])
 
 
-def _next(out: Store, name: str, corpus: Corpus, work: Work, progress: Progress) -> tuple[str, Pass, Plan] | None:
-    """List the pass that is to be done now, or find it listed; None where every file was scored."""
+def going_on(out: Store, listed: Passes, work: Work) -> Begun | None:
+    """Return the pass that goes on, by what is stored alone: the corpus is not looked at.
+
+    Args:
+        out: where all passes lie.
+        listed: the passes.
+        work: what scores.
+
+    Returns:
+        The pass; None where none goes on.
+
+    Raises:
+        InputError: its plan is gone.
+        StoreError: the store is at fault.
+    """
+    series = _series(listed, work)
+    if series.open is None:
+        return None
+    return Begun(series.folder, series.open, read_plan(out.below(series.open.folder), series.open.job))
+
+
+def next_pass(out: Store, name: str, corpus: Corpus, work: Work, progress: Progress = quiet) -> Begun | None:
+    """List the pass that is to be done now, or find it listed.
+
+    Args:
+        out: where all passes lie.
+        name: name of the filter.
+        corpus: the corpus as it is now.
+        work: what scores.
+        progress: told of a pass that begins anew.
+
+    Returns:
+        The pass; None where every file was scored.
+
+    Raises:
+        InputError: `out` holds passes over another corpus or of another filter.
+        StoreError: the list of passes can't be read, or the store is at fault.
+    """
     listed = passes_of(out, name, corpus.where)
     series = _series(listed, work)
     if (going := series.open) is not None:
         plan = _resumable(out, going, corpus, work)
         if plan is not None:
-            return series.folder, going, plan
+            return Begun(series.folder, going, plan)
         progress.note(
             f"pass {going.number} can't go on, since a file of it or the program was changed: its files are new again; "
             f"{out.uri}/{going.folder} is no result and may be deleted"
@@ -216,7 +270,7 @@ def _next(out: Store, name: str, corpus: Corpus, work: Work, progress: Progress)
     plan = work.plan(new, len(new.files) <= PER_FILE)
     number = len(series.ended) + 1
     folder = f"{series.folder}/{number:05}-{plan.job[:8]}"
-    begin(open_store(f"{out.uri}/{folder}"), plan)
+    begin(out.below(folder), plan)
     fresh = Pass(number=number, folder=folder, job=plan.job, adapter=plan.adapter, files=len(new.files))
 
     def change(there: Passes | None) -> Passes | None:
@@ -230,13 +284,13 @@ def _next(out: Store, name: str, corpus: Corpus, work: Work, progress: Progress)
     written = Passes.update(out, PASSES, change)
     standing = written.of(series.folder) if written else None
     if standing is None or standing.open != fresh:
-        return _next(out, name, corpus, work, progress)
-    return series.folder, fresh, plan
+        return next_pass(out, name, corpus, work, progress)
+    return Begun(series.folder, fresh, plan)
 
 
 def _resumable(out: Store, going: Pass, corpus: Corpus, work: Work) -> Plan | None:
     """Return the plan of a pass that goes on, over the files as they are now; None where a file or the program was changed."""
-    plan = read_plan(open_store(f"{out.uri}/{going.folder}"), going.job)
+    plan = read_plan(out.below(going.folder), going.job)
     wanted = {(file.name, file_key(file)) for file in plan.corpus.files}
     here = corpus.only(lambda file: (file.name, file_key(file)) in wanted)
     return plan.over(here) if plan.code == work.code and here.digest == plan.corpus.digest else None
@@ -246,7 +300,7 @@ def _scored_files(out: Store, series: Series) -> Iterator[list[str]]:
     """Yield the files of each pass that has ended."""
 
     def read(each: Pass) -> list[str]:
-        return [file_key(file) for file in read_plan(open_store(f"{out.uri}/{each.folder}"), each.job).corpus.files]
+        return [file_key(file) for file in read_plan(out.below(each.folder), each.job).corpus.files]
 
     with ThreadPoolExecutor(16) as pool:
         yield from pool.map(read, series.ended)
@@ -279,23 +333,40 @@ def _settle(out: Store, name: str, corpus: Corpus, series: Series) -> None:
     Passes.update(out, PASSES, change)
 
 
-def _end(out: Store, name: str, corpus: Corpus, folder: str, listed: Pass, scores: Scores, now: Callable[[], datetime]) -> Pass:
-    """Note that a pass has ended, which makes its series current; return what is noted."""
+def end_pass(
+    out: Store, begun: Begun, scores: Scores, now: Callable[[], datetime] = utc_now, *, seconds: float | None = None
+) -> Pass:
+    """Note that a pass has ended, which makes its series current.
+
+    Args:
+        out: where all passes lie.
+        begun: the pass.
+        scores: what its _SUCCESS says.
+        now: tells the time.
+        seconds: how long it took; None where that is not known.
+
+    Returns:
+        What is noted, by whoever was first.
+
+    Raises:
+        InputError: the pass is listed no more.
+        StoreError: the list can't be read, or the store is at fault.
+    """
+    listed = begun.listed
     counts = scores.model_dump(include={*COUNTS, "tiers"})
-    ended = listed.model_copy(update={**counts, "at": now().strftime(STAMP)})
+    ended = listed.model_copy(update={**counts, "at": now().strftime(STAMP), "seconds": seconds})
 
     def change(there: Passes | None) -> Passes | None:
         nonlocal ended
-        present = _ours(there, out, name, corpus.where)
-        series = present.of(folder)
+        series = there.of(begun.series) if there else None
         noted = next((each for each in series.passes if each.job == listed.job), None) if series else None
-        if series is None or noted is None:
+        if there is None or series is None or noted is None:
             raise InputError(f"pass {listed.number} is listed no more", where=out.uri, hint="score again")
         if noted.at:
             ended = noted
             return None
         passes = [ended if each.job == listed.job else each for each in series.passes]
-        return present.with_series(series.model_copy(update={"passes": passes}), current=folder)
+        return there.with_series(series.model_copy(update={"passes": passes}), current=begun.series)
 
     Passes.update(out, PASSES, change)
     return ended

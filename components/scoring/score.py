@@ -54,12 +54,14 @@ class Wanted:
 class _Scoring:
     """One filter's scoring of a corpus: the plan, the place, and the student once it is needed."""
 
-    def __init__(self, flt: Filter, plan: Plan, student: Predictor | Callable[[], Predictor], place: str) -> None:
+    def __init__(self, flt: Filter, plan: Plan, student: Predictor | Callable[[], Predictor], place: str | Store) -> None:
         for each in () if callable(student) else (student,):
             require_dimensions(each.dimensions, flt, "the student")
         self._student, self._opened, self._written = student, list[Predictor](), False
-        self._new = None if in_bucket(place) or (local := Address.parse(place).local).exists() else local
-        self.plan, self.store = plan, open_store(place)
+        self._new: Path | None = None
+        if not isinstance(place, Store) and not in_bucket(place) and not (local := Address.parse(place).local).exists():
+            self._new = local
+        self.plan, self.store = plan, place if isinstance(place, Store) else open_store(place)
         self.target = Target(self.store, plan, flt, self._ready, self.commits)
 
     def _ready(self) -> Predictor:
@@ -222,12 +224,12 @@ def score_new(
 
     def run(plan: Plan, place: Store) -> Scores:
         of_plan, student = opened(plan)
-        scoring = _Scoring(of_plan, plan, student, place.uri)
+        scoring = _Scoring(of_plan, plan, student, place)
         _left([scoring], chunk, progress)
         return _finished(scoring, progress)
 
-    work = Work(adapter, own_code(), plan, run, on_promotion)
-    ended = score_passes(store, flt.name, corpus, work, progress=progress)
+    work = Work(adapter, own_code(), plan, on_promotion)
+    ended = score_passes(store, flt.name, corpus, work, run, progress=progress)
     return told(store, flt.name, corpus, ended) | {"seconds": round(time.monotonic() - began, 3)}
 
 

@@ -48,6 +48,10 @@ class FileObjects(Objects):
         return self._root / key
 
     @override
+    def below(self, folder: str) -> FileObjects:
+        return FileObjects(self._path(folder), write=False)
+
+    @override
     @contextlib.contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
         path = self._path(key)

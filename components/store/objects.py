@@ -263,6 +263,17 @@ class Objects(Protocol):
         """
         return (entry.key for entry in self.entries(prefix))
 
+    def below(self, folder: str) -> Objects:
+        """Return what is below a folder, by keys from there.
+
+        Args:
+            folder: the folder, without a slash at its end.
+
+        Returns:
+            The objects there, reached as these are.
+        """
+        raise NotImplementedError(type(self).__name__)
+
     def folders(self, prefix: str) -> Iterator[str]:
         """Yield the names of the folders directly below a folder, sorted, without listing what they hold.
 

@@ -105,6 +105,12 @@ class S3Objects(Objects):
         return str(self._client.put_object(**self._at(key), Body=data, **condition)["ETag"])
 
     @override
+    def below(self, folder: str) -> S3Objects:
+        found = S3Objects(self.bucket, f"{self._prefix}{folder}", write=False, client=self._client)
+        found._conditional, found._known = self._conditional, self._known
+        return found
+
+    @override
     @contextlib.contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
         with io.BufferedReader(self.file(key), 2**20) as stream:

@@ -216,6 +216,17 @@ class Store:
         """
         self._objects.delete(check_key(key))
 
+    def below(self, folder: str) -> Store:
+        """Return the store of a folder of this one, which costs no new connection and asks nothing.
+
+        Args:
+            folder: the folder.
+
+        Returns:
+            The store, whose keys begin there.
+        """
+        return Store(self._objects.below(check_key(folder)))
+
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys below a folder, sorted; for people and tests, never for decisions.
 

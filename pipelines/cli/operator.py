@@ -16,6 +16,7 @@ from distillery.pipelines.cli.submit import AccountOpt, store_address
 
 if TYPE_CHECKING:
     from distillery.pipelines.operator.reconcile import Pass, World
+    from distillery.pipelines.operator.scoring import ScoringWorld
 
 app = typer.Typer()
 
@@ -36,22 +37,30 @@ def operate(
 ) -> None:
     """Do what Filter objects ask for: start runs, follow them, promote what is approved, write their status."""
     from distillery.components.runtime.extras import require
+    from distillery.components.scoring.job_manifest import find_place
     from distillery.components.store import open_store
-    from distillery.pipelines.operator.kubernetes import Cluster
+    from distillery.pipelines.operator.kubernetes import SCORINGS, Cluster
     from distillery.pipelines.operator.main import Operator, serve
     from distillery.pipelines.operator.reconcile import World
+    from distillery.pipelines.operator.scoring import ScoringWorld
 
     if not once:
         require(("kopf",))
     world = World(
         open_store(store_address(store)), _connect(endpoint, kubeflow_namespace), Cluster(namespace), account=service_account
     )
+    scorings = ScoringWorld(world.store, Cluster(namespace, SCORINGS), lambda: find_place(namespace))
     if once:
-        _once(world, namespace, as_json=as_json)
+        _once(world, scorings, namespace, as_json=as_json)
         return
     from distillery.pipelines.operator.metrics import Metrics
 
-    serve(Operator(world, namespace, Metrics()), liveness=liveness, metrics_port=metrics_port)
+    serve(
+        Operator(world, namespace, Metrics()),
+        scorings=Operator(scorings, namespace),
+        liveness=liveness,
+        metrics_port=metrics_port,
+    )
     if as_json:
         print_json({"ended": True})
 
@@ -75,23 +84,23 @@ def _connect(endpoint: str, namespace: str) -> Any:
 PATIENCE = 10.0  # seconds that an outage of Kubeflow is waited out: the next look comes anyway
 
 
-def _once(world: World, namespace: str, *, as_json: bool) -> None:
+def _once(world: World, scorings: ScoringWorld, namespace: str, *, as_json: bool) -> None:
     """Look at each object once; end with 1 where a look did not come to its end."""
     from distillery.pipelines.operator.main import Operator
 
-    operator = Operator(world, namespace)
     passes = []
-    for value in operator.listed():
-        metadata = value["metadata"]
-        if passed := operator.look((metadata["namespace"], metadata["name"])):
-            passes.append(passed)
+    for operator in (Operator(world, namespace), Operator(scorings, namespace)):
+        for value in operator.listed():
+            metadata = value["metadata"]
+            if passed := operator.look((metadata["namespace"], metadata["name"])):
+                passes.append(passed)
     if as_json:
         print_json({"objects": [_row(each) for each in passes]})
     else:
         for each in passes:
             print(f"{each.object:<40} {each.status['phase']:<20} {each.status.get('digest', '')[:12]}")
         if not passes:
-            print("no Filter object", file=sys.stderr)
+            print("no Filter and no Scoring object", file=sys.stderr)
     if any(each.trouble and not each.trouble.invalid and not each.trouble.input for each in passes):
         raise typer.Exit(ExitCode.FAILED)
 

@@ -11,6 +11,7 @@ from distillery.pipelines.operator.status import LONGEST, Told
 from distillery.pipelines.operator.wanted import GROUP, VERSION, generation_of
 
 PLURAL: Final = "filters"
+SCORINGS: Final = "scorings"
 PATIENCE: Final = 15.0  # seconds that an outage of the API server is waited out; the next pass comes anyway
 COMPONENT: Final = "distillery-operator"
 PAGE: Final = 200
@@ -56,14 +57,15 @@ class Objects(Protocol):
 
 
 class Cluster:
-    """The Filter objects of the cluster at hand.
+    """The Filter objects of the cluster at hand, or those of another kind.
 
     Args:
         namespace: the namespace that is looked after; empty for all.
+        plural: of the kind, as the API server has it in its addresses.
     """
 
-    def __init__(self, namespace: str = "") -> None:
-        self.namespace, self.api = namespace, custom()
+    def __init__(self, namespace: str = "", plural: str = PLURAL) -> None:
+        self.namespace, self.plural, self.api = namespace, plural, custom()
 
     def list(self) -> list[dict[str, Any]]:
         """List the objects, a page at a time.
@@ -78,7 +80,7 @@ class Cluster:
         found: list[dict[str, Any]] = []
         more = ""
         while True:
-            where = (GROUP, VERSION, self.namespace, PLURAL) if self.namespace else (GROUP, VERSION, PLURAL)
+            where = (GROUP, VERSION, self.namespace, self.plural) if self.namespace else (GROUP, VERSION, self.plural)
             request = self.api.list_namespaced_custom_object if self.namespace else self.api.list_cluster_custom_object
             page = ask(request, *where, limit=PAGE, _continue=more or None, seconds=PATIENCE)
             found += page.get("items") or []
@@ -98,7 +100,7 @@ class Cluster:
         """
         try:
             found: dict[str, Any] = ask(
-                self.api.get_namespaced_custom_object, GROUP, VERSION, namespace, PLURAL, name, seconds=PATIENCE
+                self.api.get_namespaced_custom_object, GROUP, VERSION, namespace, self.plural, name, seconds=PATIENCE
             )
         except KeyError:
             return None
@@ -119,7 +121,7 @@ class Cluster:
                 GROUP,
                 VERSION,
                 metadata["namespace"],
-                PLURAL,
+                self.plural,
                 metadata["name"],
                 body,
                 seconds=PATIENCE,
@@ -162,7 +164,7 @@ def event(value: Mapping[str, Any], told: Told, at: str) -> dict[str, Any]:
         "metadata": {"name": f"{metadata['name']}.{name}", "namespace": metadata["namespace"]},
         "involvedObject": {
             "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": "Filter",
+            "kind": str(value.get("kind") or "Filter"),
             "name": metadata["name"],
             "namespace": metadata["namespace"],
             "uid": metadata.get("uid") or "",

@@ -17,10 +17,11 @@ from typing import Any, Final
 
 from distillery.filters.errors import InputError, Stopped
 from distillery.pipelines.operator.decide import IDLE
-from distillery.pipelines.operator.kubernetes import PLURAL
+from distillery.pipelines.operator.kubernetes import PLURAL, SCORINGS
 from distillery.pipelines.operator.metrics import Metrics
 from distillery.pipelines.operator.queue import Key, Queue
 from distillery.pipelines.operator.reconcile import Pass, World, reconcile, withdraw_the_deleted
+from distillery.pipelines.operator.scoring import ScoringWorld, reconcile_scoring
 from distillery.pipelines.operator.wanted import GROUP, VERSION, object_of
 
 WORKERS: Final = 4
@@ -36,7 +37,7 @@ class Operator:
         metrics: told of each look; None for nobody.
     """
 
-    def __init__(self, world: World, namespace: str = "", metrics: Metrics | None = None) -> None:
+    def __init__(self, world: World | ScoringWorld, namespace: str = "", metrics: Metrics | None = None) -> None:
         self.world, self.namespace, self.metrics = world, namespace, metrics
         self.queue = Queue()
         self._seen: dict[Key, str] = {}
@@ -67,6 +68,8 @@ class Operator:
             Stopped: one of them can't be reached.
         """
         values = self.world.objects.list()
+        if isinstance(self.world, ScoringWorld):
+            return values
         present = {object_of(value) for value in values}
         for gone in withdraw_the_deleted(self.world.store, present, self.world.now(), namespace=self.namespace):
             print(f"{gone}: was deleted; its runs promote nothing, and all data stay", file=sys.stderr)
@@ -86,7 +89,7 @@ class Operator:
         began = time.monotonic()
         try:
             value = self.world.objects.get(*key)
-            passed = reconcile(self.world, value) if value else None
+            passed = self._reconcile(value) if value else None
             if value is None:
                 self.listed()
         except (InputError, Stopped) as error:  # of the API server: there is no status to write it to
@@ -102,6 +105,9 @@ class Operator:
             if passed.trouble:
                 print(f"{passed.object}: {passed.trouble.reason}: {passed.trouble.message}", file=sys.stderr)
         return passed
+
+    def _reconcile(self, value: Mapping[str, Any]) -> Pass:
+        return reconcile_scoring(self.world, value) if isinstance(self.world, ScoringWorld) else reconcile(self.world, value)
 
     def work(self) -> None:
         """Look at objects until the operator ends; one that can't be looked at stops no other."""
@@ -147,11 +153,19 @@ def _mark(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def serve(operator: Operator, *, liveness: str, metrics_port: int, stop: threading.Event | None = None) -> None:
+def serve(
+    operator: Operator,
+    *,
+    scorings: Operator | None = None,
+    liveness: str,
+    metrics_port: int,
+    stop: threading.Event | None = None,
+) -> None:
     """Watch until the process is told to end.
 
     Args:
         operator: looks at what changed.
+        scorings: looks at what changed of Scoring objects; None for nobody.
         liveness: address of the page that says that the process lives; empty for none.
         metrics_port: where Prometheus asks; 0 for nowhere.
         stop: ends the watch when it is set; None to watch until a signal comes.
@@ -171,11 +185,19 @@ def serve(operator: Operator, *, liveness: str, metrics_port: int, stop: threadi
     def changed(event: Any, **_: Any) -> None:
         operator.changed(event["object"], deleted=event["type"] == "DELETED")
 
+    if scorings is not None:
+
+        @kopf.on.event(GROUP, VERSION, SCORINGS, registry=registry)
+        def scoring_changed(event: Any, **_: Any) -> None:
+            scorings.changed(event["object"], deleted=event["type"] == "DELETED")
+
     if metrics_port:
         from prometheus_client import start_http_server
 
         start_http_server(metrics_port)
-    operator.start()
+    operators = [operator, *([scorings] if scorings else [])]
+    for each in operators:
+        each.start()
     try:
         where: dict[str, Any] = {"namespaces": [operator.namespace]} if operator.namespace else {"clusterwide": True}
         kopf.run(
@@ -187,4 +209,5 @@ def serve(operator: Operator, *, liveness: str, metrics_port: int, stop: threadi
             **where,
         )
     finally:
-        operator.stop()
+        for each in operators:
+            each.stop()

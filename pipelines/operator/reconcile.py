@@ -109,7 +109,7 @@ def reconcile(world: World, value: Mapping[str, Any]) -> Pass:
     except InputError as error:
         trouble = Trouble("Invalid", str(error), invalid=True)
     except Exception as error:  # an object that nobody expected must not stop the others
-        trouble = _fault(error)
+        trouble = fault(error)
     else:
         facts, trouble, seconds = _settle(world, wanted, done)
     before = value.get("status")
@@ -155,11 +155,18 @@ def _settle(world: World, wanted: Wanted, done: list[str]) -> tuple[Facts | None
     except InputError as error:
         return facts, Trouble("BadInput", error.for_form(), input=True), IDLE
     except Exception as error:
-        return facts, _fault(error), IDLE
+        return facts, fault(error), IDLE
 
 
-def _fault(error: Exception) -> Trouble:
-    """Return a fault of this program as trouble, and print where it was; its own text may hold what is not to be shown."""
+def fault(error: Exception) -> Trouble:
+    """Return a fault of this program as trouble, and print where it was; its own text may hold what is not to be shown.
+
+    Args:
+        error: what nobody expected.
+
+    Returns:
+        What the status says of it.
+    """
     traceback.print_exception(error, file=sys.stderr)
     return Trouble("Fault", one_line(f"a fault of the operator, {type(error).__name__}: its log has more"))
 

@@ -87,6 +87,23 @@ def status_of(
     }
 
 
+def condition_rows(before: Mapping[str, Any], found: Mapping[str, Condition], generation: int, at: str) -> list[dict[str, Any]]:
+    """Return conditions as a status has them; one that holds as before keeps the time of its last change.
+
+    Args:
+        before: the status as it is, of any form.
+        found: the conditions, by type.
+        generation: of the object.
+        at: the time, as documents show it.
+
+    Returns:
+        Rows, in the order in which people read them.
+    """
+    old = _rows(before)
+    rows = [_row(kind, one, old.get(kind), generation, at) for kind, one in found.items()]
+    return sorted(rows, key=lambda row: _order(row["type"]))
+
+
 COLUMNS: Final = ("mae", "verdict", "digest", "adapter", "run", "report", "usd")
 
 

@@ -246,16 +246,20 @@ def test_the_operator_runs_restricted_with_the_image_that_is_named(with_operator
 
 @needs_kustomize
 def test_the_operator_may_do_what_it_does_and_nothing_else(with_operator: list[Object]) -> None:
-    """What `pipelines/operator/kubernetes.py` asks, and kopf's watch: no finalizer, no patch of an object, no secret."""
+    """What `pipelines/operator` asks, and kopf's watch: no finalizer, no patch of an object, no secret."""
     (role,) = [one for one in with_operator if one["kind"] == "Role" and name(one) == "distillery-operator"]
     rights = {(group, resource, verb) for rule in role["rules"] for group in rule["apiGroups"] for resource in rule["resources"]
               for verb in rule["verbs"]}  # fmt: skip
     kind = "llm-distillery.io"
     assert rights == {
-        *((kind, "filters", verb) for verb in ("get", "list", "watch")),
+        *((kind, plural, verb) for plural in ("filters", "scorings") for verb in ("get", "list", "watch")),
         (kind, "filters/status", "update"),
+        (kind, "scorings/status", "update"),
         ("", "events", "create"),
+        *(("batch", "jobs", verb) for verb in ("create", "get", "list", "delete")),
+        ("", "configmaps", "get"),
     }
+    assert [rule["resourceNames"] for rule in role["rules"] if "configmaps" in rule["resources"]] == [["distillery"]]
     assert role["metadata"]["namespace"] == "distillery"
     assert not [one for one in with_operator if one["kind"].startswith("ClusterRole")]
 

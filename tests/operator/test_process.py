@@ -16,7 +16,7 @@ from distillery.pipelines.operator.main import Operator
 from distillery.pipelines.operator.metrics import Metrics
 from distillery.pipelines.operator.queue import Queue
 from distillery.pipelines.operator.status import Told, transitions
-from tests.operator.world import Town
+from tests.operator.world import Objects, Town
 
 A, B = ("distillery", "a"), ("distillery", "b")
 
@@ -188,7 +188,8 @@ def once(town: Town, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
 
     monkeypatch.setattr(command, "store_address", lambda store: town.store.uri)
     monkeypatch.setattr(command, "_connect", lambda endpoint, namespace: lambda: town.kubeflow)
-    monkeypatch.setattr(kubernetes, "Cluster", lambda namespace: town.objects)
+    of_kind = {"filters": town.objects, "scorings": Objects()}
+    monkeypatch.setattr(kubernetes, "Cluster", lambda namespace, plural="filters": of_kind[plural])
     monkeypatch.setattr(sys, "argv", ["distillery", "operator", "--once", *more])
     try:
         cli.main()

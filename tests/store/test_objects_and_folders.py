@@ -112,6 +112,20 @@ def test_one_of_many_writers_wins_each_round(store: Store) -> None:
     assert store.get("pointer") == f"writer {won[0]}".encode()
 
 
+def test_what_is_below_a_folder_is_the_same_objects(store: Store) -> None:
+    store.put("a/b/x", b"1")
+    below = store.below("a/b")
+    assert (below.uri, below.get("x"), list(below.keys())) == (f"{store.uri}/a/b", b"1", ["x"])
+    below.put_if("new/y", b"2", etag=None)
+    assert store.get("a/b/new/y") == b"2"
+    with pytest.raises(Conflict):
+        store.below("a").put_if("b/new/y", b"3", etag=None)
+    assert list(store.below("nowhere").keys()) == []
+    for key in ("../c", "", "/a"):
+        with pytest.raises(InputError):
+            store.below(key)
+
+
 def test_keys_lists_a_folder_only(store: Store) -> None:
     for key in ("a/x", "a/b/y", "ab/z", "a.txt"):
         store.put(key, b"1")
