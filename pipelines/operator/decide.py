@@ -157,7 +157,7 @@ def retry_in(facts: Facts, run: RunSeen, now: float) -> float | None:
         pause = min(BACKOFF[0] * 2.0 ** min(attempt, 20), BACKOFF[1])
         since = run.finished if run.finished is not None else facts.claim.at if facts.claim else now
         return max(0.0, since + pause - now)
-    if run.outcome == "waiting":
+    if run.outcome in ("waiting", "input"):
         return 0.0 if facts.calibrated else None
     if run.outcome == "pinned":
         held = facts.channel.pin or facts.channel.block_of(run.adapter) or facts.channel.adapter == run.adapter

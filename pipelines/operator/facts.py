@@ -43,6 +43,7 @@ class RunSeen:
         mae: of the adapter on the test part; None where that is not known.
         usd: what its labels have cost; None where that is not known.
         report: address of its report; "" where there is none.
+        uncalibrated: True if it found the rubric's calibration missing, failed or unmarked.
         review: address of the page to mark articles on; "" where there is none.
         page: address of the run in Kubeflow's UI; "" where that is not known.
         finished: when it ended, in seconds since 1970; None where that is not known.
@@ -58,6 +59,7 @@ class RunSeen:
     mae: float | None = None
     usd: float | None = None
     report: str = ""
+    uncalibrated: bool = False
     review: str = ""
     page: str = ""
     finished: float | None = None

@@ -125,7 +125,7 @@ def look(store: Store, kubeflow: Kubeflow, wanted: Wanted, seen: Seen) -> Facts:
         run=run,
         earlier=_earlier(store, kubeflow, intent, inputs, seen),
         unpaid=_unpaid(wanted),
-        calibrated=bool(run and run.outcome == "waiting" and _calibrated(store, wanted)),
+        calibrated=bool(run and run.outcome in ("waiting", "input") and run.uncalibrated and _calibrated(store, wanted)),
         due=seen.due.get((inputs, channel.revision)),
         last=_last(store, wanted, seen) if claim is None and intent and intent.settled == inputs else None,
         etag=etag,
@@ -282,6 +282,7 @@ def _seen(summary: RunSummary, review: str, report: str) -> RunSeen:
         mae=amount(benchmark.facts.get("mae")) if benchmark else None,
         usd=dollars(label.facts if label else None),
         report=report,
+        uncalibrated=(summary.calibrated or {}).get("usable") is False,
         review=review,
     )
 

@@ -184,9 +184,10 @@ def _steps(facts: Facts) -> dict[str, Condition]:
     labelled_before = bool(facts.wanted.filter.spec.data.labels)
     if labelled_before:
         found["Calibrated"] = Condition(TRUE, "NotNeeded", "the object names labels, and no oracle is asked")
-    elif run and run.outcome == "waiting" and not facts.calibrated:
+    elif run and run.uncalibrated and run.outcome in ("waiting", "input") and not facts.calibrated:
         page = f": mark the articles of {run.review}, then set spec.run.marks" if run.review else ""
-        found["Calibrated"] = Condition(FALSE, "AwaitingMarks", f"{run.reason}{page}")
+        reason = "AwaitingMarks" if run.outcome == "waiting" else "Failed"
+        found["Calibrated"] = Condition(FALSE, reason, f"{run.reason}{page}")
     elif run and ("calibrate" in done or "label" in done):
         found["Calibrated"] = Condition(TRUE, "Usable", "the rubric may be used with its oracle")
     else:
@@ -230,7 +231,7 @@ def _channel(facts: Facts) -> dict[str, Condition]:
     waiting = [row for row in channel.candidates if run and row.adapter == run.adapter]
     if intent and intent.refused:
         found["AwaitingApproval"] = Condition(TRUE, "ApprovalRefused", intent.refused)
-    elif waiting and facts.wanted.filter.spec.promotion.approval == "required":
+    elif waiting and run and run.decision == "approve":  # not where a pin alone holds it
         digest = waiting[0].adapter
         how = f"set spec.promotion.approved: {digest}, or `distillery approve {facts.wanted.name} {digest[:12]} --reason …`"
         report = f"; its report: {run.report}" if run and run.report else ""

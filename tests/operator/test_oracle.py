@@ -63,13 +63,13 @@ def test_a_run_that_pays_nothing_needs_no_budget_and_gets_one_that_it_cannot_pay
     assert 0 < run.parameters["budget"] < 0.001
 
 
-def waiting(town: Town, run: str) -> None:
-    """What a run leaves whose calibration nobody has marked."""
+def waiting(town: Town, run: str, kind: str = "waiting") -> None:
+    """What a run leaves whose calibration nobody has marked, or whose marks say that the rubric is no good ("input")."""
     record = StepRecord.of(
         "calibrate", {}, {"verdict": "REVIEW", "usable": False, "review": "calibrations/demo/reviews/a.html"}, []
     )
     record.put(town.store, run_record_key(run, "calibrate"))
-    town.fail(run, "waiting", "60 articles would be labelled, but nobody has marked them", step="label")
+    town.fail(run, kind, "60 articles would be labelled, but nobody has marked them", step="label")
 
 
 def usable(monkeypatch: pytest.MonkeyPatch, document: Any) -> None:
@@ -95,12 +95,13 @@ def test_marks_are_waited_for_with_the_page_to_mark_on(town: Town, monkeypatch: 
     assert town.kubeflow.runs["run-2"].parameters["marks"].endswith("marks.json")
 
 
-def test_marks_that_came_by_hand_let_it_go_on(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["waiting", "input"])
+def test_marks_that_came_by_hand_let_it_go_on(town: Town, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     town.objects.apply(town.text(PAID, ("  gates:", "  run: {budget: 5.0}\n  gates:"), data=articles(town)))
     town.pass_over()
-    waiting(town, "run-1")
+    waiting(town, "run-1", kind)
     town.pass_over()
-    assert len(town.kubeflow.runs) == 1
+    assert (len(town.kubeflow.runs), town.condition("Calibrated")[0]) == (1, "False")
     usable(monkeypatch, RubricCalibration.model_construct(verdict="PASS"))
     town.pass_over()
     assert (len(town.kubeflow.runs), town.status()["phase"]) == (2, "Running")
@@ -146,3 +147,17 @@ def test_data_that_are_not_there_are_told_and_taken_up_when_they_are(town: Town)
     town.objects.apply(town.text())
     town.pass_over()
     assert len(town.kubeflow.runs) == 1
+
+
+def test_bad_input_of_a_calibrated_run_is_not_tried_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its calibration is usable, so that is not what it waited for."""
+    town.objects.apply(town.text(PAID, ("  gates:", "  run: {budget: 5.0}\n  gates:"), data=articles(town)))
+    town.pass_over()
+    record = StepRecord.of("calibrate", {}, {"verdict": "PASS", "usable": True}, [])
+    record.put(town.store, run_record_key("run-1", "calibrate"))
+    town.fail("run-1", "input", "articles.jsonl:3: no text", step="label")
+    usable(monkeypatch, RubricCalibration.model_construct(verdict="PASS"))
+    for _ in range(3):
+        town.time += 7200
+        town.pass_over()
+    assert (len(town.kubeflow.runs), town.status()["phase"], town.condition("Calibrated")[0]) == (1, "BadInput", "True")

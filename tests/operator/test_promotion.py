@@ -152,6 +152,14 @@ def test_an_approval_is_carried_out_once(town: Town) -> None:
     assert town.condition("Pinned") == ("True", "ByHand")
 
 
+def test_a_gate_that_asks_for_a_persons_look_is_told_as_an_approval(town: Town) -> None:
+    """Without approval: required: the figure lies between a gate's bound and its review."""
+    between = ("mae, below: 0.8", "mae, below: 0.4, review: 0.9")
+    town.objects.apply(town.text(between))
+    town.through()  # its MAE is 0.5
+    assert (town.status()["phase"], town.condition("AwaitingApproval")) == ("AwaitingApproval", ("True", "Candidate"))
+
+
 # ---- rollback, pins -------------------------------------------------------------------------------------------------
 
 
