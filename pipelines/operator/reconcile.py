@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from distillery.components.artifacts.drift import DriftStatus, drift_status
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.intent import Intent, read_intent
 from distillery.components.preflight.request import RunRequest
@@ -114,13 +115,24 @@ def reconcile(world: World, value: Mapping[str, Any]) -> Pass:
         facts, trouble, seconds = _settle(world, wanted, done)
     before = value.get("status")
     was: Mapping[str, Any] = before if isinstance(before, Mapping) else {}
-    status = status_of(was, generation_of(value), facts, trouble, now=world.clock(), at=world.now())
+    drift = _drift(world, facts)
+    status = status_of(was, generation_of(value), facts, trouble, now=world.clock(), at=world.now(), drift=drift)
     if status != before:
         for told in transitions(was, status):
             world.objects.tell(value, told, world.now())
         world.objects.put_status(value, status)
     run = facts.run if facts and facts.run and facts.run.outcome != "running" else None
     return Pass(object_of(value), status, seconds, tuple(done), trouble, run)
+
+
+def _drift(world: World, facts: Facts | None) -> DriftStatus | None:
+    """Return what the last look at the scores of the adapter that serves says; None where that can't be known now."""
+    if facts is None or not facts.channel.adapter:
+        return None
+    try:
+        return drift_status(world.store, facts.wanted.name, facts.channel.adapter)
+    except (StoreError, InputError):
+        return None
 
 
 def _settle(world: World, wanted: Wanted, done: list[str]) -> tuple[Facts | None, Trouble | None, float]:

@@ -1,8 +1,8 @@
 """What a Filter object's status says: columns, conditions, and the events that tell of what changed.
 
 `Ready` is true where the channel serves what this spec asks for. `Reconciling` and `Stalled` are there only while they are
-true, as kstatus has it, so Flux and Argo CD tell progress from an end that somebody must look at. `Drifted` is whoever's that
-measures drift; it is kept as it is.
+true, as kstatus has it, so Flux and Argo CD tell progress from an end that somebody must look at. `Drifted` is what the last
+look at the scores of the serving adapter says (`distillery drift`, or a Scoring's pass); where nobody looked, it is kept.
 """
 
 from __future__ import annotations
@@ -11,14 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
+from distillery.components.artifacts.drift import DriftStatus
 from distillery.pipelines.operator.decide import retry_in, unpaid
 from distillery.pipelines.operator.facts import FINAL, Facts, RunSeen
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 LONGEST: Final = 1000  # characters of a message
-KEPT: Final = ("Drifted",)  # conditions that are written elsewhere
-TOLD: Final = ("Valid", "Calibrated", "Labeled", "Trained", "Judged", "Promoted", "AwaitingApproval", "Pinned", "Ready")
-WARN: Final = frozenset({"Invalid", "Failed", "Rejected", "NoBudget", "BadInput", "ApprovalRefused", "Fault", "Stopped"})
+KEPT: Final = ("Drifted",)  # conditions that others may write, too
+DRIFT: Final = ("ScoresDrifted", "ScoresSteady")  # reasons of Drifted that are ours
+TOLD: Final = (
+    *("Valid", "Calibrated", "Labeled", "Trained", "Judged", "Promoted", "AwaitingApproval", "Pinned", "Drifted", "Ready"),
+)
+WARN: Final = frozenset(
+    {"Invalid", "Failed", "Rejected", "NoBudget", "BadInput", "ApprovalRefused", "Fault", "Stopped", "ScoresDrifted"}
+)
 
 
 class Condition(NamedTuple):
@@ -55,7 +61,14 @@ class Told(NamedTuple):
 
 
 def status_of(
-    before: Mapping[str, Any], generation: int, facts: Facts | None, trouble: Trouble | None, *, now: float, at: str
+    before: Mapping[str, Any],
+    generation: int,
+    facts: Facts | None,
+    trouble: Trouble | None,
+    *,
+    now: float,
+    at: str,
+    drift: DriftStatus | None = None,
 ) -> dict[str, Any]:
     """Return the status of an object.
 
@@ -66,17 +79,22 @@ def status_of(
         trouble: what kept the pass from its end; None where nothing did.
         now: the time, in seconds since 1970.
         at: the same time, as documents show it.
+        drift: what the last look at the scores of the adapter that serves says; None where that is not known.
 
     Returns:
         The whole status; equal to `before` where nothing has changed.
     """
     found = _conditions(facts, trouble, now)
+    if drift is not None and drift.status != UNKNOWN:
+        found["Drifted"] = Condition(drift.status, drift.reason, drift.message)
     if facts is None:  # nothing is known of the rest: it stays as it was
         kept = {
             kind: row for kind, row in _rows(before).items() if kind not in found and kind not in ("Reconciling", "Stalled")
         }
     else:
-        kept = {kind: row for kind, row in _rows(before).items() if kind in KEPT}
+        ours = DRIFT if drift is not None else ()  # of an adapter that serves no more
+        kept = {kind: row for kind, row in _rows(before).items() if kind in KEPT and kind not in found}
+        kept = {kind: row for kind, row in kept.items() if row.get("reason") not in ours}
     rows = [*kept.values(), *(_row(kind, one, _rows(before).get(kind), generation, at) for kind, one in found.items())]
     columns = _columns(facts) if facts else {key: before[key] for key in COLUMNS if key in before and _plain(before[key])}
     return {
@@ -316,7 +334,7 @@ def transitions(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Tol
         was = old.get(kind, {})
         same = (was.get("status"), was.get("reason")) == (row["status"], row["reason"])
         quiet = row["status"] == UNKNOWN and kind != "Ready"
-        nothing = row["status"] == FALSE and row["reason"] in ("Nothing", "NotPinned") and kind not in old
+        nothing = row["status"] == FALSE and row["reason"] in ("Nothing", "NotPinned", "ScoresSteady") and kind not in old
         if kind not in TOLD or same or quiet or nothing:
             continue
         bad = row["reason"] in WARN or (kind == "Valid" and row["status"] != TRUE)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from distillery.components.artifacts.channel import read_channel
+from distillery.components.artifacts.drift import Look, read_drift_log
 from distillery.components.store import Store
+from distillery.components.store.layout import drift_key
 from distillery.filters.errors import Stopped
 from distillery.pipelines.operator.kubernetes import event
 from distillery.pipelines.operator.main import Operator
@@ -179,6 +183,36 @@ def test_drifted_is_kept_as_who_measures_it_wrote_it(town: Town) -> None:
     value["status"] = {"conditions": [row]}
     town.through()
     assert row in town.status()["conditions"]
+
+
+def test_drifted_is_what_the_last_look_at_the_serving_adapter_says(town: Town) -> None:
+    town.objects.apply(town.text())
+    town.through()
+    adapter = read_channel(town.store, "demo", "production").channel.adapter
+    assert adapter
+
+    def drifted() -> list[tuple[str, str]]:
+        rows = town.status()["conditions"]
+        return [(row["status"], row["reason"]) for row in rows if row["type"] == "Drifted"]
+
+    def look(number: int, *features: str) -> None:
+        log = read_drift_log(town.store, "demo", adapter)
+        look = Look(
+            job=f"{number}" * 64, scores="s", at="t", n=500, number=number, reference="test", drifted=[*features], psi=0.5
+        )
+        log.model_copy(update={"looks": [look, *log.looks]}).put(town.store, drift_key("demo", adapter))
+        town.pass_over()
+
+    assert drifted() == []
+    look(1)
+    assert drifted() == [("False", "ScoresSteady")]
+    look(2, "readiness")
+    assert drifted() == [("True", "ScoresDrifted")]
+    told = [each for each in town.objects.events.values() if "Drifted" in each.reason]
+    assert [(each.kind, each.reason) for each in told] == [("Warning", "ScoresDrifted")]
+    (Path(town.store.uri.removeprefix("file://")) / drift_key("demo", adapter)).unlink()  # as of another adapter
+    town.pass_over()
+    assert drifted() == []
 
 
 def once(town: Town, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
