@@ -96,7 +96,7 @@ def cluster(together: Path) -> Cluster:
     bare = Cluster({})
     if overlay := os.environ.get("DISTILLERY_OVERLAY"):
         with FileLock(together / "overlay.lock"):
-            bare.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests/crds"))
+            bare.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "manifests/crds"))
             bare.kubectl("apply", "-k", str(ROOT / overlay))
     answer = bare.kubectl("get", "configmap", "distillery", "-n", KFP_NAMESPACE, "-o", "json", check=False)
     if not answer:
