@@ -165,7 +165,7 @@ def _work(store: Store, flt: Filter, adapter: str, folder: Path) -> None:
 
 def _score(store: Store, flt: Filter, adapter: str, folder: Path) -> None:
     (folder / "corpus.jsonl").write_text('{"content": "a text"}\n')
-    _here(flt.name, "", str(folder / "corpus.jsonl"), "", 0, store.uri, "parquet", [])
+    _here([flt.name], "", str(folder / "corpus.jsonl"), "", 0, store.uri, "parquet", [])
 
 
 CALLERS: dict[str, Callable[[Store, Filter, str, Path], object]] = {
