@@ -237,6 +237,7 @@ LATER: Final[Mapping[str, object]] = {
     "layerDecay": None,
     "headDropout": 0.0,
     "stopOn": "mae",
+    "epochFigures": "together",
 }
 
 
@@ -269,6 +270,11 @@ class Training(Strict):
     stopOn: Literal["mae", "rmse", "overall"] = Field(
         default="mae",
         description="Validation error by which an epoch is kept; overall: of the weighted mean of dimensions.",
+    )
+    epochFigures: Literal["together", "dimensions"] = Field(
+        default="together",
+        description="dimensions: train and validation error of each dimension after every epoch, at a pass over as many train "
+        "articles as validate.",
     )
     patience: int = Field(default=2, ge=1, le=100, description="Epochs without a better validation MAE before stopping.")
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto measures the machine, then chooses.")

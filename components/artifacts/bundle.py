@@ -102,8 +102,20 @@ class GoldenFile(BundleFile):
     scores: list[list[Finite]] | None = Field(default=None, max_length=64)
 
 
+class EpochErrors(BundleFile):
+    """MAE of one dimension after an epoch, on as many train articles as validate and on the validation part."""
+
+    train: Finite
+    validation: Finite
+
+
 class Epoch(BundleFile):
-    """One pass over the training articles; steps and tokens are counted from the start."""
+    """One pass over the training articles; steps and tokens are counted from the start.
+
+    dimensions: errors of each, where the filter asks for them; else None, and then not written.
+    """
+
+    OMITTED: ClassVar[tuple[str, ...]] = ("dimensions",)
 
     epoch: int
     train_loss: Finite
@@ -112,6 +124,7 @@ class Epoch(BundleFile):
     learning_rate: Finite
     steps: int
     tokens: int
+    dimensions: dict[str, EpochErrors] | None = None
 
 
 class HistoryFile(BundleFile):

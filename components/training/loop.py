@@ -41,12 +41,14 @@ class Validation(NamedTuple):
     """Errors on validation articles, in points of 10.
 
     raw: the (n, D) predictions behind them, where they are kept. stop: the error by which an epoch is kept; None for the MAE.
+    dimensions: train and validation error of each, where they are wanted.
     """
 
     mae: float
     rmse: float
     raw: NDArray[np.float64] | None = None
     stop: float | None = None
+    dimensions: dict[str, dict[str, float]] | None = None
 
     @property
     def decides(self) -> float:
@@ -381,6 +383,7 @@ class Loop:
                 "steps": state["step"],
                 "tokens": int(self.tokens.lengths.sum()),
                 "learning_rate": rate_at((state["epoch"] + 1) * self.per_epoch - 1, self.steps, self.training),
+                **({"dimensions": found.dimensions} if found.dimensions else {}),
             }
         )
         self.progress.note(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,37 @@ class Part(NamedTuple):
         ids = [self.tokens[int(row)] for row in rows]
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in ids])]).astype(np.int64)
         return Part(Tokens(np.concatenate(ids), offsets, self.tokens.pad), self.labels[rows])
+
+
+def train_sample(train: Part, count: int, seed: int) -> Part:
+    """Return some of the train articles, to be judged as the validation part is.
+
+    Args:
+        train: the train part.
+        count: how many at most.
+        seed: decides which.
+
+    Returns:
+        The sample, always the same for a seed.
+    """
+    return train.take(np.random.default_rng([seed, 1]).permutation(len(train.labels))[:count].astype(np.int64))
+
+
+def by_dimension(names: Sequence[str], train: tuple[Floats, Floats], validation: tuple[Floats, Floats]) -> dict[str, Any]:
+    """Return the MAE of each dimension on two parts.
+
+    Args:
+        names: of the dimensions.
+        train: (n, D) predictions and labels.
+        validation: (m, D) predictions and labels.
+
+    Returns:
+        {"train", "validation"} in points, by name.
+    """
+    found = {part: np.abs(np.clip(raw, 0, 10) - labels).mean(axis=0) for part, (raw, labels) in (
+        ("train", train), ("validation", validation)
+    )}  # fmt: skip
+    return {name: {part: float(values[at]) for part, values in found.items()} for at, name in enumerate(names)}
 
 
 def errors(raw: Floats, labels: Floats, *, keep: bool = False) -> Validation:
@@ -136,8 +168,7 @@ def package_student(
     )
     empty = ScoreCurves(False, [], 0.0, 0.0)
     out = Student(facts, base, fitted.best, empty, (golden_texts(), np.zeros((0, 0))), fitted.history, Plan(device=device))
-    rows = np.random.default_rng([training.seed, 1]).permutation(len(train.labels))[: len(validation.labels)]
-    sample = train.take(rows.astype(np.int64))
+    sample = train_sample(train, len(validation.labels), training.seed)
     raw = out.predict_tokens(validation.tokens, progress) if fitted.raw is None else fitted.raw
     out.score_curves = fit_score_curves(raw, validation.labels, training.seed)
     out.golden = (golden_texts(), out.predict(golden_texts()))

@@ -133,7 +133,7 @@ def _work(
     from distillery.components.training.distributed import ALONE
     from distillery.components.training.loop import Loop, Validation, deterministic
     from distillery.components.training.objective import loss_weights, stop_error
-    from distillery.components.training.package import Part, errors, package_student
+    from distillery.components.training.package import Part, by_dimension, errors, package_student, train_sample
 
     workers = workers or ALONE
     student, training, dims = flt.spec.student, flt.spec.training, len(flt.dimensions)
@@ -183,7 +183,12 @@ def _work(
     def validate(tensors: dict[str, torch.Tensor]) -> Validation:
         raw = predict(tensors, validation)
         found = errors(raw, validation.labels, keep=workers.world == 1)
-        return found._replace(stop=stop_error(training, raw, validation.labels, weights))
+        apart = None
+        if training.epochFigures == "dimensions":
+            sample = train_sample(train_part, len(validation.labels), training.seed)
+            ours = (predict(tensors, sample), sample.labels)
+            apart = by_dimension(flt.dimensions, ours, (raw, validation.labels))
+        return found._replace(stop=stop_error(training, raw, validation.labels, weights), dimensions=apart)
 
     loop = Loop(
         model,

@@ -104,7 +104,7 @@ def full() -> dict[str, Any]:
     spec["oracle"]["price"] = {"input": 1.0, "output": 2.0, "cached": 0.5, "batch": 0.5, "cacheFrom": 1024}
     spec["gates"][0] |= {"tier": "high", "dimension": "agency", "baseline": "mean", "below": 1.0, "atLeast": 1.0, "review": 1.0}
     spec["training"] |= {"warmupSteps": 5, "dimensionWeights": "filter", "sampleWeights": "balanced", "layerDecay": 0.5}
-    spec["training"] |= {"headDropout": 0.1, "stopOn": "overall"}
+    spec["training"] |= {"headDropout": 0.1, "stopOn": "overall", "epochFigures": "dimensions"}
     spec["gatekeepers"][0]["because"] = "because"
     spec["contentTypes"][0]["unless"] = "agency > 5"
     spec["promotion"]["approved"] = "0123abcd"
@@ -120,7 +120,13 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
         at = at[step][0] if isinstance(at[step], list) else at[step]
     value = at[last]
     choices = {"loss": "mae", "precision": "bf16", "approval": "required", "by": "interval", "targets": ["q_proj"]}
-    choices |= {"mode": "regression", "dimensionWeights": "equal", "sampleWeights": "equal", "stopOn": "rmse"}
+    choices |= {
+        "mode": "regression",
+        "epochFigures": "together",
+        "dimensionWeights": "equal",
+        "sampleWeights": "equal",
+        "stopOn": "rmse",
+    }
     choices |= {"provider": "openai", "apiKeyEnv": "OTHER", "strategy": "zero2", "device": "cuda"}
     choices |= {"scale": [0.0, 1.0], "scales": {"agency": [5.0, 1.0]}}
     choices |= {"trainer": "trainjob", "maxRejects": "2", "approved": "f" * 64}

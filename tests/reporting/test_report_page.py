@@ -383,3 +383,19 @@ def test_changes_of_section_learning_follow_from_the_figures_beside_them(rejecte
         errors = [error for _, error, _, _ in view["parts"]]
         changes = [change for _, _, change, _ in view["parts"]]
         assert changes == [None, *(below / above - 1 for above, below in itertools.pairwise(errors))]
+
+
+def test_the_errors_of_each_dimension_by_epoch_are_drawn_where_they_were_kept(promoted: Context) -> None:
+    assert promoted.history is not None
+    assert learning(promoted)["dimensions"] == []  # type: ignore[index]
+    names = promoted.flt.dimensions
+    told = [
+        changed(epoch, dimensions={name: {"train": 0.4, "validation": 0.5 + epoch.epoch / 100} for name in names})
+        for epoch in promoted.history.epochs
+    ]
+    kept = dataclasses.replace(promoted, history=changed(promoted.history, epochs=[epoch.to_json() for epoch in told]))
+    rows = learning(kept)["dimensions"]  # type: ignore[index]
+    assert len(rows) == len(names)
+    page = render_html(kept)
+    assert page.count("train and validation error by epoch</title>") == len(names)
+    assert "could not be drawn" not in page

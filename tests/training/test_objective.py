@@ -9,14 +9,17 @@ from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss, mean_absolute_error
 from sklearn.utils.class_weight import compute_sample_weight
 
+from distillery.components.artifacts.bundle import HISTORY, HistoryFile
+from distillery.components.store import open_store
 from distillery.components.student.model import set_training
 from distillery.components.training.loop import Validation, on_device, rate_at
 from distillery.components.training.objective import EACH, LOSSES, balanced, loss_weights, ordinal, stop_error
 from distillery.components.training.optimizer import layer_factors
-from distillery.components.training.train import train_inputs
+from distillery.components.training.package import by_dimension
+from distillery.components.training.train import train, train_inputs
 from distillery.filters.digests import parts
 from distillery.filters.spec import Training
-from tests.training.conftest import filter_of
+from tests.training.conftest import filter_of, store_split
 from tests.training.test_training_loop import case_of
 
 GENERATOR = np.random.default_rng(4)
@@ -189,7 +192,7 @@ def test_the_errors_that_stop_are_those_of_scikit_learn():
 
 def test_what_a_filter_does_not_say_moves_no_digest(tmp_path):
     plain = filter_of(tmp_path)
-    assert not {"warmupSteps", "dimensionWeights", "sampleWeights", "layerDecay", "headDropout", "stopOn"} & {
+    assert not {"warmupSteps", "dimensionWeights", "sampleWeights", "layerDecay", "headDropout", "stopOn", "epochFigures"} & {
         *parts(plain, "train")["training"]
     }
     stated = filter_of(tmp_path, warmupSteps=None, dimensionWeights="equal", headDropout=0.0, stopOn="mae")
@@ -202,3 +205,27 @@ def test_weights_are_part_of_the_training_where_it_reads_them(tmp_path, setting)
     flt = filter_of(tmp_path, **setting)
     assert parts(flt, "train")["weights"] == [0.5, 0.5] == train_inputs(flt, "a", "b")["weights"]
     assert "weights" not in parts(filter_of(tmp_path), "train")
+
+
+def test_errors_by_dimension_are_those_of_scikit_learn():
+    found = by_dimension(["reach", "proof"], (RAW[:20], LABELS[:20]), (RAW[20:], LABELS[20:]))
+    for at, name in enumerate(("reach", "proof")):
+        clipped = np.clip(RAW[:, at], 0, 10)
+        assert found[name]["train"] == pytest.approx(mean_absolute_error(LABELS[:20, at], clipped[:20]))
+        assert found[name]["validation"] == pytest.approx(mean_absolute_error(LABELS[20:, at], clipped[20:]))
+
+
+def test_the_history_has_errors_by_dimension_where_they_are_asked_for(tmp_path, tiny_encoder):
+    store = open_store(str(tmp_path / "store"))
+    split = store_split(store, (24, 16, 8))
+    histories = []
+    for setting in ({}, {"epochFigures": "dimensions"}):
+        adapter = train(store, filter_of(tiny_encoder, epochs=2, **setting), split=split).outputs["adapter"]
+        folder = store.folder("adapters/tiny", adapter)
+        histories.append(HistoryFile.read(folder.read(HISTORY), "history"))
+    plain, told = histories
+    assert b"dimensions" not in plain.to_bytes()
+    assert [epoch.validation_mae for epoch in plain.epochs] == [epoch.validation_mae for epoch in told.epochs]
+    for epoch in told.epochs:
+        assert set(epoch.dimensions) == {"reach", "proof"}
+        assert np.mean([row.validation for row in epoch.dimensions.values()]) == pytest.approx(epoch.validation_mae)

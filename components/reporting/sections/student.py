@@ -287,7 +287,27 @@ def learning(context: Context) -> View | None:
         "loss": figures.lines([("", losses, "student")], xs, "training loss by epoch", across="epoch", best=best),
         "error": figures.lines(error, xs, "validation error by epoch", across="epoch", best=best),
         "parts": _parts(context),
+        "dimensions": _learning_by_dimension(context),
     }
+
+
+def _learning_by_dimension(context: Context) -> list[View]:
+    """Return train and validation error of each dimension by epoch; none where the training did not keep them."""
+    history = context.history
+    kept = [epoch for epoch in history.epochs if epoch.dimensions] if history else []
+    if history is None or not kept:
+        return []
+    rows = []
+    for name, _ in context.by_dimension(kept[-1].dimensions or {}):
+        known = [(epoch.epoch, epoch.dimensions[name]) for epoch in kept if epoch.dimensions and name in epoch.dimensions]
+        series = [
+            ("validation", [row.validation for _, row in known], "other"),
+            ("train", [row.train for _, row in known], "student"),
+        ]
+        title = f"{words(name)}: train and validation error by epoch"
+        xs = [float(epoch) for epoch, _ in known]
+        rows.append({"name": words(name), "figure": figures.lines(series, xs, title, across="epoch", best=history.best_epoch)})
+    return rows
 
 
 def _parts(context: Context) -> list[tuple[str, float | None, float | None, str]]:
