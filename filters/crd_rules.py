@@ -36,6 +36,11 @@ _ERRORS = _list(name for name in METRICS if name.endswith("mae"))
 RULES: Final[dict[str, Rules]] = {
     "": [
         (
+            "self.tiers.all(t, !has(t.when) || t.when.findAll('[A-Za-z_][A-Za-z0-9_]*').all(w, "
+            "w in ['and', 'not', 'or', 'overall'] || self.dimensions.exists(d, d.name == w)))",
+            "tiers: a rule names what is no dimension",
+        ),
+        (
             "self.gates.all(g, !has(g.tier) || self.tiers.exists(t, t.name == g.tier))",
             "gates: a gate names a tier that does not exist",
         ),

@@ -71,7 +71,7 @@ BROKEN = [
         {"score": 3.0, "meaning": "some"}, {"score": 3.0, "meaning": "other"}])),
     Broken("a tier before the last without a rule", CEL, lambda spec: spec["tiers"][0].pop("when")),
     Broken("a last tier with a rule", CEL, _set("tiers", 1, "when", value="overall >= 1")),
-    Broken("a rule that names what is no dimension", VALID, _set("tiers", 0, "when", value="overal >= 6")),
+    Broken("a tier's rule that names what is no dimension", CEL, _set("tiers", 0, "when", value="overal >= 6")),
     Broken("a gatekeeper's rule that names what is no dimension", VALID, _set("gatekeepers", 0, "when", value="ready < 3")),
     Broken("a content type's rule that names what is no dimension", VALID, _set("contentTypes", 0, "unless", value="good > 8")),
     Broken("a rule that can't be read", VALID, _set("tiers", 0, "when", value="overall >= and 6")),
