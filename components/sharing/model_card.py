@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from distillery.components.artifacts.benchmark import Benchmark
@@ -13,13 +14,14 @@ from distillery.components.sharing.bundle_copy import FILTER, BundleCopy
 from distillery.components.store import Store
 
 
-def model_card(store: Store, bundle: BundleCopy, *, inside: bool) -> str:
+def model_card(store: Store, bundle: BundleCopy, *, inside: bool, plots: Sequence[str] = ()) -> str:
     """Return the README.md.
 
     Args:
         store: where benchmark, verdict and the rest of the run are.
         bundle: the adapter.
         inside: True if the base model lies beside the card.
+        plots: pictures below the card's folder.
 
     Returns:
         Markdown with a head in YAML; nothing in it is left to be filled in.
@@ -44,11 +46,16 @@ def model_card(store: Store, bundle: BundleCopy, *, inside: bool) -> str:
         "With `peft`, `transformers` and `numpy`, in this folder:",
         f"```python\n{bundle.snippet(inside=inside)}```",
         "## How good it is",
+        *(f"![{_title(path)}]({path})" for path in plots),
         sections(context).strip() or "No figures were kept of this adapter.",
         "## Where it is from",
         _origin(bundle),
     ]
     return f"{_head(bundle, context.benchmark)}\n" + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _title(path: str) -> str:
+    return path.rpartition("/")[2].partition(".")[0].replace("_", " ")
 
 
 def _what(bundle: BundleCopy, labels: LabelSetMeta | None) -> str:

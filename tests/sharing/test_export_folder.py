@@ -19,6 +19,7 @@ from distillery.components.sharing import bundle_copy, snippet
 from distillery.components.store import open_store
 from distillery.components.student.bundle import Student, bundle_files, open_bundle
 from distillery.components.student.tokens import Preprocessing, Tokenizing
+from tests.pipelines.harness import run_here
 from tests.sharing.conftest import ADAPTER, Distillery
 from tests.student.conftest import make_student as make_student
 
@@ -27,8 +28,6 @@ NAME = "village-gain"
 
 @pytest.fixture(scope="module")
 def exported(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.pipelines.harness import run_here
-
     out = tmp_path_factory.mktemp("exported") / "folder"
     ran = run_here("export", "folder", "filter.yaml", "--out", out, "--with-base", "--json", cwd=home)
     assert ran.code == 0, ran.err
@@ -77,6 +76,23 @@ def test_the_card_is_made_of_documents_without_a_placeholder(exported: Path) -> 
     assert "Promoted to production, though it is behind the baseline tfidf ridge" in text
     for gap in ("TODO", "More Information Needed", "{{", "None", "nan", "–\n"):
         assert gap not in text.replace('folder / "base", None', ""), gap
+
+
+def test_the_card_shows_plots_that_lie_beside_it(exported: Path) -> None:
+    pytest.importorskip("matplotlib")
+    shown = re.findall(r"!\[[a-z ]+\]\(([^)]+)\)", (exported / "README.md").read_text("utf-8"))
+    assert shown == [f"plots/{name}.png" for name in ("overall_metrics", "per_dimension_mae", "loss_curves")]
+    assert all((exported / path).read_bytes().startswith(b"\x89PNG") for path in shown)
+
+
+def test_without_what_draws_them_there_are_none(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distillery.components.sharing import folder
+
+    monkeypatch.setattr(folder, "find_spec", lambda name: None)
+    ran = run_here("export", "folder", "filter.yaml", "--out", tmp_path / "out", cwd=home)
+    assert ran.code == 0, ran.err
+    assert not (tmp_path / "out" / "plots").exists()
+    assert "![" not in (tmp_path / "out" / "README.md").read_text("utf-8")
 
 
 def test_the_bundle_in_it_is_the_same_bytes_and_configuration_names_the_outputs(exported: Path, home: Path) -> None:
@@ -136,8 +152,6 @@ def test_a_difference_that_is_no_number_fails() -> None:
 
 
 def test_a_damaged_adapter_is_not_exported(copied_home: Path, tmp_path: Path) -> None:
-    from tests.pipelines.harness import run_here
-
     path = copied_home / ".distillery" / "adapters" / NAME / ADAPTER / "adapter_model.safetensors"
     data = bytearray(path.read_bytes())
     data[-2] ^= 0x40
