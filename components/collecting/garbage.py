@@ -36,6 +36,7 @@ from distillery.components.store.layout import (
 from distillery.filters.errors import InputError
 
 DAY: Final = 86_400.0
+DAYS: Final = 30.0  # what was written since is left alone, unless somebody says otherwise
 MAX_DOCUMENT: Final = 64 * 2**20
 DIGEST: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 DOCUMENTS: Final = (".json", ".yaml", "_SUCCESS")

@@ -17,6 +17,7 @@ from distillery.pipelines.cli.publish import EndpointOpt
 from distillery.pipelines.results import number
 
 if TYPE_CHECKING:
+    from distillery.components.store import Store
     from distillery.pipelines.inventory.reading import Row
 
 app = typer.Typer()
@@ -56,7 +57,22 @@ def get(
 
     wanted = kind_of(kind)
     opened = open_existing(store)
-    _print_rows(wanted, list_things(opened, wanted, _name_of(filter)), opened.uri, filter, output, as_json)
+    rows = list_things(opened, wanted, _name_of(filter))
+    if wanted == "adapters" and (output != "table" or as_json):
+        rows = _with_garbage(opened, rows)
+    _print_rows(wanted, rows, opened.uri, filter, output, as_json)
+
+
+def _with_garbage(store: Store, rows: list[Row]) -> list[Row]:
+    """Return adapters with whether `gc` would remove them; None where that can't be told."""
+    from distillery.components.collecting.garbage import DAYS, find_garbage
+    from distillery.filters.errors import InputError
+
+    try:
+        garbage = {each.name for each in find_garbage(store, now=time.time(), days=DAYS)}
+    except InputError:
+        return [{**row, "garbage": None} for row in rows]
+    return [{**row, "garbage": row["name"] in garbage} for row in rows]
 
 
 def _schedules(endpoint: str, namespace: str, filter: str) -> list[Row]:
@@ -217,6 +233,7 @@ COLUMNS: Final[dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]]] = {
             ("VERSION", lambda row: f"v{row['version']}" if row["version"] else NONE),
             ("RUN", _plain("run")),
             ("SPLIT", _plain("split")),
+            ("GC", lambda row: NONE if row.get("garbage") is None else "would go" if row["garbage"] else "stays"),
         ),
     ),
     "channels": (

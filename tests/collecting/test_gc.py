@@ -106,6 +106,17 @@ def test_what_nothing_names_is_removed_and_all_else_stays(folder: Path, store: S
     assert gc(folder, "--delete").json["items"] == []
 
 
+def test_get_tells_what_would_go(folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = lost(store)
+    rows = run_here("get", "adapters", "--json", cwd=folder).json["items"]
+    assert [row["name"] for row in rows if row["garbage"]] == [adapter]
+    wide = run_here("get", "adapters", "-o", "wide", cwd=folder).out.splitlines()
+    assert [line[:12] for line in wide if "would go" in line] == [LOST]
+    assert "GC" not in run_here("get", "adapters", cwd=folder).out
+    monkeypatch.setattr(garbage, "MAX_DOCUMENT", 10)
+    assert {row["garbage"] for row in run_here("get", "adapters", "--json", cwd=folder).json["items"]} == {None}
+
+
 def test_a_split_goes_when_the_last_adapter_that_was_trained_on_it_has_gone(store: Store, folder: Path) -> None:
     meta = json.loads(store.get(committed_key(adapters_folder(NAME), lost(store))))["meta"]
     other = "5" * 64
