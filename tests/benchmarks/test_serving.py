@@ -136,6 +136,7 @@ def test_the_server_keeps_up_with_the_batch_scorer_and_outdoes_a_pipeline(tmp_pa
         print(f"pipeline          {plain.rate:6.1f} articles/CPU s  {tail(plain.latencies)} at {IN_FLIGHT} in flight")
         tails = load(port, process, bodies[: len(bodies) // 2], len(bodies) / plain.wall / 2).latencies
         print(f"                  {tail(tails)} at half load")
+    ratios = dict[str, float]()
     for plan in (plan for plan in plans if any(each in " ".join(plan) for each in ONLY)):
         told = subprocess.run(
             [sys.executable, str(LOOP), "batch", *plan, str(tmp_path / "articles.jsonl"), str(tmp_path / "-".join(plan))],
@@ -154,4 +155,5 @@ def test_the_server_keeps_up_with_the_batch_scorer_and_outdoes_a_pipeline(tmp_pa
             f"{'':16s}  {tail(found.latencies)} at {IN_FLIGHT} in flight\n"
             f"{'':16s}  {tail(half.latencies)} at half load"
         )
-        assert against[0] >= AGAINST_BATCH
+        ratios[" ".join(plan)] = against[0]
+    assert min(ratios.values()) >= AGAINST_BATCH, ratios
