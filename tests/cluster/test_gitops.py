@@ -96,6 +96,8 @@ def team(
     images = yaml.safe_load((folder / "versions/images.yaml").read_text())
     images["data"] = {name: settings[f"DISTILLERY_IMAGE_{name.upper()}"] for name in ("light", "torch")}
     (folder / "versions/images.yaml").write_text(yaml.safe_dump(images))
+    versions = folder / "versions/kustomization.yaml"  # other images are another version, and this cluster may have had others
+    versions.write_text(versions.read_text().replace('"-1"', f'"-{PREFIX[-6:]}"'))
     flux = folder / "flux/kustomization.yaml"
     flux.write_text(flux.read_text().replace("https://git.example.com/newsroom.git", f"{SERVER}/newsroom.git"))
     write_filter(folder / "filters/filter.yaml", f"{store_of_the_team.uri}-data")
