@@ -159,7 +159,12 @@ def _columns(facts: Facts) -> dict[str, Any]:
     run = facts.shown
     shown: dict[str, Any] = {"digest": facts.channel.adapter or ""}
     if run:
-        shown |= {"mae": run.mae, "verdict": VERDICTS.get(run.decision, ""), "adapter": run.adapter, "report": run.report}
+        shown |= {
+            "mae": None if run.mae is None else round(run.mae, 3),
+            "verdict": VERDICTS.get(run.decision, ""),
+            "adapter": run.adapter,
+            "report": run.report,
+        }
         shown |= {"usd": run.usd, "run": {"id": run.id, **({"page": run.page} if run.page else {})} if run.id else None}
     return {key: value for key, value in shown.items() if value not in (None, "")}
 
