@@ -34,7 +34,7 @@ def test_make_targets_are_in_the_makefile(name: str) -> None:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_commands_and_their_options_exist(name: str) -> None:
     app = typer.main.get_command(main.app)
-    for typed in re.findall(r"(?:`|^)distillery ((?:[a-z]+ ?|--[a-z-]+ ?)+)", text_of(name), flags=re.MULTILINE):
+    for typed in re.findall(r"(?:`|^)distillery ((?:[a-z][a-z-]* ?|--[a-z-]+ ?)+)", text_of(name), flags=re.MULTILINE):
         command, words = app, typed.split()
         while words and words[0] in getattr(command, "commands", {}):
             command = command.commands[words.pop(0)]  # type: ignore[attr-defined]
