@@ -60,20 +60,22 @@ bench: install-dev
 CLUSTER ?= ../shared/cluster/cluster
 export CLUSTER
 test-cluster: export TESTS = cluster
-test-cluster: export PARTS = training scale
+test-cluster: export PARTS = training gitops scale
 test-cluster: export OVERLAY = kueue
+test-cluster: export IMAGES = light torch operator serve
 smoke-cluster: export TESTS = smoke
 smoke-cluster: export OVERLAY = testbed
+smoke-cluster: export IMAGES = light torch
 test-cluster smoke-cluster: install-dev
 	@set -e; if [ -n "$$KUBECONFIG" ]; then tests/cluster/run $$TESTS; \
 	elif ! [ -x $(CLUSTER) ]; then echo "no cluster at hand: set KUBECONFIG and KFP_ENDPOINT, or CLUSTER; nothing was tested"; \
-	else $(CLUSTER) up $$PARTS; CLUSTER=$(abspath $(CLUSTER)) $(BIN)/python images/build.py light torch; \
+	else $(CLUSTER) up $$PARTS; CLUSTER=$(abspath $(CLUSTER)) $(BIN)/python images/build.py $$IMAGES; \
 	  DISTILLERY_OVERLAY=manifests/overlays/$$OVERLAY KFP_UI=http://10.99.0.1:3000 OMP_NUM_THREADS=2 \
 	    $(CLUSTER) run tests/cluster/run $$TESTS; fi
 
-# Both images, built and loaded into that cluster; what it has already is left alone.
+# All images, built and loaded into that cluster; what it has already is left alone.
 images:
-	$(PYTHON) images/build.py light torch
+	$(PYTHON) images/build.py light torch operator serve
 
 # The compiled pipelines under manifests/pipelines, which `make test` holds against the code.
 golden: install-dev
