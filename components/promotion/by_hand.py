@@ -356,6 +356,8 @@ def _earlier(moves: list[Entry], to: str | None, where: str) -> Entry:
             del standing[adapters.index(entry.adapter) + 1 :]
         elif not standing or standing[-1].adapter != entry.adapter:
             standing.append(entry)
+        else:
+            standing[-1] = entry  # the same adapter, by a newer filter
     if len(standing) < 2:
         raise InputError(
             f"there is no adapter before {moves[0].adapter[:12]}",

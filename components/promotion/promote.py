@@ -13,13 +13,14 @@ from functools import partial
 from typing import Any
 
 from distillery.components.artifacts.channel import Candidate, Channel, Entry, Pin, read_channel
-from distillery.components.artifacts.intent import overruled
+from distillery.components.artifacts.filter import read_filter
+from distillery.components.artifacts.intent import changed_steps, overruled
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.verdict import AGAIN, Verdict, read_verdict
 from distillery.components.promotion.judge import rule_name
 from distillery.components.promotion.move import Verify, change, changed, landed, reproduce, utc_now
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import Digest, Json, Store, as_digest
+from distillery.components.store import Digest, Json, NotFound, Store, StoreError, as_digest, not_read
 from distillery.components.store.layout import adapters_folder, channel_key
 from distillery.filters.digests import step_digest
 from distillery.filters.errors import InputError
@@ -40,7 +41,8 @@ def promote(
 ) -> StepRecord:
     """Point the filter's channel at the adapter that a verdict let through, unless a person has said otherwise.
 
-    Promoting what serves already changes nothing.
+    Promoting what serves already changes nothing, unless the filter has other tiers, caps or gates than the one by which it
+    serves. Then it serves by this one, which is a move of its own.
 
     Args:
         store: where channel, verdict and bundle are.
@@ -67,8 +69,10 @@ def promote(
     before = read_channel(store, flt.name, channel, lenient=True).channel
     if before.adapter == adapter:
         store.folder(adapters_folder(flt.name), adapter).verify()
-        progress.note(f"{flt.name}/{channel} points at {adapter[:12]} already")
-        return moved_record(flt, verdict, before)
+        after = _under(store, flt, before, verdict, filter_key, run)
+        said = "points at" if after is before else "serves by this filter now:"
+        progress.note(f"{flt.name}/{channel} {said} {adapter[:12]}" + (" already" if after is before else ""))
+        return moved_record(flt, verdict, after)
     if late := overruled(store, flt):
         progress.note(held_sentence(flt.name, channel, adapter, late))
         return _held_record("promote", flt, verdict, adapter, late)
@@ -97,6 +101,45 @@ def promote(
         return _held_record("promote", flt, verdict, adapter, held)
     progress.note(f"{flt.name}/{channel} points at {adapter[:12]}")
     return moved_record(flt, verdict, after)
+
+
+def _under(store: Store, flt: Filter, before: Channel, verdict: str, filter_key: str, run: str) -> Channel:
+    """Let the adapter that serves go on by the filter as it is now, if a step reads another thing of it.
+
+    A pinned channel stays as it is: its filter is a person's word, too.
+
+    Args:
+        store: where the channel is.
+        flt: the filter as it is now.
+        before: the channel.
+        verdict: digest of the verdict on the adapter under this filter.
+        filter_key: key of the published filter; empty where it is not.
+        run: name of the run.
+
+    Returns:
+        The channel afterwards; `before` itself where nothing changes.
+    """
+    now = before.current
+    if now is None or before.pin or not filter_key or now.filter == filter_key:
+        return before
+    try:
+        if not changed_steps(read_filter(store, now.filter), flt):
+            return before
+    except (NotFound, InputError) as error:
+        if isinstance(error, StoreError) and not_read(error):
+            raise
+        # gone, or of another program: nobody knows by what it serves
+    by = f"run {run}" if run else ""
+    entry = Entry(adapter=now.adapter, verdict=verdict, filter=filter_key, action="promote", at=utc_now(), by=by)
+
+    def work(channel: Channel) -> Channel | None:
+        if landed(entry, before, channel):
+            return None
+        if channel.history != before.history or channel.pin:
+            raise changed(flt.name, flt.spec.promotion.channel, channel.adapter)
+        return channel.moved(entry)
+
+    return change(store, flt.name, flt.spec.promotion.channel, work)
 
 
 def verified(store: Store, flt: Filter, adapter: Digest, verify: Verify | None, progress: Progress) -> None:

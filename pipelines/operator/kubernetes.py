@@ -125,6 +125,7 @@ class Cluster:
                 metadata["name"],
                 body,
                 seconds=PATIENCE,
+                field_validation="Strict",
             )
         except (KeyError, FileExistsError):
             return  # the next look has the newer object

@@ -11,6 +11,7 @@ from tests.promotion.made import fine
 
 ANN = Said("ann", "it misses the best articles")
 APPROVAL = ("  gates:", "  promotion: {approval: required}\n  gates:")
+OTHER_TIER = ("overall >= 6", "overall >= 7")
 MORE_EPOCHS = ("  gates:", "  training: {epochs: 4}\n  gates:")
 
 
@@ -255,6 +256,23 @@ def test_a_reverted_commit_brings_the_earlier_adapter_back_and_trains_nothing(to
     for _ in range(3):
         town.pass_over()
     assert len(channel(town).history) == 3
+
+
+def test_a_revert_brings_back_an_adapter_that_went_on_by_another_tier(town: Town) -> None:
+    """Its second filter trained nothing, and is one that it served by all the same."""
+    town.objects.apply(town.text())
+    town.through()
+    first = town.adapter()
+    town.objects.apply(town.text(OTHER_TIER))
+    town.through()
+    assert town.adapter() == first
+    town.objects.apply(town.text(OTHER_TIER, MORE_EPOCHS))
+    town.through()
+    assert town.adapter() != first
+    runs = len(town.kubeflow.runs)
+    town.objects.apply(town.text(OTHER_TIER))
+    town.pass_over()
+    assert (town.adapter(), len(town.kubeflow.runs), town.status()["phase"]) == (first, runs, "Promoted")
 
 
 def test_a_revert_brings_back_what_was_rolled_back_from(town: Town) -> None:

@@ -260,7 +260,7 @@ def test_a_place_that_takes_no_file_is_one_line(command: Command, tmp_path: Path
     assert Path("/dev/null").is_char_device()
 
 
-@pytest.mark.parametrize("name", ["report.docx", "report.png", "report.pdf", "report.txt"])
+@pytest.mark.parametrize("name", ["report.odt", "report.png", "report.doc", "report.txt"])
 def test_a_report_has_the_forms_that_it_has(name: str, command: Command, tmp_path: Path) -> None:
     assert "has no form" in one_line(command("report", make_filter(tmp_path / "filter.yaml"), "--out", tmp_path / name))
     assert "has no form" in one_line(command("report", "0123456789ab", "--md", "--out", tmp_path / name))

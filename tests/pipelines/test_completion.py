@@ -56,7 +56,7 @@ def store(tmp_path: Path) -> Path:
         ("filters lint uplifting inv", ["investment-risk"]),
         ("filters diff uplifting sus", ["sustainability-technology"]),
         ("plan uplifting --profile l", ["laptop"]),
-        ("plan uplifting --set training.ep", ["training.epochs="]),
+        ("plan uplifting --set training.epochs", ["training.epochs="]),
         ("plan uplifting --set student.l", ["student.lora."]),
         ("plan uplifting --set promotion.approval=", ["promotion.approval=none", "promotion.approval=required"]),
         ("plan uplifting --set gates[0].metric=rm", ["gates[0].metric=rmse"]),

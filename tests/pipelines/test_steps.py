@@ -116,7 +116,7 @@ def test_the_order_of_a_run() -> None:
     assert list(RECORDED) == ORDER[:11]
     assert ENDS == ("promote", "hold", "reject")
     assert len(ENDS) == len(get_args(Decision)), "one end for each decision of the gates"
-    assert set(SENTENCES) == set(EXIT_CODES) == {*get_args(Decision), "pinned", "blocked", "refused"}
+    assert set(SENTENCES) == set(EXIT_CODES) == {*get_args(Decision), "pinned", "blocked", "refused", "superseded"}
     assert through("split") == ("label", "audit", "split")
     with pytest.raises(ValueError, match="not in tuple"):
         through("promote")

@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 
 from distillery.components.artifacts.channel import current
+from distillery.components.artifacts.filter import publish_filter
 from distillery.components.promotion import move as channel_module
 from distillery.components.promotion.by_hand import rollback
 from distillery.components.promotion.promote import hold, promote, reject
 from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_bytes, open_store
 from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 from tests.gating.judged import make_filter
-from tests.promotion.made import FILTER, HELD, fine, history, judged, promoted
+from tests.promotion.made import ADA, FILTER, HELD, fine, history, judged, promoted
 
 KEY = "channels/demo/production.json"
 
@@ -52,6 +54,54 @@ def test_promoting_what_serves_already_changes_nothing(store: Store) -> None:
     assert store.get(KEY) == before
     assert again.outputs == once.outputs
     assert again.outputs["adapter"] == adapter
+
+
+SEVEN = make_filter("overall >= 6", "overall >= 7")
+
+
+def by(store: Store, flt: Filter, number: int = 1) -> str:
+    """Let a run promote a student by a filter; return the filter's key."""
+    _, verdict = judged(store, number, flt)
+    key = publish_filter(store, flt)
+    promote(store, flt, verdict=verdict, filter_key=key, verify=fine)
+    return key
+
+
+def test_what_serves_already_serves_by_the_new_tiers(store: Store) -> None:
+    """Scores are made with the filter that the channel keeps: a new tier would never reach them."""
+    first, second = by(store, FILTER), by(store, SEVEN)
+    pointer = current(store, "demo", "production")
+    assert pointer is not None
+    assert pointer.filter == second != first
+    newest, before = history(store, "demo", "production")
+    assert (newest.adapter, newest.action, before.filter) == (before.adapter, "promote", first)
+    assert by(store, SEVEN) == second
+    assert len(history(store, "demo", "production")) == 2
+
+
+def test_a_filter_of_which_no_step_reads_the_change_is_no_move(store: Store) -> None:
+    by(store, FILTER)
+    by(store, make_filter("A filter for tests.", "Another description."))
+    assert len(history(store, "demo", "production")) == 1
+
+
+def test_a_pinned_channel_keeps_its_filter(store: Store) -> None:
+    by(store, FILTER, 1)
+    by(store, FILTER, 2)
+    rollback(store, "demo", "production", to=None, said=ADA, verify=fine)
+    before = store.get(KEY)
+    by(store, SEVEN, 1)
+    assert store.get(KEY) == before
+
+
+def test_a_rollback_goes_to_the_adapter_before_and_to_its_newest_filter(store: Store) -> None:
+    by(store, FILTER, 1)
+    key = by(store, SEVEN, 1)
+    by(store, SEVEN, 2)
+    by(store, FILTER, 2)
+    first = history(store, "demo", "production")[-1].adapter
+    pointer = rollback(store, "demo", "production", to=None, said=ADA, verify=fine)
+    assert (pointer.adapter, pointer.filter) == (first, key)
 
 
 def test_a_verdict_that_fails_promotes_nothing(store: Store) -> None:

@@ -159,17 +159,22 @@ WRITES = ("create_", "patch_", "replace_")
 
 
 def test_nothing_is_written_to_a_cluster_but_strictly() -> None:
-    """Every method of the Kubernetes client that writes an object is handed to `create`."""
+    """Every method of the Kubernetes client that writes an object is handed to `create`, or asked with strict validation."""
     root, found = Path(kube.__file__).parents[2], 0
     for path in (path for folder in ("components", "pipelines") for path in (root / folder).resolve().rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
         strict = {
             id(call.args[0])
             for call in ast.walk(tree)
-            if isinstance(call, ast.Call) and call.args and ast.unparse(call.func).rsplit(".", 1)[-1] == "create"
+            if isinstance(call, ast.Call)
+            and call.args
+            and (
+                ast.unparse(call.func).rsplit(".", 1)[-1] == "create"
+                or any(word.arg == "field_validation" and ast.unparse(word.value) == "'Strict'" for word in call.keywords)
+            )
         }
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr.startswith(WRITES) and "namespaced" in node.attr:
                 found += 1
                 assert id(node) in strict, f"{path}:{node.lineno}"
-    assert found == 2
+    assert found == 4
