@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.student.cores import settle_threads
 from distillery.components.student.model import StudentModel
 from distillery.components.student.tokens import Tokens, by_length
 
@@ -65,7 +64,6 @@ class TorchForward:
 
     def __call__(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the raw scores (b, D) of one batch."""
-        settle_threads()
         padded, sizes = torch.from_numpy(ids).to(self.device), torch.from_numpy(lengths).to(self.device)
         with torch.inference_mode():
             scores = self.model(padded, sizes, full=bool(lengths.min() == lengths.max()))

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.student.cores import settle_threads
 from distillery.components.student.model import StudentModel, assert_trainable, set_training, set_weights
 from distillery.components.student.tokens import Tokens, by_length, epoch_order
 from distillery.components.training.checkpoints import Checkpoints, NoCheckpoints
@@ -166,7 +165,6 @@ def fit_head(
     set_training(model, False)
     with torch.no_grad():
         for batch in list(by_length(tokens.lengths[rows], budget))[workers.rank :: workers.world]:
-            settle_threads()
             ids, lengths, full = on_device(tokens, rows[batch], device)
             vectors[torch.from_numpy(batch)] = model.pooled(ids, lengths, full=full).double().cpu()
             done += len(batch)
@@ -334,7 +332,6 @@ class Loop:
         torch.manual_seed(self._seed())
         passes = self.optimizer.passes(rows, self.tokens.lengths, spare)
         for number, (micro, share) in enumerate(passes, start=1):
-            settle_threads()
             ids, lengths, full = on_device(self.tokens, micro, self.device)
             loss = self._loss(self.model(ids, lengths, full=full), torch.from_numpy(micro).to(self.device)) * (scale * share)
             self.optimizer.backward(loss, last=number == len(passes))
