@@ -1,4 +1,4 @@
-"""A filter from the object that a cluster keeps of it: the same checks and the same sentences as for a file."""
+"""Documents from the objects that a cluster keeps: the same checks and the same sentences as for a file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from distillery.filters.document import Document
 from distillery.filters.filter import Filter
 from distillery.filters.loading import resolve_document
+from distillery.filters.scoring import Scoring, scoring_of
 
 
 def load_filter_object(value: Mapping[str, Any], where: str, *, profile: str | None = None) -> Filter:
@@ -25,8 +26,27 @@ def load_filter_object(value: Mapping[str, Any], where: str, *, profile: str | N
     Raises:
         InputError: the object or the profile is not valid, in the words of `load_filter`, with the path in place of a line.
     """
+    return resolve_document(_document(value, where), profile=profile)
+
+
+def load_scoring_object(value: Mapping[str, Any], where: str) -> Scoring:
+    """Load a Scoring from an object of a cluster.
+
+    Args:
+        value: the object; of its metadata only name and namespace count, and its status does not.
+        where: how the object is called, for errors.
+
+    Returns:
+        The Scoring.
+
+    Raises:
+        InputError: it is not valid, with the path in place of a line.
+    """
+    return scoring_of(_document(value, where))
+
+
+def _document(value: Mapping[str, Any], where: str) -> Document:
     given = value.get("metadata")
     metadata = {key: given[key] for key in ("name", "namespace") if key in given} if isinstance(given, Mapping) else given
     kept = {key: copy.deepcopy(inner) for key, inner in value.items() if key not in ("metadata", "status")}
-    document = Document({**kept, "metadata": metadata}, {(): where})
-    return resolve_document(document, profile=profile)
+    return Document({**kept, "metadata": metadata}, {(): where})

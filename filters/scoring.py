@@ -5,16 +5,15 @@ It is read as a Filter is: an unknown key, a key twice or a value of the wrong k
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from distillery.filters.checks import Fault
 from distillery.filters.cron import six_fields
-from distillery.filters.document import Document, and_more, read_document
+from distillery.filters.document import Document, and_more
 from distillery.filters.errors import InputError
 from distillery.filters.faults import explain
 from distillery.filters.spec import UNCHECKED, Metadata, Slug, Strict
@@ -83,45 +82,7 @@ def _faults(spec: ScoringSpec) -> Iterator[Fault]:
         yield Fault(("spec", "schedule"), error.what, error.hint)
 
 
-def load_scoring_text(text: str, where: str) -> Scoring:
-    """Load a Scoring from YAML.
-
-    Args:
-        text: the YAML.
-        where: name of the file, for errors.
-
-    Returns:
-        The Scoring.
-
-    Raises:
-        InputError: it is not valid; with file, line and hint.
-    """
-    document = read_document(text, where)
-    if not isinstance(document.value, dict):
-        raise InputError("not a Scoring", where=where, hint="it starts with apiVersion, kind, metadata, spec")
-    return validated(document)
-
-
-def load_scoring_object(value: Mapping[str, Any], where: str) -> Scoring:
-    """Load a Scoring from an object of a cluster.
-
-    Args:
-        value: the object; of its metadata only name and namespace count, and its status does not.
-        where: how the object is called, for errors.
-
-    Returns:
-        The Scoring.
-
-    Raises:
-        InputError: it is not valid, with the path in place of a line.
-    """
-    given = value.get("metadata")
-    metadata = {key: given[key] for key in ("name", "namespace") if key in given} if isinstance(given, Mapping) else given
-    kept = {key: copy.deepcopy(inner) for key, inner in value.items() if key not in ("metadata", "status")}
-    return validated(Document({**kept, "metadata": metadata}, {(): where}))
-
-
-def validated(document: Document) -> Scoring:
+def scoring_of(document: Document) -> Scoring:
     """Return the Scoring of a document that was read.
 
     Args:

@@ -194,13 +194,6 @@ def _calibration(store: Store, flt: Filter, marks: str, waived: str) -> Planned:
     return Planned("calibrate", "run", why, "" if free(identity) else f"at most {UNCALIBRATED} labels, part of those below")
 
 
-def _labels_cost(store: Store, flt: Filter, articles: str, path: Path) -> str:
-    """Return what the label step would be billed, worked out from the articles themselves."""
-    planned = Planned("label", "run")
-    _price_labels(planned, Work(flt), store, articles, path)
-    return planned.cost
-
-
 def _price_labels(planned: Planned, work: Work, store: Store, articles: str, path: Path) -> None:
     """Count what the label step would ask about and be billed, from the articles themselves where that takes seconds."""
     from distillery.components.labeling.label import open_journal

@@ -25,8 +25,9 @@ from distillery.components.scoring.new_files import job_state
 from distillery.components.scoring.passes import Work, end_pass, going_on, next_pass, passes_of
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store, StoreError, not_read, open_store
+from distillery.filters.cluster_object import load_scoring_object
 from distillery.filters.errors import InputError, Stopped
-from distillery.filters.scoring import ScoredFilter, Scoring, load_scoring_object
+from distillery.filters.scoring import ScoredFilter, Scoring
 from distillery.pipelines.operator.decide import IDLE, Wait
 from distillery.pipelines.operator.kubernetes import Objects
 from distillery.pipelines.operator.reconcile import MOST, UNREACHABLE, Pass, fault

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from distillery.filters.cluster_object import load_scoring_object
 from distillery.filters.cron import NAMED, latest
+from distillery.filters.document import read_document
 from distillery.filters.errors import InputError
-from distillery.filters.scoring import load_scoring_object, load_scoring_text
+from distillery.filters.scoring import scoring_of
 from tests.pipelines.harness import run_here
 
 TEXT = """\
@@ -26,7 +28,7 @@ spec:
 
 
 def test_a_scoring_is_read_with_its_defaults() -> None:
-    scoring = load_scoring_text(TEXT, "news.yaml")
+    scoring = scoring_of(read_document(TEXT, "news.yaml"))
     assert (scoring.name, scoring.spec.schedule, scoring.spec.onPromotion) == ("news", "0 * * * *", "rescore")
     assert [(each.name, each.channel) for each in scoring.spec.filters] == [
         ("uplifting", "production"),
@@ -51,7 +53,7 @@ def test_a_scoring_is_read_with_its_defaults() -> None:
 )
 def test_what_is_wrong_is_one_line_with_its_place(old: str, new: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        load_scoring_text(TEXT.replace(old, new), "news.yaml")
+        scoring_of(read_document(TEXT.replace(old, new), "news.yaml"))
 
 
 def test_lint_takes_scorings_and_tells_all_at_once(tmp_path: Path) -> None:

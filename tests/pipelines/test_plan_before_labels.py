@@ -19,7 +19,8 @@ from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
 from distillery.pipelines.cluster.submit import prepare
-from distillery.pipelines.plan import Planned, _calibration, _labels_cost
+from distillery.pipelines.estimates import Work
+from distillery.pipelines.plan import Planned, _calibration, _price_labels
 from tests.artifacts.made import made_calibration
 from tests.labeling.conftest import FILTER
 from tests.labeling.oracles.servers import OpenAIServer
@@ -77,7 +78,9 @@ def test_recorded_replies_need_none(store: Store, tmp_path: Path) -> None:
 
 def test_what_the_labels_will_cost(store: Store, articles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def cost(flt: Filter) -> str:
-        return _labels_cost(store, flt, str(articles), articles)
+        planned = Planned("label", "run")
+        _price_labels(planned, Work(flt), store, str(articles), articles)
+        return planned.cost
 
     def dollars(oracle: str) -> float:
         return float(cost(paid(oracle)).split("$")[1].split()[0])
