@@ -20,6 +20,7 @@ from distillery.components.artifacts.bundle import CURVES, STUDENT, CurvesFile, 
 from distillery.components.artifacts.serving import Plan
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.benchmarking.alarms import check_predictions
+from distillery.components.benchmarking.measuring import Alone, note_in_passing, own_process, texts_of
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Store, digest_bytes
 from distillery.components.store.layout import judged_key, predictions_key
@@ -126,6 +127,7 @@ def predict(
     """
 
     def work() -> Outcome:
+        fresh = own_process()
         from distillery.components.student.bundle import check_golden, open_bundle
         from distillery.components.student.devices import read_parity, serving_plan
 
@@ -145,6 +147,10 @@ def predict(
         if read_parity(store, flt.name, adapter):
             keys.append(judged_key(adapter, wish.precision))
             plan.put(store, keys[-1])
+        texts = texts_of(labelled)
+        alone = Alone(student, texts, own_process=fresh)
+        measured = alone.measurement(plan, [*texts, *texts[:PROBE]], seconds)
+        note_in_passing(store, flt.name, adapter, measured, progress)
         return Outcome({"predictions": digest, **served}, keys, {"articles": labelled.num_rows, "reading_seconds": seconds})
 
     return run_step(store, "predict", predict_inputs(adapter, test, flt.spec.student.precision), work, note=progress.note)
@@ -166,7 +172,7 @@ def read(student: Student, frame: pa.Table, adapter: str, progress: Progress = q
     Raises:
         InputError: a prediction is not a number.
     """
-    texts = list(zip(*(frame[name].fill_null("").to_pylist() for name in ("title", "content")), strict=True))
+    texts = texts_of(frame)
     raw: Floats = np.asarray(student.predict(texts, progress), dtype=np.float64).round(DECIMALS)
     check_predictions(frame, student.dimensions, raw, adapter)
     probe = texts[:PROBE][::-1]

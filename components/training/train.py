@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.run_summary import remember_adapter
 from distillery.components.artifacts.split import TEXTS
 from distillery.components.artifacts.step_record import Outcome, StepRecord, look_up, run_step
+from distillery.components.runtime.machine import peak_memory_mb
 from distillery.components.runtime.memory_limit import room
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Json, Store, digest_json
@@ -221,7 +220,7 @@ def _work(
         "epochs": len(fitted.history["epochs"]),
         "tokens_per_second": round(speed, 1),
         "training_seconds": round(fitted.seconds, 1),
-        "peak_memory_mb": _peak_memory(),
+        "peak_memory_mb": peak_memory_mb(),
         "device": device,
         "workers": workers.world,
         "precision": precision,
@@ -248,12 +247,6 @@ def _by_layer(base: Base, flt: Filter, precision: str, device: str) -> str:
 
         free, whose, taken = torch.cuda.mem_get_info()[0], "the GPU", need.total - need.libraries
     return f"all activations would take {gib(taken)}, and {whose} has {gib(free)} left" if taken > free else ""
-
-
-def _peak_memory() -> int:
-    """Return the largest resident size of this process so far, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
 
 
 def _gpu_facts(base: Base, tokens_per_second: float) -> dict[str, Json]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from distillery.components.artifacts.folder_meta import Groups, LabelSetMeta, SplitMeta, SplitRows
+from distillery.components.artifacts.measurement import Measurement
 from distillery.components.artifacts.noise_floor import Floor, NoiseFloor
 from distillery.components.artifacts.rubric_calibration import (
     Figures,
@@ -16,6 +17,7 @@ from distillery.components.artifacts.rubric_calibration import (
     SampleFigures,
     ShareFigures,
 )
+from distillery.components.artifacts.serving import Plan
 
 
 def made_calibration(**fields: Any) -> RubricCalibration:
@@ -87,3 +89,20 @@ def made_label_set_meta(**fields: Any) -> dict[str, Any]:
         "rejected": 0,
     }
     return LabelSetMeta(**usual | fields).to_json()
+
+
+def made_measurement(**fields: Any) -> Measurement:
+    usual: dict[str, Any] = {
+        "machine": "made-up processor, 2 threads",
+        "plan": Plan(),
+        "at": "2026-01-01T00:00:00Z",
+        "articles": 100,
+        "words": 400.0,
+        "articles_per_second": 50.0,
+        "alone": 32,
+        "latency_ms": 25.0,
+        "latency_p95_ms": 40.0,
+        "memory_mb": 600,
+        "peak_memory_mb": 900,
+    }
+    return Measurement(**usual | fields)

@@ -45,6 +45,7 @@ A, B, C = "a" * 64, "b" * 64, "c" * 64
         (layout.baselines_key(A, B), f"baselines/{A}/{B}.parquet"),
         (layout.predictions_key(A, B, C), f"judgements/{A}/{B}/predictions/{C}.parquet"),
         (layout.benchmark_key(A, B, C), f"judgements/{A}/{B}/benchmark/{C}.json"),
+        (layout.measured_key(A), f"judgements/{A}/measured.json"),
         (layout.verdict_key("demo", A), f"verdicts/demo/{A}.json"),
         (layout.channel_key("demo", "stable"), "channels/demo/stable.json"),
         (layout.candidate_key("demo", "stable"), "channels/demo/stable.candidate.json"),

@@ -22,6 +22,7 @@
     judgements/<adapter>/<test>/predictions/<digest>.parquet
     judgements/<adapter>/<test>/benchmark/<digest>.json
     judgements/<adapter>/served-<precision>.json    where and in which precision the benchmark read it: a pointer
+    judgements/<adapter>/measured.json              how fast it is on which machine: changed in place
     reviews/<filter>/<adapter>.json                 what people said of an adapter's test articles: changed in place
     selections/<filter>/<digest>.json               which of several students was chosen, and by what
     verdicts/<filter>/<digest>.json                 what the gates say of an adapter
@@ -80,6 +81,7 @@ from distillery.components.store.layout.artifacts import (
     journal_folder,
     journal_segment_key,
     judged_key,
+    measured_key,
     model_folder,
     model_of_pointer,
     model_pointer_key,
@@ -181,6 +183,7 @@ __all__ = [
     "judged_key",
     "last_summary_key",
     "log_key",
+    "measured_key",
     "model_folder",
     "model_of_pointer",
     "model_pointer_key",

@@ -375,6 +375,18 @@ def judged_key(adapter: str, precision: str) -> str:
     return f"judgements/{adapter}/served-{precision}.json"
 
 
+def measured_key(adapter: str) -> str:
+    """Return the key of how fast an adapter is, and how much memory it takes.
+
+    Args:
+        adapter: digest of the adapter.
+
+    Returns:
+        The key.
+    """
+    return f"judgements/{adapter}/measured.json"
+
+
 def selection_key(name: str, digest: str) -> str:
     """Return the key of a selection among students of a filter.
 
