@@ -92,7 +92,11 @@ def _rounded(value: float) -> float:
 
 
 def own_process() -> bool:
-    """True if this process has loaded no student yet, so that its memory is the one's that it opens now."""
+    """True if this process has loaded no student yet, so that its memory is the one's that it opens now.
+
+    Returns:
+        Whether torch is not loaded.
+    """
     return "torch" not in sys.modules
 
 

@@ -14,6 +14,7 @@ from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.bundle import CurvesFile, HistoryFile, StudentFacts
 from distillery.components.artifacts.content_caps import CapFigures
 from distillery.components.artifacts.folder_meta import LabelSetMeta, SplitMeta
+from distillery.components.artifacts.measurement import Measurement
 from distillery.components.artifacts.review import Review
 from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
 from distillery.components.artifacts.run_summary import Failure
@@ -80,6 +81,7 @@ class Context:
         predictions: labels and predictions over the test part.
         verdict: of the gates.
         review: what people said of the adapter's test articles.
+        measurements: how fast the student is on which machine, the latest first.
         base_numbers: parameters of the base model; None where it is not at hand.
         promoted: where the adapter serves.
         held: the person's word for which it was not promoted though it passed.
@@ -105,6 +107,7 @@ class Context:
     caps: CapFigures | None = None
     verdict: Verdict | None = None
     review: Review | None = None
+    measurements: Sequence[Measurement] = ()
     base_numbers: int | None = None
     promoted: Promoted | None = None
     held: Held | None = None

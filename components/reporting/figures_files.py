@@ -1,4 +1,4 @@
-"""The figures of a report as files of their own: three plots, as PNG and SVG, and a summary in plain text.
+"""The figures of a report as files of their own: plots, as PNG and SVG, and a summary in plain text.
 
 They are for slides, tickets and other documents; the report draws its own. Equal runs give equal bytes under one version of
 matplotlib.
@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from distillery.components.reporting.context import Context
+from distillery.components.reporting.epochs import dimension_rows
 from distillery.components.reporting.formatting import count, number, predictors, sentence, span, words
 from distillery.components.reporting.judgement import judgement
+from distillery.components.reporting.sections.run import split_facts
+from distillery.components.reporting.sections.speed import memory_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +39,7 @@ def plot_files(context: Context, forms: tuple[str, ...] = ("png", "svg")) -> dic
         "overall_metrics": _overall,
         "per_dimension_mae": _dimensions,
         "loss_curves": _losses,
+        "dimension_curves": _dimension_curves,
     }
     files: dict[str, bytes] = {}
     with _style():
@@ -52,7 +56,7 @@ def plot_files(context: Context, forms: tuple[str, ...] = ("png", "svg")) -> dic
 
 
 def summary(context: Context) -> str:
-    """Return a run in plain text: verdict, errors, epochs, what the figures mean.
+    """Return a run in plain text: verdict, data, errors, epochs, what the figures mean, speed.
 
     Args:
         context: the run.
@@ -61,23 +65,35 @@ def summary(context: Context) -> str:
         Lines of text.
     """
     name = f"{context.filter.name} v{context.filter.spec.version}" if context.filter else "a filter that could not be read"
-    lines = [name, sentence(context), ""]
+    lines = [name, sentence(context), *(f"{what}: {text}" for what, text in split_facts(context))]
     bench, history, found = context.benchmark, context.history, judgement(context)
     if bench is not None:
         lines += [f"{row.name}: MAE {number(row.mae, 3)}, RMSE {number(row.rmse, 3)}" for row in predictors(bench)]
-        lines += ["", *(_dimension(context, at) for at in context.by_dimension(bench.dimensions)), ""]
-    if history is not None:
-        lines += [
+        lines += [_dimension(context, at) for at in context.by_dimension(bench.dimensions)]
+    for epoch in history.epochs if history is not None else ():
+        kept = " (kept)" if history is not None and epoch.epoch == history.best_epoch else ""
+        lines.append(
             f"epoch {epoch.epoch}: loss {number(epoch.train_loss, 3)}, validation MAE {number(epoch.validation_mae, 3)}, "
-            f"RMSE {number(epoch.validation_rmse, 3)}, rate {epoch.learning_rate:.3g}"
-            + (" (kept)" if epoch.epoch == history.best_epoch else "")
-            for epoch in history.epochs
+            f"RMSE {number(epoch.validation_rmse, 3)}, rate {epoch.learning_rate:.3g}{kept}"
+        )
+        lines += [
+            f"epoch {epoch.epoch}, {words(row.name)}: train MAE {number(each.train, 3)}, "
+            f"validation MAE {number(each.validation, 3)}"
+            for row in dimension_rows(context, [epoch])
+            for each in row.errors
+            if each
         ]
     if found is not None:
-        lines += ["", *(text for text in (found.convergence, found.size) if text)]
+        lines += [text for text in (found.convergence, found.size) if text]
         lines += [f"{use.name}: {use.fit} ({use.because}; rule: {use.rule})" for use in found.uses]
         lines += [f"strength: {one.text}" for one in found.strengths]
         lines += [f"weakness: {one.text}; {one.advice}" for one in found.weaknesses]
+    for each in context.measurements:
+        lines.append(
+            f"on {each.machine}, {each.plan}: {number(each.latency_ms, 1)} ms an article alone, 19 in 20 within "
+            f"{number(each.latency_p95_ms, 1)} ms, {number(each.articles_per_second, 1)} articles/s together, "
+            f"memory {memory_of(each)}"
+        )
     return "\n".join(line for line in lines) + "\n"
 
 
@@ -170,4 +186,35 @@ def _losses(context: Context) -> Any:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color=GRID, linewidth=0.6)
     axes.legend(frameon=False)
+    return figure
+
+
+def _dimension_curves(context: Context) -> Any:
+    """Draw train and validation error of each dimension by epoch, all to one scale."""
+    epochs = [epoch for epoch in context.history.epochs if epoch.dimensions] if context.history else []
+    rows = dimension_rows(context, epochs)
+    if not rows or context.history is None:
+        return None
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    wide = min(3, len(rows))
+    high = -(-len(rows) // wide)
+    figure = Figure(figsize=(9, 0.6 + 2.2 * high), layout="constrained")
+    grid = figure.subplots(high, wide, sharex=True, sharey=True, squeeze=False)
+    for axes, row in zip(grid.flat, rows, strict=False):
+        known = [(epoch.epoch, each) for epoch, each in zip(epochs, row.errors, strict=True) if each]
+        xs = [at for at, _ in known]
+        axes.plot(xs, [each.validation for _, each in known], "s-", color=STUDENT, ms=4, label="validation")
+        axes.plot(xs, [each.train for _, each in known], "o--", color=OTHER, ms=4, label="train")
+        axes.axvline(context.history.best_epoch, color=OTHER, linestyle=":")
+        axes.set_title(words(row.name), fontsize=9)
+        axes.grid(color=GRID, linewidth=0.6)
+    for axes in grid.flat[len(rows) :]:
+        axes.set_visible(False)
+    grid[0, 0].set_ylim(bottom=0)
+    grid[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=2)
+    figure.supylabel("mean error, points of 10", fontsize=9)
     return figure

@@ -16,6 +16,7 @@ from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
 from distillery.components.artifacts.bundle import CURVES, HISTORY, STUDENT, BundleFile, CurvesFile, HistoryFile, StudentFacts
 from distillery.components.artifacts.content_caps import read_caps
 from distillery.components.artifacts.folder_meta import FolderMeta, LabelSetMeta, SplitMeta
+from distillery.components.artifacts.measurement import read_measurements
 from distillery.components.artifacts.review import read_review
 from distillery.components.artifacts.rubric_calibration import CalibrationOutputs
 from distillery.components.artifacts.run_summary import RunSummary
@@ -109,6 +110,9 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         caps=reader.attempt("caps of content types", lambda: read_caps(store, flt, outputs) if flt else None),
         verdict=reader.artifact("verdict", lambda digest: Verdict.load(store, verdict_key(name, digest), digest=digest)),
         review=reader.artifact("adapter", lambda digest: read_review(store, name, digest), "review of adapter"),
+        measurements=tuple(
+            reader.artifact("adapter", lambda digest: read_measurements(store, name, digest), "measurements of adapter") or ()
+        ),
         base_numbers=base_numbers(student.base.ref, student.base.revision, store) if student else None,
         promoted=_promoted(outputs.get("promoted")),
         held=_held(outputs.get("held"), outputs.get("channel")),

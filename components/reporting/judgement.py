@@ -16,10 +16,19 @@ from distillery.components.reporting.formatting import baseline_words, count, ga
 STILL: Final = 0.02  # share by which an error falls in an epoch and is still falling
 STRONG_ORDER, CLOSE = 0.8, 0.1  # rank correlation; share closer than the best baseline
 NEAR_NOISE: Final = 1.2  # times the oracle's own noise
-WEAK, WEAK_SOURCE = 1.25, 1.5  # times the mean error
+WEAK, WEAK_PART = 1.25, 1.5  # times the mean error: of a dimension; of a source, language or length
+BY_HEART, HARDER = 0.3, 0.2  # share by which the error rises from training to validation, and from there to the test part
+HEART = 1.5  # times a dimension's training error
 NARROW, LEAN = 0.7, 0.5  # spread kept; points of bias
-FOUND, MISSED = 0.8, 0.5  # recall of a tier
-ENOUGH, SLICE = 5, 10  # articles of a tier, of a source
+FOUND, MISSED = 0.8, 0.5  # recall of a tier, and its precision
+ENOUGH, SLICE = 5, 10  # articles of a tier; of a source, language or length
+
+# Parts of the test articles that are judged apart, and what helps where one is weak.
+PARTS: Final = {
+    "source": "label more articles of this source",
+    "language": "label more articles in this language, or take a base model that knows it",
+    "length": "see whether student.maxLength leaves enough of such an article, and label more of them",
+}
 
 Fit = Literal["yes", "with care", "no"]
 
@@ -156,6 +165,7 @@ def _weaknesses(context: Context, bench: Benchmark) -> Iterator[Remark]:
             f"{number(-share, percent=True)} further off than the best simple baseline ({baseline_words(best[0])})",
             "label more articles, train longer, or take a larger base model",
         )
+    yield from _learnt_by_heart(context, bench)
     floor = bench.noise.dimensions if bench.noise else {}
     for name, row in context.by_dimension(bench.dimensions):
         if row.mae is not None and bench.mae and row.mae > WEAK * bench.mae:
@@ -182,10 +192,39 @@ def _weaknesses(context: Context, bench: Benchmark) -> Iterator[Remark]:
                 f"tier {words(name)}: finds {number(tier.recall, percent=True)} of {count(tier.labelled)} articles",
                 "label more articles of this tier, and gate it by tier_recall",
             )
-    for part in bench.slices.get("source", []):
-        if part.mae is not None and bench.mae and part.n >= SLICE and part.mae > WEAK_SOURCE * bench.mae:
-            text = f"source {part.value}: error {number(part.mae)} over {count(part.n)} articles"
-            yield Remark(text, "label more articles of this source")
+        if tier.precision is not None and tier.precision < MISSED and tier.predicted >= ENOUGH:
+            rightly = number(tier.precision, percent=True)
+            yield Remark(
+                f"tier {words(name)}: of {count(tier.predicted)} articles put there {rightly} belong",
+                "label more articles just below this tier, and gate it by tier_precision",
+            )
+    for by, advice in PARTS.items():
+        for part in bench.slices.get(by, []):
+            if part.mae is not None and bench.mae and part.n >= SLICE and part.mae > WEAK_PART * bench.mae:
+                yield Remark(f"{by} {part.value}: error {number(part.mae)} over {count(part.n)} articles", advice)
+
+
+def _learnt_by_heart(context: Context, bench: Benchmark) -> Iterator[Remark]:
+    """Yield where training, validation and test part differ by more than they should."""
+    if bench.train_val_gap is not None and bench.train_val_gap > BY_HEART:
+        yield Remark(
+            f"its error is {number(bench.train_val_gap, percent=True)} higher on validation than on training articles",
+            "train for fewer epochs, raise lora.dropout, or label more articles",
+        )
+    if bench.val_test_gap is not None and bench.val_test_gap > HARDER:
+        yield Remark(
+            f"its error is {number(bench.val_test_gap, percent=True)} higher on the test part than on validation",
+            "see whether the test part is of another time or source than the rest; figures of validation flatter this student",
+        )
+    history = context.history
+    kept = next((epoch for epoch in history.epochs if epoch.epoch == history.best_epoch), None) if history else None
+    for name, row in context.by_dimension(kept.dimensions or {} if kept else {}):
+        if row.validation > HEART * row.train:
+            yield Remark(
+                f"{words(name)}: error {number(row.train)} on training articles, {number(row.validation)} on validation: "
+                "learnt by heart",
+                "label more articles that differ in it, or train for fewer epochs",
+            )
 
 
 def _uses(bench: Benchmark) -> Iterator[Use]:

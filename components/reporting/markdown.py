@@ -7,7 +7,6 @@ draw an image.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 
 from distillery.components.artifacts.content_caps import caps_told
 from distillery.components.reporting.context import Context
@@ -26,42 +25,12 @@ from distillery.components.reporting.formatting import (
 )
 from distillery.components.reporting.gate_rules import SHOWN, demand
 from distillery.components.reporting.judgement import judgement
+from distillery.components.reporting.markdown_run import data, learning, speed
+from distillery.components.reporting.markdown_text import plain, table
 
 MAX_CHARACTERS = 60_000
 MARKED = {"pass": "✅ passes", "review": "⏳ **a person decides**", "fail": "❌ **fails**"}
 MARKS = {"promoted": "✅", "passed": "✅", "held": "⏳", "approve": "⏳", "reject": "❌", "failed": "❌"}
-
-
-def plain(text: str, longest: int = 300) -> str:
-    """Return a text on one line, with no meaning to Markdown or HTML.
-
-    Args:
-        text: any text from outside.
-        longest: characters at which it is cut.
-
-    Returns:
-        The text, escaped.
-    """
-    line = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", " ", text).split())
-    line = line if len(line) <= longest else line[:longest].rstrip() + " …"
-    line = re.sub(r"([\\`*_\[\]#|~$])", r"\\\1", line)  # before there are entities, which hold a #
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return line.replace("@", "&#64;").replace("://", ":&#8203;//")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: int = 1) -> str:
-    """Return a Markdown table.
-
-    Args:
-        head: titles of the columns.
-        rows: cells, as many a row as there are titles.
-        right: first column that is right-aligned.
-
-    Returns:
-        The table, without a line break at its end.
-    """
-    rule = ["---" if i < right else "---:" for i in range(len(head))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
 
 
 def gates_table(context: Context) -> str:
@@ -101,7 +70,7 @@ def render_verdict(context: Context) -> str:
 
 
 def render_markdown(context: Context) -> str:
-    """Return the report as Markdown: verdict, gates, the student beside baselines, dimensions, tiers, oracle, digests.
+    """Return the report as Markdown: verdict, gates, baselines, dimensions, tiers, training, speed, data, oracle, digests.
 
     Args:
         context: the run.
@@ -132,6 +101,9 @@ def sections(context: Context) -> str:
         ("Beside simple baselines", _baselines(context)),
         ("Dimensions, worst first", _dimensions(context)),
         ("Tiers", _tiers(context)),
+        ("How it learnt", learning(context)),
+        ("How fast it is", speed(context)),
+        ("The data", data(context)),
         ("The oracle", _oracle(context)),
         ("What people say", _people(context)),
         ("Findings of the data audit", _findings(context)),

@@ -82,7 +82,7 @@ def render_html(context: Context) -> str:
 
 
 def _page(context: Context, clip: int) -> str:
-    from distillery.components.reporting.sections import articles, meaning, oracle, people, run, student
+    from distillery.components.reporting.sections import articles, meaning, oracle, people, run, speed, student
 
     env = environment(clip)
     drawn, absent = [], []
@@ -92,6 +92,7 @@ def _page(context: Context, clip: int) -> str:
         *scores,
         *articles.SECTIONS,
         *lessons,
+        *speed.SECTIONS,
         *oracle.SECTIONS,
         *people.SECTIONS,
         *run.SECTIONS,
@@ -122,7 +123,7 @@ def _page(context: Context, clip: int) -> str:
     )
 
 
-OPTIONAL = ("Against the true scores", "The oracle", "What people say", "The run", "What it is good for")
+OPTIONAL = ("Against the true scores", "The oracle", "What people say", "The run", "What it is good for", "How fast it is")
 """Left out without a word where a run has none."""
 
 

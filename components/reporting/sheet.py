@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 from markupsafe import Markup
 
-from distillery.components.reporting.markdown import plain
-from distillery.components.reporting.markdown import table as markdown_table
+from distillery.components.reporting.markdown_text import plain
+from distillery.components.reporting.markdown_text import table as markdown_table
 from distillery.components.reporting.render import clean, environment
 
 Tone = Literal["plain", "good", "warn", "bad"]

@@ -20,7 +20,11 @@ _PARTS: Final = re.compile(r"(\*\*.+?\*\*|`[^`]+`)")
 _CELLS: Final = re.compile(r"(?<!\\)\|")
 _ODD: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff￾￿]")
 SIGNS: Final = str.maketrans({"✅": "✓", "❌": "✗", "⏳": "…", "\u200b": None, "\ufe0f": None})  # which every font has
-AFTER: Final = {"Beside simple baselines": "overall_metrics", "Dimensions, worst first": "per_dimension_mae"}
+AFTER: Final = {
+    "Beside simple baselines": ["overall_metrics"],
+    "Dimensions, worst first": ["per_dimension_mae"],
+    "How it learnt": ["loss_curves", "dimension_curves"],
+}
 
 
 def render_word(context: Context) -> bytes:
@@ -42,12 +46,11 @@ def render_word(context: Context) -> bytes:
     document.styles["Normal"].font.size = Pt(10)
     for section in document.sections:
         section.left_margin = section.right_margin = Cm(2)
-    drawn = dict(plots)
-    pending = ""
+    drawn, pending = dict(plots), list[str]()
     for kind, lines in _blocks(render_markdown(context)):
         if kind == "heading":
-            _picture(document, drawn.pop(f"{pending}.png", None))
-            pending = AFTER.get(_plain(lines[0].lstrip("# ")), "")
+            _pictures(document, drawn, pending)
+            pending = AFTER.get(_plain(lines[0].lstrip("# ")), [])
             document.add_heading(_plain(lines[0].lstrip("# ")), level=max(1, lines[0].count("#", 0, 4) - 1))
         elif kind == "table":
             _table(document, lines)
@@ -55,10 +58,10 @@ def render_word(context: Context) -> bytes:
             for line in lines:
                 style = {"list": "List Bullet", "quote": "Intense Quote"}.get(kind)
                 _runs(document.add_paragraph(style=style), line)
-    _picture(document, drawn.pop(f"{pending}.png", None))
-    if curves := drawn.pop("loss_curves.png", None):
-        document.add_heading("Training", level=2)
-        _picture(document, curves)
+    _pictures(document, drawn, pending)
+    if left := [name for name in drawn if name.endswith(".png")]:  # of sections for which the text had no room
+        document.add_heading("Plots", level=2)
+        _pictures(document, drawn, [name.removesuffix(".png") for name in left])
     data = io.BytesIO()
     document.save(data)
     return data.getvalue()
@@ -112,8 +115,10 @@ def _table(document: Any, lines: Sequence[str]) -> None:
                 run.font.size = Pt(8 if len(cells) > 3 else 9)
 
 
-def _picture(document: Any, data: bytes | None) -> None:
+def _pictures(document: Any, drawn: dict[str, bytes], names: Sequence[str]) -> None:
+    """Add plots by their names, each once."""
     from docx.shared import Cm
 
-    if data is not None:
-        document.add_picture(io.BytesIO(data), width=Cm(16))
+    for name in names:
+        if data := drawn.pop(f"{name}.png", None):
+            document.add_picture(io.BytesIO(data), width=Cm(16))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from distillery.components.artifacts.folder_meta import LabelSetMeta, SplitMeta
 from distillery.components.artifacts.run_summary import RunSummary
-from distillery.components.reporting.markdown import plain, table
+from distillery.components.reporting.markdown_text import plain, table
 from distillery.components.sharing.table_files import data_file
 from distillery.components.store import Digest, Store
 from distillery.components.store.layout import LABEL_SETS, SPLITS

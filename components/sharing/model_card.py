@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.folder_meta import LabelSetMeta
 from distillery.components.reporting.gather import gather
-from distillery.components.reporting.markdown import plain, sections, table
+from distillery.components.reporting.markdown import sections
+from distillery.components.reporting.markdown_text import plain, table
 from distillery.components.sharing.bundle_copy import FILTER, BundleCopy
 from distillery.components.store import Store
 
@@ -27,7 +29,8 @@ def model_card(store: Store, bundle: BundleCopy, *, inside: bool, plots: Sequenc
         Markdown with a head in YAML; nothing in it is left to be filled in.
     """
     flt = bundle.filter
-    context = gather(store, flt, bundle.summary)
+    # Without what was measured: an adapter that is exported again is the same folder.
+    context = replace(gather(store, flt, bundle.summary), measurements=())
     spec = flt.spec
     parts = [
         f"# {flt.name} v{spec.version}",

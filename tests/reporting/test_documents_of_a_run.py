@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import io
 import re
 import shutil
@@ -12,14 +13,16 @@ from typing import Any
 
 import pytest
 
-from distillery.components.artifacts.bundle import Epoch, HistoryFile
-from distillery.components.reporting import printed
+from distillery.components.artifacts.bundle import Epoch, EpochErrors, HistoryFile
+from distillery.components.reporting import markdown, printed, word
 from distillery.components.reporting.context import Context
+from distillery.components.reporting.epochs import dimension_rows, shown_epochs
 from distillery.components.reporting.figures_files import SUMMARY, plot_files, summary
 from distillery.components.reporting.judgement import convergence, judgement
 from distillery.components.reporting.render import render_html, render_markdown
 from distillery.components.reporting.word import render_word
 from distillery.filters.errors import InputError
+from tests.artifacts.made import made_measurement
 from tests.pipelines.harness import run_here
 from tests.sharing.conftest import distillery as distillery
 from tests.sharing.conftest import home as home
@@ -72,6 +75,118 @@ def test_plots_are_pictures_and_equal_runs_give_equal_bytes(promoted: Context) -
 def test_a_run_without_figures_has_a_summary_alone() -> None:
     assert list(plot_files(Context(filter=None))) == [SUMMARY]
     assert render_word(Context(filter=None))
+
+
+@pytest.fixture
+def by_dimension(promoted: Context) -> Context:
+    """A run that kept the errors of each dimension after each epoch, and was measured on two machines."""
+    assert promoted.history is not None
+    assert promoted.benchmark is not None
+    epochs = [
+        epoch.model_copy(
+            update={
+                "dimensions": {
+                    name: EpochErrors(train=at + epoch.epoch / 100 + 0.001, validation=at + epoch.epoch / 10 + 0.001)
+                    for at, name in enumerate(promoted.benchmark.dimensions)
+                }
+            }
+        )
+        for epoch in promoted.history.epochs
+    ]
+    measured = [
+        made_measurement(),
+        made_measurement(machine="NVIDIA <made> up", memory_mb=None, peak_memory_mb=None, gpu_memory_mb=3210),
+        made_measurement(machine="of which no memory is known", memory_mb=None, peak_memory_mb=None),
+    ]
+    return dataclasses.replace(
+        promoted, history=HistoryFile(epochs=epochs, best_epoch=promoted.history.best_epoch), measurements=measured
+    )
+
+
+@pytest.fixture
+def forms(by_dimension: Context, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The text of each form of its report; plots, which take seconds, are drawn by others."""
+    monkeypatch.setattr(word, "plot_files", lambda *_: {})
+    context = by_dimension
+    page = re.sub(r"<[^>]+>", " ", re.sub(r"<(br|/t[dh]|/tr)>", " ", render_html(context)))
+    return {
+        "html": " ".join(html.unescape(page).split()),
+        "md": html.unescape(render_markdown(context)).replace("\u200b", ""),
+        "docx": text_of(render_word(context)),
+        "txt": summary(context),
+    }
+
+
+def test_every_form_tells_the_errors_of_each_epoch_and_dimension(forms: dict[str, str], by_dimension: Context) -> None:
+    assert by_dimension.history is not None
+    for form, text in forms.items():
+        for epoch in by_dimension.history.epochs:
+            for each in (epoch.dimensions or {}).values():
+                pair = (f"{each.train:.2f} / {each.validation:.2f}",)
+                if form == "txt":
+                    pair = (f"train MAE {each.train:.3f}, validation MAE {each.validation:.3f}",)
+                assert [one for one in pair if one not in text] == [], form
+
+
+def test_a_run_that_kept_errors_by_dimension_has_their_curves(by_dimension: Context) -> None:
+    assert "dimension_curves.svg" in plot_files(by_dimension, ("svg",))
+    media = [name for name in zipfile.ZipFile(io.BytesIO(render_word(by_dimension))).namelist() if "media/" in name]
+    assert len(media) == 4
+
+
+def test_every_form_tells_what_share_of_the_articles_trains_and_tests(forms: dict[str, str]) -> None:
+    for form, text in forms.items():
+        for share in ("1,196 (80%)", "150 (10%)"):
+            assert share in text, form
+
+
+def test_every_form_tells_speed_and_memory_on_each_machine(forms: dict[str, str]) -> None:
+    for form, text in forms.items():
+        for said in (
+            *("made-up processor, 2 threads", "NVIDIA <made> up", "25.0 ms", "40.0 ms", "50.0"),
+            *("600 MB one article at a time, 900 MB at most", "3,210 MB of the GPU"),
+        ):
+            assert said in text.replace("\\", ""), (form, said)
+
+
+def test_a_run_that_nobody_measured_has_no_section_about_it(promoted: Context) -> None:
+    for text in (render_html(promoted), render_markdown(promoted)):
+        assert "How fast it is" not in text
+
+
+def test_of_many_epochs_tables_show_the_first_the_kept_and_the_last() -> None:
+    many = Context(filter=None, history=history(*(1 + at / 1000 for at in range(1000)), best=777))
+    shown = [epoch.epoch for epoch in shown_epochs(many, 20)]
+    assert (shown[0], shown[-1], 777 in shown, len(shown) <= 20) == (1, 1000, True, True)
+    assert shown == sorted(set(shown))
+    few = Context(filter=None, history=history(1.0, 2.0, 3.0, best=1))
+    assert [epoch.epoch for epoch in shown_epochs(few, 3)] == [1, 2, 3]
+    assert shown_epochs(Context(filter=None), 20) == []
+
+
+@pytest.mark.parametrize("best", [0, 1, 500, 1000, 5000])
+@pytest.mark.parametrize("most", [3, 7, 40])
+def test_never_more_epochs_are_shown_than_there_is_room_for(best: int, most: int) -> None:
+    many = Context(filter=None, history=history(*(1.0 for _ in range(1000)), best=best))
+    assert 2 <= len(shown_epochs(many, most)) <= most
+
+
+def test_an_epoch_without_figures_of_dimensions_leaves_a_gap(by_dimension: Context) -> None:
+    assert by_dimension.history is not None
+    epochs = list(by_dimension.history.epochs)
+    epochs[1] = epochs[1].model_copy(update={"dimensions": None})
+    context = dataclasses.replace(by_dimension, history=HistoryFile(epochs=epochs, best_epoch=1))
+    rows = dimension_rows(context, epochs)
+    assert [[each is None for each in row.errors] for row in rows] == [[False, True, False, False]] * len(rows)
+    assert "| – |" in render_markdown(context)
+    assert render_html(context)
+    assert plot_files(context, ("svg",))["dimension_curves.svg"]
+
+
+def test_a_word_document_whose_text_is_cut_has_all_plots_still(promoted: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markdown, "MAX_CHARACTERS", 1500)
+    names = zipfile.ZipFile(io.BytesIO(render_word(promoted))).namelist()
+    assert len([name for name in names if name.startswith("word/media/")]) == 3
 
 
 def test_the_summary_has_every_epoch_and_dimension(promoted: Context) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.measurement import note_measurement
 from distillery.components.artifacts.run_summary import RunSummary
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.verdict import Rule
@@ -20,8 +21,10 @@ from distillery.components.reporting.gate_rules import demand
 from distillery.components.reporting.gather import gather
 from distillery.components.reporting.render import render_html, render_markdown
 from distillery.components.store import Store, digest_bytes, open_store
+from distillery.components.store.layout import measured_key
 from distillery.filters.filter import Filter
 from distillery.filters.metrics import METRICS as GATE_METRICS
+from tests.artifacts.made import made_measurement
 from tests.reporting.documents import failure, judged, read, replaced, rule
 from tests.reporting.made_up import label_set_meta, split_meta
 
@@ -193,6 +196,19 @@ def test_a_score_that_is_no_number_keeps_the_scatter_plots_out(
         assert context.predictions is None
         assert [problem.split()[0] for problem in context.problems] == ["predictions"]
         assert_the_report_comes_out(context)
+
+
+def test_what_was_measured_of_the_adapter_is_read_and_a_torn_document_named(
+    store: Store, flt: Filter, outputs: dict[str, Any]
+) -> None:
+    summary = run_of(outputs)
+    assert gather(store, flt, summary).measurements == ()
+    note_measurement(store, flt.name, outputs["adapter"], made_measurement())
+    assert gather(store, flt, summary).measurements == (made_measurement(),)
+    store.put(measured_key(outputs["adapter"]), b"torn")
+    context = gather(store, flt, summary)
+    assert context.measurements == ()
+    assert [problem.split(":")[0] for problem in context.problems] == [f"measurements of adapter {outputs['adapter'][:12]}"]
 
 
 def test_nothing_at_all(store: Store) -> None:

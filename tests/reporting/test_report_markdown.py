@@ -13,7 +13,8 @@ from markdown_it import MarkdownIt
 from distillery.components.artifacts.benchmark import DimensionFigures
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.formatting import sentence
-from distillery.components.reporting.markdown import MAX_CHARACTERS, plain, render_markdown, render_verdict
+from distillery.components.reporting.markdown import MAX_CHARACTERS, render_markdown, render_verdict
+from distillery.components.reporting.markdown_text import plain
 from distillery.components.reporting.render import render_html
 from tests.reporting.documents import changed, failure, judged, rule
 
@@ -43,7 +44,7 @@ def test_the_verdict_alone_is_very_short(promoted: Context) -> None:
 
 def test_tables_are_tables(rejected: Context) -> None:
     tokens = MarkdownIt("commonmark").enable("table").parse(render_markdown(rejected))
-    assert [token.type for token in tokens].count("table_open") == 7
+    assert [token.type for token in tokens].count("table_open") == 9
     rows = [token for token in tokens if token.type == "tr_open"]
     assert len(rows) > 30
 

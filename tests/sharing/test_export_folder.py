@@ -15,10 +15,14 @@ import pytest
 from huggingface_hub import ModelCard
 
 from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
+from distillery.components.artifacts.measurement import note_measurement
 from distillery.components.sharing import bundle_copy, snippet
+from distillery.components.sharing.bundle_copy import copy_bundle
+from distillery.components.sharing.model_card import model_card
 from distillery.components.store import open_store
 from distillery.components.student.bundle import Student, bundle_files, open_bundle
 from distillery.components.student.tokens import Preprocessing, Tokenizing
+from tests.artifacts.made import made_measurement
 from tests.pipelines.harness import run_here
 from tests.sharing.conftest import ADAPTER, Distillery
 from tests.student.conftest import make_student as make_student
@@ -76,6 +80,14 @@ def test_the_card_is_made_of_documents_without_a_placeholder(exported: Path) -> 
     assert "Promoted to production, though it is behind the baseline tfidf ridge" in text
     for gap in ("TODO", "More Information Needed", "{{", "None", "nan", "–\n"):
         assert gap not in text.replace('folder / "base", None', ""), gap
+
+
+def test_an_adapter_that_was_measured_again_has_the_same_card(copied_home: Path) -> None:
+    store = open_store(str(copied_home / ".distillery"))
+    bundle = copy_bundle(store, ADAPTER)
+    before = model_card(store, bundle, inside=False)
+    note_measurement(store, NAME, ADAPTER, made_measurement())
+    assert model_card(store, bundle, inside=False) == before
 
 
 def test_the_card_shows_plots_that_lie_beside_it(exported: Path) -> None:

@@ -38,7 +38,7 @@ def data(context: Context) -> View | None:
     audit = context.audit
     if not (audit or context.label_set or context.split):
         return None
-    facts = [("Labels", _label_facts(context)), ("Split", _split_facts(context)), *(_audit_facts(audit) if audit else [])]
+    facts = [("Labels", _label_facts(context)), ("Split", split_facts(context)), *(_audit_facts(audit) if audit else [])]
     view: View = {"facts": [(title, rows) for title, rows in facts if rows], "audited": audit is not None}
     if audit is None:
         return view
@@ -64,7 +64,15 @@ def _label_facts(context: Context) -> Facts:
     return [*counts, *flatten({"oracle": labels.oracle} if labels.oracle else {})]
 
 
-def _split_facts(context: Context) -> Facts:
+def split_facts(context: Context) -> Facts:
+    """Return how many articles train, validate and test, and what share of the three that is.
+
+    Args:
+        context: the run.
+
+    Returns:
+        Names and texts; none where there was no split.
+    """
     if context.split is None:
         return []
     rows = context.split.rows

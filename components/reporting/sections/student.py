@@ -12,11 +12,13 @@ from distillery.components.artifacts.benchmark import Confusion, IncumbentFigure
 from distillery.components.artifacts.content_caps import caps_told
 from distillery.components.reporting import svg as figures
 from distillery.components.reporting.context import Context
+from distillery.components.reporting.epochs import dimension_rows, shown_epochs
 from distillery.components.reporting.formatting import gain, metric, number, predictors, span, words
 from distillery.components.reporting.gate_rules import SHOWN, above, demand
 
 View = dict[str, Any]
 ALARMS = 20
+COLUMNS = 40  # epochs in the table of dimensions
 
 
 def top_of(values: Sequence[float | None], intervals: Sequence[tuple[float, float] | None] = ()) -> float:
@@ -288,6 +290,8 @@ def learning(context: Context) -> View | None:
         "error": figures.lines(error, xs, "validation error by epoch", across="epoch", best=best),
         "parts": _parts(context),
         "dimensions": _learning_by_dimension(context),
+        "columns": (columns := shown_epochs(context, COLUMNS)),
+        "errors": [{"name": words(row.name), "errors": row.errors} for row in dimension_rows(context, columns)],
     }
 
 
