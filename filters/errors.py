@@ -29,6 +29,8 @@ OPTIONS: Final[Mapping[str, str]] = {
     "trainer": "--trainer",
     "gpus": "--gpus",
     "shards": "--shards",
+    "candidates": "--candidates",
+    "rule": "--rule",
 }
 FIELDS: Final[Mapping[str, str]] = {name: name for name in OPTIONS}
 # What to do about an error of the file system, by errno; the system's own words say what is wrong.

@@ -21,7 +21,11 @@ from distillery.components.runtime.whole_file import write_whole
 from distillery.components.store import digest_json
 
 # Name in Kubeflow → where the decorated function is.
-PIPELINES: Final = {"distill": "distillery.pipelines.distill:distill", "score": "distillery.pipelines.score:score"}
+PIPELINES: Final = {
+    "distill": "distillery.pipelines.distill:distill",
+    "score": "distillery.pipelines.score:score",
+    "select-student": "distillery.pipelines.select_student:select",
+}
 API_VERSION: Final = "pipelines.kubeflow.org/v2beta1"
 PIPELINES_FOLDER, VERSIONS_FOLDER, IMAGES_FOLDER = "pipelines", "versions", "images"
 GENERATED: Final = "# Written by `make golden`; do not edit.\n"

@@ -17,9 +17,11 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import Field, ValidationError
 
+from distillery.components.articles.input_files import local_file
+from distillery.components.store import in_bucket
 from distillery.filters.digests import parts
 from distillery.filters.document import Document, read_document
-from distillery.filters.errors import InputError
+from distillery.filters.errors import InputError, blamed_on
 from distillery.filters.filter import Filter
 from distillery.filters.loading import read_text, with_overrides
 from distillery.filters.spec import Strict
@@ -58,11 +60,11 @@ class Candidate(NamedTuple):
     where: str
 
 
-def read_candidates(path: Path, flt: Filter) -> list[Candidate]:
+def read_candidates(given: str | Path, flt: Filter) -> list[Candidate]:
     """Return the candidates of a file.
 
     Args:
-        path: the file.
+        given: the file, its s3:// address, or its text, which has more than one line.
         flt: the resolved filter, which each candidate changes.
 
     Returns:
@@ -71,8 +73,23 @@ def read_candidates(path: Path, flt: Filter) -> list[Candidate]:
     Raises:
         InputError: the file can't be read, or a candidate is not valid; file and line are named.
     """
-    where = f"--candidates {path}"
-    document = read_document(read_text(path, where), where, ours_alone=True)
+    with blamed_on("candidates"):
+        return _parsed(_text_of(str(given)), flt, "text" if "\n" in str(given) else str(given))
+
+
+def _text_of(given: str) -> str:
+    if "\n" in given:
+        return given
+    if not given:
+        raise InputError("there are none", parameter="candidates", hint=EXAMPLE)
+    if in_bucket(given):
+        with local_file(given, parameter="candidates") as path:
+            return read_text(path, given)
+    return read_text(Path(given), given)
+
+
+def _parsed(text: str, flt: Filter, where: str) -> list[Candidate]:
+    document = read_document(text, where, ours_alone=True)
     try:
         file = _File.model_validate(document.value)
     except ValidationError as error:
@@ -109,7 +126,7 @@ def _resolved(document: Document, at: int, each: _Candidate, flt: Filter, place:
     if others := [step for step in SHARED if parts(changed, step) != parts(flt, step)]:
         path = next((path for path in each.set if not path.removeprefix("spec.").startswith(TRAINED)), next(iter(each.set)))
         what = f"candidate {each.name!r} sets {path}, which {others[0]} reads: all candidates share it"
-        raise InputError(what, where=lines[path], hint="set keys of student and training, and give the rest with --set")
+        raise InputError(what, where=lines[path], hint="set keys of student and training, and give the rest with {overrides}")
     return Candidate(each.name, settings, changed, place)
 
 

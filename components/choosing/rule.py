@@ -91,7 +91,8 @@ def parse_rule(text: str) -> Rule:
         return Rule(0.0)
     match = _WITHIN.fullmatch(" ".join(text.split()))
     if match is None:
-        raise InputError(f"no rule {text[:80]!r}", where="--rule", hint=f'write "{RULE}" (points of validation MAE), or best')
+        hint = f'write "{RULE}" (points of validation MAE), or best'
+        raise InputError(f"no rule {text[:80]!r}", parameter="rule", hint=hint)
     return Rule(float(match[1]))
 
 

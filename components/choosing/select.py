@@ -120,7 +120,7 @@ def select_student(
     Raises:
         InputError: a candidate can't be trained, or its base model can't be had.
     """
-    ranked = sorted(candidates, key=lambda each: _cost(store, each))
+    ranked = cheapest_first(store, candidates)
     rounds, done, seconds = list[Rung](), dict[str, Trained](), dict[str, float | None]()
     going = list(ranked)
     longest = max(each.filter.spec.training.epochs for each in ranked)
@@ -230,14 +230,30 @@ def _tokens(store: Store, flt: Filter, adapter: str, student: StudentFacts, spli
     return student.tokens / max(1, epochs * StoredSplit(store, split).rows.train)
 
 
+def cheapest_first(store: Store, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return candidates in the order in which they are trained.
+
+    Args:
+        store: where base models are looked for, after this machine.
+        candidates: in any order.
+
+    Returns:
+        The same, by about how much work the training takes.
+    """
+    return sorted(candidates, key=lambda each: _cost(store, each))
+
+
 def _cost(store: Store, candidate: Candidate) -> float:
     """Return about how much work a training takes, to begin with the cheapest."""
     from distillery.components.student.memory import body_in, multiplied
-    from distillery.components.student.resolve import resolve_base
+    from distillery.components.student.resolve import base_body, resolve_base
 
     student, training = candidate.filter.spec.student, candidate.filter.spec.training
-    base = resolve_base(student.baseModel, student.revision, store)
-    return float(multiplied(body_in(base.path, base.ref))) * student.maxLength * training.epochs
+    body = base_body(student.baseModel, student.revision, store)
+    if body is None:
+        base = resolve_base(student.baseModel, student.revision, store)
+        body = body_in(base.path, base.ref)
+    return float(multiplied(body)) * student.maxLength * training.epochs
 
 
 def _predict(store: Store, each: Trained, part: str, validation: pa.Table, progress: Progress) -> StepRecord:

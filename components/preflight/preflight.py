@@ -31,7 +31,7 @@ from distillery.components.runtime.memory_limit import quantity
 from distillery.components.runtime.settings import TRAINERS, read_object
 from distillery.components.runtime.step import on_cluster
 from distillery.components.store import Store, in_bucket
-from distillery.components.student.memory import Body, require_room
+from distillery.components.student.memory import require_room
 from distillery.filters.document import MAX_BYTES
 from distillery.filters.errors import InputError, blamed_on
 from distillery.filters.filter import Filter
@@ -185,7 +185,7 @@ def preflight(store: Store, request: RunRequest) -> StepRecord:
     memory = dict[str, int]()
     with blamed_on("filter"):
         if on_cluster():
-            memory = _memory(require_base(store, flt), flt, request)
+            memory = memory_needed(store, flt, trainer=request.trainer, gpus=request.gpus)
         if articles and flt.spec.oracle.provider != "replay" and asks(store, flt, articles):
             require_oracle(flt)
     key = publish_filter(store, flt)
@@ -196,11 +196,25 @@ def preflight(store: Store, request: RunRequest) -> StepRecord:
     return StepRecord.of("preflight", {"filter": key}, outputs, [key], facts)
 
 
-def _memory(body: Body | None, flt: Filter, request: RunRequest) -> dict[str, int]:
-    """Return how many bytes each step that loads the student takes; raise InputError if its pods may not use as much."""
+def memory_needed(store: Store, flt: Filter, *, trainer: str, gpus: int) -> dict[str, int]:
+    """Return how much memory each step that loads the student takes on this cluster.
+
+    Args:
+        store: The run's store, which may mirror models.
+        flt: The resolved filter.
+        trainer: pod or trainjob.
+        gpus: GPUs of the training pod, or of each node of a TrainJob.
+
+    Returns:
+        Bytes by step; empty where the base model is an absolute path.
+
+    Raises:
+        InputError: No pod can have the base model, or a pod may not use as much memory as the student takes.
+    """
+    body = require_base(store, flt)
     if body is None:
         return {}
-    limit = cluster(trainer=request.trainer, gpus=request.gpus).memory_limit
+    limit = cluster(trainer=trainer, gpus=gpus).memory_limit
     stated = "memory" in read_object(RESOURCES, of_objects=True).get("limits", {})
     found = require_room(
         body,

@@ -75,8 +75,23 @@ def base_numbers(ref: str, revision: str | None, store: Store) -> int | None:
     Returns:
         The count, heads and poolers left out; None where there is no configuration here, or none that is known.
     """
+    body = base_body(ref, revision, store)
+    return numbers(body) if body else None
+
+
+def base_body(ref: str, revision: str | None, store: Store) -> Body | None:
+    """Return the size of a base model, as far as its configuration is at hand; no weights are read or fetched.
+
+    Args:
+        ref: as for `resolve_base`.
+        revision: as for `resolve_base`.
+        store: where mirrored models are looked for.
+
+    Returns:
+        Its body, with a tokenizer of no bytes; None where there is no configuration here, or none that is known.
+    """
     try:
-        return numbers(Body(parse_config(_configuration(ref, revision, store), ref), 0))
+        return Body(parse_config(_configuration(ref, revision, store), ref), 0)
     except Exception:  # a figure for people: whatever keeps it from being known, all else is still wanted
         return None
 

@@ -12,7 +12,7 @@ from distillery.filters.errors import InputError
 from distillery.pipelines.cli.options import JsonOpt, StoreOpt
 from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.publish import EndpointOpt
-from distillery.pipelines.cli.submit import AccountOpt, store_address
+from distillery.pipelines.cli.submitting import AccountOpt, store_address
 
 if TYPE_CHECKING:
     from distillery.pipelines.operator.reconcile import Pass, World

@@ -30,7 +30,7 @@ from distillery.pipelines.cli.options import (
 from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.publish import EndpointOpt, LightOpt, TorchOpt
 from distillery.pipelines.cli.spending import priced
-from distillery.pipelines.cli.submit import AccountOpt, GpusOpt, NamespaceOpt, TrainerOpt, prepare_agreed, store_address
+from distillery.pipelines.cli.submitting import AccountOpt, GpusOpt, NamespaceOpt, TrainerOpt, prepare_agreed, store_address
 
 if TYPE_CHECKING:
     from distillery.pipelines.cluster.schedules import Schedule

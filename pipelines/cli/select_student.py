@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -28,20 +28,25 @@ from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.sheets import deliver, form_of
 from distillery.pipelines.cli.spending import agree, priced
 
+if TYPE_CHECKING:
+    from distillery.components.choosing.select import Selected
+
+DEFAULT_RULE: Final = "cheapest within 0.02 of the best"
+CandidatesOpt = Annotated[
+    Path, typer.Option("--candidates", metavar="FILE", help="YAML: a list of candidates, each with a name and what it sets")
+]
+RuleOpt = Annotated[str, typer.Option("--rule", help='"cheapest within 0.02 of the best" (points of validation MAE), or best')]
+
 app = typer.Typer()
 
 
 @app.command("select-student")
 def select_student(
     filter: FilterArg,
-    candidates: Annotated[
-        Path, typer.Option("--candidates", metavar="FILE", help="YAML: a list of candidates, each with a name and what it sets")
-    ],
+    candidates: CandidatesOpt,
     labels: LabelsOpt = "",
     articles: ArticlesOpt = "",
-    rule: Annotated[
-        str, typer.Option("--rule", help='"cheapest within 0.02 of the best" (points of validation MAE), or best')
-    ] = "cheapest within 0.02 of the best",
+    rule: RuleOpt = DEFAULT_RULE,
     halving: Annotated[
         bool, typer.Option("--halving", help="stop what is behind after a quarter and half of the epochs")
     ] = False,
@@ -86,7 +91,19 @@ def select_student(
     progress = reporter("select-student")
     selected = work(opened, resolved.filter, wanted, split=split, rule=wish, halving=halving, progress=progress)
     if as_json and out is None and not markdown:
-        measured = {"articles_per_second": selected.rates, "training_seconds": selected.seconds}
-        print_json({"selection": selected.digest, **selected.selection.to_json(), **measured})
+        print_json(selection_json(selected))
         return
     deliver(selection_sheet(selected), out, form, as_json=as_json)
+
+
+def selection_json(selected: Selected) -> dict[str, Any]:
+    """Return a selection as one JSON object.
+
+    Args:
+        selected: What was chosen, on this machine or on a cluster.
+
+    Returns:
+        Its digest, the document, and what was measured.
+    """
+    measured = {"articles_per_second": selected.rates, "training_seconds": selected.seconds}
+    return {"selection": selected.digest, **selected.selection.to_json(), **measured}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from distillery.components.runtime.exit_codes import ExitCode
 from distillery.filters.errors import InputError
-from distillery.pipelines.cli.asking import in_terminal
+from distillery.pipelines.cli import submit_selection
 from distillery.pipelines.cli.options import (
     ArticlesOpt,
     BudgetOpt,
@@ -32,36 +29,31 @@ from distillery.pipelines.cli.options import (
     in_all,
     require_filter,
     settings,
-    store_uri,
 )
-from distillery.pipelines.cli.printing import print_error, print_json
+from distillery.pipelines.cli.printing import print_json
 from distillery.pipelines.cli.publish import EndpointOpt, LightOpt, TorchOpt
-from distillery.pipelines.cli.spending import agree, priced
-from distillery.pipelines.results import shown_path
+from distillery.pipelines.cli.spending import priced
+from distillery.pipelines.cli.submit_selection import follow_selection
+from distillery.pipelines.cli.submitting import (
+    AccountOpt,
+    GpusOpt,
+    NamespaceOpt,
+    TrainerOpt,
+    WatchOpt,
+    prepare_agreed,
+    start_claimed,
+    store_address,
+    tell,
+    watch_run,
+)
 
 if TYPE_CHECKING:
-    from distillery.components.preflight.request import RunRequest
-    from distillery.components.store import Store
-    from distillery.pipelines.cluster.claims import Claim
     from distillery.pipelines.cluster.kubeflow import Kubeflow
-    from distillery.pipelines.cluster.submit import Prepared
-    from distillery.pipelines.run_view import Watched
-
-NamespaceOpt = Annotated[str, typer.Option("--namespace", help="yours, on a Kubeflow of several users")]
-AccountOpt = Annotated[str, typer.Option("--service-account", help="the run's; empty: Kubeflow's default")]
-TrainerOpt = Annotated[
-    str,
-    typer.Option(
-        "--trainer",
-        metavar="pod|trainjob",
-        help="one pod, or a TrainJob over several nodes",
-        autocompletion=lambda: ["pod", "trainjob"],
-    ),
-]
-GpusOpt = Annotated[int, typer.Option("--gpus", min=0, help="GPUs of the training pod")]
-WatchOpt = Annotated[bool, typer.Option("--watch", help="follow the run to its end")]
 
 app = typer.Typer(help="Run a pipeline on a Kubeflow cluster; follow or cancel a run.", no_args_is_help=True)
+
+
+app.add_typer(submit_selection.app)
 
 
 @app.callback(invoke_without_command=True)
@@ -90,6 +82,8 @@ def submit(
     uri = str(stated) if stated else store
     if cancel:
         _cancel(kubeflow, uri, cancel, state=str(run.state), as_json=as_json)
+    elif "candidates" in ((config.parameters if config else None) or {}):
+        follow_selection(kubeflow, store_address(uri), follow, as_json=as_json)
     elif "adapter" in ((config.parameters if config else None) or {}):  # of the score pipeline
         _follow_score(kubeflow, store_address(uri), follow, as_json=as_json)
     else:
@@ -143,11 +137,11 @@ def distill(
         gpus,
     )
     prepared = prepare_agreed(opened, priced(request.absolute(), prices), budget=budget, yes=yes)
-    kubeflow, claimed = _start(opened, prepared, endpoint, namespace, service_account, light_image, torch_image)
+    kubeflow, claimed = start_claimed(opened, prepared, endpoint, namespace, service_account, light_image, torch_image)
     if watch:
         _follow(kubeflow, uri, claimed.run, as_json=as_json, filter=filter)
     else:
-        _tell(kubeflow, claimed, uri, as_json=as_json)
+        tell(kubeflow, claimed, uri, as_json=as_json)
 
 
 @app.command()
@@ -186,88 +180,11 @@ def score(
         parallelism=parallelism,
         columns=map,
     )
-    kubeflow, claimed = _start(opened, prepared, endpoint, namespace, service_account, light_image, torch_image)
+    kubeflow, claimed = start_claimed(opened, prepared, endpoint, namespace, service_account, light_image, torch_image)
     if watch:
         _follow_score(kubeflow, uri, claimed.run, as_json=as_json)
     else:
-        _tell(kubeflow, claimed, uri, as_json=as_json)
-
-
-def prepare_agreed(opened: Store, request: RunRequest, *, budget: float | None, yes: bool) -> Prepared:
-    """Prepare a run of `distill`, after it was said what its labels cost and a person in a terminal agreed.
-
-    Args:
-        opened: The store that pods reach.
-        request: The run's arguments, with absolute paths.
-        budget: US dollars as typed; None where there is no limit.
-        yes: True to ask nothing.
-
-    Returns:
-        What the run is started with.
-
-    Raises:
-        InputError: The first step would refuse the request.
-        Stopped: The user said no.
-    """
-    from distillery.components.preflight.preflight import check
-    from distillery.components.store import in_bucket
-    from distillery.pipelines.cluster.submit import prepare
-
-    resolved = check(request)
-    # A quote reads the articles: those of a bucket are fetched only where somebody is asked.
-    if resolved.articles and (not in_bucket(resolved.articles) or (in_terminal() and not yes)):
-        agree(opened, resolved.articles, [(resolved.filter, None)], budget=budget, yes=yes, here=False)
-    return prepare(opened, request)
-
-
-def _start(
-    opened: Store, prepared: Prepared, endpoint: str, namespace: str, account: str, light: str, torch: str
-) -> tuple[Kubeflow, Claim]:
-    """Start a run, or find the unfinished one of the same inputs, and say which."""
-    from distillery.pipelines.cluster.kubeflow import Kubeflow
-    from distillery.pipelines.cluster.submit import start
-
-    kubeflow = Kubeflow(endpoint, namespace)
-    version = kubeflow.published(prepared.pipeline, light=light, torch=torch)
-    claimed = start(kubeflow, opened, version, prepared, account=account)
-    page = kubeflow.page(claimed.run)
-    begun = "submitted" if claimed.mine else "already running, not started again:"
-    print(f"{begun} run {claimed.run} ({claimed.name})" + (f"\n{page}" if page else ""), file=sys.stderr)
-    return kubeflow, claimed
-
-
-def _tell(kubeflow: Kubeflow, claimed: Claim, uri: str, *, as_json: bool) -> None:
-    """Print what was started, for whoever follows it later."""
-    if as_json:
-        page = kubeflow.page(claimed.run) or None
-        print_json({"run": claimed.run, "name": claimed.name, "started": claimed.mine, "store": uri, "page": page})
-    else:
-        print(_how_to(claimed.run), file=sys.stderr)
-
-
-def _how_to(run: str) -> str:
-    return f"follow it   distillery submit --follow {run}\nend it      distillery submit --cancel {run}"
-
-
-def store_address(store: str | None) -> str:
-    """Return the URI of a store that pods reach.
-
-    Args:
-        store: As for `store_uri`.
-
-    Returns:
-        An s3:// address without a slash at its end.
-
-    Raises:
-        InputError: It lies on this machine.
-    """
-    from distillery.components.store import in_bucket
-
-    uri = store_uri(store).rstrip("/")
-    if not in_bucket(uri):
-        hint = "give --store s3://bucket/prefix, the cluster's, or set DISTILLERY_STORE"
-        raise InputError("pods can't reach it", where=f"--store {shown_path(uri)}", hint=hint)
-    return uri
+        tell(kubeflow, claimed, uri, as_json=as_json)
 
 
 def _cancel(kubeflow: Any, store: str | None, run: str, *, state: str, as_json: bool) -> None:
@@ -296,7 +213,7 @@ def _follow(kubeflow: Kubeflow, uri: str, run: str, *, as_json: bool, filter: st
     from distillery.components.artifacts.steps import WATCHED
     from distillery.pipelines.cli.ending import end_decided, end_failed
 
-    watched, opened = _watch(kubeflow, uri, run, WATCHED)
+    watched, opened = watch_run(kubeflow, uri, run, WATCHED)
     if watched.failure or "decision" not in watched.outputs:
         failure = watched.failure or Failure(step="run", kind="fault", message="it ended without a decision")
         end_failed(failure, watched, uri, again="submission")
@@ -309,7 +226,7 @@ def _follow_score(kubeflow: Kubeflow, uri: str, run: str, *, as_json: bool) -> N
     from distillery.pipelines.cli.score import print_scores
     from distillery.pipelines.inventory.runs import SCORE
 
-    watched, _ = _watch(kubeflow, uri, run, (SCORE,))
+    watched, _ = watch_run(kubeflow, uri, run, (SCORE,))
     record = watched.records.get(SCORE)
     if watched.failure or record is None:
         failure = watched.failure or Failure(step=SCORE, kind="fault", message="it ended without a record")
@@ -319,22 +236,3 @@ def _follow_score(kubeflow: Kubeflow, uri: str, run: str, *, as_json: bool) -> N
         print_json({**found, "run": run, "store": uri})
     else:
         print_scores(found)
-
-
-def _watch(kubeflow: Kubeflow, uri: str, run: str, steps: Iterable[str]) -> tuple[Watched, Store]:
-    """Follow a run to its end, and return what its steps told, with the run's store."""
-    from distillery.components.store import open_store
-    from distillery.pipelines.cli.live import watch
-    from distillery.pipelines.cluster.events import ClusterRun, retry_forever, settle
-
-    try:
-        kubeflow.get(run)
-        opened = retry_forever(lambda: open_store(uri, write=False))
-        source = ClusterRun(kubeflow, opened, run)
-        watched = watch(source, steps)
-        settle(source, watched)
-    except KeyboardInterrupt:
-        print(f"\nthe run goes on\n{_how_to(run)}", file=sys.stderr)
-        print_error("the run goes on", where=run, hint=_how_to(run), code=ExitCode.INTERRUPTED)
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    return watched, opened

@@ -14,7 +14,7 @@ from typing import TypeVar
 from distillery.components.artifacts.document import Document
 from distillery.components.artifacts.run_summary import Failure
 from distillery.components.artifacts.step_record import StepRecord
-from distillery.components.artifacts.steps import ENDS, WATCHED
+from distillery.components.artifacts.steps import ENDS, SELECTION, WATCHED
 from distillery.components.remote.retry import is_outage, retry
 from distillery.components.runtime.events import Done, Event, Noted, read_event
 from distillery.components.store import NotFound, Store, StoreError, canonical_json, open_store
@@ -115,7 +115,7 @@ class ClusterRun:
         """Yield a note for each pod that does not start (no image, no room): it leaves no event of its own."""
         now = time.monotonic()
         for name, state in self.tasks.items():
-            if state == "RUNNING" and name in (*WATCHED, SCORE) and name not in self._seen:
+            if state == "RUNNING" and name in (*WATCHED, *SELECTION, SCORE) and name not in self._seen:
                 since = self._since.setdefault(name, now)
                 if now - since > SLOW_SECONDS:
                     self._since[name] = float("inf")

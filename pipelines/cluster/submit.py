@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,10 @@ from distillery.components.articles.input_files import local_file, require_input
 from distillery.components.artifacts.adapter import find_adapter, is_digest
 from distillery.components.artifacts.channel import on_channel
 from distillery.components.artifacts.filter import publish_filter
-from distillery.components.preflight.preflight import check_settings, require_price, resolve
+from distillery.components.artifacts.steps import SELECT
+from distillery.components.choosing.candidates import read_candidates
+from distillery.components.choosing.rule import parse_rule
+from distillery.components.preflight.preflight import check, check_settings, require_price, resolve
 from distillery.components.preflight.request import MARKS, RunRequest, map_files
 from distillery.components.runtime.settings import EMPTY
 from distillery.components.store import Address, Digest, Store, digest_file, digest_json, in_bucket, open_bucket
@@ -130,6 +133,32 @@ def prepare(store: Store, request: RunRequest) -> Prepared:
     key = publish_filter(store, resolve(uploaded).filter)
     there = replace(uploaded, filter=f"{store.uri}/{key}", profile="", overrides=())
     return Prepared(flt.name, there.to_changed_arguments(), _inputs(there, key))
+
+
+def prepare_selection(
+    store: Store, request: RunRequest, candidates: str | Path, *, rule: str, prepare: Callable[[], Prepared]
+) -> Prepared:
+    """Check candidates and rule, upload the candidates, and return what a selection is started with.
+
+    Args:
+        store: The object store that pods reach.
+        request: The run's arguments, with absolute paths.
+        candidates: The file of candidates, or its s3:// address.
+        rule: Of the choice.
+        prepare: Returns what a run of `distill` would be started with.
+
+    Returns:
+        What the run is started with.
+
+    Raises:
+        InputError: The first steps would refuse the request.
+    """
+    wish = str(parse_rule(rule))
+    read_candidates(candidates, check(request).filter)
+    run = prepare()
+    given: dict[str, Any] = {"candidates": upload(store, str(candidates), parameter="candidates"), "rule": wish}
+    changed = {**run.parameters, **given}
+    return Prepared(run.filter, changed, {**run.inputs, **given, "tried": data_version(given["candidates"])}, SELECT)
 
 
 def _marks(store: Store, request: RunRequest) -> str:

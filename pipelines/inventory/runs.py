@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from distillery.components.artifacts.run_summary import Failure, RunSummary
 from distillery.components.artifacts.step_record import StepRecord
-from distillery.components.artifacts.steps import ENDS, RECORDED
+from distillery.components.artifacts.steps import ENDS, RECORDED, SELECT
 from distillery.components.store import Entry, Store
 from distillery.components.store.layout import RUNS, cancelled_key, failure_key, report_key, run_record_key
 from distillery.pipelines.inventory.reading import Reader, Row, amount, dollars, each, moment, text
@@ -15,7 +15,7 @@ from distillery.pipelines.results import outcome_of
 
 UNFINISHED = "unfinished"
 SCORE = "score"  # the one step of the score pipeline
-READ = ("preflight", "label", "benchmark", "gate", *ENDS, SCORE)  # what a row needs of a run
+READ = ("preflight", "label", "benchmark", "gate", *ENDS, SCORE, SELECT)  # what a row needs of a run
 # What a run came to, by `outcome_of`.
 OUTCOMES = {
     "promote": "promoted",
@@ -62,7 +62,7 @@ def _row(store: Store, run: str, objects: list[Entry]) -> Row:
     outcome, why = _outcome(records, failure)
     if outcome == UNFINISHED and cancelled_key(run) in there:
         outcome = "cancelled"
-    steps = [step for step in (*RECORDED, SCORE) if run_record_key(run, step) in there]
+    steps = [step for step in (*RECORDED, SCORE, SELECT) if run_record_key(run, step) in there]
     if outcome == UNFINISHED and steps:
         why = f"after {steps[-1]}"
     label, benchmark = records.get("label"), records.get("benchmark")
@@ -107,6 +107,8 @@ def _outcome(records: Mapping[str, StepRecord], failure: Failure | None) -> tupl
         return name, f"{failure.step}: {failure.message}" if failure.step else failure.message
     if SCORE in records:
         return "scored", ""
+    if SELECT in records:
+        return "selected", str(records[SELECT].outputs.get("chosen", ""))
     ends = [records[step] for step in ENDS if step in records]
     if ends:
         outputs = {**(records["gate"].outputs if "gate" in records else {}), **ends[0].outputs}

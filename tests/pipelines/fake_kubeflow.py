@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-PIPELINES = {"p1": "distill", "p2": "score"}
+PIPELINES = {"p1": "distill", "p2": "score", "p3": "select-student"}
 
 
 def _named(query: str, things: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ RUN_ON_A_CLUSTER = (
     "distillery submit --cancel RUN",
     "distillery logs RUN",
     "distillery submit score",
+    "distillery submit select-student",
     "distillery schedule",
     "distillery get schedules",
     "distillery suspend",

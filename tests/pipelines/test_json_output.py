@@ -24,6 +24,7 @@ MORE = {
     "select": ["--n", "5"],
     "benchmark": ["--labels", "nowhere.jsonl"],
     "select-student": ["--candidates", "nowhere.yaml"],
+    "submit select-student": ["--candidates", "nowhere.yaml"],
     "report": ["--out", "report.html"],
     "explain": ["spec.nowhere"],
     "score": ["--out", "scores"],

@@ -22,7 +22,11 @@ from tests.pipelines.harness import compile_alone
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "manifests" / "pipelines"
-STARTERS = ["distill/exec-train", "score/exec-score"]
+STARTERS = ["distill/exec-train", "score/exec-score", "select-student/exec-candidate"]
+ASKS = ["distill/exec-preflight", "distill/exec-label", "distill/exec-calibrate"]
+ASKS += ["select-student/exec-preflight", "select-student/exec-label"]
+STUDENTS = ["distill/exec-train", "distill/exec-benchmark", "distill/exec-promote"]
+STUDENTS += ["select-student/exec-candidate", "select-student/exec-select-student"]
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +93,7 @@ def test_every_task_has_an_image_limits_a_deadline_and_the_clusters_settings(ver
         assert int(settings["activeDeadlineSeconds"]) > 0, name
         assert [found["configMapName"] for found in settings["configMapAsVolume"]] == ["distillery"], name
         secrets = [found["secretName"] for found in settings["secretAsVolume"]]
-        oracle = (
-            ["distillery-oracle"] if name in ("distill/exec-preflight", "distill/exec-label", "distill/exec-calibrate") else []
-        )
+        oracle = ["distillery-oracle"] if name in ASKS else []
         webhook = ["distillery-notify"] if name == "distill/exec-report" else []
         assert sorted(secrets) == sorted(["distillery-store", *oracle, *webhook]), name
         mounts = settings["configMapAsVolume"] + settings["secretAsVolume"]
@@ -102,8 +104,8 @@ def test_every_task_has_an_image_limits_a_deadline_and_the_clusters_settings(ver
 
 def test_who_loads_the_student_gets_shared_memory_gpus_and_nodes(versions: list[Version]) -> None:
     torch = {name: (container, settings) for name, container, settings in executors(versions) if container["image"] == TORCH}
-    assert {"distill/exec-train", "distill/exec-benchmark", "distill/exec-promote"} <= torch.keys()
-    for name in ("distill/exec-train", "distill/exec-benchmark", "distill/exec-promote"):
+    assert set(STUDENTS) <= torch.keys()
+    for name in STUDENTS:
         container, settings = torch[name]
         assert settings["emptyDirMounts"] == [
             {"volumeName": "shm", "mountPath": "/dev/shm", "medium": "Memory", "sizeLimit": "1Gi"}
@@ -112,7 +114,7 @@ def test_who_loads_the_student_gets_shared_memory_gpus_and_nodes(versions: list[
         accelerator = container["resources"]["accelerator"]
         assert accelerator["resourceType"] == "nvidia.com/gpu"
         # A string that a step returns: Kubeflow puts no number into resources.
-        assert "preflight-" in accelerator["resourceCount"]
+        assert ("candidates-" if name.startswith("select") else "preflight-") in accelerator["resourceCount"]
 
 
 def test_who_starts_pods_starts_those_of_its_own_version(versions: list[Version]) -> None:
