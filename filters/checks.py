@@ -85,6 +85,9 @@ def faults(spec: Spec) -> Iterator[Fault]:
     if spec.training.layerDecay is not None and spec.training.strategy != "ddp":
         what = f"layerDecay needs whole copies of the optimizer, and strategy {spec.training.strategy} shares it out"
         yield Fault(("spec", "training", "layerDecay"), what, "leave it out, or set strategy to ddp")
+    if spec.student.lora is None and spec.training.strategy != "ddp":
+        what = f"every weight trains, and strategy {spec.training.strategy} is for adapters alone"
+        yield Fault(("spec", "student", "lora"), what, "state lora, or set strategy to ddp")
     for index, gate in enumerate(spec.gates):
         yield from _gate(spec, gate, ("spec", "gates", index))
     names = [dimension.name for dimension in spec.dimensions]

@@ -125,7 +125,7 @@ def _key(path: str, node: Schema, defs: Mapping[str, Schema], *, required: bool)
         path,
         " or ".join(kinds),
         required,
-        None if below and isinstance(default, dict) else default,
+        None if kinds == ["mapping"] and below and isinstance(default, dict) else default,
         list(dict.fromkeys(bounds)),
         choices,
         str(node.get("description", whole.get("description", ""))),
@@ -191,7 +191,7 @@ def render_key(key: Key) -> str:
     if key.bounds:
         rows["bounds"] = "; ".join(key.bounds)
     if key.path:
-        mapping = key.keys and key.type == "mapping"
+        mapping = key.keys and (key.type == "mapping" or isinstance(key.default, dict))
         rows["default"] = "none: it is required" if key.required else "those of its keys" if mapping else _shown(key.default)
     if key.path.startswith("spec.") and not key.keys and not key.required:
         rows["set it"] = f"--set {key.path.removeprefix('spec.').removesuffix('[]').replace('[]', '[0]')}={_shown(key.default)}"
@@ -205,7 +205,8 @@ def render_key(key: Key) -> str:
 
 
 def _brief(key: Key) -> str:
-    given = "required" if key.required else f"default {_shown(key.default)}" if key.default is not None else "optional"
+    plain = key.default is not None and not isinstance(key.default, dict)
+    given = "required" if key.required else f"default {_shown(key.default)}" if plain else "optional"
     kind = key.type if not key.choices else " | ".join(key.choices)
     return f"{kind}, {given}. {key.description}"
 

@@ -33,6 +33,7 @@ TOKENS_PER_WORD = 1.3
 CONTEXT = 32_768  # tokens that any oracle of today takes
 REPLY = 1_000  # tokens left for the reply
 SEEN = 0.3  # share of what the oracle reads that the student should see at least
+FASTEST = 3e-4  # learning rate at which all weights of a base model still learn; an adapter takes three times as much
 SHORT = 20  # characters
 CHEAPEST = 0.005  # US dollars for a million tokens, below what any service asks
 
@@ -294,6 +295,9 @@ def _lengths(flt: Filter) -> Iterator[Finding]:
     if spec.student.maxLength < SEEN * article:
         message = f"the student sees about {spec.student.maxLength / article:.0%} of the text that the oracle judges"
         yield Finding("warning", "spec.student.maxLength", message, "raise maxLength, set headTail, or lower oracle.maxWords")
+    if spec.student.lora is None and spec.training.learningRate > FASTEST:
+        message = f"{spec.training.learningRate:g} is an adapter's rate, and every weight trains: they forget what they knew"
+        yield Finding("warning", "spec.training.learningRate", message, f"lower it to {FASTEST:g} or less, or state lora")
     if (
         "://" not in (base := spec.student.baseModel)
         and base.count("/") == 1

@@ -214,7 +214,9 @@ class Student(Strict):
     instruction: Annotated[str, Field(min_length=1, max_length=8_000)] | None = Field(
         default=None, description="mode instruction: this text; null: the scope and a line for each dimension."
     )
-    lora: Lora = Field(default=Lora(), description="Low-rank adapters on the base model.")
+    lora: Lora | None = Field(
+        default=Lora(), description="Low-rank adapters on the base model; null trains every weight, for small base models."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU where there is one.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",

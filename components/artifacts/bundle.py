@@ -44,6 +44,7 @@ class BaseFacts(BundleFile):
 class StudentFacts(BundleFile):
     """student.json: everything about the student that isn't a tensor. MAE in score points.
 
+    lora: None where every weight was trained.
     instruction: the text that stands before every article; "" for none, and then it is not written.
     """
 
@@ -58,7 +59,7 @@ class StudentFacts(BundleFile):
     headTail: Finite | None
     pooling: Literal["mean", "last"]
     preprocessing: dict[str, int | float | str | None]
-    lora: Lora
+    lora: Lora | None
     training: dict[str, int | float | str | None]
     split: Sha
     trainable_parameters: int

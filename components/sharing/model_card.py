@@ -46,7 +46,7 @@ def model_card(store: Store, bundle: BundleCopy, *, inside: bool, plots: Sequenc
         *([f"Out of scope: {', '.join(map(plain, spec.scope.outOfScope))}."] if spec.scope.outOfScope else []),
         *_rules(bundle),
         "## How to use it",
-        "With `peft`, `transformers` and `numpy`, in this folder:",
+        f"With {'' if bundle.student.facts.lora is None else '`peft`, '}`transformers` and `numpy`, in this folder:",
         f"```python\n{bundle.snippet(inside=inside)}```",
         "## How good it is",
         *(f"![{_title(path)}]({path})" for path in plots),
@@ -66,8 +66,9 @@ def _what(bundle: BundleCopy, labels: LabelSetMeta | None) -> str:
     if labels is not None:
         teacher = f"the model {plain(str(labels.oracle.get('model')))}" if labels.oracle else "people, or a program of theirs,"
     kept = f"{facts.maxLength} tokens{' with its instruction' if facts.instruction else ''} of an article, title first"
+    how = "all its weights, trained," if facts.lora is None else f"LoRA of rank {facts.lora.r}"
     return (
-        f"A student of `{facts.base.ref.replace('`', '')}`: LoRA of rank {facts.lora.r} and a linear head give "
+        f"A student of `{facts.base.ref.replace('`', '')}`: {how} and a linear head give "
         f"{len(facts.dimensions)} scores from 0 to 10. It reads {kept}"
         + (f", and learnt from scores that {teacher} gave other articles." if teacher else ".")
     )
@@ -104,9 +105,9 @@ def _head(bundle: BundleCopy, benchmark: Benchmark | None) -> str:
     """Return the head; JSON is YAML, and quotes whatever a name holds."""
     facts, name = bundle.student.facts, bundle.filter.name
     head: dict[str, Any] = {
-        "library_name": "peft",
+        "library_name": "peft" if facts.lora else "transformers",
         "pipeline_tag": "text-classification",
-        "tags": ["lora", "regression", "llm-distillery"],
+        "tags": [*(["lora"] if facts.lora else []), "regression", "llm-distillery"],
     }
     if bundle.on_hub():
         head["base_model"] = facts.base.ref

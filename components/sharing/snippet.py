@@ -26,7 +26,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peft import PeftModel
 {imports}
 
 folder = Path({folder})  # where the files of this page are
@@ -48,6 +47,26 @@ body = AutoModelForSequenceClassification.from_pretrained(
 body.config.pad_token_id = None  # one article at a time: the last token counts
 model = PeftModel.from_pretrained(body, folder).eval()
 """
+_WHOLE_ENCODER: Final = """\
+tensors = load_file(folder / "adapter_model.safetensors")
+head = tensors.pop("head.weight")
+model = AutoModel.from_pretrained(base, revision=revision, dtype=torch.float32).eval()
+model.load_state_dict(tensors, strict=False)  # all but the pooler, which isn't used
+"""
+_WHOLE_DECODER: Final = """\
+model = AutoModelForSequenceClassification.from_pretrained(
+    base, revision=revision, num_labels=len(names), dtype=torch.float32
+).eval()
+model.config.pad_token_id = None  # one article at a time: the last token counts
+model.load_state_dict(load_file(folder / "adapter_model.safetensors"))
+"""
+# By the kind of the base model, and whether every weight was trained.
+_MODELS: Final = {
+    ("encoder", False): _ENCODER,
+    ("decoder", False): _DECODER,
+    ("encoder", True): _WHOLE_ENCODER,
+    ("decoder", True): _WHOLE_DECODER,
+}
 _CLEAN: Final = r"""
 
 def clean(text):
@@ -114,10 +133,15 @@ def snippet(
     Returns:
         Python that defines `raw_scores(title, content)` and `scores(title, content)`.
     """
-    decoder = facts.base.kind == "decoder"
-    imports = "from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast"
-    if not decoder:
-        imports = "from safetensors.torch import load_file\nfrom transformers import AutoModel, PreTrainedTokenizerFast"
+    decoder, whole = facts.base.kind == "decoder", facts.lora is None
+    automatic = "AutoModelForSequenceClassification" if decoder else "AutoModel"
+    imports = "\n".join(
+        [
+            *([] if whole else ["from peft import PeftModel"]),
+            *(["from safetensors.torch import load_file"] if whole or not decoder else []),
+            f"from transformers import {automatic}, PreTrainedTokenizerFast",
+        ]
+    )
     most = facts.maxLength * CHARS_PER_TOKEN
     cut = {"most": most, "twice": 2 * most, "fourfold": 4 * most, "length": facts.maxLength}
     tokens = _HEAD_ONLY
@@ -127,7 +151,7 @@ def snippet(
     raw = "model(input_ids=ids).logits" if decoder else "(model(input_ids=ids).last_hidden_state.mean(1) @ head.T)"
     return (
         _HEAD.format(imports=imports, folder=folder, base=at, revision=revision, names=facts.dimensions)
-        + (_DECODER if decoder else _ENCODER)
+        + _MODELS[facts.base.kind, whole]
         + _CLEAN
         + tokens.format(**cut)
         + _SCORES.format(raw=raw)

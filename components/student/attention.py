@@ -79,7 +79,8 @@ def _attend(
     """Answer as transformers' attention interface; attention_mask: (b, longest), or None where no row is padded."""
     lengths = [query.shape[2]] * len(query) if attention_mask is None else attention_mask.sum(1).tolist()
     apply: Any = ArticleAttention.apply
-    out: Tensor = apply(query, key, value, lengths, scaling)
+    with torch.autocast(query.device.type, enabled=False):  # the products before it have chosen the type
+        out: Tensor = apply(query, key, value, lengths, scaling)
     return out.transpose(1, 2).contiguous(), None
 
 

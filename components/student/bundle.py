@@ -69,16 +69,20 @@ FP32 = Plan()
 MAX_WEIGHTS = 8 * 2**30
 
 
-def adapter_config(facts: StudentFacts, suffixes: Sequence[str]) -> dict[str, Any]:
-    """Return adapter_config.json: what peft needs, and not a key more.
+def adapter_config(facts: StudentFacts, base: Base) -> dict[str, Any]:
+    """Return adapter_config.json: what peft needs, and not a key more; where every weight was trained, the base model alone.
 
     Args:
         facts: the student's facts.
-        suffixes: names of the layers with LoRA, from `target_suffixes`.
+        base: the base model.
 
     Returns:
         The document.
     """
+    from distillery.components.student.model import lora_layers, target_suffixes
+
+    if facts.lora is None:
+        return {"base_model_name_or_path": facts.base.ref, "revision": facts.base.revision}
     decoder = facts.base.kind == "decoder"
     return {
         "base_model_name_or_path": facts.base.ref,
@@ -92,7 +96,7 @@ def adapter_config(facts: StudentFacts, suffixes: Sequence[str]) -> dict[str, An
         "peft_type": "LORA",
         "r": facts.lora.r,
         "revision": facts.base.revision,
-        "target_modules": list(suffixes),
+        "target_modules": target_suffixes(list(lora_layers(base, facts.lora))),
         "task_type": "SEQ_CLS" if decoder else "FEATURE_EXTRACTION",
     }
 
@@ -116,7 +120,7 @@ class Student:
     Attributes:
         facts: student.json.
         base: the base model.
-        tensors: LoRA and head by bundle name, fp32.
+        tensors: LoRA (or the body) and head by bundle name, fp32.
         score_curves: the score curves.
         golden: texts, and the (n, D) raw predictions that training made of them.
         history: figures of each epoch.
@@ -203,14 +207,11 @@ def bundle_files(student: Student) -> dict[str, bytes]:
     """
     from safetensors.torch import save
 
-    from distillery.components.student.model import lora_layers, target_suffixes
-
     facts, curves = student.facts, student.score_curves
-    suffixes = target_suffixes(list(lora_layers(student.base, facts.lora)))
     knots = dict(zip(facts.dimensions, curves.knots, strict=True)) if curves.kept else {}
     texts, raw = student.golden
     files = {
-        CONFIG: adapter_config(facts, suffixes),
+        CONFIG: adapter_config(facts, student.base),
         STUDENT: facts.model_dump(),
         CURVES: {
             "kept": curves.kept,
@@ -391,10 +392,9 @@ def _parity(files: Mapping[str, bytes], plan: Plan, shape: tuple[int, int], wher
 def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where: str) -> dict[str, torch.Tensor]:
     from safetensors.torch import load
 
-    from distillery.components.student.model import expected_shapes, lora_layers, target_suffixes
+    from distillery.components.student.model import expected_shapes
 
-    suffixes = target_suffixes(list(lora_layers(base, facts.lora)))
-    wanted, config = adapter_config(facts, suffixes), _json(files[CONFIG], f"{where}/{CONFIG}")
+    wanted, config = adapter_config(facts, base), _json(files[CONFIG], f"{where}/{CONFIG}")
     if not isinstance(config, dict):
         raise InputError("is not a JSON object", where=f"{where}/{CONFIG}", hint=REDO)
     for key in sorted({*wanted, *config}):
@@ -410,7 +410,7 @@ def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where:
     return tensors
 
 
-def _check_header(data: bytes, shapes: Mapping[str, tuple[int, int]], where: str) -> None:
+def _check_header(data: bytes, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
     """The safetensors header must name exactly these fp32 tensors, and the file must end where they end."""
     size = int.from_bytes(data[:8], "little")
     header = _json(data[8 : 8 + size], where) if len(data) >= 8 and size <= MAX_JSON else None

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from distillery.components.student.predict import Forward
 
 
-def engine(plan: Plan, base: Base, lora: Lora, dims: int, tensors: Mapping[str, Tensor]) -> Forward:
+def engine(plan: Plan, base: Base, lora: Lora | None, dims: int, tensors: Mapping[str, Tensor]) -> Forward:
     """Build what computes a batch.
 
     Args:
         plan: where, in which precision, by which engine.
         base: the base model.
-        lora: the filter's LoRA settings.
+        lora: the filter's LoRA settings; None where every weight was trained.
         dims: number of dimensions.
-        tensors: LoRA and head by bundle name, fp32.
+        tensors: LoRA or body, and head, by bundle name, fp32.
 
     Returns:
         The engine; it holds the one copy of the weights.

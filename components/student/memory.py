@@ -171,7 +171,7 @@ def train_need(
         The need of the step "train".
     """
     stated = precision or ("fp32" if training.precision == "auto" else training.precision)
-    trained = sum(math.prod(shape) for shape in _adapter(body, student.lora, dims))
+    trained = _trained(body, student.lora, dims)
     adapter = 4 * trained * 10  # weights, gradients, two moments, best epoch; a checkpoint holds four of them, and its bytes
     libraries = _libraries(body, "train")
     tokens = max(student.maxLength, min(training.tokensPerBatch, training.batchSize * student.maxLength))
@@ -192,7 +192,7 @@ def train_need(
 def serve_need(
     body: Body,
     longest: int,
-    lora: Lora,
+    lora: Lora | None,
     dims: int,
     *,
     step: str = "score",
@@ -204,7 +204,7 @@ def serve_need(
     Args:
         body: the base model.
         longest: student.maxLength, in tokens.
-        lora: the filter's LoRA settings.
+        lora: the filter's LoRA settings; None where every weight trains.
         dims: number of dimensions.
         step: benchmark or score.
         precision: of the body.
@@ -214,7 +214,7 @@ def serve_need(
         The need of the step.
     """
     item, tokens = ITEM[precision], max(PASS, longest)
-    adapter = 2 * 4 * sum(math.prod(shape) for shape in _adapter(body, lora, dims)) + MERGE
+    adapter = 2 * 4 * _trained(body, lora, dims) + MERGE
     layer = _layer(body)
     live = 5 * sum(rows for rows, _ in layer) // 2 + 8 * _width(body)
     activations = tokens * (live * item + 8 * _width(body)) + _scores(body, tokens, longest, 3)
@@ -231,7 +231,7 @@ def _libraries(body: Body, step: str) -> int:
 
 def _kept(body: Body, student: Student, tokens: int, item: int, *, by_layer: bool) -> int:
     """Return what the backward pass needs of a forward pass of so many tokens."""
-    layer, width, dropped = _layer(body), _width(body), student.lora.dropout > 0
+    layer, width, dropped = _layer(body), _width(body), student.lora is not None and student.lora.dropout > 0
     inputs = sum(columns for _, columns in layer) * (2 if dropped else 1)
     turned = 7 if ARCHITECTURES[body.config["model_type"]].kind == "decoder" else 3  # rotated and repeated heads
     outputs = sum(rows for rows, _ in layer) + max(rows for rows, _ in layer) + turned * width
@@ -273,8 +273,10 @@ def _layer(body: Body) -> list[tuple[int, int]]:
     ]
 
 
-def _adapter(body: Body, lora: Lora, dims: int) -> list[tuple[int, int]]:
-    """Return the shapes of LoRA and head."""
+def _trained(body: Body, lora: Lora | None, dims: int) -> int:
+    """Return how many numbers train: LoRA, or the body, and the head."""
+    if lora is None:
+        return numbers(body) + dims * _width(body)
     targets = lora.targets
     names = [
         (name.removesuffix(".weight"), shape)
@@ -286,8 +288,7 @@ def _adapter(body: Body, lora: Lora, dims: int) -> list[tuple[int, int]]:
         for name, shape in names
         if targets == "all-linear" or any(name == end or name.endswith(f".{end}") for end in targets)
     ]
-    rank = lora.r
-    return [(rank, rows + columns) for rows, columns in chosen] + [(dims, _width(body))]
+    return sum(lora.r * (rows + columns) for rows, columns in chosen) + dims * _width(body)
 
 
 def fitting(body: Body, student: Student, training: Training, dims: int, limit: int) -> str:

@@ -1,4 +1,4 @@
-"""The student: a frozen base model, LoRA on its linear layers, pooled vectors into a bias-free fp32 head.
+"""The student: a base model, frozen with LoRA on its linear layers or trained whole; pooled vectors into a bias-free fp32 head.
 
 Raw predictions need nothing beside the weights – no scale, no centre – so plain peft + transformers give the same numbers.
 """
@@ -22,6 +22,9 @@ from distillery.filters.spec import Lora
 Precision = Literal["fp32", "bf16"]
 MERGED = 2**20  # numbers of a weight that LoRA is added to at once: 12 MB beside the model, whatever its size
 HEAD = {"encoder": "head.weight", "decoder": "base_model.model.score.weight"}
+# Where every weight trains, tensors have transformers' own names, as plain models load them.
+WHOLE_HEAD = {"encoder": "head.weight", "decoder": "score.weight"}
+WHOLE_BODY = {"encoder": "", "decoder": "model."}
 
 
 class TrainableError(RuntimeError):
@@ -97,28 +100,35 @@ def _shapes(layers: Mapping[str, tuple[int, ...]], r: int, kind: Kind, hidden: i
     return shapes | {HEAD[kind]: (dims, hidden)}
 
 
-def expected_shapes(base: Base, lora: Lora, dims: int) -> dict[str, tuple[int, int]]:
+def expected_shapes(base: Base, lora: Lora | None, dims: int) -> Mapping[str, tuple[int, ...]]:
     """Return the shape of every tensor that a bundle must hold, worked out without transformers.
 
     Args:
         base: the base model.
-        lora: the filter's LoRA settings.
+        lora: the filter's LoRA settings; None where every weight trains.
         dims: number of dimensions.
 
     Returns:
         Shapes by name in adapter_model.safetensors.
     """
+    if lora is None:
+        config, _ = check_base(base.path, base.ref)
+        shapes = ARCHITECTURES[config["model_type"]].shapes(config)
+        body = {f"{WHOLE_BODY[base.kind]}{name}": shape for name, shape in shapes.items()}
+        return body | {WHOLE_HEAD[base.kind]: (dims, base.hidden)}
     return _shapes(lora_layers(base, lora), lora.r, base.kind, base.hidden, dims)
 
 
-def expected_trainable(config: Any, lora: Lora, dims: int) -> int:
+def expected_trainable(config: Any, lora: Lora | None, dims: int) -> int:
     """Return how many parameters train, by arithmetic over shapes: r·(in + out) for each target, hidden for each dimension.
+
+    Without LoRA the whole body trains.
 
     Qwen2.5-1.5B with r 16 and 6 dimensions has 18,473,984.
 
     Args:
         config: a model's folder, or a transformers configuration.
-        lora: the filter's LoRA settings.
+        lora: the filter's LoRA settings; None where every weight trains.
         dims: number of dimensions.
 
     Returns:
@@ -126,6 +136,8 @@ def expected_trainable(config: Any, lora: Lora, dims: int) -> int:
     """
     body = skeleton(config)
     settings: Any = body.config
+    if lora is None:
+        return sum(parameter.numel() for parameter in body.parameters()) + dims * int(settings.hidden_size)
     modules: dict[str, Any] = dict(body.named_modules())
     layers = {name: tuple(modules[name].weight.shape) for name in target_names(body, lora.targets)}
     shapes = _shapes(layers, lora.r, "encoder", settings.hidden_size, dims)
@@ -139,11 +151,14 @@ class StudentModel(nn.Module):
         body: the base model's body.
         head: bias-free layer from pooled vectors to scores.
         kind: encoder (mean pooling) or decoder (last token).
+        whole: True if every weight of the body trains.
+        mixed: True if the body's products are computed in bf16 and its weights are fp32, since steps are too small for bf16.
     """
 
-    def __init__(self, body: nn.Module, head: nn.Linear, kind: Kind) -> None:
+    def __init__(self, body: nn.Module, head: nn.Linear, kind: Kind, *, whole: bool = False, mixed: bool = False) -> None:
         super().__init__()
         self.body, self.head, self.kind = body, head, kind
+        self.whole, self.mixed = whole, mixed
         self.head_dropout, self.dropping = 0.0, False
 
     def pooled(self, ids: Tensor, lengths: Tensor, *, full: bool = False) -> Tensor:
@@ -160,13 +175,19 @@ class StudentModel(nn.Module):
         states: Tensor
         if self.kind == "decoder":
             # A token never sees what comes after it, so padding on the right needs no mask.
-            states = self.body(input_ids=ids).last_hidden_state
+            states = self._states(ids, None)
             return states[torch.arange(len(ids), device=ids.device), lengths - 1].float()
         mask = None if full else torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        states = self.body(input_ids=ids, attention_mask=None if mask is None else mask.long()).last_hidden_state.float()
+        states = self._states(ids, mask).float()
         if mask is None:
             return states.mean(1)
         return (states * mask[..., None]).sum(1) / lengths[:, None]
+
+    def _states(self, ids: Tensor, mask: Tensor | None) -> Tensor:
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.mixed):
+            given = {} if self.kind == "decoder" else {"attention_mask": None if mask is None else mask.long()}
+            states: Tensor = self.body(input_ids=ids, **given).last_hidden_state
+        return states
 
     def forward(self, ids: Tensor, lengths: Tensor, *, full: bool = False) -> Tensor:
         """Return raw scores.
@@ -186,16 +207,16 @@ class StudentModel(nn.Module):
         return out
 
 
-def build(base: Base, lora: Lora, dims: int, *, precision: Precision = "fp32", seed: int = 0) -> StudentModel:
+def build(base: Base, lora: Lora | None, dims: int, *, precision: Precision = "fp32", seed: int = 0) -> StudentModel:
     """Make a student that is ready to train: LoRA A random, LoRA B and head zero.
 
-    Dropout is the LoRA layers' own; the frozen body runs in eval mode, as in serving.
+    Dropout is the LoRA layers' own; the body runs in eval mode, as in serving.
 
     Args:
         base: the base model.
-        lora: the filter's LoRA settings.
+        lora: the filter's LoRA settings; None to train every weight.
         dims: number of dimensions.
-        precision: of the frozen body.
+        precision: of the frozen body, or of the products of one that trains.
         seed: decides LoRA A.
 
     Returns:
@@ -204,6 +225,12 @@ def build(base: Base, lora: Lora, dims: int, *, precision: Precision = "fp32", s
     Raises:
         TrainableError: the number of trainable parameters is not the one the settings make.
     """
+    if lora is None:
+        body, head = load_body(base), nn.Linear(base.hidden, dims, bias=False)
+        nn.init.zeros_(head.weight)
+        model = StudentModel(body.requires_grad_(True), head, base.kind, whole=True, mixed=precision == "bf16")
+        assert_trainable(model, expected_trainable(base.path, None, dims))
+        return model
     from peft import LoraConfig, inject_adapter_in_model
 
     body = load_body(base, torch.bfloat16 if precision == "bf16" else torch.float32)
@@ -250,9 +277,13 @@ def trainable(model: StudentModel) -> dict[str, nn.Parameter]:
     Returns:
         Parameters by their name in the bundle's safetensors, in the model's order.
     """
-    prefix = "base_model.model." if model.kind == "encoder" else "base_model.model.model."
     parameters: dict[str, Any] = {}
     parameter: Any
+    if model.whole:
+        parameters |= {f"{WHOLE_BODY[model.kind]}{name}": parameter for name, parameter in model.body.named_parameters()}
+        parameters[WHOLE_HEAD[model.kind]] = model.head.weight
+        return parameters
+    prefix = "base_model.model." if model.kind == "encoder" else "base_model.model.model."
     for name, parameter in model.body.named_parameters():
         if ".lora_" in name:
             parameters[prefix + name.replace(f".{ADAPTER}.", ".")] = parameter
@@ -319,13 +350,18 @@ def weights(model: StudentModel) -> dict[str, Tensor]:
 
 
 def merged(
-    base: Base, lora: Lora, dims: int, tensors: Mapping[str, Tensor], device: str = "cpu", dtype: torch.dtype = torch.float32
+    base: Base,
+    lora: Lora | None,
+    dims: int,
+    tensors: Mapping[str, Tensor],
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> StudentModel:
-    """Make the student for serving: LoRA added into the base weights in place, nothing to train.
+    """Make the student for serving: LoRA added into the base weights in place, or those replaced; nothing to train.
 
     Args:
         base: the base model.
-        lora: the filter's LoRA settings.
+        lora: the filter's LoRA settings; None where every weight was trained.
         dims: number of dimensions.
         tensors: as `weights` returns them.
         device: cpu or cuda.
@@ -335,6 +371,10 @@ def merged(
         The model in eval mode.
     """
     body = serving_body(base, dtype).to(device)
+    if lora is None:
+        served = StudentModel(body, nn.Linear(base.hidden, dims, bias=False).to(device), base.kind, whole=True)
+        set_weights(served, tensors)
+        return served.requires_grad_(False).eval()
     prefix = "base_model.model." if base.kind == "encoder" else "base_model.model.model."
     modules = dict(body.named_modules())
     head = nn.Linear(base.hidden, dims, bias=False)

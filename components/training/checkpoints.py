@@ -33,7 +33,7 @@ class _Place(BaseModel):
     best: dict[str, torch.Tensor]
     best_mae: float
     best_epoch: int = Field(ge=0)
-    epochs: list[dict[str, int | float]]
+    epochs: list[dict[str, int | float | dict[str, dict[str, float]]]]
 
 
 class _State(BaseModel):

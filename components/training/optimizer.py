@@ -142,6 +142,8 @@ class Optimizer:
 def layer_factors(names: Sequence[str], decay: float | None) -> list[float]:
     """Return the factor of each parameter's learning rate: 1 for the top layer and the head, and each layer below has less.
 
+    Embeddings lie below the lowest layer.
+
     Args:
         names: of the parameters; the layer is the first number in one.
         decay: factor from each layer to the one below; None for one rate for all.
@@ -151,7 +153,8 @@ def layer_factors(names: Sequence[str], decay: float | None) -> list[float]:
     """
     layers = [int(found[1]) if (found := re.search(r"\.(\d+)\.", name)) else None for name in names]
     top = max((layer for layer in layers if layer is not None), default=0)
-    return [1.0 if decay is None or layer is None else decay ** (top - layer) for layer in layers]
+    below = [-1 if layer is None and "embed" in name else layer for name, layer in zip(names, layers, strict=True)]
+    return [1.0 if decay is None or layer is None else decay ** (top - layer) for layer in below]
 
 
 def whole(tensors: dict[str, Tensor], expected: int) -> dict[str, Tensor]:

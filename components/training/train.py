@@ -228,7 +228,7 @@ def _work(
         "alarms": bundle.facts.alarms,
     }
     if device == "cuda":
-        facts |= _gpu_facts(base, speed / workers.world)
+        facts |= _gpu_facts(base, speed / workers.world, 4 if student.lora else 6)
     return Outcome({"adapter": adapter}, [committed_key(adapters_folder(flt.name), adapter)], facts)
 
 
@@ -249,10 +249,11 @@ def _by_layer(base: Base, flt: Filter, precision: str, device: str) -> str:
     return f"all activations would take {gib(taken)}, and {whose} has {gib(free)} left" if taken > free else ""
 
 
-def _gpu_facts(base: Base, tokens_per_second: float) -> dict[str, Json]:
+def _gpu_facts(base: Base, tokens_per_second: float, operations: int) -> dict[str, Json]:
     """Return the GPU's name, its peak memory in MB, and MFU, from the tokens that one worker trains on in a second.
 
-    MFU counts 4 operations for each weight of the body and each token: forward, and backward to the activations.
+    MFU counts 4 operations for each weight of the body and each token: forward, and backward to the activations; 6 where the
+    weights train, too.
     """
     import torch
 
@@ -262,5 +263,5 @@ def _gpu_facts(base: Base, tokens_per_second: float) -> dict[str, Json]:
     body = skeleton(base.path)
     count = sum(module.weight.numel() for module in body.modules() if isinstance(module, torch.nn.Linear))
     peak = next((flops for key, flops in PEAK.items() if key in name), None)
-    mfu = None if peak is None else round(4 * count * tokens_per_second / peak, 4)
+    mfu = None if peak is None else round(operations * count * tokens_per_second / peak, 4)
     return {"gpu": name, "gpu_memory_mb": round(torch.cuda.max_memory_allocated() / 2**20), "mfu": mfu}

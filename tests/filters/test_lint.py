@@ -57,6 +57,11 @@ CASES = {
     ),
     "unless alone": ("  oracle:", "  prefilter: {unless: ['solar']}\n  oracle:", "has no effect without exclude"),
     "crowded out": ("{model: recorded}", "{model: recorded, maxWords: 20000, instructions: &}", ""),
+    "an adapter's rate": (
+        "{baseModel: tiny/base}",
+        "{baseModel: tiny/base, lora: null}\n  training: {learningRate: 1.0e-3}",
+        "warning: spec.training.learningRate: 0.001 is an adapter's rate",
+    ),
     "short-sighted": ("{baseModel: tiny/base}", "{baseModel: tiny/base, maxLength: 64}", "the student sees about 6%"),
     "price for nothing": (
         "{model: recorded}",

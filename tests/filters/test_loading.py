@@ -106,6 +106,11 @@ FAULTS = {
         "  training: {layerDecay: 0.9, strategy: zero2}\n  oracle:",
         "spec.training.layerDecay: layerDecay needs whole copies of the optimizer",
     ),
+    "all weights with a shared optimizer": (
+        "{baseModel: tiny/base}",
+        "{baseModel: tiny/base, lora: null}\n  training: {strategy: zero3}",
+        "spec.student.lora: every weight trains, and strategy zero3",
+    ),
     "no train part": ("  oracle:", "  split: {validation: 0.5, test: 0.45}\n  oracle:", "nothing is left to train on"),
     "key twice": ("  version: 1\n", "  version: 1\n  version: 2\n", 'filter.yaml:6: key "version" twice'),
     "anchor": ("weight: 0.5", "weight: &w 0.5", 'filter.yaml:16: anchor or alias "w"'),

@@ -27,16 +27,19 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+LORA = Lora(r=4, alpha=8)
+
+
 @pytest.fixture(scope="session")
-def make_student() -> Callable[[Path], Student]:
-    def make(folder: Path) -> Student:
+def make_student() -> Callable[..., Student]:
+    def make(folder: Path, lora: Lora | None = LORA) -> Student:
         import torch
 
         from distillery.components.student.model import expected_shapes
         from distillery.components.student.resolve import resolve_base
         from distillery.components.student.tokens import Preprocessing
 
-        base, lora, preprocessing = resolve_base(str(folder)), Lora(r=4, alpha=8), Preprocessing(48, None)
+        base, preprocessing = resolve_base(str(folder)), Preprocessing(48, None)
         generator = torch.Generator().manual_seed(11)
         shapes = expected_shapes(base, lora, len(NAMES))
         tensors = {name: torch.randn(shape, generator=generator) * 0.1 for name, shape in shapes.items()}

@@ -57,6 +57,16 @@ def test_a_whole_one_is_read_back_and_an_emptied_one_is_none(store: Store) -> No
     assert checkpoints.load() is None
 
 
+def test_errors_by_dimension_are_read_back(store: Store) -> None:
+    """A training that keeps them for every epoch would otherwise start afresh whenever it was killed."""
+    state, checkpoints = whole(), StoreCheckpoints(store, INPUTS)
+    state["loop"]["epochs"][0]["dimensions"] = {"reach": {"train": 0.5, "validation": 0.75}}
+    checkpoints.save(state)
+    found = checkpoints.load()
+    assert found is not None
+    assert found["loop"]["epochs"] == state["loop"]["epochs"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -33,7 +33,7 @@ class Case:
     labels: NDArray[np.float64]
     maes: list[float] = field(default_factory=list)
 
-    def loop(self, *, lora: Lora = LORA, model: StudentModel | None = None, **training: Any) -> Loop:
+    def loop(self, *, lora: Lora | None = LORA, model: StudentModel | None = None, **training: Any) -> Loop:
         model = model or build(self.base, lora, 2, seed=3)
         settings = Training(**{"epochs": 2, "batchSize": 8, "learningRate": 5e-3, "precision": "fp32"} | training)
         maes = iter(self.maes)
