@@ -101,7 +101,7 @@ def sections(context: Context) -> str:
         ("Beside simple baselines", _baselines(context)),
         ("Dimensions, worst first", _dimensions(context)),
         ("Tiers", _tiers(context)),
-        ("How it learnt", learning(context)),
+        ("Learning", learning(context)),
         ("How fast it is", speed(context)),
         ("The data", data(context)),
         ("The oracle", _oracle(context)),

@@ -20,10 +20,11 @@ _PARTS: Final = re.compile(r"(\*\*.+?\*\*|`[^`]+`)")
 _CELLS: Final = re.compile(r"(?<!\\)\|")
 _ODD: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff￾￿]")
 SIGNS: Final = str.maketrans({"✅": "✓", "❌": "✗", "⏳": "…", "\u200b": None, "\ufe0f": None})  # which every font has
+WIDE: Final = 17.0  # centimetres between the margins
 AFTER: Final = {
     "Beside simple baselines": ["overall_metrics"],
     "Dimensions, worst first": ["per_dimension_mae"],
-    "How it learnt": ["loss_curves", "dimension_curves"],
+    "Learning": ["loss_curves", "dimension_curves"],
 }
 
 
@@ -102,17 +103,37 @@ def _runs(paragraph: Any, text: str) -> None:
 
 
 def _table(document: Any, lines: Sequence[str]) -> None:
-    from docx.shared import Pt
+    from docx.oxml import OxmlElement
+    from docx.shared import Cm, Pt
 
     rows = [[cell.strip() for cell in _CELLS.split(line)[1:-1]] for line in lines]
     table = document.add_table(rows=len(rows), cols=len(rows[0]), style="Light Grid Accent 1")
+    table.autofit = False
+    widths = [Cm(width) for width in _widths(rows)]
+    for column, width in zip(table.columns, widths, strict=True):
+        column.width = width
     for at, cells in enumerate(rows):
-        for cell, text in zip(table.rows[at].cells, cells, strict=False):
+        properties = table.rows[at]._tr.get_or_add_trPr()
+        properties.append(OxmlElement("w:cantSplit"))
+        if at == 0:
+            properties.append(OxmlElement("w:tblHeader"))  # repeated on each page
+        for cell, text, width in zip(table.rows[at].cells, cells, widths, strict=False):
+            cell.width = width
             paragraph = cell.paragraphs[0]
             _runs(paragraph, text)
             paragraph.paragraph_format.space_after = Pt(1)
+            paragraph.paragraph_format.keep_with_next = at == 0
             for run in paragraph.runs:
                 run.font.size = Pt(8 if len(cells) > 3 else 9)
+    document.add_paragraph().paragraph_format.space_after = Pt(0)
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[float]:
+    """Return how wide each column is in centimetres: as its longest text, within bounds."""
+    texts = [[len(_plain(row[at])) for row in rows if at < len(row)] for at in range(len(rows[0]))]
+    most = 70 if len(texts) == 2 else 40
+    shares = [min(max(9, *lengths), most) for lengths in texts]
+    return [WIDE * share / sum(shares) for share in shares]
 
 
 def _pictures(document: Any, drawn: dict[str, bytes], names: Sequence[str]) -> None:
@@ -121,4 +142,4 @@ def _pictures(document: Any, drawn: dict[str, bytes], names: Sequence[str]) -> N
 
     for name in names:
         if data := drawn.pop(f"{name}.png", None):
-            document.add_picture(io.BytesIO(data), width=Cm(16))
+            document.add_picture(io.BytesIO(data), width=Cm(WIDE - 1))

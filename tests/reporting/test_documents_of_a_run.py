@@ -7,6 +7,7 @@ import html
 import io
 import re
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,27 @@ def test_an_epoch_without_figures_of_dimensions_leaves_a_gap(by_dimension: Conte
     assert "| – |" in render_markdown(context)
     assert render_html(context)
     assert plot_files(context, ("svg",))["dimension_curves.svg"]
+
+
+def test_tables_of_a_word_document_have_columns_as_wide_as_their_texts(by_dimension: Context, forms: dict[str, str]) -> None:
+    document = docx.Document(io.BytesIO(render_word(by_dimension)))
+    for table in document.tables:
+        widths = [column.width.cm for column in table.columns]
+        assert sum(widths) == pytest.approx(17, abs=0.1)
+        assert min(widths) > 0.8
+        first = table.rows[0]._tr.trPr
+        assert [element.tag.rpartition("}")[2] for element in first] == ["cantSplit", "tblHeader"]
+    digests = next(table for table in document.tables if table.cell(0, 1).text == "SHA-256")
+    assert digests.columns[1].width > 3 * digests.columns[0].width
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("soffice"), reason="LibreOffice is not installed")
+def test_a_word_document_is_opened_by_libreoffice(by_dimension: Context, tmp_path: Path) -> None:
+    (tmp_path / "r.docx").write_bytes(render_word(by_dimension))
+    home = f"-env:UserInstallation=file://{tmp_path}/office"
+    subprocess.run(["soffice", home, "--headless", "--convert-to", "pdf", "r.docx"], cwd=tmp_path, check=True, timeout=120)
+    assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF-")
 
 
 def test_a_word_document_whose_text_is_cut_has_all_plots_still(promoted: Context, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
+import shutil
+import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -346,6 +350,81 @@ def test_alpha_of_a_published_example() -> None:
         [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, _],
     ]
     assert alpha(np.array(ratings, dtype=np.float64)) == pytest.approx(0.849, abs=5e-4)
+
+
+@pytest.fixture(scope="module")
+def rated(judged: Judged) -> dict[str, dict[str, dict[str, float]]]:
+    """Three people, of whom none scored all, and one left dimensions out."""
+    rng, articles = random.Random(7), judged.articles()
+    given: dict[str, dict[str, dict[str, float]]] = {}
+    for at, name in enumerate(("anna", "bo", "cleo")):
+        chosen = articles[at : 9 + 2 * at]
+        given[name] = {article: {each: rng.randint(0, 20) / 2 for each in DIMENSIONS} for article in chosen}
+    for article in list(given["cleo"])[:3]:
+        del given["cleo"][article]["proof"]
+    return given
+
+
+def test_distances_are_those_of_scikit_learn(judged: Judged, rated: dict[str, Any]) -> None:
+    from sklearn.metrics import mean_absolute_error
+
+    review, articles = review_of(judged, rated), judged.articles()
+    machines = {
+        name: {article: dict(zip(DIMENSIONS, row, strict=True)) for article, row in zip(articles, matrix.tolist(), strict=True)}
+        for name, matrix in (("oracle", judged.labels), ("student", judged.predictions))
+    }
+    people: dict[str, dict[str, float]] = {}
+    for article in articles:
+        scores = {
+            name: [given[article][name] for given in rated.values() if name in given.get(article, {})] for name in DIMENSIONS
+        }
+        people[article] = {name: sum(each) / len(each) for name, each in scores.items() if each}
+    looked = {article for article, row in people.items() if len(row) == len(DIMENSIONS)}
+    machines["oracle"] = {article: row for article, row in machines["oracle"].items() if article in looked}
+    raters = {"people": people, **rated, **machines}
+    assert {(pair.left, pair.right) for pair in review.pairs} >= {("people", "oracle"), ("anna", "bo"), ("cleo", "student")}
+    for pair in review.pairs:
+        left, right = raters[pair.left], raters[pair.right]
+        both = [a for a in articles if all(len(side.get(a, {})) == len(DIMENSIONS) for side in (left, right))]
+        one, other = ([[side[article][name] for name in DIMENSIONS] for article in both] for side in (left, right))
+        assert pair.n == len(both)
+        assert pair.mae == pytest.approx(mean_absolute_error(one, other), abs=1e-6)
+        by_dimension = mean_absolute_error(one, other, multioutput="raw_values")
+        assert list(pair.dimensions.values()) == pytest.approx(by_dimension.tolist(), abs=1e-6)
+        assert pair.bias == pytest.approx(np.mean(one) - np.mean(other), abs=1e-6)
+
+
+def test_intervals_are_those_of_scipys_bootstrap(judged: Judged, rated: dict[str, Any]) -> None:
+    from scipy.stats import bootstrap
+
+    review, articles = review_of(judged, rated), judged.articles()
+    pair = next(each for each in review.pairs if (each.left, each.right) == ("anna", "student"))
+    rows = [articles.index(article) for article in articles if article in rated["anna"]]
+    anna = np.array([[rated["anna"][articles[row]][name] for name in DIMENSIONS] for row in rows])
+    distances = np.abs(anna - judged.predictions[rows]).mean(axis=1)
+    wanted = bootstrap((distances,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1))
+    wide = wanted.confidence_interval.high - wanted.confidence_interval.low
+    assert pair.interval == pytest.approx(tuple(wanted.confidence_interval), abs=0.06 * wide)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("soffice"), reason="LibreOffice is not installed")
+def test_libreoffice_opens_the_workbook_and_works_out_no_text(judged: Judged, tmp_path: Path) -> None:
+    from distillery.components.reviewing.draw import Drawn
+    from distillery.components.reviewing.forms import write_form
+
+    texts = ["=1+1", "+2+2", "-3", "@SUM(1)", "=SUM(4,5)"]
+    frame = judged.frame.slice(0, len(texts))
+    frame = frame.set_column(frame.column_names.index("title"), "title", [texts])
+    data = write_form(".xlsx", judged._replace(frame=frame), [Drawn(row, "random") for row in range(len(texts))], ["Anna"])
+    (tmp_path / "r.xlsx").write_bytes(data)
+    home = f"-env:UserInstallation=file://{tmp_path}/office"
+    for form in ("csv", "ods"):
+        subprocess.run(["soffice", home, "--headless", "--convert-to", form, "r.xlsx"], cwd=tmp_path, check=True, timeout=120)
+    rows = list(csv.DictReader((tmp_path / "r.csv").open(encoding="utf-8")))
+    assert [row["title"] for row in rows] == texts
+    with zipfile.ZipFile(tmp_path / "r.ods") as saved:  # what LibreOffice itself took for a formula
+        assert b"table:formula" not in saved.read("content.xml")
 
 
 def test_people_who_agree_and_people_who_share_nothing(judged: Judged) -> None:
