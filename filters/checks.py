@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from distillery.filters.characters import odd_characters
 from distillery.filters.columns import column_faults, score_faults
+from distillery.filters.cron import fault as cron_fault
 from distillery.filters.errors import InputError
 from distillery.filters.expressions import KEYWORDS, nearest, parse
 from distillery.filters.metrics import BASELINES, METRICS
@@ -96,6 +97,19 @@ def faults(spec: Spec) -> Iterator[Fault]:
     data = spec.data
     for keys, what, hint in score_faults(data.dimensions, data.scale, data.scales, names):
         yield Fault(("spec", "data", *keys), what, hint)
+    yield from _operation(spec)
+
+
+def _operation(spec: Spec) -> Iterator[Fault]:
+    """Find what is wrong with the limits within which new articles start a run."""
+    retrain, run = spec.retrain, spec.run
+    if retrain is None:
+        return
+    if retrain.schedule is not None and (wrong := cron_fault(retrain.schedule)):
+        yield Fault(("spec", "retrain", "schedule"), *wrong)
+    if retrain.budget is not None and run is not None and run.budget is not None and retrain.budget > run.budget:
+        what = f"a budget of {retrain.budget:g} is more than run.budget, {run.budget:g}, which holds for all runs together"
+        yield Fault(("spec", "retrain", "budget"), what, "lower it, or raise run.budget")
 
 
 def _repeated(section: str, noun: str, names: Sequence[str]) -> Iterator[Fault]:

@@ -16,10 +16,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from distillery.filters.crd_rules import ONCE, RULES
+from distillery.filters.fields import API_VERSION
 from distillery.filters.filter import Filter
 from distillery.filters.loading import INSTALLED, dump_value
 from distillery.filters.scoring import Scoring
-from distillery.filters.spec import API_VERSION
 
 Schema = dict[str, Any]
 GROUP, VERSION = API_VERSION.split("/")
@@ -197,6 +197,7 @@ def _status() -> Schema:
             "digest": text(64, "The promoted adapter bundle."),
             "adapter": text(64, "The latest student, promoted or not."),
             "usd": {"type": "number", "description": "US dollars that the labels have cost."},
+            "newArticles": _count("Articles that have come and that no run is of."),
             "report": text(2_000, "Address of the latest report."),
             "run": {
                 "type": "object",

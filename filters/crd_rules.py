@@ -48,6 +48,11 @@ RULES: Final[dict[str, Rules]] = {
             "self.gates.all(g, !has(g.dimension) || self.dimensions.exists(d, d.name == g.dimension))",
             "gates: a gate names a dimension that does not exist",
         ),
+        (
+            "!has(self.retrain) || !has(self.retrain.budget) || !has(self.run) || !has(self.run.budget) || "
+            "self.retrain.budget <= self.run.budget",
+            "retrain: the budget is more than run.budget, which holds for all runs together",
+        ),
     ],
     "dimensions": [ONCE, ("self.exists(d, d.weight > 0.0)", "one dimension needs a weight above 0")],
     "dimensions[]": [

@@ -77,7 +77,7 @@ def _number(word: str, names: Mapping[str, int]) -> int | None:
     return int(word) if word.isdigit() else names.get(word)
 
 
-_LOOKED_BACK: Final = 366 * 9  # days: a 29th of February is never longer ago
+_DAYS_OFF: Final = 366 * 9  # days: a 29th of February is never further away
 _NAMES: Final = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -102,18 +102,57 @@ def latest(text: str, now: datetime) -> datetime | None:
     Raises:
         InputError: the text is no expression.
     """
+    return _nearest(text, now, -1)
+
+
+def following(text: str, now: datetime) -> datetime | None:
+    """Return when an expression falls due next.
+
+    Args:
+        text: what `six_fields` takes; a field of seconds is not heeded.
+        now: the time.
+
+    Returns:
+        The first minute after now; None where it falls due on no day.
+
+    Raises:
+        InputError: the text is no expression.
+    """
+    return _nearest(text, now, 1)
+
+
+def fault(text: str) -> tuple[str, str] | None:
+    """Return what is wrong with an expression that a file holds.
+
+    Args:
+        text: the expression.
+
+    Returns:
+        What is wrong, and how to fix it; None where it is one, and falls due some day.
+    """
+    try:
+        due = following(text, datetime(2000, 1, 1))
+    except InputError as error:
+        return error.what, error.hint
+    return None if due else ("falls due on no day", "name a day that there is")
+
+
+def _nearest(text: str, now: datetime, step: int) -> datetime | None:
+    """Return when an expression falls due nearest to a time: up to it (step -1), or after it (step 1)."""
     six_fields(text)
     fields = _NAMES.get(text.strip(), text).upper().split()[-5:]
     numbers = [_numbers(field, *rest) for field, rest in zip(fields, FIELDS, strict=True)]
     minutes, hours, days, months, weekdays = numbers
     either = "*" not in (fields[2][0], fields[4][0]) and "?" not in (fields[2][0], fields[4][0])
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    for back in range(_LOOKED_BACK):
-        day = midnight - timedelta(days=back)
+    for off in range(_DAYS_OFF):
+        day = midnight + timedelta(days=off * step)
         by_date, by_week = day.day in days, day.isoweekday() % 7 in {number % 7 for number in weekdays}
         if day.month in months and ((by_date or by_week) if either else (by_date and by_week)):
-            times = (day.replace(hour=hour, minute=minute) for hour in sorted(hours)[::-1] for minute in sorted(minutes)[::-1])
-            if found := next((time for time in times if time <= now), None):
+            times = (
+                day.replace(hour=hour, minute=minute) for hour in sorted(hours)[::step] for minute in sorted(minutes)[::step]
+            )
+            if found := next((time for time in times if (time > now if step > 0 else time <= now)), None):
                 return found
     return None
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from distillery.filters.digests import parts
+from distillery.filters.fields import UNCHECKED
 from distillery.filters.filter import Filter
-from distillery.filters.spec import UNCHECKED
 from distillery.filters.steps import STEPS, Step, downstream
 
 Path = tuple[str | int, ...]

@@ -53,6 +53,7 @@ STEP_FREE = frozenset(
         "spec.prefilter",
         "spec.promotion.approved",
         "spec.run",
+        "spec.retrain",
         "spec.student.device",
         *(f"spec.oracle.{key}" for key in ORACLE_FREE),
         *(f"spec.training.{key}" for key in TRAINING_FREE),

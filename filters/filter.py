@@ -13,7 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from distillery.filters.checks import faults
 from distillery.filters.columns import ScoreForm, our_names, score_form
-from distillery.filters.spec import UNCHECKED, Metadata, Spec, Strict
+from distillery.filters.fields import UNCHECKED, Strict
+from distillery.filters.spec import Metadata, Spec
 
 
 class Filter(Strict):

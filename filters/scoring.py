@@ -12,11 +12,11 @@ from pydantic import Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from distillery.filters.checks import Fault
-from distillery.filters.cron import six_fields
+from distillery.filters.cron import fault as cron_fault
 from distillery.filters.document import Document, and_more
-from distillery.filters.errors import InputError
 from distillery.filters.faults import explain
-from distillery.filters.spec import UNCHECKED, Metadata, Slug, Strict
+from distillery.filters.fields import UNCHECKED, Slug, Strict
+from distillery.filters.spec import Metadata
 
 Prefix = Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]*(/[^/\s]+)+/?$", max_length=1_000)]
 KIND = "Scoring"
@@ -76,10 +76,8 @@ def _faults(spec: ScoringSpec) -> Iterator[Fault]:
     corpus, out = (f"{address.rstrip('/')}/" for address in (spec.corpus, spec.out))
     if out.startswith(corpus):
         yield Fault(("spec", "out"), "lies within the corpus", "give a place outside: scores would be read as articles")
-    try:
-        six_fields(spec.schedule)
-    except InputError as error:
-        yield Fault(("spec", "schedule"), error.what, error.hint)
+    if wrong := cron_fault(spec.schedule):
+        yield Fault(("spec", "schedule"), *wrong)
 
 
 def scoring_of(document: Document) -> Scoring:

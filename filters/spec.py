@@ -8,43 +8,33 @@ What one field says about another (a tier that names a dimension, a gate that na
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-UNCHECKED = object()  # validation context: values only, for distillery.filters.diff to look at one change out of several
-API_VERSION = "llm-distillery.io/v1alpha1"
-
-Score = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-Bound = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,61}[a-z0-9]$", max_length=63)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", max_length=63)]
-TierName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$", max_length=63)]
-Text = Annotated[str, Field(min_length=1, max_length=20_000)]
-Phrase = Annotated[str, Field(min_length=1, max_length=500)]
-Location = Annotated[str, Field(min_length=1, max_length=1_000)]
-Rule = Annotated[str, Field(min_length=1, max_length=1_000)]
-Pattern = Annotated[str, Field(min_length=1, max_length=1_000)]
-Column = Annotated[str, Field(min_length=1, max_length=500)]
-Scale = Annotated[list[Bound], Field(min_length=2, max_length=2)]
-ColumnTarget = Annotated[str, Field(min_length=1, max_length=100)]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@?#]*)?$", max_length=500)]
-Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,127}$", max_length=128)]
-
-
-def _title(name: str, _: object) -> str:
-    return re.sub(r"(?=[A-Z])", " ", name).lower()
-
-
-class Strict(BaseModel):
-    """Refuse unknown keys and values of the wrong kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, field_title_generator=_title)
+from distillery.filters.fields import (
+    Bound,
+    Column,
+    ColumnTarget,
+    Location,
+    Name,
+    Pattern,
+    Phrase,
+    Positive,
+    Rule,
+    Scale,
+    Score,
+    Seed,
+    Share,
+    Slug,
+    Strict,
+    Text,
+    TierName,
+    Url,
+    Variable,
+)
+from distillery.filters.operation import Retrain, Run
 
 
 class Metadata(Strict):
@@ -359,26 +349,6 @@ class Data(Strict):
     scales: dict[Column, Scale] = Field(default={}, max_length=16, description="The same for single dimensions, by our names.")
 
 
-class Run(Strict):
-    """What the cluster's operator starts a run of this filter with; a command line has options for it."""
-
-    profile: Slug | None = Field(default=None, description="A named set of overrides, such as laptop; null: none.")
-    marks: Location | None = Field(
-        default=None,
-        description='What the calibration goes by: a file of marks, "prefilter" or "reference"; null: nothing yet.',
-    )
-    budget: Positive | None = Field(
-        default=None, description="US dollars that the labels may cost, earlier runs included; null: no paid call is made."
-    )
-    maxRejects: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?%?$", max_length=20)] = Field(
-        default="0", description='How many bad rows of labels may be left out, "20" or "1%".'
-    )
-    gpus: int = Field(default=0, ge=0, le=64, description="GPUs of the training pod, or of each node; 0: on the CPU.")
-    trainer: Literal["pod", "trainjob"] = Field(
-        default="pod", description="pod: in one pod; trainjob: in a Kubeflow TrainJob over several nodes."
-    )
-
-
 class Spec(Strict):
     """What is judged, by whom, how a student learns it, and when it is good enough."""
 
@@ -404,11 +374,14 @@ class Spec(Strict):
     promotion: Promotion = Field(default=Promotion(), description="Where a student that passed goes.")
     data: Data = Field(default=Data(), description="Where the data lie.")
     run: Run | None = Field(default=None, description="What the cluster's operator starts a run with; null: its defaults.")
+    retrain: Retrain | None = Field(
+        default=None, description="When new articles and drift start a run in a cluster; null: they start none."
+    )
 
     @model_serializer(mode="wrap")
-    def _without_run(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_operation(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what says nothing, as in filters that were written before there was an operator."""
-        return _without(dump(self), "run")
+        return _without(_without(dump(self), "run"), "retrain")
 
 
 def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:

@@ -21,6 +21,26 @@ from distillery.filters.steps import STEPS, Step
 JUDGED: tuple[Step, ...] = tuple(step for step in STEPS if step != "promote")
 
 
+class Taken(Document):
+    """Which articles the runs of an object are of, where they lie below a prefix that grows, and what ordered the last run.
+
+    Attributes:
+        of: address of the articles; "" where they don't grow.
+        data: digest of their listing; None where they don't grow.
+        at: when they were taken, in seconds since 1970.
+        spent: US dollars that labels had cost when new articles or drift ordered a run; None where a commit did.
+        drift: digest of the scoring job whose drift ordered it; None where that was something else.
+        drifted: the adapter whose drift has ordered a run, until it is seen to be steady.
+    """
+
+    of: str = ""
+    data: Sha256 | None = None
+    at: float
+    spent: float | None = None
+    drift: Sha256 | None = None
+    drifted: Sha256 | None = None
+
+
 class Intent(Document):
     """What a Filter object asks for, and what of that is still to be done.
 
@@ -38,7 +58,10 @@ class Intent(Document):
         refused_at: revision of the channel that it was refused at.
         started: inputs of the last run that was started for the object.
         settled: inputs for which nothing was due, so that no run was started.
+        taken: which articles its runs are of; None where that is what lies at their address.
     """
+
+    OMITTED = ("taken",)
 
     KIND = "what a Filter object asks for"
     HINT = "delete it: the operator then takes the object as it is, and lifts no pin"
@@ -57,6 +80,7 @@ class Intent(Document):
     refused_at: int = 0
     started: Sha256 | None = None
     settled: Sha256 | None = None
+    taken: Taken | None = None
 
 
 def read_intent(store: Store, name: str, channel: str) -> tuple[Intent, str] | None:

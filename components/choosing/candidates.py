@@ -22,9 +22,9 @@ from distillery.components.store import in_bucket
 from distillery.filters.digests import parts
 from distillery.filters.document import Document, read_document
 from distillery.filters.errors import InputError, blamed_on
+from distillery.filters.fields import Strict
 from distillery.filters.filter import Filter
 from distillery.filters.loading import read_text, with_overrides
-from distillery.filters.spec import Strict
 from distillery.filters.steps import STEPS, Step
 
 MOST: Final = 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from distillery.components.articles.articles import Article, Rejects, read_articles
 from distillery.components.articles.folders import input_digest
@@ -75,6 +76,27 @@ def survey(journal: Journal, flt: Filter, articles: str, *, retry_dead: bool = F
 
         sample = [article for _, _, article in heapq.nsmallest(SAMPLE, distinct(), key=lambda one: one[:2])]
     return Survey(total, labeled, dead, sample)
+
+
+def open_texts(journal: Journal, flt: Filter, file: Path) -> frozenset[bytes]:
+    """Return the texts of a file that have neither a label nor a dead letter.
+
+    Args:
+        journal: the labels so far.
+        flt: the filter.
+        file: the file, on this machine; an empty one has none.
+
+    Returns:
+        The first 8 bytes of each text's digest: enough to count them, also over several files.
+
+    Raises:
+        InputError: the file can't be read.
+    """
+    if not file.stat().st_size:
+        return frozenset()
+    digests = (article.digest for article in read_articles(file, rejects=Rejects(), columns=flt.columns))
+    unknown = (digest for digest in digests if journal.answer(digest) is None and journal.dead_letter(digest) is None)
+    return frozenset(bytes.fromhex(digest[:16]) for digest in unknown)
 
 
 def is_labeled(store: Store, flt: Filter, articles: str) -> bool:

@@ -159,11 +159,13 @@ class Entry(NamedTuple):
         key: of the object.
         size: in bytes.
         modified: when it was written, in seconds since 1970.
+        etag: of the version; "" in a folder, whose listing tells none.
     """
 
     key: str
     size: int
     modified: float
+    etag: str = ""
 
 
 class Objects(Protocol):

@@ -258,7 +258,7 @@ class S3Objects(Objects):
         for page in self._pages(f"{prefix}/" if prefix else ""):
             for found in page.get("Contents", []):
                 if not is_probe(key := found["Key"][len(self._prefix) :]):
-                    yield Entry(key, int(found["Size"]), found["LastModified"].timestamp())
+                    yield Entry(key, int(found["Size"]), found["LastModified"].timestamp(), str(found["ETag"]))
 
     @override
     def folders(self, prefix: str) -> Iterator[str]:

@@ -12,13 +12,14 @@ from distillery.components.articles.input_files import local_file, require_input
 from distillery.components.artifacts.adapter import find_adapter, is_digest
 from distillery.components.artifacts.channel import on_channel
 from distillery.components.artifacts.filter import publish_filter
+from distillery.components.artifacts.listing import data_version
 from distillery.components.artifacts.steps import SELECT
 from distillery.components.choosing.candidates import read_candidates
 from distillery.components.choosing.rule import parse_rule
 from distillery.components.preflight.preflight import check, check_settings, require_price, resolve
 from distillery.components.preflight.request import MARKS, RunRequest, map_files
 from distillery.components.runtime.settings import EMPTY
-from distillery.components.store import Address, Digest, Store, digest_file, digest_json, in_bucket, open_bucket
+from distillery.components.store import Address, Digest, Store, digest_file, digest_json, in_bucket
 from distillery.components.store.address import scheme_of
 from distillery.components.store.layout import input_key
 from distillery.filters.errors import InputError
@@ -178,26 +179,6 @@ def _inputs(request: RunRequest, filter_key: str) -> dict[str, Any]:
     for name, (default, unset) in UNSET.items():
         inputs[name] = unset if inputs[name] == default else inputs[name]
     return inputs
-
-
-def data_version(uri: str) -> Any:
-    """Return the version of an object, or of all objects below a prefix.
-
-    Args:
-        uri: Its address.
-
-    Returns:
-        The etag, or etags by key; the digest of a file on this machine; None where there is nothing.
-
-    Raises:
-        StoreError: It can't be reached.
-    """
-    address = Address.parse(uri)
-    if not address.in_bucket:
-        return digest_file(address.local) if address.local.is_file() else None
-    bucket, key = open_bucket(address), address.path.rstrip("/")
-    etag = bucket.etag(address.path) if address.name else None
-    return etag or {name: bucket.etag(name) for name in bucket.keys(key)} or None
 
 
 def prepare_score(

@@ -12,6 +12,7 @@ from typing import Final
 from distillery.components.artifacts.channel import Pin
 from distillery.components.artifacts.intent import Intent
 from distillery.pipelines.operator.facts import Facts, RunSeen
+from distillery.pipelines.operator.retrain import by_commit, drift_hold, drifted, hold, taken_now
 
 FOLLOW: Final = 10.0  # seconds between two looks at a run
 IDLE: Final = 300.0  # seconds between two looks at an object for which nothing is due
@@ -84,7 +85,7 @@ def decide(facts: Facts, *, now: float, at: str) -> Action:
     intent = facts.intent
     if facts.other:
         return Wait(IDLE)
-    adopted = _adopted(facts, at)
+    adopted = _adopted(facts, at, now)
     if intent is None or adopted != intent:
         return Adopt(adopted)
     if intent.unpin is not None:
@@ -95,7 +96,12 @@ def decide(facts: Facts, *, now: float, at: str) -> Action:
         return Approve(intent.approve)
     if facts.earlier is not None:
         return Wait(FOLLOW)
-    return _run(facts, intent, now)
+    taken = taken_now(facts, now=now)
+    if taken != intent.taken:
+        return Adopt(intent.model_copy(update={"taken": taken}))
+    action = _run(facts, intent, now)
+    held = hold(facts, now) if facts.fresh else drift_hold(facts, now) if drifted(facts) else None
+    return Wait(min(action.seconds, max(1.0, held.seconds))) if isinstance(action, Wait) and held else action
 
 
 def _run(facts: Facts, intent: Intent, now: float) -> Action:
@@ -103,9 +109,10 @@ def _run(facts: Facts, intent: Intent, now: float) -> Action:
     if facts.claim is None:
         if intent.settled == facts.inputs:
             return Wait(IDLE)
-        if facts.due is None:
+        ordered = intent.taken is not None and intent.taken.spent is not None  # by new articles or drift
+        if facts.due is None and not ordered:
             return Plan()
-        if not facts.due:
+        if not facts.due and not ordered:
             return Adopt(intent.model_copy(update={"settled": facts.inputs}))
         return _start(facts, intent, "")
     if facts.run is None:
@@ -165,7 +172,7 @@ def retry_in(facts: Facts, run: RunSeen, now: float) -> float | None:
     return None
 
 
-def _adopted(facts: Facts, at: str) -> Intent:
+def _adopted(facts: Facts, at: str, now: float) -> Intent:
     """Return the intent that goes with what the object asks for now: the present one where nothing has changed."""
     wanted, before, channel = facts.wanted, facts.intent, facts.channel
     if before is None:
@@ -177,6 +184,7 @@ def _adopted(facts: Facts, at: str) -> Intent:
             settings=wanted.settings,
             approved=wanted.approved,
             approve=wanted.approved if waits else "",
+            taken=by_commit(facts, relabels=True, now=now),
         )
     named = bool(wanted.approved) and wanted.approved != before.approved
     moved = bool(facts.changed) or wanted.settings != before.settings
@@ -185,6 +193,9 @@ def _adopted(facts: Facts, at: str) -> Intent:
         update = {"withdrawn": False, "object": wanted.object}
     if moved or named:
         update |= {"filter": wanted.key, "settings": wanted.settings, "unpin": channel.pin}
+    if moved:
+        relabels = "label" in facts.changed or wanted.settings != before.settings
+        update["taken"] = by_commit(facts, relabels=relabels, now=now)
     if facts.changed:
         update["restore"] = facts.served if facts.served and facts.served != channel.adapter else None
     if wanted.approved != before.approved:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from distillery.components.artifacts.channel import Channel
+from distillery.components.artifacts.drift import DriftStatus
 from distillery.components.artifacts.intent import Intent
+from distillery.components.artifacts.listing import Listing
 from distillery.components.artifacts.run_claim import RunClaim
 from distillery.components.store import Digest
 from distillery.pipelines.operator.wanted import Wanted
@@ -66,12 +69,34 @@ class RunSeen:
 
 
 @dataclass(frozen=True)
+class Fresh:
+    """What has come to the articles since those that the runs are of.
+
+    Attributes:
+        files: files that are new or were changed.
+        articles: texts in them that the oracle has not labelled; None where they can't be counted.
+        why: why they can't; "" where they can.
+    """
+
+    files: int
+    articles: int | None
+    why: str = ""
+
+    @property
+    def words(self) -> str:
+        """Return what has come, for people."""
+        files = f"{self.files:,} file{'' if self.files == 1 else 's'}"
+        return f"{self.articles:,} articles in {files} are new" if self.articles != 1 else f"1 article in {files} is new"
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is known.
 
     Attributes:
         wanted: what the object asks for.
         inputs: digest of what a run for it would be claimed under.
+        run_inputs: what that digest covers.
         channel: the filter's channel.
         intent: what the object asked for when it was last looked at; None where it never was.
         other: another object that this filter's channel belongs to; "" for none.
@@ -80,6 +105,13 @@ class Facts:
         claim: who runs these inputs; None where nobody has.
         run: the run of these inputs; None where there is none that Kubeflow or the store know.
         earlier: the run that was started for an earlier spec and goes on; None where none does.
+        articles: address of the articles that are labelled; "" where the object names labels.
+        listing: what is there now; None where that is one object.
+        fresh: what of it has come since; None where nothing has, or a run goes on.
+        anew: True if the articles are to be taken anew: the last run met bad input, and a file may be mended by now; or nobody
+            knows any more what was taken.
+        drift: what the last look at the scores of the adapter that serves says; None where that can't be known now.
+        paid: True if labels cost money.
         unpaid: why no run that pays for labels is started; "" where one may be.
         calibrated: True if a rubric that a run found uncalibrated has been calibrated since.
         due: steps that are due, as `plan` says; None where it was not asked.
@@ -89,6 +121,7 @@ class Facts:
     wanted: Wanted
     inputs: Digest
     channel: Channel
+    run_inputs: Mapping[str, Any] = field(default_factory=dict)
     intent: Intent | None = None
     other: str = ""
     changed: tuple[str, ...] = ()
@@ -96,6 +129,12 @@ class Facts:
     claim: RunClaim | None = None
     run: RunSeen | None = None
     earlier: RunSeen | None = None
+    articles: str = ""
+    listing: Listing | None = None
+    fresh: Fresh | None = None
+    anew: bool = False
+    drift: DriftStatus | None = None
+    paid: bool = False
     unpaid: str = ""
     calibrated: bool = False
     due: tuple[str, ...] | None = None

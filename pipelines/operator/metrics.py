@@ -31,6 +31,7 @@ class Metrics:
         self.mae = metric(Gauge, "test_mae", "Test MAE of a filter's latest student.", names)
         self.ready = metric(Gauge, "filter_ready", "1 where the channel serves what the object asks for.", names)
         self.drifted = metric(Gauge, "filter_drifted", "1 where the condition Drifted holds.", names)
+        self.fresh = metric(Gauge, "new_articles", "Articles that have come to a filter and that no run is of.", names)
         self._counted: dict[str, str] = {}
 
     def take(self, passed: Pass, seconds: float) -> None:
@@ -51,6 +52,8 @@ class Metrics:
             self.spend.labels(namespace, name).set(status["usd"])
         if isinstance(status.get("mae"), int | float):
             self.mae.labels(namespace, name).set(status["mae"])
+        if isinstance(status.get("newArticles"), int):
+            self.fresh.labels(namespace, name).set(status["newArticles"])
         run = passed.ended
         if run is not None and self._counted.get(passed.object) != run.id:
             self._counted[passed.object] = run.id
@@ -65,5 +68,5 @@ class Metrics:
             object: the object, as "namespace/name".
         """
         namespace, _, name = object.partition("/")
-        for gauge in (self.spend, self.mae, self.ready, self.drifted):
+        for gauge in (self.spend, self.mae, self.ready, self.drifted, self.fresh):
             gauge.remove_by_labels({"namespace": namespace, "filter": name})

@@ -9,8 +9,10 @@ from distillery.components.articles.hub import NotFetched, nothing_fetched
 from distillery.components.articles.input_files import choose_input
 from distillery.components.artifacts.channel import Channel, read_channel
 from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.drift import DriftStatus, drift_status
 from distillery.components.artifacts.filter import read_filter
-from distillery.components.artifacts.intent import Intent, changed_steps, read_intent
+from distillery.components.artifacts.intent import Intent, Taken, changed_steps, read_intent
+from distillery.components.artifacts.listing import data_version
 from distillery.components.artifacts.rubric_calibration import read_calibration, usable
 from distillery.components.artifacts.run_claim import RunClaim
 from distillery.components.artifacts.run_summary import Failure, RunSummary, read_last_summary
@@ -25,11 +27,13 @@ from distillery.components.store.layout import cancelled_key, claim_key, failure
 from distillery.filters.digests import step_digest
 from distillery.filters.errors import InputError
 from distillery.pipelines.cluster.kubeflow import ENDED, NO_RUN, Kubeflow, Refused, cancelled
-from distillery.pipelines.cluster.submit import Prepared, data_version, inputs_of
+from distillery.pipelines.cluster.submit import Prepared, inputs_of
 from distillery.pipelines.inventory.reading import amount, dollars, text
 from distillery.pipelines.inventory.runs import outcome_of_summary
+from distillery.pipelines.operator.articles import SeenArticles, fresh_articles, look_at_data
 from distillery.pipelines.operator.decide import UNKNOWN
 from distillery.pipelines.operator.facts import Facts, Outcome, RunSeen
+from distillery.pipelines.operator.retrain import budget_of
 from distillery.pipelines.operator.wanted import Wanted
 from distillery.pipelines.plan import due, make_plan
 from distillery.pipelines.steps import RunState
@@ -55,37 +59,42 @@ class Seen:
     Attributes:
         runs: runs that have ended, by id.
         due: what plans say is due, by inputs and the channel's revision.
+        articles: what lies at the objects' data.
     """
 
     runs: dict[str, RunSeen] = field(default_factory=dict)
     due: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
+    articles: SeenArticles = field(default_factory=SeenArticles)
 
 
-def run_inputs(wanted: Wanted) -> tuple[dict[str, Any], Digest]:
+def run_inputs(wanted: Wanted, data: object, taken: Taken | None) -> tuple[dict[str, Any], Digest]:
     """Return what a run for an object is claimed under: what its steps read of the filter, its settings, its data.
 
     A change of what no step reads (a description, where the same data lie) is the same inputs.
 
     Args:
         wanted: what the object asks for.
+        data: the version of the data that the run is of.
+        taken: what ordered the run; None for a commit.
 
     Returns:
         The inputs, and the digest of the claim.
 
     Raises:
         InputError: the object names no data.
-        StoreError: the data's place can't be reached.
+        StoreError: the marks' place can't be reached.
     """
     flt, run = wanted.filter, wanted.run
-    articles, labels = choose_input("", "", flt.spec.data)
+    _, labels = choose_input("", "", flt.spec.data)
     inputs = {
         "filter": flt.name,
         "channel": wanted.channel,
         "steps": {step: step_digest(flt, step) for step in ("label", "audit", "split", "train", "benchmark", "gate")},
         "run": run.model_dump(mode="json", exclude_defaults=True),
-        "data": data_version(articles or labels),
+        "data": data,
         "labelled": bool(labels),
         "marks": None if (run.marks or "") in MARKS else data_version(run.marks or ""),
+        **({"drift": taken.drift} if taken and taken.drift else {}),
     }
     return inputs, inputs_of(Prepared(flt.name, {}, inputs))
 
@@ -107,24 +116,34 @@ def look(store: Store, kubeflow: Kubeflow, wanted: Wanted, seen: Seen) -> Facts:
         StoreError: the store can't be read.
         Stopped: Kubeflow can't be reached.
     """
-    _, inputs = run_inputs(wanted)
     channel = read_channel(store, wanted.name, wanted.channel, lenient=True).channel
     present = read_intent(store, wanted.name, wanted.channel)
     intent, etag = present if present else (None, None)
+    data = look_at_data(store, wanted, intent, seen.articles)
+    covered, inputs = run_inputs(wanted, data.version, data.taken)
     claim = _document(RunClaim, store, claim_key(inputs))
     run = run_of(store, kubeflow, claim, seen) if claim else None
     changed, served = _changes(store, wanted, intent, channel)
+    rests = claim is None or (run is not None and run.outcome != "running")
+    paid = _paid(wanted)
     return Facts(
         wanted=wanted,
         inputs=inputs,
         channel=channel,
+        run_inputs=covered,
         intent=intent,
         changed=changed,
         served=served,
         claim=claim,
         run=run,
         earlier=_earlier(store, kubeflow, intent, inputs, seen),
-        unpaid=_unpaid(wanted),
+        articles=data.articles,
+        listing=data.listing,
+        fresh=fresh_articles(store, wanted, data, seen.articles, since=run.id if run else "") if rests else None,
+        anew=data.lost or bool(run and run.outcome == "input" and data.gone),
+        drift=_drift(store, wanted, channel),
+        paid=paid,
+        unpaid=_unpaid(wanted, data.taken) if paid else "",
         calibrated=bool(run and run.outcome in ("waiting", "input") and run.uncalibrated and _calibrated(store, wanted)),
         due=seen.due.get((inputs, channel.revision)),
         last=_last(store, wanted, seen) if claim is None and intent and intent.settled == inputs else None,
@@ -171,16 +190,29 @@ def _changes(store: Store, wanted: Wanted, intent: Intent | None, channel: Chann
     return changed, entry.adapter if entry else ""
 
 
-def _unpaid(wanted: Wanted) -> str:
+def _paid(wanted: Wanted) -> bool:
+    """True if a run may ask an oracle that costs money."""
+    articles, _ = choose_input("", "", wanted.filter.spec.data)
+    priced = price_of(wanted.filter, read_prices()) if articles else None
+    return bool(articles) and not (priced and not priced[0].input and not priced[0].output)
+
+
+def _unpaid(wanted: Wanted, taken: Taken | None) -> str:
     """Return why no run that asks the oracle is started: it costs money, and the object says not how much it may."""
-    flt = wanted.filter
-    articles, _ = choose_input("", "", flt.spec.data)
-    if not articles or wanted.run.budget:
+    if budget_of(wanted, taken):
         return ""
-    priced = price_of(flt, read_prices())
-    if priced and not priced[0].input and not priced[0].output:
-        return ""
-    return f"labels of {flt.spec.oracle.model} are paid, and spec.run.budget says not how many US dollars they may cost"
+    model = wanted.filter.spec.oracle.model
+    return f"labels of {model} are paid, and spec.run.budget says not how many US dollars they may cost"
+
+
+def _drift(store: Store, wanted: Wanted, channel: Channel) -> DriftStatus | None:
+    """Return what the last look at the scores of the adapter that serves says; None where that can't be known now."""
+    if not channel.adapter:
+        return None
+    try:
+        return drift_status(store, wanted.name, channel.adapter)
+    except (StoreError, InputError):
+        return None
 
 
 def _calibrated(store: Store, wanted: Wanted) -> bool:

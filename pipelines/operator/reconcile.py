@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from distillery.components.artifacts.drift import DriftStatus, drift_status
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.intent import Intent, read_intent
 from distillery.components.preflight.request import RunRequest
@@ -30,7 +29,8 @@ from distillery.pipelines.cluster.submit import prepare, start
 from distillery.pipelines.operator.decide import FOLLOW, IDLE, Action, Adopt, Approve, Plan, Restore, Start, Unpin, Wait, decide
 from distillery.pipelines.operator.facts import Facts, RunSeen
 from distillery.pipelines.operator.kubernetes import Objects
-from distillery.pipelines.operator.observe import KEPT, Seen, look, run_inputs, what_is_due
+from distillery.pipelines.operator.observe import KEPT, Seen, look, what_is_due
+from distillery.pipelines.operator.retrain import budget_of
 from distillery.pipelines.operator.status import Trouble, status_of, transitions
 from distillery.pipelines.operator.wanted import Wanted, generation_of, object_of, read_object
 
@@ -115,24 +115,13 @@ def reconcile(world: World, value: Mapping[str, Any]) -> Pass:
         facts, trouble, seconds = _settle(world, wanted, done)
     before = value.get("status")
     was: Mapping[str, Any] = before if isinstance(before, Mapping) else {}
-    drift = _drift(world, facts)
-    status = status_of(was, generation_of(value), facts, trouble, now=world.clock(), at=world.now(), drift=drift)
+    status = status_of(was, generation_of(value), facts, trouble, now=world.clock(), at=world.now())
     if status != before:
         for told in transitions(was, status):
             world.objects.tell(value, told, world.now())
         world.objects.put_status(value, status)
     run = facts.run if facts and facts.run and facts.run.outcome != "running" else None
     return Pass(object_of(value), status, seconds, tuple(done), trouble, run)
-
-
-def _drift(world: World, facts: Facts | None) -> DriftStatus | None:
-    """Return what the last look at the scores of the adapter that serves says; None where that can't be known now."""
-    if facts is None or not facts.channel.adapter:
-        return None
-    try:
-        return drift_status(world.store, facts.wanted.name, facts.channel.adapter)
-    except (StoreError, InputError):
-        return None
 
 
 def _settle(world: World, wanted: Wanted, done: list[str]) -> tuple[Facts | None, Trouble | None, float]:
@@ -207,6 +196,8 @@ def _act(world: World, kubeflow: Kubeflow, facts: Facts, action: Action) -> None
     if isinstance(action, Adopt):
         if facts.intent is None or facts.intent.filter != action.intent.filter:
             publish_filter(store, wanted.filter)
+        if facts.listing and action.intent.taken and action.intent.taken.data == facts.listing.digest:
+            facts.listing.keep(store, wanted.name)
         _put_intent(store, wanted, action.intent, facts.etag)
     elif isinstance(action, Unpin):
         if facts.channel.pin == action.pin:
@@ -216,7 +207,7 @@ def _act(world: World, kubeflow: Kubeflow, facts: Facts, action: Action) -> None
     elif isinstance(action, Approve):
         _approve(world, facts, action.adapter)
     elif isinstance(action, Start):
-        _start(world, kubeflow, wanted, action.seen_end, paying=not facts.unpaid)
+        _start(world, kubeflow, facts, action.seen_end)
 
 
 def _put_intent(store: Store, wanted: Wanted, intent: Intent, etag: str | None) -> None:
@@ -241,20 +232,20 @@ def _approve(world: World, facts: Facts, adapter: str) -> None:
     _put_intent(world.store, wanted, facts.intent.model_copy(update=update), facts.etag)
 
 
-def _start(world: World, kubeflow: Kubeflow, wanted: Wanted, seen_end: str, *, paying: bool) -> None:
+def _start(world: World, kubeflow: Kubeflow, facts: Facts, seen_end: str) -> None:
     """Start a run, or find the one that another process has started for the same inputs."""
-    inputs, _ = run_inputs(wanted)
+    wanted, taken = facts.wanted, facts.intent.taken if facts.intent else None
     run = wanted.run
     request = RunRequest(
         dump_filter(wanted.filter),
         world.store.uri,
         marks=run.marks or "",
-        budget=(run.budget or 0.0) if paying else NO_PRICE,
+        budget=NO_PRICE if facts.unpaid else budget_of(wanted, taken) or 0.0,
         max_rejects=run.maxRejects,
         trainer=run.trainer,
         gpus=run.gpus,
     )
-    prepared = prepare(world.store, request)._replace(inputs=inputs)
+    prepared = prepare(world.store, request)._replace(inputs=dict(facts.run_inputs))
     version = kubeflow.published(prepared.pipeline)
     start(kubeflow, world.store, version, prepared, account=world.account, seen_end=seen_end, grace=world.grace)
 

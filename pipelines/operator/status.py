@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 
-from distillery.components.artifacts.drift import DriftStatus
 from distillery.pipelines.operator.decide import retry_in, unpaid
 from distillery.pipelines.operator.facts import FINAL, Facts, RunSeen
+from distillery.pipelines.operator.retrain import at_rest, drift_hold, drifted, hold
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 LONGEST: Final = 1000  # characters of a message
 KEPT: Final = ("Drifted",)  # conditions that others may write, too
 DRIFT: Final = ("ScoresDrifted", "ScoresSteady")  # reasons of Drifted that are ours
 TOLD: Final = (
-    *("Valid", "Calibrated", "Labeled", "Trained", "Judged", "Promoted", "AwaitingApproval", "Pinned", "Drifted", "Ready"),
+    *("Valid", "Calibrated", "Labeled", "Trained", "Judged", "Promoted", "AwaitingApproval"),
+    *("Pinned", "NewArticles", "Drifted", "Ready"),
 )
+QUIET: Final = ("Nothing", "NotPinned", "ScoresSteady", "AllTaken")  # reasons that are no news of an object that is new
 WARN: Final = frozenset(
     {"Invalid", "Failed", "Rejected", "NoBudget", "BadInput", "ApprovalRefused", "Fault", "Stopped", "ScoresDrifted"}
 )
@@ -68,7 +71,6 @@ def status_of(
     *,
     now: float,
     at: str,
-    drift: DriftStatus | None = None,
 ) -> dict[str, Any]:
     """Return the status of an object.
 
@@ -79,14 +81,14 @@ def status_of(
         trouble: what kept the pass from its end; None where nothing did.
         now: the time, in seconds since 1970.
         at: the same time, as documents show it.
-        drift: what the last look at the scores of the adapter that serves says; None where that is not known.
 
     Returns:
         The whole status; equal to `before` where nothing has changed.
     """
     found = _conditions(facts, trouble, now)
-    if drift is not None and drift.status != UNKNOWN:
-        found["Drifted"] = Condition(drift.status, drift.reason, drift.message)
+    drift = facts.drift if facts else None
+    if facts and drift is not None and drift.status != UNKNOWN:
+        found["Drifted"] = Condition(drift.status, drift.reason, f"{drift.message}{_of_drift(facts, now)}")
     if facts is None:  # nothing is known of the rest: it stays as it was
         kept = {
             kind: row for kind, row in _rows(before).items() if kind not in found and kind not in ("Reconciling", "Stalled")
@@ -122,7 +124,7 @@ def condition_rows(before: Mapping[str, Any], found: Mapping[str, Condition], ge
     return sorted(rows, key=lambda row: _order(row["type"]))
 
 
-COLUMNS: Final = ("mae", "verdict", "digest", "adapter", "run", "report", "usd")
+COLUMNS: Final = ("mae", "verdict", "digest", "adapter", "run", "report", "usd", "newArticles")
 
 
 def _plain(value: object) -> bool:
@@ -158,6 +160,8 @@ def _columns(facts: Facts) -> dict[str, Any]:
     """Return what `kubectl get filters` and `describe` show beside the conditions."""
     run = facts.shown
     shown: dict[str, Any] = {"digest": facts.channel.adapter or ""}
+    if facts.listing:
+        shown["newArticles"] = facts.fresh.articles if facts.fresh else 0
     if run:
         shown |= {
             "mae": None if run.mae is None else round(run.mae, 3),
@@ -186,6 +190,8 @@ def _conditions(facts: Facts | None, trouble: Trouble | None, now: float) -> dic
         ready = Condition(FALSE if stalled else UNKNOWN, trouble.reason, trouble.message)
         return {**valid, **stalled, "Ready": ready}
     found = {"Valid": Condition(TRUE, "Valid", "it passes every check"), **_steps(facts), **_channel(facts)}
+    if facts.listing:
+        found["NewArticles"] = _new_articles(facts, now)
     ready = _ready(facts, trouble, now)
     if ready.status != TRUE:
         found["Stalled" if ready.reason in STALLED else "Reconciling"] = Condition(TRUE, ready.reason, ready.message)
@@ -271,6 +277,33 @@ def _channel(facts: Facts) -> dict[str, Condition]:
     return found
 
 
+def _new_articles(facts: Facts, now: float) -> Condition:
+    """Return whether articles have come that no run is of, and what they wait for."""
+    if facts.run and facts.run.outcome == "running":
+        return Condition(UNKNOWN, "Running", "what has come meanwhile is counted when the run has ended")
+    if facts.fresh is None:
+        return Condition(FALSE, "AllTaken", "the last run was of all articles that are there")
+    if not at_rest(facts):
+        return Condition(TRUE, "Later", f"{facts.fresh.why or facts.fresh.words}; first comes the run that is due")
+    held = hold(facts, now)
+    return Condition(TRUE, held.reason, held.message) if held else Condition(TRUE, "Due", facts.fresh.words)
+
+
+def _of_drift(facts: Facts, now: float) -> str:
+    """Return what a drift has started, or why it has not, for its message."""
+    retrain, taken = facts.wanted.retrain, facts.intent.taken if facts.intent else None
+    if facts.drift is None or facts.drift.status != TRUE or retrain is None or retrain.onDrift != "retrain":
+        return ""
+    if not drifted(facts):
+        return f"; ordered a run at {_at(taken.at)}" if taken and taken.drift else "; has ordered a run"
+    held = drift_hold(facts, now)
+    return f"; a run is ordered {'once the last one is at its end' if held is None else f'later: {held.message}'}"
+
+
+def _at(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _ready(facts: Facts, trouble: Trouble | None, now: float) -> Condition:
     """Return whether the channel serves what the spec asks for, and if not, what stands in the way."""
     run, channel, intent = facts.run, facts.channel, facts.intent
@@ -339,7 +372,7 @@ def transitions(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Tol
         was = old.get(kind, {})
         same = (was.get("status"), was.get("reason")) == (row["status"], row["reason"])
         quiet = row["status"] == UNKNOWN and kind != "Ready"
-        nothing = row["status"] == FALSE and row["reason"] in ("Nothing", "NotPinned", "ScoresSteady") and kind not in old
+        nothing = row["status"] == FALSE and row["reason"] in QUIET and kind not in old
         if kind not in TOLD or same or quiet or nothing:
             continue
         bad = row["reason"] in WARN or (kind == "Valid" and row["status"] != TRUE)

@@ -11,9 +11,10 @@ from distillery.components.promotion.by_hand import Said
 from distillery.components.store import Digest, digest_json
 from distillery.filters.cluster_object import load_filter_object
 from distillery.filters.errors import InputError
+from distillery.filters.fields import API_VERSION
 from distillery.filters.filter import Filter
 from distillery.filters.lint import lint
-from distillery.filters.spec import API_VERSION, Run
+from distillery.filters.operation import Retrain, Run
 
 GROUP, VERSION = API_VERSION.split("/")
 BY: Final = f"{GROUP}/by"  # annotations that say who promotes what `approved` names, and why
@@ -31,6 +32,7 @@ class Wanted:
         generation: of the object.
         filter: as a run is started with it: with its namespace, without what only the operator reads.
         run: what a run is started with.
+        retrain: within which limits new articles and drift start a run; None where they start none.
         approved: digest of the adapter to promote, or its first digits; "" for none.
         said: who ordered that, and why, as far as the object says.
     """
@@ -41,6 +43,7 @@ class Wanted:
     run: Run
     approved: str
     said: Said
+    retrain: Retrain | None = None
 
     @property
     def name(self) -> str:
@@ -109,7 +112,7 @@ def read_object(value: Mapping[str, Any]) -> Wanted:
     flt = load_filter_object(value, name, profile=profile if isinstance(profile, str) else None)
     _require_lint(flt, name)
     promotion = flt.spec.promotion.model_copy(update={"approved": None})
-    sent = flt.spec.model_copy(update={"run": None, "promotion": promotion})
+    sent = flt.spec.model_copy(update={"run": None, "retrain": None, "promotion": promotion})
     return Wanted(
         object=name,
         generation=generation_of(value),
@@ -117,6 +120,7 @@ def read_object(value: Mapping[str, Any]) -> Wanted:
         run=flt.spec.run or Run(),
         approved=flt.spec.promotion.approved or "",
         said=_said(value, name),
+        retrain=flt.spec.retrain,
     )
 
 

@@ -101,6 +101,10 @@ BROKEN = [
     Broken("scales of what is no dimension", VALID, _set("data", "scales", value={"best": [0.0, 1.0]})),
     Broken("data that pods don't reach", CEL, _set("data", "labels", value="labels.jsonl"), model=False),
     Broken("marks that pods don't reach", CEL, _set("run", value={"marks": "marks.json"}), model=False),
+    Broken("a retraining that may cost more than all runs together", CEL, lambda spec: spec.update(
+        run={"budget": 5.0}, retrain={"budget": 9.0})),
+    Broken("a cool-down that is no time", SCHEMA, _set("retrain", value={"coolDown": "a week"})),
+    Broken("a schedule that is none, or falls due on no day", VALID, _set("retrain", value={"schedule": "0 0 30 2 *"})),
     Broken("an unknown profile", VALID, _set("run", value={"profile": "nobody"})),
 ]  # fmt: skip
 

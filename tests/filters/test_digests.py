@@ -14,9 +14,10 @@ from pydantic import BaseModel
 from distillery.components.labeling.oracles.base import PROVIDERS
 from distillery.filters.diff import diff, redone, render_diff
 from distillery.filters.digests import STEP_FREE, oracle_part, parts, rubric_digest, step_digest
+from distillery.filters.fields import UNCHECKED
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter, load_filter_text
-from distillery.filters.spec import ONLINE, UNCHECKED, Oracle
+from distillery.filters.spec import ONLINE, Oracle
 from distillery.filters.steps import STEPS, downstream
 
 ALL = ["label", "audit", "split", "train", "benchmark", "gate", "promote"]
@@ -109,6 +110,7 @@ def full() -> dict[str, Any]:
     spec["contentTypes"][0]["unless"] = "agency > 5"
     spec["promotion"]["approved"] = "0123abcd"
     spec["run"] = {"profile": "laptop", "marks": "m.json", "budget": 5.0, "maxRejects": "1", "gpus": 1, "trainer": "pod"}
+    spec["retrain"] = {"minNew": 5, "budget": 1.0, "schedule": "0 3 * * *", "coolDown": "7d", "onDrift": "retrain"}
     return given
 
 
@@ -130,6 +132,7 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
     choices |= {"provider": "openai", "apiKeyEnv": "OTHER", "strategy": "zero2", "device": "cuda"}
     choices |= {"scale": [0.0, 1.0], "scales": {"agency": [5.0, 1.0]}}
     choices |= {"trainer": "trainjob", "maxRejects": "2", "approved": "f" * 64}
+    choices |= {"schedule": "0 4 * * *", "coolDown": "8d", "onDrift": "ignore"}
     if last in choices:
         at[last] = choices[last]
     elif isinstance(value, list):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from distillery.filters.cluster_object import load_scoring_object
-from distillery.filters.cron import NAMED, latest
+from distillery.filters.cron import NAMED, following, latest
 from distillery.filters.document import read_document
 from distillery.filters.errors import InputError
 from distillery.filters.scoring import scoring_of
@@ -46,6 +46,7 @@ def test_a_scoring_is_read_with_its_defaults() -> None:
         ("s3://bucket/scores/news", "s3://bucket/incoming/news/scores", r"news.yaml:7: spec.out: lies within the corpus"),
         ("investment-risk", "uplifting", r'news.yaml:5: spec.filters\[1\].name: "uplifting" stands there twice'),
         ("  out:", "  schedule: 0 25 * * *\n  out:", r"news.yaml:7: spec.schedule: hour '25' is out of range"),
+        ("  out:", "  schedule: 0 0 30 2 *\n  out:", r"news.yaml:7: spec.schedule: falls due on no day"),
         ("  out:", "  onPromotion: always\n  out:", r"news.yaml:7: spec.onPromotion: expects 'rescore' or 'new-only'"),
         ("kind: Scoring", "kind: Filter", r"news.yaml:2: kind: expects 'Scoring'"),
         ("  out: s3://bucket/scores/news\n", "", r"spec.out: is missing"),
@@ -111,6 +112,24 @@ NOW = datetime(2027, 3, 10, 14, 37, 20, tzinfo=UTC)  # a Wednesday
 def test_when_an_expression_last_fell_due(text: str, last: str | None) -> None:
     found = latest(text, NOW)
     assert (found and f"{found:%Y-%m-%d %H:%M}") == last
+
+
+@pytest.mark.parametrize(
+    ("text", "next"),
+    [
+        ("* * * * *", "2027-03-10 14:38"),
+        ("0 3 * * *", "2027-03-11 03:00"),
+        ("37 14 * * *", "2027-03-11 14:37"),
+        ("0 0 * * 7", "2027-03-14 00:00"),
+        ("30 4 29 FEB *", "2028-02-29 04:30"),
+        ("50,5 16-20/2 * * *", "2027-03-10 16:05"),
+        ("0 0 30 2 *", None),
+    ],
+)
+def test_when_an_expression_falls_due_next(text: str, next: str | None) -> None:
+    found = following(text, NOW)
+    assert (found and f"{found:%Y-%m-%d %H:%M}") == next
+    assert found is None or latest(text, found) == found
 
 
 def test_the_last_time_is_never_later_than_now_and_falls_due_again_at_itself() -> None:

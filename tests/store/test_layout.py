@@ -50,6 +50,7 @@ A, B, C = "a" * 64, "b" * 64, "c" * 64
         (layout.channel_key("demo", "stable"), "channels/demo/stable.json"),
         (layout.candidate_key("demo", "stable"), "channels/demo/stable.candidate.json"),
         (layout.intent_key("demo", "stable"), "intents/demo/stable.json"),
+        (layout.listing_key("demo", A), f"listings/demo/{A}.json"),
         (layout.step_record_key("split", A), f"steps/split/{A}.json"),
         (layout.claim_key(A), f"runs/{A}.json"),
         (layout.run_record_key("r1", "split"), "runs/r1/split.json"),

@@ -29,6 +29,7 @@
     channels/<filter>/<channel>.json                which adapter serves, what served before, and what waits: a pointer
     channels/<filter>/<channel>.candidate.json      the adapter that waited for approval, in stores made earlier
     intents/<filter>/<channel>.json                 what the Filter object of a cluster asks of it: a pointer
+    listings/<filter>/<digest>.json                 the objects below a prefix of articles, as a run of an object took them
     steps/<step>/<inputs>.json                      what a step put out, to be reused for the same inputs
     runs/<inputs>.json                              which run has these inputs: a claim
     runs/<run>/<step>.json, failure.json, cancelled.json, events/<step>.jsonl, report.html, report.md, run.log
@@ -123,6 +124,7 @@ from distillery.components.store.layout.students import (
     checkpoint_key,
     intent_key,
     judged_key,
+    listing_key,
     measured_key,
     predictions_key,
     reviewed_key,
@@ -184,6 +186,7 @@ __all__ = [
     "journal_segment_key",
     "judged_key",
     "last_summary_key",
+    "listing_key",
     "log_key",
     "measured_key",
     "model_folder",

@@ -169,6 +169,22 @@ def intent_key(name: str, channel: str) -> str:
     return f"{INTENTS}/{name}/{channel}.json"
 
 
+def listing_key(name: str, digest: str) -> str:
+    """Return the key of a listing of the articles that a filter's runs were of.
+
+    Args:
+        name: name of the filter.
+        digest: sha256 of the document.
+
+    Returns:
+        The key.
+
+    Raises:
+        InputError: `digest` is no digest.
+    """
+    return f"listings/{name}/{as_digest(digest, 'listing')}.json"
+
+
 def channel_key(name: str, channel: str) -> str:
     """Return the key of a filter's channel.
 

@@ -1,0 +1,473 @@
+"""Articles that come to a prefix, and drift: they start a run within the limits of spec.retrain, once, and not otherwise."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from distillery.components.artifacts.drift import DriftLog, Look
+from distillery.components.promotion.by_hand import Said, rollback, unpin
+from distillery.components.store.layout import drift_key
+from distillery.pipelines.cluster import submit
+from distillery.pipelines.operator.reconcile import reconcile
+from tests.operator.test_faults import Watched, killed_everywhere, to_the_end
+from tests.operator.test_oracle import OWN, PAID, message
+from tests.operator.world import START, Town
+from tests.promotion.made import fine
+
+DAY = 86_400.0
+
+
+def add(town: Town, file: str, *texts: str) -> None:
+    """Put a file of articles into the prefix."""
+    folder = town.labels.with_name("articles")
+    folder.mkdir(exist_ok=True)
+    rows = [json.dumps({"id": f"{file} {text}", "title": text, "content": f"The text of {text}."}) for text in texts]
+    (folder / f"{file}.jsonl").write_text("\n".join(rows) + "\n")
+
+
+def numbered(first: int, count: int) -> list[str]:
+    return [f"article {number}" for number in range(first, first + count)]
+
+
+def text(town: Town, retrain: str = "", *changes: tuple[str, str], run: str = "") -> str:
+    more = "".join(f"  {section}: {{{said}}}\n" for section, said in (("retrain", retrain), ("run", run)) if said)
+    data = f"{{articles: {town.labels.with_name('articles')}}}"
+    oracle = () if PAID in changes else (("  oracle: {model: recorded}", f"  oracle: {OWN}"),)
+    return town.text(("  gates:", f"{more}  gates:"), *oracle, *changes, data=data)
+
+
+@pytest.fixture(autouse=True)
+def a_folder_is_as_good_as_a_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a bucket a test below sees to it."""
+    monkeypatch.setattr(submit, "upload", lambda store, path, **more: path)
+
+
+@pytest.fixture
+def grown(town: Town) -> Callable[..., Town]:
+    """A filter that serves, of three articles; then more come."""
+
+    def make(retrain: str = "", *come: str, **more: Any) -> Town:
+        add(town, "a", *numbered(0, 3))
+        town.objects.apply(text(town, retrain, **more))
+        town.through()
+        assert town.status()["phase"] == "Promoted"
+        assert town.condition("NewArticles") == ("False", "AllTaken")
+        if come:
+            add(town, "b", *come)
+        town.pass_over()
+        return town
+
+    return make
+
+
+def test_without_limits_what_comes_is_told_and_starts_nothing(grown: Callable[..., Town]) -> None:
+    town = grown("", *numbered(3, 4))
+    for _ in range(3):
+        town.time += 30 * DAY
+        town.pass_over(world=town.world())
+    assert len(town.kubeflow.runs) == 1
+    assert (town.condition("NewArticles"), town.status()["newArticles"]) == (("True", "NotAsked"), 4)
+    assert message(town, "NewArticles") == "4 articles in 1 file are new; without spec.retrain they start no run"
+    assert town.condition("Ready") == ("True", "Promoted"), "what serves is what the spec asks for"
+
+
+def test_as_many_as_are_asked_for_start_one_run(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 5", *numbered(3, 4))
+    assert len(town.kubeflow.runs) == 1
+    assert message(town, "NewArticles") == "4 of 5 new articles"
+    add(town, "c", *numbered(6, 2))  # one of them was in b, too
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.status()["phase"]) == (2, "Running")
+    assert town.condition("NewArticles") == ("Unknown", "Running")
+    town.play("run-2")
+    for _ in range(3):
+        town.pass_over(world=town.world())
+    assert len(town.kubeflow.runs) == 2
+    assert (town.condition("NewArticles"), town.status()["newArticles"]) == (("False", "AllTaken"), 0)
+
+
+def test_a_file_that_is_appended_to_counts_for_what_is_new_in_it(
+    grown: Callable[..., Town], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = grown("minNew: 3")
+    labelled(monkeypatch, *numbered(0, 3))
+    add(town, "a", *numbered(0, 5))
+    town.pass_over()
+    assert message(town, "NewArticles") == "2 of 3 new articles"
+    add(town, "merged", *numbered(0, 5))
+    town.pass_over()
+    assert message(town, "NewArticles") == "2 of 3 new articles"
+
+
+def labelled(monkeypatch: pytest.MonkeyPatch, *texts: str) -> None:
+    """Let the oracle's journal have labels of these texts."""
+    from distillery.components.articles.articles import article_digest
+    from distillery.components.labeling.journal import Journal
+
+    known = {article_digest(one, f"The text of {one}.") for one in texts}
+    monkeypatch.setattr(Journal, "answer", lambda self, article: object() if article in known else None)
+
+
+def test_what_is_no_article_counts_for_nothing(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 1")
+    folder = town.labels.with_name("articles")
+    (folder / "README.md").write_text("What this is.")
+    (folder / "_SUCCESS").write_text("")
+    (folder / "empty.jsonl").write_text("")
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.condition("NewArticles")) == (1, ("False", "AllTaken"))
+
+
+def test_a_file_that_cant_be_read_is_told_and_stops_nothing_else(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 1")
+    bad = town.labels.with_name("articles") / "bad.jsonl"
+    bad.write_text('{"id": "1"}\n')
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.condition("NewArticles")) == (1, ("True", "Unreadable"))
+    assert "bad.jsonl" in message(town, "NewArticles")
+    assert town.condition("Ready") == ("True", "Promoted")
+    add(town, "bad", *numbered(3, 1))
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 2
+
+
+def test_a_listing_that_somebody_deletes_is_made_anew(grown: Callable[..., Town], monkeypatch: pytest.MonkeyPatch) -> None:
+    town = grown("minNew: 5", *numbered(3, 2))
+    (key,) = town.store.keys("listings")
+    town.store.delete(key)
+    monkeypatch.setattr("distillery.pipelines.operator.reconcile.what_is_due", lambda *_: ())
+    town.pass_over(world=town.world())
+    assert town.condition("NewArticles") == ("False", "AllTaken")
+    assert (len(town.kubeflow.runs), len(list(town.store.keys("listings")))) == (1, 1)
+
+
+def test_files_that_go_away_start_nothing(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 1")
+    (town.labels.with_name("articles") / "a.jsonl").unlink()
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.status()["phase"]) == (1, "Promoted")
+
+
+def at(town: Town, day: int, hour: int, minute: int = 0) -> None:
+    town.time = datetime(2027, 1, 15 + day, hour, minute, tzinfo=UTC).timestamp()
+
+
+def test_the_schedule_is_waited_for(grown: Callable[..., Town]) -> None:
+    assert datetime.fromtimestamp(START, UTC).isoformat() == "2027-01-15T08:00:00+00:00"
+    town = grown('schedule: "0 3 * * *"', *numbered(3, 2))
+    assert town.condition("NewArticles") == ("True", "Scheduled")
+    assert message(town, "NewArticles").endswith("not before 2027-01-16T03:00:00Z")
+    at(town, 1, 2, 59)
+    passed = town.pass_over()
+    assert (len(town.kubeflow.runs), passed.seconds) == (1, 60.0)
+    at(town, 1, 3, 1)
+    town.through()
+    assert len(town.kubeflow.runs) == 2
+    add(town, "c", *numbered(5, 2))
+    at(town, 1, 23)
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.condition("NewArticles")[1]) == (2, "Scheduled")
+    at(town, 4, 12)  # nobody looked for three days
+    town.through()
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 3
+
+
+def test_the_cool_down_is_waited_for(grown: Callable[..., Town]) -> None:
+    town = grown("coolDown: 7d", *numbered(3, 2))
+    assert town.condition("NewArticles") == ("True", "CoolDown")
+    assert message(town, "NewArticles") == "2 articles in 1 file are new; not before 2027-01-22T08:00:00Z"
+    town.time += 7 * DAY - 60
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 1
+    town.time += 120
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 2
+
+
+def test_a_due_moment_within_the_cool_down_counts_when_that_is_over(grown: Callable[..., Town]) -> None:
+    town = grown('schedule: "0 3 * * *", coolDown: 36h', *numbered(3, 2))
+    at(town, 1, 3, 1)
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.condition("NewArticles")[1]) == (1, "CoolDown")
+    at(town, 1, 20, 1)
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 2
+
+
+def test_a_run_may_cost_its_own_budget_beside_what_was_spent_and_no_more_than_all_runs_together(town: Town) -> None:
+    """The labels of the played run have cost 1.25 US dollars."""
+    add(town, "a", *numbered(0, 3))
+    town.objects.apply(text(town, "minNew: 1, budget: 2.0", PAID, run="budget: 4.0"))
+    town.through()
+    for run, (file, budget) in enumerate([("b", 3.25), ("c", 3.25)], 2):
+        add(town, file, *numbered(3 * run, 3))
+        town.through()
+        assert town.kubeflow.runs[f"run-{run}"].parameters["budget"] == budget
+    town.objects.apply(text(town, "minNew: 1, budget: 4.0", PAID, run="budget: 4.0"))
+    add(town, "d", *numbered(50, 3))
+    town.through()
+    assert town.kubeflow.runs["run-4"].parameters["budget"] == 4.0
+
+
+def test_what_a_run_is_tried_again_with_is_the_budget_that_it_had(town: Town) -> None:
+    add(town, "a", *numbered(0, 3))
+    town.objects.apply(text(town, "minNew: 1, budget: 2.0", PAID, run="budget: 9.0"))
+    town.through()
+    add(town, "b", *numbered(3, 3))
+    town.pass_over()
+    for attempt in range(2, 5):
+        town.fail(f"run-{attempt}", "stopped", "the next call does not fit the budget", step="label")
+        town.pass_over()
+        add(town, f"more{attempt}", *numbered(10 * attempt, 3))
+        town.time += 3600
+        town.pass_over()
+    assert [run.parameters["budget"] for run in town.kubeflow.runs.values()][1:] == [3.25] * 4
+
+
+def test_what_would_be_paid_without_a_budget_is_not_begun(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(town, "a", *numbered(0, 3))
+    town.objects.apply(text(town, "minNew: 1", PAID, run="budget: 5.0"))
+    town.through()
+    monkeypatch.setattr("distillery.pipelines.operator.reconcile.what_is_due", lambda *_: ())
+    town.objects.apply(text(town, "minNew: 1", PAID))
+    town.pass_over()
+    runs = len(town.kubeflow.runs)
+    add(town, "b", *numbered(3, 3))
+    town.pass_over()
+    assert len(town.kubeflow.runs) == runs
+    assert town.condition("NewArticles") == ("True", "NoBudget")
+    assert town.condition("Ready") == ("True", "Promoted"), "what serves still does"
+    town.objects.apply(text(town, "minNew: 1, budget: 2.0", PAID))
+    town.pass_over()
+    assert len(town.kubeflow.runs) == runs + 1
+    assert town.kubeflow.runs[f"run-{runs + 1}"].parameters["budget"] == 3.25
+
+
+def test_a_change_of_the_limits_alone_starts_nothing(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 5", *numbered(3, 2))
+    town.objects.apply(text(town, "minNew: 4, coolDown: 1d, onDrift: retrain"))
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 1
+    assert message(town, "NewArticles") == "2 of 4 new articles"
+    town.time += 2 * DAY
+    town.objects.apply(text(town, "minNew: 2"))
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 2
+
+
+def test_a_pinned_channel_is_left_alone(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 1")
+    town.objects.apply(text(town, "minNew: 1", ("spec:\n", "spec:\n  training: {epochs: 4}\n")))
+    town.through()
+    rollback(town.store, "demo", "production", said=Said.of("ana", "a look first"), verify=fine)
+    add(town, "b", *numbered(3, 2))
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.condition("NewArticles")) == (2, ("True", "Pinned"))
+    unpin(town.store, "demo", "production", Said.of("ana", "go on"))
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 3
+
+
+def test_what_comes_during_a_run_waits_for_its_end_and_counts_then(town: Town) -> None:
+    add(town, "a", *numbered(0, 3))
+    town.objects.apply(text(town, "minNew: 1"))
+    town.pass_over()
+    for number in range(3):
+        add(town, f"b{number}", *numbered(3 + number, 1))
+        town.pass_over()
+    assert len(town.kubeflow.runs) == 1
+    town.play("run-1")
+    town.pass_over()
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.status()["phase"]) == (2, "Running")
+
+
+def test_bad_input_is_run_again_when_a_file_of_it_is_mended_not_when_others_come(town: Town) -> None:
+    add(town, "a", *numbered(0, 3))
+    town.objects.apply(text(town, "minNew: 1"))
+    town.pass_over()
+    town.fail("run-1", "input", "a.jsonl:3: no text", step="label")
+    add(town, "b", *numbered(3, 2))
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.status()["phase"], town.condition("NewArticles")[1]) == (1, "BadInput", "Later")
+    add(town, "a", *numbered(0, 4))
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 2
+
+
+def test_a_change_of_the_training_redoes_the_training_whatever_has_come(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 5", *numbered(3, 2))
+    town.objects.apply(text(town, "minNew: 5", ("spec:\n", "spec:\n  training: {epochs: 4}\n")))
+    town.through()
+    assert len(town.kubeflow.runs) == 2
+    assert message(town, "NewArticles") == "2 of 5 new articles"
+
+
+def test_a_change_of_what_is_labelled_takes_all_that_is_there(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 5", *numbered(3, 2))
+    town.objects.apply(text(town, "minNew: 5", ("How close to everyday use it is.", "How close to use it is.")))
+    town.through()
+    assert (len(town.kubeflow.runs), town.condition("NewArticles")) == (2, ("False", "AllTaken"))
+
+
+def test_the_same_files_at_another_address_are_taken_without_limits(
+    grown: Callable[..., Town], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = grown("minNew: 5")
+    there = town.labels.with_name("elsewhere")
+    town.labels.with_name("articles").rename(there)
+    monkeypatch.setattr("distillery.pipelines.operator.reconcile.what_is_due", lambda *_: ())
+    changed = text(town, "minNew: 5").replace(str(town.labels.with_name("articles")), str(there))
+    town.objects.apply(changed)
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.condition("NewArticles")) == (1, ("False", "AllTaken"))
+    (there / "b.jsonl").write_text(json.dumps({"id": "x", "title": "t", "content": "new"}) + "\n")
+    town.pass_over()
+    assert message(town, "NewArticles") == "1 of 5 new articles"
+
+
+# ---- whatever happens to a pass ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", range(1, 40))
+def test_new_articles_that_a_killed_operator_has_seen_start_one_run(grown: Callable[..., Town], at: int) -> None:
+    town = grown("minNew: 2")
+    add(town, "b", *numbered(3, 2))
+    killed_everywhere(town, at)
+    assert len(town.kubeflow.runs) == 2
+    assert town.condition("NewArticles") == ("False", "AllTaken")
+    assert town.condition("Ready") == ("True", "Promoted")
+
+
+def test_there_are_as_many_writes_as_were_killed_at(grown: Callable[..., Town]) -> None:
+    town, told = grown("minNew: 2"), list[str]()
+    add(town, "b", *numbered(3, 2))
+    town.kubeflow.before = town.objects.before = told.append
+    to_the_end(town, town.world(Watched(town.store, told.append)))
+    kinds = {" ".join(word.split("/")[0] for word in what.split(" ")) for what in told}
+    assert {"put listings", "has put listings", "put_if intents", "put_if runs", "run", "status"} <= kinds
+    assert 15 < len(told) < 40
+
+
+def test_replicas_that_see_new_articles_at_once_start_one_run(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 2")
+    add(town, "b", *numbered(3, 2))
+    value = town.objects.get("distillery", "demo")
+    assert value is not None
+    gate = threading.Barrier(4)
+
+    def replica() -> None:
+        world = town.world()
+        gate.wait()
+        reconcile(world, value)
+
+    threads = [threading.Thread(target=replica) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    to_the_end(town, town.world())
+    assert len(town.kubeflow.runs) == 2
+
+
+def test_articles_that_come_while_a_replica_sleeps_before_its_claim_start_no_second_run(grown: Callable[..., Town]) -> None:
+    """It ordered a run and stopped; another replica started that run, and more articles came."""
+    town = grown("minNew: 2")
+    add(town, "b", *numbered(3, 2))
+    slept = []
+
+    def sleep(what: str) -> None:
+        if what.startswith("put_if runs/") and not slept:
+            slept.append(what)
+            add(town, "c", *numbered(5, 1))
+            town.pass_over(world=town.world())
+
+    town.pass_over(world=town.world(Watched(town.store, sleep)))
+    assert slept
+    assert len(town.kubeflow.runs) == 2
+
+
+# ---- drift -------------------------------------------------------------------------------------------------------------
+
+
+def look(town: Town, *drifted: str) -> None:
+    """Let a Scoring's pass have looked at what the serving adapter scores."""
+    adapter = town.adapter()
+    assert adapter
+
+    def change(log: DriftLog | None) -> DriftLog:
+        log = log or DriftLog(filter="demo", adapter=adapter)
+        number = log.number + 1
+        job = f"{number:064x}"
+        found = Look(job=job, scores="s3://b/out", at="2027-01-15T08:00:00Z", n=500, number=number, reference="test",
+                     drifted=list(drifted), psi=0.5)  # fmt: skip
+        return log.model_copy(update={"looks": [found, *log.looks], "began": found.at})
+
+    DriftLog.update(town.store, drift_key("demo", adapter), change)
+
+
+def test_a_drift_is_told_and_starts_nothing_unasked(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 100", *numbered(3, 2))
+    look(town, "readiness")
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.condition("Drifted")) == (1, ("True", "ScoresDrifted"))
+
+
+@pytest.mark.parametrize("come", [numbered(3, 2), []], ids=["new articles", "none"])
+def test_a_drift_starts_one_run_however_often_it_is_seen(grown: Callable[..., Town], come: list[str]) -> None:
+    town = grown('minNew: 100, schedule: "0 3 1 1 *", onDrift: retrain', *come)
+    look(town, "readiness")
+    town.pass_over()
+    assert (len(town.kubeflow.runs), town.status()["phase"]) == (2, "Running")
+    town.play("run-2", good=False)  # what serves stays, and goes on drifting
+    for _ in range(3):
+        look(town, "readiness")
+        town.time += DAY
+        town.pass_over(world=town.world())
+    assert len(town.kubeflow.runs) == 2
+    assert "ordered a run at 2027-01-15T08:00:00Z" in message(town, "Drifted")
+    look(town)
+    town.pass_over()
+    look(town, "readiness")
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 3, "it was steady in between, so this is another finding"
+
+
+def test_a_drift_of_labels_that_somebody_gave_starts_one_run(town: Town) -> None:
+    town.objects.apply(town.text(("  gates:", "  retrain: {onDrift: retrain}\n  gates:")))
+    town.through()
+    look(town, "readiness")
+    for _ in range(3):
+        town.pass_over()
+        town.time += DAY
+    assert len(town.kubeflow.runs) == 2
+    town.play("run-2")
+    for _ in range(3):
+        town.pass_over()
+    assert (len(town.kubeflow.runs), town.status()["phase"]) == (2, "Promoted")
+
+
+def test_a_drift_waits_for_the_cool_down(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 100, coolDown: 7d, onDrift: retrain", *numbered(3, 2))
+    look(town, "readiness")
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 1
+    assert "a run is ordered later: not before 2027-01-22T08:00:00Z" in message(town, "Drifted")
+    town.time += 8 * DAY
+    town.pass_over()
+    assert len(town.kubeflow.runs) == 2
+
+
+@pytest.mark.parametrize("at", range(1, 40, 4))
+def test_a_drift_that_a_killed_operator_has_seen_starts_one_run(grown: Callable[..., Town], at: int) -> None:
+    town = grown("minNew: 100, onDrift: retrain", *numbered(3, 2))
+    look(town, "readiness")
+    killed_everywhere(town, at)
+    assert len(town.kubeflow.runs) == 2
