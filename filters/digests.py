@@ -34,7 +34,8 @@ ORACLE_FREE = frozenset(
     }
 )
 # By how many workers and how a student is fitted. They change rounding and the draws of dropout, as threads and devices do.
-TRAINING_FREE = frozenset({"strategy", "nodes"})
+# And who is told of it meanwhile, which no number of the training is computed from.
+TRAINING_FREE = frozenset({"strategy", "nodes", "reportTo"})
 # How a student is served; training keeps every plan that does as fp32 does. The precision is what a benchmark judges.
 STUDENT_FREE = frozenset({"device", "precision"})
 PARAMETERS = frozenset({"temperature", "maxOutputTokens", "thinkingBudget"})  # nothing to a recording

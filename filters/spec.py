@@ -230,7 +230,11 @@ LATER: Final[Mapping[str, object]] = {
     "headDropout": 0.0,
     "stopOn": "mae",
     "epochFigures": "together",
+    "reportTo": [],
 }
+
+
+Tracker = Literal["tensorboard", "mlflow", "trackio", "wandb"]
 
 
 class Training(Strict):
@@ -276,6 +280,11 @@ class Training(Strict):
         description="Several workers: ddp, a copy each; zero2, zero3: DeepSpeed shares out the optimizer, and the base model.",
     )
     nodes: int = Field(default=1, ge=1, le=1024, description="trainer=trainjob: pods that share each step's articles.")
+    reportTo: Annotated[list[Tracker], Field(max_length=4)] = Field(
+        default=[],
+        description="Where curves go while it trains: tensorboard into the store, the others where their own variables say. "
+        "No digest depends on it.",
+    )
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

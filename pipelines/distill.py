@@ -87,13 +87,13 @@ def distill(
         labelled = place(audit(label_set=label_set, **common), TABLE).outputs["labels"]
         parts = place(split(labels=labelled, **common), TABLE).outputs["parts"]
         student = train(split=parts, trainer=trainer, gpus=gpus, **common)
-        adapter = starts_pods(place_torch(student, ready, gpus="train_gpus")).outputs["adapter"]
+        adapter = starts_pods(place_torch(student, ready, gpus="train_gpus", tracking=True)).outputs["adapter"]
         judged = benchmark(adapter=adapter, split=parts, **common)
         figures = place_torch(judged, ready, gpus="benchmark_gpus").outputs["figures"]
         gated = place(gate(adapter=adapter, benchmark=figures, **common))
         verdict = gated.outputs["verdict"]
         with dsl.If(gated.outputs["decision"] == "promote", name="passed"):
-            place_torch(promote(verdict=verdict, **common), ready, gpus="benchmark_gpus")
+            place_torch(promote(verdict=verdict, **common), ready, gpus="benchmark_gpus", tracking=True)
         with dsl.Elif(gated.outputs["decision"] == "approve", name="passed-awaits-approval"):
             place(hold(verdict=verdict, **common))
         with dsl.Else(name="rejected"):

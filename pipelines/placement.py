@@ -19,6 +19,7 @@ SETTINGS: Final = "distillery"  # ConfigMap
 STORE_SECRET: Final = "distillery-store"
 ORACLE_SECRET: Final = "distillery-oracle"
 NOTIFY_SECRET: Final = "distillery-notify"
+TRACKING_SECRET: Final = "distillery-tracking"
 RESOURCES: Final = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 HOUR: Final = 3600
 
@@ -33,6 +34,7 @@ class Weight:
         hours: After these Kubernetes ends the pod.
         oracle: True where the oracle's keys are needed.
         notify: True for the step that tells a webhook, whose address is a secret.
+        tracking: True where a tracker or a registry may be asked for, whose keys are.
     """
 
     cpu: tuple[str, str]
@@ -40,12 +42,13 @@ class Weight:
     hours: int
     oracle: bool = False
     notify: bool = False
+    tracking: bool = False
 
 
 LIGHT: Final = Weight(cpu=("50m", "1"), memory=("256Mi", "1Gi"), hours=2)
 TABLE: Final = Weight(cpu=("100m", "1"), memory=("256Mi", "2Gi"), hours=6)  # the whole label set in one table
 ORACLE: Final = Weight(cpu=("50m", "1"), memory=("256Mi", "2Gi"), hours=7 * 24, oracle=True)  # slow, and many articles
-FIRST: Final = replace(LIGHT, oracle=True)  # says at once that a key is missing
+FIRST: Final = replace(LIGHT, oracle=True, tracking=True)  # says at once that a key is missing
 LAST: Final = replace(LIGHT, notify=True)
 TORCH_HOURS: Final = 7 * 24
 
@@ -66,16 +69,19 @@ def place(task: Any, weight: Weight = LIGHT) -> Any:
         kubernetes.use_secret_as_volume(task, ORACLE_SECRET, f"{FOLDER}/oracle", optional=True)
     if weight.notify:
         kubernetes.use_secret_as_volume(task, NOTIFY_SECRET, f"{FOLDER}/notify", optional=True)
+    if weight.tracking:
+        kubernetes.use_secret_as_volume(task, TRACKING_SECRET, f"{FOLDER}/tracking", optional=True)
     return _common(task, weight.hours)
 
 
-def place_torch(task: Any, cluster: Any, *, gpus: str) -> Any:
+def place_torch(task: Any, cluster: Any, *, gpus: str, tracking: bool = False) -> Any:
     """Settle where and how a task that loads the student runs.
 
     Args:
         task: A task of a KFP graph.
         cluster: The outputs of preflight, with this cluster's resources and nodes.
         gpus: Name of the output that is the number of GPUs.
+        tracking: True where a tracker or a registry may be asked for, whose keys are a secret.
 
     Returns:
         The task.
@@ -87,6 +93,8 @@ def place_torch(task: Any, cluster: Any, *, gpus: str) -> Any:
     task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(cluster[gpus])
     kubernetes.add_node_selector_json(task, cluster["nodes"])
     # The default 64 MiB of a container end DataLoader workers and NCCL; this counts as the container's memory.
+    if tracking:
+        kubernetes.use_secret_as_volume(task, TRACKING_SECRET, f"{FOLDER}/tracking", optional=True)
     kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit="1Gi")
     return _common(task, TORCH_HOURS)
 

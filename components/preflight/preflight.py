@@ -32,6 +32,7 @@ from distillery.components.runtime.settings import TRAINERS, read_object
 from distillery.components.runtime.step import on_cluster
 from distillery.components.store import Store, in_bucket
 from distillery.components.student.memory import require_room
+from distillery.components.training.trackers.open import require_trackers
 from distillery.filters.document import MAX_BYTES
 from distillery.filters.errors import InputError, blamed_on
 from distillery.filters.filter import Filter
@@ -184,6 +185,7 @@ def preflight(store: Store, request: RunRequest) -> StepRecord:
     flt, articles, labels = check(request)
     memory = dict[str, int]()
     with blamed_on("filter"):
+        require_trackers(flt, in_pod=on_cluster())
         if on_cluster():
             memory = memory_needed(store, flt, trainer=request.trainer, gpus=request.gpus)
         if articles and flt.spec.oracle.provider != "replay" and asks(store, flt, articles):

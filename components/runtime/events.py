@@ -63,6 +63,19 @@ class Progressed(_Event):
     facts: dict[str, int | float | str] = Field(default_factory=dict)
 
 
+class Measured(_Event):
+    """Figures that belong to a place of the work, such as the errors after an epoch; none is dropped.
+
+    Attributes:
+        done: units that were through.
+        figures: by name.
+    """
+
+    kind: Literal["figures"] = "figures"
+    done: int
+    figures: dict[str, float] = Field(default_factory=dict)
+
+
 class Noted(_Event):
     """One line worth keeping in the log."""
 
@@ -92,10 +105,11 @@ class Failed(_Event):
     second: str = ""
 
 
-Event: TypeAlias = Started | Progressed | Noted | Done | Failed
+Event: TypeAlias = Started | Progressed | Measured | Noted | Done | Failed
 _FORMS: dict[object, type[Event]] = {
     "started": Started,
     "progress": Progressed,
+    "figures": Measured,
     "note": Noted,
     "done": Done,
     "failed": Failed,

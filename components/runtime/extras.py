@@ -12,7 +12,20 @@ from typing import Final, Literal
 
 from distillery.filters.errors import InputError, install_line
 
-Extra = Literal["light", "torch", "deepspeed", "openvino", "oracle", "documents", "serve", "operator"]
+Extra = Literal[
+    "light",
+    "torch",
+    "deepspeed",
+    "openvino",
+    "oracle",
+    "documents",
+    "serve",
+    "tensorboard",
+    "mlflow",
+    "wandb",
+    "trackio",
+    "operator",
+]
 
 # Top-level module → the smallest extra that declares it, or declares what brings it.
 MODULES: Final[dict[str, Extra]] = {
@@ -25,6 +38,10 @@ MODULES: Final[dict[str, Extra]] = {
     **dict.fromkeys(("docx", "matplotlib"), "documents"),
     **dict.fromkeys(("google", "h11", "httpx", "httpx2", "openai"), "oracle"),
     **dict.fromkeys(("prometheus_client", "starlette", "uvicorn"), "serve"),
+    "tensorboardX": "tensorboard",
+    "mlflow": "mlflow",
+    "wandb": "wandb",
+    "trackio": "trackio",
     "kopf": "operator",
 }
 # What a command needs that labels, and what one that trains or scores; asked for before an oracle is paid or a model loaded.

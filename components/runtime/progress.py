@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO
 
-from distillery.components.runtime.events import Event, Noted, Progressed
+from distillery.components.runtime.events import Event, Measured, Noted, Progressed
 
 EVENTS = "DISTILLERY_EVENTS"
 EVENT_SECONDS = 0.25
@@ -85,6 +85,14 @@ class Progress:
 
         Args:
             text: the line.
+        """
+
+    def figures(self, done: int, values: Mapping[str, float]) -> None:
+        """Say figures that belong to a place of the work, such as the errors after an epoch.
+
+        Args:
+            done: units that are through.
+            values: figures by name.
         """
 
 
@@ -232,6 +240,16 @@ class Reporter(Progress):
         self.event(Noted(at=time.time(), step=self.step, text=printable(text)))
         if not self.events:
             print(f"{self.step}: {text}", file=self.stream, flush=True)
+
+    def figures(self, done: int, values: Mapping[str, float]) -> None:
+        """Hand figures on as an event; what is no finite number is left out.
+
+        Args:
+            done: units that are through.
+            values: figures by name.
+        """
+        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+        self.event(Measured(at=time.time(), step=self.step, done=done, figures=finite))
 
 
 def printable(text: str) -> str:

@@ -12,6 +12,8 @@ from distillery.components.runtime.settings import TRAINERS
 from distillery.components.store import Store, digest_json
 from distillery.components.student.memory import body_in, train_need
 from distillery.components.student.resolve import resolve_base
+from distillery.components.training.tracked import tracked
+from distillery.components.training.trackers.open import open_trackers
 from distillery.components.training.train import train, train_inputs
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
@@ -48,21 +50,22 @@ def launch_training(
     if found := look_up(store, "train", inputs, note=progress.note):
         return found
     arguments = ["--store", store.uri, "--filter-key", filter_key, "--split", split]
-    if trainer == "pod":
-        from distillery.components.training.worker import run_workers
-        from distillery.components.training.worker_progress import follow_file
+    digest = digest_json({"step": "train", "inputs": inputs})
+    with tracked(progress, open_trackers(store, flt, digest)) as told:
+        if trainer == "pod":
+            from distillery.components.training.worker import run_workers
+            from distillery.components.training.worker_progress import follow_file
 
-        with scratch_folder("distillery-progress-") as folder, follow_file(lines := folder / "progress", progress):
-            run_workers([*arguments, "--progress", str(lines)], processes)
-    else:
-        from distillery.components.training.trainjob import train_job, work_off
-        from distillery.components.training.trainjob_api import Api
+            with scratch_folder("distillery-progress-") as folder, follow_file(lines := folder / "progress", told):
+                run_workers([*arguments, "--progress", str(lines)], processes)
+        else:
+            from distillery.components.training.trainjob import train_job, work_off
+            from distillery.components.training.trainjob_api import Api
 
-        namespace = os.environ.get("DISTILLERY_NAMESPACE", "distillery")
-        digest = digest_json({"step": "train", "inputs": inputs})
-        need = train_need(body_in(base.path, base.ref), flt.spec.student, flt.spec.training, len(flt.dimensions)).total
-        body = train_job(flt, digest, store.uri, arguments, gpus=gpus, namespace=namespace, need=need)
-        work_off(Api(namespace), body, progress, done=lambda: look_up(store, "train", inputs) is not None)
+            namespace = os.environ.get("DISTILLERY_NAMESPACE", "distillery")
+            need = train_need(body_in(base.path, base.ref), flt.spec.student, flt.spec.training, len(flt.dimensions)).total
+            body = train_job(flt, digest, store.uri, arguments, gpus=gpus, namespace=namespace, need=need)
+            work_off(Api(namespace), body, told, done=lambda: look_up(store, "train", inputs) is not None)
     record = look_up(store, "train", inputs)
     if record is None:
         raise Stopped("the training ended and left no adapter", hint="read its log, then start it again")

@@ -28,6 +28,7 @@ from distillery.components.training.checkpoints import Checkpoints, NoCheckpoint
 from distillery.components.training.distributed import ALONE, Workers
 from distillery.components.training.objective import EACH, LOSSES
 from distillery.components.training.optimizer import make_optimizer
+from distillery.components.training.tracked import figures_of
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Training
 
@@ -383,6 +384,7 @@ class Loop:
                 **({"dimensions": found.dimensions} if found.dimensions else {}),
             }
         )
+        self.progress.figures((state["epoch"] + 1) * len(self.tokens), figures_of(state["epochs"][-1]))
         self.progress.note(
             f"epoch {state['epoch'] + 1} of {self.training.epochs}: "
             f"loss {state['loss'] / len(self.tokens):.4f}, validation MAE {found.mae:.4f}"

@@ -18,6 +18,8 @@ from distillery.components.store.layout import adapters_folder, committed_key
 from distillery.components.student.base import Base
 from distillery.components.student.memory import body_in, gib, train_need
 from distillery.components.student.resolve import resolve_base
+from distillery.components.training.tracked import tracked
+from distillery.components.training.trackers.open import open_trackers
 from distillery.filters.digests import read_besides, student_part, training_part
 from distillery.filters.filter import Filter
 from distillery.filters.instruction import student_instruction
@@ -87,9 +89,14 @@ def _train(store: Store, flt: Filter, split: str, progress: Progress, workers: W
     inputs = train_inputs(flt, split, base.digest)
     inputs_digest = digest_json({"step": "train", "inputs": inputs})
     if workers is None or workers.world == 1:
-        return run_step(
-            store, "train", inputs, lambda: _work(store, flt, split, base, inputs_digest, progress), note=progress.note
-        )
+
+        def alone() -> Outcome:
+            # Whoever started a worker tells the trackers.
+            trackers = [] if workers else open_trackers(store, flt, inputs_digest)
+            with tracked(progress, trackers) as told:
+                return _work(store, flt, split, base, inputs_digest, told)
+
+        return run_step(store, "train", inputs, alone, note=progress.note)
     found = workers.agree(look_up(store, "train", inputs, note=progress.note) if workers.first else None)
     work = partial(_work, store, flt, split, base, inputs_digest, progress, workers)
     if workers.first:

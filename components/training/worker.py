@@ -26,6 +26,8 @@ from distillery.components.runtime.progress import Progress, Reporter
 from distillery.components.runtime.settings import limit_threads
 from distillery.components.store import open_store
 from distillery.components.student.resolve import resolve_base
+from distillery.components.training.tracked import tracked
+from distillery.components.training.trackers.trainjob_status import TrainJobStatus, in_trainjob
 from distillery.components.training.worker_progress import AGAIN, SECONDS, LostOthers
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.strict_json import loads
@@ -141,7 +143,8 @@ def _work(args: argparse.Namespace) -> None:
         events = args.progress or sys.stdout
         progress = Reporter("train", events, sys.stdout, seconds=SECONDS) if workers.first else Progress()
         store = open_store(args.store)
-        train(store, read_filter(store, args.filter_key), split=args.split, progress=progress, workers=workers)
+        with tracked(progress, [TrainJobStatus()] if workers.first and in_trainjob() else []) as told:
+            train(store, read_filter(store, args.filter_key), split=args.split, progress=told, workers=workers)
 
 
 def _last_words(error: Exception, *, refused: bool, worker: bool) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from distillery.components.runtime.events import Noted, Progressed, read_event
+from distillery.components.runtime.events import Measured, Noted, Progressed, read_event
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import StoreError
 from distillery.filters.errors import Stopped
@@ -42,6 +42,8 @@ def relay_line(line: str, progress: Progress) -> dict[str, Any]:
         event = read_event(line.encode(), "a worker's log")
         if isinstance(event, Progressed):
             progress(event.done, event.total, event.unit, **event.facts)
+        elif isinstance(event, Measured):
+            progress.figures(event.done, event.figures)
         elif isinstance(event, Noted):
             progress.note(event.text)
     return fields

@@ -127,6 +127,7 @@ def distill(
     from distillery.components.student.invariance import require_invariance
     from distillery.components.student.memory import body_in, require_room_here
     from distillery.components.student.resolve import resolve_base
+    from distillery.components.training.trackers.open import require_trackers
     from distillery.pipelines.cli.ending import end_decided, end_failed
     from distillery.pipelines.cli.live import watch
     from distillery.pipelines.laptop.endings import ending, oom_kills
@@ -169,6 +170,7 @@ def distill(
     uri = request.store
     # The same checks as the first step's, so that a typo or a bad row is answered at once, and nothing is written.
     flt, *files = check(request)
+    require_trackers(flt, in_pod=False)
     opened = open_store(uri)  # made here where there is none: a command that is refused leaves no folder
     request = replace(request, articles=files[0], labels=files[1])  # may be the filter's own
     state, steps = RunState(opened, flt, files[0], files[1], max_rejects), list[Planned]()

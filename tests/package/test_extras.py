@@ -18,7 +18,8 @@ from distillery.filters.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-SMALLEST = ("light", "torch", "deepspeed", "openvino", "oracle", "serve", "operator", "documents")
+TRACKERS = ("tensorboard", "mlflow", "wandb", "trackio")
+SMALLEST = ("light", "torch", "deepspeed", "openvino", "oracle", "serve", "operator", "documents", *TRACKERS)
 
 
 def plain(requirement: str) -> str:
@@ -72,10 +73,10 @@ def test_every_import_is_of_the_base_or_has_an_extra() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_an_extra_of_the_table_brings_its_module_and_no_smaller_one_does(module: str) -> None:
     extra, brought = MODULES[module], distributions(module)
-    if extra == "openvino" and not brought:
-        pytest.skip("OpenVINO is an option, and not installed here")
+    if extra in ("openvino", "mlflow", "wandb", "trackio") and not brought:
+        pytest.skip(f"{extra} is an option, and not installed here")
     assert brought & EXTRAS[extra]
-    above_light, above_torch = ("torch", "oracle", "operator", "documents"), ("deepspeed", "openvino", "serve")
+    above_light, above_torch = ("torch", "oracle", "operator", "documents", *TRACKERS), ("deepspeed", "openvino", "serve")
     smaller = ("light",) if extra in above_light else ("light", "torch") if extra in above_torch else ()
     if module != "google":  # one name for many distributions; google.protobuf is in the base
         assert not brought & BASE

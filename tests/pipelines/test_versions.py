@@ -95,7 +95,9 @@ def test_every_task_has_an_image_limits_a_deadline_and_the_clusters_settings(ver
         secrets = [found["secretName"] for found in settings["secretAsVolume"]]
         oracle = ["distillery-oracle"] if name in ASKS else []
         webhook = ["distillery-notify"] if name == "distill/exec-report" else []
-        assert sorted(secrets) == sorted(["distillery-store", *oracle, *webhook]), name
+        tracked = name in ("distill/exec-preflight", "distill/exec-train", "distill/exec-promote")
+        tracking = ["distillery-tracking"] if tracked else []
+        assert sorted(secrets) == sorted(["distillery-store", *oracle, *webhook, *tracking]), name
         mounts = settings["configMapAsVolume"] + settings["secretAsVolume"]
         assert all(found["optional"] for found in mounts), name
         # Version 2.14 of the server refuses a run where one of these says "optional".

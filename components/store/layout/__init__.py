@@ -17,6 +17,7 @@
     datasets/<digest>/…                             a split: train, validation and test
     datasets/frozen/<filter>/<policy>.json          the test parts that new labels never change
     checkpoints/<inputs>/state.pt                   where a training that was stopped goes on
+    curves/<filter>/<inputs>/…                      how a training went, for TensorBoard
     adapters/<filter>/<digest>/…                    a trained student
     baselines/<split>/<digest>.parquet              what simple methods predict for a split's test part
     judgements/<adapter>/<test>/predictions/<digest>.parquet
@@ -122,6 +123,8 @@ from distillery.components.store.layout.students import (
     candidate_key,
     channel_key,
     checkpoint_key,
+    curves_folder,
+    curves_key,
     intent_key,
     judged_key,
     listing_key,
@@ -171,6 +174,8 @@ __all__ = [
     "claim_key",
     "committed_folder",
     "committed_key",
+    "curves_folder",
+    "curves_key",
     "content_digest",
     "drift_key",
     "duplicates_key",

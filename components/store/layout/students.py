@@ -46,6 +46,34 @@ def checkpoint_key(inputs: str) -> str:
     return f"checkpoints/{inputs}/state.pt"
 
 
+def curves_folder(name: str, inputs: str) -> str:
+    """Return the folder of a training's curves.
+
+    Args:
+        name: of the filter.
+        inputs: digest of the training's inputs.
+
+    Returns:
+        The folder.
+    """
+    return f"curves/{name}/{inputs[:16]}"
+
+
+def curves_key(name: str, inputs: str, seconds: int, number: int) -> str:
+    """Return the key of one file of a training's curves; their names are in the order in which they were written.
+
+    Args:
+        name: of the filter.
+        inputs: digest of the training's inputs.
+        seconds: Unix time of the first point.
+        number: of the file, from 0, within one process.
+
+    Returns:
+        The key.
+    """
+    return f"{curves_folder(name, inputs)}/events.out.tfevents.{seconds:010d}.{number:06d}"
+
+
 def adapters_folder(name: str) -> str:
     """Return the folder of a filter's adapters.
 
