@@ -78,7 +78,7 @@ def select(
     with dsl.ParallelFor(items=cluster["Output"], name="each-candidate", parallelism=AT_ONCE) as each:
         its = {"store": store, "filter_key": each.filter_key, "step_name": each.step, "run": run}
         student = candidate(split=parts, **who, **its)
-        starts_pods(place_torch(student, cluster, gpus="train_gpus"))
+        starts_pods(place_torch(student, cluster, gpus="train_gpus", tracking=True))
     adapters = dsl.Collected(student.outputs["Output"])
     chosen = select_student(split=parts, adapters=adapters, **wanted, **common)
     place_torch(chosen, cluster, gpus="benchmark_gpus")

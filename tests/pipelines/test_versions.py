@@ -25,6 +25,8 @@ COMMITTED = ROOT / "manifests" / "pipelines"
 STARTERS = ["distill/exec-train", "score/exec-score", "select-student/exec-candidate"]
 ASKS = ["distill/exec-preflight", "distill/exec-label", "distill/exec-calibrate"]
 ASKS += ["select-student/exec-preflight", "select-student/exec-label"]
+TRACKED = ["distill/exec-preflight", "distill/exec-train", "distill/exec-promote"]
+TRACKED += ["select-student/exec-preflight", "select-student/exec-candidate"]
 STUDENTS = ["distill/exec-train", "distill/exec-benchmark", "distill/exec-promote"]
 STUDENTS += ["select-student/exec-candidate", "select-student/exec-select-student"]
 
@@ -95,8 +97,7 @@ def test_every_task_has_an_image_limits_a_deadline_and_the_clusters_settings(ver
         secrets = [found["secretName"] for found in settings["secretAsVolume"]]
         oracle = ["distillery-oracle"] if name in ASKS else []
         webhook = ["distillery-notify"] if name == "distill/exec-report" else []
-        tracked = name in ("distill/exec-preflight", "distill/exec-train", "distill/exec-promote")
-        tracking = ["distillery-tracking"] if tracked else []
+        tracking = ["distillery-tracking"] if name in TRACKED else []
         assert sorted(secrets) == sorted(["distillery-store", *oracle, *webhook, *tracking]), name
         mounts = settings["configMapAsVolume"] + settings["secretAsVolume"]
         assert all(found["optional"] for found in mounts), name
