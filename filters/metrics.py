@@ -50,7 +50,11 @@ METRICS: dict[str, Metric] = {
     "accuracy": Metric("share of dimension scores within one point of the label", high=True),
     "no_overfitting": Metric("rise of the validation MAE after the kept epoch, in its standard errors; 1 or less is noise"),
     "memory_mb": Metric("memory that scoring with it takes, worked out from its base model, in MB"),
+    "latency_ms": Metric("milliseconds from text to scores of an article read alone, as it was measured last"),
 }
+
+MEASURED = ("latency_ms",)
+"""Metrics of a machine, which no benchmark holds. A verdict says whether they hold, never the number."""
 
 ON_DEMAND = ("accuracy", "memory_mb", "no_overfitting")
 """Metrics that a benchmark holds only where a gate asks for them: benchmarks of other filters keep their digests."""

@@ -135,7 +135,7 @@ def _benchmark(run: RunState, progress: Progress) -> StepRecord:
 def _gate_inputs(run: RunState) -> dict[str, Any]:
     from distillery.components.gating.gate import gate_inputs
 
-    return gate_inputs(run.filter, run.outputs["adapter"], run.outputs["benchmark"])
+    return gate_inputs(run.store, run.filter, run.outputs["adapter"], run.outputs["benchmark"])
 
 
 def _gate(run: RunState, progress: Progress) -> StepRecord:

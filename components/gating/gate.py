@@ -10,25 +10,30 @@ from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
 from distillery.components.artifacts.bundle import STUDENT, StudentFacts
 from distillery.components.artifacts.folder_meta import SplitMeta
 from distillery.components.artifacts.frozen_tests import read_frozen_tests
+from distillery.components.artifacts.measurement import read_measurement
 from distillery.components.artifacts.step_record import Outcome, StepRecord, run_step
 from distillery.components.artifacts.verdict import AGAIN, Decision, Verdict, read_verdict
-from distillery.components.gating.rules import apply_gates, passed
+from distillery.components.gating.rules import apply_gates, apply_measured, passed
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Json, NotFound, Store, as_digest, digest_bytes, digest_json
 from distillery.components.store.layout import SPLITS, adapters_folder, frozen_key, verdict_key
 from distillery.filters.digests import parts, step_digest
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
+from distillery.filters.metrics import MEASURED
 
 __all__ = ["frozen_test", "gate", "gate_inputs", "read_verdict"]
 
 CODE = 2
 
 
-def gate_inputs(flt: Filter, adapter: str, benchmark: str) -> dict[str, Json]:
+def gate_inputs(store: Store, flt: Filter, adapter: str, benchmark: str) -> dict[str, Json]:
     """Return what a verdict depends on; the benchmark's digest covers test set and incumbent.
 
+    Of what was measured on a machine it is whether each gate on it holds, so that a measurement that agrees reuses the verdict.
+
     Args:
+        store: where the adapter's measurements are; read only where a gate asks for one.
         flt: the filter, of which gates and approval count.
         adapter: digest of the adapter.
         benchmark: digest of its benchmark.
@@ -36,7 +41,23 @@ def gate_inputs(flt: Filter, adapter: str, benchmark: str) -> dict[str, Json]:
     Returns:
         The inputs of the step.
     """
-    return {"filter": flt.name, "adapter": adapter, "benchmark": benchmark, "parts": parts(flt, "gate"), "code": CODE}
+    inputs: dict[str, Json] = {"filter": flt.name, "adapter": adapter, "benchmark": benchmark}
+    if asked := [gate for gate in flt.spec.gates if gate.metric in MEASURED]:
+        figures = _measured(store, flt, adapter)[0]
+        inputs["measured"] = [apply_measured(gate, figures).verdict if gate.metric in figures else None for gate in asked]
+    return {**inputs, "parts": parts(flt, "gate"), "code": CODE}
+
+
+def _measured(store: Store, flt: Filter, adapter: str) -> tuple[dict[str, float], str]:
+    """Return what was measured of an adapter last, in the filter's precision, and where; nothing if no gate asks."""
+    if not any(gate.metric in MEASURED for gate in flt.spec.gates):
+        return {}, ""
+    wish = flt.spec.student.precision
+    found = read_measurement(store, flt.name, adapter, precision=None if wish == "auto" else wish)
+    if found is None:
+        return {}, ""
+    where = f"on {found.machine} in {found.plan.precision}, {found.at}"
+    return {"latency_ms": found.latency_ms}, f"latency_ms {found.latency_ms:.4g}, measured {where}"
 
 
 def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str = "", progress: Progress = quiet) -> StepRecord:
@@ -56,13 +77,16 @@ def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str =
     Raises:
         InputError: the benchmark is of another adapter, filter or test set than the frozen one.
     """
+    measured, said = _measured(store, flt, adapter)
+    if said:
+        progress.note(said)
 
     def work() -> Outcome:
         frozen = frozen_test(store, flt, adapter)
         if test and test != frozen:
             raise _other_test(test, frozen)
         document = _benchmark(store, flt, adapter, frozen, benchmark)
-        rules = apply_gates(document, flt.spec.gates)
+        rules = apply_gates(document, flt.spec.gates, measured)
         good = passed(rules)
         decision: Decision = "reject"
         if good:
@@ -88,7 +112,7 @@ def gate(store: Store, flt: Filter, *, adapter: str, benchmark: str, test: str =
         progress.note(f"{sum(rule.verdict == 'pass' for rule in rules)} of {len(rules)} rules pass: {decision}")
         return Outcome({"verdict": digest, "decision": decision}, [verdict_key(flt.name, digest)])
 
-    return run_step(store, "gate", gate_inputs(flt, adapter, benchmark), work, note=progress.note)
+    return run_step(store, "gate", gate_inputs(store, flt, adapter, benchmark), work, note=progress.note)
 
 
 def frozen_test(store: Store, flt: Filter, adapter: str) -> str:

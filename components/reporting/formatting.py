@@ -49,6 +49,7 @@ METRICS: dict[str, Metric] = {
     "accuracy": Metric("Scores within one point", "share of dimension scores that lie within one point of the oracle's", True),
     "no_overfitting": Metric("No overfitting", "rise of the validation error after the kept epoch, in standard errors"),
     "memory_mb": Metric("Memory to score", "worked out from the base model, in MB"),
+    "latency_ms": Metric("Time for one article", "from text to scores, as measured on a machine, in milliseconds"),
     "alarms": Metric("No alarms", "signs that the benchmark itself can't be trusted"),
     "articles": Metric("Test articles", "articles the student is judged on"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from distillery.components.artifacts.bundle import Epoch, HistoryFile
 from distillery.components.benchmarking.benchmark import benchmark
 from distillery.components.benchmarking.on_demand import figures_asked_for, rise
 from distillery.components.benchmarking.predict import about_bundle, read_predictions
+from distillery.components.student import memory
+from distillery.components.student.resolve import resolve_base
 from distillery.filters.digests import parts, step_digest
 
 
@@ -107,3 +110,30 @@ def test_the_history_of_the_bundle_is_read(house, changed, readers):
     with_history = house.store.commit("adapters/demo", files, {"kind": "adapter"})
     found = figures_asked_for(house.store, flt, about_bundle(house.store, "demo", with_history), 30)
     assert found == {"no_overfitting": pytest.approx(0.1 / (0.8 / 30**0.5))}
+
+
+def test_memory_is_what_a_second_implementation_counts(house, changed, tiny_encoder):
+    """Weights by transformers, LoRA by its definition, activations by hooks on torch's own linear layers."""
+    import torch
+    from transformers import AutoModel
+
+    flt = asking(changed, "{metric: memory_mb, below: 1000}")
+    base = resolve_base(str(tiny_encoder))
+    lora = flt.spec.student.lora.model_copy(update={"r": 4, "targets": "all-linear"})
+    facts = {"base": base, "maxLength": 64, "lora": lora, "dimensions": list(flt.dimensions)}
+    found = figures_asked_for(house.store, flt, SimpleNamespace(where="x", student=SimpleNamespace(**facts)), 30)["memory_mb"]
+    model = AutoModel.from_pretrained(tiny_encoder, add_pooling_layer=False).eval()
+    weights = 4 * sum(parameter.numel() for parameter in model.parameters())
+    linear = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    width, dims = model.config.hidden_size, len(flt.dimensions)
+    rank_4 = sum(4 * (module.in_features + module.out_features) for module in linear) + dims * width
+    written = []
+    layer = [module for module in model.encoder.layer[0].modules() if isinstance(module, torch.nn.Linear)]
+    for module in layer:
+        module.register_forward_hook(lambda module, given, out: written.append(out.shape[-1]))
+    with torch.no_grad():
+        model(torch.ones((1, 8), dtype=torch.long))
+    live = (5 * sum(written) // 2 + 8 * width) * 4 + 8 * width
+    expected = memory.PLAIN + memory.TOKENIZER * (tiny_encoder / "tokenizer.json").stat().st_size
+    expected += weights + 2 * 4 * rank_4 + memory.MERGE + memory.PASS * live
+    assert found == pytest.approx(expected / 1e6, rel=1e-9)

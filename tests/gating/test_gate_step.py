@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from distillery.components.gating.gate import gate, read_verdict
+from distillery.components.artifacts.measurement import note_measurement
+from distillery.components.artifacts.serving import Plan
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.artifacts.verdict import Rule
+from distillery.components.gating.gate import gate, gate_inputs, read_verdict
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import Digest, Store, StoreError, canonical_json, digest_bytes, digest_json
 from distillery.filters.digests import step_digest
 from distillery.filters.errors import InputError
+from distillery.filters.loading import with_overrides
+from tests.artifacts.made import made_measurement
 from tests.documents import incumbent_json
 from tests.gating.judged import make_adapter, make_benchmark, make_filter, make_split, ready
 
@@ -72,6 +80,56 @@ def test_between_bound_and_review_the_adapter_waits_for_a_person(store: Store) -
     assert "mae is to be reviewed: 0.85 is not below 0.8, and below 0.9: a person decides" in heard.lines
     assert gate(store, reviewing, adapter=adapter, benchmark=bad).outputs["decision"] == "reject"
     assert gate(store, FILTER, adapter=adapter, benchmark=doubtful).outputs["decision"] == "reject"
+
+
+def test_a_gate_on_latency_goes_by_the_measurement_and_the_verdict_holds_no_time(store: Store) -> None:
+    adapter, benchmark = ready(store)
+    quick = make_filter("{metric: mae, below: 0.8}", "{metric: mae, below: 0.8}, {metric: latency_ms, below: 50, review: 80}")
+
+    def judged(**figures: Any) -> tuple[StepRecord, Rule, list[str]]:
+        if figures:
+            note_measurement(store, "demo", adapter, made_measurement(**figures))
+        heard = Heard()
+        record = gate(store, quick, adapter=adapter, benchmark=benchmark, progress=heard)
+        (rule,) = [rule for rule in read_verdict(store, "demo", record.outputs["verdict"]).rules if rule.metric == "latency_ms"]
+        return record, rule, heard.lines
+
+    record, rule, lines = judged()
+    assert (record.outputs["decision"], rule.verdict) == ("reject", "fail")
+    assert rule.reason.startswith("latency_ms has no value: measure the adapter where it is to serve with `distillery measure`")
+    passes, rule, lines = judged(latency_ms=25.0)
+    assert (passes.outputs["decision"], rule.verdict, rule.value) == ("promote", "pass", None)
+    assert rule.reason == "what was measured is below 50"
+    assert "latency_ms 25, measured on made-up processor, 2 threads in fp32, 2026-01-01T00:00:00Z" in lines
+    again, _, _ = judged(latency_ms=26.5)
+    assert again.reused
+    assert again.outputs == passes.outputs
+    doubtful, rule, _ = judged(latency_ms=60.0)
+    assert (doubtful.outputs["decision"], rule.verdict) == ("approve", "review")
+    slow, rule, _ = judged(latency_ms=90.0)
+    assert (slow.outputs["decision"], rule.reason) == ("reject", "what was measured is not below 50")
+    assert b"90" not in store.get(slow.keys[0]).replace(adapter.encode(), b"").split(b'"rules"')[1]
+    elsewhere, rule, _ = judged(latency_ms=10.0, machine="another")
+    assert rule.verdict == "pass"  # the latest counts, whichever machine
+    assert elsewhere.outputs["verdict"] == passes.outputs["verdict"]
+
+
+def test_a_measurement_in_another_precision_than_the_filter_asks_for_is_none(store: Store) -> None:
+    adapter, benchmark = ready(store)
+    quick = make_filter("{metric: mae, below: 0.8}", "{metric: mae, below: 0.8}, {metric: latency_ms, below: 50}")
+    asks = with_overrides(quick, ["student.precision=bf16"])
+    note_measurement(store, "demo", adapter, made_measurement(latency_ms=25.0))
+    assert gate(store, asks, adapter=adapter, benchmark=benchmark).outputs["decision"] == "reject"
+    note_measurement(store, "demo", adapter, made_measurement(latency_ms=25.0, plan=Plan(precision="bf16")))
+    assert gate(store, asks, adapter=adapter, benchmark=benchmark).outputs["decision"] == "promote"
+
+
+def test_a_filter_without_such_a_gate_reads_no_measurement(store: Store) -> None:
+    adapter, benchmark = ready(store)
+    before = gate_inputs(store, FILTER, adapter, benchmark)
+    note_measurement(store, "demo", adapter, made_measurement(latency_ms=25.0))
+    assert gate_inputs(store, FILTER, adapter, benchmark) == before
+    assert before.keys() == {"filter", "adapter", "benchmark", "parts", "code"}
 
 
 def test_a_failure_beside_a_review_is_a_rejection(store: Store) -> None:
