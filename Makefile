@@ -22,7 +22,7 @@ PIP = DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --no-compile --constra
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(VENV)
-	$(PIP) --editable '.[laptop,openvino,oracle,documents,serve,tensorboard,deepspeed,operator,cluster,dev]'
+	$(PIP) --editable '.[laptop,openvino,onnx,oracle,documents,serve,tensorboard,deepspeed,operator,cluster,dev]'
 	touch .venv/.runs $@
 
 run: install

@@ -24,6 +24,7 @@ Extra = Literal[
     "mlflow",
     "wandb",
     "trackio",
+    "onnx",
     "operator",
 ]
 
@@ -43,11 +44,13 @@ MODULES: Final[dict[str, Extra]] = {
     "wandb": "wandb",
     "trackio": "trackio",
     "kopf": "operator",
+    **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
 }
 # What a command needs that labels, and what one that trains or scores; asked for before an oracle is paid or a model loaded.
 LABELS: Final = tuple(module for module, extra in MODULES.items() if extra == "light")
 DRAWING: Final = ("docx", "matplotlib")
 STUDENT: Final = (*LABELS, "safetensors", "tokenizers", "transformers", "peft", "torch")
+ONNX: Final = (*STUDENT, "onnx", "onnxruntime")
 SERVER: Final = (*STUDENT, "prometheus_client", "starlette", "uvicorn")
 
 

@@ -9,7 +9,7 @@ from distillery.components.reporting.figures_files import plot_files
 from distillery.components.reporting.gather import gather
 from distillery.components.runtime.extras import DRAWING
 from distillery.components.sharing.bundle_copy import BASE, BundleCopy, base_files, companions
-from distillery.components.sharing.model_card import model_card
+from distillery.components.sharing.model_card import model_card, peft_form
 from distillery.components.sharing.targets import copied, new_folder
 from distillery.components.store import Store
 
@@ -55,6 +55,7 @@ def export_folder(store: Store, bundle: BundleCopy, out: Path, *, with_base: boo
         copied({**companions(bundle), **(base_files(bundle) if inside else {})}, folder)
         plots = plots_of(store, bundle)
         copied({f"{PLOTS}/{name}": data for name, data in plots.items()}, folder)
-        card = model_card(store, bundle, inside=inside, plots=[f"{PLOTS}/{name}" for name in plots])
+        form = peft_form(bundle, inside=inside)
+        card = model_card(store, bundle, form, plots=[f"{PLOTS}/{name}" for name in plots])
         (folder / "README.md").write_text(card, encoding="utf-8")
         return bundle.check(folder, inside=inside)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.folder_meta import LabelSetMeta
@@ -16,13 +16,46 @@ from distillery.components.sharing.bundle_copy import FILTER, BundleCopy
 from distillery.components.store import Store
 
 
-def model_card(store: Store, bundle: BundleCopy, *, inside: bool, plots: Sequence[str] = ()) -> str:
+class Form(NamedTuple):
+    """The form in which an adapter is exported.
+
+    Attributes:
+        library: what loads it, as the Hub calls that.
+        use: how to use it, as Markdown.
+        beside: what the files beside the card are.
+    """
+
+    library: str
+    use: str
+    beside: str
+
+
+def peft_form(bundle: BundleCopy, *, inside: bool) -> Form:
+    """Return the form of a folder that peft and transformers load; where every weight was trained, transformers alone.
+
+    Args:
+        bundle: the adapter.
+        inside: True if the base model lies beside the card.
+
+    Returns:
+        The form.
+    """
+    lora = bundle.student.facts.lora is not None
+    return Form(
+        "peft" if lora else "transformers",
+        f"With {'`peft`, ' if lora else ''}`transformers` and `numpy`, in this folder:\n\n"
+        f"```python\n{bundle.snippet(inside=inside)}```",
+        "`manifest.json` names every file of the adapter by its SHA-256, and the adapter's digest is that of it.",
+    )
+
+
+def model_card(store: Store, bundle: BundleCopy, form: Form, *, plots: Sequence[str] = ()) -> str:
     """Return the README.md.
 
     Args:
         store: where benchmark, verdict and the rest of the run are.
         bundle: the adapter.
-        inside: True if the base model lies beside the card.
+        form: what is special about this export.
         plots: pictures below the card's folder.
 
     Returns:
@@ -46,15 +79,14 @@ def model_card(store: Store, bundle: BundleCopy, *, inside: bool, plots: Sequenc
         *([f"Out of scope: {', '.join(map(plain, spec.scope.outOfScope))}."] if spec.scope.outOfScope else []),
         *_rules(bundle),
         "## How to use it",
-        f"With {'' if bundle.student.facts.lora is None else '`peft`, '}`transformers` and `numpy`, in this folder:",
-        f"```python\n{bundle.snippet(inside=inside)}```",
+        form.use,
         "## How good it is",
         *(f"![{_title(path)}]({path})" for path in plots),
         sections(context).strip() or "No figures were kept of this adapter.",
         "## Where it is from",
-        _origin(bundle),
+        _origin(bundle, form),
     ]
-    return f"{_head(bundle, context.benchmark)}\n" + "\n\n".join(part for part in parts if part) + "\n"
+    return f"{_head(bundle, form, context.benchmark)}\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _title(path: str) -> str:
@@ -85,7 +117,7 @@ def _rules(bundle: BundleCopy) -> list[str]:
     ]
 
 
-def _origin(bundle: BundleCopy) -> str:
+def _origin(bundle: BundleCopy, form: Form) -> str:
     facts = bundle.student.facts
     rows = [
         ["adapter", f"`{bundle.digest}`"],
@@ -95,17 +127,17 @@ def _origin(bundle: BundleCopy) -> str:
     ]
     return (
         f"{table(['what', 'which'], rows, right=2)}\n\n"
-        "`manifest.json` names every file of the adapter by its SHA-256, and the adapter's digest is that of it. "
+        f"{form.beside} "
         "`golden.json` has texts and the scores that a loaded student must give them; this export was read back and gave them. "
         f"`{FILTER}` is the whole filter, without places and keys."
     )
 
 
-def _head(bundle: BundleCopy, benchmark: Benchmark | None) -> str:
+def _head(bundle: BundleCopy, form: Form, benchmark: Benchmark | None) -> str:
     """Return the head; JSON is YAML, and quotes whatever a name holds."""
     facts, name = bundle.student.facts, bundle.filter.name
     head: dict[str, Any] = {
-        "library_name": "peft" if facts.lora else "transformers",
+        "library_name": form.library,
         "pipeline_tag": "text-classification",
         "tags": [*(["lora"] if facts.lora else []), "regression", "llm-distillery"],
     }

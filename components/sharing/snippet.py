@@ -67,7 +67,7 @@ _MODELS: Final = {
     ("encoder", True): _WHOLE_ENCODER,
     ("decoder", True): _WHOLE_DECODER,
 }
-_CLEAN: Final = r"""
+CLEAN: Final = r"""
 
 def clean(text):
     text = re.sub(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]", "", text)
@@ -85,7 +85,7 @@ def tokens(title, content):
     if len(content) > {fourfold}:
         content = f"{{content[:{twice}]}} {{content[-{twice}:]}}"
     text = f"{{clean(title[:{most}])}}\\n\\n{{clean(content)}}"
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = {ids}
     if len(ids) > {room}:
         ids = ids[:{head}] + ids[len(ids) - {tail} :]
     return [*{prefix!r}, *ids, *{suffix!r}]
@@ -94,7 +94,7 @@ def tokens(title, content):
 _HEAD_CUT: Final = """
 def tokens(title, content):
     text = f"{{clean(title[:{most}])}}\\n\\n{{clean(content[:{twice}])}}"
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = {ids}
     return [*{prefix!r}, *ids[:{room}], *{suffix!r}]
 
 """
@@ -142,21 +142,46 @@ def snippet(
             f"from transformers import {automatic}, PreTrainedTokenizerFast",
         ]
     )
-    most = facts.maxLength * CHARS_PER_TOKEN
-    cut = {"most": most, "twice": 2 * most, "fourfold": 4 * most, "length": facts.maxLength}
-    tokens = _HEAD_ONLY
+    tokens = _HEAD_ONLY.format(**lengths(facts))
     if facts.headTail is not None or facts.instruction:  # the instruction's tokens are part of the prefix
-        tokens = _HEAD_CUT if facts.headTail is None else _HEAD_AND_TAIL
-        cut |= Tokenizing(base, Preprocessing(facts.maxLength, facts.headTail, facts.instruction)).cut()
+        tokens = tokens_by(facts, base, 'tokenizer(text, add_special_tokens=False)["input_ids"]')
     raw = "model(input_ids=ids).logits" if decoder else "(model(input_ids=ids).last_hidden_state.mean(1) @ head.T)"
     return (
         _HEAD.format(imports=imports, folder=folder, base=at, revision=revision, names=facts.dimensions)
         + _MODELS[facts.base.kind, whole]
-        + _CLEAN
-        + tokens.format(**cut)
+        + CLEAN
+        + tokens
         + _SCORES.format(raw=raw)
         + (_USE if use else "")
     )
+
+
+def lengths(facts: StudentFacts) -> dict[str, int]:
+    """Return what the code cuts texts by.
+
+    Args:
+        facts: student.json.
+
+    Returns:
+        length: tokens that are kept; most, twice, fourfold: characters beyond which a text is not looked at.
+    """
+    most = facts.maxLength * CHARS_PER_TOKEN
+    return {"most": most, "twice": 2 * most, "fourfold": 4 * most, "length": facts.maxLength}
+
+
+def tokens_by(facts: StudentFacts, base: Base, ids: str) -> str:
+    """Return the code of `tokens(title, content)` that cuts by itself, whatever tokenises.
+
+    Args:
+        facts: student.json.
+        base: the base model, for its tokenizer.
+        ids: a Python expression for the ids of `text` without special ones.
+
+    Returns:
+        Python.
+    """
+    cut = Tokenizing(base, Preprocessing(facts.maxLength, facts.headTail, facts.instruction)).cut()
+    return (_HEAD_CUT if facts.headTail is None else _HEAD_AND_TAIL).format(**lengths(facts), **cut, ids=ids)
 
 
 def run(code: str, texts: Sequence[tuple[str, str]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

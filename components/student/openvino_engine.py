@@ -10,30 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from distillery.components.artifacts.serving import Precision
+from distillery.components.student.graph import Masked, example
 from distillery.components.student.model import StudentModel
 from distillery.components.student.predict import cpu_budget
 from distillery.filters.errors import InputError
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-
-
-class _Masked(nn.Module):
-    """The student as a function of ids and mask alone, as a converter can follow it."""
-
-    def __init__(self, model: StudentModel) -> None:
-        super().__init__()
-        self.body, self.head, self.kind = model.body, model.head, model.kind
-
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        states: Tensor = self.body(input_ids=ids, attention_mask=mask).last_hidden_state
-        share = mask[..., None].float()
-        if self.kind == "decoder":
-            share = share - torch.nn.functional.pad(share, (0, 0, 0, 1))[:, 1:]  # 1 at the last token alone
-        out: Tensor = self.head((states * share).sum(1) / share.sum(1))
-        return out
 
 
 class OpenVinoForward:
@@ -51,12 +35,11 @@ class OpenVinoForward:
         import openvino
 
         self.budget = cpu_budget(sum(parameter.numel() for parameter in model.parameters()))
-        example = (torch.ones(2, 7, dtype=torch.long), torch.ones(2, 7, dtype=torch.long))
         try:
             with torch.inference_mode():  # traced here, since the converter would trace a second time to compare
                 jit: Any = torch.jit  # has no types
-                traced = jit.trace(_Masked(model), example, check_trace=False)
-                graph = openvino.convert_model(traced, example_input=example)
+                traced = jit.trace(Masked(model), example(), check_trace=False)
+                graph = openvino.convert_model(traced, example_input=example())
             compiled = openvino.Core().compile_model(
                 graph,
                 "CPU",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -121,13 +122,13 @@ def data(
     _print(shown, as_json)
 
 
-def _adapter(store: str | None, subject: str, channel: str) -> tuple[Store, BundleCopy]:
-    """Return the adapter that is meant: by its digest, or what serves on the filter's channel."""
+def _adapter(store: str | None, subject: str, channel: str, needs: Sequence[str] = ()) -> tuple[Store, BundleCopy]:
+    """Return the adapter that is meant: by its digest, or what serves on the filter's channel; `needs` are modules."""
     from distillery.components.artifacts.adapter import find_adapter
     from distillery.components.runtime.extras import STUDENT, require
 
     require_filter(subject, channel)
-    require(STUDENT)
+    require(needs or STUDENT)
     from distillery.components.sharing.bundle_copy import copy_bundle
 
     opened = open_existing(store)
@@ -271,3 +272,23 @@ def export_to_folder(
 
     difference = export_folder(opened, bundle, to, with_base=with_base, replace=replace)
     _print_export(bundle, difference, to, as_json)
+
+
+@exports.command("onnx")
+def export_to_onnx(
+    subject: SubjectArg,
+    out: FolderOpt,
+    channel: ChannelOpt = "",
+    store: StoreOpt = None,
+    replace: ReplaceOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Write one ONNX file from tokens to final scores, with its tokenizer, a card, and how near it is to the adapter."""
+    from distillery.components.runtime.extras import ONNX
+    from distillery.components.sharing.targets import local_path
+
+    to = local_path(out)
+    opened, bundle = _adapter(store, subject, channel, ONNX)
+    from distillery.components.sharing.onnx_file import export_onnx
+
+    _print_export(bundle, export_onnx(opened, bundle, to, replace=replace), to, as_json)

@@ -18,7 +18,7 @@ from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
 from distillery.components.artifacts.measurement import note_measurement
 from distillery.components.sharing import bundle_copy, snippet
 from distillery.components.sharing.bundle_copy import copy_bundle
-from distillery.components.sharing.model_card import model_card
+from distillery.components.sharing.model_card import model_card, peft_form
 from distillery.components.store import open_store
 from distillery.components.student.bundle import Student, bundle_files, open_bundle
 from distillery.components.student.tokens import Preprocessing, Tokenizing
@@ -85,9 +85,9 @@ def test_the_card_is_made_of_documents_without_a_placeholder(exported: Path) -> 
 def test_an_adapter_that_was_measured_again_has_the_same_card(copied_home: Path) -> None:
     store = open_store(str(copied_home / ".distillery"))
     bundle = copy_bundle(store, ADAPTER)
-    before = model_card(store, bundle, inside=False)
+    before = model_card(store, bundle, peft_form(bundle, inside=False))
     note_measurement(store, NAME, ADAPTER, made_measurement())
-    assert model_card(store, bundle, inside=False) == before
+    assert model_card(store, bundle, peft_form(bundle, inside=False)) == before
 
 
 def test_the_card_shows_plots_that_lie_beside_it(exported: Path) -> None:

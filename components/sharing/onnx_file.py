@@ -1,0 +1,238 @@
+"""One ONNX file that holds the whole student: body with LoRA merged, pooling, head, score curves and clamp, in fp32.
+
+onnxruntime and the tokenizer beside it give final scores. The card's own code is what the export is checked by.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distillery.components.artifacts.serving import judged_plan
+from distillery.components.sharing.bundle_copy import AGAIN, BundleCopy, companions, require_same
+from distillery.components.sharing.folder import PLOTS, plots_of
+from distillery.components.sharing.model_card import Form, model_card
+from distillery.components.sharing.snippet import CLEAN, tokens_by
+from distillery.components.sharing.targets import copied, new_folder
+from distillery.components.store import Store
+from distillery.components.student.bundle import GOLDEN
+from distillery.components.student.golden import GOLDEN_TOLERANCE
+from distillery.components.student.parity import weights_of
+from distillery.filters.errors import InputError
+
+if TYPE_CHECKING:
+    from distillery.components.student.bundle import Student
+    from distillery.components.student.graph import Corrected
+
+MODEL: Final = "model.onnx"
+RECORD: Final = "onnx.json"  # how far its scores are from the adapter's
+OPSET: Final = 18
+MOST: Final = 2**31 - 2**24  # bytes of one file of protobuf, and room for the graph beside the weights
+DECIMALS: Final = 6  # as in stored predictions
+OURS: Final = "io.llm-distillery."
+
+_CODE: Final = """\
+import re
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+folder = Path({folder})  # where the files of this page are
+names = {names!r}
+
+tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+tokenizer.no_truncation()
+tokenizer.no_padding()
+model = onnxruntime.InferenceSession(str(folder / "{model}"), providers=["CPUExecutionProvider"])
+"""
+_SCORES: Final = """
+def scores(articles):
+    rows = [tokens(title, content) for title, content in articles]
+    ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, padded, there in zip(rows, ids, mask):
+        padded[: len(row)], there[: len(row)] = row, 1  # padding on the right
+    found, raw = model.run(["scores", "raw"], {"input_ids": ids, "attention_mask": mask})
+    return [dict(zip(names, row)) for row in found.tolist()]
+"""
+_USE: Final = """
+
+print(scores([("A title", "The text of an article.")]))
+"""
+
+
+def export_onnx(store: Store, bundle: BundleCopy, out: Path, *, replace: bool = False) -> float:
+    """Write the file with tokenizer, card and record, read it back, and score the golden texts from it.
+
+    Args:
+        store: where benchmark and verdict are.
+        bundle: the bundle.
+        out: the folder.
+        replace: True if another export there may be lost.
+
+    Returns:
+        The largest difference in points from the adapter's golden predictions.
+
+    Raises:
+        InputError: the student is too large for one file, it can't be exported, what was written gives other scores, or
+            something else is there; nothing is left then.
+    """
+    if (size := 4 * weights_of(bundle.student.base)) > MOST:
+        what = f"its base model has {size / 2**30:.1f} GiB of weights in fp32, and one ONNX file holds less than 2"
+        raise InputError(what, where=bundle.student.base.ref, hint="export a folder or an image instead")
+    with new_folder(out, replace=replace, ours=frozenset({PLOTS})) as folder:
+        copied({**companions(bundle), GOLDEN: bundle.files[GOLDEN]}, folder)
+        write_graph(bundle.student, folder / MODEL, {"adapter": bundle.digest, "filter": bundle.filter.name})
+        differences = check(bundle.student, folder)
+        copied({RECORD: _record(store, bundle, differences)}, folder)
+        plots = plots_of(store, bundle)
+        copied({f"{PLOTS}/{name}": data for name, data in plots.items()}, folder)
+        form = Form(
+            "onnx",
+            f"With `onnxruntime`, `tokenizers` and `numpy`, in this folder:\n\n```python\n{onnx_code(bundle.student)}```\n\n"
+            f"`{MODEL}` takes `input_ids` and `attention_mask` (int64, articles by tokens, padded on the right) and gives "
+            "`scores`, which are final, and `raw`, which are neither corrected by the score curves nor clamped.",
+            f"`{RECORD}` says how far `{MODEL}` is from the adapter's own predictions.",
+        )
+        card = model_card(store, bundle, form, plots=[f"{PLOTS}/{name}" for name in plots])
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        return differences["largest"]
+
+
+def onnx_code(student: Student, *, folder: Path | None = None, use: bool = True) -> str:
+    """Return the code of the card.
+
+    Args:
+        student: the student.
+        folder: where the exported files lie on this machine; None for the folder of the card.
+        use: True for the line that scores one article.
+
+    Returns:
+        Python that defines `scores(articles)`, of (title, content) pairs.
+    """
+    where = '"."' if folder is None else repr(str(folder))
+    ids = "tokenizer.encode(text, add_special_tokens=False).ids"
+    return (
+        _CODE.format(folder=where, names=student.facts.dimensions, model=MODEL)
+        + CLEAN
+        + tokens_by(student.facts, student.base, ids)
+        + _SCORES
+        + (_USE if use else "")
+    )
+
+
+def write_graph(student: Student, path: Path, about: dict[str, str]) -> None:
+    """Write a student as ONNX.
+
+    Args:
+        student: the student.
+        path: the file.
+        about: what the file says of itself, beside the dimensions.
+
+    Raises:
+        InputError: torch can't export this architecture.
+    """
+    from distillery.components.student.graph import Corrected
+    from distillery.components.student.model import merged
+
+    model = merged(student.base, student.facts.lora, len(student.dimensions), student.tensors)
+    try:
+        write(Corrected(model, student.score_curves), path, {**about, "dimensions": json.dumps(student.dimensions)})
+    except Exception as error:  # whatever the exporter raises
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        what, hint = f"torch can't export this student as ONNX: {reason}", "export a folder or an image instead"
+        raise InputError(what, where=student.base.ref, hint=hint) from error
+
+
+def write(model: Corrected, path: Path, about: dict[str, str]) -> None:
+    """Write a graph as ONNX, the same bytes for the same graph.
+
+    Args:
+        model: the graph.
+        path: the file.
+        about: what the file says of itself.
+    """
+    import onnx
+    import torch
+
+    from distillery.components.student.graph import example
+
+    inputs, outputs = ["input_ids", "attention_mask"], ["scores", "raw"]
+    axes = {**{name: {0: "articles", 1: "tokens"} for name in inputs}, **{name: {0: "articles"} for name in outputs}}
+    with torch.inference_mode(), warnings.catch_warnings():
+        # Of Python values in shapes, which golden texts of other lengths show, and that it is the older exporter: the newer
+        # one takes 20 times as long, and writes this machine's paths into the file.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model,
+            example(),
+            path,
+            dynamo=False,
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_axes=axes,
+            opset_version=OPSET,
+        )
+    graph = onnx.load(path)
+    onnx.helper.set_model_props(graph, {f"{OURS}{name}": value for name, value in about.items()})
+    onnx.save(graph, path)
+
+
+def check(student: Student, folder: Path) -> dict[str, float]:
+    """Score the golden texts from exported files by the code of their card, together and each alone.
+
+    Args:
+        student: the student.
+        folder: the files.
+
+    Returns:
+        The largest difference in points of each dimension, and `largest` of all.
+
+    Raises:
+        InputError: it is above 0.001, or the files can't be loaded.
+    """
+    texts, raw = student.golden
+    try:
+        names: dict[str, Any] = {}
+        exec(compile(onnx_code(student, folder=folder, use=False), "the card's code", "exec"), names)
+        together, alone = names["scores"](texts), [row for text in texts for row in names["scores"]([text])]
+    except Exception as error:  # whatever a library says of files that it can't read
+        reason = (str(error).splitlines() or [""])[0][:200]
+        what = f"what was written can't be loaded ({type(error).__name__}: {reason})"
+        raise InputError(what, where=str(folder), hint=AGAIN) from error
+    found: list[NDArray[np.float64]] = [np.array([list(row.values()) for row in rows]) for rows in (together, alone)]
+    differences = np.max([np.abs(each - student.scores(raw)).max(0) for each in found], axis=0)
+    require_same(float(differences.max()), str(folder))
+    return {**dict(zip(student.dimensions, differences.tolist(), strict=True)), "largest": float(differences.max())}
+
+
+def _record(store: Store, bundle: BundleCopy, differences: dict[str, float]) -> bytes:
+    """Return how far the file's scores are from the adapter's in fp32, and from those in the plan that the benchmark judged."""
+    student = bundle.student
+    texts, raw = student.golden
+    judged: dict[str, Any] = {"plan": str(student.plan), "difference": differences["largest"]}
+    plan = judged_plan(store, bundle.digest, bundle.filter.spec.student.precision)
+    if plan is not None and student.parity is not None and (candidate := student.parity.of(plan)):
+        apart = np.abs(student.scores(np.array(candidate.golden)) - student.scores(raw)).max() + differences["largest"]
+        judged = {"plan": str(plan), "difference": float(apart)}
+    judged["difference"] = round(judged["difference"], DECIMALS)
+    record = {
+        "adapter": bundle.digest,
+        "filter": bundle.filter.name,
+        "file": MODEL,
+        "opset": OPSET,
+        "precision": "fp32",
+        "golden texts": len(texts),
+        "tolerance": GOLDEN_TOLERANCE,
+        "differences": {name: round(value, DECIMALS) for name, value in differences.items()},
+        "judged": judged,
+    }
+    return (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()

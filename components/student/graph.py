@@ -1,0 +1,98 @@
+"""The merged student as a function of ids and mask alone, as OpenVINO's converter and torch's ONNX exporter follow it.
+
+`Masked` gives raw scores; `Corrected` gives final ones beside them, so that score curves and clamp are part of the graph.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from distillery.components.student.model import StudentModel
+from distillery.components.student.score_curves import ScoreCurves
+
+
+class Masked(nn.Module):
+    """Turn ids and mask into raw scores.
+
+    Args:
+        model: a merged student, on the CPU.
+    """
+
+    def __init__(self, model: StudentModel) -> None:
+        super().__init__()
+        self.body, self.head, self.kind = model.body, model.head, model.kind
+        self.eval()  # a new module would train, and who follows it puts its parts back into that state
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return raw scores.
+
+        Args:
+            ids: (b, longest) int64 token ids, padded on the right.
+            mask: (b, longest) int64, 1 where there is a token.
+
+        Returns:
+            (b, D) fp32.
+        """
+        states: Tensor = self.body(input_ids=ids, attention_mask=mask).last_hidden_state
+        share = mask[..., None].float()
+        if self.kind == "decoder":
+            share = share - nn.functional.pad(share, (0, 0, 0, 1))[:, 1:]  # 1 at the last token alone
+        out: Tensor = self.head((states * share).sum(1) / share.sum(1))
+        return out
+
+
+class Corrected(nn.Module):
+    """Turn ids and mask into final and raw scores.
+
+    A curve is the sum of what each of its segments rises up to a score, which is `numpy.interp` without a search.
+
+    Args:
+        model: a merged student, on the CPU.
+        curves: its score curves.
+    """
+
+    start: Tensor
+    width: Tensor
+    first: Tensor
+    rise: Tensor
+
+    def __init__(self, model: StudentModel, curves: ScoreCurves) -> None:
+        super().__init__()
+        self.raw, self.kept = Masked(model), curves.kept
+        if curves.kept:
+            segments = max(len(x) for x, _ in curves.knots) - 1  # shorter curves go on flat
+            columns = [(x[:-1], np.diff(x), y[:1], np.diff(y)) for x, y in curves.knots]
+            names = {"start": 0.0, "width": 1.0, "first": 0.0, "rise": 0.0}
+            for (name, rest), values in zip(names.items(), zip(*columns, strict=True), strict=True):
+                size = 1 if name == "first" else segments
+                rows = [np.pad(row, (0, size - len(row)), constant_values=rest) for row in values]
+                self.register_buffer(name, torch.from_numpy(np.stack(rows).astype(np.float64)))
+        self.eval()
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return final and raw scores.
+
+        Args:
+            ids: (b, longest) int64 token ids, padded on the right.
+            mask: (b, longest) int64, 1 where there is a token.
+
+        Returns:
+            (b, D) scores from 0 to 10, and (b, D) raw ones, fp32.
+        """
+        raw = self.raw(ids, mask)
+        scores = raw
+        if self.kept:
+            passed = ((raw.double()[..., None] - self.start) / self.width).clamp(0.0, 1.0)
+            scores = (self.first[:, 0] + (passed * self.rise).sum(-1)).float()
+        return scores.clamp(0.0, 10.0), raw
+
+
+def example() -> tuple[Tensor, Tensor]:
+    """Return ids and mask to follow a student with: what a tracer takes for a constant shows on texts of other lengths.
+
+    Returns:
+        (2, 7) int64 each; the second article is shorter, so that there is something to mask.
+    """
+    return torch.ones(2, 7, dtype=torch.long), torch.tensor([[1] * 7, [1] * 5 + [0] * 2])
