@@ -36,6 +36,7 @@ MORE = {
     "review": ["--out", "review.xlsx"],
     "export folder": ["--out", "exported"],
     "export oci": ["--out", "exported"],
+    "export onnx": ["--out", "exported"],
     "export hub": ["--to", "owner/name"],
 }
 NEVER_FAILS = {
