@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from distillery.components.artifacts.bundle import GOLDEN
 from distillery.components.artifacts.serving import judged_plan
 from distillery.components.sharing.bundle_copy import AGAIN, BundleCopy, companions, require_same
 from distillery.components.sharing.folder import PLOTS, plots_of
@@ -20,7 +21,6 @@ from distillery.components.sharing.model_card import Form, model_card
 from distillery.components.sharing.snippet import CLEAN, tokens_by
 from distillery.components.sharing.targets import copied, new_folder
 from distillery.components.store import Store
-from distillery.components.student.bundle import GOLDEN
 from distillery.components.student.golden import GOLDEN_TOLERANCE
 from distillery.components.student.parity import weights_of
 from distillery.filters.errors import InputError
