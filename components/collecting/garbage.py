@@ -98,6 +98,7 @@ def find_garbage(store: Store, *, now: float, days: float, keep: Iterable[str] =
     kept = tuple(keep)
     found: list[Garbage] = []
     splits: set[str] = set()
+    trains = _young(listed.checkpoints, before)  # some training goes on, and its checkpoint doesn't say on which split
     for (folder, digest), entries in listed.folders.items():
         if not folder.startswith(f"{ADAPTERS}/"):
             continue
@@ -111,7 +112,7 @@ def find_garbage(store: Store, *, now: float, days: float, keep: Iterable[str] =
             found.append(_garbage("leftover", f"{folder}/{digest}", "", entries))
         elif folder == SPLITS and _is_whole(entries):
             more = listed.beside.get((BASELINES, digest), [])
-            if not (digest in named or digest in splits or _young([*entries, *more], before)):
+            if not (trains or digest in named or digest in splits or _young([*entries, *more], before)):
                 found.append(_garbage("split", digest, "", [*entries, *more]))
     for entry in listed.checkpoints:
         if not _young([entry], before):

@@ -275,6 +275,7 @@ COLUMNS: Final[dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]]] = {
             ("STATE", _plain("state")),
             ("PARTS", lambda row: f"{row['parts_done']:,}/{_count(row['parts'])}"),
             ("ARTICLES", lambda row: _count(row["articles"])),
+            SIZE,
             AGE,
         ),
         (

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from distillery.components.artifacts.benchmark import read_benchmark
 from distillery.components.artifacts.folder_meta import AdapterMeta
+from distillery.components.artifacts.measurement import read_measurements
 from distillery.components.artifacts.run_summary import NO_RUN, RunSummary, read_adapter_summary
 from distillery.components.artifacts.verdict import Verdict, read_verdict
 from distillery.components.promotion.judge import rule_name
@@ -127,14 +128,16 @@ def adapter_details(store: Store, row: Row) -> Row:
         row: of the adapter.
 
     Returns:
-        Its gates, its files and its report, as far as they can be read.
+        Its gates, how fast it is, its files and its report, as far as they can be read.
     """
     reader, name, digest = Reader(), row["filter"], as_digest(row["name"])
     folder = reader.read(lambda: store.folder(adapters_folder(name), digest))
     verdict = reader.read(lambda: read_verdict(store, name, row["verdict"])) if row["verdict"] else None
     summary: RunSummary | None = reader.read(lambda: read_adapter_summary(store, digest))
+    measured = reader.read(lambda: read_measurements(store, name, digest))
     return {
         "gates": [rule.to_json() for rule in verdict.rules] if verdict else [],
+        "measurements": [each.to_json() for each in measured or []],
         "files": {file: entry.size for file, entry in folder.files.items()} if folder else {},
         "filter_key": summary.filter_key if summary else None,
         "report": f"{store.uri}/{report_key(row['run'])}" if row["run"] else None,

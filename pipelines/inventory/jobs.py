@@ -34,7 +34,8 @@ def _row(store: Store, job: str) -> Row:
     folder, reader = scores_folder(job), Reader()
     bookkeeping, _, first = part_facts_key(0).rpartition("/")
     stem = first.partition("-")[0]
-    entries = list(store.entries(f"{folder}/{bookkeeping}"))
+    files = list(store.entries(folder))
+    entries = [entry for entry in files if entry.key.startswith(f"{folder}/{bookkeeping}/")]
     facts = sum(entry.key.rpartition("/")[2].startswith(f"{stem}-") for entry in entries)
     scores = reader.read(lambda: _done(store, f"{folder}/{SUCCESS}", job))
     plan = (
@@ -55,6 +56,7 @@ def _row(store: Store, job: str) -> Row:
         "prefiltered": scores.prefiltered if scores else None,
         "rejected": scores.rejected if scores else None,
         "tiers": scores.tiers if scores else None,
+        "size": sum(entry.size for entry in files),
         "out": f"{store.uri}/{folder}",
         "modified": moment(max((entry.modified for entry in entries), default=None)),
         "error": reader.error,

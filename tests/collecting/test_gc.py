@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from distillery.components.artifacts.channel import read_channel
+from distillery.components.artifacts.measurement import note_measurement
 from distillery.components.artifacts.split import load_split
 from distillery.components.collecting import garbage
 from distillery.components.collecting.garbage import Garbage, find_garbage, remove
@@ -25,10 +26,12 @@ from distillery.components.store.layout import (
     committed_key,
     events_key,
     last_summary_key,
+    measured_key,
     predictions_key,
     reviewed_key,
     run_record_key,
 )
+from tests.artifacts.made import made_measurement
 from tests.pipelines.harness import Ran, run_here
 from tests.sharing.test_documented_commands import type_page
 from tests.store.test_stores_of_the_first_layout import NAME
@@ -131,6 +134,15 @@ def test_a_split_goes_when_the_last_adapter_that_was_trained_on_it_has_gone(stor
     load_split(store, meta["split"])
 
 
+def test_what_was_measured_of_an_adapter_goes_with_it(store: Store, folder: Path) -> None:
+    adapter = lost(store)
+    note_measurement(store, NAME, adapter, made_measurement())
+    assert found(store) == [], "who measures an adapter of late has a use for it"
+    age(folder / ".distillery")
+    (item,) = found(store)
+    assert measured_key(adapter) in item.keys
+
+
 # ---- what protects ----------------------------------------------------------------------------------------------------
 
 Protect = Callable[[Store, str], None]
@@ -188,6 +200,26 @@ def test_what_was_written_of_late_is_left_alone(key: str, store: Store, folder: 
 def test_a_checkpoint_that_a_training_writes_stays(store: Store, folder: Path) -> None:
     store.put(checkpoint_key("9" * 64), b"state")
     assert checkpoint_key("9" * 64) not in [each.name for each in found(store, "checkpoint")]
+
+
+def test_while_a_training_writes_checkpoints_every_split_stays(store: Store, folder: Path) -> None:
+    split = "5" * 64
+    store.put(committed_key(SPLITS, split, "manifest.json"), b"{}")
+    store.put(checkpoint_key("9" * 64), b"state")
+    age(folder / ".distillery")
+    assert split in [each.name for each in found(store, "split")]
+    os.utime(folder / ".distillery" / checkpoint_key("9" * 64))
+    assert found(store, "split") == []
+
+
+def test_a_live_run_protects_the_split_that_it_reads(store: Store, folder: Path) -> None:
+    split = "5" * 64
+    store.put(committed_key(SPLITS, split, "manifest.json"), b"{}")
+    store.put(run_record_key("r1", "split"), json.dumps({"outputs": {"split": split}}).encode())
+    age(folder / ".distillery")
+    assert split in [each.name for each in found(store, "split")]
+    store.put(events_key("r1", "train"), b"{}\n")
+    assert found(store, "split") == []
 
 
 def test_what_a_person_names_stays(folder: Path, store: Store) -> None:

@@ -150,7 +150,9 @@ def test_what_is_described_has_gates_steps_history_and_strata(full: Store) -> No
     assert describe_thing(full, "channels", "village-gain")["history"][0]["action"] == "rollback"
     assert describe_thing(full, "samples", "7e4fd0a2d4bf")["strata"]
     assert describe_thing(full, "calibrations", "59ede05c")["marks"]["by"] == "person"
-    assert describe_thing(full, "jobs", "d7bc2140")["files"] == 1
+    job = describe_thing(full, "jobs", "d7bc2140")
+    assert job["files"] == 1
+    assert job["size"] == sum(entry.size for entry in full.entries(f"scores/{job['name']}")) > 1000
 
 
 @pytest.mark.parametrize(
