@@ -116,7 +116,7 @@ def resolve_document(
         InputError: the document, the profile or an override is not valid.
     """
     bound = Bound(document)
-    if profile is not None:
+    if profile:
         merge(document, _profile(profile), "spec")
     if mapping is not None:
         merge(document, mapping, "spec", "data")

@@ -10,7 +10,7 @@ A mapping file is a part of a filter's `data`, in the same words and read by the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,20 +18,24 @@ from distillery.filters.columns import setting
 from distillery.filters.document import Document, read_document
 from distillery.filters.errors import InputError
 from distillery.filters.expressions import nearest
+from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter, read_text, shown_path
 
 KEYS: Final = ("columns", "dimensions", "scale", "scales")
 EXAMPLE: Final = "write columns, dimensions, scale or scales, such as scale: [0, 100]"
 
 
-def mapping_overrides(path: str, filter: str, *, overrides: Sequence[str] = (), profile: str | None = None) -> tuple[str, ...]:
+def mapping_overrides(
+    path: str, filter: str, *, overrides: Sequence[str] = (), profile: str = "", load: Callable[..., Filter] = load_filter
+) -> tuple[str, ...]:
     """Return the settings of a filter that a mapping file stands for, checked against the filter.
 
     Args:
         path: The file; empty for none.
-        filter: The filter, as `load_filter` finds it.
+        filter: The filter, as `load` finds it.
         overrides: Other settings of the filter.
-        profile: A named set of settings.
+        profile: A named set of settings; empty for none.
+        load: Loads a filter from wherever it may be, as `load_filter` does from a file.
 
     Returns:
         Overrides, each "data.columns.column=name", "data.scale=[0, 100]" or alike.
@@ -43,7 +47,7 @@ def mapping_overrides(path: str, filter: str, *, overrides: Sequence[str] = (), 
     if not path:
         return ()
     document = read_mapping(path)
-    load_filter(filter, overrides=overrides, profile=profile or None, mapping=document)
+    load(filter, overrides=overrides, profile=profile, mapping=document)
     return settings_of(document)
 
 

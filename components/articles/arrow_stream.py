@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from distillery.components.articles.arrow_rows import columns_to_read, own_cells, plain_row, too_much
 from distillery.components.articles.columns import Renamed, Wanted
 from distillery.components.articles.formats import MAX_LINE, Row, refuse_bomb, too_long
+from distillery.components.articles.hub_features import features_of, with_names
 from distillery.components.articles.parquet_pages import MAX_FOOTER, MAX_HELD, Readable
 from distillery.filters.errors import InputError
 
@@ -47,8 +48,9 @@ def arrow_rows(stream: Readable, size: int, where: str, renamed: Renamed, wanted
         stream.seek(0)
         with pa.ipc.open_stream(stream) as batches:
             names, number, decoded = columns_to_read(batches.schema, renamed, wanted, where), 0, 0
+            features = features_of(batches.schema.metadata)
             for batch in batches:
-                for row, weight in _rows(batch.select(names), number, renamed):
+                for row, weight in _rows(batch.select(names), number, renamed, features):
                     decoded += weight
                     refuse_bomb(where, decoded, 0, size)
                     yield row
@@ -60,7 +62,7 @@ def arrow_rows(stream: Readable, size: int, where: str, renamed: Renamed, wanted
         raise InputError(f"is a damaged Arrow file: {reason}", where=where, hint="save the data set again") from error
 
 
-def _rows(batch: pa.RecordBatch, before: int, renamed: Renamed) -> Iterator[tuple[Row, int]]:
+def _rows(batch: pa.RecordBatch, before: int, renamed: Renamed, features: dict[str, Any]) -> Iterator[tuple[Row, int]]:
     """Yield the rows of a batch, each with its bytes."""
     whole = _is_sound(batch)
     for place in range(batch.num_rows):
@@ -73,7 +75,7 @@ def _rows(batch: pa.RecordBatch, before: int, renamed: Renamed) -> Iterator[tupl
             yield too_long(number, row.nbytes, "row"), row.nbytes
             continue
         try:
-            value, fault = renamed.row(plain_row(row)), ""
+            value, fault = renamed.row(with_names(plain_row(row), features)), ""
         except ValueError as error:
             value, fault = None, str(error)
         yield Row(number, value, fault), row.nbytes

@@ -6,11 +6,12 @@ Nothing is decoded before the headers of its pages were read (`parquet_pages`): 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distillery.components.articles.arrow_rows import MAX_ITEMS, columns_to_read, own_cells, plain_row, too_much
 from distillery.components.articles.columns import Renamed, Wanted
 from distillery.components.articles.formats import MAX_LINE, Row, refuse_bomb, too_long
+from distillery.components.articles.hub_features import features_of, with_names
 from distillery.components.articles.parquet_pages import MAX_FOOTER, MAX_HELD, Readable, footer_size, kept_whole, weigh
 from distillery.filters.errors import InputError
 
@@ -72,6 +73,7 @@ class ParquetRows:
             for number in range(len(file.schema.names))
             if file.schema.column(number).path.partition(".")[0] in {name.partition(".")[0] for name in names}
         ]
+        features = features_of(file.schema_arrow.metadata)
         packed, decoded, number, count, whole = 0, 0, 0, 0, kept_whole(file)
         for group in range(file.metadata.num_row_groups):
             first, number = number, number + file.metadata.row_group(group).num_rows
@@ -91,13 +93,13 @@ class ParquetRows:
                 batch = own_cells(batch)
                 decoded += batch.nbytes
                 refuse_bomb(self.where, decoded, count, self.size)
-                yield self._row(count, batch)
+                yield self._row(count, batch, features)
 
-    def _row(self, number: int, batch: pa.RecordBatch) -> Row:
+    def _row(self, number: int, batch: pa.RecordBatch, features: dict[str, Any]) -> Row:
         if batch.nbytes > MAX_LINE:
             return too_long(number, batch.nbytes, "row")
         try:
-            return Row(number, self.renamed.row(plain_row(batch)))
+            return Row(number, self.renamed.row(with_names(plain_row(batch), features)))
         except ValueError as error:
             return Row(number, None, str(error))
 

@@ -33,7 +33,7 @@ from distillery.components.runtime.step import on_cluster
 from distillery.components.store import Store, in_bucket
 from distillery.components.student.memory import require_room
 from distillery.components.training.trackers.open import require_trackers
-from distillery.filters.document import MAX_BYTES
+from distillery.filters.document import MAX_BYTES, Document
 from distillery.filters.errors import InputError, blamed_on
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter, load_filter_text
@@ -49,13 +49,14 @@ class Resolved(NamedTuple):
     labels: str
 
 
-def resolve_filter(ref: str, *, profile: str = "", overrides: Sequence[str] = ()) -> Filter:
+def resolve_filter(ref: str, *, profile: str = "", overrides: Sequence[str] = (), mapping: Document | None = None) -> Filter:
     """Return the filter that a request names, with the profile and the overrides applied.
 
     Args:
         ref: A filter's name, name/vN, a path, an s3:// address, or the text of a filter.yaml.
         profile: A named set of overrides; empty for none.
         overrides: Each "path=value".
+        mapping: A mapping file of labels; None for none.
 
     Returns:
         The checked filter.
@@ -64,14 +65,14 @@ def resolve_filter(ref: str, *, profile: str = "", overrides: Sequence[str] = ()
         InputError: There is no such filter, or it is not valid; the place at fault is named.
     """
     if "\n" in ref:
-        return load_filter_text(ref, where="filter text", overrides=overrides, profile=profile or None)
+        return load_filter_text(ref, where="filter text", overrides=overrides, profile=profile or None, mapping=mapping)
     if in_bucket(ref):
         with local_file(ref, parameter="filter") as path:
             if path.stat().st_size > MAX_BYTES:
                 raise InputError(f"larger than {MAX_BYTES // 1024} KiB", where=ref, hint="a filter is a few pages of text")
             text = path.read_bytes().decode("utf-8-sig", "replace")
-        return load_filter_text(text, where=ref, overrides=overrides, profile=profile or None)
-    return load_filter(ref, overrides=overrides, profile=profile or None)
+        return load_filter_text(text, where=ref, overrides=overrides, profile=profile or None, mapping=mapping)
+    return load_filter(ref, overrides=overrides, profile=profile or None, mapping=mapping)
 
 
 def resolve(request: RunRequest) -> Resolved:

@@ -186,9 +186,13 @@ def settings(
         InputError: A column is named twice, or not at all; or the mapping file is at fault.
     """
     from distillery.filters.columns import map_overrides
-    from distillery.filters.mapping import mapping_overrides
 
-    mapped = mapping_overrides(mapping, filter, overrides=overrides, profile=profile)
+    mapped: tuple[str, ...] = ()
+    if mapping:
+        from distillery.components.preflight.preflight import resolve_filter
+        from distillery.filters.mapping import mapping_overrides
+
+        mapped = mapping_overrides(mapping, filter, overrides=overrides, profile=profile, load=resolve_filter)
     return (*overrides, *mapped, *map_overrides(columns))
 
 

@@ -46,6 +46,25 @@ def test_a_file_that_is_not_there_is_named(store: Store, command: Callable[..., 
     assert not fake.runs
 
 
+def test_a_mapping_file_works_for_a_filter_in_a_bucket_as_for_one_that_is_named(
+    store: Store, labels: Path, command: Callable[..., SimpleNamespace], fake: FakeKubeflow, tmp_path: Path
+) -> None:
+    from distillery.components.preflight.preflight import resolve_filter
+    from distillery.filters.loading import dump_filter, load_filter
+
+    store.put("elsewhere/filter.yaml", dump_filter(load_filter(FILTER)).encode())
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text("scale: [0, 100]\n", encoding="utf-8")
+    ran = command("distill", f"{store.uri}/elsewhere/filter.yaml", "--labels", labels, "--mapping", mapping)
+    assert ran.code == 0, ran.err
+    (run,) = fake.runs.values()
+    sent = resolve_filter(run["runtime_config"]["parameters"]["filter"])
+    assert sent.spec.data.scale == [0, 100]
+    mapping.write_text("scale: [3, 3]\n", encoding="utf-8")
+    ran = command("distill", f"{store.uri}/elsewhere/filter.yaml", "--labels", labels, "--mapping", mapping)
+    assert (ran.code, "mapping.yaml:1" in ran.err) == (2, True)
+
+
 def test_the_filter_travels_as_it_is_here(store: Store, labels: Path, tmp_path: Path) -> None:
     """With profile and overrides in it, also where it is one of ours: the image may have another one under its name."""
     from distillery.components.preflight.preflight import resolve_filter
