@@ -12,4 +12,5 @@ from typing import Final
 VERSION: Final = version("llm-distillery")
 LIGHT: Final = f"distillery-light:{VERSION}"
 TORCH: Final = f"distillery-torch:{VERSION}"
+SERVE: Final = f"distillery-serve:{VERSION}"
 TORCH_VARIABLE: Final = "DISTILLERY_IMAGE_TORCH"

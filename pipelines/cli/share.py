@@ -292,3 +292,40 @@ def export_to_onnx(
     from distillery.components.sharing.onnx_file import export_onnx
 
     _print_export(bundle, export_onnx(opened, bundle, to, replace=replace), to, as_json)
+
+
+@exports.command("kserve")
+def export_to_kserve(
+    subject: SubjectArg,
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="the YAML file to write")],
+    image: Annotated[
+        str,
+        typer.Option("--image", metavar="IMAGE", envvar="DISTILLERY_IMAGE_SERVE", help="the server's image, as nodes pull it"),
+    ] = "",
+    namespace: Annotated[str, typer.Option("--namespace", help="of both objects")] = "distillery",
+    keys: Annotated[
+        str, typer.Option("--api-key-secret", metavar="NAME", help="a Secret of whose `keys` each request has one, one a line")
+    ] = "",
+    channel: ChannelOpt = "",
+    store: StoreOpt = None,
+    replace: ReplaceOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Write a ServingRuntime and an InferenceService: a filter's channel is followed, an adapter named by its digest stays."""
+    from distillery.components.artifacts.adapter import is_digest
+    from distillery.components.runtime.images import SERVE
+    from distillery.components.sharing.targets import local_path
+
+    to = local_path(out)
+    opened, bundle = _adapter(store, subject, channel)
+    from distillery.components.sharing.kserve import Place, export_kserve
+
+    follows = "" if is_digest(subject) else channel or bundle.filter.spec.promotion.channel
+    place = Place(namespace, image or SERVE, opened.uri if opened.uri.startswith("s3://") else "", keys)
+    difference = export_kserve(opened, bundle, to, place, channel=follows, replace=replace)
+    if as_json:
+        facts = {"filter": bundle.filter.name, "adapter": bundle.digest, "difference": difference}
+        print_json({**facts, "out": str(to), "image": place.image, "channel": follows or None})
+        return
+    print(f"{bundle.filter.name} {bundle.digest[:12]}: read back, golden scores within {difference:.2g} points")
+    print(f"deploy    kubectl apply --filename {to}")

@@ -37,6 +37,7 @@ MORE = {
     "export folder": ["--out", "exported"],
     "export oci": ["--out", "exported"],
     "export onnx": ["--out", "exported"],
+    "export kserve": ["--out", "kserve.yaml"],
     "export hub": ["--to", "owner/name"],
 }
 NEVER_FAILS = {

@@ -43,6 +43,7 @@ READING = {
     "predictions 4bbd883ec4ec --out {out}/p.csv": "p.csv",
     "data 4bbd883ec4ec --out {out}/data": "data",
     "export folder 4bbd883ec4ec --out {out}/adapter": "read back",
+    "export kserve 4bbd883ec4ec --out {out}/kserve.yaml": "read back",
     "export onnx 4bbd883ec4ec --out {out}/onnx": "read back",
     "review 4bbd883ec4ec --out {out}/review.html": "review.html",
     "benchmark 4bbd883ec4ec --labels {folder}/labels.jsonl --max-rejects 1": "mae",
