@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from distillery.components.artifacts.drift import DriftLog, Look
 from distillery.components.promotion.by_hand import Said, rollback, unpin
+from distillery.components.store import s3_objects
 from distillery.components.store.layout import drift_key
 from distillery.pipelines.cluster import submit
 from distillery.pipelines.operator.reconcile import reconcile
@@ -19,8 +21,10 @@ from tests.operator.test_faults import Watched, killed_everywhere, to_the_end
 from tests.operator.test_oracle import OWN, PAID, message
 from tests.operator.world import START, Town
 from tests.promotion.made import fine
+from tests.store.memory_s3 import MemoryS3
 
 DAY = 86_400.0
+UPLOAD = submit.upload
 
 
 def add(town: Town, file: str, *texts: str) -> None:
@@ -331,6 +335,38 @@ def test_the_same_files_at_another_address_are_taken_without_limits(
     (there / "b.jsonl").write_text(json.dumps({"id": "x", "title": "t", "content": "new"}) + "\n")
     town.pass_over()
     assert message(town, "NewArticles") == "1 of 5 new articles"
+
+
+def test_a_prefix_of_a_bucket_is_listed_once_a_look_and_its_new_files_are_read_once(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, bucket = MemoryS3(), f"bucket-{uuid.uuid4().hex}"
+    monkeypatch.setattr(s3_objects, "make_client", lambda: client)
+    monkeypatch.setattr(submit, "upload", UPLOAD)
+
+    def put(file: str, *texts: str) -> None:
+        rows = "\n".join(json.dumps({"id": f"{file} {one}", "title": one, "content": f"The text of {one}."}) for one in texts)
+        client.put_object(Bucket=bucket, Key=f"news/articles/{file}.jsonl", Body=rows.encode())
+
+    here = f"{{articles: {town.labels.with_name('articles')}}}"
+    put("2027-01-14", *numbered(0, 3))
+    town.objects.apply(text(town, "minNew: 5").replace(here, f"{{articles: 's3://{bucket}/news/articles/'}}"))
+    town.through()
+    (run,) = town.kubeflow.runs.values()
+    assert run.parameters["articles"] == f"s3://{bucket}/news/articles/"
+    put("2027-01-15", *numbered(3, 4))
+    world = town.world()
+    town.pass_over(world=world)
+    assert message(town, "NewArticles") == "4 of 5 new articles"
+    for _ in range(3):
+        client.asked.clear()
+        town.pass_over(world=world)
+        assert client.asked == ["ListObjectsV2 news/articles/"]
+    put("2027-01-16", *numbered(7, 1))
+    client.asked.clear()
+    town.pass_over(world=world)
+    assert not any("2027-01-15" in asked for asked in client.asked)
+    assert len(town.kubeflow.runs) == 2
 
 
 # ---- whatever happens to a pass ----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from distillery.components.artifacts.scores import ScoringPlan
 from distillery.components.scoring.new_files import JobState
 from distillery.components.scoring.passes import Begun
 from distillery.components.scoring.plan import Plan
-from distillery.components.store import Store, open_store
+from distillery.components.store import Store, open_store, s3_objects
 from distillery.components.store.layout import PASSES, SCORING_PLAN, channel_key
 from distillery.filters.scoring import ScoringSpec
 from distillery.pipelines.operator.decide import FOLLOW, IDLE, Wait
@@ -32,9 +33,7 @@ from tests.drift.made import drawn, put_test
 from tests.operator.world import START, Killed, Objects
 from tests.scoring.played import PLACE, Jobs, do, end
 from tests.scoring.test_score import FILTER
-from tests.store.conftest import s3_server, s3_uri
-
-__all__ = ["s3_server", "s3_uri"]
+from tests.store.memory_s3 import MemoryS3
 
 OLD, NEW = "a" * 64, "b" * 64
 
@@ -99,11 +98,13 @@ class Town:
 
 
 @pytest.fixture
-def town(s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> Town:
-    jobs = Jobs()
+def town(monkeypatch: pytest.MonkeyPatch) -> Town:
+    jobs, bucket = Jobs(), f"bucket-{uuid.uuid4().hex}"  # a name of its own: open_bucket keeps those that it has opened
+    client = MemoryS3()
+    monkeypatch.setattr(s3_objects, "make_client", lambda: client)
     for module in (job_module, new_files):
         monkeypatch.setattr(module, "batch", lambda: jobs)
-    found = Town(open_store(s3_uri), jobs)
+    found = Town(open_store(f"s3://{bucket}/some/prefix"), jobs)
     found.promote(OLD)
     return found
 
