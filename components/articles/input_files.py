@@ -6,6 +6,7 @@ input twice (digest, then rows), and a download is the one place where a broken 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING
 from distillery.components.articles.folders import shard_names, shards
 from distillery.components.articles.forms import READ
 from distillery.components.articles.hub import SCHEME, hub_path
+from distillery.components.articles.listing import Listing
 from distillery.components.articles.scratch import scratch_folder
-from distillery.components.store import Address, NotFound, StoreError, open_bucket
-from distillery.components.store.address import scheme_of
+from distillery.components.store import Address, NotFound, StoreError, digest_file, open_bucket
+from distillery.components.store.address import in_bucket, scheme_of
+from distillery.components.store.layout import is_listing
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,7 +59,8 @@ def local_input(uri: str, *, parameter: str) -> Iterator[Path]:
     """Yield a local path of articles or labels; a fetched copy is deleted when the context ends.
 
     Args:
-        uri: a path or address of a file, or of a folder or prefix of files; or a data set's address, hf://datasets/….
+        uri: a path or address of a file, of a folder or prefix of files, or of a stored listing of one, which stands for the
+            files that it names as they were; or a data set's address, hf://datasets/….
         parameter: the name of the parameter ("labels"), for the error.
 
     Yields:
@@ -69,7 +73,14 @@ def local_input(uri: str, *, parameter: str) -> Iterator[Path]:
         yield hub_path(uri, parameter=parameter)
         return
     address = parse_address(uri, parameter=parameter)
-    if address.in_bucket and (names := _below(address, uri, parameter)):
+    if is_listing(address.path):
+        with local_file(uri, parameter=parameter) as path:
+            listing = Listing.read(path.read_bytes(), uri)
+        if address.in_bucket and not in_bucket(listing.of):  # a file that pods read must not name files of their own
+            raise InputError("lists files of another machine", where=uri, hint="give articles in a bucket", parameter=parameter)
+        with _listed(listing, uri, parameter) as folder:
+            yield folder
+    elif address.in_bucket and (names := _below(address, uri, parameter)):
         with scratch_folder("distillery-input-") as folder:
             for name in names:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +121,34 @@ def _below(address: Address, uri: str, parameter: str) -> list[str]:
         if not key or (address.name and objects.exists(address.path)):
             return []
         return [name for name in shard_names(name.removeprefix(f"{key}/") for name in objects.keys(key)) if not _climbs(name)]
+
+
+@contextmanager
+def _listed(listing: Listing, uri: str, parameter: str) -> Iterator[Path]:
+    """Yield a folder of the files that a listing names, each in the version that it names."""
+    with scratch_folder("distillery-input-") as folder:
+        for name, key in listing.rows().items():
+            if _climbs(name):
+                continue
+            place, target = listing.place(key), folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                if place.in_bucket:
+                    bucket = open_bucket(place)
+                    bucket.download(place.path, target)
+                    found = bucket.etag(place.path)  # afterwards: what was changed meanwhile is another version by now
+                else:
+                    shutil.copyfile(place.local, target)
+                    found = digest_file(target)
+            except (NotFound, FileNotFoundError):
+                found = None
+            except StoreError as error:
+                raise InputError(error.what, where=str(place), hint=error.hint, parameter=parameter) from error
+            if found != listing.files[key]:
+                what = "is gone" if found is None else "was changed"
+                hint = "restore it, or start a run of what is there now"
+                raise InputError(f"{what} since {uri} was made", where=str(place), hint=hint, parameter=parameter)
+        yield folder
 
 
 def _climbs(name: str) -> bool:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from distillery.components.articles.input_files import local_file, require_input
+from distillery.components.articles.listing import data_version
 from distillery.components.artifacts.adapter import find_adapter, is_digest
 from distillery.components.artifacts.channel import on_channel
 from distillery.components.artifacts.filter import publish_filter
-from distillery.components.artifacts.listing import data_version
 from distillery.components.artifacts.steps import SELECT
 from distillery.components.choosing.candidates import read_candidates
 from distillery.components.choosing.rule import parse_rule

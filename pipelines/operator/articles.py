@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from distillery.components.articles.input_files import choose_input, local_file
+from distillery.components.articles.listing import Listing, data_version, read_listing
 from distillery.components.artifacts.intent import Intent, Taken
-from distillery.components.artifacts.listing import Listing, data_version, holds_rows, place_of, read_listing
 from distillery.components.labeling.label import open_journal
 from distillery.components.labeling.oracles.base import oracle_identity
 from distillery.components.labeling.survey import open_texts
 from distillery.components.store import NotFound, Store, StoreError, not_read
+from distillery.components.store.layout import listing_key
 from distillery.filters.digests import step_digest
 from distillery.filters.errors import InputError, one_line
 from distillery.pipelines.operator.facts import Fresh
@@ -92,24 +93,42 @@ def look_at_data(store: Store, wanted: Wanted, intent: Intent | None, seen: Seen
         version = {}  # all files are gone: what the runs were of stays what they were of
     if not articles or not isinstance(version, dict):
         return Data(articles, version, taken=taken)
-    listing = Listing(files=version)
+    listing = Listing(of=articles, files=version)
     before = _taken(store, wanted.name, listing, taken.data, seen) if taken and taken.data and known else None
     return Data(articles, before.files if before else version, listing, before, taken)
 
 
 def _taken(store: Store, name: str, listing: Listing, digest: str, seen: SeenArticles) -> Listing | None:
-    """Return the listing that the intent names; None where somebody has deleted it."""
+    """Return the listing that the intent names; None where it is there no more."""
     if digest == listing.digest:
         return listing
     if digest not in seen.listings:
         try:
             found = read_listing(store, name, digest)
-        except NotFound:
-            return None
+        except (NotFound, StoreError) as error:
+            if isinstance(error, StoreError) and not_read(error):
+                raise
+            return None  # deleted, or damaged
         if len(seen.listings) >= LISTINGS:
             seen.listings.clear()
         seen.listings[digest] = found
     return seen.listings[digest]
+
+
+def snapshot(store: Store, wanted: Wanted, data: Data) -> str:
+    """Return the address of the listing that a run is given, so that it is of those articles and no others.
+
+    Args:
+        store: where listings are kept.
+        wanted: what the object asks for.
+        data: what lies there.
+
+    Returns:
+        Its address; "" where the run is of what lies at the object's data.
+    """
+    if data.before is None or data.taken is None or data.taken.data is None:
+        return ""
+    return f"{store.uri}/{listing_key(wanted.name, data.taken.data)}"
 
 
 def fresh_articles(store: Store, wanted: Wanted, data: Data, seen: SeenArticles, *, since: str) -> Fresh | None:
@@ -132,9 +151,10 @@ def fresh_articles(store: Store, wanted: Wanted, data: Data, seen: SeenArticles,
         return None
     files, texts = 0, set[bytes]()
     try:
-        names = holds_rows(data.articles, data.listing.since(data.before))
-        for name in names:
-            found = _texts(store, wanted, data.articles, name, data.listing.files[name], seen, since)
+        come, rows = set(data.listing.since(data.before)), data.listing.rows().values()
+        names = [key for key in rows if key in come]
+        for key in names:
+            found = _texts(store, wanted, data.listing, key, seen, since)
             files += bool(found)
             texts |= found
     except InputError as error:
@@ -144,17 +164,15 @@ def fresh_articles(store: Store, wanted: Wanted, data: Data, seen: SeenArticles,
     return Fresh(files, len(texts)) if texts else None
 
 
-def _texts(
-    store: Store, wanted: Wanted, articles: str, name: str, version: str, seen: SeenArticles, since: str
-) -> frozenset[bytes]:
+def _texts(store: Store, wanted: Wanted, listing: Listing, key: str, seen: SeenArticles, since: str) -> frozenset[bytes]:
     """Return the texts of a file that the oracle has not labelled."""
-    place, flt = place_of(articles, name), wanted.filter
-    key = (f"{flt.name} {step_digest(flt, 'label')}", since, place, version)
-    if key not in seen.texts:
+    place, flt = str(listing.place(key)), wanted.filter
+    known = (f"{flt.name} {step_digest(flt, 'label')}", since, place, listing.files[key])
+    if known not in seen.texts:
         journal = open_journal(store, flt, oracle_identity(flt))
         with local_file(place, parameter="articles") as path:
             found = open_texts(journal, flt, path)
         if sum(map(len, seen.texts.values())) + len(found) > TEXTS:
             seen.texts.clear()
-        seen.texts[key] = found
-    return seen.texts[key]
+        seen.texts[known] = found
+    return seen.texts[known]

@@ -196,6 +196,8 @@ def _adopted(facts: Facts, at: str, now: float) -> Intent:
     if moved:
         relabels = "label" in facts.changed or wanted.settings != before.settings
         update["taken"] = by_commit(facts, relabels=relabels, now=now)
+        if facts.served and facts.listing and facts.claim is None and update["taken"] == before.taken:
+            update["settled"] = facts.inputs  # articles have come since that adapter was made: they wait for their limits
     if facts.changed:
         update["restore"] = facts.served if facts.served and facts.served != channel.adapter else None
     if wanted.approved != before.approved:

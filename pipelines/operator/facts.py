@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from distillery.components.articles.listing import Listing
 from distillery.components.artifacts.channel import Channel
 from distillery.components.artifacts.drift import DriftStatus
 from distillery.components.artifacts.intent import Intent
-from distillery.components.artifacts.listing import Listing
 from distillery.components.artifacts.run_claim import RunClaim
 from distillery.components.store import Digest
 from distillery.pipelines.operator.wanted import Wanted
@@ -108,6 +108,8 @@ class Facts:
         articles: address of the articles that are labelled; "" where the object names labels.
         listing: what is there now; None where that is one object.
         fresh: what of it has come since; None where nothing has, or a run goes on.
+        snapshot: address of the listing of those that runs are of; "" where that is what lies there.
+        gone: True if one of these is another one by now, or gone.
         anew: True if the articles are to be taken anew: the last run met bad input, and a file may be mended by now; or nobody
             knows any more what was taken.
         drift: what the last look at the scores of the adapter that serves says; None where that can't be known now.
@@ -132,6 +134,8 @@ class Facts:
     articles: str = ""
     listing: Listing | None = None
     fresh: Fresh | None = None
+    snapshot: str = ""
+    gone: bool = False
     anew: bool = False
     drift: DriftStatus | None = None
     paid: bool = False

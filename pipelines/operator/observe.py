@@ -7,15 +7,15 @@ from typing import Any, Final, TypeVar
 
 from distillery.components.articles.hub import NotFetched, nothing_fetched
 from distillery.components.articles.input_files import choose_input
+from distillery.components.articles.listing import data_version
 from distillery.components.artifacts.channel import Channel, read_channel
 from distillery.components.artifacts.document import Document
 from distillery.components.artifacts.drift import DriftStatus, drift_status
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.intent import Intent, Taken, changed_steps, read_intent
-from distillery.components.artifacts.listing import data_version
 from distillery.components.artifacts.rubric_calibration import read_calibration, usable
 from distillery.components.artifacts.run_claim import RunClaim
-from distillery.components.artifacts.run_summary import Failure, RunSummary, read_last_summary
+from distillery.components.artifacts.run_summary import Failure, RunSummary, read_adapter_summary, read_last_summary
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.steps import RECORDED
 from distillery.components.labeling.oracles.base import oracle_identity
@@ -30,7 +30,7 @@ from distillery.pipelines.cluster.kubeflow import ENDED, NO_RUN, Kubeflow, Refus
 from distillery.pipelines.cluster.submit import Prepared, inputs_of
 from distillery.pipelines.inventory.reading import amount, dollars, text
 from distillery.pipelines.inventory.runs import outcome_of_summary
-from distillery.pipelines.operator.articles import SeenArticles, fresh_articles, look_at_data
+from distillery.pipelines.operator.articles import SeenArticles, fresh_articles, look_at_data, snapshot
 from distillery.pipelines.operator.decide import UNKNOWN
 from distillery.pipelines.operator.facts import Facts, Outcome, RunSeen
 from distillery.pipelines.operator.retrain import budget_of
@@ -140,23 +140,26 @@ def look(store: Store, kubeflow: Kubeflow, wanted: Wanted, seen: Seen) -> Facts:
         articles=data.articles,
         listing=data.listing,
         fresh=fresh_articles(store, wanted, data, seen.articles, since=run.id if run else "") if rests else None,
+        snapshot=snapshot(store, wanted, data),
+        gone=data.gone,
         anew=data.lost or bool(run and run.outcome == "input" and data.gone),
         drift=_drift(store, wanted, channel),
         paid=paid,
         unpaid=_unpaid(wanted, data.taken) if paid else "",
         calibrated=bool(run and run.outcome in ("waiting", "input") and run.uncalibrated and _calibrated(store, wanted)),
         due=seen.due.get((inputs, channel.revision)),
-        last=_last(store, wanted, seen) if claim is None and intent and intent.settled == inputs else None,
+        last=_last(store, wanted, channel) if claim is None and intent and intent.settled == inputs else None,
         etag=etag,
     )
 
 
-def what_is_due(store: Store, wanted: Wanted) -> tuple[str, ...]:
+def what_is_due(store: Store, wanted: Wanted, snapshot: str = "") -> tuple[str, ...]:
     """Return what `plan` says is due; a plan that can't be made here says nothing, and the run finds out.
 
     Args:
         store: the store.
         wanted: what the object asks for.
+        snapshot: address of the listing of articles that the run would be of; "" for what the object names.
 
     Returns:
         Names of steps; none where everything is in the store.
@@ -165,7 +168,7 @@ def what_is_due(store: Store, wanted: Wanted) -> tuple[str, ...]:
         StoreError: the store can't be read.
     """
     flt, run = wanted.filter, wanted.run
-    articles, labels = choose_input("", "", flt.spec.data)
+    articles, labels = choose_input(snapshot, "", flt.spec.data)
     try:
         with nothing_fetched():
             state = RunState(store, flt, articles, labels, run.maxRejects)
@@ -228,9 +231,11 @@ def _earlier(store: Store, kubeflow: Kubeflow, intent: Intent | None, inputs: st
     return run if run and run.outcome == "running" else None
 
 
-def _last(store: Store, wanted: Wanted, seen: Seen) -> RunSeen | None:
-    """Return the filter's last run, which had what the object asks for."""
-    summary = read_last_summary(store, wanted.name)
+def _last(store: Store, wanted: Wanted, channel: Channel) -> RunSeen | None:
+    """Return the run of the adapter that serves under this very filter, else the filter's last run, which found it all done."""
+    entry = served_under(store, wanted.filter, channel)
+    here = entry is not None and entry.adapter == channel.adapter
+    summary = (read_adapter_summary(store, entry.adapter) if here and entry else None) or read_last_summary(store, wanted.name)
     if summary is None:
         return None
     page = report_key(summary.run)

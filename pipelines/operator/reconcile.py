@@ -182,7 +182,7 @@ def _other(world: World, facts: Facts) -> str:
 
 
 def _plan(world: World, facts: Facts) -> tuple[str, ...]:
-    due = what_is_due(world.store, facts.wanted)
+    due = what_is_due(world.store, facts.wanted, facts.snapshot)
     if len(world.seen.due) >= KEPT:
         world.seen.due.clear()
     world.seen.due[facts.inputs, facts.channel.revision] = due
@@ -239,6 +239,7 @@ def _start(world: World, kubeflow: Kubeflow, facts: Facts, seen_end: str) -> Non
     request = RunRequest(
         dump_filter(wanted.filter),
         world.store.uri,
+        articles=facts.snapshot,
         marks=run.marks or "",
         budget=NO_PRICE if facts.unpaid else budget_of(wanted, taken) or 0.0,
         max_rejects=run.maxRejects,

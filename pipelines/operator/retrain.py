@@ -1,8 +1,8 @@
 """When articles that have come, or drift, start a run: worked out from facts alone, within the limits of `spec.retrain`.
 
-A run takes all articles that are at their address when it is ordered, and the intent says which those were. What comes later
-waits there until the limits let it in. Drift counts once: from when it is seen until the adapter's scores are seen to be
-steady, or another adapter serves.
+A run is of all articles that are at their address when it is ordered: the intent names their listing, and the run is given it.
+What comes later waits there until the limits let it in. Drift counts once: from when it is seen until the adapter's scores are
+seen to be steady, or another adapter serves.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def by_commit(facts: Facts, *, relabels: bool, now: float) -> Taken | None:
     """Return which articles a run is of that a change of the object orders.
 
     A change that has articles labelled takes all that are there; any other one, and one that brings an earlier adapter back,
-    keeps to those that the last run was of, so that it redoes no more than what it says.
+    keeps to those that the last run was of while they are there, so that it redoes no more than what it says.
 
     Args:
         facts: what is known.
@@ -83,7 +83,10 @@ def by_commit(facts: Facts, *, relabels: bool, now: float) -> Taken | None:
     taken, present = facts.intent.taken if facts.intent else None, _present(facts)
     if present is None and taken is None:
         return None
-    kept = taken is not None and taken.of == facts.articles and (facts.served or not relabels)
+    same = taken is not None and taken.of == facts.articles and not facts.anew
+    if same and facts.served:
+        return taken
+    kept = same and not relabels and not facts.gone
     data = taken.data if taken and kept else present
     return Taken(of=facts.articles if data else "", data=data, at=now, drifted=taken.drifted if taken else None)
 

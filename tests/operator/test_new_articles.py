@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from distillery.components.articles.input_files import local_input
 from distillery.components.artifacts.drift import DriftLog, Look
 from distillery.components.promotion.by_hand import Said, rollback, unpin
-from distillery.components.store import s3_objects
+from distillery.components.store import open_store, s3_objects
 from distillery.components.store.layout import drift_key
 from distillery.pipelines.cluster import submit
 from distillery.pipelines.operator.reconcile import reconcile
@@ -306,12 +307,50 @@ def test_bad_input_is_run_again_when_a_file_of_it_is_mended_not_when_others_come
     assert len(town.kubeflow.runs) == 2
 
 
+def files_of(town: Town, run: str) -> list[str]:
+    """The files that a run was given."""
+    with local_input(town.kubeflow.runs[run].parameters["articles"], parameter="articles") as path:
+        return sorted(file.name for file in path.iterdir())
+
+
+def test_a_run_is_given_the_files_that_were_there_when_it_was_ordered(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 2", *numbered(3, 2))
+    add(town, "c", *numbered(5, 2))
+    assert [files_of(town, run) for run in town.kubeflow.runs] == [["a.jsonl"], ["a.jsonl", "b.jsonl"]]
+
+
 def test_a_change_of_the_training_redoes_the_training_whatever_has_come(grown: Callable[..., Town]) -> None:
     town = grown("minNew: 5", *numbered(3, 2))
     town.objects.apply(text(town, "minNew: 5", ("spec:\n", "spec:\n  training: {epochs: 4}\n")))
     town.through()
-    assert len(town.kubeflow.runs) == 2
+    assert files_of(town, "run-2") == ["a.jsonl"]
     assert message(town, "NewArticles") == "2 of 5 new articles"
+
+
+def test_where_the_files_of_the_last_run_are_gone_a_change_takes_what_is_there(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 5", *numbered(3, 2))
+    (town.labels.with_name("articles") / "a.jsonl").unlink()
+    town.objects.apply(text(town, "minNew: 5", ("spec:\n", "spec:\n  training: {epochs: 4}\n")))
+    town.through()
+    assert files_of(town, "run-2") == ["b.jsonl"]
+    assert town.condition("NewArticles") == ("False", "AllTaken")
+
+
+def test_a_revert_runs_nothing_though_articles_have_come_since(grown: Callable[..., Town]) -> None:
+    town = grown("minNew: 3")
+    first = town.adapter()
+    town.objects.apply(text(town, "minNew: 3", ("How close to everyday use it is.", "How close to use it is.")))
+    add(town, "b", *numbered(3, 2))
+    town.through()
+    assert (town.adapter() != first, files_of(town, "run-2")) == (True, ["a.jsonl", "b.jsonl"])
+    town.objects.apply(text(town, "minNew: 3"))
+    for _ in range(3):
+        town.pass_over(world=town.world())
+    assert (town.adapter(), len(town.kubeflow.runs)) == (first, 2)
+    assert (town.condition("Ready"), town.status()["adapter"]) == (("True", "Promoted"), first)
+    add(town, "c", *numbered(5, 3))
+    town.through()
+    assert len(town.kubeflow.runs) == 3, "what comes then is within the limits"
 
 
 def test_a_change_of_what_is_labelled_takes_all_that_is_there(grown: Callable[..., Town]) -> None:
@@ -343,6 +382,7 @@ def test_a_prefix_of_a_bucket_is_listed_once_a_look_and_its_new_files_are_read_o
     client, bucket = MemoryS3(), f"bucket-{uuid.uuid4().hex}"
     monkeypatch.setattr(s3_objects, "make_client", lambda: client)
     monkeypatch.setattr(submit, "upload", UPLOAD)
+    town.store = open_store(f"s3://{bucket}/store")
 
     def put(file: str, *texts: str) -> None:
         rows = "\n".join(json.dumps({"id": f"{file} {one}", "title": one, "content": f"The text of {one}."}) for one in texts)
@@ -353,7 +393,8 @@ def test_a_prefix_of_a_bucket_is_listed_once_a_look_and_its_new_files_are_read_o
     town.objects.apply(text(town, "minNew: 5").replace(here, f"{{articles: 's3://{bucket}/news/articles/'}}"))
     town.through()
     (run,) = town.kubeflow.runs.values()
-    assert run.parameters["articles"] == f"s3://{bucket}/news/articles/"
+    with local_input(run.parameters["articles"], parameter="articles") as path:
+        assert [file.name for file in path.iterdir()] == ["2027-01-14.jsonl"]
     put("2027-01-15", *numbered(3, 4))
     world = town.world()
     town.pass_over(world=world)
@@ -361,11 +402,12 @@ def test_a_prefix_of_a_bucket_is_listed_once_a_look_and_its_new_files_are_read_o
     for _ in range(3):
         client.asked.clear()
         town.pass_over(world=world)
-        assert client.asked == ["ListObjectsV2 news/articles/"]
+        assert [asked for asked in client.asked if "articles" in asked] == ["ListObjectsV2 news/articles/"]
+        assert len(client.asked) <= 8, "and some small reads of the store"
     put("2027-01-16", *numbered(7, 1))
     client.asked.clear()
     town.pass_over(world=world)
-    assert not any("2027-01-15" in asked for asked in client.asked)
+    assert not any("2027-01-15.jsonl" in asked for asked in client.asked)
     assert len(town.kubeflow.runs) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from distillery.components.store.digests import as_digest
@@ -211,6 +212,18 @@ def listing_key(name: str, digest: str) -> str:
         InputError: `digest` is no digest.
     """
     return f"listings/{name}/{as_digest(digest, 'listing')}.json"
+
+
+def is_listing(path: str) -> bool:
+    """True if a path ends as the key of a listing does, so that what lies there stands for the articles that it names.
+
+    Args:
+        path: a path, or the key of an address.
+
+    Returns:
+        Whether it is a listing by its name; its bytes say whether it is one.
+    """
+    return re.search(r"(^|/)listings/[a-z0-9-]+/[0-9a-f]{64}[.]json$", path) is not None
 
 
 def channel_key(name: str, channel: str) -> str:
