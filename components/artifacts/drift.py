@@ -32,6 +32,24 @@ class Sample(Document):
     tiers: dict[str, Count]
 
 
+class MovedArticle(Document):
+    """An article that is typical of what drifted.
+
+    Attributes:
+        id: of the article.
+        title: of the article; "" for none.
+        source: of the article; "" for none.
+        feature: the drifted feature in which it stands out most.
+        score: its score there, 0-10.
+    """
+
+    id: str
+    title: str
+    source: str
+    feature: str
+    score: float
+
+
 class Look(Document):
     """What one look found.
 
@@ -44,7 +62,10 @@ class Look(Document):
         reference: what the scores were compared with.
         drifted: names of the features that drifted, the most drifted first.
         psi: the largest population stability index of all features.
+        moved: the articles that moved most; of the newest look alone.
     """
+
+    OMITTED: ClassVar[tuple[str, ...]] = ("moved",)
 
     job: Sha256
     scores: str
@@ -54,6 +75,7 @@ class Look(Document):
     reference: Reference
     drifted: list[str]
     psi: float
+    moved: list[MovedArticle] = Field(default_factory=list)
 
 
 class DriftLog(Document):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from distillery.components.artifacts.drift import KEPT, DriftLog, Look, Reference, Sample, read_drift_log
+from distillery.components.artifacts.drift import KEPT, DriftLog, Look, MovedArticle, Reference, Sample, read_drift_log
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.scores import Scores
 from distillery.components.drift.compare import Comparison, compare
@@ -23,6 +23,7 @@ from distillery.components.store.layout import drift_key
 from distillery.filters.errors import InputError
 
 MONTH: Final = timedelta(days=30)
+MOVED: Final = 5  # articles that moved most, which a look keeps
 GIVEN: Final = "given scores"
 STAMP: Final = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -127,6 +128,16 @@ def _turn(log: DriftLog, job: str, now: datetime) -> tuple[Reference, int]:
     return ("first month" if over and knows else "test"), log.number + 1
 
 
+def _kept(moved: Moved) -> MovedArticle:
+    return MovedArticle(
+        id=moved.id[:200],
+        title=moved.title[:200],
+        source=moved.source[:200],
+        feature=moved.feature,
+        score=round(float(moved.score), 3),
+    )
+
+
 def _record(store: Store, found: Found, sample: Sample, uri: str, now: datetime) -> int:
     """Add a look to the adapter's unless its job has one; return the number that it has."""
     scores, comparison = found.scores, found.comparison
@@ -151,8 +162,10 @@ def _record(store: Store, found: Found, sample: Sample, uri: str, now: datetime)
             reference="first month" if found.reference == "first month" else "test",
             drifted=[feature.name for feature in comparison.drifted],
             psi=round(max(feature.psi for feature in comparison.features), 6),
+            moved=[_kept(each) for each in found.moved[:MOVED]],
         )
-        update: dict[str, object] = {"looks": [look, *log.looks][:KEPT], "began": log.began or look.at}
+        older = [each.model_copy(update={"moved": []}) for each in log.looks]
+        update: dict[str, object] = {"looks": [look, *older][:KEPT], "began": log.began or look.at}
         if look.reference == "test":
             update["month"] = together([log.month, sample]) if log.month else sample
         return log.model_copy(update=update)

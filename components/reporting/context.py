@@ -13,6 +13,7 @@ from distillery.components.artifacts.audit import Audit
 from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.bundle import CurvesFile, HistoryFile, StudentFacts
 from distillery.components.artifacts.content_caps import CapFigures
+from distillery.components.artifacts.drift import Look
 from distillery.components.artifacts.folder_meta import LabelSetMeta, SplitMeta
 from distillery.components.artifacts.measurement import Measurement
 from distillery.components.artifacts.review import Review
@@ -82,6 +83,7 @@ class Context:
         verdict: of the gates.
         review: what people said of the adapter's test articles.
         measurements: how fast the student is on which machine, the latest first.
+        looks: the looks at what the adapter scored, the latest first.
         base_numbers: parameters of the base model; None where it is not at hand.
         promoted: where the adapter serves.
         held: the person's word for which it was not promoted though it passed.
@@ -108,6 +110,7 @@ class Context:
     verdict: Verdict | None = None
     review: Review | None = None
     measurements: Sequence[Measurement] = ()
+    looks: Sequence[Look] = ()
     base_numbers: int | None = None
     promoted: Promoted | None = None
     held: Held | None = None

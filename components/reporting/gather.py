@@ -15,6 +15,7 @@ from distillery.components.artifacts.audit import read_audit
 from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
 from distillery.components.artifacts.bundle import CURVES, HISTORY, STUDENT, BundleFile, CurvesFile, HistoryFile, StudentFacts
 from distillery.components.artifacts.content_caps import read_caps
+from distillery.components.artifacts.drift import read_drift_log
 from distillery.components.artifacts.folder_meta import FolderMeta, LabelSetMeta, SplitMeta
 from distillery.components.artifacts.measurement import read_measurements
 from distillery.components.artifacts.review import read_review
@@ -112,6 +113,9 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         review=reader.artifact("adapter", lambda digest: read_review(store, name, digest), "review of adapter"),
         measurements=tuple(
             reader.artifact("adapter", lambda digest: read_measurements(store, name, digest), "measurements of adapter") or ()
+        ),
+        looks=tuple(
+            reader.artifact("adapter", lambda digest: read_drift_log(store, name, digest).looks, "looks at adapter") or ()
         ),
         base_numbers=base_numbers(student.base.ref, student.base.revision, store) if student else None,
         promoted=_promoted(outputs.get("promoted")),

@@ -25,7 +25,7 @@ from distillery.components.reporting.formatting import (
 )
 from distillery.components.reporting.gate_rules import SHOWN, demand
 from distillery.components.reporting.judgement import judgement
-from distillery.components.reporting.markdown_run import data, learning, speed
+from distillery.components.reporting.markdown_run import data, drift, learning, speed
 from distillery.components.reporting.markdown_text import plain, table
 
 MAX_CHARACTERS = 60_000
@@ -103,6 +103,7 @@ def sections(context: Context) -> str:
         ("Tiers", _tiers(context)),
         ("Learning", learning(context)),
         ("How fast it is", speed(context)),
+        ("Have the articles changed since?", drift(context)),
         ("The data", data(context)),
         ("The oracle", _oracle(context)),
         ("What people say", _people(context)),

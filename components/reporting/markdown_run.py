@@ -101,3 +101,31 @@ def speed(context: Context) -> str:
     heads = ["Machine", "An article alone", "19 in 20 within", "Many together", "A million articles", "Memory"]
     length = number(context.measurements[0].words, 0)
     return f"{table(heads, rows)}\n\nFrom text to scores, for articles of {length} words on average."
+
+
+def drift(context: Context) -> str:
+    """Return the looks at what the adapter scored since, and the articles that moved most at the last one.
+
+    Args:
+        context: the run.
+
+    Returns:
+        Tables; "" where nobody looked.
+    """
+    from distillery.components.reporting.sections.drift import SHOWN, found
+
+    rows = [
+        [f"{look.number}, {plain(look.at)}", number(look.n, 0), look.reference, number(look.psi, 2), plain(found(look))]
+        for look in context.looks[:SHOWN]
+    ]
+    if not rows:
+        return ""
+    parts = [table(["Look", "Articles", "Against", "Index at most", "Found"], rows)]
+    if moved := context.looks[0].moved:
+        shown = [
+            [plain(each.title or each.id), plain(each.source), plain(words(each.feature)), number(each.score, 1)]
+            for each in moved
+        ]
+        heads = ["Article", "Source", "Where it stands out", "Score there"]
+        parts.append(f"The articles that moved most at the last look:\n\n{table(heads, shown)}")
+    return "\n\n".join(parts)

@@ -82,7 +82,7 @@ def render_html(context: Context) -> str:
 
 
 def _page(context: Context, clip: int) -> str:
-    from distillery.components.reporting.sections import articles, meaning, oracle, people, run, speed, student
+    from distillery.components.reporting.sections import articles, drift, meaning, oracle, people, run, speed, student
 
     env = environment(clip)
     drawn, absent = [], []
@@ -93,6 +93,7 @@ def _page(context: Context, clip: int) -> str:
         *articles.SECTIONS,
         *lessons,
         *speed.SECTIONS,
+        *drift.SECTIONS,
         *oracle.SECTIONS,
         *people.SECTIONS,
         *run.SECTIONS,
@@ -123,7 +124,10 @@ def _page(context: Context, clip: int) -> str:
     )
 
 
-OPTIONAL = ("Against the true scores", "The oracle", "What people say", "The run", "What it is good for", "How fast it is")
+OPTIONAL = (
+    *("Against the true scores", "The oracle", "What people say", "The run", "What it is good for", "How fast it is"),
+    "Have the articles changed since?",
+)
 """Left out without a word where a run has none."""
 
 

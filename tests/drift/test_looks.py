@@ -54,6 +54,16 @@ def test_the_same_topics_do_not_drift_and_shifted_topics_do(store: Store, tmp_pa
     assert status.job == found.scores.job
 
 
+def test_a_look_keeps_the_articles_that_moved_most_and_an_older_one_none(store: Store, tmp_path: Path) -> None:
+    put_test(store, drawn(1, 200))
+    for number in (1, 2):
+        found = drift(store, "demo", open_store(str(scored(tmp_path / str(number), drawn(number + 1, 300, shifted=3)))))
+        looks = read_drift_log(store, "demo", ADAPTER).looks
+        assert [each.id for each in looks[0].moved] == [each.id for each in found.moved[:5]]
+        assert len(looks[0].moved) == 5
+    assert looks[1].moved == []
+
+
 def test_one_scoring_is_one_look_however_often_it_is_looked_at(store: Store, tmp_path: Path) -> None:
     place = open_store(str(scored(tmp_path / "a", drawn(2, 300))))
     first = drift(store, "demo", place)

@@ -9,12 +9,14 @@ import re
 import shutil
 import subprocess
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from distillery.components.artifacts.bundle import Epoch, EpochErrors, HistoryFile
+from distillery.components.artifacts.drift import Look, MovedArticle
 from distillery.components.reporting import markdown, printed, word
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.epochs import dimension_rows, shown_epochs
@@ -153,6 +155,35 @@ def test_every_form_tells_speed_and_memory_on_each_machine(forms: dict[str, str]
 def test_a_run_that_nobody_measured_has_no_section_about_it(promoted: Context) -> None:
     for text in (render_html(promoted), render_markdown(promoted)):
         assert "How fast it is" not in text
+
+
+def looked(*drifted: str, number: int = 1, moved: list[MovedArticle] | None = None) -> Look:
+    return Look(
+        job="7" * 64, scores="s3://b/out", at=f"2027-01-{number:02}T03:00:00Z", n=1234, number=number, reference="test",
+        drifted=list(drifted), psi=0.417, moved=moved or [],
+    )  # fmt: skip
+
+
+def test_what_drifted_since_is_shown_with_the_articles_that_moved_most(promoted: Context) -> None:
+    moved = [MovedArticle(id="c7", title="A <made> up article", source="a|b", feature="readiness", score=8.25)]
+    shown = replace(
+        promoted, looks=[looked("readiness", number=12, moved=moved), *(looked(number=one) for one in range(11, 0, -1))]
+    )
+    for text in (render_html(shown), render_markdown(shown)):
+        for said in (
+            "Have the articles changed since?",
+            "2027-01-12",
+            "drifted: readiness",
+            "nothing drifted",
+            "1,234",
+            "0.42",
+        ):
+            assert said in text, said
+        assert "2027-01-02" not in text, "ten looks are enough"
+        assert "<made>" not in text
+        assert "up article" in text
+    for text in (render_html(promoted), render_markdown(promoted)):
+        assert "Have the articles changed" not in text
 
 
 def test_of_many_epochs_tables_show_the_first_the_kept_and_the_last() -> None:

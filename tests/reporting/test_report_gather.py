@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from distillery.components.artifacts.document import Document
+from distillery.components.artifacts.drift import DriftLog, Look
 from distillery.components.artifacts.measurement import note_measurement
 from distillery.components.artifacts.run_summary import RunSummary
 from distillery.components.artifacts.step_record import StepRecord
@@ -21,7 +22,7 @@ from distillery.components.reporting.gate_rules import demand
 from distillery.components.reporting.gather import gather
 from distillery.components.reporting.render import render_html, render_markdown
 from distillery.components.store import Store, digest_bytes, open_store
-from distillery.components.store.layout import measured_key
+from distillery.components.store.layout import drift_key, measured_key
 from distillery.filters.filter import Filter
 from distillery.filters.metrics import METRICS as GATE_METRICS
 from tests.artifacts.made import made_measurement
@@ -209,6 +210,20 @@ def test_what_was_measured_of_the_adapter_is_read_and_a_torn_document_named(
     context = gather(store, flt, summary)
     assert context.measurements == ()
     assert [problem.split(":")[0] for problem in context.problems] == [f"measurements of adapter {outputs['adapter'][:12]}"]
+
+
+def test_the_looks_at_what_the_adapter_scored_are_read_and_a_torn_document_named(
+    store: Store, flt: Filter, outputs: dict[str, Any]
+) -> None:
+    summary, adapter = run_of(outputs), outputs["adapter"]
+    assert gather(store, flt, summary).looks == ()
+    look = Look(job="7" * 64, scores="s", at="2027-01-01T03:00:00Z", n=1, number=1, reference="test", drifted=[], psi=0.1)
+    DriftLog(filter=flt.name, adapter=adapter, looks=[look]).put(store, drift_key(flt.name, adapter))
+    assert gather(store, flt, summary).looks == (look,)
+    store.put(drift_key(flt.name, adapter), b"torn")
+    context = gather(store, flt, summary)
+    assert context.looks == ()
+    assert [problem.split(":")[0] for problem in context.problems] == [f"looks at adapter {adapter[:12]}"]
 
 
 def test_nothing_at_all(store: Store) -> None:
