@@ -26,7 +26,7 @@ from distillery.filters.strict_json import loads
 
 LAYOUT: Final = "oci-layout"
 INDEX: Final = "index.json"
-MODELS: Final = "models"  # where KServe looks for a model in an image
+MODELS: Final = "models"  # where KServe looks for a model in an image; its modelcars run a shell, which this one lacks
 IMAGE: Final = "application/vnd.oci.image."
 TAR: Final = f"{IMAGE}layer.v1.tar"
 OURS: Final = "io.llm-distillery."
