@@ -206,7 +206,8 @@ def load(
     student = open_bundle(store, target.name, wanted.adapter, flt=flt, plan=plan)
     check_golden(student)
     cache = cache or (beside.cache if beside else TokenCache())
-    return Model(flt, wanted, Sharing(student, cache), str(plan), student.forward.budget, student.facts.maxLength, cache)
+    shared = Sharing(student, cache, tight=True)
+    return Model(flt, wanted, shared, str(plan), student.forward.budget, student.facts.maxLength, cache)
 
 
 class Shelf:

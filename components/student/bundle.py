@@ -170,19 +170,22 @@ class Student:
             self._tokenizing = Tokenizing(self.base, self.preprocessing)
         return self.predict_tokens(self._tokenizing(texts), progress)
 
-    def predict_tokens(self, tokens: Tokens, progress: Progress = quiet) -> NDArray[np.float64]:
+    def predict_tokens(self, tokens: Tokens, progress: Progress = quiet, *, tight: bool = False) -> NDArray[np.float64]:
         """Return raw scores of tokenised texts.
 
         Args:
             tokens: their tokens, by the student's own preprocessing.
             progress: told how many articles have been scored.
+            tight: True for few articles, which have less padding in passes that are not filled.
 
         Returns:
             (n, D) scores in the order of `tokens`.
         """
-        from distillery.components.student.predict import predictions
+        from distillery.components.student.predict import predictions, tight_passes
+        from distillery.components.student.tokens import by_length
 
-        return predictions(self.forward, tokens, len(self.dimensions), progress)
+        cut = tight_passes if tight else by_length
+        return predictions(self.forward, tokens, len(self.dimensions), progress, cut)
 
     def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scores from raw ones: corrected by the score curves where they helped, and clamped to 0–10.

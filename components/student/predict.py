@@ -5,6 +5,8 @@ LoRA is merged, on CPU and GPU alike, so that in fp32 a prediction is the same n
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +18,7 @@ from distillery.components.student.model import StudentModel
 from distillery.components.student.tokens import Tokens, by_length
 
 TOKENS_PER_PASS = {"cpu": 2048, "cuda": 65536}
+SHARES = 64  # of a pass's budget: one is what a pass takes besides its tokens, 5 ms or 32 tokens of MiniLM on a CPU
 WEIGHTS_TIMES_TOKENS = 10**12  # of a pass on a CPU: 2 TFLOP, 10 s at the worst
 
 
@@ -29,6 +32,38 @@ def cpu_budget(weights: int) -> int:
         At most 2,048 tokens, and at least 512.
     """
     return max(512, min(TOKENS_PER_PASS["cpu"], WEIGHTS_TIMES_TOKENS // max(weights, 1)))
+
+
+Cut = Callable[[NDArray[np.int64], int], Iterator[NDArray[np.int64]]]
+
+
+def tight_passes(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.int64]]:
+    """Cut articles into the passes that cost least, padding and what each pass takes besides.
+
+    Some sixty articles, which is what a server has at once, have 9% of padding in passes that are filled, and 3% in these. It
+    is the shortest way through the articles by length; thousands are better filled, which is quicker to work out.
+
+    Args:
+        lengths: (n,) tokens of each article.
+        budget: most tokens of a pass, padding counted; a pass has one row at least.
+
+    Yields:
+        Row numbers of each pass, the longest articles first.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    longest, count = lengths[order], len(order)
+    cost, begin = np.zeros(count + 1), np.zeros(count + 1, dtype=np.int64)
+    for end in range(1, count + 1):
+        starts = np.arange(max(0, end - max(1, budget // int(longest[end - 1]))), end)
+        size = longest[starts] * (end - starts)
+        whole = np.where((size <= budget) | (starts == end - 1), cost[starts] + size + budget / SHARES, np.inf)
+        best = int(whole.argmin())
+        cost[end], begin[end] = whole[best], starts[best]
+    ends = [count]
+    while ends[-1]:
+        ends.append(int(begin[ends[-1]]))
+    for start, end in pairwise(reversed(ends)):
+        yield order[start:end]
 
 
 class Forward(Protocol):
@@ -71,7 +106,9 @@ class TorchForward:
         return out
 
 
-def predictions(forward: Forward, tokens: Tokens, dims: int, progress: Progress = quiet) -> NDArray[np.float64]:
+def predictions(
+    forward: Forward, tokens: Tokens, dims: int, progress: Progress = quiet, cut: Cut = by_length
+) -> NDArray[np.float64]:
     """Return raw scores of tokenised articles.
 
     Args:
@@ -79,13 +116,14 @@ def predictions(forward: Forward, tokens: Tokens, dims: int, progress: Progress 
         tokens: tokens of the articles.
         dims: number of dimensions.
         progress: told how many articles have been scored.
+        cut: cuts articles of these lengths into passes of so many tokens.
 
     Returns:
         (n, D) scores in the order of `tokens`.
     """
     out = np.empty((len(tokens), dims), dtype=np.float64)
     done = 0
-    for rows in by_length(tokens.lengths, forward.budget):
+    for rows in cut(tokens.lengths, forward.budget):
         out[rows] = forward(*tokens.batch(rows))
         done += len(rows)
         progress(done, len(tokens), "articles")

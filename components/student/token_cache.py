@@ -77,10 +77,12 @@ class Sharing:
     Args:
         student: the student.
         cache: tokenises.
+        tight: True where few articles come at a time, as to a server. Parts of a corpus are cut as without a cache, so that
+            they are the same bytes.
     """
 
-    def __init__(self, student: Student, cache: TokenCache) -> None:
-        self._student, self._cache = student, cache
+    def __init__(self, student: Student, cache: TokenCache, *, tight: bool = False) -> None:
+        self._student, self._cache, self._tight = student, cache, tight
         self.dimensions = student.dimensions
 
     def predict(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> NDArray[np.float64]:
@@ -93,7 +95,7 @@ class Sharing:
         Returns:
             (n, D) raw scores in the order of the texts.
         """
-        return self._student.predict_tokens(self._cache.tokens(self._student, texts), progress)
+        return self._student.predict_tokens(self._cache.tokens(self._student, texts), progress, tight=self._tight)
 
     def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scores from raw ones.

@@ -61,7 +61,7 @@ def ours(precision: str, engine: str) -> Any:
 
     flt, made = student(precision, engine)
     cache = TokenCache(most=1)  # an article that comes again is tokenised again, as by the others
-    model = Model(flt, Pointed("a" * 64), Sharing(made, cache), str(made.plan), made.forward.budget, LENGTH, cache)
+    model = Model(flt, Pointed("a" * 64), Sharing(made, cache, tight=True), str(made.plan), made.forward.budget, LENGTH, cache)
     return build(Service(Shelf({flt.name: model}), Batcher()))
 
 

@@ -15,6 +15,7 @@ from distillery.components.scoring.score import score
 from distillery.components.serving.app import Service
 from distillery.components.serving.batching import Batcher
 from distillery.components.store import Store
+from distillery.components.student.bundle import Student, open_bundle
 from tests.conftest import WORDS
 from tests.serving.made import FILTER, Client, loaded
 
@@ -38,7 +39,8 @@ def written(store: Store, folder: Path, rows: list[dict[str, Any]]) -> list[dict
     """What `distillery score` writes for these articles."""
     model = loaded(store)
     (folder / "articles.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    found = score(FILTER, model.student, folder / "articles.jsonl", folder / "scores", adapter=model.adapter, fmt="jsonl")
+    student = open_bundle(store, FILTER.name, model.adapter)  # not what serves: that cuts its batches otherwise
+    found = score(FILTER, student, folder / "articles.jsonl", folder / "scores", adapter=model.adapter, fmt="jsonl")
     lines = [line for name in found["parts"] for line in (folder / "scores" / name).read_text("utf-8").splitlines()]
     return [json.loads(line) for line in lines]
 
@@ -119,3 +121,16 @@ def test_many_compositions_of_batches_give_the_same_scores(
 def test_two_filters_are_told_apart(service: Service, client: Client) -> None:
     assert client.score("a text of some words", filter="other").status == 404
     assert client.score("a text of some words", filter="demo").status == 200
+
+
+def test_what_is_loaded_to_serve_is_cut_for_few_articles(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, real = list[bool](), Student.predict_tokens
+
+    def told(self: Student, *words: Any, tight: bool = False) -> Any:
+        asked.append(tight)
+        return real(self, *words, tight=tight)
+
+    model = loaded(store)
+    monkeypatch.setattr(Student, "predict_tokens", told)
+    model.student.predict([("wind", "a farm")])
+    assert asked == [True]

@@ -69,3 +69,24 @@ def test_title_and_content_are_told_apart(student: Student, tokenised: list[int]
     tokenised.clear()
     shared.predict([("a b", "c"), ("a", " bc"), ("", "a bc")])
     assert tokenised == [3]
+
+
+def test_a_server_cuts_few_articles_tightly_and_a_corpus_as_without_a_cache(student: Student) -> None:
+    def passes(predicting: Any) -> list[int]:
+        rows, real = list[int](), student.forward
+
+        def counted(ids: Any, lengths: Any) -> Any:
+            rows.append(len(lengths))
+            return real(ids, lengths)
+
+        counted.budget = 128  # type: ignore[attr-defined]
+        student._forward = counted  # type: ignore[assignment]
+        try:
+            predicting(TEXTS[:12])
+        finally:
+            student._forward = real
+        return rows
+
+    alone = passes(student.predict)
+    assert passes(Sharing(student, TokenCache()).predict) == alone
+    assert passes(Sharing(student, TokenCache(), tight=True).predict) != alone
