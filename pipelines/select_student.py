@@ -75,6 +75,7 @@ def select(
     labelled = place(audit(label_set=labelled.output, **common), TABLE).outputs["labels"]
     parts = place(split(labels=labelled, **common), TABLE).outputs["parts"]
     cluster = planned.outputs
+    # kfp.local would hand each.filter_key in place of any other task's output: in the loop there is none but resources.
     with dsl.ParallelFor(items=cluster["Output"], name="each-candidate", parallelism=AT_ONCE) as each:
         its = {"store": store, "filter_key": each.filter_key, "step_name": each.step, "run": run}
         student = candidate(split=parts, **who, **its)

@@ -353,3 +353,17 @@ def test_ages(seconds: int, shown: str) -> None:
 
 def test_sizes() -> None:
     assert [size(n) for n in (None, 0, 999, 1000, 4_650_000, 10**9)] == ["–", "0 B", "999 B", "1.0 kB", "4.7 MB", "1.0 GB"]
+
+
+def test_a_selection_on_a_cluster_is_a_run_that_says_what_it_chose(store: Store) -> None:  # noqa: F811
+    def left(run: str, step: str, **outputs: Any) -> None:
+        StepRecord.of(step, {}, outputs, [], {"seconds": 1.0}).put(store, layout.run_record_key(run, step))
+
+    for run in ("chosen", "unfinished"):
+        left(run, "preflight", name="demo", filter_key="filters/x")
+        left(run, "candidate-01", adapter="a" * 64)
+    left("chosen", "select-student", selection="b" * 64, chosen="higher rank", adapter="a" * 64, filter="demo")
+    rows = by_name(store, "runs")
+    assert (rows["chosen"]["outcome"], rows["chosen"]["reason"]) == ("selected", "higher rank")
+    assert (rows["chosen"]["filter"], rows["chosen"]["adapter"]) == ("demo", "a" * 64)
+    assert rows["unfinished"]["outcome"] == "unfinished"
