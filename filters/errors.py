@@ -197,3 +197,20 @@ class Stopped(RuntimeError):
         self.what, self.hint = one_line(what), one_line(hint)
         self.facts: dict[str, object] = {}
         super().__init__(f"{self.what}; {self.hint}")
+
+
+class OverBudget(Stopped):
+    """A run whose budget has no room for its next call: with the same budget it would stop again.
+
+    Args:
+        what: Why it ended.
+        hint: How to go on.
+        limit: The budget, in US dollars.
+
+    Attributes:
+        limit: The budget, in US dollars.
+    """
+
+    def __init__(self, what: str, *, hint: str, limit: float) -> None:
+        super().__init__(what, hint=hint)
+        self.limit = limit

@@ -21,14 +21,17 @@ class Failure(Document):
         step: the step that failed; "" where it is not known.
         kind: "input" must be mended, "waiting" needs a person's word, "stopped" may be tried again as it is, "fault" is ours.
         message: one line for people.
+        limit: the budget that had no room for the next call, in US dollars; None where that was not the reason.
     """
 
     KIND = "a failure of a run"
+    OMITTED = ("limit",)
 
     format: Literal[1] = 1
     step: str
     kind: Cause
     message: str
+    limit: float | None = None
 
 
 class RunSummary(Document):

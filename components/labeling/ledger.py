@@ -15,7 +15,7 @@ from distillery.components.labeling.oracles.prices import Price
 from distillery.components.labeling.oracles.usage import most_tokens
 from distillery.components.labeling.tally import Tally
 from distillery.components.store import canonical_json
-from distillery.filters.errors import Stopped
+from distillery.filters.errors import OverBudget
 from distillery.filters.filter import Filter
 from distillery.filters.prompt import prompt_prefix, reply_schema
 
@@ -111,7 +111,7 @@ class Ledger:
             tally.unknown, tally.unknown_usd = tally.unknown + 1, tally.unknown_usd + most
         return usd + (most if unknown else 0.0)
 
-    def over(self, most: float) -> Stopped:
+    def over(self, most: float) -> OverBudget:
         """Return the error that the budget has no room for a call.
 
         Args:
@@ -122,10 +122,11 @@ class Ledger:
         """
         budget, tally = self.budget, self._tally
         doubt = f" (${budget.unknown:.4f} are held for calls whose bill nobody knows)" if budget.unknown else ""
-        return Stopped(
+        return OverBudget(
             f"stopped: the next call may cost ${most:.4f} and of the budget of ${budget.limit:g} "
             f"${max(0.0, budget.left):.4f} are left{doubt}; {tally.answered:,} of {tally.total:,} articles have a label",
             hint=f"give a larger --budget (what is spent already counts) and {AGAIN}",
+            limit=budget.limit,
         )
 
     def _worst(self, request: Request) -> float:

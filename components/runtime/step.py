@@ -27,7 +27,7 @@ from distillery.components.runtime.progress import Reporter, printable, reporter
 from distillery.components.runtime.settings import limit_threads, load_settings, stated
 from distillery.components.store import Store, in_bucket, open_store
 from distillery.components.store.layout import events_key, failure_key, run_record_key
-from distillery.filters.errors import InputError, Stopped, Waiting
+from distillery.filters.errors import InputError, OverBudget, Stopped, Waiting
 from distillery.filters.filter import Filter
 from distillery.filters.strict_json import loads
 
@@ -170,15 +170,16 @@ class Step:
         plain = {name: value for name, value in record.outputs.items() if isinstance(value, (str, int, float))}
         artifact.metadata.update({**plain, "digest": digest, "store": self.store.uri, "address": address, "step": record.step})
 
-    def fail(self, cause: Cause, message: str) -> None:
+    def fail(self, cause: Cause, message: str, *, limit: float | None = None) -> None:
         """Write the failure where the report finds it, and send the event that the step failed.
 
         Args:
             cause: whose fault it is, as `cause_of` returns it.
             message: one line for people.
+            limit: the budget that was reached, in US dollars; None where that was not the reason.
         """
         self.progress.event(Failed(at=time.time(), step=self.name, cause=cause, message=message))
-        Failure(step=self.name, kind=cause, message=message).put(self.store, failure_key(self.run))
+        Failure(step=self.name, kind=cause, message=message, limit=limit).put(self.store, failure_key(self.run))
 
 
 def cause_of(error: Exception) -> Cause:
@@ -245,7 +246,7 @@ def step_context(name: str, store: str, filter_key: str, run: str) -> Iterator[S
             if step is None:
                 progress.event(Failed(at=time.time(), step=name, cause=cause, message=message))
             else:
-                step.fail(cause, message)
+                step.fail(cause, message, limit=error.limit if isinstance(error, OverBudget) else None)
         except Exception as second:  # the store may be what failed
             failed = Failed(at=time.time(), step=name, cause=cause, message=message, second=printable(str(second)))
             progress.event(failed)

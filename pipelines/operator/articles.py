@@ -131,7 +131,9 @@ def snapshot(store: Store, wanted: Wanted, data: Data) -> str:
     return f"{store.uri}/{listing_key(wanted.name, data.taken.data)}"
 
 
-def fresh_articles(store: Store, wanted: Wanted, data: Data, seen: SeenArticles, *, since: str) -> Fresh | None:
+def fresh_articles(
+    store: Store, wanted: Wanted, data: Data, seen: SeenArticles, *, since: str, all: bool = False
+) -> Fresh | None:
     """Count what has come since the articles that the runs are of.
 
     Args:
@@ -140,6 +142,7 @@ def fresh_articles(store: Store, wanted: Wanted, data: Data, seen: SeenArticles,
         data: what lies there.
         seen: what earlier looks found; changed in place.
         since: the run that ended last, whose labels count.
+        all: True if that run left texts without a label, so that those count, too.
 
     Returns:
         What has come; None where the oracle has labelled all of it.
@@ -151,7 +154,7 @@ def fresh_articles(store: Store, wanted: Wanted, data: Data, seen: SeenArticles,
         return None
     files, texts = 0, set[bytes]()
     try:
-        come, rows = set(data.listing.since(data.before)), data.listing.rows().values()
+        come, rows = set(data.listing.files if all else data.listing.since(data.before)), data.listing.rows().values()
         names = [key for key in rows if key in come]
         for key in names:
             found = _texts(store, wanted, data.listing, key, seen, since)

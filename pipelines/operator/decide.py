@@ -12,7 +12,7 @@ from typing import Final
 from distillery.components.artifacts.channel import Pin
 from distillery.components.artifacts.intent import Intent
 from distillery.pipelines.operator.facts import Facts, RunSeen
-from distillery.pipelines.operator.retrain import by_commit, drift_hold, drifted, hold, taken_now
+from distillery.pipelines.operator.retrain import by_commit, drift_hold, drifted, hold, over_budget, taken_now
 
 FOLLOW: Final = 10.0  # seconds between two looks at a run
 IDLE: Final = 300.0  # seconds between two looks at an object for which nothing is due
@@ -159,6 +159,8 @@ def retry_in(facts: Facts, run: RunSeen, now: float) -> float | None:
     Returns:
         Seconds, 0 for at once; None where it is not: the gates have spoken, or somebody must mend or say something first.
     """
+    if over_budget(facts):
+        return None
     if run.outcome in ("stopped", "fault", "superseded"):
         attempt = facts.claim.attempt if facts.claim else 0
         pause = min(BACKOFF[0] * 2.0 ** min(attempt, 20), BACKOFF[1])

@@ -49,6 +49,7 @@ class RunSeen:
         uncalibrated: True if it found the rubric's calibration missing, failed or unmarked.
         review: address of the page to mark articles on; "" where there is none.
         page: address of the run in Kubeflow's UI; "" where that is not known.
+        limit: the budget that it reached, in US dollars; None where that did not end it.
         finished: when it ended, in seconds since 1970; None where that is not known.
     """
 
@@ -65,6 +66,7 @@ class RunSeen:
     uncalibrated: bool = False
     review: str = ""
     page: str = ""
+    limit: float | None = None
     finished: float | None = None
 
 

@@ -30,9 +30,9 @@ from distillery.pipelines.cluster.kubeflow import ENDED, NO_RUN, Kubeflow, Refus
 from distillery.pipelines.cluster.submit import Prepared, inputs_of
 from distillery.pipelines.inventory.reading import amount, dollars, text
 from distillery.pipelines.inventory.runs import outcome_of_summary
-from distillery.pipelines.operator.articles import SeenArticles, fresh_articles, look_at_data, snapshot
+from distillery.pipelines.operator.articles import Data, SeenArticles, fresh_articles, look_at_data, snapshot
 from distillery.pipelines.operator.decide import UNKNOWN
-from distillery.pipelines.operator.facts import Facts, Outcome, RunSeen
+from distillery.pipelines.operator.facts import Facts, Fresh, Outcome, RunSeen
 from distillery.pipelines.operator.retrain import budget_of
 from distillery.pipelines.operator.wanted import Wanted
 from distillery.pipelines.plan import due, make_plan
@@ -139,7 +139,7 @@ def look(store: Store, kubeflow: Kubeflow, wanted: Wanted, seen: Seen) -> Facts:
         earlier=_earlier(store, kubeflow, intent, inputs, seen),
         articles=data.articles,
         listing=data.listing,
-        fresh=fresh_articles(store, wanted, data, seen.articles, since=run.id if run else "") if rests else None,
+        fresh=_fresh(store, wanted, data, run, seen) if rests else None,
         snapshot=snapshot(store, wanted, data),
         gone=data.gone,
         anew=data.lost or bool(run and run.outcome == "input" and data.gone),
@@ -191,6 +191,12 @@ def _changes(store: Store, wanted: Wanted, intent: Intent | None, channel: Chann
         return ("label",), ""  # what it asked for before is gone: it asks for something, and nothing is brought back
     entry = served_under(store, wanted.filter, channel) if changed else None
     return changed, entry.adapter if entry else ""
+
+
+def _fresh(store: Store, wanted: Wanted, data: Data, run: RunSeen | None, seen: Seen) -> Fresh | None:
+    """Return what has come since the last run; where that reached its budget, with what it left without a label."""
+    all = run is not None and run.limit is not None
+    return fresh_articles(store, wanted, data, seen.articles, since=run.id if run else "", all=all)
 
 
 def _paid(wanted: Wanted) -> bool:
@@ -313,6 +319,7 @@ def _seen(summary: RunSummary, review: str, report: str) -> RunSeen:
         outcome=outcome,
         reason=why,
         step=failure.step if failure else "",
+        limit=failure.limit if failure else None,
         done=tuple(records),
         adapter=text(outputs.get("adapter")) or "",
         decision=text(outputs.get("decision")) or "",

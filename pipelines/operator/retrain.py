@@ -57,7 +57,7 @@ def taken_now(facts: Facts, *, now: float) -> Taken | None:
     if not at_rest(facts):
         return taken
     ordered = taken or Taken(at=now)
-    spent = (facts.shown.usd if facts.shown else None) or 0.0
+    spent = _spent(facts)
     if drifted(facts) and drift_hold(facts, now) is None:
         assert drift is not None
         return ordered.model_copy(update={"data": present, "at": now, "spent": spent, "drift": drift.job, "drifted": adapter})
@@ -169,7 +169,23 @@ def at_rest(facts: Facts) -> bool:
     """
     if facts.claim is None:
         return facts.intent is not None and facts.intent.settled == facts.inputs
-    return facts.run is not None and facts.run.outcome in REST
+    return facts.run is not None and (facts.run.outcome in REST or over_budget(facts))
+
+
+def over_budget(facts: Facts) -> bool:
+    """True if the last run reached its budget, and the object allows no more by now.
+
+    Args:
+        facts: what is known.
+
+    Returns:
+        Whether it would stop again.
+    """
+    run, taken = facts.run, facts.intent.taken if facts.intent else None
+    if run is None or run.outcome != "stopped" or run.limit is None:
+        return False
+    allowed = budget_of(facts.wanted, taken)
+    return allowed is None or allowed <= run.limit
 
 
 def _present(facts: Facts) -> str | None:
@@ -180,8 +196,18 @@ def _pinned(facts: Facts) -> Hold | None:
     return Hold("Pinned", "the channel is pinned, so a run would promote nothing") if facts.channel.pin else None
 
 
+def _spent(facts: Facts) -> float:
+    """Return what labels have cost, in US dollars, as far as the last run tells: all of its budget where it reached that."""
+    run = facts.shown
+    return max((run.usd or 0.0) if run else 0.0, (run.limit or 0.0) if run else 0.0)
+
+
 def _unpaid(facts: Facts) -> Hold | None:
-    retrain = facts.wanted.retrain
+    retrain, run = facts.wanted.retrain, facts.run
+    if run is not None and run.limit is not None:
+        allowed = budget_of(facts.wanted, Taken(at=0.0, spent=_spent(facts)))
+        if allowed is None or allowed <= run.limit:
+            return Hold("BudgetReached", f"the labels have cost the {run.limit:g} US dollars of spec.run.budget")
     if not facts.paid or facts.wanted.run.budget or (retrain and retrain.budget):
         return None
     return Hold("NoBudget", "labels are paid, and neither spec.run.budget nor spec.retrain.budget says how much they may cost")

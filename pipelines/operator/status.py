@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from distillery.pipelines.operator.decide import retry_in, unpaid
 from distillery.pipelines.operator.facts import FINAL, Facts, RunSeen
-from distillery.pipelines.operator.retrain import at_rest, drift_hold, drifted, hold
+from distillery.pipelines.operator.retrain import at_rest, drift_hold, drifted, hold, over_budget
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 LONGEST: Final = 1000  # characters of a message
@@ -26,7 +26,8 @@ TOLD: Final = (
 )
 QUIET: Final = ("Nothing", "NotPinned", "ScoresSteady", "AllTaken")  # reasons that are no news of an object that is new
 WARN: Final = frozenset(
-    {"Invalid", "Failed", "Rejected", "NoBudget", "BadInput", "ApprovalRefused", "Fault", "Stopped", "ScoresDrifted"}
+    {"Invalid", "Failed", "Rejected", "NoBudget", "BudgetReached", "BadInput", "ApprovalRefused", "Fault", "Stopped"}
+    | {"ScoresDrifted"}
 )
 
 
@@ -201,7 +202,7 @@ def _conditions(facts: Facts | None, trouble: Trouble | None, now: float) -> dic
 # Reasons of Ready=False that somebody must do something about; all others end by themselves.
 STALLED: Final = frozenset(
     {"Rejected", "BadInput", "Cancelled", "NoBudget", "AwaitingMarks", "AwaitingApproval", "Pinned", "Blocked", "NameTaken"}
-    | {"ApprovalRefused", "NotPromoted"}
+    | {"ApprovalRefused", "NotPromoted", "BudgetReached"}
 )
 
 
@@ -323,6 +324,8 @@ def _ready(facts: Facts, trouble: Trouble | None, now: float) -> Condition:
         return Condition(FALSE, "Pending", "a run is about to begin")
     if run.outcome == "running":
         return Condition(FALSE, "Running", f"run {run.id}{f' ({run.page})' if run.page else ''}")
+    if over_budget(facts):
+        return Condition(FALSE, "BudgetReached", f"{run.reason}; raise spec.run.budget, or let new articles go on")
     if run.outcome in ("fault", "stopped", "superseded"):
         seconds = retry_in(facts, run, now) or 0.0
         attempt = (facts.claim.attempt if facts.claim else 0) + 1

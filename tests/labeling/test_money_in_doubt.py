@@ -32,7 +32,7 @@ from distillery.components.labeling.oracles.base import (
 from distillery.components.labeling.records import Answer, Attempt, Failure, GivenUp
 from distillery.components.labeling.run_lock import Lost, RunLock
 from distillery.components.store import Store, digest_json, open_store
-from distillery.filters.errors import InputError, Stopped
+from distillery.filters.errors import InputError, OverBudget, Stopped
 from distillery.filters.filter import Filter
 from distillery.filters.loading import load_filter_text
 from tests.labeling.conftest import FILTER
@@ -326,8 +326,9 @@ def test_a_refusal_that_is_billed_counts_and_a_budget_that_is_nearly_used_up_end
     store: Store, flt: Filter, write: Write
 ) -> None:
     gateway, cap = Dear(flt, 0.2, lambda n: "stated"), 5.5 * most(flt)
-    with pytest.raises(Stopped, match="the next call may cost"):
+    with pytest.raises(OverBudget, match="the next call may cost") as caught:
         label(store, flt, articles=write("a.jsonl", rows(40)), oracle=gateway, prices=PRICES, budget=cap, concurrency=4)
+    assert caught.value.limit == cap
     known, unknown = booked(store, flt)
     assert gateway.bill == pytest.approx(known + unknown, abs=1e-5)
     assert 4 * most(flt) < gateway.bill <= cap

@@ -228,12 +228,65 @@ def test_what_a_run_is_tried_again_with_is_the_budget_that_it_had(town: Town) ->
     add(town, "b", *numbered(3, 3))
     town.pass_over()
     for attempt in range(2, 5):
-        town.fail(f"run-{attempt}", "stopped", "the next call does not fit the budget", step="label")
+        town.fail(f"run-{attempt}", "stopped", "the service is away", step="label")
         town.pass_over()
         add(town, f"more{attempt}", *numbered(10 * attempt, 3))
         town.time += 3600
         town.pass_over()
     assert [run.parameters["budget"] for run in town.kubeflow.runs.values()][1:] == [3.25] * 4
+
+
+def reached(town: Town, run: str, limit: float) -> None:
+    assert town.kubeflow.runs[run].parameters["budget"] == limit
+    town.fail(run, "stopped", f"stopped: of the budget of ${limit:g} nothing is left", step="label", limit=limit)
+    town.pass_over()
+
+
+def test_a_run_that_reached_its_budget_is_not_tried_again_before_it_is_raised(town: Town) -> None:
+    add(town, "a", *numbered(0, 3))
+    town.objects.apply(text(town, "minNew: 1", PAID, run="budget: 4.0"))
+    town.pass_over()
+    reached(town, "run-1", 4.0)
+    for _ in range(3):
+        town.time += DAY
+        add(town, f"more{town.time:.0f}", *numbered(round(town.time), 3))
+        assert town.pass_over().done == ()
+    assert (len(town.kubeflow.runs), town.status()["phase"]) == (1, "BudgetReached")
+    assert town.condition("Stalled") == ("True", "BudgetReached")
+    assert town.condition("NewArticles") == ("True", "BudgetReached")
+    town.objects.apply(text(town, "minNew: 1", PAID, run="budget: 6.0"))
+    town.pass_over()
+    assert town.kubeflow.runs["run-2"].parameters["budget"] == 6.0
+
+
+def test_where_new_articles_may_cost_more_than_one_run_may_the_next_ones_go_on_within_the_limits(town: Town) -> None:
+    add(town, "a", *numbered(0, 3))
+    town.objects.apply(text(town, "minNew: 2, budget: 2.0, coolDown: 1d", PAID, run="budget: 6.0"))
+    town.through()
+    add(town, "b", *numbered(3, 9))
+    town.time += 2 * DAY
+    town.pass_over()
+    for run, limit in (("run-2", 3.25), ("run-3", 5.25), ("run-4", 6.0)):
+        reached(town, run, limit)
+        assert town.pass_over().done == (), "not within a day"
+        town.time += 1.1 * DAY
+        town.pass_over()
+    assert (len(town.kubeflow.runs), town.condition("NewArticles")) == (4, ("True", "BudgetReached"))
+    assert all("a.jsonl" in files_of(town, run) for run in town.kubeflow.runs)
+
+
+def test_a_higher_budget_of_new_articles_lets_the_same_run_go_on(town: Town) -> None:
+    add(town, "a", *numbered(0, 3))
+    town.objects.apply(text(town, "minNew: 2, budget: 2.0, coolDown: 9d", PAID, run="budget: 9.0"))
+    town.through()
+    add(town, "b", *numbered(3, 9))
+    town.time += 10 * DAY
+    town.pass_over()
+    reached(town, "run-2", 3.25)
+    town.objects.apply(text(town, "minNew: 2, budget: 5.0, coolDown: 9d", PAID, run="budget: 9.0"))
+    town.time += 60
+    town.pass_over()
+    assert town.kubeflow.runs["run-3"].parameters["budget"] == 6.25
 
 
 def test_what_would_be_paid_without_a_budget_is_not_begun(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,8 +206,8 @@ class Town:
         put_summary(store, RunSummary(run=run, steps=steps), name=flt.name)
         self.end(one, "SUCCEEDED")
 
-    def fail(self, run: str, kind: str, message: str, *, step: str = "train") -> None:
-        Failure(step=step, kind=kind, message=message).put(self.store, failure_key(run))  # type: ignore[arg-type]
+    def fail(self, run: str, kind: str, message: str, *, step: str = "train", limit: float | None = None) -> None:
+        Failure(step=step, kind=kind, message=message, limit=limit).put(self.store, failure_key(run))  # type: ignore[arg-type]
         self.end(self.kubeflow.runs[run], "FAILED")
 
     def end(self, run: SimpleNamespace, state: str) -> None:

@@ -18,6 +18,7 @@ from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.preflight.request import RunRequest
 from distillery.components.runtime.events import Done, Failed
 from distillery.components.runtime.step import step_context
+from distillery.filters.errors import OverBudget, Stopped
 from distillery.pipelines.cli.ending import end_failed
 from distillery.pipelines.laptop import run
 from distillery.pipelines.laptop.endings import ending, last_exception, oom_kills
@@ -176,6 +177,21 @@ def test_conditions_see_fixed_words_only() -> None:
     for text in found:
         seen = {part.partition("']")[0].rpartition("-")[2] for part in text.split("parameter_values['")[1:]}
         assert seen <= {"source", "decision"}, text
+
+
+@pytest.mark.parametrize(
+    ("error", "limit"),
+    [
+        (OverBudget("the budget has no room", hint="raise it", limit=2.5), 2.5),
+        (Stopped("the service is away", hint="later"), None),
+    ],
+)
+def test_a_budget_that_was_reached_is_in_the_failure(tmp_path: Path, error: Stopped, limit: float | None) -> None:
+    with pytest.raises(SystemExit), step_context("label", str(tmp_path), "", "r1"):
+        raise error
+    data = (tmp_path / "runs" / "r1" / "failure.json").read_bytes()
+    failure = Failure.read(data, "failure.json")
+    assert (failure.kind, failure.limit, b"limit" in data) == ("stopped", limit, limit is not None)
 
 
 @pytest.mark.parametrize(("cause", "code"), [("input", 2), ("waiting", 4), ("stopped", 1), ("fault", 1)])
