@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 import yaml
 
+from distillery.components.artifacts.run_summary import read_last_summary
 from distillery.components.store import Store, open_store
 from distillery.filters.loading import load_filter
 from tests.cluster.conftest import PREFIX
 from tests.cluster.harness import ROOT, Cluster, run_distillery, wait_for
+from tests.cluster.operated import runs
 from tests.cluster.runs import FILTER, LENIENT, QUICK, documented
 from tests.pipelines.harness import Ran
 
@@ -142,8 +144,16 @@ def trainings(store: Store) -> int:
     return len({key.split("/")[2] for key in store.keys("adapters")})
 
 
+def calls(store: Store) -> int:
+    """Calls to the oracle for labels by the filter's last run; none where it found them all."""
+    summary = read_last_summary(store, FILTER)
+    assert summary
+    label = summary.records["label"]
+    return 0 if label.reused else int(str(label.facts["calls"]))
+
+
 def pushed(folder: Path, message: str) -> None:
-    shell(f"git commit -qam '{message}'\ngit push -q origin HEAD:main", folder)
+    shell(f"git add --all\ngit commit -qm '{message}'\ngit push -q origin HEAD:main", folder)
 
 
 def generation_after(cluster: Cluster, before: int) -> None:
@@ -179,22 +189,33 @@ def test_a_broken_filter_is_refused_and_what_serves_stays(cluster: Cluster, team
     shell(REVERT, team)
 
 
-def test_a_tier_is_judged_again_and_nothing_is_trained(cluster: Cluster, team: Path, store_of_the_team: Store) -> None:
-    before = filter_of(cluster)
+def test_a_readme_and_a_description_start_nothing(cluster: Cluster, kfp: Any, team: Path, store_of_the_team: Store) -> None:
+    before, had = filter_of(cluster), runs(kfp, FILTER)
+    (team / "README.md").write_text("# What our newsroom asks of articles\n")
+    write_filter(team / "filters/filter.yaml", f"{store_of_the_team.uri}-data", description="The same, told otherwise.")
+    pushed(team, "A README, and a description")
+    generation_after(cluster, before["metadata"]["generation"])
+    assert settled(cluster)["status"]["digest"] == before["status"]["digest"]
+    assert runs(kfp, FILTER) == had
+
+
+def test_a_tier_is_judged_again_and_nothing_is_trained(
+    cluster: Cluster, kfp: Any, team: Path, store_of_the_team: Store
+) -> None:
+    before, had = filter_of(cluster), runs(kfp, FILTER)
     tiers = [{"name": "high", "when": "overall >= 7"}, {"name": "low"}]
     write_filter(team / "filters/filter.yaml", f"{store_of_the_team.uri}-data", tiers=tiers)
     pushed(team, "Another tier")
     generation_after(cluster, before["metadata"]["generation"])
     found = settled(cluster)
     assert found["status"]["digest"] == before["status"]["digest"]
-    assert trainings(store_of_the_team) == 1
+    assert (trainings(store_of_the_team), len(runs(kfp, FILTER) - had)) == (1, 1)
 
 
 def test_a_training_setting_trains_and_its_revert_brings_the_earlier_adapter_back(
-    cluster: Cluster, team: Path, store_of_the_team: Store
+    cluster: Cluster, kfp: Any, team: Path, store_of_the_team: Store
 ) -> None:
-    before = filter_of(cluster)
-    calls = len(list(store_of_the_team.keys("labels")))
+    before, had = filter_of(cluster), runs(kfp, FILTER)
     found = yaml.safe_load((team / "filters/filter.yaml").read_text("utf-8"))
     found["spec"]["training"]["seed"] = 7
     (team / "filters/filter.yaml").write_text(yaml.safe_dump(found, sort_keys=False), "utf-8")
@@ -202,12 +223,25 @@ def test_a_training_setting_trains_and_its_revert_brings_the_earlier_adapter_bac
     generation_after(cluster, before["metadata"]["generation"])
     other = settled(cluster)
     assert other["status"]["digest"] != before["status"]["digest"]
-    assert trainings(store_of_the_team) == 2
-    assert len(list(store_of_the_team.keys("labels"))) == calls
+    assert (trainings(store_of_the_team), calls(store_of_the_team)) == (2, 0)
     shell(REVERT, team)
     generation_after(cluster, other["metadata"]["generation"])
     assert settled(cluster)["status"]["digest"] == before["status"]["digest"]
-    assert trainings(store_of_the_team) == 2
+    assert (trainings(store_of_the_team), len(runs(kfp, FILTER) - had)) == (2, 1)
+
+
+def test_a_dimension_that_means_something_else_is_labelled_again(
+    cluster: Cluster, kfp: Any, team: Path, store_of_the_team: Store
+) -> None:
+    before, had = filter_of(cluster), runs(kfp, FILTER)
+    found = yaml.safe_load((team / "filters/filter.yaml").read_text("utf-8"))
+    found["spec"]["dimensions"][0]["description"] += " Plans count for nothing."
+    (team / "filters/filter.yaml").write_text(yaml.safe_dump(found, sort_keys=False), "utf-8")
+    pushed(team, "What a dimension means")
+    generation_after(cluster, before["metadata"]["generation"])
+    settled(cluster)
+    assert (trainings(store_of_the_team), len(runs(kfp, FILTER) - had)) == (3, 1)
+    assert calls(store_of_the_team) > 0
 
 
 def test_a_corpus_is_scored_by_what_git_promoted(

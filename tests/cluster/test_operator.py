@@ -1,25 +1,23 @@
-"""The operator on a real cluster: a Filter object is applied, changed, reverted; one run each, and the status says so."""
+"""The operator on a real cluster: an object is applied, changed, reverted, approved; one run each, and its status says so."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from distillery.components.artifacts.channel import read_channel
 from distillery.components.store import Store
-from tests.cluster.harness import BASE_MODEL, NAMESPACE, ROOT, Cluster, wait_for
+from tests.cluster.harness import NAMESPACE, Cluster
+from tests.cluster.operated import OPERATOR, a_filter, apply, changed, conditions, operating, runs, tiny_base, until
 from tests.filters.broken import BASE, BROKEN, CEL, SCHEMA, VALID, Broken, broken
-from tests.pipelines.harness import KNOWINGLY, filter_document, label_rows
 
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(1500)]
 NAME = "operated-town"
-LENIENT = [{"metric": "articles", "atLeast": 3.0}, {"metric": "mae", "below": 9.0}, *KNOWINGLY]
 
 
 def admitted(cluster: Cluster, value: dict[str, Any]) -> str:
@@ -44,80 +42,24 @@ def test_a_whole_filter_is_taken(cluster: Cluster) -> None:
 
 
 @pytest.fixture(scope="module")
-def operator(cluster: Cluster, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The operator as manifests/components/operator has it, on this test run's store."""
-    if not (image := cluster.settings.get("DISTILLERY_IMAGE_OPERATOR")):
-        pytest.skip("no image of the operator on this cluster: `make images`")
-    folder = tmp_path_factory.mktemp("operator")
-    shutil.copytree(ROOT / "manifests/components/operator", folder / "operator")
-    name, _, tag = image.rpartition(":")
-    ours = {"name": "DISTILLERY_STORE", "value": store.uri}
-    patch = [{"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": ours}]
-    own = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "components": ["operator"],
-        "images": [{"name": "registry.example.com/distillery-operator", "newName": name, "newTag": tag}],
-        "patches": [{"target": {"kind": "Deployment"}, "patch": json.dumps(patch)}],
-    }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(own))
-    rendered = cluster.kubectl("kustomize", str(folder))
-    cluster.kubectl("apply", "-f", "-", stdin=rendered)
-    cluster.kubectl("rollout", "status", "deployment/distillery-operator", "-n", NAMESPACE, "--timeout=180s", timeout=200)
-    yield
-    cluster.kubectl("delete", "filter", NAME, "-n", NAMESPACE, "--ignore-not-found")
-    cluster.kubectl("delete", "--wait=false", "-f", "-", stdin=rendered)
+def operator(cluster: Cluster, store: Store, kfp: Any) -> Iterator[None]:
+    with operating(cluster, store, kfp):
+        yield
 
 
-def a_filter(store: Store, **changes: Any) -> dict[str, Any]:
-    """A filter with sixty labels and one epoch."""
-    data = "".join(json.dumps(row) + "\n" for row in label_rows(60)).encode()
-    store.put("given/labels.jsonl", data)
-    found = filter_document(Path("/nowhere"), gates=LENIENT)
-    spec = found["spec"]
-    spec["student"] |= {"baseModel": BASE_MODEL, "maxLength": 64}
-    spec["training"] = {**spec.get("training", {}), "epochs": 1, "learningRate": 0.002, "precision": "fp32"}
-    spec["data"] = {"labels": f"{store.uri}/given/labels.jsonl"}
-    spec |= changes
-    found["metadata"] = {"name": NAME, "namespace": NAMESPACE}
-    return found
-
-
-def apply(cluster: Cluster, value: dict[str, Any]) -> None:
-    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(value))
-
-
-def status(cluster: Cluster) -> dict[str, Any]:
-    """The status, once it is about the object as it is."""
-    found = cluster.get("filter", NAME, "-n", NAMESPACE)
-    now: dict[str, Any] = found.get("status") or {}
-    return now if now.get("observedGeneration") == found["metadata"]["generation"] else {}
-
-
-def runs(kfp: Any) -> set[str]:
-    """The runs of the filter that Kubeflow has had."""
-    found = kfp.client.list_runs(page_size=100, sort_by="created_at desc").runs or []
-    return {run.run_id for run in found if run.display_name.startswith(f"{NAME}-")}
-
-
-def until(cluster: Cluster, phase: str, seconds: float = 900) -> dict[str, Any]:
-    def reached() -> dict[str, Any] | None:
-        now = status(cluster)
-        return now if now.get("phase") == phase else None
-
-    found: dict[str, Any] = wait_for(f"phase {phase}", reached, seconds, 3)
-    return found
+@pytest.fixture(scope="module")
+def first(store: Store, tiny_encoder: Path) -> dict[str, Any]:
+    return a_filter(store, NAME, tiny_base(store, tiny_encoder))
 
 
 def test_a_filter_that_is_applied_is_run_once_and_promoted_and_a_revert_brings_it_back(
-    cluster: Cluster, store: Store, kfp: Any, operator: None
+    cluster: Cluster, store: Store, kfp: Any, operator: None, first: dict[str, Any]
 ) -> None:
-    before = runs(kfp)
-    first = a_filter(store)
+    before = runs(kfp, NAME)
     apply(cluster, first)
-    begun = until(cluster, "Running", 120)
-    cluster.kubectl("delete", "pod", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=operator", "--wait=false")
-    done = until(cluster, "Promoted")
+    begun = until(cluster, NAME, "Running", 120)
+    cluster.kubectl("delete", "pod", *OPERATOR, "--wait=false")
+    done = until(cluster, NAME, "Promoted")
     assert done["run"]["id"] == begun["run"]["id"], "the operator that came after goes on with the run that it found"
     adapter = read_channel(store, NAME, "production").channel.adapter
     assert (done["digest"], done["verdict"]) == (adapter, "passed")
@@ -127,18 +69,46 @@ def test_a_filter_that_is_applied_is_run_once_and_promoted_and_a_revert_brings_i
     events = {one["reason"] for one in cluster.get("events", "-n", NAMESPACE)["items"] if one["involvedObject"]["name"] == NAME}
     assert {"Promoted", "Ready"} <= events
 
-    apply(cluster, {**first, "spec": {**first["spec"], "description": "The same, told otherwise."}})
-    assert until(cluster, "Promoted", 60)["run"]["id"] == begun["run"]["id"], "a description runs nothing"
+    apply(cluster, changed(first, description="The same, told otherwise."))
+    assert until(cluster, NAME, "Promoted", 60)["run"]["id"] == begun["run"]["id"], "a description runs nothing"
 
-    tiers = [{"name": "high", "when": "overall >= 9"}, {"name": "low"}]
-    apply(cluster, a_filter(store, tiers=tiers))
-    until(cluster, "Running", 120)
-    judged = until(cluster, "Promoted")
+    apply(cluster, changed(first, tiers=[{"name": "high", "when": "overall >= 9"}, {"name": "low"}]))
+    until(cluster, NAME, "Running", 120)
+    judged = until(cluster, NAME, "Promoted")
     assert judged["run"]["id"] != begun["run"]["id"]
     assert judged["digest"] == adapter, "judged again, not trained again"
 
     apply(cluster, first)
     time.sleep(5)
-    again = until(cluster, "Promoted", 120)
+    again = until(cluster, NAME, "Promoted", 120)
     assert again["digest"] == adapter
-    assert len(runs(kfp) - before) == 2
+    assert len(runs(kfp, NAME) - before) == 2
+
+
+def test_a_candidate_waits_without_a_pod_until_a_commit_approves_it(
+    cluster: Cluster, store: Store, kfp: Any, operator: None, first: dict[str, Any]
+) -> None:
+    served = read_channel(store, NAME, "production").channel.adapter
+    training = {**first["spec"]["training"], "seed": 5}
+    other = changed(first, training=training, promotion={"approval": "required"})
+    apply(cluster, other)
+    waiting = until(cluster, NAME, "AwaitingApproval")
+    candidate = waiting["adapter"]
+    assert waiting["digest"] == served != candidate, "what is in production stays"
+    row = conditions(waiting)["AwaitingApproval"]
+    assert (row["status"], row["reason"]) == ("True", "Candidate")
+    assert candidate in row["message"]
+    assert waiting["report"] in row["message"]
+    assert [each.adapter for each in read_channel(store, NAME, "production").channel.candidates] == [candidate]
+    left = [pod for pod in cluster.pods(waiting["run"]["id"]) if pod["status"]["phase"] in ("Pending", "Running")]
+    assert not left, "no pod waits"
+
+    had = runs(kfp, NAME)
+    approved = changed(other, promotion={"approval": "required", "approved": candidate[:12]})
+    approved["metadata"] = {**other["metadata"], "annotations": {"llm-distillery.io/by": "an editor"}}
+    apply(cluster, approved)
+    done = until(cluster, NAME, "Promoted", 120)
+    assert (done["digest"], done["adapter"]) == (candidate, candidate)
+    newest = read_channel(store, NAME, "production").channel.history[0]
+    assert (newest.adapter, newest.by) == (candidate, "an editor")
+    assert runs(kfp, NAME) == had, "an approval runs nothing"

@@ -15,6 +15,7 @@ from distillery.components.artifacts.run_summary import remember_adapter
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.store import Store, digest_bytes
 from distillery.components.store.layout import predictions_key
+from distillery.filters.filter import Filter
 from tests.scoring.test_score import FILTER, Reader, corpus, run
 
 ADAPTER, TEST = "a" * 64, "7" * 64
@@ -30,7 +31,9 @@ def drawn(seed: int, n: int, *, shifted: float = 0.0) -> Floats:
     return np.asarray(np.clip(raw, 0, 10).round(3), dtype=np.float64)
 
 
-def put_test(store: Store, scores: Floats, *, adapter: str = ADAPTER, sources: Sequence[str] = ("a", "b")) -> None:
+def put_test(
+    store: Store, scores: Floats, *, adapter: str = ADAPTER, sources: Sequence[str] = ("a", "b"), flt: Filter = FILTER
+) -> None:
     """Leave test predictions as the benchmark does, and the run that names them."""
     rows = len(scores)
     columns = {
@@ -38,14 +41,14 @@ def put_test(store: Store, scores: Floats, *, adapter: str = ADAPTER, sources: S
         "id": [f"t{n}" for n in range(rows)],
         "source": [sources[n % len(sources)] for n in range(rows)],
         "language": ["en"] * rows,
-        **{f"prediction.{name}": scores[:, column] for column, name in enumerate(FILTER.dimensions)},
+        **{f"prediction.{name}": scores[:, column] for column, name in enumerate(flt.dimensions)},
         "reread": [0.0] * rows,
     }
     data = write_table(pa.table(columns))
     digest = digest_bytes(data)
     store.put(predictions_key(adapter, TEST, digest), data)
     outputs = {"test": TEST, "predictions": digest, "benchmark": "b" * 64, "key": "k"}
-    remember_adapter(store, publish_filter(store, FILTER), adapter, StepRecord.of("benchmark", {}, outputs, []))
+    remember_adapter(store, publish_filter(store, flt), adapter, StepRecord.of("benchmark", {}, outputs, []))
 
 
 def scored(folder: Path, scores: Floats, *, adapter: str = ADAPTER, source: str = "a", **more: object) -> Path:
