@@ -1,4 +1,4 @@
-"""What tests of the operator share: the operator as its component has it, a filter of sixty labels, one epoch, its status."""
+"""What tests of the operator share: the operator as its component has it, a filter that trains in seconds, its status."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.cluster.harness import NAMESPACE, ROOT, Cluster, wait_for
 from tests.pipelines.harness import KNOWINGLY, filter_document, label_rows
 
 OPERATOR = ("-n", NAMESPACE, "-l", "app.kubernetes.io/component=operator")
+BASE = "models/tiny-operated"
 LENIENT = [{"metric": "articles", "atLeast": 3.0}, {"metric": "mae", "below": 9.0}, *KNOWINGLY]
 
 
@@ -58,19 +59,19 @@ def operating(cluster: Cluster, store: Store, kfp: Any, replicas: int = 1) -> It
 def tiny_base(store: Store, folder: Path) -> str:
     """Put a base model of two small layers into the store; return its address."""
     for file in sorted(folder.iterdir()):
-        store.put(f"models/tiny-operated/{file.name}", file)
-    return f"{store.uri}/models/tiny-operated"
+        store.put(f"{BASE}/{file.name}", file)
+    return f"{store.uri}/{BASE}"
 
 
 def a_filter(store: Store, name: str, base: str, **changes: Any) -> dict[str, Any]:
-    """A filter with sixty labels and one epoch."""
+    """A filter with sixty labels, which trains in seconds."""
     data = "".join(json.dumps(row) + "\n" for row in label_rows(60)).encode()
     if not store.exists("given/labels.jsonl"):
         store.put("given/labels.jsonl", data)
     found = filter_document(Path("/nowhere"), gates=LENIENT)
     spec = found["spec"]
     spec["student"] |= {"baseModel": base, "maxLength": 64}
-    spec["training"] |= {"epochs": 1, "learningRate": 0.002}
+    spec["training"] |= {"epochs": 4, "learningRate": 0.02}  # what a student of random layers needs to learn anything
     spec["data"] = {"labels": f"{store.uri}/given/labels.jsonl"}
     spec |= changes
     found["metadata"] = {"name": name, "namespace": NAMESPACE}
@@ -134,3 +135,21 @@ def until(cluster: Cluster, name: str, phase: str, seconds: float = 900) -> dict
     except AssertionError as error:
         raise AssertionError(f"{error}; it is {json.dumps(last)}") from None
     return dict(found)
+
+
+def oracle_files(n: int = 60) -> dict[str, bytes]:
+    """Articles that carry their true scores, and what an oracle said of each: files by name."""
+    rows = label_rows(n)
+    articles = [{**{key: row[key] for key in row if key != "scores"}, "reference": row["scores"]} for row in rows]
+    replies = [{"id": row["id"], "reply": json.dumps({"reasoning": "As it says.", **row["scores"]})} for row in rows]
+    lines = {"articles.jsonl": articles, "replies.jsonl": replies}
+    return {name: "".join(json.dumps(row) + "\n" for row in each).encode() for name, each in lines.items()}
+
+
+def asking(data: str) -> dict[str, Any]:
+    """The sections of a spec by which its articles are labelled by that oracle."""
+    return {
+        "data": {"articles": f"{data}/articles.jsonl"},
+        "oracle": {"provider": "replay", "model": "recorded", "replies": f"{data}/replies.jsonl"},
+        "run": {"marks": "reference", "budget": 1},
+    }

@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from distillery.components.articles.label_table import read_table
@@ -39,8 +38,8 @@ def promoted(store: Store, tiny_encoder: Path, tmp_path_factory: pytest.TempPath
     """A student that nobody had to train, and its predictions of a test part."""
     found = promote_student(store, tmp_path_factory.mktemp("filter"), FILTER, tiny_base(store, tiny_encoder))
     student = open_bundle(store, FILTER, found.adapter)
-    rows = articles(300, seed=11)
-    scores = np.asarray(student.predict([(row["title"], row["content"]) for row in rows]))
+    rows = articles(150, seed=11)
+    scores = student.scores(student.predict([(row["title"], row["content"]) for row in rows]))
     put_test(store, scores, adapter=found.adapter, sources=[row["source"] for row in rows], flt=found.filter)
     return found
 
@@ -49,8 +48,8 @@ def promoted(store: Store, tiny_encoder: Path, tmp_path_factory: pytest.TempPath
 def corpus(store: Store, cluster: Cluster, kfp: Any, promoted: Promoted) -> Iterator[Store]:
     """Where the corpus lies; an operator scores what comes there, looking every minute."""
     place = open_store(f"{store.uri}/watched/in")
-    put(place, "monday", articles(150, seed=1))
-    put(place, "tuesday", articles(150, seed=2))
+    put(place, "monday", articles(75, seed=1))
+    put(place, "tuesday", articles(75, seed=2))
     with operating(cluster, store, kfp):
         spec = {"filters": [{"name": FILTER}], "corpus": place.uri, "out": f"{store.uri}/watched/out"}
         head = {"apiVersion": "llm-distillery.io/v1alpha1", "kind": "Scoring"}
@@ -96,11 +95,11 @@ def expected(**files: int) -> Counter[str]:
 
 def test_three_files_that_come_are_three_parts_more_though_pods_are_deleted(cluster: Cluster, corpus: Store) -> None:
     first = scored(cluster, 1)
-    assert ids(first) == expected(monday=150, tuesday=150)
+    assert ids(first) == expected(monday=75, tuesday=75)
     assert conditions(first)["Drifted"]["reason"] == "ScoresSteady"
 
     for seed, name in enumerate(("wednesday", "thursday", "friday"), start=3):
-        put(corpus, name, articles(700, seed))
+        put(corpus, name, articles(200, seed))
     scoring = ("-n", NAMESPACE, "-l", "app.kubernetes.io/component=scoring", "--field-selector", "status.phase=Running")
     deleted = set[str]()
 
@@ -118,17 +117,17 @@ def test_three_files_that_come_are_three_parts_more_though_pods_are_deleted(clus
 
     wait_for("pods to delete", disturbed, 240, 0.2)
     second = scored(cluster, 2)
-    assert ids(second) == expected(monday=150, tuesday=150, wednesday=700, thursday=700, friday=700)
+    assert ids(second) == expected(monday=75, tuesday=75, wednesday=200, thursday=200, friday=200)
     newest = second["history"][0]
     made = parts(open_store(newest["scores"]))
-    assert (newest["number"], newest["files"], len(made), newest["articles"]) == (2, 3, 3, 2100)
-    assert (second["articles"], len(second["history"])) == (2400, 2)
+    assert (newest["number"], newest["files"], len(made), newest["articles"]) == (2, 3, 3, 600)
+    assert (second["articles"], len(second["history"])) == (750, 2)
 
 
 def test_a_corpus_of_other_topics_is_drifted(cluster: Cluster, corpus: Store) -> None:
     had = scored(cluster, 1)["filters"][0]["passes"]
     rng = random.Random(3)
-    rows = [{**row, "content": " ".join(rng.choices(OTHER, k=120))} for row in articles(300, seed=9)]
+    rows = [{**row, "content": " ".join(rng.choices(OTHER, k=120))} for row in articles(150, seed=9)]
     put(corpus, "saturday", rows)
     found = scored(cluster, had + 1)
     row = conditions(found)["Drifted"]
