@@ -9,7 +9,7 @@ from typing import Final
 from distillery.components.artifacts.passes import Passes
 from distillery.components.scoring.new_files import JobState
 from distillery.components.scoring.passes import Begun
-from distillery.filters.cron import latest
+from distillery.filters.cron import following, latest
 from distillery.filters.scoring import ScoringSpec
 from distillery.pipelines.operator.decide import FOLLOW, IDLE, Wait
 
@@ -89,5 +89,9 @@ def decide_scoring(facts: ScoringFacts, spec: ScoringSpec, now: float) -> Scorin
         return Wait(IDLE)
     if facts.looked is None or facts.adapter != facts.looked_for:
         return Look()
-    due = latest(spec.schedule, datetime.fromtimestamp(now, UTC))
-    return Look() if due is not None and due.timestamp() > facts.looked else Wait(IDLE)
+    at = datetime.fromtimestamp(now, UTC)
+    due = latest(spec.schedule, at)
+    if due is not None and due.timestamp() > facts.looked:
+        return Look()
+    soon = following(spec.schedule, at)
+    return Wait(min((soon - at).total_seconds(), IDLE) if soon else IDLE)

@@ -296,6 +296,14 @@ def facts(**more: Any) -> ScoringFacts:
 
 
 @pytest.mark.parametrize(
+    ("schedule", "seconds"), [("* * * * *", 30.0), ("38,40 * * * *", 30.0), ("41 * * * *", 210.0), ("0 * * * *", IDLE)]
+)
+def test_it_looks_again_when_the_schedule_says(schedule: str, seconds: float) -> None:
+    spec = SPEC.model_copy(update={"schedule": schedule})
+    assert decide_scoring(facts(looked=NOW + 20, looked_for=OLD), spec, NOW + 30) == Wait(seconds)
+
+
+@pytest.mark.parametrize(
     ("known", "suspend", "action"),
     [
         ({}, False, Look()),
