@@ -34,7 +34,7 @@ class Promoted:
     adapter: str
 
 
-def promote_student(store: Store, folder: Path, name: str, base: str) -> Promoted:
+def promote_student(store: Store, folder: Path, name: str, base: str, margin: float = 1.0) -> Promoted:
     """Publishes a filter with a student of random LoRA weights on `base`, and points its channel at it."""
     path = folder / f"{name}.yaml"
     dimensions = [{"name": each, "weight": 0.25 if i else 0.5, "description": each} for i, each in enumerate(DIMENSIONS)]
@@ -54,7 +54,7 @@ spec:
   gates: [{{metric: mae, below: 0.8}}]
 """)
     flt = load_filter_text(path.read_text(), str(path))
-    adapter = save_bundle(store, name, make_student(store, flt, base))
+    adapter = save_bundle(store, name, make_student(store, flt, base, margin))
     before = current(store, name, flt.spec.promotion.channel)
     entry = Entry(
         adapter=adapter, verdict=as_digest("0" * 64), filter=publish_filter(store, flt), action="promote", at=utc_now()
@@ -64,7 +64,7 @@ spec:
     return Promoted(path, flt, adapter)
 
 
-def make_student(store: Store, flt: Filter, ref: str) -> Student:
+def make_student(store: Store, flt: Filter, ref: str, margin: float = 1.0) -> Student:
     import numpy as np
     import torch
 
@@ -99,9 +99,9 @@ def make_student(store: Store, flt: Filter, ref: str) -> Student:
     plain = ScoreCurves(False, [], 0.6, 0.6)
     student = Student(facts, base, tensors, plain, ([], np.zeros((0, 3))), {"epochs": [], "best_epoch": 0})
     texts = [(title, content) for title, content in golden_texts()]
-    # Scores spread over 0 to 10 by curves, so that a wrong row shows.
+    # Scores spread over 0 to 10 by curves, so that a wrong row shows; the more, the smaller the margin.
     raw = student.predict(texts)
-    low, high = raw.min(axis=0) - 1, raw.max(axis=0) + 1
+    low, high = raw.min(axis=0) - margin, raw.max(axis=0) + margin
     student.score_curves = ScoreCurves(
         True, [([float(a), float(b)], [0.0, 10.0]) for a, b in zip(low, high, strict=True)], 0.6, 0.5
     )
