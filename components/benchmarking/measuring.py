@@ -115,7 +115,7 @@ def texts_of(table: pa.Table) -> list[tuple[str, str]]:
 def measure(store: Store, flt: Filter, adapter: str, *, count: int = TOGETHER, progress: Progress = quiet) -> Measurement:
     """Measure an adapter on this machine, in the plan in which it serves here, and keep that.
 
-    It reads articles of its test part; where that isn't in this store, its golden texts, over and over.
+    It reads articles of its test part, over and over where they are fewer; where that isn't in this store, its golden texts.
 
     Args:
         store: where it is.
@@ -147,7 +147,7 @@ def measure(store: Store, flt: Filter, adapter: str, *, count: int = TOGETHER, p
 
 
 def _some_texts(store: Store, student: Student, count: int, progress: Progress) -> list[tuple[str, str]]:
-    """Return articles of the student's test part, or its golden texts repeated."""
+    """Return so many articles: of the student's test part, or its golden texts, repeated where they are fewer."""
     from distillery.components.artifacts.split import load_split
 
     try:
@@ -157,8 +157,8 @@ def _some_texts(store: Store, student: Student, count: int, progress: Progress) 
             raise
         progress.note(f"its test part can't be read, so golden texts are read instead ({error})")
         texts = []
-    golden = student.golden[0]
-    return texts or [golden[at % len(golden)] for at in range(count)]
+    texts = texts or list(student.golden[0])
+    return [texts[at % len(texts)] for at in range(count)]
 
 
 def note_in_passing(store: Store, name: str, adapter: str, measured: Measurement, progress: Progress) -> None:

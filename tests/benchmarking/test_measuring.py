@@ -91,6 +91,7 @@ def test_measuring_reads_the_test_part_and_golden_texts_where_that_is_gone(house
     read = []
     student.reader = lambda texts: read.append(texts) or readers.exact(texts)
     assert measure(house.store, flt, adapter, count=40).articles == 40
+    assert measure(house.store, flt, adapter, count=130).articles == 130, "of 60 test articles"
     assert not any("gold" in content for texts in read for _, content in texts)
     for entry in list(house.store.entries("datasets")):
         house.store.delete(entry.key)
