@@ -91,8 +91,8 @@ def export_onnx(store: Store, bundle: BundleCopy, out: Path, *, replace: bool = 
     with new_folder(out, replace=replace, ours=frozenset({PLOTS})) as folder:
         copied({**companions(bundle), GOLDEN: bundle.files[GOLDEN]}, folder)
         write_graph(bundle.student, folder / MODEL, {"adapter": bundle.digest, "filter": bundle.filter.name})
-        differences = check(bundle.student, folder)
-        copied({RECORD: _record(store, bundle, differences)}, folder)
+        found = check(bundle.student, folder)
+        copied({RECORD: _record(store, bundle, found)}, folder)
         plots = plots_of(store, bundle)
         copied({f"{PLOTS}/{name}": data for name, data in plots.items()}, folder)
         form = Form(
@@ -104,7 +104,7 @@ def export_onnx(store: Store, bundle: BundleCopy, out: Path, *, replace: bool = 
         )
         card = model_card(store, bundle, form, plots=[f"{PLOTS}/{name}" for name in plots])
         (folder / "README.md").write_text(card, encoding="utf-8")
-        return differences["largest"]
+        return float(apart(found, bundle.student.scores(bundle.student.golden[1])).max())
 
 
 def onnx_code(student: Student, *, folder: Path | None = None, use: bool = True) -> str:
@@ -186,18 +186,18 @@ def write(model: Corrected, path: Path, about: dict[str, str]) -> None:
     onnx.save(graph, path)
 
 
-def check(student: Student, folder: Path) -> dict[str, float]:
-    """Score the golden texts from exported files by the code of their card, together and each alone.
+def check(student: Student, folder: Path) -> list[NDArray[np.float64]]:
+    """Score the golden texts from exported files by the code of their card, and compare with the adapter's scores.
 
     Args:
         student: the student.
         folder: the files.
 
     Returns:
-        The largest difference in points of each dimension, and `largest` of all.
+        (n, D) scores of all texts together, and of each alone.
 
     Raises:
-        InputError: it is above 0.001, or the files can't be loaded.
+        InputError: a score differs by more than 0.001 points, or the files can't be loaded.
     """
     texts, raw = student.golden
     try:
@@ -209,21 +209,33 @@ def check(student: Student, folder: Path) -> dict[str, float]:
         what = f"what was written can't be loaded ({type(error).__name__}: {reason})"
         raise InputError(what, where=str(folder), hint=AGAIN) from error
     found: list[NDArray[np.float64]] = [np.array([list(row.values()) for row in rows]) for rows in (together, alone)]
-    differences = np.max([np.abs(each - student.scores(raw)).max(0) for each in found], axis=0)
-    require_same(float(differences.max()), str(folder))
-    return {**dict(zip(student.dimensions, differences.tolist(), strict=True)), "largest": float(differences.max())}
+    require_same(float(apart(found, student.scores(raw)).max()), str(folder))
+    return found
 
 
-def _record(store: Store, bundle: BundleCopy, differences: dict[str, float]) -> bytes:
+def apart(found: list[NDArray[np.float64]], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far scores are from others.
+
+    Args:
+        found: (n, D) scores, as `check` returns them.
+        wanted: (n, D) scores.
+
+    Returns:
+        (D,) the largest difference in points of each dimension; NaN where there is one.
+    """
+    largest: NDArray[np.float64] = np.max([np.abs(each - wanted).max(0) for each in found], axis=0)
+    return largest
+
+
+def _record(store: Store, bundle: BundleCopy, found: list[NDArray[np.float64]]) -> bytes:
     """Return how far the file's scores are from the adapter's in fp32, and from those in the plan that the benchmark judged."""
     student = bundle.student
     texts, raw = student.golden
-    judged: dict[str, Any] = {"plan": str(student.plan), "difference": differences["largest"]}
-    plan = judged_plan(store, bundle.digest, bundle.filter.spec.student.precision)
-    if plan is not None and student.parity is not None and (candidate := student.parity.of(plan)):
-        apart = np.abs(student.scores(np.array(candidate.golden)) - student.scores(raw)).max() + differences["largest"]
-        judged = {"plan": str(plan), "difference": float(apart)}
-    judged["difference"] = round(judged["difference"], DECIMALS)
+    differences = apart(found, student.scores(raw)).round(DECIMALS).tolist()
+    plan, judged = student.plan, student.scores(raw)
+    noted = judged_plan(store, bundle.digest, bundle.filter.spec.student.precision)
+    if noted is not None and student.parity is not None and (candidate := student.parity.of(noted)):
+        plan, judged = noted, student.scores(np.array(candidate.golden))
     record = {
         "adapter": bundle.digest,
         "filter": bundle.filter.name,
@@ -232,7 +244,7 @@ def _record(store: Store, bundle: BundleCopy, differences: dict[str, float]) -> 
         "precision": "fp32",
         "golden texts": len(texts),
         "tolerance": GOLDEN_TOLERANCE,
-        "differences": {name: round(value, DECIMALS) for name, value in differences.items()},
-        "judged": judged,
+        "differences": {**dict(zip(student.dimensions, differences, strict=True)), "largest": max(differences)},
+        "judged": {"plan": str(plan), "difference": round(float(apart(found, judged).max()), DECIMALS)},
     }
     return (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()

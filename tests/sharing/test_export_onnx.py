@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 
 from distillery.components.artifacts.bundle import StudentFacts
+from distillery.components.artifacts.serving import Candidate, ParityFile, Plan
 from distillery.components.sharing import onnx_file
+from distillery.components.sharing.bundle_copy import copy_bundle
+from distillery.components.store import open_store
 from distillery.components.student.architectures import ARCHITECTURES
 from distillery.components.student.base_files import parse_config
 from distillery.components.student.body import random_body, settings_of
@@ -152,7 +155,7 @@ def test_the_code_scores_as_we_do_whatever_base_and_cut(
     onnx_file.write_graph(student, tmp_path / "model.onnx", {})
     ours = student.predict(texts)
     student = replace(student, golden=(texts, ours))
-    assert onnx_file.check(student, tmp_path)["largest"] < 1e-3
+    assert onnx_file.apart(onnx_file.check(student, tmp_path), student.scores(ours)).max() < 1e-3
     names = dict[str, Any]()
     exec(onnx_file.onnx_code(student, folder=tmp_path, use=False), names)
     found = np.array([list(row.values()) for row in names["scores"](texts)])
@@ -193,3 +196,28 @@ def test_curves_in_the_graph_are_those_of_numpy(value: float) -> None:
     graph.raw.forward = lambda ids, mask: torch.full((3, 2), value)  # type: ignore[method-assign]
     scores, raw = graph(*example())
     np.testing.assert_allclose(scores.numpy(), curves.apply(raw.double().numpy()), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["tiny_encoder", "tiny_decoder"])
+def test_a_student_of_which_every_weight_was_trained_is_exported_likewise(
+    kind: str, make_student: Any, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    student: Student = make_student(request.getfixturevalue(kind), None)
+    (tmp_path / "tokenizer.json").write_bytes((student.base.path / "tokenizer.json").read_bytes())
+    onnx_file.write_graph(student, tmp_path / "model.onnx", {})
+    found = onnx_file.check(student, tmp_path)
+    assert onnx_file.apart(found, student.scores(student.golden[1])).max() < 1e-3
+
+
+def test_the_record_holds_scores_against_those_of_the_plan_that_was_judged(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, plan = open_store(str(home / ".distillery")), Plan(precision="bf16")
+    bundle = copy_bundle(store, ADAPTER)
+    raw = bundle.student.golden[1]
+    golden = (raw + 0.02).tolist()
+    fine: dict[str, Any] = {"p999": 0.03, "largest": 0.03, "mae": 0.6, "mae_fp32": 0.6, "tiers_flipped": 0, "passed": True}
+    bundle.student.parity = ParityFile(articles=200, candidates=[Candidate(plan=plan, golden=golden, **fine)])
+    monkeypatch.setattr(onnx_file, "judged_plan", lambda store, adapter, precision: plan)
+    record = json.loads(onnx_file._record(store, bundle, [bundle.student.scores(raw)] * 2))
+    assert record["differences"]["largest"] == 0
+    assert record["judged"]["plan"] == "bf16 on cpu by torch"
+    assert record["judged"]["difference"] == pytest.approx(0.02, abs=1e-5)
