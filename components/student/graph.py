@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from distillery.components.student.model import StudentModel
 from distillery.components.student.score_curves import ScoreCurves
+
+BELOW: Final = -1e30  # every raw score
 
 
 class Masked(nn.Module):
@@ -55,20 +59,19 @@ class Corrected(nn.Module):
 
     start: Tensor
     width: Tensor
-    first: Tensor
     rise: Tensor
 
     def __init__(self, model: StudentModel, curves: ScoreCurves) -> None:
         super().__init__()
         self.raw, self.kept = Masked(model), curves.kept
         if curves.kept:
-            segments = max(len(x) for x, _ in curves.knots) - 1  # shorter curves go on flat
-            columns = [(x[:-1], np.diff(x), y[:1], np.diff(y)) for x, y in curves.knots]
-            names = {"start": 0.0, "width": 1.0, "first": 0.0, "rise": 0.0}
-            for (name, rest), values in zip(names.items(), zip(*columns, strict=True), strict=True):
-                size = 1 if name == "first" else segments
-                rows = [np.pad(row, (0, size - len(row)), constant_values=rest) for row in values]
-                self.register_buffer(name, torch.from_numpy(np.stack(rows).astype(np.float64)))
+            segments = max(len(x) for x, _ in curves.knots)  # shorter curves go on flat
+            # What a curve begins with is a segment that every score has passed: OpenVINO adds a constant to a sum wrongly.
+            columns = [([BELOW, *x[:-1]], [1.0, *np.diff(x)], [y[0], *np.diff(y)]) for x, y in curves.knots]
+            rests = {"start": 0.0, "width": 1.0, "rise": 0.0}
+            for (name, rest), values in zip(rests.items(), zip(*columns, strict=True), strict=True):
+                rows = [[*row, *[rest] * (segments - len(row))] for row in values]
+                self.register_buffer(name, torch.tensor(rows, dtype=torch.float64))
         self.eval()
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,7 +88,7 @@ class Corrected(nn.Module):
         scores = raw
         if self.kept:
             passed = ((raw.double()[..., None] - self.start) / self.width).clamp(0.0, 1.0)
-            scores = (self.first[:, 0] + (passed * self.rise).sum(-1)).float()
+            scores = (passed * self.rise).sum(-1).float()
         return scores.clamp(0.0, 10.0), raw
 
 

@@ -221,3 +221,18 @@ def test_the_record_holds_scores_against_those_of_the_plan_that_was_judged(home:
     assert record["differences"]["largest"] == 0
     assert record["judged"]["plan"] == "bf16 on cpu by torch"
     assert record["judged"]["difference"] == pytest.approx(0.02, abs=1e-5)
+
+
+def test_openvino_reads_the_file_and_gives_the_same_scores(make_student: Any, tiny_encoder: Path, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    drawn, student = np.random.default_rng(1), make_student(tiny_encoder)
+    knots = [(np.sort(drawn.normal(size=k)).tolist(), np.sort(drawn.uniform(0, 10, k)).tolist()) for k in (2, 9, 40)]
+    student = replace(student, score_curves=ScoreCurves(True, knots, 1, 0))
+    onnx_file.write_graph(student, tmp_path / "model.onnx", {})
+    compiled = openvino.Core().compile_model(tmp_path / "model.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    tokens = Tokenizing(student.base, student.preprocessing)(student.golden[0])
+    ids, lengths = tokens.batch(np.arange(len(tokens)))
+    mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
+    scores, raw = compiled([ids, mask]).values()
+    assert np.abs(raw - student.golden[1]).max() < 1e-4
+    assert np.abs(scores - student.scores(raw.astype(np.float64))).max() < 1e-2
