@@ -80,5 +80,5 @@ def test_a_base_model_that_no_pod_has_is_told_before_anything_is_trained(
     ran = distillery("submit", *words, "--store", store.uri, "--watch")
     assert ran.code == 2, ran.err
     assert "candidate 'another seed': student.baseModel nobody/has-it: is not mirrored" in ran.err
-    run = ran.err.partition("submitted: run ")[2].split()[0] if "submitted: run " in ran.err else ""
+    run = ran.err.partition("submitted run ")[2].split()[0] if "submitted run " in ran.err else ""
     assert not run or wait_for("the run's end", lambda: not kfp.active(run), 120)
