@@ -105,9 +105,11 @@ class Adapter:
     @cached_property
     def student(self) -> Student:
         """Return the student, every byte verified; it is loaded once."""
+        from distillery.components.runtime.caps import tell_caps
         from distillery.components.student.bundle import open_bundle
         from distillery.components.student.devices import serving_plan
 
+        tell_caps(self.store, self.filter, self.digest, reporter("score"))
         plan = serving_plan(self.store, self.filter.name, self.digest, self.filter.spec.student)
         return open_bundle(self.store, self.filter.name, self.digest, flt=self.filter, plan=plan)
 

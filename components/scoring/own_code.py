@@ -18,6 +18,7 @@ CODE = (
     "articles/folders.py",
     "articles/formats.py",
     "articles/forms.py",
+    "articles/hub_features.py",
     "articles/json_values.py",
     "articles/label_table.py",
     "articles/near_names.py",

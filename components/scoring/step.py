@@ -13,6 +13,7 @@ from types import FrameType
 
 from distillery.components.artifacts.adapter import find_adapter
 from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.runtime.caps import tell_caps
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.completion import notes
 from distillery.components.scoring.job import cancel, follow, plan_on_cluster, submit
@@ -61,6 +62,7 @@ def score_on_cluster(
     if shards < 0 or parallelism < 0:
         raise InputError("must be 0 or more", where="shards" if shards < 0 else "parallelism", hint="0 chooses")
     subject, place = find_adapter(store, adapter, channel=channel or "production").renamed(columns), find_place()
+    tell_caps(store, subject.filter, subject.adapter, progress)
     plan = plan_on_cluster(store, subject.filter, subject.adapter, articles, place, shards=shards)
     job = submit(store, plan, place, out=out, parallelism=parallelism, progress=progress)
     progress.note(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from distillery.components.artifacts.adapter import find_adapter, is_digest
 from distillery.components.artifacts.channel import read_channel
 from distillery.components.artifacts.filter import read_filter
+from distillery.components.runtime.caps import tell_caps
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.rows import Predictor, judged
 from distillery.components.store import Store
@@ -202,6 +203,7 @@ def load(
     from distillery.components.student.bundle import check_golden, open_bundle
     from distillery.components.student.devices import serving_plan
 
+    tell_caps(store, flt, wanted.adapter, progress)
     plan = serving_plan(store, target.name, wanted.adapter, flt.spec.student, progress)
     student = open_bundle(store, target.name, wanted.adapter, flt=flt, plan=plan)
     check_golden(student)

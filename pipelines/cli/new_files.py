@@ -49,11 +49,11 @@ def new_files_here(
     from distillery.components.runtime.extras import STUDENT, require
 
     require(STUDENT)
+    from distillery.components.runtime.caps import tell_caps
     from distillery.components.runtime.progress import reporter
     from distillery.components.scoring.plan import FP32
     from distillery.components.scoring.score import score_new
     from distillery.components.student.devices import serving_plan
-    from distillery.pipelines.caps import tell_caps
 
     opened = open_existing(store)
     flt, adapter = find_adapter(opened, subject, channel=channel, here=True).renamed(map)
@@ -114,11 +114,11 @@ def new_files_on_cluster(
     import time
 
     from distillery.components.artifacts.adapter import find_adapter
+    from distillery.components.runtime.caps import tell_caps
     from distillery.components.runtime.progress import reporter
     from distillery.components.scoring.job_manifest import find_place
     from distillery.components.scoring.new_files import score_new_on_cluster
     from distillery.components.store import in_bucket, open_store
-    from distillery.pipelines.caps import tell_caps
 
     began, place = time.monotonic(), find_place(namespace)
     uri = store_uri(place.store or None if store is None else store)

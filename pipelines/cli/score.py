@@ -155,10 +155,10 @@ def _here(
     from distillery.components.runtime.extras import STUDENT, require
 
     require(STUDENT)
+    from distillery.components.runtime.caps import tell_caps
     from distillery.components.runtime.progress import reporter
     from distillery.components.scoring.score import Wanted, score_several
     from distillery.components.student.devices import serving_plan
-    from distillery.pipelines.caps import tell_caps
 
     opened, progress, wanted = open_existing(store, write=not out), reporter("score"), list[Wanted]()
     found = [find_adapter(opened, subject, channel=channel, here=True).renamed(map) for subject in subjects]
@@ -210,12 +210,12 @@ def _on_cluster(
     import time
 
     from distillery.components.artifacts.adapter import find_adapter
+    from distillery.components.runtime.caps import tell_caps
     from distillery.components.runtime.progress import reporter
     from distillery.components.scoring.completion import notes
     from distillery.components.scoring.job import follow, plan_on_cluster, submit
     from distillery.components.scoring.job_manifest import find_place
     from distillery.components.store import in_bucket, open_store
-    from distillery.pipelines.caps import tell_caps
 
     began, place = time.monotonic(), find_place(namespace)
     uri = store_uri(place.store or None if store is None else store)

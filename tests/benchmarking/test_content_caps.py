@@ -13,9 +13,9 @@ from distillery.components.benchmarking.benchmark import benchmark
 from distillery.components.benchmarking.evaluate import evaluate, with_caps
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.render import render_html, render_markdown
+from distillery.components.runtime.caps import tell_caps
 from distillery.components.runtime.progress import Progress
 from distillery.filters.filter import Filter
-from distillery.pipelines.caps import tell_caps
 from distillery.pipelines.results import print_benchmark
 from tests.benchmarking.conftest import FakeStudent, House, make_filter, make_labels, reads, reads_with_noise
 
@@ -121,7 +121,7 @@ def test_who_scores_is_told(house: House, judged: dict[str, Any], monkeypatch: p
     class Made:
         outputs = judged
 
-    monkeypatch.setattr("distillery.pipelines.caps.find_summary", lambda *_: Made)
+    monkeypatch.setattr("distillery.components.runtime.caps.find_summary", lambda *_: Made)
     tell_caps(house.store, make_filter(), judged["adapter"], progress)
     assert "On 60 test articles" in notes[1]
     monkeypatch.setattr(Made, "outputs", {**judged, "split": "0" * 64})

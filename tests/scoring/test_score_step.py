@@ -12,11 +12,13 @@ import distillery.components.scoring.step as step
 from distillery.components.artifacts.channel import Entry
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.promotion.move import change
+from distillery.components.runtime.progress import Progress
 from distillery.components.scoring.job import submit
 from distillery.components.scoring.plan import Plan
 from distillery.components.scoring.step import score_on_cluster
 from distillery.components.store import Store, open_store
 from distillery.filters.errors import InputError, Stopped
+from distillery.filters.filter import Filter
 from tests.pipelines.harness import compile_alone
 from tests.scoring.played import ADAPTER, PLACE, Jobs, Pods, do, end
 from tests.scoring.test_score import FILTER
@@ -36,6 +38,22 @@ def articles(store: Store, plan: Plan, jobs: Jobs, pods: Pods, monkeypatch: pyte
 def test_an_out_in_the_pod_itself_is_refused(store: Store, articles: str, jobs: Jobs, out: str) -> None:
     with pytest.raises(InputError, match=r"^out: must be an s3:// address; "):
         score_on_cluster(store, "demo", articles, out=out)
+    assert jobs.created == []
+
+
+def test_whoever_scores_on_a_cluster_is_told_of_caps(
+    store: Store, articles: str, plan: Plan, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def tell(store: Store, flt: Filter, adapter: str, progress: Progress) -> None:
+        told.append(f"{flt.name} {adapter}")
+        raise InputError("enough")
+
+    monkeypatch.setattr(step, "tell_caps", tell)
+    with pytest.raises(InputError, match="enough"):
+        score_on_cluster(store, "demo", articles)
+    assert told == [f"demo {ADAPTER}"]
     assert jobs.created == []
 
 

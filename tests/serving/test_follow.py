@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from distillery.components.runtime.progress import Progress
-from distillery.components.serving import follow
+from distillery.components.serving import follow, models
 from distillery.components.serving.app import Service
 from distillery.components.serving.batching import Batcher
 from distillery.components.serving.follow import Follower
@@ -71,6 +71,13 @@ class Watch:
 @pytest.fixture
 def watch(store: Store) -> Watch:
     return Watch(store)
+
+
+def test_who_serves_is_told_of_caps_that_are_not_applied(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(models, "tell_caps", lambda store, flt, adapter, progress: told.append(flt.name))
+    made_model = loaded(store)
+    assert told == [made_model.filter.name]
 
 
 def test_a_promotion_and_a_rollback_take_over(watch: Watch, store: Store, student: Student) -> None:
