@@ -102,17 +102,18 @@ def _taken(store: Store, name: str, listing: Listing, digest: str, seen: SeenArt
     """Return the listing that the intent names; None where it is there no more."""
     if digest == listing.digest:
         return listing
-    if digest not in seen.listings:
-        try:
-            found = read_listing(store, name, digest)
-        except (NotFound, StoreError) as error:
-            if isinstance(error, StoreError) and not_read(error):
-                raise
-            return None  # deleted, or damaged
-        if len(seen.listings) >= LISTINGS:
-            seen.listings.clear()
-        seen.listings[digest] = found
-    return seen.listings[digest]
+    if known := seen.listings.get(digest):
+        return known
+    try:
+        found = read_listing(store, name, digest)
+    except (NotFound, StoreError) as error:
+        if isinstance(error, StoreError) and not_read(error):
+            raise
+        return None  # deleted, or damaged
+    if len(seen.listings) >= LISTINGS:  # other workers clear it, too: nothing is read back from it
+        seen.listings.clear()
+    seen.listings[digest] = found
+    return found
 
 
 def snapshot(store: Store, wanted: Wanted, data: Data) -> str:
@@ -171,11 +172,12 @@ def _texts(store: Store, wanted: Wanted, listing: Listing, key: str, seen: SeenA
     """Return the texts of a file that the oracle has not labelled."""
     place, flt = str(listing.place(key)), wanted.filter
     known = (f"{flt.name} {step_digest(flt, 'label')}", since, place, listing.files[key])
-    if known not in seen.texts:
-        journal = open_journal(store, flt, oracle_identity(flt))
-        with local_file(place, parameter="articles") as path:
-            found = open_texts(journal, flt, path)
-        if sum(map(len, seen.texts.values())) + len(found) > TEXTS:
-            seen.texts.clear()
-        seen.texts[known] = found
-    return seen.texts[known]
+    if (held := seen.texts.get(known)) is not None:
+        return held
+    journal = open_journal(store, flt, oracle_identity(flt))
+    with local_file(place, parameter="articles") as path:
+        found = open_texts(journal, flt, path)
+    if sum(map(len, list(seen.texts.values()))) + len(found) > TEXTS:
+        seen.texts.clear()
+    seen.texts[known] = found
+    return found

@@ -127,13 +127,15 @@ def read_object(value: Mapping[str, Any]) -> Wanted:
 def _require_lint(flt: Filter, name: str) -> None:
     """Raise InputError where `filters lint` finds an error in a filter that the model takes: it would not do what it says."""
     key = filter_key(flt)
-    if key not in _LINTED:
-        if len(_LINTED) >= LINTED:
-            _LINTED.clear()
+    linted = _LINTED.get(key, ())
+    if linted == ():
         errors = [found for found in lint(flt) if found.level == "error"]
-        _LINTED[key] = (errors[0].message, errors[0].where, errors[0].hint) if errors else None
-    if (found := _LINTED[key]) is not None:
-        what, where, hint = found
+        linted = (errors[0].message, errors[0].where, errors[0].hint) if errors else None
+        if len(_LINTED) >= LINTED:  # other workers clear it, too: nothing is read back from it
+            _LINTED.clear()
+        _LINTED[key] = linted
+    if linted:
+        what, where, hint = linted
         raise InputError(what, where=f"{name}: {where}", hint=hint)
 
 

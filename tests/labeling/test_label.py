@@ -15,6 +15,7 @@ import pytest
 
 from distillery.components.articles.articles import Article
 from distillery.components.articles.label_table import read_table
+from distillery.components.articles.listing import Listing, data_version
 from distillery.components.labeling import label as step
 from distillery.components.labeling import prompt_check
 from distillery.components.labeling.label import label, label_inputs
@@ -197,6 +198,24 @@ def test_a_run_in_which_most_articles_end_dead_is_stopped_and_kept(store: Store,
     assert not oracle.asked, "a second start paid for more of the same"
     kept = label(store, flt, articles=write("good.jsonl", [row(number) for number in range(201, 216, 3)]), oracle=oracle)
     assert kept.facts["cached"] == len(asked & {f"a{number}" for number in range(201, 216, 3)}) > 0
+
+
+def test_a_listing_is_labelled_as_its_folder_was_whatever_came_since(store: Store, flt: Filter, tmp_path: Path) -> None:
+    folder = tmp_path / "articles"
+    folder.mkdir()
+    for file in ("a", "b"):
+        (folder / f"{file}.jsonl").write_text(
+            "".join(json.dumps(row(number)) + "\n" for number in range(ord(file), ord(file) + 3))
+        )
+    oracle = Counting(good)
+    whole = label(store, flt, articles=str(folder), oracle=oracle)
+    files = data_version(str(folder))
+    assert isinstance(files, dict)
+    address = Listing(of=str(folder), files=files).keep(store, "demo")
+    (folder / "c.jsonl").write_text(json.dumps(row(500)) + "\n")
+    asked = len(oracle.asked)
+    again = label(store, flt, articles=address, oracle=oracle)
+    assert (again.reused, again.outputs, len(oracle.asked)) == (True, whole.outputs, asked)
 
 
 def test_bad_input_from_the_oracle_stops_the_run_at_once(store: Store, write: Write, flt: Filter) -> None:

@@ -17,6 +17,9 @@ from distillery.components.promotion.by_hand import Said, rollback, unpin
 from distillery.components.store import open_store, s3_objects
 from distillery.components.store.layout import drift_key
 from distillery.pipelines.cluster import submit
+from distillery.pipelines.operator import wanted
+from distillery.pipelines.operator.articles import SeenArticles
+from distillery.pipelines.operator.observe import Seen
 from distillery.pipelines.operator.reconcile import reconcile
 from tests.operator.test_faults import Watched, killed_everywhere, to_the_end
 from tests.operator.test_oracle import OWN, PAID, message
@@ -462,6 +465,25 @@ def test_a_prefix_of_a_bucket_is_listed_once_a_look_and_its_new_files_are_read_o
     town.pass_over(world=world)
     assert not any("2027-01-15.jsonl" in asked for asked in client.asked)
     assert len(town.kubeflow.runs) == 2
+
+
+class Forgetful(dict[Any, Any]):
+    """Keeps nothing, as where another worker clears it at once."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
+def test_what_another_worker_forgets_meanwhile_is_found_again(
+    grown: Callable[..., Town], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = grown("minNew: 5", *numbered(3, 4))
+    world = town.world()
+    world.seen = Seen(Forgetful(), Forgetful(), SeenArticles(Forgetful(), Forgetful()))
+    monkeypatch.setattr(wanted, "_LINTED", Forgetful())
+    for _ in range(2):
+        assert town.pass_over(world=world).trouble is None
+        assert message(town, "NewArticles") == "4 of 5 new articles"
 
 
 # ---- whatever happens to a pass ----------------------------------------------------------------------------------------
