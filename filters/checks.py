@@ -98,6 +98,11 @@ def faults(spec: Spec) -> Iterator[Fault]:
     for keys, what, hint in score_faults(data.dimensions, data.scale, data.scales, names):
         yield Fault(("spec", "data", *keys), what, hint)
     yield from _operation(spec)
+    for index, registry in enumerate(spec.promotion.registries):
+        if (registry.mlflow is None) == (registry.modelRegistry is None):
+            what = "names two registries" if registry.mlflow else "names no registry"
+            hint = 'give exactly one of "mlflow" and "modelRegistry", and another item for the other'
+            yield Fault(("spec", "promotion", "registries", index), what, hint)
 
 
 def _operation(spec: Spec) -> Iterator[Fault]:

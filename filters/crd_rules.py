@@ -90,6 +90,12 @@ RULES: Final[dict[str, Rules]] = {
             "validation and test take 90% or more, so nothing is left to train on",
         )
     ],
+    "promotion": [
+        (
+            "!has(self.registries) || self.registries.all(r, has(r.mlflow) != has(r.modelRegistry))",
+            "exactly one of mlflow and modelRegistry",
+        ),
+    ],
     "gates[]": [
         ("has(self.below) != has(self.atLeast)", "exactly one of below and atLeast"),
         ("!has(self.review) || !has(self.below) || self.review > self.below", "review lies above below"),

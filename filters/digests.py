@@ -53,6 +53,7 @@ STEP_FREE = frozenset(
         "spec.data.labels",
         "spec.prefilter",
         "spec.promotion.approved",
+        "spec.promotion.registries",
         "spec.run",
         "spec.retrain",
         "spec.student.device",
@@ -100,7 +101,7 @@ def parts(flt: Filter, step: Step) -> dict[str, Any]:
         }
     if step == "gate":
         return {"gates": [gate.model_dump(mode="json") for gate in spec.gates], "approval": spec.promotion.approval}
-    return {"promotion": spec.promotion.model_dump(mode="json", exclude={"approved"})}
+    return {"promotion": spec.promotion.model_dump(mode="json", exclude={"approved", "registries"})}
 
 
 def figures_on_demand(flt: Filter) -> list[str]:

@@ -26,7 +26,7 @@ Pattern = Annotated[str, Field(min_length=1, max_length=1_000)]
 Column = Annotated[str, Field(min_length=1, max_length=500)]
 Scale = Annotated[list[Bound], Field(min_length=2, max_length=2)]
 ColumnTarget = Annotated[str, Field(min_length=1, max_length=100)]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@?#]*)?$", max_length=500)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$", max_length=500)]
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,127}$", max_length=128)]
 
 

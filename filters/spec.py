@@ -35,6 +35,7 @@ from distillery.filters.fields import (
     Variable,
 )
 from distillery.filters.operation import Retrain, Run
+from distillery.filters.registries import Registry
 
 
 class Metadata(Strict):
@@ -335,10 +336,15 @@ class Promotion(Strict):
         default=None, description="In a cluster: digest of the adapter to promote, or its first 8 or more digits."
     )
 
+    registries: Annotated[list[Registry], Field(max_length=8)] = Field(
+        default=[], description="Model registries that follow the channel; none of them holds up a promotion."
+    )
+
     @model_serializer(mode="wrap")
-    def _without_approved(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what names no adapter: filters that say nothing of it keep their digests."""
-        return _without(dump(self), "approved")
+    def _without_unsaid(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what names no adapter and no registry: filters that say nothing of them keep their digests."""
+        fields: dict[str, Any] = dump(self)
+        return {key: value for key, value in fields.items() if key not in ("approved", "registries") or value}
 
 
 class Data(Strict):

@@ -19,10 +19,12 @@ def promote(store: str, filter_key: str, verdict: str, run: str) -> str:
         Digest of the adapter that passed; the step's record says whether it was promoted.
     """
     from distillery.components.promotion.promote import promote as work
+    from distillery.components.registries.follow import follow_channel
     from distillery.components.runtime.step import step_context
 
     with step_context("promote", store, filter_key, run) as step:
         record = work(step.store, step.filter, verdict=verdict, filter_key=filter_key, run=step.run, progress=step.progress)
+        follow_channel(step.store, step.filter, progress=step.progress)
         return str(step.keep(record).outputs["adapter"])
 
 

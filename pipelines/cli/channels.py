@@ -54,12 +54,25 @@ def _said(by: str, reason: str, *, wanted: str = "") -> Said:
 
 def _channel_of(store: Store, subject: str, channel: str) -> tuple[str, str]:
     """Return the filter's name and channel that a filter or an adapter's digest means."""
+    flt = _filter_of(store, subject, channel)
+    return flt.name, flt.spec.promotion.channel
+
+
+def _filter_of(store: Store, subject: str, channel: str) -> Filter:
+    """Return the filter, with the channel, that a filter or an adapter's digest means."""
     from distillery.components.artifacts.adapter import find_adapter, is_digest
     from distillery.components.artifacts.channel import on_channel
     from distillery.filters.loading import load_filter
 
-    flt = on_channel(find_adapter(store, subject).filter if is_digest(subject) else load_filter(subject), channel)
-    return flt.name, flt.spec.promotion.channel
+    return on_channel(find_adapter(store, subject).filter if is_digest(subject) else load_filter(subject), channel)
+
+
+def _follow(store: Store, flt: Filter) -> None:
+    """Let the filter's registries follow what was moved; one that is behind is a line, and no failure."""
+    from distillery.components.registries.follow import follow_channel
+    from distillery.components.runtime.progress import reporter
+
+    follow_channel(store, flt, progress=reporter("registries"))
 
 
 @app.command()
@@ -101,6 +114,7 @@ def approve(
     opened = open_existing(store, write=True)
     adapter = adapter or _chosen(opened, flt, filter)
     record = work(opened, flt, adapter, _said(by, reason, wanted="an approval"), progress=reporter("promote"))
+    _follow(opened, flt)
     _print_moved(flt, record, as_json)
 
 
@@ -206,7 +220,9 @@ def promote(
     flt, digest = _as_it_is_now(opened, adapter, filter, absolute_overrides(set))
     flt = on_channel(flt, to, where="--to")
     said = _said(by, reason, wanted="a promotion by hand")
-    _print_moved(flt, promote_by_name(opened, flt, digest, said, progress=reporter("promote")), as_json)
+    record = promote_by_name(opened, flt, digest, said, progress=reporter("promote"))
+    _follow(opened, flt)
+    _print_moved(flt, record, as_json)
 
 
 def _as_it_is_now(store: Store, adapter: str, filter: str, overrides: tuple[str, ...]) -> tuple[Filter, Digest]:
@@ -270,11 +286,13 @@ def rollback(
     if to and is_digest(subject):
         raise InputError("an adapter is named already", where=f"--to {to}", hint="leave it out, or give the filter")
     opened = open_existing(store, write=True)
-    name, channel = _channel_of(opened, subject, channel)
+    flt = _filter_of(opened, subject, channel)
+    name, channel = flt.name, flt.spec.promotion.channel
     said = _said(by, reason)
     before = current(opened, name, channel)
     after = work(opened, name, channel, to=to or (subject if is_digest(subject) else None), said=said)
     left = before.adapter if before and before.adapter != after.adapter else None
+    _follow(opened, flt)
     if as_json:
         print_json({"filter": name, "channel": channel, "adapter": after.adapter, "left": left})
         return

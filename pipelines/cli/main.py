@@ -39,6 +39,7 @@ from distillery.pipelines.cli import (
     models,
     operator,
     publish,
+    registries,
     review,
     schedule,
     score,
@@ -58,7 +59,7 @@ GROUPS = {
     "Student": ("train", "select-student", "learning-curve", "benchmark", "measure", "gate"),
     "Look": ("get", "describe", "compare", "logs"),
     "Adapters": ("score", "serve", "drift", "history", "approve", "refuse", "promote", "rollback", "unpin"),
-    "Share": ("predictions", "data", "export", "import", "review"),
+    "Share": ("predictions", "data", "export", "import", "registries", "review"),
     "Upkeep": ("gc",),
     "Cluster": ("submit", "schedule", "suspend", "operator", "pipelines", "models"),
 }
@@ -126,6 +127,7 @@ COMMANDS = (
     schedule,
     operator,
     share,
+    registries,
     review,
     gc,
 )

@@ -100,12 +100,15 @@ def _calibrated(request: RunRequest, state: RunState, step: Step) -> StepRecord:
 
 def _end(state: RunState, step: Step) -> StepRecord:
     from distillery.components.promotion.promote import hold, promote, reject
+    from distillery.components.registries.follow import follow_channel
 
     verdict = state.outputs["verdict"]
     if step.name == "reject":
         return reject(step.store, state.filter, verdict=verdict)
     work = promote if step.name == "promote" else hold
-    return work(step.store, state.filter, verdict=verdict, filter_key=step.filter_key, run=step.run, progress=step.progress)
+    record = work(step.store, state.filter, verdict=verdict, filter_key=step.filter_key, run=step.run, progress=step.progress)
+    follow_channel(step.store, state.filter, progress=step.progress)
+    return record
 
 
 def _report(store: str, steps: _Opener, failed: bool) -> None:

@@ -45,6 +45,7 @@ ROWS: dict[str, tuple[str, str, list[str]]] = {
     "device": ("{baseModel: tiny/base}", "{baseModel: tiny/base, device: cpu}", []),
     "served precision": ("{baseModel: tiny/base}", "{baseModel: tiny/base, precision: fp32}", BENCHMARK),
     "training": ("  oracle:", "  training: {epochs: 5}\n  oracle:", TRAIN),
+    "who follows": ("  oracle:", "  promotion: {registries: [{mlflow: {uri: 'http://a'}}]}\n  oracle:", []),
     "who is told": ("  oracle:", "  training: {reportTo: [tensorboard]}\n  oracle:", []),
     "similarity": ("  oracle:", "  split: {duplicateJaccard: 0.8}\n  oracle:", ["audit", "split", *TRAIN]),
     "split": ("  oracle:", "  split: {seed: 7}\n  oracle:", ["split", *TRAIN]),
@@ -110,6 +111,8 @@ def full() -> dict[str, Any]:
     spec["gatekeepers"][0]["because"] = "because"
     spec["contentTypes"][0]["unless"] = "agency > 5"
     spec["promotion"]["approved"] = "0123abcd"
+    place = {"uri": "http://registry", "name": "A model"}
+    spec["promotion"]["registries"] = [{"mlflow": place, "modelRegistry": place}]
     spec["run"] = {"profile": "laptop", "marks": "m.json", "budget": 5.0, "maxRejects": "1", "gpus": 1, "trainer": "pod"}
     spec["retrain"] = {"minNew": 5, "budget": 1.0, "schedule": "0 3 * * *", "coolDown": "7d", "onDrift": "retrain"}
     return given

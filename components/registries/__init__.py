@@ -1,0 +1,1 @@
+"""Model registries that follow a channel."""
