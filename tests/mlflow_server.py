@@ -81,6 +81,8 @@ class MLflowServer:
         return {"model_versions": [row for row in rows if {"key": match[2], "value": match[3]} in row["tags"]]}
 
     def model_versions_create(self, given: dict[str, Any], _: str) -> dict[str, Any]:
+        if given["source"].startswith(("file:", "/")):
+            raise Refusal(400, "INVALID_PARAMETER_VALUE")
         rows = self.models[given["name"]]["versions"]
         rows.append({**given, "version": str(len(rows) + 1)})
         return {"model_version": rows[-1]}

@@ -74,9 +74,15 @@ def _create(api: JsonApi, name: str, now: Standing, tags: dict[str, str]) -> dic
             raise
     run = _run(api, name, now, tags)
     rows = [{"key": key, "value": value} for key, value in tags.items()]
-    made = {"name": name, "source": now.source, "run_id": run, "tags": rows, "description": now.sentence}
+    made = {"name": name, "source": _source(now), "run_id": run, "tags": rows, "description": now.sentence}
     version: dict[str, Any] = api.call("POST", rest("model-versions", "create"), made)["model_version"]
     return version
+
+
+def _source(now: Standing) -> str:
+    """Return the address of an adapter as MLflow takes it: it refuses folders of a machine, which nobody else could read."""
+    folder = now.source.removeprefix("file://")
+    return now.source if folder == now.source else f"distillery://{folder}"
 
 
 def _run(api: JsonApi, name: str, now: Standing, tags: dict[str, str]) -> str:

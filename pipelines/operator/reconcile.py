@@ -28,6 +28,7 @@ from distillery.pipelines.cluster.kubeflow import Kubeflow, Refused
 from distillery.pipelines.cluster.submit import prepare, start
 from distillery.pipelines.operator.decide import FOLLOW, IDLE, Action, Adopt, Approve, Plan, Restore, Start, Unpin, Wait, decide
 from distillery.pipelines.operator.facts import Facts, RunSeen
+from distillery.pipelines.operator.following import Following
 from distillery.pipelines.operator.kubernetes import Objects
 from distillery.pipelines.operator.observe import KEPT, Seen, look, what_is_due
 from distillery.pipelines.operator.retrain import budget_of
@@ -52,6 +53,7 @@ class World:
         grace: seconds after which a claim whose run has not begun is taken over: whoever made it is one pod, and gone.
         judge: judges an adapter again, for an approval.
         seen: what earlier passes found.
+        following: what registries were last found to hold.
     """
 
     store: Store
@@ -62,6 +64,7 @@ class World:
     grace: float = 20.0
     judge: Judge = judge_again
     seen: Seen = field(default_factory=Seen)
+    following: Following = field(default_factory=Following)
 
     def now(self) -> str:
         """Return the time as documents show it.
@@ -120,6 +123,7 @@ def reconcile(world: World, value: Mapping[str, Any]) -> Pass:
         for told in transitions(was, status):
             world.objects.tell(value, told, world.now())
         world.objects.put_status(value, status)
+    world.following.follow(world.store, facts, world.clock())
     run = facts.run if facts and facts.run and facts.run.outcome != "running" else None
     return Pass(object_of(value), status, seconds, tuple(done), trouble, run)
 

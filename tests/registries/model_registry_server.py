@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-API = "/api/model_registry/v1alpha3"
+API = "/api/model_registry/"
 KINDS = {"MetadataStringValue": "string_value", "MetadataDoubleValue": "double_value"}
 
 
@@ -20,6 +20,7 @@ class ModelRegistryServer:
 
     def __init__(self) -> None:
         self.uri, self.broken, self.writes = "", 0, 0
+        self.api: tuple[str, ...] = ("v1", "v1alpha3")
         self.headers: dict[str, str] = {}
         self.models: dict[str, dict[str, Any]] = {}
         self.versions: dict[str, dict[str, Any]] = {}
@@ -29,6 +30,13 @@ class ModelRegistryServer:
         self.writes += method != "GET"
         for value in body.get("customProperties", {}).values():
             assert value.keys() == {"metadataType", KINDS[value["metadataType"]]}
+        version, _, path = path.removeprefix(API).partition("/")
+        path = f"/{path}"
+        if version not in self.api:
+            return 404, "404 page not found"
+        if path == "/registered_models" and method == "GET":
+            rows = [*self.models.values()]
+            return 200, {"items": rows, "size": len(rows), "pageSize": 1, "nextPageToken": ""}
         if path == "/registered_model":
             return self._one(row for row in self.models.values() if row["name"] == query["name"])
         if path == "/registered_models" and method == "POST":
@@ -45,6 +53,8 @@ class ModelRegistryServer:
                 rows.append({"id": str(100 + len(rows)), **body})
                 return 201, rows[-1]
             return 200, {"items": rows, "size": len(rows), "pageSize": len(rows), "nextPageToken": ""}
+        if path == "/model_artifact":
+            return self._one(row for row in self.artifacts[query["parentResourceId"]] if row["name"] == query["name"])
         if match := re.fullmatch(r"/registered_models/([0-9]+)/versions", path):
             rows = [row for row in self.versions.values() if row["registeredModelId"] == match[1]]
             return 200, {"items": rows, "size": len(rows), "pageSize": len(rows), "nextPageToken": ""}
@@ -52,10 +62,10 @@ class ModelRegistryServer:
             rows = self.models if match[1] == "registered_models" else self.versions
             rows[match[2]] |= body if method == "PATCH" else {}
             return 200, rows[match[2]]
-        return 404, {"code": "", "message": "no such path"}
+        return 404, {"code": "", "message": f"no such path: {method} {path}"}
 
-    def _one(self, rows: Iterator[dict[str, Any]]) -> tuple[int, Any]:
-        found = next(rows, None)
+    def _one(self, rows: Iterable[dict[str, Any]]) -> tuple[int, Any]:
+        found = next(iter(rows), None)
         return (200, found) if found else (404, {"code": "", "message": "not found"})
 
     def _made(self, rows: dict[str, dict[str, Any]], body: dict[str, Any], unique: set[str]) -> tuple[int, Any]:
@@ -79,9 +89,7 @@ def model_registry_server() -> Iterator[ModelRegistryServer]:
             state.headers = dict(self.headers)
             status, found = state.broken, {"code": "", "message": "no"}
             if not state.broken:
-                status, found = state.answer(
-                    self.command, parts.path.removeprefix(API), query, json.loads(data) if data else {}
-                )
+                status, found = state.answer(self.command, parts.path, query, json.loads(data) if data else {})
             body = json.dumps(found).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
