@@ -37,12 +37,17 @@ def follow_model_registry(api: JsonApi, name: str, now: Standing) -> list[str]:
         made = {"name": name, "externalId": f"distillery:{name}", "state": "LIVE"}
         model = api.call("POST", f"{root}/registered_models", made)
         done.append(f"model {name} made")
-    wanted = {f"distillery.{key}": _text(value) for key, value in now.facts.items()}
+    wanted: dict[str, Any] = {f"distillery.{key}": _text(value) for key, value in now.facts.items()}
     wanted |= {key: {"metadataType": "MetadataDoubleValue", "double_value": value} for key, value in now.metrics.items()}
     version = _found(api, f"{root}/model_version", name=called, parentResourceId=str(model["id"]))
     if version is None:
-        made = {"name": called, "registeredModelId": str(model["id"]), "state": "LIVE", "customProperties": wanted}
-        version = api.call("POST", f"{root}/model_versions", {**made, "description": now.sentence, "author": "distillery"})
+        new: dict[str, Any] = {
+            "name": called,
+            "registeredModelId": str(model["id"]),
+            "state": "LIVE",
+            "customProperties": wanted,
+        }
+        version = api.call("POST", f"{root}/model_versions", {**new, "description": now.sentence, "author": "distillery"})
         done.append(f"version {called} made")
     elif not _holds(version, wanted):
         kept = {**version.get("customProperties", {}), **wanted}
@@ -76,12 +81,13 @@ def _text(value: str) -> dict[str, str]:
 
 
 def _holds(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    return wanted.items() <= found.get("customProperties", {}).items()
+    held: dict[str, Any] = found.get("customProperties", {})
+    return all(held.get(key) == value for key, value in wanted.items())
 
 
 def _found(api: JsonApi, path: str, **query: str) -> dict[str, Any] | None:
     try:
-        return api.call("GET", path, **query)
+        return api.call("GET", path, None, **query)
     except ApiError as error:
         if error.status != 404:
             raise
