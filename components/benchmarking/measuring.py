@@ -18,7 +18,7 @@ from distillery.components.artifacts.measurement import Measurement, note_measur
 from distillery.components.artifacts.serving import Plan
 from distillery.components.runtime.machine import forget_peak, machine_class, peak_memory_mb, peak_since
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.store import NotFound, Store, StoreError, not_read
+from distillery.components.store import Conflict, NotFound, Store, StoreError, not_read
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -173,5 +173,5 @@ def note_in_passing(store: Store, name: str, adapter: str, measured: Measurement
     """
     try:
         note_measurement(store, name, adapter, measured)
-    except StoreError as error:
+    except (StoreError, Conflict) as error:
         progress.note(f"how fast it read is not kept: {error}")

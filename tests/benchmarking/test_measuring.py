@@ -7,7 +7,7 @@ from distillery.components.benchmarking import measuring
 from distillery.components.benchmarking.benchmark import benchmark
 from distillery.components.benchmarking.measuring import ALONE, Alone, measure
 from distillery.components.runtime.progress import Progress
-from distillery.components.store import StoreError
+from distillery.components.store import Conflict, StoreError
 from distillery.components.store.layout import measured_key
 
 
@@ -67,6 +67,17 @@ def test_a_measurement_that_cannot_be_kept_costs_a_benchmark_a_line(house, flt, 
     assert [note for note in progress.notes if "is not kept" in note]
     with pytest.raises(StoreError, match="delete it, and measure again"):
         read_measurement(house.store, flt.name, adapter)
+
+
+def test_others_who_write_all_the_time_cost_a_benchmark_a_line(house, flt, readers, monkeypatch):
+    def lose(*_):
+        raise Conflict("others wrote it")
+
+    monkeypatch.setattr(measuring, "note_measurement", lose)
+    split, progress = house.split(), Told()
+    adapter = house.adapter(readers.exact, split)
+    assert benchmark(house.store, flt, adapter=adapter, split=split, progress=progress).outputs["benchmark"]
+    assert [note for note in progress.notes if "others wrote it" in note]
 
 
 def test_a_slow_student_is_not_read_many_times_alone(house, flt, readers, monkeypatch):
