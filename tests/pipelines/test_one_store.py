@@ -54,6 +54,7 @@ CHANGING = (
     "promote 4bbd883ec4ec --to production --reason x",
     "rollback sustainability-technology --reason x",
     "unpin sustainability-technology",
+    "measure 4bbd883ec4ec",
 )
 TOLERANT = ("plan", "label")  # they say what would be done, also before anything was
 
@@ -169,7 +170,7 @@ def test_what_reads_says_that_there_is_none_and_makes_none(line: str, form: list
 
 
 @pytest.mark.parametrize("line", CHANGING)
-def test_what_changes_a_channel_makes_no_store_either(line: str, tmp_path: Path) -> None:
+def test_what_changes_a_store_makes_none(line: str, tmp_path: Path) -> None:
     ran = run_here(*line.split(), cwd=tmp_path)
     assert (ran.code, list(tmp_path.iterdir())) == (2, [])
     assert f"no store at {tmp_path}/.distillery, nor above" in ran.err
@@ -205,6 +206,7 @@ def test_a_store_that_was_named_and_is_not_there_is_said_by_that_name(
         "refuse uplifting 00000000 --reason x --as me",
         "logs 2024",
         "benchmark uplifting --labels x.jsonl",
+        "measure uplifting",
     ],
 )
 def test_who_finds_nothing_says_where_it_looked(line: str, tmp_path: Path) -> None:
