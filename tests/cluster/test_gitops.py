@@ -50,7 +50,7 @@ def servers_repositories(cluster: Cluster) -> None:
     for name in ("distillery", "newsroom"):
         subprocess.run(["rm", "-rf", str(REPOSITORIES / f"{name}.git")], check=True)
         subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(REPOSITORIES / f"{name}.git")], check=True)
-    shell(f"git push -q {SERVER}/distillery.git HEAD:main", ROOT)
+    shell(f"git push -q {SERVER}/distillery.git HEAD:refs/heads/main", ROOT)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,85 @@
+"""Whatever is killed or stopped, a change is one run, and the status is right in the end.
+
+Here the operator is killed at random moments; tests/operator/test_faults.py kills it at each of its writes in turn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distillery.components.store import Store
+from tests.cluster.harness import NAMESPACE, Cluster, wait_for
+from tests.cluster.operated import (
+    OPERATOR,
+    a_filter,
+    apply,
+    changed,
+    conditions,
+    operating,
+    processes,
+    runs,
+    tiny_base,
+    until,
+)
+
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(1800)]
+NAME, BACK = "shaken-town", 60.0  # seconds within which the operator is to be back
+
+
+@pytest.fixture(scope="module")
+def operator(cluster: Cluster, store: Store, kfp: Any) -> Iterator[None]:
+    with operating(cluster, store, kfp, replicas=2):
+        yield
+
+
+@pytest.fixture(scope="module")
+def first(store: Store, tiny_encoder: Path) -> dict[str, Any]:
+    return a_filter(store, NAME, tiny_base(store, tiny_encoder))
+
+
+def tiers(value: dict[str, Any], bound: int) -> dict[str, Any]:
+    return changed(value, tiers=[{"name": "high", "when": f"overall >= {bound}"}, {"name": "low"}])
+
+
+def test_an_operator_that_is_killed_at_random_moments_starts_one_run(
+    cluster: Cluster, kfp: Any, operator: None, first: dict[str, Any]
+) -> None:
+    had, seed = runs(kfp, NAME), random.Random(5)
+    apply(cluster, first)
+    for _ in range(8):
+        time.sleep(seed.uniform(0.5, 8))
+        pods = [pod["metadata"]["name"] for pod in cluster.get("pods", *OPERATOR)["items"]]
+        if pods:
+            cluster.kubectl("delete", "pod", seed.choice(pods), "-n", NAMESPACE, "--grace-period=0", "--force", check=False)
+    done = until(cluster, NAME, "Promoted")
+    assert len(runs(kfp, NAME) - had) == 1
+    assert conditions(done)["Ready"]["status"] == "True"
+
+
+def test_a_replica_that_is_stopped_for_a_minute_starts_nothing_when_it_wakes_up(
+    cluster: Cluster, kfp: Any, operator: None, first: dict[str, Any]
+) -> None:
+    before, had = until(cluster, NAME, "Promoted"), runs(kfp, NAME)
+    pods = wait_for("two replicas", lambda: (found := processes(cluster)) and len(found) == 2 and found, 120)
+    apply(cluster, tiers(first, 8))
+    for each in pods[0]:
+        os.kill(each, signal.SIGSTOP)
+    try:
+        begun = until(cluster, NAME, "Running", BACK)
+        time.sleep(60)
+    finally:
+        for each in pods[0]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGCONT)
+    done = until(cluster, NAME, "Promoted")
+    assert (done["run"]["id"], done["digest"]) == (begun["run"]["id"], before["digest"])
+    assert len(runs(kfp, NAME) - had) == 1
