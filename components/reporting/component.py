@@ -24,8 +24,8 @@ def report(
     """
     from pathlib import Path
 
-    from distillery.components.reporting.notify import tell
     from distillery.components.reporting.publish import publish
+    from distillery.components.runtime.notify import tell
     from distillery.components.runtime.step import step_context
 
     with step_context("report", store, "", run) as step:

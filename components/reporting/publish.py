@@ -11,8 +11,8 @@ from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.steps import ENDS, RECORDED
 from distillery.components.reporting.formatting import decision, sentence
 from distillery.components.reporting.gather import gather
-from distillery.components.reporting.notify import Ended
 from distillery.components.reporting.render import render_html, render_markdown, render_verdict
+from distillery.components.runtime.notify import Ended
 from distillery.components.store import NotFound, Store
 from distillery.components.store.layout import events_key, failure_key, report_key, run_record_key
 

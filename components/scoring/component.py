@@ -38,6 +38,7 @@ def score(
         Address of the scores.
     """
     from distillery.components.runtime.step import step_context
+    from distillery.components.scoring.notice import announced
     from distillery.components.scoring.step import score_on_cluster
 
     with step_context("score", store, "", run) as step:
@@ -50,8 +51,9 @@ def score(
             out=out,
             columns=columns,
         )
-        record = score_on_cluster(step.store, **given, progress=step.progress)
-        found = step.keep(record).outputs
+        with announced(given["adapter"], step.run, step.progress) as told:
+            record = score_on_cluster(step.store, **given, progress=step.progress)
+            told |= (found := step.keep(record).outputs)
         step.describe(scores, record, found["job"])
         scores.metadata["address"] = found["scores"]
         for name in ("articles", "scored", "prefiltered", "rejected"):

@@ -112,8 +112,8 @@ def _end(state: RunState, step: Step) -> StepRecord:
 
 
 def _report(store: str, steps: _Opener, failed: bool) -> None:
-    from distillery.components.reporting.notify import tell
     from distillery.components.reporting.publish import publish
+    from distillery.components.runtime.notify import tell
 
     with steps.open("report", store, "") as step:
         pages = publish(step.store, step.run, failed=failed, message="")

@@ -30,6 +30,7 @@ from distillery.pipelines.operator.decide import FOLLOW, IDLE, Action, Adopt, Ap
 from distillery.pipelines.operator.facts import Facts, RunSeen
 from distillery.pipelines.operator.following import Following
 from distillery.pipelines.operator.kubernetes import Objects
+from distillery.pipelines.operator.notices import Notices
 from distillery.pipelines.operator.observe import KEPT, Seen, look, what_is_due
 from distillery.pipelines.operator.retrain import budget_of
 from distillery.pipelines.operator.status import Trouble, status_of, transitions
@@ -54,6 +55,7 @@ class World:
         judge: judges an adapter again, for an approval.
         seen: what earlier passes found.
         following: what registries were last found to hold.
+        notices: what the webhook was told.
     """
 
     store: Store
@@ -65,6 +67,7 @@ class World:
     judge: Judge = judge_again
     seen: Seen = field(default_factory=Seen)
     following: Following = field(default_factory=Following)
+    notices: Notices = field(default_factory=Notices)
 
     def now(self) -> str:
         """Return the time as documents show it.
@@ -120,8 +123,9 @@ def reconcile(world: World, value: Mapping[str, Any]) -> Pass:
     was: Mapping[str, Any] = before if isinstance(before, Mapping) else {}
     status = status_of(was, generation_of(value), facts, trouble, now=world.clock(), at=world.now())
     if status != before:
-        for told in transitions(was, status):
+        for told in (news := transitions(was, status)):
             world.objects.tell(value, told, world.now())
+        world.notices.tell(value, news, status, world.now())
         world.objects.put_status(value, status)
     world.following.follow(world.store, facts, world.clock())
     run = facts.run if facts and facts.run and facts.run.outcome != "running" else None

@@ -30,6 +30,7 @@ from distillery.filters.errors import InputError, Stopped
 from distillery.filters.scoring import ScoredFilter, Scoring
 from distillery.pipelines.operator.decide import IDLE, Wait
 from distillery.pipelines.operator.kubernetes import Objects
+from distillery.pipelines.operator.notices import Notices
 from distillery.pipelines.operator.reconcile import MOST, UNREACHABLE, Pass, fault
 from distillery.pipelines.operator.scoring_decide import Finish, Look, ScoringFacts, Submit, decide_scoring
 from distillery.pipelines.operator.scoring_status import scoring_status
@@ -50,6 +51,7 @@ class ScoringWorld:
         clock: seconds since 1970.
         looked: when new files were last looked for, and the adapter that served then, by object and filter.
         outs: places of scores that were reached before, by address.
+        notices: what the webhook was told.
     """
 
     store: Store
@@ -58,6 +60,7 @@ class ScoringWorld:
     clock: Callable[[], float] = time.time
     looked: Looked = field(default_factory=dict)
     outs: dict[str, Store] = field(default_factory=dict)
+    notices: Notices = field(default_factory=Notices)
 
     def now(self) -> str:
         """Return the time as documents show it.
@@ -105,8 +108,9 @@ def reconcile_scoring(world: ScoringWorld, value: Mapping[str, Any]) -> Pass:
     was: Mapping[str, Any] = before if isinstance(before, Mapping) else {}
     status = scoring_status(was, generation_of(value), world.store, scoring, known, troubles, at=world.now())
     if status != before:
-        for told in transitions(was, status):
+        for told in (news := transitions(was, status)):
             world.objects.tell(value, told, world.now())
+        world.notices.tell(value, news, status, world.now())
         world.objects.put_status(value, status)
     return Pass(name, status, seconds, tuple(done), next(iter(troubles.values()), None))
 

@@ -96,7 +96,7 @@ def test_every_task_has_an_image_limits_a_deadline_and_the_clusters_settings(ver
         assert [found["configMapName"] for found in settings["configMapAsVolume"]] == ["distillery"], name
         secrets = [found["secretName"] for found in settings["secretAsVolume"]]
         oracle = ["distillery-oracle"] if name in ASKS else []
-        webhook = ["distillery-notify"] if name == "distill/exec-report" else []
+        webhook = ["distillery-notify"] if name in ("distill/exec-report", "score/exec-score") else []
         tracking = ["distillery-tracking"] if name in TRACKED else []
         assert sorted(secrets) == sorted(["distillery-store", *oracle, *webhook, *tracking]), name
         mounts = settings["configMapAsVolume"] + settings["secretAsVolume"]

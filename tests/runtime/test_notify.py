@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from distillery.components.artifacts.run_summary import Failure
-from distillery.components.reporting.notify import TRIES, Ended, tell
 from distillery.components.reporting.publish import publish
+from distillery.components.runtime.notify import TRIES, Ended, tell
 from distillery.components.runtime.progress import Progress
 from distillery.components.store import open_store
 from distillery.components.store.layout import failure_key

@@ -1,4 +1,4 @@
-"""Tells a webhook how a run ended: the verdict's sentence and where the report is, as plain JSON, or as Slack or Teams read it.
+"""Tells a webhook how a run or a scoring ended, or how a Filter object stands, as plain JSON, or as Slack or Teams read it.
 
 Settings of the place where runs end say whom to tell, as with the keys of the store: the address of a webhook is a secret, and
 a filter is published. No digest holds any of it. A webhook that is away or refuses is a note in the log, and fails no run.
@@ -31,6 +31,7 @@ FORMS: Final = ("json", "slack", "teams")
 TRIES: Final = 5
 SECONDS: Final = 10.0  # of one try
 PAUSES: Final = 1.0, 20.0  # between two, at first and at most
+SCORED: Final = "scoring.ended"
 SIGNATURE, SIGNED_AT = "X-Distillery-Signature", "X-Distillery-Timestamp"
 
 
@@ -43,7 +44,8 @@ class Ended(NamedTuple):
         verdict: promoted, held, approve, passed, reject, failed …
         sentence: the same for people.
         adapter: digest of the adapter; "" where there is none.
-        report: address of the report.
+        report: address of the report, or of the scores.
+        event: what is told of: run.ended, scoring.ended, or filter. and a word of the operator's.
     """
 
     filter: str
@@ -52,6 +54,7 @@ class Ended(NamedTuple):
     sentence: str
     adapter: str
     report: str
+    event: str = "run.ended"
 
 
 class _Refused(Exception):
@@ -76,6 +79,7 @@ def tell(
     *,
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], float] = time.time,
+    tries: int = TRIES,
 ) -> bool:
     """Tell the webhook that the settings name, if they name one. It raises nothing.
 
@@ -85,6 +89,7 @@ def tell(
         settings: the environment.
         sleep: waits between two tries.
         now: seconds since 1970, which are signed.
+        tries: before it is given up.
 
     Returns:
         Whether the webhook took it.
@@ -97,7 +102,7 @@ def tell(
         host = _host(url)
         body = json.dumps(message(ended, settings), ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json", **_signed(body, _key(settings), now)}
-        _send(url, body, headers, sleep)
+        _send(url, body, headers, sleep, tries)
     except Exception as error:
         known = error if isinstance(error, _Refused) else type(error).__name__
         progress.note(one_line(f"nobody was notified: the webhook at {host} {known}"))
@@ -119,18 +124,23 @@ def message(ended: Ended, settings: Mapping[str, str]) -> dict[str, Any]:
     form = settings.get(FORM, "").strip().lower() or "json"
     if form not in FORMS:
         raise _Refused(f"has no form {form[:20]!r}: {FORM} is one of {', '.join(FORMS)}", again=False)
-    link = settings.get(LINK, "").strip().replace("{run}", ended.run) or ended.report
+    scores, link = ended.event == SCORED, ended.report
+    if ended.run and not scores:
+        link = settings.get(LINK, "").strip().replace("{run}", ended.run) or link
     text = f"{ended.filter}: {ended.sentence}" if ended.filter else ended.sentence
     if form == "json":
-        return {"event": "run.ended", **ended._asdict(), "text": text, "report": link}
+        return {"event": ended.event, **ended._asdict(), "text": text, "report": link}
+    what = "scores" if scores else "report"
+    if not link:
+        link = "none"
     web = link.startswith(("http://", "https://"))
     if form == "slack":
         safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        return {"text": f"{safe}\n<{link}|report>" if web else f"{safe}\nreport: {link}"}
+        return {"text": f"{safe}\n<{link}|{what}>" if web else f"{safe}\n{what}: {link}"}
     body = [{"type": "TextBlock", "text": text, "wrap": True}]
-    actions = [{"type": "Action.OpenUrl", "title": "Report", "url": link}] if web else []
+    actions = [{"type": "Action.OpenUrl", "title": what.capitalize(), "url": link}] if web else []
     if not web:
-        body.append({"type": "TextBlock", "text": f"report: {link}", "wrap": True})
+        body.append({"type": "TextBlock", "text": f"{what}: {link}", "wrap": True})
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -184,15 +194,15 @@ def _signed(body: bytes, key: bytes, now: Callable[[], float]) -> dict[str, str]
     return {SIGNED_AT: at, SIGNATURE: signature(key, at, body)} if key else {}
 
 
-def _send(url: str, body: bytes, headers: Mapping[str, str], sleep: Callable[[float], None]) -> None:
+def _send(url: str, body: bytes, headers: Mapping[str, str], sleep: Callable[[float], None], tries: int) -> None:
     """Send a message, and again while that may help; raise _Refused where it doesn't."""
     least, most = PAUSES
-    for attempt in range(1, TRIES + 1):
+    for attempt in range(1, tries + 1):
         try:
             _once(url, body, headers)
             return
         except _Refused as error:
-            if not error.again or attempt == TRIES:
+            if not error.again or attempt == tries:
                 raise
             pause = min(most, least * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
             sleep(max(pause, min(error.pause, most)))
