@@ -1,10 +1,10 @@
 """Dynamic batching: articles of many requests share the passes of a student, with the scores that each would get alone.
 
 One thread computes. It takes a turn's worth of articles from the requests that wait, oldest first, and has them scored as the
-batch scorer does: sorted by length, a token budget a pass. A turn is several passes, so that sorting has something to sort: of
-demo articles in eight passes 4% are padding, in four 10%, in one 31%. A request of many articles goes behind the others after
-each of its turns. A turn that is not full waits a few milliseconds for
-company. The queue is bounded; beyond it a request is refused at once, and told when to come again.
+batch scorer does: sorted by length, within a token budget a pass. A turn is several passes, so that sorting has something to
+sort, and is cut into those that cost least: of sixty demo articles 3% are padding, 9% in passes that are filled. A request of
+many articles goes behind the others after each of its turns. A turn that is not full waits a few milliseconds for company. The
+queue is bounded; beyond it a request is refused at once, and told when to come again.
 """
 
 from __future__ import annotations
