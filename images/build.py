@@ -1,6 +1,6 @@
 """Build the images of this checkout and load them into the test cluster: what `make images` runs.
 
-    python images/build.py [light] [torch] [operator]
+    python images/build.py [light] [torch] [operator] [serve]
 
 An image whose tag the node has already is left alone. Where the node has one with the same dependencies, only the project's
 layer is built and put on top of that: 20 s instead of minutes. The build sees a copy of exactly the files that the tag
@@ -32,14 +32,13 @@ REVISION, DEPS = "org.opencontainers.image.revision", "io.llm-distillery.deps"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
 
-def snapshot(image: str, target: Path) -> None:
-    """Copy the files that an image is made of, and the recipe of the project's own layer.
+def snapshot(target: Path) -> None:
+    """Copy the files that images are made of.
 
     Args:
-        image: light, torch or operator.
         target: folder to copy into.
     """
-    for path in [*parts(image), ROOT / "images" / "app" / "Containerfile"]:
+    for path in parts():
         copy = target / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy, follow_symlinks=False)
@@ -96,7 +95,7 @@ def with_deps(image: str, deps: str, names: dict[str, str]) -> dict[str, Any] | 
     """Find an image on the node that differs from the wanted one in the project's layer only.
 
     Args:
-        image: light, torch or operator.
+        image: one of IMAGES.
         deps: the digest that its label must have, from `below`.
         names: from `loaded`.
 
@@ -161,7 +160,7 @@ def build(image: str, revision: str) -> tuple[str, str]:
     """Build and load one image, unless the node has it.
 
     Args:
-        image: light, torch or operator.
+        image: one of IMAGES.
         revision: git's, for the label.
 
     Returns:
@@ -169,18 +168,18 @@ def build(image: str, revision: str) -> tuple[str, str]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder, start = Path(scratch), time.monotonic()
-        snapshot(image, folder)
+        snapshot(folder)
         name, names = f"localhost/distillery-{image}:{tag(image, folder)}", loaded()
         if name in names:
             return name, "was there"
         deps = below(image, folder)
         if under := with_deps(image, deps, names):
             app = f"localhost/distillery-app:{name.rpartition(':')[2]}"
-            cluster(folder, "image", "images/app", app)
+            cluster(folder, "image", "images", app, "IMAGE=app")
             graft(under, parsed(loaded()[app]), name, revision, folder / "image.tar")
             cluster(folder, "load", "image.tar")
         else:
-            cluster(folder, "image", f"images/{image}", name, f"REVISION={revision}", f"DEPS={deps}")
+            cluster(folder, "image", "images", name, f"IMAGE={image}", f"REVISION={revision}", f"DEPS={deps}")
         return name, f"{'the project alone, ' if under else ''}{time.monotonic() - start:.0f} s"
 
 
@@ -188,7 +187,7 @@ def note(image: str, name: str) -> None:
     """Write into the test cluster's overlay which image it has.
 
     Args:
-        image: light, torch or operator.
+        image: one of IMAGES.
         name: the image's name.
     """
     key, lines = f"DISTILLERY_IMAGE_{image.upper()}", NAMES.read_text().splitlines() if NAMES.is_file() else []

@@ -1,6 +1,6 @@
 """Install what an image needs into a virtual environment, then drop what no step reads.
 
-    python images/install.py wanted EXTRA… [cpu|cuda] > wanted.txt       e.g. deepspeed oracle cpu
+    python images/install.py wanted light|torch|operator|serve cpu|cuda > wanted.txt
     python images/install.py install wanted.txt VENV
 
 Requirements come from pyproject.toml, versions from constraints.txt; the project itself comes later, as a wheel in a layer
@@ -21,6 +21,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+# Extras of pyproject.toml that each image holds.
+IMAGES = {
+    "light": ["light", "oracle", "tensorboard"],
+    "torch": ["deepspeed", "oracle", "tensorboard"],
+    "operator": ["light", "operator"],
+    "serve": ["serve", "openvino"],
+}
 # Globs under site-packages, each with why nothing misses it.
 DROP = {
     "**/tests": "test suites of libraries",
@@ -113,19 +120,19 @@ def with_inner(extras: list[str]) -> list[str]:
     return list(found)
 
 
-def wanted(words: list[str]) -> list[str]:
+def wanted(image: str, kind: str) -> list[str]:
     """Return what must be installed.
 
     Args:
-        words: names of extras, and cpu or cuda.
+        image: a key of IMAGES.
+        kind: the build of torch where the image has it, cpu or cuda.
 
     Returns:
         Requirement lines; the first, a comment, names the project itself.
     """
-    kind = next((word for word in words if word in ("cpu", "cuda")), "")
     about = project()
     lines = list(about["dependencies"])
-    for extra in with_inner([word for word in words if word != kind]):
+    for extra in with_inner(IMAGES[image]):
         lines += about["optional-dependencies"][extra]
     kept = sorted({of_kind(line, kind) for line in lines if not line.startswith(f"{about['name']}[")})
     return [f"# {about['name']}=={about['version']}", *kept]
@@ -142,7 +149,7 @@ def of_kind(line: str, kind: str) -> str:
         The requirement.
     """
     name, _, version = line.partition("==")
-    return line if name != "torch" or not kind else f"torch==={version}" if kind == "cuda" else f"torch=={version}+cpu"
+    return line if name != "torch" else f"torch==={version}" if kind == "cuda" else f"torch=={version}+cpu"
 
 
 def trim(site: Path) -> int:
@@ -228,6 +235,6 @@ def install(lines: list[str], venv: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "wanted":
-        print(*wanted(sys.argv[2:]), sep="\n")
+        print(*wanted(*sys.argv[2:]), sep="\n")
     else:
         install(Path(sys.argv[2]).read_text("utf-8").split("\n")[:-1], Path(sys.argv[3]))

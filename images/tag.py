@@ -1,10 +1,11 @@
 """The tag of an image, from what it is made of.
 
-    python images/tag.py light|torch|operator
+    python images/tag.py light|torch|operator|serve
 
-Twelve hex digits of a digest over the Containerfile, the scripts it runs, constraints.txt, what pyproject.toml asks for and
-every file that goes into the wheel. Tests and documents are no part of it, so a change of words builds nothing; where no
-registry gives a digest, two machines still agree on a name for the same content. 30 ms, standard library only.
+Twelve hex digits of a digest over the image's name, the Containerfile, the scripts it runs, constraints.txt, what
+pyproject.toml asks for and every file that goes into the wheel. Tests and documents are no part of it, so a change of words
+builds nothing; where no registry gives a digest, two machines still agree on a name for the same content. 30 ms, standard
+library only.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from install import IMAGES
+
 ROOT = Path(__file__).resolve().parent.parent
-IMAGES = ("light", "torch", "operator", "serve")
 FOLDERS = (
     "components",
     "filters",
@@ -26,17 +29,16 @@ FOLDERS = (
 SCRIPTS = ("install.py", "sbom.py", "slim.sh")
 
 
-def recipe(image: str, root: Path) -> list[Path]:
-    """Return the files that an image's dependencies follow from.
+def recipe(root: Path) -> list[Path]:
+    """Return the files that the dependencies of images follow from.
 
     Args:
-        image: light, torch or operator.
         root: the checkout.
 
     Returns:
         Paths.
     """
-    return [root / "constraints.txt", *(root / "images" / name for name in (f"{image}/Containerfile", *SCRIPTS))]
+    return [root / "constraints.txt", *(root / "images" / name for name in ("Containerfile", *SCRIPTS))]
 
 
 def project(root: Path) -> Iterator[Path]:
@@ -60,17 +62,16 @@ def project(root: Path) -> Iterator[Path]:
             yield from (found for found in folder.glob(pattern) if found.suffix != ".md" and found.is_file())
 
 
-def parts(image: str, root: Path = ROOT) -> list[Path]:
-    """Return every file that an image is made of.
+def parts(root: Path = ROOT) -> list[Path]:
+    """Return every file that images are made of.
 
     Args:
-        image: light, torch or operator.
         root: the checkout.
 
     Returns:
         Paths.
     """
-    return [root / "pyproject.toml", *recipe(image, root), *project(root)]
+    return [root / "pyproject.toml", *recipe(root), *project(root)]
 
 
 def about(root: Path) -> dict:  # type: ignore[type-arg]
@@ -89,7 +90,7 @@ def below(image: str, root: Path = ROOT) -> str:
     """Return the tag of all of an image but the project's own layer.
 
     Args:
-        image: light, torch or operator.
+        image: one of IMAGES.
         root: the checkout.
 
     Returns:
@@ -101,14 +102,14 @@ def below(image: str, root: Path = ROOT) -> str:
     if image not in IMAGES:
         raise ValueError(f"{image} is no image of this project: {', '.join(IMAGES)}")
     asked = about(root)["project"]
-    return digest(recipe(image, root), root, repr((asked["version"], asked["dependencies"], asked["optional-dependencies"])))
+    return digest(recipe(root), root, repr((image, asked["version"], asked["dependencies"], asked["optional-dependencies"])))
 
 
 def tag(image: str, root: Path = ROOT) -> str:
     """Return the tag of an image.
 
     Args:
-        image: light, torch or operator.
+        image: one of IMAGES.
         root: the checkout.
 
     Returns:

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = [ROOT / "images" / name / "Containerfile" for name in ("light", "torch", "operator", "serve", "app")]
+TEXT = (ROOT / "images" / "Containerfile").read_text()
 
 
 def script(name: str) -> ModuleType:
@@ -32,12 +32,11 @@ tags, installing, bill = script("tag"), script("install"), script("sbom")
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the files that images are made of, and of some that they are not."""
-    for image in tags.IMAGES:
-        for path in tags.parts(image):
-            copy = tmp_path / path.relative_to(ROOT)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if not copy.is_symlink():
-                shutil.copy(path, copy, follow_symlinks=False)
+    for path in tags.parts():
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if not copy.is_symlink():
+            shutil.copy(path, copy, follow_symlinks=False)
     return tmp_path
 
 
@@ -75,21 +74,13 @@ def test_a_file_of_the_wheel_changes_every_tag_and_leaves_the_dependencies(path:
     assert tags.below("light", checkout) == below
 
 
-@pytest.mark.parametrize("path", ["constraints.txt", "images/install.py", "images/slim.sh"])
+@pytest.mark.parametrize("path", ["constraints.txt", "images/install.py", "images/slim.sh", "images/Containerfile"])
 def test_what_the_dependencies_follow_from_changes_every_tag(path: str, checkout: Path) -> None:
     before, below = all_of(checkout), tags.below("torch", checkout)
     with (checkout / path).open("a") as file:
         file.write("\n# changed\n")
     assert not set(all_of(checkout)) & set(before)
     assert tags.below("torch", checkout) != below
-
-
-def test_a_containerfile_is_its_own_images_business(checkout: Path) -> None:
-    light, torch, *_ = all_of(checkout)
-    with (checkout / "images/torch/Containerfile").open("a") as file:
-        file.write("# changed\n")
-    assert tags.tag("light", checkout) == light
-    assert tags.tag("torch", checkout) != torch
 
 
 def test_a_linters_settings_change_no_tag_but_a_requirement_does(checkout: Path) -> None:
@@ -106,49 +97,50 @@ def test_an_unknown_image_is_refused() -> None:
         tags.tag("heavy")
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda path: path.parent.name)
-def test_containerfile(file: Path) -> None:
-    text = file.read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    final = "\n".join(lines[max(n for n, line in enumerate(lines) if line.startswith("FROM ")) :])
+def stages() -> dict[str, str]:
+    """The Containerfile's stages by name; the last, which is what is built, has none."""
+    parts = re.split(r"^FROM ", "\n".join(line for line in TEXT.splitlines() if not line.startswith("#")), flags=re.MULTILINE)
+    return {part.splitlines()[0].partition(" AS ")[2]: part for part in parts[1:]}
+
+
+def test_the_containerfile() -> None:
+    lines = [line for line in TEXT.splitlines() if not line.startswith("#")]
+    last = list(stages().values())[-1]
     assert "ARG BASE=" in lines[0]
-    assert all(re.match(r"FROM (\$\{BASE\}|scratch)( AS \w+)?$", line) for line in lines if line.startswith("FROM "))
-    assert ":latest" not in text
-    assert not re.search(r"https?://", text), "an address: indexes come from pip's own settings, as build arguments"
-    assert "USER 65532:65532" in final  # a number, so that runAsNonRoot can be checked by the kubelet
-    assert "RUN " not in final, "nothing is installed in the stage that runs"
+    assert {part.split()[0] for part in stages().values()} == {"${BASE}", "scratch", "light", "torch", "${IMAGE}"}
+    assert ":latest" not in TEXT
+    assert not re.search(r"https?://", TEXT), "an address: indexes come from pip's own settings, as build arguments"
+    assert "USER 65532:65532" in last  # a number, so that runAsNonRoot can be checked by the kubelet
+    ran = [part for part in stages().values() if not part.startswith("${BASE}")]
+    assert not [part for part in ran if "RUN " in part], "nothing is installed in a stage that runs"
     assert not re.search(r"\b(gcc|g\+\+|make|build-essential|binutils)\b", " ".join(lines))
-    assert all("--constraint" in part for part in text.split("&&") if "pip install" in part), "pinned"
-    assert not re.search(r"^ADD |--trusted-host|curl |wget ", text, re.MULTILINE)
+    assert all("--constraint" in part for part in TEXT.split("&&") if "pip install" in part), "pinned"
+    assert not re.search(r"^ADD |--trusted-host|curl |wget ", TEXT, re.MULTILINE)
 
 
-@pytest.mark.parametrize("image", tags.IMAGES)
-def test_labels_and_settings(image: str) -> None:
-    text = (ROOT / "images" / image / "Containerfile").read_text()
+def test_labels_and_settings() -> None:
     for label in ("org.opencontainers.image.revision", "org.opencontainers.image.licenses", "io.llm-distillery.deps"):
-        assert label in text
-    assert "/usr/share/sbom.cdx.json" in text
-    assert "HOME=/tmp" in text  # the one writable folder of a pod with a read-only root
-    assert ("HF_HUB_OFFLINE=1" in text) == (image in ("torch", "serve"))
+        assert label in stages()[""]
+    assert "/usr/share/sbom.cdx.json" in TEXT
+    assert "HOME=/tmp" in stages()["light"]  # the one writable folder of a pod with a read-only root
+    assert ["HF_HUB_OFFLINE=1" in stages()[name] for name in ("light", "torch")] == [False, True]
 
 
-def test_the_projects_layer_is_the_same_recipe_everywhere() -> None:
-    cut = [re.search(r"FROM \S+ AS builder\n.*?(?=\n\nFROM)", file.read_text(), re.DOTALL) for file in FILES]
-    assert len({found[0] for found in cut if found}) == 1
-    assert all(cut)
+def test_each_image_is_a_stage() -> None:
+    assert set(tags.IMAGES) < set(stages())
+    assert stages()["operator"].split() == ["light", "AS", "operator"]
+    assert stages()["serve"].split() == ["torch", "AS", "serve"]
 
 
 def test_an_app_layer_goes_last() -> None:
-    for file in FILES:
-        copies = [line for line in file.read_text().splitlines() if line.startswith("COPY --from=")]
-        assert copies[-1] == "COPY --from=builder /app /opt/venv"
+    copies = [line for line in stages()["light"].splitlines() if line.startswith("COPY")]
+    assert copies == ["COPY --from=root / /", "COPY --from=builder /app /opt/venv"]
+    assert copies[-1] in stages()["app"]
 
 
 def test_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    light, cpu, cuda = (
-        installing.wanted(words) for words in (["light"], ["deepspeed", "oracle", "cpu"], ["deepspeed", "oracle", "cuda"])
-    )
+    light, cpu, cuda = (installing.wanted(*words) for words in (("light", "cpu"), ("torch", "cpu"), ("torch", "cuda")))
     assert not [line for line in light if line.startswith("torch")]
     version = re.search(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert version
@@ -161,7 +153,7 @@ def test_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_requirement_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     pinned = {re.sub("[-_.]+", "-", line.split("==")[0]).lower() for line in (ROOT / "constraints.txt").read_text().split()}
-    names = [re.split("[<>=]", line)[0].lower() for line in installing.wanted(["deepspeed", "oracle"])[1:]]
+    names = [re.split("[<>=]", line)[0].lower() for line in installing.wanted("torch", "cuda")[1:]]
     assert not set(names) - pinned
 
 
