@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from distillery.components.store.s3_objects import S3Objects
 
 
-def open_store(uri: str, *, write: bool = True) -> Store:
+def open_store(uri: str, *, write: bool = True, patience: float | None = None) -> Store:
     """Open the store at an address.
 
     Args:
         uri: "file:///absolute/path", a plain path ("~" is the home folder), or "s3://bucket/prefix".
         write: True to make the folder where it isn't there, and to find out at once whether the store can be written;
             False to only read, which asks nothing until something is read.
+        patience: seconds that an outage of a bucket is waited out, once it has answered; None for three minutes.
 
     Returns:
         The store.
@@ -43,7 +44,7 @@ def open_store(uri: str, *, write: bool = True) -> Store:
     if prefix and any(name in ("", ".", "..") for name in prefix.split("/")):
         what = 'has an empty name, "." or ".." between its slashes'
         raise StoreError(what, where=uri, hint="write s3://bucket/prefix with one slash after each name")
-    return Store(S3Objects(address.bucket, prefix, write=write))
+    return Store(S3Objects(address.bucket, prefix, write=write, patience=patience))
 
 
 def open_bucket(address: Address) -> S3Objects:

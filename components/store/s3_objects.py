@@ -79,17 +79,20 @@ class S3Objects(Objects):
         prefix: folder in it, without a slash at its end; empty for the whole bucket.
         write: True to try at once whether it can be written; False asks nothing until something is read.
         client: what boto3 would make; None to make one.
+        patience: seconds that an outage is waited out, once the bucket has answered; None for three minutes.
 
     Attributes:
         bucket: name of the bucket.
     """
 
-    def __init__(self, bucket: str, prefix: str, *, write: bool, client: Any | None = None) -> None:
+    def __init__(
+        self, bucket: str, prefix: str, *, write: bool, client: Any | None = None, patience: float | None = None
+    ) -> None:
         if not bucket:
             raise StoreError("names no bucket", where="s3://", hint="write s3://bucket/prefix")
         self.bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
-        self._lock, self._conditional, self._known = threading.Lock(), False, False
+        self._lock, self._conditional, self._known, self._later = threading.Lock(), False, False, patience
         self._patience = PATIENCE if os.environ.get("KUBERNETES_SERVICE_HOST") else min(FIRST_CONTACT, PATIENCE)
         try:
             self._client = client or make_client()
@@ -106,8 +109,8 @@ class S3Objects(Objects):
 
     @override
     def below(self, folder: str) -> S3Objects:
-        found = S3Objects(self.bucket, f"{self._prefix}{folder}", write=False, client=self._client)
-        found._conditional, found._known = self._conditional, self._known
+        found = S3Objects(self.bucket, f"{self._prefix}{folder}", write=False, client=self._client, patience=self._later)
+        found._conditional, found._known, found._patience = self._conditional, self._known, self._patience
         return found
 
     @override
@@ -318,7 +321,7 @@ class S3Objects(Objects):
             if isinstance(error, NotFound):
                 raise
             raise StoreError(f"doesn't answer as S3 does ({error})", where=where, hint="check AWS_ENDPOINT_URL") from error
-        self._patience, self._known = PATIENCE, True
+        self._patience, self._known = PATIENCE if self._later is None else self._later, True
         return result
 
     def _spoken(self, error: BaseException, answered: ClientError | None, key: str) -> BaseException:

@@ -39,7 +39,7 @@ def operate(
     from distillery.components.runtime.extras import require
     from distillery.components.scoring.job_manifest import find_place
     from distillery.components.store import open_store
-    from distillery.pipelines.operator.kubernetes import SCORINGS, Cluster
+    from distillery.pipelines.operator.kubernetes import PATIENCE, SCORINGS, Cluster
     from distillery.pipelines.operator.main import Operator, serve
     from distillery.pipelines.operator.reconcile import World
     from distillery.pipelines.operator.scoring import ScoringWorld
@@ -47,7 +47,10 @@ def operate(
     if not once:
         require(("kopf",))
     world = World(
-        open_store(store_address(store)), _connect(endpoint, kubeflow_namespace), Cluster(namespace), account=service_account
+        open_store(store_address(store), patience=PATIENCE),
+        _connect(endpoint, kubeflow_namespace),
+        Cluster(namespace),
+        account=service_account,
     )
     scorings = ScoringWorld(world.store, Cluster(namespace, SCORINGS), lambda: find_place(namespace))
     if once:
@@ -70,6 +73,7 @@ def _connect(endpoint: str, namespace: str) -> Any:
     from functools import cache
 
     from distillery.pipelines.cluster.kubeflow import Kubeflow
+    from distillery.pipelines.operator.kubernetes import PATIENCE
 
     if not endpoint:
         raise InputError("which Kubeflow?", hint="give --endpoint URL or set KFP_ENDPOINT")
@@ -79,9 +83,6 @@ def _connect(endpoint: str, namespace: str) -> Any:
         return Kubeflow(endpoint, namespace, patience=PATIENCE)
 
     return connected
-
-
-PATIENCE = 10.0  # seconds that an outage of Kubeflow is waited out: the next look comes anyway
 
 
 def _once(world: World, scorings: ScoringWorld, namespace: str, *, as_json: bool) -> None:

@@ -12,7 +12,9 @@ from distillery.pipelines.operator.wanted import GROUP, VERSION, generation_of
 
 PLURAL: Final = "filters"
 SCORINGS: Final = "scorings"
-PATIENCE: Final = 15.0  # seconds that an outage of the API server is waited out; the next pass comes anyway
+PATIENCE: Final = (
+    10.0  # seconds that an outage of the API server, the store or Kubeflow is waited out: the next look comes anyway
+)
 COMPONENT: Final = "distillery-operator"
 PAGE: Final = 200
 

@@ -29,7 +29,7 @@ from distillery.filters.cluster_object import load_scoring_object
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.scoring import ScoredFilter, Scoring
 from distillery.pipelines.operator.decide import IDLE, Wait
-from distillery.pipelines.operator.kubernetes import Objects
+from distillery.pipelines.operator.kubernetes import PATIENCE, Objects
 from distillery.pipelines.operator.notices import Notices
 from distillery.pipelines.operator.reconcile import MOST, UNREACHABLE, Pass, fault
 from distillery.pipelines.operator.scoring_decide import Finish, Look, ScoringFacts, Submit, decide_scoring
@@ -155,7 +155,7 @@ class _One:
         self.place = replace(place, queue=scoring.spec.queue) if scoring.spec.queue else place
         out = scoring.spec.out.rstrip("/")
         if out not in world.outs:
-            world.outs[out] = open_store(out)  # a client costs a tenth of a second
+            world.outs[out] = open_store(out, patience=PATIENCE)  # a client costs a tenth of a second
         self.out = world.outs[out].below(each.name)
         self.corpus = scoring.spec.corpus.rstrip("/")
         pointer = current(world.store, each.name, each.channel)

@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 FIRST = "test_a_run_is_promoted_and_its_adapter_lies_in_object_storage"
 
 # The same in every process of one test run: the first one sets it.
-PREFIX = os.environ.setdefault("DISTILLERY_TEST_PREFIX", time.strftime("test-%Y%m%d-%H%M%S"))
+PREFIX = os.environ.setdefault("DISTILLERY_TEST_PREFIX", f"{time.strftime('test-%Y%m%d-%H%M%S')}-{os.getpid()}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from distillery.components.remote import retry as outage
 from distillery.components.remote.retry import is_outage, retry
-from distillery.components.store import Conflict, NotFound, Store, StoreError
+from distillery.components.store import Conflict, NotFound, Store, StoreError, open_store
 from distillery.components.store import s3_objects as objects_s3
 from distillery.components.store.s3_objects import S3Objects
 
@@ -201,6 +201,17 @@ def test_patience_ends(gateway: Gateway, objects: S3Objects, monkeypatch: pytest
         objects.versioned("there", None)
     assert 0.5 < time.monotonic() - began < 10
     assert is_outage(caught.value.__cause__)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_who_comes_again_anyway_waits_no_longer_than_it_says(gateway: Gateway, s3_uri: str, *, below: bool) -> None:
+    store = open_store(s3_uri, patience=0.5)
+    asked = store.below("a") if below else store
+    gateway.down()
+    began = time.monotonic()
+    with pytest.raises(StoreError, match="can't be reached"):
+        asked.get("there")
+    assert 0.3 < time.monotonic() - began < 5
 
 
 def test_the_first_contact_is_brief_but_in_a_pod(gateway: Gateway, s3_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
