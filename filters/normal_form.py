@@ -30,11 +30,15 @@ _PLAIN = {
     **dict.fromkeys(_HYPHEN, "-"),
 }
 _ODD = re.compile(f"[{re.escape(''.join(_PLAIN))}]")
-_UNSEEN = re.compile("\u00ad[ \t]*\r?\n[ \t]*|[" + "".join(_INVISIBLE) + "]")  # a word divided at the end of a line, too
+_DIVIDED = re.compile("\u00ad[ \t]*\r?\n[ \t]*")  # a word, at the end of a line
+_INSIDE = re.compile("[" + "".join(_INVISIBLE) + "]")
+_UNSEEN = re.compile(f"{_DIVIDED.pattern}|{_INSIDE.pattern}")
 _BLANKS = re.compile(r"[ \n]{2,}")
 _TOKEN = re.compile(
     r"\\x\{[0-9a-fA-F]{1,6}\}|\\x[0-9a-fA-F]{2}|\\[pP]\{[^}]*\}|\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]|.", re.DOTALL
 )
+_PART = re.compile(r"\\Q(?P<quoted>.*?)(?:\\E|\Z)|" + _TOKEN.pattern, re.DOTALL)
+_TIMES = re.compile(r"(?:(?:[*+?]|\{\d+(?:,\d*)?\})\??)?")
 _QUOTED = re.compile(r"\\Q(.*?)(?:\\E|\Z)|\\.", re.DOTALL)
 _ESCAPES = {r"\t": "\t", r"\r": "\r", r"\v": "\v", r"\f": "\f", r"\ ": " "}
 _BETWEEN = r"[ \n]"  # what may stand between two words of a phrase
@@ -83,8 +87,26 @@ def composed(pattern: str) -> str:
     Returns:
         The pattern in NFC, without invisible characters, \Q…\E written as escapes.
     """
-    visible = unicodedata.normalize("NFC", _UNSEEN.sub("", pattern))
+    visible = unicodedata.normalize("NFC", _visible(_DIVIDED.sub("\u00ad", pattern)))
     return _QUOTED.sub(lambda match: match[0] if match[1] is None else re.escape(match[1]), visible).replace(r"\r\n", r"\n")
+
+
+def _visible(pattern: str) -> str:
+    """Return a pattern without its invisible characters, and without what says how often one of them is there."""
+    found, at = list[str](), 0
+    while at < len(pattern):
+        match = _PART.match(pattern, at)
+        assert match  # of any character
+        at, last = match.end(), match["quoted"] if match["quoted"] is not None else match[0]
+        kept = _INSIDE.sub("", match[0])
+        if kept in ("\\", r"\Q\E", r"\Q", "[]") and kept != match[0]:
+            kept = ""
+        elif kept == "[^]" != match[0]:
+            kept = "(?s:.)"
+        if not kept or _INSIDE.fullmatch(last[-1:]):
+            at = _TIMES.match(pattern, at).end()  # type: ignore[union-attr]
+        found.append(kept)
+    return "".join(found)
 
 
 def spaced(pattern: str) -> str:

@@ -1,7 +1,8 @@
 """What a store and what was written beside it say, with all that two runs of the same commands may differ in left out.
 
 Left out are times, facts of a step (seconds, rates, what was found done before), the order of a journal's records, how they are
-cut into segments, and what a lock notes of calls that broke off. All else counts: of a channel each entry of its history.
+cut into segments, what a lock notes of calls that broke off, and what was measured of a machine. All else counts: of a channel
+each entry of its history.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ def results(store: Store) -> dict[str, Any]:
             found[key] = {name: lock.get(name) for name in ("holder", "open")}
         elif key.startswith("channels/"):
             found[key] = _without("at", json.loads(data))
+        elif key.endswith("/measured.json"):
+            rows = json.loads(data)
+            rows["measurements"] = [
+                {name: row[name] for name in ("machine", "plan", "articles", "words")} for row in rows["measurements"]
+            ]
+            found[key] = rows
         elif key.startswith(("steps/", "summaries/")):
             found[key] = _without("facts", json.loads(data))
         else:

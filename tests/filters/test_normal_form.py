@@ -89,6 +89,19 @@ def test_what_differs_to_a_reader_stays_different() -> None:
     assert excluded("a-b", "a – b", "a—b") == [False, False]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "form"),
+    [
+        (f"co{SHY}op", "coop"), (f"a{SHY}?b", "ab"), (f"a{SHY}*b", "ab"), (f"a{SHY}{{2,}}?b", "ab"), (f"{SHY}?", ""),
+        (f"a[{SHY}*]b", "a[*]b"), (f"a[{SHY}]?b", "ab"), (f"a[^{SHY}]b", "a(?s:.)b"), (f"a\\{SHY}b", "ab"),
+        (rf"\Qa{SHY}*\E", r"a\*"), (rf"\Qa{SHY}\E+", "a"), (rf"\Q{SHY}\E?a", "a"), (f"a{SHY}\n b", "ab"),
+        (f"(a{SHY})*", "(a)*"),
+    ],
+)  # fmt: skip
+def test_what_is_invisible_goes_with_what_says_how_often_it_is_there(pattern: str, form: str) -> None:
+    assert runnable(pattern) == form
+
+
 @given(st.text(alphabet="ab \t\n\r\x0b\u00a0\u2028\u00ad\u200b’é\u0301", max_size=20))
 def test_the_normal_form_of_a_text_is_its_own(text: str) -> None:
     once = normal_text(text)
