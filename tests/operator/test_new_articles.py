@@ -1,9 +1,8 @@
-"""Articles that come to a prefix, and drift: they start a run within the limits of spec.retrain, once, and not otherwise."""
+"""Articles that come to a prefix start a run within the limits of spec.retrain, once, and not otherwise."""
 
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,66 +11,19 @@ from typing import Any
 import pytest
 
 from distillery.components.articles.input_files import local_input
-from distillery.components.artifacts.drift import DriftLog, Look
 from distillery.components.promotion.by_hand import Said, rollback, unpin
 from distillery.components.store import open_store, s3_objects
-from distillery.components.store.layout import drift_key
 from distillery.pipelines.cluster import submit
 from distillery.pipelines.operator import wanted
 from distillery.pipelines.operator.articles import SeenArticles
 from distillery.pipelines.operator.observe import Seen
-from distillery.pipelines.operator.reconcile import reconcile
-from tests.operator.test_faults import Watched, killed_everywhere, to_the_end
-from tests.operator.test_oracle import OWN, PAID, message
+from tests.operator.growing import DAY, UPLOAD, add, numbered, text
+from tests.operator.test_oracle import PAID, message
 from tests.operator.world import START, Town
 from tests.promotion.made import fine
 from tests.store.memory_s3 import MemoryS3
 
-DAY = 86_400.0
-UPLOAD = submit.upload
-
-
-def add(town: Town, file: str, *texts: str) -> None:
-    """Put a file of articles into the prefix."""
-    folder = town.labels.with_name("articles")
-    folder.mkdir(exist_ok=True)
-    rows = [json.dumps({"id": f"{file} {text}", "title": text, "content": f"The text of {text}."}) for text in texts]
-    (folder / f"{file}.jsonl").write_text("\n".join(rows) + "\n")
-
-
-def numbered(first: int, count: int) -> list[str]:
-    return [f"article {number}" for number in range(first, first + count)]
-
-
-def text(town: Town, retrain: str = "", *changes: tuple[str, str], run: str = "") -> str:
-    more = "".join(f"  {section}: {{{said}}}\n" for section, said in (("retrain", retrain), ("run", run)) if said)
-    data = f"{{articles: {town.labels.with_name('articles')}}}"
-    oracle = () if PAID in changes else (("  oracle: {model: recorded}", f"  oracle: {OWN}"),)
-    return town.text(("  gates:", f"{more}  gates:"), *oracle, *changes, data=data)
-
-
-@pytest.fixture(autouse=True)
-def a_folder_is_as_good_as_a_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a bucket a test below sees to it."""
-    monkeypatch.setattr(submit, "upload", lambda store, path, **more: path)
-
-
-@pytest.fixture
-def grown(town: Town) -> Callable[..., Town]:
-    """A filter that serves, of three articles; then more come."""
-
-    def make(retrain: str = "", *come: str, **more: Any) -> Town:
-        add(town, "a", *numbered(0, 3))
-        town.objects.apply(text(town, retrain, **more))
-        town.through()
-        assert town.status()["phase"] == "Promoted"
-        assert town.condition("NewArticles") == ("False", "AllTaken")
-        if come:
-            add(town, "b", *come)
-        town.pass_over()
-        return town
-
-    return make
+pytestmark = pytest.mark.usefixtures("a_folder_is_as_good_as_a_prefix")
 
 
 def test_without_limits_what_comes_is_told_and_starts_nothing(grown: Callable[..., Town]) -> None:
@@ -484,143 +436,3 @@ def test_what_another_worker_forgets_meanwhile_is_found_again(
     for _ in range(2):
         assert town.pass_over(world=world).trouble is None
         assert message(town, "NewArticles") == "4 of 5 new articles"
-
-
-# ---- whatever happens to a pass ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("at", range(1, 40))
-def test_new_articles_that_a_killed_operator_has_seen_start_one_run(grown: Callable[..., Town], at: int) -> None:
-    town = grown("minNew: 2")
-    add(town, "b", *numbered(3, 2))
-    killed_everywhere(town, at)
-    assert len(town.kubeflow.runs) == 2
-    assert town.condition("NewArticles") == ("False", "AllTaken")
-    assert town.condition("Ready") == ("True", "Promoted")
-
-
-def test_there_are_as_many_writes_as_were_killed_at(grown: Callable[..., Town]) -> None:
-    town, told = grown("minNew: 2"), list[str]()
-    add(town, "b", *numbered(3, 2))
-    town.kubeflow.before = town.objects.before = told.append
-    to_the_end(town, town.world(Watched(town.store, told.append)))
-    kinds = {" ".join(word.split("/")[0] for word in what.split(" ")) for what in told}
-    assert {"put listings", "has put listings", "put_if intents", "put_if runs", "run", "status"} <= kinds
-    assert 15 < len(told) < 40
-
-
-def test_replicas_that_see_new_articles_at_once_start_one_run(grown: Callable[..., Town]) -> None:
-    town = grown("minNew: 2")
-    add(town, "b", *numbered(3, 2))
-    value = town.objects.get("distillery", "demo")
-    assert value is not None
-    gate = threading.Barrier(4)
-
-    def replica() -> None:
-        world = town.world()
-        gate.wait()
-        reconcile(world, value)
-
-    threads = [threading.Thread(target=replica) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    to_the_end(town, town.world())
-    assert len(town.kubeflow.runs) == 2
-
-
-def test_articles_that_come_while_a_replica_sleeps_before_its_claim_start_no_second_run(grown: Callable[..., Town]) -> None:
-    """It ordered a run and stopped; another replica started that run, and more articles came."""
-    town = grown("minNew: 2")
-    add(town, "b", *numbered(3, 2))
-    slept = []
-
-    def sleep(what: str) -> None:
-        if what.startswith("put_if runs/") and not slept:
-            slept.append(what)
-            add(town, "c", *numbered(5, 1))
-            town.pass_over(world=town.world())
-
-    town.pass_over(world=town.world(Watched(town.store, sleep)))
-    assert slept
-    assert len(town.kubeflow.runs) == 2
-
-
-# ---- drift -------------------------------------------------------------------------------------------------------------
-
-
-def look(town: Town, *drifted: str) -> None:
-    """Let a Scoring's pass have looked at what the serving adapter scores."""
-    adapter = town.adapter()
-    assert adapter
-
-    def change(log: DriftLog | None) -> DriftLog:
-        log = log or DriftLog(filter="demo", adapter=adapter)
-        number = log.number + 1
-        job = f"{number:064x}"
-        found = Look(job=job, scores="s3://b/out", at="2027-01-15T08:00:00Z", n=500, number=number, reference="test",
-                     drifted=list(drifted), psi=0.5)  # fmt: skip
-        return log.model_copy(update={"looks": [found, *log.looks], "began": found.at})
-
-    DriftLog.update(town.store, drift_key("demo", adapter), change)
-
-
-def test_a_drift_is_told_and_starts_nothing_unasked(grown: Callable[..., Town]) -> None:
-    town = grown("minNew: 100", *numbered(3, 2))
-    look(town, "readiness")
-    town.pass_over()
-    assert (len(town.kubeflow.runs), town.condition("Drifted")) == (1, ("True", "ScoresDrifted"))
-
-
-@pytest.mark.parametrize("come", [numbered(3, 2), []], ids=["new articles", "none"])
-def test_a_drift_starts_one_run_however_often_it_is_seen(grown: Callable[..., Town], come: list[str]) -> None:
-    town = grown('minNew: 100, schedule: "0 3 1 1 *", onDrift: retrain', *come)
-    look(town, "readiness")
-    town.pass_over()
-    assert (len(town.kubeflow.runs), town.status()["phase"]) == (2, "Running")
-    town.play("run-2", good=False)  # what serves stays, and goes on drifting
-    for _ in range(3):
-        look(town, "readiness")
-        town.time += DAY
-        town.pass_over(world=town.world())
-    assert len(town.kubeflow.runs) == 2
-    assert "ordered a run at 2027-01-15T08:00:00Z" in message(town, "Drifted")
-    look(town)
-    town.pass_over()
-    look(town, "readiness")
-    town.pass_over()
-    assert len(town.kubeflow.runs) == 3, "it was steady in between, so this is another finding"
-
-
-def test_a_drift_of_labels_that_somebody_gave_starts_one_run(town: Town) -> None:
-    town.objects.apply(town.text(("  gates:", "  retrain: {onDrift: retrain}\n  gates:")))
-    town.through()
-    look(town, "readiness")
-    for _ in range(3):
-        town.pass_over()
-        town.time += DAY
-    assert len(town.kubeflow.runs) == 2
-    town.play("run-2")
-    for _ in range(3):
-        town.pass_over()
-    assert (len(town.kubeflow.runs), town.status()["phase"]) == (2, "Promoted")
-
-
-def test_a_drift_waits_for_the_cool_down(grown: Callable[..., Town]) -> None:
-    town = grown("minNew: 100, coolDown: 7d, onDrift: retrain", *numbered(3, 2))
-    look(town, "readiness")
-    town.pass_over()
-    assert len(town.kubeflow.runs) == 1
-    assert "a run is ordered later: not before 2027-01-22T08:00:00Z" in message(town, "Drifted")
-    town.time += 8 * DAY
-    town.pass_over()
-    assert len(town.kubeflow.runs) == 2
-
-
-@pytest.mark.parametrize("at", range(1, 40, 4))
-def test_a_drift_that_a_killed_operator_has_seen_starts_one_run(grown: Callable[..., Town], at: int) -> None:
-    town = grown("minNew: 100, onDrift: retrain", *numbered(3, 2))
-    look(town, "readiness")
-    killed_everywhere(town, at)
-    assert len(town.kubeflow.runs) == 2
