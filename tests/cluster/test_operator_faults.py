@@ -1,4 +1,4 @@
-"""Whatever is killed or stopped, a change is one run, and the status is right in the end.
+"""Whatever is killed, stopped or away, a change is one run, and the status is right in the end.
 
 Here the operator is killed at random moments; tests/operator/test_faults.py kills it at each of its writes in turn.
 """
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from distillery.components.store import Store
-from tests.cluster.harness import NAMESPACE, Cluster, wait_for
+from tests.cluster.harness import KFP_NAMESPACE, NAMESPACE, Cluster, wait_for
 from tests.cluster.operated import (
     OPERATOR,
     a_filter,
@@ -30,6 +30,7 @@ from tests.cluster.operated import (
     tiny_base,
     until,
 )
+from tests.cluster.scoring import TOOL, part
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(1800)]
 NAME, BACK = "shaken-town", 60.0  # seconds within which the operator is to be back
@@ -48,6 +49,10 @@ def first(store: Store, tiny_encoder: Path) -> dict[str, Any]:
 
 def tiers(value: dict[str, Any], bound: int) -> dict[str, Any]:
     return changed(value, tiers=[{"name": "high", "when": f"overall >= {bound}"}, {"name": "low"}])
+
+
+def kubeflow(cluster: Cluster, replicas: int) -> None:
+    cluster.kubectl("scale", "deployment/ml-pipeline", "-n", KFP_NAMESPACE, f"--replicas={replicas}")
 
 
 def test_an_operator_that_is_killed_at_random_moments_starts_one_run(
@@ -82,4 +87,33 @@ def test_a_replica_that_is_stopped_for_a_minute_starts_nothing_when_it_wakes_up(
                 os.kill(each, signal.SIGCONT)
     done = until(cluster, NAME, "Promoted")
     assert (done["run"]["id"], done["digest"]) == (begun["run"]["id"], before["digest"])
+    assert len(runs(kfp, NAME) - had) == 1
+
+
+@pytest.mark.skipif(not TOOL.exists(), reason="the store can be stopped on the test cluster alone")
+def test_while_store_and_kubeflow_are_away_the_status_says_so_and_then_one_run_begins(
+    cluster: Cluster, kfp: Any, operator: None, first: dict[str, Any]
+) -> None:
+    until(cluster, NAME, "Promoted")
+    had = runs(kfp, NAME)
+    part("stop", "s3")
+    try:
+        apply(cluster, tiers(first, 7))
+        told = until(cluster, NAME, "StoreUnreachable", BACK)
+        assert conditions(told)["Ready"]["status"] == "Unknown"
+        time.sleep(20)
+        kubeflow(cluster, 0)
+        cluster.kubectl(
+            "wait", "--for=delete", "pod", "-n", KFP_NAMESPACE, "-l", "app=ml-pipeline", "--timeout=60s", check=False
+        )
+    finally:
+        part("start", "s3")
+    try:
+        until(cluster, NAME, "KubeflowUnreachable", BACK)
+        time.sleep(20)
+    finally:
+        kubeflow(cluster, 1)
+        cluster.kubectl("rollout", "status", "deployment/ml-pipeline", "-n", KFP_NAMESPACE, "--timeout=120s")
+    until(cluster, NAME, "Running", BACK)
+    until(cluster, NAME, "Promoted")
     assert len(runs(kfp, NAME) - had) == 1
