@@ -1,25 +1,19 @@
-"""JSON over HTTP for servers that follow us, such as registries: bounded tries, no redirects, and no key in any text.
-
-`retry` is for what a run can't go on without, and has patience for minutes; these servers are never waited for.
-"""
+"""JSON over HTTP for servers that follow us, such as registries."""
 
 from __future__ import annotations
 
 import base64
-import http.client
 import json
-import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import Request
 
+from distillery.components.remote.sending import NotSent, send
 from distillery.filters.strict_json import loads
 
 TRIES: Final = 3
-SECONDS: Final = 10.0  # of one try
 PAUSES: Final = 0.5, 5.0  # between two, at first and at most
 MOST_BYTES: Final = 16 * 2**20
 
@@ -35,13 +29,6 @@ class ApiError(Exception):
     def __init__(self, what: str, *, status: int = 0, code: str = "") -> None:
         self.status, self.code = status, code
         super().__init__(what)
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    """Follow no redirect: it would carry the key to another place."""
-
-    def redirect_request(self, *arguments: Any, **more: Any) -> None:
-        """Return nothing, so that the answer counts as an error."""
 
 
 class JsonApi:
@@ -85,29 +72,12 @@ class JsonApi:
         url = f"{self.base}{path}" + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
         headers = {**self.headers, **({} if data is None else {"Content-Type": "application/json"})}
-        least, most = PAUSES
-        for attempt in range(1, TRIES + 1):
-            try:
-                return self._once(Request(url, data, headers, method=method))
-            except ApiError as error:
-                if attempt == TRIES or not (error.status in (0, 429) or error.status >= 500):
-                    raise
-                self.sleep(min(most, least * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0))
-        raise AssertionError("unreachable")
-
-    def _once(self, request: Request) -> dict[str, Any]:
+        request = Request(url, data, headers, method=method)
         try:
-            with build_opener(_NoRedirects).open(request, timeout=SECONDS) as answer:
-                return self._object(answer.read(MOST_BYTES))
-        except HTTPError as error:
-            with error:
-                code = _code(error.read(64 * 1024))
-            raise ApiError(
-                f"{self.host} answers {error.code}" + (f" ({code})" if code else ""), status=error.code, code=code
-            ) from None
-        except (URLError, OSError, http.client.HTTPException) as error:
-            cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, BaseException) else error
-            raise ApiError(f"{self.host} can't be reached ({type(cause).__name__})") from None
+            return self._object(send(request, tries=TRIES, pauses=PAUSES, sleep=self.sleep, most=MOST_BYTES))
+        except NotSent as error:
+            code = _code(error.body)
+            raise ApiError(f"{self.host} {error}" + (f" ({code})" if code else ""), status=error.status, code=code) from None
 
     def _object(self, data: bytes) -> dict[str, Any]:
         if not data.strip():

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import http.client
 import json
 import os
-import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import Request
 
+from distillery.components.remote.sending import NotSent, send
 from distillery.components.runtime.progress import Progress
 from distillery.filters.errors import one_line
 
@@ -29,7 +27,6 @@ URL, FORM, KEY, KEY_FILE, LINK = (
 )  # LINK: address of a report for people, in which {run} is the run's name
 FORMS: Final = ("json", "slack", "teams")
 TRIES: Final = 5
-SECONDS: Final = 10.0  # of one try
 PAUSES: Final = 1.0, 20.0  # between two, at first and at most
 SCORED: Final = "scoring.ended"
 SIGNATURE, SIGNED_AT = "X-Distillery-Signature", "X-Distillery-Timestamp"
@@ -58,18 +55,7 @@ class Ended(NamedTuple):
 
 
 class _Refused(Exception):
-    """Why a webhook didn't take it, without its address, and whether time can mend that."""
-
-    def __init__(self, why: str, *, again: bool, pause: float = 0.0) -> None:
-        self.again, self.pause = again, pause
-        super().__init__(why)
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    """Follow no redirect: it would carry the message to another place."""
-
-    def redirect_request(self, *arguments: Any, **more: Any) -> None:
-        """Return nothing, so that the answer counts as an error."""
+    """Why nothing is sent to a webhook, without its address."""
 
 
 def tell(
@@ -102,9 +88,9 @@ def tell(
         host = _host(url)
         body = json.dumps(message(ended, settings), ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json", **_signed(body, _key(settings), now)}
-        _send(url, body, headers, sleep, tries)
+        send(Request(url, body, headers, method="POST"), tries=tries, pauses=PAUSES, sleep=sleep)
     except Exception as error:
-        known = error if isinstance(error, _Refused) else type(error).__name__
+        known = error if isinstance(error, (_Refused, NotSent)) else type(error).__name__
         progress.note(one_line(f"nobody was notified: the webhook at {host} {known}"))
         return False
     progress.note(f"notified {host}")
@@ -123,7 +109,7 @@ def message(ended: Ended, settings: Mapping[str, str]) -> dict[str, Any]:
     """
     form = settings.get(FORM, "").strip().lower() or "json"
     if form not in FORMS:
-        raise _Refused(f"has no form {form[:20]!r}: {FORM} is one of {', '.join(FORMS)}", again=False)
+        raise _Refused(f"has no form {form[:20]!r}: {FORM} is one of {', '.join(FORMS)}")
     scores, link = ended.event == SCORED, ended.report
     if ended.run and not scores:
         link = settings.get(LINK, "").strip().replace("{run}", ended.run) or link
@@ -176,7 +162,7 @@ def _host(url: str) -> str:
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https"):
-        raise _Refused(f"has no http address: mend {URL}", again=False)
+        raise _Refused(f"has no http address: mend {URL}")
     return host
 
 
@@ -185,38 +171,10 @@ def _key(settings: Mapping[str, str]) -> bytes:
         try:
             return Path(path).read_bytes().strip()
         except OSError as error:
-            raise _Refused(f"is told nothing unsigned: {KEY_FILE} can't be read ({error.strerror})", again=False) from None
+            raise _Refused(f"is told nothing unsigned: {KEY_FILE} can't be read ({error.strerror})") from None
     return settings.get(KEY, "").strip().encode()
 
 
 def _signed(body: bytes, key: bytes, now: Callable[[], float]) -> dict[str, str]:
     at = str(int(now()))
     return {SIGNED_AT: at, SIGNATURE: signature(key, at, body)} if key else {}
-
-
-def _send(url: str, body: bytes, headers: Mapping[str, str], sleep: Callable[[float], None], tries: int) -> None:
-    """Send a message, and again while that may help; raise _Refused where it doesn't."""
-    least, most = PAUSES
-    for attempt in range(1, tries + 1):
-        try:
-            _once(url, body, headers)
-            return
-        except _Refused as error:
-            if not error.again or attempt == tries:
-                raise
-            pause = min(most, least * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
-            sleep(max(pause, min(error.pause, most)))
-
-
-def _once(url: str, body: bytes, headers: Mapping[str, str]) -> None:
-    try:
-        with build_opener(_NoRedirects).open(Request(url, body, dict(headers), method="POST"), timeout=SECONDS) as answer:
-            answer.read(1024)
-    except HTTPError as error:
-        told = error.headers.get("retry-after", "") if error.headers else ""
-        error.close()
-        again = error.code == 429 or error.code >= 500
-        raise _Refused(f"answers {error.code}", again=again, pause=float(told) if told.isdecimal() else 0.0) from None
-    except (URLError, OSError, http.client.HTTPException) as error:
-        cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, BaseException) else error
-        raise _Refused(f"can't be reached ({type(cause).__name__})", again=True) from None

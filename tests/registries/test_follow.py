@@ -18,7 +18,7 @@ import pytest
 
 from distillery.components.promotion.by_hand import rollback
 from distillery.components.registries.follow import follow_channel
-from distillery.components.remote import json_api
+from distillery.components.remote import json_api, sending
 from distillery.components.store import Store
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -223,7 +223,7 @@ def test_what_answers_otherwise_is_behind(answer: bytes, store: Store, monkeypat
         def open(self, *_: object, **__: object) -> Answer:
             return Answer()
 
-    monkeypatch.setattr(json_api, "build_opener", lambda *_: Opener())
+    monkeypatch.setattr(sending, "build_opener", lambda *_: Opener())
     promoted(store, 1)
     (found,) = follow_channel(store, following({"mlflow": {"uri": "http://mlflow.example.com"}}))
     assert found.state == "behind"
