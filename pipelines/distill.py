@@ -17,7 +17,7 @@ from distillery.components.promotion.component import hold, promote, reject
 from distillery.components.reporting.component import report
 from distillery.components.splitting.component import split
 from distillery.components.training.component import train
-from distillery.pipelines.placement import FIRST, LAST, ORACLE, TABLE, place, place_torch, starts_pods
+from distillery.pipelines.placement import FIRST, LAST, ORACLE, TABLE, TRACKS, place, place_torch, starts_pods
 
 
 @dsl.pipeline(name="distill", description="Distil an LLM's judgement of articles into a small student, gated and promoted")
@@ -87,13 +87,13 @@ def distill(
         labelled = place(audit(label_set=label_set, **common), TABLE).outputs["labels"]
         parts = place(split(labels=labelled, **common), TABLE).outputs["parts"]
         student = train(split=parts, trainer=trainer, gpus=gpus, **common)
-        adapter = starts_pods(place_torch(student, ready, gpus="train_gpus", tracking=True)).outputs["adapter"]
+        adapter = starts_pods(place_torch(student, ready, gpus="train_gpus", keys=(TRACKS,))).outputs["adapter"]
         judged = benchmark(adapter=adapter, split=parts, **common)
         figures = place_torch(judged, ready, gpus="benchmark_gpus").outputs["figures"]
         gated = place(gate(adapter=adapter, benchmark=figures, **common))
         verdict = gated.outputs["verdict"]
         with dsl.If(gated.outputs["decision"] == "promote", name="passed"):
-            place_torch(promote(verdict=verdict, **common), ready, gpus="benchmark_gpus", tracking=True)
+            place_torch(promote(verdict=verdict, **common), ready, gpus="benchmark_gpus", keys=(TRACKS,))
         with dsl.Elif(gated.outputs["decision"] == "approve", name="passed-awaits-approval"):
             place(hold(verdict=verdict, **common))
         with dsl.Else(name="rejected"):

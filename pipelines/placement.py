@@ -16,10 +16,11 @@ from distillery.components.runtime.images import TORCH, TORCH_VARIABLE
 from distillery.components.runtime.settings import FOLDER
 
 SETTINGS: Final = "distillery"  # ConfigMap
-STORE_SECRET: Final = "distillery-store"
-ORACLE_SECRET: Final = "distillery-oracle"
-NOTIFY_SECRET: Final = "distillery-notify"
-TRACKING_SECRET: Final = "distillery-tracking"
+# Secrets distillery-…; a task gets the keys that it needs.
+STORE: Final = "store"
+ASKS: Final = "oracle"
+TELLS: Final = "notify"  # the address of a webhook is a secret
+TRACKS: Final = "tracking"  # of trackers and registries
 RESOURCES: Final = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 HOUR: Final = 3600
 
@@ -32,24 +33,20 @@ class Weight:
         cpu: Request and limit, as Kubernetes writes them.
         memory: Request and limit.
         hours: After these Kubernetes ends the pod.
-        oracle: True where the oracle's keys are needed.
-        notify: True for the step that tells a webhook, whose address is a secret.
-        tracking: True where a tracker or a registry may be asked for, whose keys are.
+        keys: Secrets that are needed beside the store's.
     """
 
     cpu: tuple[str, str]
     memory: tuple[str, str]
     hours: int
-    oracle: bool = False
-    notify: bool = False
-    tracking: bool = False
+    keys: tuple[str, ...] = ()
 
 
 LIGHT: Final = Weight(cpu=("50m", "1"), memory=("256Mi", "1Gi"), hours=2)
 TABLE: Final = Weight(cpu=("100m", "1"), memory=("256Mi", "2Gi"), hours=6)  # the whole label set in one table
-ORACLE: Final = Weight(cpu=("50m", "1"), memory=("256Mi", "2Gi"), hours=7 * 24, oracle=True)  # slow, and many articles
-FIRST: Final = replace(LIGHT, oracle=True, tracking=True)  # says at once that a key is missing
-LAST: Final = replace(LIGHT, notify=True)
+ORACLE: Final = Weight(cpu=("50m", "1"), memory=("256Mi", "2Gi"), hours=7 * 24, keys=(ASKS,))  # slow, and many articles
+FIRST: Final = replace(LIGHT, keys=(ASKS, TRACKS))  # says at once that a key is missing
+LAST: Final = replace(LIGHT, keys=(TELLS,))
 TORCH_HOURS: Final = 7 * 24
 
 
@@ -65,23 +62,17 @@ def place(task: Any, weight: Weight = LIGHT) -> Any:
     """
     task.set_cpu_request(weight.cpu[0]).set_cpu_limit(weight.cpu[1])
     task.set_memory_request(weight.memory[0]).set_memory_limit(weight.memory[1])
-    if weight.oracle:
-        kubernetes.use_secret_as_volume(task, ORACLE_SECRET, f"{FOLDER}/oracle", optional=True)
-    if weight.notify:
-        kubernetes.use_secret_as_volume(task, NOTIFY_SECRET, f"{FOLDER}/notify", optional=True)
-    if weight.tracking:
-        kubernetes.use_secret_as_volume(task, TRACKING_SECRET, f"{FOLDER}/tracking", optional=True)
-    return _common(task, weight.hours)
+    return _common(task, weight.hours, weight.keys)
 
 
-def place_torch(task: Any, cluster: Any, *, gpus: str, tracking: bool = False) -> Any:
+def place_torch(task: Any, cluster: Any, *, gpus: str, keys: tuple[str, ...] = ()) -> Any:
     """Settle where and how a task that loads the student runs.
 
     Args:
         task: A task of a KFP graph.
         cluster: The outputs of preflight, with this cluster's resources and nodes.
         gpus: Name of the output that is the number of GPUs.
-        tracking: True where a tracker or a registry may be asked for, whose keys are a secret.
+        keys: Secrets that are needed beside the store's.
 
     Returns:
         The task.
@@ -93,10 +84,8 @@ def place_torch(task: Any, cluster: Any, *, gpus: str, tracking: bool = False) -
     task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(cluster[gpus])
     kubernetes.add_node_selector_json(task, cluster["nodes"])
     # The default 64 MiB of a container end DataLoader workers and NCCL; this counts as the container's memory.
-    if tracking:
-        kubernetes.use_secret_as_volume(task, TRACKING_SECRET, f"{FOLDER}/tracking", optional=True)
     kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit="1Gi")
-    return _common(task, TORCH_HOURS)
+    return _common(task, TORCH_HOURS, keys)
 
 
 def starts_pods(task: Any) -> Any:
@@ -111,9 +100,10 @@ def starts_pods(task: Any) -> Any:
     return task.set_env_variable(TORCH_VARIABLE, TORCH)
 
 
-def _common(task: Any, hours: int) -> Any:
+def _common(task: Any, hours: int, keys: tuple[str, ...]) -> Any:
     kubernetes.use_config_map_as_volume(task, SETTINGS, f"{FOLDER}/settings", optional=True)
-    kubernetes.use_secret_as_volume(task, STORE_SECRET, f"{FOLDER}/store", optional=True)
+    for key in (*keys, STORE):
+        kubernetes.use_secret_as_volume(task, f"distillery-{key}", f"{FOLDER}/{key}", optional=True)
     kubernetes.set_timeout(task, hours * HOUR)
     # Reuse is the store's: KFP's cache would not notice that an object is gone.
     task.set_caching_options(False)

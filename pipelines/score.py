@@ -7,9 +7,9 @@ task for each part would cost a driver pod and some 10 s.
 from kfp import dsl, kubernetes
 
 from distillery.components.scoring.component import score as score_step
-from distillery.pipelines.placement import Weight, place, starts_pods
+from distillery.pipelines.placement import TELLS, Weight, place, starts_pods
 
-WAITING = Weight(cpu=("50m", "1"), memory=("256Mi", "1Gi"), hours=30 * 24, notify=True)  # a large corpus takes days
+WAITING = Weight(cpu=("50m", "1"), memory=("256Mi", "1Gi"), hours=30 * 24, keys=(TELLS,))  # a large corpus takes days
 
 # The pod that waits deletes its Job where it is ended, and an eviction looks like a cancel: autoscalers leave its node alone.
 STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}

@@ -12,7 +12,7 @@ from distillery.components.choosing.component import candidates as read_candidat
 from distillery.components.labeling.component import label
 from distillery.components.preflight.component import preflight
 from distillery.components.splitting.component import split
-from distillery.pipelines.placement import FIRST, LIGHT, ORACLE, TABLE, place, place_torch, starts_pods
+from distillery.pipelines.placement import FIRST, LIGHT, ORACLE, TABLE, TRACKS, place, place_torch, starts_pods
 
 AT_ONCE = 16  # candidates; what has no room on the cluster waits for it
 
@@ -79,7 +79,7 @@ def select(
     with dsl.ParallelFor(items=cluster["Output"], name="each-candidate", parallelism=AT_ONCE) as each:
         its = {"store": store, "filter_key": each.filter_key, "step_name": each.step, "run": run}
         student = candidate(split=parts, **who, **its)
-        starts_pods(place_torch(student, cluster, gpus="train_gpus", tracking=True))
+        starts_pods(place_torch(student, cluster, gpus="train_gpus", keys=(TRACKS,)))
     adapters = dsl.Collected(student.outputs["Output"])
     chosen = select_student(split=parts, adapters=adapters, **wanted, **common)
     place_torch(chosen, cluster, gpus="benchmark_gpus")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from distillery.components.registries.standing import Standing
 from distillery.components.remote.json_api import ApiError, JsonApi
-from distillery.components.remote.mlflow import EXISTS, NOT_FOUND, rest
+from distillery.components.remote.mlflow import EXISTS, NOT_FOUND, rest, run_of
 
 TAG: Final = "distillery."
 NO_ALIAS: Final = (NOT_FOUND, "INVALID_PARAMETER_VALUE")  # what MLflow answers to an alias or a model that isn't there
@@ -87,29 +87,11 @@ def _source(now: Standing) -> str:
 
 def _run(api: JsonApi, name: str, now: Standing, tags: dict[str, str]) -> str:
     """Return the run that holds an adapter's figures, in an experiment that is called like the model."""
-    experiment = _experiment(api, name)
-    asked = {"experiment_ids": [experiment], "filter": f"tags.`{TAG}adapter` = '{now.adapter}'", "max_results": 1}
-    found = api.call("POST", rest("runs", "search"), asked).get("runs", [])
-    if found:
-        run = str(found[0]["info"]["run_id"])
-    else:
-        first = {f"{TAG}adapter": now.adapter, "mlflow.runName": f"{now.filter} {now.adapter[:12]}"}
-        rows = [{"key": key, "value": value} for key, value in first.items()]
-        made = api.call("POST", rest("runs", "create"), {"experiment_id": experiment, "tags": rows})
-        run = str(made["run"]["info"]["run_id"])
+    first = {f"{TAG}adapter": now.adapter, "mlflow.runName": f"{now.filter} {now.adapter[:12]}"}
+    run, _ = run_of(api, name, f"{TAG}adapter", first)
     _log(api, run, now, tags)
     api.call("POST", rest("runs", "update"), {"run_id": run, "status": "FINISHED"})
     return run
-
-
-def _experiment(api: JsonApi, name: str) -> str:
-    try:
-        found = api.call("GET", rest("experiments", "get-by-name"), experiment_name=name)
-        return str(found["experiment"]["experiment_id"])
-    except ApiError as error:
-        if error.code != NOT_FOUND:
-            raise
-    return str(api.call("POST", rest("experiments", "create"), {"name": name})["experiment_id"])
 
 
 def _log(api: JsonApi, run: str, now: Standing, tags: dict[str, str]) -> None:

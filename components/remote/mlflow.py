@@ -1,4 +1,4 @@
-"""The address and the keys of an MLflow server, from the settings that MLflow's own client reads."""
+"""An MLflow server: its address and keys, as MLflow's own client reads them from the settings, and its runs, found by a tag."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from distillery.components.remote.json_api import JsonApi, basic
+from distillery.components.remote.json_api import ApiError, JsonApi, basic
 
 URI: Final = "MLFLOW_TRACKING_URI"
 NOT_FOUND: Final = "RESOURCE_DOES_NOT_EXIST"
@@ -45,3 +45,37 @@ def rest(noun: str, verb: str) -> str:
         The path.
     """
     return f"/api/2.0/mlflow/{noun}/{verb}"
+
+
+def run_of(api: JsonApi, experiment: str, tag: str, tags: Mapping[str, str]) -> tuple[str, bool]:
+    """Return the run that has a tag, made where there is none.
+
+    Args:
+        api: the server.
+        experiment: name of its experiment, which is made where there is none.
+        tag: the tag by which it is found.
+        tags: of a run that is made, that one among them.
+
+    Returns:
+        Its id, and whether it was made now.
+
+    Raises:
+        ApiError: the server refuses or was not reached.
+    """
+    number = _experiment(api, experiment)
+    asked = {"experiment_ids": [number], "filter": f"tags.`{tag}` = '{tags[tag]}'", "max_results": 1}
+    for found in api.call("POST", rest("runs", "search"), asked).get("runs", []):
+        return str(found["info"]["run_id"]), False
+    rows = [{"key": key, "value": value} for key, value in tags.items()]
+    made = api.call("POST", rest("runs", "create"), {"experiment_id": number, "tags": rows})
+    return str(made["run"]["info"]["run_id"]), True
+
+
+def _experiment(api: JsonApi, name: str) -> str:
+    try:
+        found = api.call("GET", rest("experiments", "get-by-name"), experiment_name=name)
+        return str(found["experiment"]["experiment_id"])
+    except ApiError as error:
+        if error.code != NOT_FOUND:
+            raise
+    return str(api.call("POST", rest("experiments", "create"), {"name": name})["experiment_id"])

@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from distillery.components.remote.json_api import ApiError, JsonApi
-from distillery.components.remote.mlflow import NOT_FOUND, URI, mlflow_server, rest
+from distillery.components.remote.json_api import JsonApi
+from distillery.components.remote.mlflow import URI, mlflow_server, rest, run_of
 from distillery.components.training.trackers.base import Beat
 
 TAG: Final = "distillery.training"
@@ -89,24 +89,10 @@ class _Server:
         self.api = api
 
     def begin(self, experiment: str, tags: Mapping[str, str]) -> str:
-        number = self._experiment(experiment)
-        wanted = {"experiment_ids": [number], "filter": f"tags.`{TAG}` = '{tags[TAG]}'", "max_results": 1}
-        for found in self.api.call("POST", rest("runs", "search"), wanted).get("runs", []):
-            run = str(found["info"]["run_id"])
+        run, made = run_of(self.api, experiment, TAG, tags)
+        if not made:
             self.api.call("POST", rest("runs", "update"), {"run_id": run, "status": "RUNNING"})
-            return run
-        rows = [{"key": key, "value": value} for key, value in tags.items()]
-        made = self.api.call("POST", rest("runs", "create"), {"experiment_id": number, "tags": rows})
-        return str(made["run"]["info"]["run_id"])
-
-    def _experiment(self, name: str) -> str:
-        try:
-            found = self.api.call("GET", rest("experiments", "get-by-name"), experiment_name=name)
-            return str(found["experiment"]["experiment_id"])
-        except ApiError as error:
-            if error.code != NOT_FOUND:
-                raise
-        return str(self.api.call("POST", rest("experiments", "create"), {"name": name})["experiment_id"])
+        return run
 
     def log(self, run: str, rows: Sequence[Row]) -> None:
         metrics = [dict(zip(("key", "value", "timestamp", "step"), row, strict=True)) for row in rows]
