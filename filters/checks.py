@@ -20,7 +20,8 @@ from distillery.filters.patterns import compile_fault
 from distillery.filters.spec import ONLINE
 
 if TYPE_CHECKING:
-    from distillery.filters.spec import Gate, Spec
+    from distillery.filters.gates import Gate
+    from distillery.filters.spec import Spec
 
 Path = tuple[str | int, ...]
 NO_TYPE = frozenset({"none", "null", "other"})

@@ -16,12 +16,13 @@ from distillery.filters.errors import install_line
 from distillery.filters.expressions import Expression, parse
 from distillery.filters.faults import shown
 from distillery.filters.filter import Filter
+from distillery.filters.gates import Gate
 from distillery.filters.metrics import METRICS
 from distillery.filters.normal_form import normal_texts
 from distillery.filters.pattern_lint import remarks
 from distillery.filters.patterns import INNER_EDGE, matching, widened
 from distillery.filters.prompt import rubric
-from distillery.filters.spec import Dimension, Gate
+from distillery.filters.spec import Dimension
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ from distillery.components.store import Store, StoreError, not_read
 from distillery.components.store.layout import candidate_key, channel_key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from distillery.filters.spec import Promotion
+from distillery.filters.gates import Promotion
 
 MAX_POINTER = 16 * 2**20
 MAX_WORDS = 500

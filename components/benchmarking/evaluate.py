@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from distillery.components.student.bundle import Student
+    from distillery.components.student.student import Student
     from distillery.filters.filter import Filter
 
     Floats = NDArray[np.float64]

@@ -24,7 +24,7 @@ from distillery.filters.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from distillery.components.student.bundle import Student
+    from distillery.components.student.student import Student
     from distillery.filters.filter import Filter
 
 ALONE: Final = 32  # articles read one at a time, and

@@ -29,7 +29,7 @@ from distillery.filters.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from distillery.components.student.bundle import Student
+    from distillery.components.student.student import Student
     from distillery.filters.filter import Filter
 
 Floats = NDArray[np.float64]

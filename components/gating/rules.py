@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.verdict import Rule, RuleVerdict
 from distillery.components.gating.readings import READINGS, Reading
+from distillery.filters.gates import Gate
 from distillery.filters.metrics import MEASURED
-from distillery.filters.spec import Gate
 
 UNMEASURED = {
     "mae_vs_noise_floor": "measure these labels' oracle with `distillery noise`",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,8 +19,9 @@ from distillery.components.artifacts.run_summary import RunSummary
 from distillery.components.sharing.snippet import run, snippet
 from distillery.components.store import MANIFEST, Digest, Store
 from distillery.components.student.base_files import CONFIG, TOKENIZER
-from distillery.components.student.bundle import Student, open_files, require_bundle
+from distillery.components.student.bundle import open_files, require_bundle
 from distillery.components.student.golden import GOLDEN_TOLERANCE
+from distillery.components.student.student import Student
 from distillery.filters.errors import InputError
 from distillery.filters.loading import dump_filter
 from distillery.filters.spec import Data, Metadata, Oracle
@@ -100,16 +103,33 @@ class BundleCopy:
                 raise InputError("was not written as it is", where=str(folder / name), hint=AGAIN)
         texts, raw = self.student.golden
         code = self.snippet(base=None if inside else self.student.base.path, folder=folder, inside=inside, use=False)
-        try:
+        with loaded(folder):
             read, final = run(code, texts)
-        except Exception as error:  # whatever a library says of files that it can't read
-            reason = (str(error).splitlines() or [""])[0][:200]
-            what = f"what was written can't be loaded ({type(error).__name__}: {reason})"
-            raise InputError(what, where=str(folder), hint=AGAIN) from error
         pairs = [(read, raw), (final, self.student.scores(raw))]
         shapes = [one.shape == other.shape for one, other in pairs]
         difference = max(float(np.abs(one - other).max()) for one, other in pairs) if all(shapes) else float("inf")
         return require_same(difference, str(folder))
+
+
+@contextmanager
+def loaded(folder: Path) -> Iterator[None]:
+    """Raise InputError where what was written can't be loaded: whatever a library says of files that it can't read.
+
+    Args:
+        folder: the files.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: the block raised something.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0][:200]
+        what = f"what was written can't be loaded ({type(error).__name__}: {reason})"
+        raise InputError(what, where=str(folder), hint=AGAIN) from error
 
 
 def require_same(difference: float, where: str) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from distillery.components.artifacts.bundle import GOLDEN
 from distillery.components.artifacts.serving import judged_plan
-from distillery.components.sharing.bundle_copy import AGAIN, BundleCopy, companions, require_same
+from distillery.components.sharing.bundle_copy import BundleCopy, companions, loaded, require_same
 from distillery.components.sharing.folder import PLOTS, plots_of
 from distillery.components.sharing.model_card import Form, model_card
 from distillery.components.sharing.snippet import CLEAN, tokens_by
@@ -26,8 +26,8 @@ from distillery.components.student.parity import weights_of
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
-    from distillery.components.student.bundle import Student
     from distillery.components.student.graph import Corrected
+    from distillery.components.student.student import Student
 
 MODEL: Final = "model.onnx"
 RECORD: Final = "onnx.json"  # how far its scores are from the adapter's
@@ -200,14 +200,10 @@ def check(student: Student, folder: Path) -> list[NDArray[np.float64]]:
         InputError: a score differs by more than 0.001 points, or the files can't be loaded.
     """
     texts, raw = student.golden
-    try:
-        names: dict[str, Any] = {}
+    names: dict[str, Any] = {}
+    with loaded(folder):
         exec(compile(onnx_code(student, folder=folder, use=False), "the card's code", "exec"), names)
         together, alone = names["scores"](texts), [row for text in texts for row in names["scores"]([text])]
-    except Exception as error:  # whatever a library says of files that it can't read
-        reason = (str(error).splitlines() or [""])[0][:200]
-        what = f"what was written can't be loaded ({type(error).__name__}: {reason})"
-        raise InputError(what, where=str(folder), hint=AGAIN) from error
     found: list[NDArray[np.float64]] = [np.array([list(row.values()) for row in rows]) for rows in (together, alone)]
     require_same(float(apart(found, student.scores(raw)).max()), str(folder))
     return found

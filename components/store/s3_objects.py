@@ -27,6 +27,7 @@ from distillery.components.remote.retry import PATIENCE, describe, is_outage, re
 from distillery.components.store.layout import CONDITION_PROBE, WRITE_PROBE, is_probe
 from distillery.components.store.objects import Conflict, Entry, NotFound, Objects, StoreError, TooLarge, unreadable, unwritable
 from distillery.components.store.s3_errors import ABSENT, RAISED, answer, code_of, explained, status_of
+from distillery.components.store.s3_file import S3File
 
 FIRST_CONTACT = 10.0
 WINDOW = 8 * 2**20
@@ -345,52 +346,6 @@ class S3Objects(Objects):
                     return False
             self._known = True
         return True
-
-
-class S3File(io.RawIOBase):
-    """A seekable file of ranged reads; a read that breaks off is done again.
-
-    It holds one window, so memory is flat, and 3 GB at 8 MB a window are some 400 requests.
-
-    Args:
-        fetch: gives the bytes from a start to an end, which is not included.
-        size: of the object, in bytes.
-        window: bytes to fetch at a time.
-    """
-
-    def __init__(self, fetch: Callable[[int, int], bytes], size: int, window: int) -> None:
-        self._fetch, self.size, self._window = fetch, size, window
-        self._at = self._from = 0
-        self._block = b""
-
-    @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def seekable(self) -> bool:
-        return True
-
-    @override
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + (0, self._at, self.size)[whence])
-        return self._at
-
-    @override
-    def tell(self) -> int:
-        return self._at
-
-    @override
-    def readinto(self, buffer: Any) -> int:
-        if self._at >= self.size:
-            return 0
-        if not self._from <= self._at < self._from + len(self._block):
-            self._block = self._fetch(self._at, min(self.size, self._at + max(self._window, len(buffer))))
-            self._from = self._at
-        piece = self._block[self._at - self._from : self._at - self._from + len(buffer)]
-        buffer[: len(piece)] = piece
-        self._at += len(piece)
-        return len(piece)
 
 
 class _Refused(Exception):

@@ -14,7 +14,7 @@ from distillery.components.artifacts.bundle import REDO
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
-    from distillery.components.student.bundle import Student
+    from distillery.components.student.student import Student
 
 GOLDEN_TOLERANCE = 1e-3
 # In bf16 and fp16 processors round sums at other places; another model, or a head that was not saved, is off by whole points.

@@ -20,7 +20,7 @@ from distillery.filters.filter import Filter
 from distillery.filters.verdict import judge
 
 if TYPE_CHECKING:
-    from distillery.components.student.bundle import Student
+    from distillery.components.student.student import Student
 
 Floats = NDArray[np.float64]
 DECIMALS = 6  # as in stored predictions

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from distillery.components.runtime.progress import Progress, quiet
 
 if TYPE_CHECKING:
-    from distillery.components.student.bundle import Student
+    from distillery.components.student.student import Student
     from distillery.components.student.tokens import Tokenizing, Tokens
 
 MOST_TOKENS = 4_000_000  # 16 MB

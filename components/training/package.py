@@ -12,9 +12,10 @@ from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
 from distillery.components.artifacts.serving import Device, Plan
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.student.base import Base
-from distillery.components.student.bundle import Student, golden_texts, training_facts
+from distillery.components.student.bundle import golden_texts, training_facts
 from distillery.components.student.parity import parity_record
 from distillery.components.student.score_curves import ScoreCurves, fit_score_curves
+from distillery.components.student.student import Student
 from distillery.components.student.tokens import Preprocessing, Tokens
 from distillery.components.training.loop import Fitted, Validation
 from distillery.filters.filter import Filter

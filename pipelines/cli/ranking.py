@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from distillery.components.artifacts.bundle import StudentFacts
     from distillery.components.runtime.progress import Progress
     from distillery.components.sampling.draw import Affinity
-    from distillery.components.student.bundle import Student
+    from distillery.components.student.student import Student
 
 COMMITTEE: Final = 3  # students that are asked where none is named: each is a pass over the pool
 WEAKEST: Final = 3  # one of so many dimensions is weak

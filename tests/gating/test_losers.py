@@ -15,7 +15,7 @@ from distillery.components.gating import rules
 from distillery.components.gating.gate import gate, read_verdict
 from distillery.components.gating.rules import apply_gates, passed
 from distillery.components.store import Store
-from distillery.filters.spec import Gate
+from distillery.filters.gates import Gate
 from tests.documents import benchmark_json, incumbent_json
 from tests.gating.judged import make_filter, ready
 

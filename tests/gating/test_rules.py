@@ -15,8 +15,8 @@ from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.verdict import Rule
 from distillery.components.gating.readings import READINGS
 from distillery.components.gating.rules import apply_gates, passed
+from distillery.filters.gates import Gate
 from distillery.filters.metrics import METRICS
-from distillery.filters.spec import Gate
 from tests.documents import benchmark_json, incumbent_json
 
 TIER = benchmark_json()["tiers"]["high"]

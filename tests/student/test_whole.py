@@ -19,7 +19,7 @@ from distillery.components.student.model import TrainableError, assert_trainable
 from distillery.components.student.predict import raw_predictions
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.tokens import Tokens
-from distillery.components.training.loop import on_device
+from distillery.components.training.head import on_device
 from distillery.components.training.optimizer import layer_factors
 from distillery.components.training.train import train
 from distillery.filters.errors import InputError

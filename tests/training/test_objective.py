@@ -12,7 +12,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 from distillery.components.artifacts.bundle import HISTORY, HistoryFile
 from distillery.components.store import open_store
 from distillery.components.student.model import set_training
-from distillery.components.training.loop import Validation, on_device, rate_at
+from distillery.components.training.head import on_device
+from distillery.components.training.loop import Validation, rate_at
 from distillery.components.training.objective import EACH, LOSSES, balanced, loss_weights, ordinal, stop_error
 from distillery.components.training.optimizer import layer_factors
 from distillery.components.training.package import by_dimension

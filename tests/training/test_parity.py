@@ -63,7 +63,7 @@ def bf16(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[TorchForward]], None
             made: Any = whole(plan.model_copy(update={"precision": "fp32"}), *others)
             return kind(made.model) if plan.precision == "bf16" else made
 
-        monkeypatch.setattr("distillery.components.student.bundle.engine", engine)
+        monkeypatch.setattr("distillery.components.student.student.engine", engine)
 
     monkeypatch.setattr(devices, "native_bf16", lambda: True)
     monkeypatch.setattr(devices, "find_spec", lambda _: None)

@@ -19,7 +19,8 @@ from distillery.components.student.model import StudentModel, TrainableError, bu
 from distillery.components.student.predict import raw_predictions
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.tokens import Preprocessing, Tokenizing, Tokens
-from distillery.components.training.loop import SPARE, Loop, Validation, rate_at, ridge
+from distillery.components.training.head import ridge
+from distillery.components.training.loop import SPARE, Loop, Validation, rate_at
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora, Training
 
