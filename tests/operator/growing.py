@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from distillery.components.articles.input_files import local_input
 from distillery.pipelines.cluster import submit
 from tests.operator.test_oracle import OWN, PAID
 from tests.operator.world import Town
@@ -29,3 +30,9 @@ def text(town: Town, retrain: str = "", *changes: tuple[str, str], run: str = ""
     data = f"{{articles: {town.labels.with_name('articles')}}}"
     oracle = () if PAID in changes else (("  oracle: {model: recorded}", f"  oracle: {OWN}"),)
     return town.text(("  gates:", f"{more}  gates:"), *oracle, *changes, data=data)
+
+
+def files_of(town: Town, run: str) -> list[str]:
+    """The files that a run was given."""
+    with local_input(town.kubeflow.runs[run].parameters["articles"], parameter="articles") as path:
+        return sorted(file.name for file in path.iterdir())

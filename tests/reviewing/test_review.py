@@ -16,24 +16,14 @@ import numpy as np
 import openpyxl
 import pytest
 
-from distillery.components.artifacts.adapter import find_run
 from distillery.components.artifacts.document import Document
-from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.review import Review, read_review
-from distillery.components.reviewing.agreement import alpha, review_of
-from distillery.components.reviewing.draw import Judged, draw, edge, read_judged
+from distillery.components.reviewing.draw import Judged, draw, edge
 from distillery.components.store import open_store
 from tests.pipelines.harness import Ran, run_here
 from tests.sharing.conftest import ADAPTER, Distillery
 
 NAME, DIMENSIONS = "village-gain", ["reach", "proof", "thrift"]
-
-
-@pytest.fixture(scope="module")
-def judged(home: Path) -> Judged:
-    store = open_store(str(home / ".distillery"))
-    summary = find_run(store, str(home / "filter.yaml"))
-    return read_judged(store, read_filter(store, str(summary.filter_key)), summary)
 
 
 def fill(path: Path, score: Callable[[str, str], object], columns: str = "") -> None:
@@ -315,98 +305,6 @@ def test_bad_usage_is_one_line(words: list[str], said: str, distillery: Distille
     assert sorted(home.iterdir()) == before
 
 
-# ---- the figures ------------------------------------------------------------------------------------------------------
-
-
-def alpha_by_definition(ratings: list[list[float | None]]) -> float | None:
-    """Krippendorff's: one less observed over expected disagreement, over all pairs of scores, one by one."""
-    units = [[row[at] for row in ratings if row[at] is not None] for at in range(len(ratings[0]))]
-    units = [unit for unit in units if len(unit) > 1]
-    values = [value for unit in units for value in unit]
-    n = len(values)
-    observed = sum(sum((a - b) ** 2 for a in unit for b in unit) / (len(unit) - 1) for unit in units) / max(n, 1)  # type: ignore[operator]
-    expected = sum((a - b) ** 2 for a in values for b in values) / (n * (n - 1)) if n > 1 else 0  # type: ignore[operator]
-    return None if not expected else 1 - observed / expected
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_alpha_is_krippendorffs(seed: int) -> None:
-    rng = random.Random(seed)
-    ratings = [[rng.choice([None, *range(11)]) for _ in range(rng.randint(1, 12))] for _ in range(1)]
-    width = len(ratings[0])
-    ratings += [[rng.choice([None, value, rng.randint(0, 10)]) for value in ratings[0]] for _ in range(rng.randint(1, 3))]
-    wanted = alpha_by_definition(ratings)  # type: ignore[arg-type]
-    found = alpha(np.array(ratings, dtype=np.float64).reshape(-1, width))
-    assert found == (pytest.approx(wanted, abs=1e-9) if wanted is not None else None)
-
-
-def test_alpha_of_a_published_example() -> None:
-    """Krippendorff's example of four observers and twelve units, whose interval alpha is 0.849."""
-    _ = None
-    ratings = [
-        [1, 2, 3, 3, 2, 1, 4, 1, 2, _, _, _],
-        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, _, 3],
-        [_, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, _],
-        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, _],
-    ]
-    assert alpha(np.array(ratings, dtype=np.float64)) == pytest.approx(0.849, abs=5e-4)
-
-
-@pytest.fixture(scope="module")
-def rated(judged: Judged) -> dict[str, dict[str, dict[str, float]]]:
-    """Three people, of whom none scored all, and one left dimensions out."""
-    rng, articles = random.Random(7), judged.articles()
-    given: dict[str, dict[str, dict[str, float]]] = {}
-    for at, name in enumerate(("anna", "bo", "cleo")):
-        chosen = articles[at : 9 + 2 * at]
-        given[name] = {article: {each: rng.randint(0, 20) / 2 for each in DIMENSIONS} for article in chosen}
-    for article in list(given["cleo"])[:3]:
-        del given["cleo"][article]["proof"]
-    return given
-
-
-def test_distances_are_those_of_scikit_learn(judged: Judged, rated: dict[str, Any]) -> None:
-    from sklearn.metrics import mean_absolute_error
-
-    review, articles = review_of(judged, rated), judged.articles()
-    machines = {
-        name: {article: dict(zip(DIMENSIONS, row, strict=True)) for article, row in zip(articles, matrix.tolist(), strict=True)}
-        for name, matrix in (("oracle", judged.labels), ("student", judged.predictions))
-    }
-    people: dict[str, dict[str, float]] = {}
-    for article in articles:
-        scores = {
-            name: [given[article][name] for given in rated.values() if name in given.get(article, {})] for name in DIMENSIONS
-        }
-        people[article] = {name: sum(each) / len(each) for name, each in scores.items() if each}
-    looked = {article for article, row in people.items() if len(row) == len(DIMENSIONS)}
-    machines["oracle"] = {article: row for article, row in machines["oracle"].items() if article in looked}
-    raters = {"people": people, **rated, **machines}
-    assert {(pair.left, pair.right) for pair in review.pairs} >= {("people", "oracle"), ("anna", "bo"), ("cleo", "student")}
-    for pair in review.pairs:
-        left, right = raters[pair.left], raters[pair.right]
-        both = [a for a in articles if all(len(side.get(a, {})) == len(DIMENSIONS) for side in (left, right))]
-        one, other = ([[side[article][name] for name in DIMENSIONS] for article in both] for side in (left, right))
-        assert pair.n == len(both)
-        assert pair.mae == pytest.approx(mean_absolute_error(one, other), abs=1e-6)
-        by_dimension = mean_absolute_error(one, other, multioutput="raw_values")
-        assert list(pair.dimensions.values()) == pytest.approx(by_dimension.tolist(), abs=1e-6)
-        assert pair.bias == pytest.approx(np.mean(one) - np.mean(other), abs=1e-6)
-
-
-def test_intervals_are_those_of_scipys_bootstrap(judged: Judged, rated: dict[str, Any]) -> None:
-    from scipy.stats import bootstrap
-
-    review, articles = review_of(judged, rated), judged.articles()
-    pair = next(each for each in review.pairs if (each.left, each.right) == ("anna", "student"))
-    rows = [articles.index(article) for article in articles if article in rated["anna"]]
-    anna = np.array([[rated["anna"][articles[row]][name] for name in DIMENSIONS] for row in rows])
-    distances = np.abs(anna - judged.predictions[rows]).mean(axis=1)
-    wanted = bootstrap((distances,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1))
-    wide = wanted.confidence_interval.high - wanted.confidence_interval.low
-    assert pair.interval == pytest.approx(tuple(wanted.confidence_interval), abs=0.06 * wide)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("soffice"), reason="LibreOffice is not installed")
 def test_libreoffice_opens_the_workbook_and_works_out_no_text(judged: Judged, tmp_path: Path) -> None:
@@ -425,19 +323,6 @@ def test_libreoffice_opens_the_workbook_and_works_out_no_text(judged: Judged, tm
     assert [row["title"] for row in rows] == texts
     with zipfile.ZipFile(tmp_path / "r.ods") as saved:  # what LibreOffice itself took for a formula
         assert b"table:formula" not in saved.read("content.xml")
-
-
-def test_people_who_agree_and_people_who_share_nothing(judged: Judged) -> None:
-    articles = judged.articles()
-    given = {article: {name: float(at % 10) for name in DIMENSIONS} for at, article in enumerate(articles[:8])}
-    same = review_of(judged, {"a": given, "b": given})
-    assert (same.overall.value, same.overall.interval) == (1.0, (1.0, 1.0))
-    apart = review_of(judged, {"a": given, "b": {articles[9]: {"reach": 3.0}}})
-    assert apart.overall.value is None
-    assert ("a", "b") not in [(pair.left, pair.right) for pair in apart.pairs]
-    constant = review_of(judged, {name: {article: dict.fromkeys(DIMENSIONS, 5.0) for article in articles} for name in "ab"})
-    assert constant.overall.value is None
-    assert [pair.mae for pair in constant.pairs if (pair.left, pair.right) == ("a", "b")] == [0.0]
 
 
 def test_a_stored_review_that_is_torn_is_named(copied_home: Path, three: list[Path]) -> None:

@@ -177,3 +177,20 @@ def test_what_reads_back_otherwise_is_not_exported(
     ran = distillery("export", "kserve", "filter.yaml", "--out", tmp_path / "out.yaml")
     assert (ran.code, "was not written as it is" in ran.err) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_runtime_probes_and_secures_its_pods_as_the_serving_component_does() -> None:
+    text = (Path(__file__).parents[2] / "manifests/components/serving/deployment.yaml").read_text("utf-8")
+    (pod,) = (each["spec"]["template"]["spec"] for each in yaml.safe_load_all(text) if each["kind"] == "Deployment")
+    (theirs,) = pod["containers"]
+    runtime = serving_runtime(Place("models", IMAGE, keys="keys"))["spec"]
+    (ours,) = runtime["containers"]
+    ports = {each["name"]: each["containerPort"] for each in theirs["ports"]}
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        wanted = {**theirs[probe], "httpGet": {**theirs[probe]["httpGet"], "port": ports[theirs[probe]["httpGet"]["port"]]}}
+        assert ours[probe] == wanted
+    assert theirs["securityContext"].items() <= ours["securityContext"].items()
+    assert pod["terminationGracePeriodSeconds"] == kserve.GRACE
+    assert theirs["lifecycle"]["preStop"]["sleep"]["seconds"] == kserve.PAUSE
+    mounts = [{each["mountPath"] for each in one["volumeMounts"]} for one in (ours, theirs)]
+    assert mounts[0] == mounts[1]
