@@ -57,12 +57,12 @@ class _Told:
         self.thread = threading.Thread(target=self.work, name=f"tracker {tracker.name}", daemon=True)
 
     def take(self, beat: Beat) -> None:
-        """Keep a beat; a running one takes the place of another that is younger than a second."""
+        """Keep a beat; a running one takes the place of another running one that is younger than a second."""
         with self.changed:
             if self.gone:
                 return
             last = self.waiting[-2] if len(self.waiting) > 1 else None
-            if last and not self.waiting[-1].lasting and self.waiting[-1].at - last.at < GRAIN:
+            if last and not beat.lasting and not self.waiting[-1].lasting and self.waiting[-1].at - last.at < GRAIN:
                 self.waiting.pop()
             self.waiting.append(beat)
             if len(self.waiting) > MOST:

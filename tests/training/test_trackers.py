@@ -114,6 +114,19 @@ def test_a_thousand_steps_a_second_are_few_figures_and_every_epoch(monkeypatch: 
     assert [beat.done for beat in tracker.beats if beat.lasting] == [1000, 2000, 3000]
 
 
+@pytest.mark.parametrize("steps", range(200, 320, 17))
+def test_an_epochs_figures_do_not_take_the_place_of_the_step_before(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    clock = iter(range(10**6))
+    monkeypatch.setattr(module.time, "time", lambda: next(clock) / 100)
+    tracker = Kept()
+    told = Tracked(Notes(), [tracker], seconds=60)
+    for step in range(1, steps + 1):
+        told(step, steps, "articles", loss=float(step))
+    told.figures(steps, {"validation/mae": 1.0})
+    told.close(failed=False)
+    assert [beat.figures for beat in tracker.beats[-2:]] == [{"train/loss": float(steps)}, {"validation/mae": 1.0}]
+
+
 def test_a_tracker_that_fails_is_told_again_and_the_log_names_no_address() -> None:
     log, tracker = Notes(), Kept(failures=2)
     told = Tracked(log, [tracker], seconds=0.01)
