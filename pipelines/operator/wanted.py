@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from distillery.components.artifacts.filter import filter_key
 from distillery.components.promotion.by_hand import Said
-from distillery.components.store import Digest, digest_json
+from distillery.components.store import Digest, digest_bytes, digest_json
 from distillery.filters.cluster_object import load_filter_object
 from distillery.filters.errors import InputError
 from distillery.filters.fields import API_VERSION
@@ -55,9 +56,9 @@ class Wanted:
         """Return the name of the channel."""
         return self.filter.spec.promotion.channel
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Return the key that the filter is published under."""
+        """Return the key that the filter is published under: its YAML is written once a look, not at each step of it."""
         return filter_key(self.filter)
 
     @property
@@ -126,7 +127,7 @@ def read_object(value: Mapping[str, Any]) -> Wanted:
 
 def _require_lint(flt: Filter, name: str) -> None:
     """Raise InputError where `filters lint` finds an error in a filter that the model takes: it would not do what it says."""
-    key = filter_key(flt)
+    key = digest_bytes(flt.model_dump_json().encode())
     linted = _LINTED.get(key, ())
     if linted == ():
         errors = [found for found in lint(flt) if found.level == "error"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -125,7 +126,13 @@ def read_prices(path: str = "") -> Prices:
     Raises:
         InputError: the file can't be read or is no file of prices.
     """
-    return Prices(_dated(_read(Path(path).expanduser())) if path else {}, _dated(_read(PRICES)))
+    return Prices(_dated(_read(Path(path).expanduser())) if path else {}, dict(_listed()))
+
+
+@cache
+def _listed() -> dict[str, tuple[Price, str]]:
+    """Return the list prices: parsed once, since the operator asks at each look."""
+    return _dated(_read(PRICES))
 
 
 def _dated(file: _File) -> dict[str, tuple[Price, str]]:
