@@ -7,45 +7,22 @@ costs nothing but the parts under way. Following costs one request every 2 s, an
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from distillery.components.artifacts.scores import Scores
-from distillery.components.remote.kubernetes import ask, batch, core, create
+from distillery.components.remote.kubernetes import ask, batch, core
 from distillery.components.runtime.progress import Progress, clock, quiet
-from distillery.components.scoring.cluster_plan import plan_on_cluster, plan_over
+from distillery.components.scoring.cluster_jobs import create_job, ended, is_at, scores_of, unfinished
 from distillery.components.scoring.completion import finish, missing
-from distillery.components.scoring.job_manifest import (
-    COMPONENT,
-    FILTER_LABEL,
-    JOB_LABEL,
-    SCORES,
-    TODO,
-    Place,
-    job_manifest,
-    job_name,
-)
+from distillery.components.scoring.job_manifest import TODO, Also, Place, job_manifest, job_name
 from distillery.components.scoring.need import memory_need
 from distillery.components.scoring.plan import Plan, begin, put_todo, todo_list
 from distillery.components.scoring.whole import look_at_all
 from distillery.components.store import Store, open_store
 from distillery.components.store.layout import scores_folder
 from distillery.filters.errors import InputError, Stopped
-
-__all__ = [
-    "Submitted",
-    "cancel",
-    "default_out",
-    "expand",
-    "follow",
-    "plan_on_cluster",
-    "plan_over",
-    "scores_of",
-    "submit",
-    "unfinished",
-]
 
 MAX_PARALLEL = 1000
 POLL_SECONDS = 2.0
@@ -80,7 +57,14 @@ class Submitted:
 
 
 def submit(
-    store: Store, plan: Plan, place: Place, *, out: str = "", parallelism: int = 0, progress: Progress = quiet
+    store: Store,
+    plan: Plan,
+    place: Place,
+    *,
+    out: str = "",
+    parallelism: int = 0,
+    also: Sequence[Also] = (),
+    progress: Progress = quiet,
 ) -> Submitted:
     """Start the Job for the parts that are not there, or adopt one that is at it; report this filter's other Jobs.
 
@@ -90,6 +74,8 @@ def submit(
         place: the cluster's namespace and settings.
         out: where the scores go; empty for scores/<job> in the store.
         parallelism: pods at once; 0 chooses.
+        also: other filters for which a Job that is started scores, over the same corpus cut in the same way. An adopted one
+            may not: `job_state` tells.
         progress: told of other Jobs.
 
     Returns:
@@ -105,25 +91,70 @@ def submit(
         return Submitted(plan, scores, place, "", [], False)
     others = unfinished(place, plan.filter)
     for job in others:
-        if is_of(job, plan) and scores_of(job) == scores.uri:
+        if is_at(job, plan, scores.uri):
             return Submitted(plan, scores, place, job.metadata.name, left, True)
     for job in others:
         address = scores_of(job)
         progress.note(
             f"Job {job.metadata.name} of this filter goes on as well, into {address}; --cancel --out {address} ends it"
         )
-    place = place.for_student(memory_need(store, plan.filter, plan.adapter, plan.served))
-    todo = put_todo(scores, left) if len(left) < plan.shards else ""
+    parts = set(left)
+    for each in also:
+        there = open_store(each.out)
+        begin(there, each.plan)
+        parts |= {*missing(there, each.plan, progress)}
+    place = place.for_student(sum(need_of(store, each) for each in (plan, *(each.plan for each in also))))
+    todo = put_todo(scores, sorted(parts)) if len(parts) < plan.shards else ""
     body = job_manifest(
         plan,
         place,
         out=scores.uri,
         store=store.uri,
-        completions=len(left),
+        completions=len(parts),
         parallelism=parallelism or MAX_PARALLEL,
         todo=todo,
+        also=also,
     )
-    return Submitted(plan, scores, place, job_name(plan, scores.uri, todo), left, _create(place.namespace, body))
+    name = job_name(plan, scores.uri, todo, also)
+    return Submitted(plan, scores, place, name, left, create_job(place.namespace, body))
+
+
+def need_of(store: Store, plan: Plan) -> int:
+    """Return how much memory the student of a plan takes.
+
+    Args:
+        store: the store that the pods read from.
+        plan: what is scored.
+
+    Returns:
+        Bytes; 0 where that can't be known.
+    """
+    return memory_need(store, plan.filter, plan.adapter, plan.served)
+
+
+def together(store: Store, place: Place, wanted: Sequence[Also]) -> list[list[Also]]:
+    """Say which filters share a Job: over one corpus, cut in one way, by one image, while their students fit a pod's memory.
+
+    A pod isn't made larger for it: two MiniLM over one corpus save 1% of the work by it, and a large pod finds a node later.
+
+    Args:
+        store: the store that the pods read from.
+        place: the cluster's namespace and settings.
+        wanted: what is to be scored for each filter, and where.
+
+    Returns:
+        Groups, in the order of their first filter.
+    """
+    groups = list[tuple[list[Also], int]]()
+    for each in wanted:
+        need = need_of(store, each.plan)
+        for number, (group, taken) in enumerate(groups):
+            if need and taken and group[0].plan.same_parts(each.plan) and place.has_room(taken + need):
+                groups[number] = ([*group, each], taken + need)
+                break
+        else:
+            groups.append(([each], need))
+    return [group for group, _ in groups]
 
 
 def default_out(store: Store, plan: Plan) -> str:
@@ -137,103 +168,6 @@ def default_out(store: Store, plan: Plan) -> str:
         A URI below the store.
     """
     return f"{store.uri}/{scores_folder(plan.job)}"
-
-
-def _create(namespace: str, body: dict[str, Any]) -> bool:
-    """Create a Job, once an ended one of its name is deleted; return True if somebody else had created it.
-
-    A Job of this name that scores into another place is refused with InputError.
-    """
-    name, address = body["metadata"]["name"], body["metadata"]["annotations"][SCORES]
-    while True:
-        try:
-            create(batch().create_namespaced_job, namespace, body)
-            return False
-        except FileExistsError:
-            try:
-                job = ask(batch().read_namespaced_job, name, namespace)
-            except KeyError:
-                continue
-            if _goes_on(job):
-                if scores_of(job) != address:
-                    hint = f"give another --out, or end it: --cancel --out {scores_of(job)}"
-                    raise InputError(f"scores into {scores_of(job)}", where=f"Job {name}", hint=hint) from None
-                return True
-            _delete(namespace, name)
-            time.sleep(0.5)
-
-
-def _delete(namespace: str, name: str) -> None:
-    with suppress(KeyError):
-        ask(batch().delete_namespaced_job, name, namespace, propagation_policy="Background")
-
-
-def cancel(place: Place, scores: str, plan: Plan | None = None) -> list[str]:
-    """Delete the unfinished Jobs that score into a place; parts that are there stay.
-
-    Args:
-        place: the cluster's namespace and settings.
-        scores: URI of the scores.
-        plan: delete only Jobs of these inputs; None for all.
-
-    Returns:
-        Names of the deleted Jobs.
-    """
-    jobs = [job for job in unfinished(place) if scores_of(job) == scores and (plan is None or is_of(job, plan))]
-    names = [job.metadata.name for job in jobs]
-    for name in names:
-        _delete(place.namespace, name)
-    return names
-
-
-def unfinished(place: Place, flt: str = "") -> list[Any]:
-    """Return the place's scoring Jobs that have not ended.
-
-    Args:
-        place: the cluster's namespace and settings.
-        flt: name of the only filter to look for; empty for all.
-
-    Returns:
-        The Jobs, the oldest first.
-    """
-    selector = f"{FILTER_LABEL}={flt}" if flt else COMPONENT
-    answer = ask(batch().list_namespaced_job, place.namespace, label_selector=selector)
-    return sorted(filter(_goes_on, answer.items), key=lambda job: str(job.metadata.creation_timestamp))
-
-
-def scores_of(job: Any) -> str:
-    """Return the address that a Job scores into.
-
-    Args:
-        job: the Job, as the Kubernetes client has it.
-
-    Returns:
-        A URI, empty if the Job names none.
-    """
-    return str((job.metadata.annotations or {}).get(SCORES, ""))
-
-
-def is_of(job: Any, plan: Plan) -> bool:
-    """True if a Job scores these inputs.
-
-    Args:
-        job: the Job, as the Kubernetes client has it.
-        plan: the inputs.
-
-    Returns:
-        Whether it does, wherever its scores go.
-    """
-    return bool((job.metadata.labels or {}).get(JOB_LABEL) == plan.job[:40])
-
-
-def _goes_on(job: Any) -> bool:
-    return not _ended(job) and job.metadata.deletion_timestamp is None
-
-
-def _ended(job: Any) -> str:
-    """Return "Complete" or "Failed", empty while it goes on."""
-    ends = [each.type for each in job.status.conditions or [] if each.status == "True" and each.type in ("Complete", "Failed")]
-    return ends[0] if ends else ""
 
 
 def expand(text: str | None) -> Iterator[int]:
@@ -361,7 +295,7 @@ def follow(job: Submitted, progress: Progress = quiet) -> Scores:
                 raise Stopped(f"the Job {job.name} was deleted", hint=again) from None
             break
         follower.look(current)
-        end = _ended(current)
+        end = ended(current)
         if end == "Failed":
             words = [(index, *follower.last_words(index)) for index in sorted(follower.failed)[:20]]
             for index, code, message in sorted(words, key=lambda each: each[1] != 2):

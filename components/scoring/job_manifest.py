@@ -3,18 +3,21 @@
 An index that fails doesn't end the others; it is tried six times over with growing pauses. Evictions don't count, bad
 input (exit code 2) fails its index at once, and a tenth of the indexes failed ends the Job: by then it is not the input
 of one part. The pods pass the restricted Pod Security level, call no API, and write to /tmp and the store alone.
+
+A Job may work for several filters over one corpus that is cut in one way: each of its pods reads a part once, and scores it for
+all. Its name, labels and annotations are those of the first filter; the others have a label and an annotation each.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from distillery.components.remote.kubernetes import cluster_settings
 from distillery.components.runtime.images import TORCH
-from distillery.components.runtime.memory_limit import sized
+from distillery.components.runtime.memory_limit import quantity, sized
 from distillery.components.runtime.settings import read_object
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import digest_bytes
@@ -26,8 +29,16 @@ FILTER_LABEL: Final = "llm-distillery.io/filter"
 JOB_LABEL: Final = "llm-distillery.io/scoring-job"
 SCORES: Final = "llm-distillery.io/scores"
 TODO: Final = "llm-distillery.io/todo"
+ALSO: Final = "also.llm-distillery.io"  # /FILTER: as a label the job, as an annotation the address of the scores
 SETTING: Final = "DISTILLERY_SCORING_RESOURCES"
 RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}}
+
+
+class Also(NamedTuple):
+    """Another filter for which a Job scores: what is scored, and the URI of its scores."""
+
+    plan: Plan
+    out: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,17 @@ class Place:
         """Return what to say of a pod that took more memory than it may, and how to mend it."""
         limit = self.resources.get("limits", {}).get("memory", "its limit")
         return f"killed for memory, it took more than {limit}: raise limits.memory of {SETTING}, or lower student.maxLength"
+
+    def has_room(self, need: int) -> bool:
+        """True if pods have this much memory without being made larger.
+
+        Args:
+            need: bytes.
+
+        Returns:
+            Whether their limit is as much.
+        """
+        return need <= quantity(self.resources.get("limits", {}).get("memory", "0"))
 
     def for_student(self, need: int) -> Place:
         """Return the place with the memory that a student takes.
@@ -98,7 +120,7 @@ def find_place(namespace: str = "") -> Place:
     return Place(space, image, setting("DISTILLERY_STORE"), setting("DISTILLERY_QUEUE"), resources, given)
 
 
-def job_name(plan: Plan, out: str, todo: str = "") -> str:
+def job_name(plan: Plan, out: str, todo: str = "", also: Sequence[Also] = ()) -> str:
     """Return a Job's name, made of its content: the same work into the same place has the same name.
 
     What is left of a job that is partly done is other work. 55 characters at most, since a pod's hostname has an index more.
@@ -107,16 +129,26 @@ def job_name(plan: Plan, out: str, todo: str = "") -> str:
         plan: what is scored.
         out: URI of the scores.
         todo: digest of the list of parts left; empty for all.
+        also: the other filters for which it scores.
 
     Returns:
         The name.
     """
-    digits = digest_bytes(out.encode())[:6]
+    places = [out, *(text for each in also for text in (each.plan.job, each.out))]
+    digits = digest_bytes("\n".join(places).encode())[:6]
     return "-".join(filter(None, ("score", plan.filter[:22].rstrip("-"), plan.job[:12], digits, todo[:6])))
 
 
 def job_manifest(
-    plan: Plan, place: Place, *, out: str, store: str, completions: int, parallelism: int, todo: str = ""
+    plan: Plan,
+    place: Place,
+    *,
+    out: str,
+    store: str,
+    completions: int,
+    parallelism: int,
+    todo: str = "",
+    also: Sequence[Also] = (),
 ) -> dict[str, Any]:
     """Return the Job as a Kubernetes object.
 
@@ -128,6 +160,7 @@ def job_manifest(
         completions: how many parts are left to do.
         parallelism: pods at once.
         todo: digest of the list of parts left; empty for all.
+        also: the other filters for which it scores, over the same corpus cut in the same way.
 
     Returns:
         A body for the Kubernetes client.
@@ -139,8 +172,10 @@ def job_manifest(
         kind: scoring,
         FILTER_LABEL: plan.filter,
         JOB_LABEL: plan.job[:40],
+        **{f"{ALSO}/{each.plan.filter}": each.plan.job[:40] for each in also},
     }
     annotations = {SCORES: out, "llm-distillery.io/adapter": plan.adapter, TODO: todo}
+    annotations |= {f"{ALSO}/{each.plan.filter}": each.out for each in also}
     queue = {}
     if place.queue:
         queue = {"kueue.x-k8s.io/queue-name": place.queue}
@@ -150,7 +185,7 @@ def job_manifest(
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": job_name(plan, out, todo),
+            "name": job_name(plan, out, todo, also),
             "namespace": place.namespace,
             "labels": labels | queue,
             "annotations": annotations,
@@ -168,13 +203,14 @@ def job_manifest(
                 ]
             },
             "ttlSecondsAfterFinished": KEPT_SECONDS,
-            "template": {"metadata": {"labels": labels}, "spec": _pod(plan, place, out, store, todo)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(plan, place, out, store, todo, also)},
         },
     }
 
 
-def _pod(plan: Plan, place: Place, out: str, store: str, todo: str) -> dict[str, Any]:
+def _pod(plan: Plan, place: Place, out: str, store: str, todo: str, also: Sequence[Also]) -> dict[str, Any]:
     arguments = [f"--out={out}", f"--store={store}", f"--job={plan.job}", *([f"--todo={todo}"] if todo else [])]
+    arguments += [f"--also={each.plan.job}={each.out}" for each in also]
     cores = {"resourceFieldRef": {"containerName": "score", "resource": "limits.cpu", "divisor": "1"}}
     container = {
         "name": "score",

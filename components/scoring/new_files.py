@@ -9,12 +9,13 @@ from typing import Any, Literal, NamedTuple
 from distillery.components.artifacts.adapter import Subject
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.scores import Scores
-from distillery.components.remote.kubernetes import ask, batch
 from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.scoring.cluster_jobs import is_at, jobs_of
+from distillery.components.scoring.cluster_plan import plan_over
 from distillery.components.scoring.completion import notes
 from distillery.components.scoring.corpus import Corpus, find_corpus
-from distillery.components.scoring.job import follow, is_of, plan_over, scores_of, submit
-from distillery.components.scoring.job_manifest import FILTER_LABEL, Place
+from distillery.components.scoring.job import follow, submit
+from distillery.components.scoring.job_manifest import Place
 from distillery.components.scoring.passes import OnPromotion, Work, require_outside, score_passes, told
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store, open_store
@@ -51,11 +52,10 @@ def job_state(place: Place, plan: Plan, scores: str) -> JobState:
         InputError: the API server refuses.
         Stopped: it can't be reached.
     """
-    answer = ask(batch().list_namespaced_job, place.namespace, label_selector=f"{FILTER_LABEL}={plan.filter}")
-    jobs = [job for job in answer.items if scores_of(job) == scores and is_of(job, plan)]
+    jobs = [job for job in jobs_of(place, plan.filter) if is_at(job, plan, scores)]
     if not jobs:
         return JobState("none")
-    last = max(jobs, key=lambda job: str(job.metadata.creation_timestamp))
+    last = jobs[-1]
     ends = [each for each in last.status.conditions or [] if each.status == "True" and each.type in ("Complete", "Failed")]
     if not ends:
         return JobState("running")

@@ -112,6 +112,18 @@ class Plan:
             return cut(self.corpus, self.shards, index)
         return [cut_files(self.corpus, self.file_bytes)[index]]
 
+    def same_parts(self, other: Plan) -> bool:
+        """True if another plan reads the same parts of the same corpus by the same program.
+
+        Args:
+            other: the plan of another filter.
+
+        Returns:
+            Whether one reading of a part serves both.
+        """
+        ours, theirs = ((each.corpus.digest, each.shards, each.file_bytes, each.fmt, each.code) for each in (self, other))
+        return ours == theirs and self.filter != other.filter
+
     def over(self, corpus: Corpus) -> Plan:
         """Return the same plan for a corpus that was found anew.
 

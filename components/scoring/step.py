@@ -15,8 +15,10 @@ from distillery.components.artifacts.adapter import find_adapter
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.runtime.caps import tell_caps
 from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.scoring.cluster_jobs import cancel
+from distillery.components.scoring.cluster_plan import plan_on_cluster
 from distillery.components.scoring.completion import notes
-from distillery.components.scoring.job import cancel, follow, plan_on_cluster, submit
+from distillery.components.scoring.job import follow, submit
 from distillery.components.scoring.job_manifest import find_place
 from distillery.components.store import Store, in_bucket
 from distillery.components.store.layout import SUCCESS, scores_folder

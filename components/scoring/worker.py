@@ -1,9 +1,10 @@
 """`python -m distillery.components.scoring.worker --out URI --store URI --job DIGEST`: one index of a scoring Job.
 
 JOB_COMPLETION_INDEX says which. Everything else is in the plan beside the scores, so a pod's description is small and carries
-no data. Exit codes are what the Job's podFailurePolicy goes by: 0 done (also where the part is there already, known before
-torch is loaded), 2 a fault of the corpus, the plan or the bundle (the index fails, once), 1 anything else, such as a store
-that stays away or refuses the key (tried again).
+no data. `--also DIGEST=URI`, once or more, scores the same part for other filters, too: it is read once, and tokenised once
+for students with one tokenizer; a fault of one filter stops no other. Exit codes are what the podFailurePolicy goes by: 0 done
+(also where the part is there already, known before torch is loaded), 2 a fault of the corpus, the plan or the bundle (the index
+fails, once), 1 anything else, such as a store that stays away or refuses the key (tried again).
 """
 
 from __future__ import annotations
@@ -14,62 +15,102 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 
 from distillery.components.artifacts.filter import read_filter
+from distillery.components.artifacts.scores import Facts
 from distillery.components.remote.retry import by_service
-from distillery.components.runtime.progress import clock, reporter
+from distillery.components.runtime.progress import Progress, clock, reporter
 from distillery.components.runtime.step import say_last
-from distillery.components.scoring.part import score_part
-from distillery.components.scoring.plan import FP32, read_plan, todo_list
+from distillery.components.scoring.part import Target, score_parts
+from distillery.components.scoring.plan import FP32, Plan, read_plan, todo_list
 from distillery.components.scoring.rows import Predictor
 from distillery.components.scoring.whole import look_at
 from distillery.components.store import NotFound, Store, StoreError, open_store
 from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 
 INDEX = "JOB_COMPLETION_INDEX"
 
 
-def work(out: Store, store: str, job: str, index: int) -> str:
+class _Students:
+    """Opens the students of a Job; several of them share the tokens of each article where they have one tokenizer."""
+
+    def __init__(self, store: Store, *, several: bool) -> None:
+        from distillery.components.student.token_cache import TokenCache
+
+        self.store, self.cache, self.seconds = store, TokenCache() if several else None, 0.0
+        self._opened = dict[str, Predictor]()
+
+    def open(self, plan: Plan, flt: Filter) -> Predictor:
+        """Return the student of a plan, opened once."""
+        if plan.job not in self._opened:
+            self._opened[plan.job] = self._open(plan, flt)
+        return self._opened[plan.job]
+
+    def _open(self, plan: Plan, flt: Filter) -> Predictor:
+        from distillery.components.student.bundle import open_bundle
+        from distillery.components.student.devices import require_able
+        from distillery.components.student.token_cache import Sharing
+
+        began, served = time.monotonic(), plan.served or FP32
+        require_able(served)
+        found = open_bundle(self.store, plan.filter, plan.adapter, flt=flt, plan=served)
+        found.predict([("", "a")])  # builds the model, so that the rate below is the student's own
+        self.seconds += time.monotonic() - began
+        return Sharing(found, self.cache) if self.cache else found
+
+
+def work(outs: Sequence[tuple[Store, str]], store: str, index: int) -> str:
     """Score a part unless it is there.
 
     Args:
-        out: where the scores go.
-        store: URI of the store that has filter, adapter and base model.
-        job: digest of the job.
+        outs: where the scores of each filter go, and the digest of its job.
+        store: URI of the store that has filters, adapters and base models.
         index: number of the part.
 
     Returns:
         What was done, in a line.
 
     Raises:
-        InputError: the corpus, the plan or the bundle is at fault.
+        InputError: the corpus, a plan or a bundle is at fault; of several filters the others were scored before.
     """
-    plan, loading = read_plan(out, job), [0.0]
-    if (before := look_at(out, plan, index)).done:
+    plans, progress = [(out, read_plan(out, job)) for out, job in outs], reporter(f"part {index}")
+    todo = list[tuple[Store, Plan]]()
+    for out, plan in plans:
+        before = look_at(out, plan, index)
+        if before.fault:
+            progress.note(f"{before.fault}: it is done again")
+        todo += [] if before.done else [(out, plan)]
+    if not todo:
         return f"part {index} is there already"
-    progress = reporter(f"part {index}")
-    if before.fault:
-        progress.note(f"{before.fault}: it is done again")
     opened = open_store(store)
-    flt = read_filter(opened, plan.filter_key)
-
-    def student() -> Predictor:
-        from distillery.components.student.bundle import open_bundle
-        from distillery.components.student.devices import require_able
-
-        began, served = time.monotonic(), plan.served or FP32
-        require_able(served)
-        found = open_bundle(opened, plan.filter, plan.adapter, flt=flt, plan=served)
-        found.predict([("", "a")])  # builds the model, so that the rate below is the student's own
-        loading[0] = time.monotonic() - began
-        return found
-
+    students, targets = _Students(opened, several=len(todo) > 1), list[Target]()
+    for out, plan in todo:
+        flt = read_filter(opened, plan.filter_key)
+        targets.append(Target(out, plan, flt, partial(students.open, plan, flt)))
     began = time.monotonic()
-    facts = score_part(out, plan, index, flt, student, progress=progress)
-    seconds = time.monotonic() - began - loading[0]
-    scored = facts.articles - facts.prefiltered
+    facts = _scored(targets, index, progress)
+    seconds = time.monotonic() - began - students.seconds
+    scored = facts[0].articles - min(each.prefiltered for each in facts)
     rate = f"{scored / seconds:.1f}/s on {os.environ.get('OMP_NUM_THREADS', 'all')} threads"
-    return f"part {index}: {facts.articles:,} articles in {clock(seconds)} ({rate}), student loaded in {loading[0]:.1f} s"
+    who = f" for {len(facts)} filters" if len(facts) > 1 else ""
+    took = f"in {clock(seconds)} ({rate}), student loaded in {students.seconds:.1f} s"
+    return f"part {index}: {facts[0].articles:,} articles{who} {took}"
+
+
+def _scored(targets: Sequence[Target], index: int, progress: Progress) -> list[Facts]:
+    """Score a part for all; where that is refused, for each alone, so that what is wrong with one stops no other."""
+    try:
+        return score_parts(targets, index, progress=progress)
+    except (InputError, NotFound):
+        if len(targets) == 1:
+            raise
+        for target in targets:
+            with suppress(InputError, NotFound):
+                score_parts([target], index, progress=progress)
+        raise
 
 
 def exit_code(error: InputError | NotFound) -> int:
@@ -100,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("out", "store", "job"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--todo", default="", help="digest of the list of parts that are left; default: all")
+    parser.add_argument("--also", metavar="DIGEST=URI", action="append", default=[], help="job and place of another filter")
     args = parser.parse_args(argv)
     # The first process of a container ignores SIGTERM unless it says otherwise, and would be waited for.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
@@ -107,7 +149,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         out, index = open_store(args.out), int(os.environ[INDEX])
         if args.todo:
             index = todo_list(out, args.todo)[index]
-        print(work(out, args.store, args.job, index), flush=True)
+        also = [(open_store(uri), job) for job, _, uri in (each.partition("=") for each in args.also)]
+        print(work([(out, args.job), *also], args.store, index), flush=True)
     except (InputError, NotFound) as error:
         said = f"{error}; submit the corpus again" if isinstance(error, NotFound) else str(error)
         say_last(said)

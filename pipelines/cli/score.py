@@ -212,8 +212,9 @@ def _on_cluster(
     from distillery.components.artifacts.adapter import find_adapter
     from distillery.components.runtime.caps import tell_caps
     from distillery.components.runtime.progress import reporter
+    from distillery.components.scoring.cluster_plan import plan_on_cluster
     from distillery.components.scoring.completion import notes
-    from distillery.components.scoring.job import follow, plan_on_cluster, submit
+    from distillery.components.scoring.job import follow, submit
     from distillery.components.scoring.job_manifest import find_place
     from distillery.components.store import in_bucket, open_store
 
@@ -256,7 +257,9 @@ def _on_cluster(
 
 def _cancel(store: Store, subject: Subject, articles: str, out: str, shards: int, place: Place) -> list[str]:
     """Delete the Job of these inputs, or with `out` all that score into there; return their names, or refuse where none is."""
-    from distillery.components.scoring.job import cancel, default_out, plan_on_cluster, scores_of, unfinished
+    from distillery.components.scoring.cluster_jobs import cancel, scores_of, unfinished
+    from distillery.components.scoring.cluster_plan import plan_on_cluster
+    from distillery.components.scoring.job import default_out
     from distillery.components.store import open_store
 
     if out:

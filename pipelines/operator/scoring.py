@@ -8,7 +8,8 @@ once more.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,10 +18,11 @@ from distillery.components.artifacts.adapter import Subject
 from distillery.components.artifacts.channel import current
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.drift.drift import drift
+from distillery.components.scoring.cluster_plan import plan_over
 from distillery.components.scoring.completion import finish, missing
 from distillery.components.scoring.corpus import Corpus, find_corpus
-from distillery.components.scoring.job import plan_over, submit
-from distillery.components.scoring.job_manifest import Place
+from distillery.components.scoring.job import submit, together
+from distillery.components.scoring.job_manifest import Also, Place
 from distillery.components.scoring.new_files import job_state
 from distillery.components.scoring.passes import Work, end_pass, going_on, next_pass, passes_of
 from distillery.components.scoring.plan import Plan
@@ -99,11 +101,16 @@ def reconcile_scoring(world: ScoringWorld, value: Mapping[str, Any]) -> Pass:
     except Exception as error:  # an object that nobody expected must not stop the others
         troubles[""] = fault(error)
     else:
-        for each in scoring.spec.filters:
-            facts, trouble, pause = _settle(world, scoring, name, each, done)
-            known |= {each.name: facts} if facts else {}
-            troubles |= {each.name: trouble} if trouble else {}
-            seconds = min(seconds, pause)
+        rounds = [_Round(world, scoring, name, each, done) for each in scoring.spec.filters]
+        for one in rounds:
+            one.settle()
+        _submit([one for one in rounds if one.submits])
+        for one in rounds:
+            if one.facts:
+                known[one.name] = one.facts
+            if one.trouble:
+                troubles[one.name] = one.trouble
+            seconds = min(seconds, one.seconds)
     before = value.get("status")
     was: Mapping[str, Any] = before if isinstance(before, Mapping) else {}
     status = scoring_status(was, generation_of(value), world.store, scoring, known, troubles, at=world.now())
@@ -115,35 +122,97 @@ def reconcile_scoring(world: ScoringWorld, value: Mapping[str, Any]) -> Pass:
     return Pass(name, status, seconds, tuple(done), next(iter(troubles.values()), None))
 
 
-def _settle(
-    world: ScoringWorld, scoring: Scoring, name: str, each: ScoredFilter, done: list[str]
-) -> tuple[ScoringFacts | None, Trouble | None, float]:
-    """Act for one filter until nothing is to be done now; what is wrong with it stops no other."""
-    facts: ScoringFacts | None = None
-    try:
-        for _ in range(MOST):
-            one = _One(world, scoring, name, each)
-            facts = one.look()
-            action = decide_scoring(facts, scoring.spec, world.clock())
-            if isinstance(action, Wait):
-                return facts, None, action.seconds
-            done.append(f"{type(action).__name__} {each.name}")
-            if isinstance(action, Look):
-                one.look_for_files(facts)
-            elif isinstance(action, Submit):
-                one.submit(facts)
-            elif isinstance(action, Finish):
-                one.finish(facts)
-        return facts, None, 0.0
-    except Stopped as error:
-        return facts, Trouble("Unreachable", str(error)), UNREACHABLE
-    except StoreError as error:
-        away = not_read(error)
-        return facts, Trouble("StoreUnreachable" if away else "StoreDamaged", str(error)), UNREACHABLE if away else IDLE
-    except InputError as error:
-        return facts, Trouble("BadInput", error.for_form(), input=True), IDLE
-    except Exception as error:
-        return facts, fault(error), IDLE
+class _Round:
+    """One filter of a Scoring in a pass over the object; what is wrong with it stops no other.
+
+    Args:
+        world: where to read and write.
+        scoring: the object.
+        key: name of the object.
+        each: the filter.
+        done: told of what was done.
+    """
+
+    def __init__(self, world: ScoringWorld, scoring: Scoring, key: str, each: ScoredFilter, done: list[str]) -> None:
+        self.world, self.scoring, self.key, self.each, self.done = world, scoring, key, each, done
+        self.name, self.seconds, self.submits = each.name, 0.0, False
+        self.one: _One | None = None
+        self.facts: ScoringFacts | None = None
+        self.trouble: Trouble | None = None
+
+    def settle(self, *, submitted: bool = False) -> None:
+        """Act until nothing is to be done now but to submit, which may be done for several filters at once."""
+        with self.noting():
+            for _ in range(MOST):
+                self.one = _One(self.world, self.scoring, self.key, self.each)
+                self.facts = self.one.look()
+                action = decide_scoring(self.facts, self.scoring.spec, self.world.clock())
+                if isinstance(action, Wait):
+                    self.seconds = action.seconds
+                    return
+                if isinstance(action, Submit):
+                    self.submits = not submitted  # what was submitted a moment ago and is not there is looked for next time
+                    return
+                self.done.append(f"{type(action).__name__} {self.name}")
+                if isinstance(action, Look):
+                    self.one.look_for_files(self.facts)
+                elif isinstance(action, Finish):
+                    self.one.finish(self.facts)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Keep what goes wrong in the block as this filter's trouble."""
+        try:
+            yield
+        except Stopped as error:
+            self.trouble, self.seconds = Trouble("Unreachable", str(error)), UNREACHABLE
+        except StoreError as error:
+            away = not_read(error)
+            self.trouble = Trouble("StoreUnreachable" if away else "StoreDamaged", str(error))
+            self.seconds = UNREACHABLE if away else IDLE
+        except InputError as error:
+            self.trouble, self.seconds = Trouble("BadInput", error.for_form(), input=True), IDLE
+        except Exception as error:
+            self.trouble, self.seconds = fault(error), IDLE
+
+    def pass_of(self) -> Also:
+        """Return what is to be scored, and where; only where `submits`."""
+        assert self.one is not None
+        assert self.facts is not None
+        assert self.facts.begun is not None
+        return Also(self.facts.begun.plan, self.facts.begun.place(self.one.out).uri)
+
+    def submit(self, others: Sequence[_Round] = ()) -> None:
+        """Start the Job of the pass that goes on, with the image that it was planned with; it scores for the others, too."""
+        assert self.one is not None
+        plan, out = self.pass_of()
+        place, also = replace(self.one.place, image=plan.code), [each.pass_of() for each in others]
+        submit(self.world.store, plan, place, out=out, parallelism=self.scoring.spec.parallelism, also=also)
+        for each in (self, *others):
+            each.submits = False
+            self.done.append(f"Submit {each.name}")
+
+
+def _submit(rounds: Sequence[_Round]) -> None:
+    """Submit the passes of filters, those over the same files in one Job; where that is refused, each in its own."""
+    if not rounds:
+        return
+    by_out = {each.pass_of().out: each for each in rounds}
+    groups = [[each] for each in rounds]
+    if len(rounds) > 1 and rounds[0].one:
+        with suppress(InputError, Stopped):
+            found = together(rounds[0].world.store, rounds[0].one.place, [each.pass_of() for each in rounds])
+            groups = [[by_out[each.out] for each in group] for group in found]
+    for group in groups:
+        if len(group) > 1:
+            with suppress(InputError, Stopped):
+                group[0].submit(group[1:])
+        for each in group:
+            with each.noting():
+                if each.submits:
+                    each.submit()
+            if each.trouble is None:
+                each.settle(submitted=True)
 
 
 class _One:
@@ -191,13 +260,6 @@ class _One:
         began = self.world.clock()
         next_pass(self.out, self.each.name, find_corpus(self.corpus, parameter="spec.corpus"), self.work)
         self.world.looked[self.key] = (began, facts.adapter)
-
-    def submit(self, facts: ScoringFacts) -> None:
-        """Start the Job of the pass that goes on, with the image that it was planned with."""
-        assert facts.begun is not None
-        place = replace(self.place, image=facts.begun.plan.code)
-        at = facts.begun.place(self.out).uri
-        submit(self.world.store, facts.begun.plan, place, out=at, parallelism=self.spec.parallelism)
 
     def finish(self, facts: ScoringFacts) -> None:
         """Note that the pass has ended, and look whether its scores have drifted."""

@@ -23,7 +23,7 @@ from tests.demo.generator.corpus import generate
 from tests.drift.made import put_test
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
-FILTER, NAME = "watched-town", "watched-news"
+FILTER, SECOND, NAME = "watched-town", "watched-village", "watched-news"
 OTHER = ["goal", "referee", "striker", "penalty", "league", "keeper", "season", "derby", "coach", "whistle", "stadium"]
 
 
@@ -35,7 +35,8 @@ def articles(n: int, seed: int) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def promoted(store: Store, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Promoted:
-    """A student that nobody had to train, and its predictions of a test part."""
+    """Students of two filters that nobody had to train, and the predictions of a test part by the first."""
+    promote_student(store, tmp_path_factory.mktemp("second"), SECOND, tiny_base(store, tiny_encoder))
     found = promote_student(store, tmp_path_factory.mktemp("filter"), FILTER, tiny_base(store, tiny_encoder), margin=0.15)
     student = open_bundle(store, FILTER, found.adapter)
     rows = articles(150, seed=11)
@@ -51,7 +52,7 @@ def corpus(store: Store, cluster: Cluster, kfp: Any, promoted: Promoted) -> Iter
     put(place, "monday", articles(75, seed=1))
     put(place, "tuesday", articles(75, seed=2))
     with operating(cluster, store, kfp):
-        spec = {"filters": [{"name": FILTER}], "corpus": place.uri, "out": f"{store.uri}/watched/out"}
+        spec = {"filters": [{"name": FILTER}, {"name": SECOND}], "corpus": place.uri, "out": f"{store.uri}/watched/out"}
         head = {"apiVersion": "llm-distillery.io/v1alpha1", "kind": "Scoring"}
         metadata = {"name": NAME, "namespace": NAMESPACE}
         apply(cluster, {**head, "metadata": metadata, "spec": {**spec, "schedule": "* * * * *"}})
@@ -70,7 +71,7 @@ def scored(cluster: Cluster, passes: int, seconds: float = 300) -> dict[str, Any
         found = status(cluster, NAME, "scoring")
         rows = found.get("filters", [])
         ready = conditions(found).get("Ready", {})
-        return found if rows and rows[0]["passes"] >= passes and ready.get("status") == "True" else None
+        return found if rows and min(row["passes"] for row in rows) >= passes and ready.get("status") == "True" else None
 
     return dict(wait_for(f"{passes} passes", done, seconds, 2))
 
@@ -79,13 +80,23 @@ def parts(place: Store) -> list[str]:
     return [key for key in place.keys("") if key.startswith("part-") and key.endswith(".parquet")]
 
 
-def ids(shown: dict[str, Any]) -> Counter[str]:
-    """How often each article was scored, in all passes."""
+def ids(shown: dict[str, Any], name: str = FILTER) -> Counter[str]:
+    """How often each article was scored for a filter, in all passes."""
     found = Counter[str]()
-    for each in shown["history"]:
+    for each in (each for each in shown["history"] if each["filter"] == name):
         place = open_store(each["scores"])
         for key in parts(place):
             found.update(read_table(place.get(key))["id"].to_pylist())
+    return found
+
+
+def jobs(cluster: Cluster) -> list[set[str]]:
+    """The filters of each scoring Job of these tests."""
+    found = list[set[str]]()
+    for job in cluster.get("jobs", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=scoring")["items"]:
+        labels = job["metadata"]["labels"]
+        names = {labels["llm-distillery.io/filter"], *(key.partition("/")[2] for key in labels if key.startswith("also."))}
+        found += [names] if names & {FILTER, SECOND} else []
     return found
 
 
@@ -95,7 +106,8 @@ def expected(**files: int) -> Counter[str]:
 
 def test_three_files_that_come_are_three_parts_more_though_pods_are_deleted(cluster: Cluster, corpus: Store) -> None:
     first = scored(cluster, 1)
-    assert ids(first) == expected(monday=75, tuesday=75)
+    assert ids(first) == ids(first, SECOND) == expected(monday=75, tuesday=75)
+    assert [len(each) for each in jobs(cluster)] == [2], "one Job for both filters"
     assert conditions(first)["Drifted"]["reason"] == "ScoresSteady"
 
     for seed, name in enumerate(("wednesday", "thursday", "friday"), start=3):
@@ -117,11 +129,13 @@ def test_three_files_that_come_are_three_parts_more_though_pods_are_deleted(clus
 
     wait_for("pods to delete", disturbed, 240, 0.2)
     second = scored(cluster, 2)
-    assert ids(second) == expected(monday=75, tuesday=75, wednesday=200, thursday=200, friday=200)
+    for name in (FILTER, SECOND):
+        assert ids(second, name) == expected(monday=75, tuesday=75, wednesday=200, thursday=200, friday=200)
+    assert all(len(each) == 2 for each in jobs(cluster))
     newest = second["history"][0]
     made = parts(open_store(newest["scores"]))
     assert (newest["number"], newest["files"], len(made), newest["articles"]) == (2, 3, 3, 600)
-    assert (second["articles"], len(second["history"])) == (750, 2)
+    assert ([row["articles"] for row in second["filters"]], len(second["history"])) == ([750, 750], 4)
 
 
 def test_a_corpus_of_other_topics_is_drifted(cluster: Cluster, corpus: Store) -> None:

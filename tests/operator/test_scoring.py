@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+import distillery.components.scoring.cluster_jobs as cluster_jobs
 import distillery.components.scoring.job as job_module
-import distillery.components.scoring.new_files as new_files
 from distillery.components.articles.label_table import read_table
 from distillery.components.artifacts.channel import Channel, Entry, serving
 from distillery.components.artifacts.filter import publish_filter
@@ -24,6 +24,7 @@ from distillery.components.scoring.passes import Begun
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store, open_store, s3_objects
 from distillery.components.store.layout import PASSES, SCORING_PLAN, channel_key
+from distillery.filters.filter import Filter
 from distillery.filters.scoring import ScoringSpec
 from distillery.pipelines.operator.decide import FOLLOW, IDLE, Wait
 from distillery.pipelines.operator.reconcile import Pass
@@ -49,9 +50,9 @@ class Town:
         """A process that remembers nothing."""
         return ScoringWorld(self.store, self.objects, lambda: replace(PLACE, store=self.store.uri), clock=lambda: self.at)
 
-    def promote(self, adapter: str, name: str = "demo") -> None:
-        entry = Entry(adapter=adapter, verdict="c" * 64, filter=publish_filter(self.store, FILTER), action="promote", at="now")
-        Channel(current=serving(entry), history=[entry]).put(self.store, channel_key(name, "production"))
+    def promote(self, adapter: str, flt: Filter = FILTER) -> None:
+        entry = Entry(adapter=adapter, verdict="c" * 64, filter=publish_filter(self.store, flt), action="promote", at="now")
+        Channel(current=serving(entry), history=[entry]).put(self.store, channel_key(flt.name, "production"))
 
     def add(self, *names: str, rows: int = 4, shifted: float = 0) -> None:
         for seed, name in enumerate(names):
@@ -88,9 +89,9 @@ class Town:
         job.status.start_time = datetime.fromtimestamp(self.at - 10, UTC)
         job.status.conditions[0].last_transition_time = datetime.fromtimestamp(self.at, UTC)
 
-    def ids(self) -> Counter[str]:
+    def ids(self, name: str = "demo") -> Counter[str]:
         """Ids of the articles of the passes that count."""
-        out = open_store(f"{self.store.uri}/out/demo")
+        out = open_store(f"{self.store.uri}/out/{name}")
         now = Passes.load(out, PASSES).now
         assert now
         keys = [key for each in now.ended for key in out.keys(each.folder) if "/part-" in key and key.endswith(".parquet")]
@@ -102,7 +103,7 @@ def town(monkeypatch: pytest.MonkeyPatch) -> Town:
     jobs, bucket = Jobs(), f"bucket-{uuid.uuid4().hex}"  # a name of its own: open_bucket keeps those that it has opened
     client = MemoryS3()
     monkeypatch.setattr(s3_objects, "make_client", lambda: client)
-    for module in (job_module, new_files):
+    for module in (job_module, cluster_jobs):
         monkeypatch.setattr(module, "batch", lambda: jobs)
     found = Town(open_store(f"s3://{bucket}/some/prefix"), jobs)
     found.promote(OLD)

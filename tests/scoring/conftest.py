@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import distillery.components.scoring.cluster_jobs as cluster_jobs
 import distillery.components.scoring.job as cluster
-from distillery.components.scoring.job import plan_on_cluster
+from distillery.components.scoring.cluster_plan import plan_on_cluster
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store, open_store
 from tests.scoring.played import ADAPTER, PLACE, Jobs, Pods
@@ -19,7 +20,8 @@ __all__ = ["s3_server", "s3_uri"]
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
     played = Jobs()
-    monkeypatch.setattr(cluster, "batch", lambda: played)
+    for module in (cluster, cluster_jobs):
+        monkeypatch.setattr(module, "batch", lambda: played)
     monkeypatch.setattr(cluster, "POLL_SECONDS", 0.01)
     return played
 

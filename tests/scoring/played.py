@@ -56,8 +56,9 @@ class Jobs:
         del self.jobs[name]
 
     def list_namespaced_job(self, namespace: str, label_selector: str, **_: Any) -> Any:
-        key, _, value = label_selector.partition("=")
-        return SimpleNamespace(items=[job for job in self.jobs.values() if job.metadata.labels.get(key) == value])
+        key, equals, value = label_selector.partition("=")
+        labels = [(job, job.metadata.labels) for job in self.jobs.values()]
+        return SimpleNamespace(items=[job for job, has in labels if (has.get(key) == value if equals else key in has)])
 
 
 class Pods:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 import distillery.components.scoring.job as cluster
+from distillery.components.scoring.cluster_jobs import cancel
+from distillery.components.scoring.cluster_plan import plan_on_cluster
 from distillery.components.scoring.completion import missing, success
-from distillery.components.scoring.job import cancel, expand, follow, plan_on_cluster, submit
+from distillery.components.scoring.job import expand, follow, submit
 from distillery.components.scoring.job_manifest import RESOURCES, Place, find_place, job_manifest, job_name
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store, open_store

@@ -10,7 +10,9 @@ import pytest
 
 import distillery.components.scoring.job as cluster
 from distillery.components.artifacts.filter import read_filter
-from distillery.components.scoring.job import cancel, follow, plan_on_cluster, submit, unfinished
+from distillery.components.scoring.cluster_jobs import cancel, unfinished
+from distillery.components.scoring.cluster_plan import plan_on_cluster
+from distillery.components.scoring.job import follow, submit
 from distillery.components.scoring.job_manifest import job_name
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store, digest_bytes
