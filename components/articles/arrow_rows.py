@@ -172,5 +172,7 @@ def _is_text(kind: pa.DataType) -> bool:
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
         or pa.types.is_string_view(kind)
+        or pa.types.is_binary(kind)  # what Hive, Impala and old versions of Spark call a text
+        or pa.types.is_large_binary(kind)
         or (pa.types.is_dictionary(kind) and _is_text(kind.value_type))
     )

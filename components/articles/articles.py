@@ -13,14 +13,15 @@ import json
 import math
 import shlex
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillery.components.articles.cells import WORDS_FOR_MISSING, clean, is_missing, long_text, score, short_text
+from distillery.components.articles.cells import WORDS_FOR_MISSING, clean, is_missing, long_text, score, short_text, title_text
 from distillery.components.articles.columns import COLUMNS, Renamed
 from distillery.components.articles.folders import FolderColumns, shards
+from distillery.components.articles.forms import unknown_form
 from distillery.components.articles.readers import read_rows
 from distillery.components.articles.rejects import Reject, Rejects
 from distillery.components.articles.score_forms import ANALYSIS, LABELS, flat, plain_score, scores_of
@@ -262,14 +263,22 @@ def _rows(
 
 def _near_hint(rejects: Rejects, *columns: str, dimensions: Sequence[str] = ()) -> str:
     """Return what to add where rows lack a column that they have by another name; empty where they don't."""
+    seen = rejects.seen
+    if seen.listed and seen.rows == 1 and not seen.names["content"]:
+        return f"its one object holds the articles: take them out: jq '.{seen.listed}' FILE > articles.json"
     for column in columns:
-        if not rejects.seen.names[column] and (near := rejects.seen.near(column)):
+        if not seen.names[column] and (near := seen.near(column)):
             return f"no row has {column!r}; the file has {near[0]!r}: add {{map}} {shlex.quote(f'{near[0]}={column}')}"
-    bare = [name for name in dimensions if rejects.seen.names[name]]
+    if seen.names and "content" in columns and not seen.names["content"]:
+        has = ", ".join(repr(name[:60]) for name, _ in seen.names.most_common(8))
+        return f"no row has 'content'; the file has {has}: add {{map}} COLUMN=content for the column of the article's text"
+    bare = [name for name in dimensions if seen.names[name]]
     return f"the scores have bare names: add {' '.join(f'{{map}} {name}={name}' for name in bare)}" if bare else ""
 
 
 def _stopped(path: Path, rejects: Rejects, what: str, hint: str = "") -> InputError:
+    if not rejects.seen.rows and not rejects.folder and (error := unknown_form(path)):
+        return error
     first = "; ".join(f"{path / file if rejects.folder else path}:{line}: {reason}" for file, line, reason in rejects.first[:3])
     return InputError(f"{what}: {first}" if first else what, where=str(path), hint=hint)
 
@@ -286,7 +295,7 @@ def as_article(row: dict[str, Any]) -> Article:
     Raises:
         ValueError: the row is not an article; the message says what is wrong with it.
     """
-    title, content = _text(row, "title"), _text(row, "content")
+    title, content = _text(row, "title", title_text), _text(row, "content", long_text)
     if not content.strip():
         raise ValueError("has no content" if is_missing(row.get("content")) else "its content is empty")
     if len(title) + len(content) > MAX_CHARACTERS:
@@ -304,9 +313,9 @@ def as_article(row: dict[str, Any]) -> Article:
     )
 
 
-def _text(row: dict[str, Any], key: str) -> str:
+def _text(row: dict[str, Any], key: str, read: Callable[[Any], str]) -> str:
     try:
-        return long_text(row.get(key))
+        return read(row.get(key))
     except ValueError as error:
         raise ValueError(f"its {key} {error}") from None
 

@@ -16,7 +16,9 @@ from uuid import UUID
 
 EXACT = 2**53  # from here on a float stands for several integers
 MAX_SHORT = 4_000
-WORDS_FOR_MISSING = frozenset({"nan", "NaN", "NaT", "<NA>", "None"})  # what str() makes of a data frame's missing values
+DATABASE_NULL = "\\N"  # in exports of MySQL and PostgreSQL
+# What writers make of a missing value: data frames by str(), R, databases by their exports, and sheets.
+WORDS_FOR_MISSING = frozenset({"nan", "NaN", "NaT", "<NA>", "None", "NA", "NULL", "null", "#N/A"})
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -35,7 +37,7 @@ def clean(text: str) -> str:
 
 
 def is_missing(value: Any) -> bool:
-    """True if a cell says nothing: null, NaN, NaT or pandas.NA.
+    """True if a cell says nothing: null, NaN, NaT, pandas.NA, or the word of a database for null.
 
     Args:
         value: the cell.
@@ -43,7 +45,7 @@ def is_missing(value: Any) -> bool:
     Returns:
         Whether it is one of them; the empty text is not.
     """
-    if value is None:
+    if value is None or (isinstance(value, str) and value == DATABASE_NULL):
         return True
     if isinstance(value, Decimal):
         return value.is_nan()
@@ -54,7 +56,7 @@ def is_missing(value: Any) -> bool:
 
 
 def long_text(value: Any) -> str:
-    """Return a title or content as text.
+    """Return content as text.
 
     Args:
         value: the cell.
@@ -72,6 +74,21 @@ def long_text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"is not text but {shown(value)}")
     return clean(value)
+
+
+def title_text(value: Any) -> str:
+    """Return a title as text; one that is a number or a date is written as a person would.
+
+    Args:
+        value: the cell.
+
+    Returns:
+        The text, cleaned; empty where the cell is missing.
+
+    Raises:
+        ValueError: the cell is an object, a list, true or false; the message goes on from the column's name.
+    """
+    return long_text(value) if isinstance(value, str | bytes) else short_text(value)
 
 
 def short_text(value: Any) -> str:

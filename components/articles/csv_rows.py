@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,9 +14,10 @@ from distillery.components.articles.columns import Renamed
 from distillery.components.articles.formats import MAX_LINE, Row
 from distillery.components.articles.forms import delimiter_of
 from distillery.filters.errors import InputError
-from distillery.filters.strict_json import loads
+from distillery.filters.strict_json import BOM, loads
 
 _NUMBERS = ("score.", "reference.")
+_NUMBER = re.compile(r"\s*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*")  # Python's own form reads 1_0 as ten
 _OBJECTS = ("scores", "reference")
 
 
@@ -36,7 +38,8 @@ def csv_rows(pieces: Iterable[bytes], where: str, renamed: Renamed) -> Iterator[
     lines, place = _Lines(pieces, where), 0
     csv.field_size_limit(MAX_LINE)
     try:
-        reader = csv.reader(lines, delimiter=lines.delimiter(), strict=True)
+        delimiter, spaced = lines.form()
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced, strict=True)
         header = [name.strip() for name in next(reader, [])]
         names = renamed.header(header, where)
         while True:
@@ -60,15 +63,16 @@ class _Lines(Iterator[str]):
         self.where, self.again = where, ""
         self.length = self.number = 0
 
-    def delimiter(self) -> str:
-        """Return the sign between cells, as the header has it or the line "sep=;" above it says."""
-        first = self.text.readline(MAX_LINE)
+    def form(self) -> tuple[str, bool]:
+        """Return the sign between cells, as the header has it or the line "sep=;" above it says; and if spaces follow it."""
+        while (first := self.text.readline(MAX_LINE).lstrip(BOM)) and not first.strip():
+            self.number += 1
         said = first.rstrip("\r\n")
         if said[:4] == "sep=" and len(said) == 5:
-            self.number = 1
-            return said[4]
-        self.again = first
-        return delimiter_of(first.encode())
+            self.number += 1
+            return said[4], False
+        self.again, sign = first, delimiter_of(first.encode())
+        return sign, re.search(rf'{re.escape(sign)} +"', first) is not None
 
     def __next__(self) -> str:
         line, self.again = self.again or self.text.readline(MAX_LINE), ""
@@ -123,7 +127,7 @@ def _cell(name: str, cell: Any) -> Any:
     """Return a cell; in columns of scores a number or an object that is written as text is what it says."""
     try:
         if isinstance(cell, str) and name.startswith(_NUMBERS):
-            return float(cell)
+            return float(cell) if _NUMBER.fullmatch(cell) else cell
         if isinstance(cell, str) and name in _OBJECTS:
             return loads(cell)
     except (ValueError, RecursionError):

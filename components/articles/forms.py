@@ -11,6 +11,7 @@ import csv
 import re
 import shlex
 import zlib
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from distillery.components.articles.formats import MAX_LINE, bare
@@ -23,6 +24,7 @@ HEAD: Final = 8_192  # bytes by which a form is told
 DELIMITERS: Final = ",;\t|"
 READ: Final = "JSONL, CSV (both also gzipped), Parquet, XLSX or a JSON list"
 ARROW_STREAM: Final = b"\xff\xff\xff\xff"
+_ENDS: Final = rb"\r\n|\n|\r"
 _UTF8: Final = codecs.getincrementaldecoder("utf-8")
 _ZIP: Final = b"PK\x03\x04"
 _ARROW: Final = "import pyarrow.feather as f, pyarrow.parquet as p, sys; p.write_table(f.read_table(sys.argv[1]), sys.argv[2])"
@@ -60,7 +62,7 @@ def file_kind(head: bytes, where: str) -> Kind:
     Raises:
         InputError: the file has a form that is not read; the hint is the command that converts it.
     """
-    if _is_table(head):  # whatever its first column is called: ORCID is no ORC
+    if _has_known_names(head):  # whatever its first column is called: ORCID is no ORC
         return "csv"
     if head[:4] == b"PAR1":
         return "parquet"
@@ -69,7 +71,7 @@ def file_kind(head: bytes, where: str) -> Kind:
     name = where.rpartition("/")[2]
     if head[:2] == b"\x1f\x8b":
         inner = _unpacked(head)
-        if _is_table(inner):
+        if _has_known_names(inner):
             return "csv.gz"
         if _is_tar(inner):
             raise InputError("is an archive (tar)", where=where, hint=f"unpack it first: tar -xzf {shlex.quote(name)}")
@@ -102,17 +104,52 @@ def text_form(head: bytes) -> Literal["jsonl", "csv", "json"]:
         return "json"
     if text[:1] == b"{":
         return "json" if _over_lines(text) else "jsonl"
-    line = text.split(b"\n")[0]
-    if re.fullmatch(rb"sep=.\r?", line):  # what Excel writes above a header
-        line = text.split(b"\n")[1] if b"\n" in text else b""
-    if len(line) > MAX_LINE:
-        return "jsonl"
+    records = _records(text)
+    return "csv" if _known(records[:1]) or _is_table(text, records) else "jsonl"
+
+
+def unknown_form(path: Path) -> InputError | None:
+    """Return what a text is of which no row could be read, neither as JSON Lines nor as a table.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The error that says so and what to do; None where it is JSON Lines, or a table.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(HEAD)
+    zipped = head[:2] == b"\x1f\x8b"
+    name = path.name.removesuffix(".gz") if zipped else path.name
+    before = f"gzip -dk {shlex.quote(path.name)}, then " if zipped else ""
+    if (found := _unknown(_unpacked(head) if zipped else head, name)) is None:
+        return None
+    return InputError(found[0], where=str(path), hint=before + found[1])
+
+
+def _unknown(head: bytes, name: str) -> tuple[str, str] | None:
+    lines, quoted = [line for line in re.split(_ENDS, bare(head)) if line.strip()], shlex.quote(name)
+    if text_form(head) != "jsonl" or not lines:
+        return None
+    text = bare(head)
+    if re.search(rb"\r[ \t]*\{", text) and b"\n" not in text.rstrip():
+        command = f"tr '\\r' '\\n' < {quoted} > {shlex.quote(_stem(name))}.lines"
+        return "is JSON whose lines end in carriage returns alone, which is not read", command
+    if any(bare(line)[:1] == b"{" for line in lines):
+        return None
     try:
-        header = _UTF8().decode(line, final=b"\n" in text)  # the head may end within a letter of a long header
-        names = next(csv.reader([header.rstrip("\r")], delimiter=delimiter_of(line)), [])
-    except (csv.Error, UnicodeDecodeError):
-        return "jsonl"
-    return "csv" if len(names) > 1 and any(known_name(name) for name in names) else "jsonl"
+        first = _UTF8().decode(lines[0])[:80]
+    except UnicodeDecodeError:
+        return "is no text in UTF-8, and no other form that is known", f"give {READ}"
+    for number, line in enumerate(re.split(_ENDS, head), 1):
+        if line.strip() and line != lines[0] and len(_known(_records(line)[:1])) > 1:
+            command = f"tail -n +{number} {quoted} > {shlex.quote(_stem(name))}.table"
+            return f"its first line is no header of a table; line {number} is", f"delete the lines above it: {command}"
+    if (sign := _other_sign(first)) and len({known_name(part) for part in first.split(sign)} - {""}) > 1:
+        command = f"duckdb -c \"copy (from read_csv('{name}', delim='{sign}')) to '{_stem(name)}.parquet'\""
+        command = command if sign.isprintable() else "write it with commas or tabs between its cells"
+        return f"is a table whose cells are separated by {sign!r}, which is not read", command
+    return f"is neither JSON Lines nor a table with a header: it begins with {first!r}", f"give {READ}"
 
 
 def delimiter_of(line: bytes) -> str:
@@ -140,9 +177,51 @@ def sheet_hint(name: str) -> str:
     return f"save it as CSV: {_TO_CSV.format(name=shlex.quote(name))}"
 
 
-def _is_table(head: bytes) -> bool:
-    """True if the first line is the header of a CSV, and no line of a binary form that happens to read so."""
-    return text_form(head) == "csv" and not re.match(rb"[^\n]*[\x00-\x08]", head)
+def _other_sign(line: str) -> str:
+    """Return the sign that occurs most often in a line and that separates no cells here; empty where there is none."""
+    signs = re.findall(rf"[^\w\s.'\"{DELIMITERS}-]", line)
+    return max(signs, key=signs.count) if signs else ""
+
+
+def _has_known_names(head: bytes) -> bool:
+    """True if the first line is a header with a name that we know, and no line of a binary form that happens to read so."""
+    text = bare(head)
+    return text[:1] not in (b"{", b"[") and bool(_known(_records(text)[:1])) and not re.match(rb"[^\n]*[\x00-\x08]", head)
+
+
+def _records(text: bytes) -> list[list[str]]:
+    """Return the first two records of a text as a table has them; none where it can't be one."""
+    line, _, rest = text.partition(b"\n")
+    if re.fullmatch(rb"sep=.\r?", line):  # what Excel writes above a header
+        text = rest
+    line = re.split(_ENDS, text)[0]
+    if len(line) > MAX_LINE:
+        return []
+    delimiter = delimiter_of(line)
+    found: list[list[str]] = []
+    try:  # the head may end within a letter, or within a record
+        rows = csv.reader(_UTF8().decode(text).splitlines(keepends=True), delimiter=delimiter, skipinitialspace=True)
+        found.append(next(rows, []))
+        found.append(next(rows, []))
+    except (csv.Error, UnicodeDecodeError):
+        pass
+    return found
+
+
+def _known(records: list[list[str]]) -> set[str]:
+    """Return the names that we know, nearly at least, of a header; a lone column must have the name itself."""
+    names = records[0] if records else []
+    if len(names) == 1:
+        return {"content"} & {names[0].strip()}
+    return {known_name(name) for name in names} - {""}
+
+
+def _is_table(text: bytes, records: list[list[str]]) -> bool:
+    """True if a text that begins with names we don't know is a table all the same: its first records have as many cells."""
+    if len(records) < 2 or re.search(rb"(?m)^\s*[<{]", text) or not all(len(name) <= 100 for name in records[0]):
+        return False
+    cells = [len(record) for record in records]
+    return sum(map(bool, records[0])) > 1 and (cells[0] == cells[1] or (len(text) >= HEAD - 8 and cells[1] < cells[0]))
 
 
 def _is_tar(head: bytes) -> bool:
@@ -175,7 +254,7 @@ def _refuse_others(head: bytes, where: str, name: str, before: str = "") -> None
     text = bare(head)
     if text[:15].lower().startswith((b"<!doctype html", b"<html")):
         raise _refused("a page of HTML", "look at what was saved: most likely a login page or an error", where, name)
-    if text[:5] == b"<?xml":
+    if text[:1] == b"<":
         raise _refused("XML", "make one JSON object a line of it, with content and title", where, name)
 
 

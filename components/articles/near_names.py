@@ -109,6 +109,7 @@ class NamesSeen:
     def __init__(self) -> None:
         self.rows = 0
         self.names: Counter[str] = Counter()
+        self.listed = ""  # where the first row has a list of objects that have content, as jq calls it
         self._unread: Counter[tuple[str, str]] = Counter()
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -118,14 +119,31 @@ class NamesSeen:
             row: the row under our names; cells without a value don't count.
         """
         self.rows += 1
+        if not _has(row, "content") and sum(_holds_content(value) for value in row.values()) > 1:
+            self.listed = self.listed or "[]"  # as jq calls all values of an object
         for name, value in row.items():
             if name not in self.names and len(self.names) >= KEYS:
                 continue
             if is_missing(value) or value == "":
                 continue
             self.names[name] += 1
-            if name not in COLUMNS and (column := known_name(name)) in TOLD and not _has(row, column):
+            if isinstance(value, dict | list):
+                if not _has(row, "content"):
+                    self._look_into(name, value)
+            elif name not in COLUMNS and (column := known_name(name)) in TOLD and not _has(row, column):
                 self._unread[column, name] += 1
+
+    def _look_into(self, name: str, value: dict[str, Any] | list[Any]) -> None:
+        """Count what an object of a row without content holds that `--map` reads, or a list of what may be articles."""
+        if isinstance(value, list):
+            if value and _holds_content(value[0]):
+                self.listed = self.listed or name
+            return
+        for inner, cell in value.items():
+            if isinstance(cell, str) and cell and known_name(inner) in ("content", "title", "id") and len(self._unread) < KEYS:
+                self._unread[known_name(inner), f"{name}.{inner}"] += 1
+            elif isinstance(cell, list) and not self.listed:
+                self._look_into(f"{name}.{inner}", cell)
 
     def near(self, column: str) -> list[str]:
         """Return names of the file that are nearly a column's and are not read.
@@ -136,7 +154,8 @@ class NamesSeen:
         Returns:
             The names, the most frequent first.
         """
-        return [name for name, _ in self.names.most_common() if name not in COLUMNS and known_name(name) == column]
+        own = [name for name, _ in self.names.most_common() if name not in COLUMNS and known_name(name) == column]
+        return [*own, *(name for (lacked, name), _ in self._unread.most_common() if lacked == column and name not in own)]
 
     def unread(self) -> list[Unread]:
         """Return the columns that rows lack and seem to have by another name.
@@ -161,3 +180,7 @@ class NamesSeen:
 def _has(row: Mapping[str, Any], column: str) -> bool:
     names = ("published", "published_date") if column == "published" else (column,)
     return any(not is_missing(row.get(name)) and row.get(name) != "" for name in names)
+
+
+def _holds_content(value: Any) -> bool:
+    return isinstance(value, dict) and any(known_name(str(name)) == "content" for name in value)

@@ -1,23 +1,45 @@
-"""The first sheet of an XLSX workbook, with its header in the first row. openpyxl keeps all its texts in memory."""
+"""The sheet of an XLSX workbook that has articles, with its header in the first row. openpyxl keeps all its texts in memory."""
 
 from __future__ import annotations
 
+import re
+import warnings
 import zipfile
 from collections.abc import Iterator
-from typing import IO, Final
+from itertools import islice
+from typing import IO, Any, Final
 
 from distillery.components.articles.columns import Renamed
 from distillery.components.articles.csv_rows import named
 from distillery.components.articles.formats import Row, refuse_bomb
 from distillery.components.articles.forms import sheet_hint
+from distillery.components.articles.near_names import known_name
 from distillery.filters.errors import InputError
 
 MAX_SHEET: Final = 128 * 2**20  # bytes of XML: some 30,000 articles
 MAX_CELLS: Final = 1_000  # of a row
+ABOVE: Final = 20  # rows in which a header is looked for, to say where it is
+_STRICT: Final = b"purl.oclc.org/ooxml/"
+_CONTROL: Final = re.compile("_x00([01][0-9A-Fa-f])_")  # how XML of workbooks writes what XML can't
+
+
+class ErrorCell:
+    """What a cell shows whose formula failed, such as #NAME?; it is neither text nor number, and no row takes it for one."""
+
+    def __init__(self, shown: str) -> None:
+        """Note what it shows.
+
+        Args:
+            shown: as a person sees it.
+        """
+        self._shown = shown
+
+    def __str__(self) -> str:
+        return self._shown
 
 
 def sheet_rows(stream: IO[bytes], size: int, where: str, renamed: Renamed) -> Iterator[Row]:
-    """Yield the rows of a workbook's first sheet, each by its number.
+    """Yield the rows of the sheet that has articles, each by its number.
 
     Args:
         stream: the file, seekable.
@@ -29,28 +51,80 @@ def sheet_rows(stream: IO[bytes], size: int, where: str, renamed: Renamed) -> It
         Each row under our names, good or bad.
 
     Raises:
-        InputError: it is damaged, or unpacks to more than a workbook of articles does.
+        InputError: it is damaged, unpacks to more than a workbook of articles does, or has articles in several sheets.
     """
     import openpyxl
 
     hint = sheet_hint(where.rpartition("/")[2])
+    warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")  # of styles and lists that nobody reads here
     try:
         with zipfile.ZipFile(stream) as archive:  # which reads no more of a member than its size
             unpacked = sum(entry.file_size for entry in archive.infolist())
             if unpacked > MAX_SHEET:
                 raise InputError(f"unpacks to more than {MAX_SHEET // 2**20} MB", where=where, hint=hint)
+            if "xl/workbook.xml" in archive.namelist() and _STRICT in archive.read("xl/workbook.xml"):
+                raise InputError("is a workbook in Strict Open XML, which is not read", where=where, hint=hint)
         stream.seek(0)
-        sheet = openpyxl.load_workbook(stream, read_only=True, data_only=True).worksheets[0]
-        rows = enumerate(sheet.iter_rows(values_only=True, max_col=MAX_CELLS), 1)
-        _, header = next(rows, (0, ()))
-        while header and header[-1] is None:
-            header = header[:-1]
-        names = renamed.header([str(name).strip() if name is not None else "" for name in header], where)
+        sheet = _sheet(openpyxl.load_workbook(stream, read_only=True, data_only=True), where, hint, renamed)
+        rows, names = _cells(sheet, where, size), list[str]()
         for number, cells in rows:
-            refuse_bomb(where, unpacked, number, size)
-            if any(cell is not None for cell in cells):
-                yield named(number, names, list(cells))
+            if names:
+                yield named(number, names, cells)
+            elif cells:
+                names = renamed.header(_texts(cells), where)
+                _refuse_rows_above(sheet, number, names, where, size)
     except (InputError, ModuleNotFoundError):
         raise
     except Exception as error:  # whatever a damaged workbook makes openpyxl say
         raise InputError(f"is a damaged workbook: {str(error)[:120]}", where=where, hint="save it again") from error
+
+
+def _sheet(book: Any, where: str, hint: str, renamed: Renamed) -> Any:
+    """Return the visible sheet whose header has a column of content; the first one where none has."""
+    sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"] or book.worksheets
+    for sheet in sheets:
+        sheet.reset_dimensions()  # many writers state fewer rows than they write, and none beyond are read
+    ours = dict(renamed.columns)
+    having = [sheet for sheet in sheets if any(ours.get(name, name) == "content" for name in _header(sheet))]
+    if len(having) > 1:
+        titles = ", ".join(repr(sheet.title) for sheet in having[:6])
+        raise InputError(f"has articles in {len(having)} sheets ({titles}), and one is read", where=where, hint=hint)
+    return [*having, *sheets][0]
+
+
+def _header(sheet: Any) -> list[str]:
+    """Return the first row that says anything, if it is near the top."""
+    rows = sheet.iter_rows(max_row=ABOVE, max_col=MAX_CELLS, values_only=True)
+    texts = ([str(cell).strip() for cell in row if cell is not None] for row in rows)
+    return next((row for row in texts if row), [])
+
+
+def _refuse_rows_above(sheet: Any, number: int, names: list[str], where: str, size: int) -> None:
+    """Refuse a sheet whose header stands below something else, such as the name of the table."""
+    if "content" in names:
+        return
+    for row, cells in islice(_cells(sheet, where, size), ABOVE):
+        if row > number and len({known_name(name) for name in _texts(cells)} - {""}) > 1:
+            raise InputError(f"its first row is no header; row {row} is", where=where, hint="delete the rows above the header")
+
+
+def _cells(sheet: Any, where: str, size: int) -> Iterator[tuple[int, list[Any]]]:
+    """Yield the rows by their numbers, without the empty cells behind the last one."""
+    for number, row in enumerate(sheet.iter_rows(max_col=MAX_CELLS), 1):
+        refuse_bomb(where, 0, number, size)
+        cells = [None if cell.value is None else _value(cell) for cell in row]
+        while cells and cells[-1] is None:
+            cells.pop()
+        if cells:
+            yield number, cells
+
+
+def _value(cell: Any) -> Any:
+    """Return what a cell says: #N/A is nothing, other errors are errors, and signs that XML lacks are themselves."""
+    if cell.data_type == "e":
+        return None if cell.value == "#N/A" else ErrorCell(cell.value)
+    return _CONTROL.sub(lambda sign: chr(int(sign[1], 16)), cell.value) if isinstance(cell.value, str) else cell.value
+
+
+def _texts(cells: list[Any]) -> list[str]:
+    return [str(cell).strip() if cell is not None else "" for cell in cells]

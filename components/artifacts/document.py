@@ -19,6 +19,8 @@ MAX_DOCUMENT = 64 * 2**20
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A digest, as 64 lower-case hexadecimal digits."""
+CheckedDigest = Annotated[Digest, Field(pattern=r"^[0-9a-f]{64}$")]
+"""The same for those who need a `Digest`, which is a text like any other to pydantic."""
 
 
 class Document(BaseModel):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from distillery.components.artifacts.document import Document
-from distillery.components.store import Digest, Store
+from distillery.components.artifacts.document import CheckedDigest, Document
+from distillery.components.store import Store
 from distillery.components.store.layout import frozen_key
 
 MAX_FROZEN = 256 * 2**20
@@ -19,8 +19,8 @@ class Lineage(Document):
         digest: of this list.
     """
 
-    test: list[Digest]
-    digest: Digest
+    test: list[CheckedDigest]
+    digest: CheckedDigest
 
 
 class FrozenTests(Document):

@@ -237,10 +237,10 @@ class CalibrationOutputs(Document):
 class Attempt(Document):
     """The samples that one rubric was judged on with one oracle, by digest."""
 
-    rubric: str
-    oracle: str
-    calibration: str
-    fresh: str
+    rubric: Sha256
+    oracle: Sha256
+    calibration: Sha256
+    fresh: Sha256
 
 
 class CalibrationAttempts(Document):

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from distillery.components.artifacts.document import MAX_DOCUMENT, Document
+from distillery.components.artifacts.document import MAX_DOCUMENT, CheckedDigest, Document
 from distillery.components.store import (
     Conflict,
     Digest,
@@ -63,7 +63,7 @@ class StepRecord(Document):
     format: Literal[1] = 1
     step: str
     inputs: dict[str, Json]
-    inputs_digest: Digest
+    inputs_digest: CheckedDigest
     outputs: dict[str, Json]
     keys: list[str] = Field(default_factory=list)
     facts: dict[str, Json] = Field(default_factory=dict)

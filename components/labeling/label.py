@@ -41,6 +41,7 @@ from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
 
 CODE: Final = 2
+IMPORT_CODE: Final = 3  # of labels that people bring
 SAMPLE: Final = 64
 
 
@@ -72,7 +73,13 @@ def label_inputs(
         common["columns"] = flt.columns
     if labels is not None:
         form = flt.score_form.to_json()
-        return {**common, "labels": labels, "max_rejects": max_rejects, **({"scores": form} if form else {})}
+        return {
+            **common,
+            "code": IMPORT_CODE,
+            "labels": labels,
+            "max_rejects": max_rejects,
+            **({"scores": form} if form else {}),
+        }
     identity = digest_json(dict(oracle_identity(flt) if oracle is None else oracle))
     return {**common, "articles": articles, "rubric": rubric_digest(flt), "oracle": identity}
 

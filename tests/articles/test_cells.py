@@ -55,7 +55,9 @@ def labels(path: Path) -> tuple[list[Label], Rejects]:
 
 
 @pytest.mark.parametrize(
-    "value", [None, math.nan, Decimal("NaN"), NotAvailable(), NotATime(2024, 1, 1)], ids=["null", "NaN", "decimal", "NA", "NaT"]
+    "value",
+    [None, math.nan, Decimal("NaN"), NotAvailable(), NotATime(2024, 1, 1), "\\N"],
+    ids=["null", "NaN", "decimal", "NA", "NaT", "of a database"],
 )
 def test_what_says_nothing_is_missing_in_every_text_column(value: Any) -> None:
     assert is_missing(value)
@@ -76,8 +78,8 @@ def test_nan_in_a_file_is_missing_whatever_its_format(tmp_path: Path) -> None:
     assert [(a.source, a.url) for a in articles] == [("", ""), ("", "7")]
 
 
-@pytest.mark.parametrize("word", ["nan", "NaN", "NaT", "<NA>", "None"])
-def test_what_a_data_frame_makes_of_a_missing_value_is_missing_but_no_id_title_or_language(word: str) -> None:
+@pytest.mark.parametrize("word", ["nan", "NaN", "NaT", "<NA>", "None", "NA", "NULL", "null", "#N/A"])
+def test_what_a_writer_makes_of_a_missing_value_is_missing_but_no_id_title_or_language(word: str) -> None:
     article = as_article({"id": word, "title": word, "content": word, "source": word, "published": word, "language": word})
     assert (article.source, article.published) == ("", "")
     assert (article.id, article.title, article.content) == (word, word, word)
@@ -222,6 +224,27 @@ def test_a_long_dictionary_is_not_counted_into_every_row(tmp_path: Path) -> None
     column = pa.array([chr(97 + n) * 900_000 for n in range(12)]).dictionary_encode()
     pq.write_table(pa.table({"content": column}), tmp_path / "a.parquet")
     assert len(read(tmp_path / "a.parquet")[0]) == 12
+
+
+@pytest.mark.parametrize(
+    ("value", "title"),
+    [(1984, "1984"), (24.0, "24"), (date(2024, 5, 7), "2024-05-07"), ("1984", "1984"), (b"caf\xc3\xa9", "café")],
+)
+def test_a_title_that_a_sheet_took_for_a_number_or_a_date_is_one(value: Any, title: str) -> None:
+    assert as_article({"content": "Text.", "title": value}).title == title
+    with pytest.raises(ValueError, match="its content is not text"):
+        as_article({"content": 1984, "title": value})
+    with pytest.raises(ValueError, match="its title is not text but true"):
+        as_article({"content": "Text.", "title": True})
+
+
+def test_texts_that_a_table_calls_bytes_are_texts(tmp_path: Path) -> None:
+    for kind in (pa.binary(), pa.large_binary()):
+        content = pa.array([b"Caf\xc3\xa9.", b"\xff\xfe"], kind)
+        pq.write_table(pa.table({"content": content, "title": pa.array([b"T", b"T"], kind)}), tmp_path / "a.parquet")
+        articles, rejects = read(tmp_path / "a.parquet")
+        assert [(article.title, article.content) for article in articles] == [("T", "Café.")]
+        assert [reject.reason for reject in rejects.first] == ["its content is not UTF-8"]
 
 
 def test_recorded_replies_find_articles_by_ids_of_any_number_type(tmp_path: Path) -> None:

@@ -191,7 +191,8 @@ def test_a_column_that_begins_like_a_binary_form_is_a_column(tmp_path: Path, fir
 
 @pytest.mark.parametrize("first", ["ORCID", "ARROW1", "BZhang", "%PDF"])
 def test_names_that_none_of_ours_is_near_are_no_binary_form_either(first: str) -> None:
-    assert file_kind(f"{first},one,two\n1,a,b\n".encode(), "f") == "jsonl"
+    assert file_kind(f"{first},one,two\n1,a,b\n".encode(), "f") == "csv"
+    assert file_kind(f"{first} one two\n1 a b\n".encode(), "f") == "jsonl"
 
 
 def test_a_table_with_the_word_ustar_is_no_archive() -> None:

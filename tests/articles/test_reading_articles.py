@@ -146,7 +146,7 @@ def test_no_bad_row_no_rejects_file(tmp_path: Path) -> None:
         (json.dumps(row(1)).encode("utf-16"), "is UTF-16"),
         (b"PK\x03\x04rest", "is an archive"),
         (b"id;title;content\n1;a;\n", "no row is an article"),
-        (b"\x00\x01\x02\xff" * 1000, "no row is an article"),
+        (b"\x00\x01\x02\xff" * 1000, "is no text in UTF-8"),
         (b"PAR1 but no Parquet", "is a damaged Parquet file"),
         (b"PAR1" + b"\0" * 100 + b"\xff\xff\xff\x7fPAR1", "is a damaged Parquet file"),
     ],

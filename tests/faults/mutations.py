@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -68,9 +69,32 @@ def newer(data: bytes, rng: random.Random) -> bytes:
     return _changed(data, rng, lambda parent, name: None, top={"format": rng.choice([2, 3, 99, "1", None, -1])})
 
 
+def no_digest(data: bytes, rng: random.Random) -> bytes:
+    """A digest that names an object, with a letter that no digest has."""
+    digests = [*re.finditer(rb'"[0-9a-f]{64}"', data)]
+    if not digests:
+        return flipped(data, rng)
+    start = rng.choice(digests).start() + rng.randint(1, 64)
+    return data[:start] + b"g" + data[start + 1 :]
+
+
 MUTATIONS: dict[str, Callable[[bytes, random.Random], bytes]] = {
     each.__name__: each
-    for each in (cut, empty, garbage, flipped, zeroed, other_json, deep, swapped, lacking, surplus, not_finite, newer)
+    for each in (
+        cut,
+        empty,
+        garbage,
+        flipped,
+        zeroed,
+        other_json,
+        deep,
+        swapped,
+        lacking,
+        surplus,
+        not_finite,
+        newer,
+        no_digest,
+    )
 }
 
 
