@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from distillery.components.runtime.memory_limit import sized
-from distillery.components.runtime.settings import TORCH_RESOURCES, read_object
+from distillery.components.runtime.settings import TORCH_RESOURCES, read_nodes, read_object
 from distillery.filters.errors import InputError
 
 RESOURCES: Final = "DISTILLERY_TORCH_RESOURCES"
@@ -58,9 +58,7 @@ def cluster(*, trainer: str, gpus: int, need: int = 0) -> Cluster:
                 raise InputError(f"{kind}.{name} is {amount!r}", where=RESOURCES, hint='write "cpu": "4", "memory": "16Gi"')
     if unknown := given.keys() - TORCH_RESOURCES:
         raise InputError(f"has {', '.join(sorted(unknown))}", where=RESOURCES, hint="write requests and limits")
-    nodes = read_object(NODES)
-    if not all(isinstance(value, str) for value in nodes.values()):
-        raise InputError("a label's value is not a string", where=NODES, hint='write {"pool": "gpu"}')
+    nodes = read_nodes(NODES)
     found = sized(TORCH_RESOURCES, given, need, setting=RESOURCES, step="the student")
     requests, limits = found["requests"], found["limits"]
     for name in requests if given else ():

@@ -84,13 +84,56 @@ def read_object(setting: str, text: str | None = None, *, of_objects: bool = Fal
         InputError: the setting is something else; it is named.
     """
     shape = '{"requests": {"cpu": "1"}, "limits": {"memory": "8Gi"}}' if of_objects else '{"pool": "gpu"}'
-    try:
-        found = loads((os.environ.get(setting, "") if text is None else text).strip() or "{}")
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"is not JSON: {error}", where=setting, hint=f"write {shape}") from None
+    found = _read(setting, text, "{}", shape)
     if not isinstance(found, dict) or (of_objects and not all(isinstance(value, dict) for value in found.values())):
         raise InputError("is not a JSON object" + " of objects" * of_objects, where=setting, hint=f"write {shape}")
     return found
+
+
+def read_nodes(setting: str, text: str | None = None) -> dict[str, str]:
+    """Return a setting that is a node selector.
+
+    Args:
+        setting: its name.
+        text: its value; None for the environment's.
+
+    Returns:
+        Labels and their values; none where the setting is empty.
+
+    Raises:
+        InputError: the setting is something else; it is named.
+    """
+    found = read_object(setting, text)
+    if not all(isinstance(value, str) for value in found.values()):
+        raise InputError("a label's value is not a string", where=setting, hint='write {"pool": "gpu"}')
+    return found
+
+
+def read_objects(setting: str, text: str | None = None) -> list[dict[str, Any]]:
+    """Return a setting whose value is a JSON list of objects, such as tolerations.
+
+    Args:
+        setting: its name.
+        text: its value; None for the environment's.
+
+    Returns:
+        The objects; none where the setting is empty.
+
+    Raises:
+        InputError: the setting is something else; it is named.
+    """
+    shape = '[{"key": "nvidia.com/gpu", "operator": "Exists"}]'
+    found = _read(setting, text, "[]", shape)
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise InputError("is not a JSON list of objects", where=setting, hint=f"write {shape}")
+    return found
+
+
+def _read(setting: str, text: str | None, empty: str, shape: str) -> Any:
+    try:
+        return loads((os.environ.get(setting, "") if text is None else text).strip() or empty)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"is not JSON: {error}", where=setting, hint=f"write {shape}") from None
 
 
 def stated(name: str, value: Any) -> Any:

@@ -16,6 +16,7 @@ from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
 PART_BYTES = 64 * 2**20  # 20,000 articles of 3 kB: minutes of one core, so the seconds of a pod's start don't count
+GPU_PART_BYTES = 8 * PART_BYTES  # minutes of a GPU
 
 
 def plan_on_cluster(
@@ -63,8 +64,8 @@ def plan_over(
     Returns:
         The plan.
     """
-    served = cluster_plan(store, flt.name, adapter, flt.spec.student)
-    code, size = place.image, PART_BYTES
+    served = cluster_plan(store, flt.name, adapter, flt.spec.student, gpu=bool(place.gpu))
+    code, size = place.image, GPU_PART_BYTES if place.gpu else PART_BYTES
     return plan_for(flt, adapter, corpus, shards, part_bytes=size, code=code, served=served, per_file=per_file)
 
 

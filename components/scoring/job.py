@@ -136,6 +136,7 @@ def together(store: Store, place: Place, wanted: Sequence[Also]) -> list[list[Al
     """Say which filters share a Job: over one corpus, cut in one way, by one image, while their students fit a pod's memory.
 
     A pod isn't made larger for it: two MiniLM over one corpus save 1% of the work by it, and a large pod finds a node later.
+    A student on a GPU has it alone.
 
     Args:
         store: the store that the pods read from.
@@ -149,7 +150,7 @@ def together(store: Store, place: Place, wanted: Sequence[Also]) -> list[list[Al
     for each in wanted:
         need = need_of(store, each.plan)
         for number, (group, taken) in enumerate(groups):
-            if need and taken and group[0].plan.same_parts(each.plan) and place.has_room(taken + need):
+            if need and taken and not place.gpu and group[0].plan.same_parts(each.plan) and place.has_room(taken + need):
                 groups[number] = ([*group, each], taken + need)
                 break
         else:

@@ -11,6 +11,7 @@ all. Its name, labels and annotations are those of the first filter; the others 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
@@ -18,9 +19,10 @@ from typing import Any, Final, NamedTuple
 from distillery.components.remote.kubernetes import cluster_settings
 from distillery.components.runtime.images import TORCH
 from distillery.components.runtime.memory_limit import quantity, sized
-from distillery.components.runtime.settings import read_object
+from distillery.components.runtime.settings import read_nodes, read_object, read_objects
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import digest_bytes
+from distillery.filters.errors import InputError
 
 RETRIES: Final = 6
 KEPT_SECONDS: Final = 3 * 24 * 3600
@@ -31,6 +33,9 @@ SCORES: Final = "llm-distillery.io/scores"
 TODO: Final = "llm-distillery.io/todo"
 ALSO: Final = "also.llm-distillery.io"  # /FILTER: as a label the job, as an annotation the address of the scores
 SETTING: Final = "DISTILLERY_SCORING_RESOURCES"
+NODES: Final = "DISTILLERY_SCORING_NODES"
+TOLERATIONS: Final = "DISTILLERY_SCORING_TOLERATIONS"
+GPU: Final = re.compile(r"(nvidia|amd)\.com/(gpu|mig-)")  # as device plugins name whole GPUs, shared ones and slices
 RESOURCES: Final = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}}
 
 
@@ -52,6 +57,8 @@ class Place:
         queue: Kueue's LocalQueue, empty for none.
         resources: requests and limits of one pod.
         given: those of them that the cluster states; the others follow from the student.
+        nodes: node selector of the pods.
+        tolerations: of the pods, as Kubernetes writes them.
     """
 
     namespace: str
@@ -60,6 +67,13 @@ class Place:
     queue: str
     resources: Mapping[str, Mapping[str, str]]
     given: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    tolerations: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def gpu(self) -> str:
+        """Return the name of the GPU that a pod asks for, such as nvidia.com/mig-1g.10gb; "" where it asks for none."""
+        return next((name for name, n in self.resources.get("limits", {}).items() if GPU.match(name) and str(n) != "0"), "")
 
     @property
     def killed(self) -> str:
@@ -117,7 +131,12 @@ def find_place(namespace: str = "") -> Place:
     given = read_object(SETTING, setting(SETTING), of_objects=True)
     resources = {kind: {**RESOURCES[kind], **given.get(kind, {})} for kind in RESOURCES}
     image = setting("DISTILLERY_IMAGE_TORCH", TORCH)
-    return Place(space, image, setting("DISTILLERY_STORE"), setting("DISTILLERY_QUEUE"), resources, given)
+    nodes, tolerations = read_nodes(NODES, setting(NODES)), read_objects(TOLERATIONS, setting(TOLERATIONS))
+    place = Place(space, image, setting("DISTILLERY_STORE"), setting("DISTILLERY_QUEUE"), resources, given, nodes, tolerations)
+    if place.gpu and str(resources["limits"][place.gpu]) != "1":
+        what = f"limits.{place.gpu} is {resources['limits'][place.gpu]}, and a pod scores on one GPU"
+        raise InputError(what, where=SETTING, hint="set 1: --parallelism says how many pods there are")
+    return place
 
 
 def job_name(plan: Plan, out: str, todo: str = "", also: Sequence[Also] = ()) -> str:
@@ -243,4 +262,6 @@ def _pod(plan: Plan, place: Place, out: str, store: str, todo: str, also: Sequen
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "20Gi"}}],
+        **({"nodeSelector": dict(place.nodes)} if place.nodes else {}),
+        **({"tolerations": [dict(each) for each in place.tolerations]} if place.tolerations else {}),
     }

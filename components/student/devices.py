@@ -171,25 +171,31 @@ def serving_plan(
     return plan
 
 
-def cluster_plan(store: Store, name: str, adapter: str, student: StudentSpec) -> Plan:
-    """Choose how an adapter is served by pods, which have no GPU, and whose image has torch and no OpenVINO.
+def cluster_plan(store: Store, name: str, adapter: str, student: StudentSpec, *, gpu: bool = False) -> Plan:
+    """Choose how an adapter is served by pods, whose image has torch and no OpenVINO.
 
     Args:
         store: where its bundle is.
         name: name of the filter.
         adapter: digest of the bundle.
         student: the filter's student section.
+        gpu: True if each pod has a GPU.
 
     Returns:
-        What the benchmark judged, if that was torch on a CPU; else fp32.
+        What the benchmark judged, if that was torch on what the pods have; else fp32 there.
 
     Raises:
+        InputError: student.device says what the pods don't have.
         StoreError: its parity record was altered.
     """
+    device: Device = "cuda" if gpu else "cpu"
+    if gpu and student.device == "cpu":
+        hint = "set student.device to auto, or let pods that score ask for no GPU"
+        raise InputError("says cpu, and pods that score have a GPU each", where="student.device", hint=hint)
     judged = judged_plan(store, adapter, student.precision)
     parity = read_parity(store, name, adapter) if judged else None
-    fits = judged and judged.device == "cpu" and judged.engine == "torch"
-    return judged if judged and fits and parity and parity.of(judged) else Plan()
+    fits = judged and judged.device == device and judged.engine == "torch"
+    return judged if judged and fits and parity and parity.of(judged) else Plan(device=device)
 
 
 def read_parity(store: Store, name: str, adapter: str) -> ParityFile | None:

@@ -160,7 +160,7 @@ def _work(store: Store, flt: Filter, adapter: str, folder: Path) -> None:
     plan = plan_for(flt, adapter, find_corpus(str(folder / "corpus.jsonl")), part_bytes=2**20, served=served)
     out = open_store(str(folder / "out"))
     begin(out, plan)
-    worker.work(out, store.uri, plan.job, 0)
+    worker.work([(out, plan.job)], store.uri, 0)
 
 
 def _score(store: Store, flt: Filter, adapter: str, folder: Path) -> None:
@@ -239,6 +239,17 @@ def test_pods_do_what_was_judged_by_torch_on_a_cpu(store: Store, student: Studen
     for judged, plan in [(OPENVINO, Plan()), (BF16, BF16), (GPU, Plan()), (Plan(), Plan())]:
         judged.put(store, judged_key(adapter, "auto"))
         assert cluster_plan(store, "tiny", adapter, wish) == plan
+
+
+def test_pods_with_a_gpu_do_what_was_judged_there(store: Store, student: Student, machine: Callable[..., None]) -> None:
+    machine(bf16=False, openvino=False)
+    adapter, wish, plain = save_bundle(store, "tiny", student), section(), Plan(device="cuda")
+    assert cluster_plan(store, "tiny", adapter, wish, gpu=True) == plain
+    for judged, plan in [(OPENVINO, plain), (BF16, plain), (GPU, GPU), (Plan(), plain)]:
+        judged.put(store, judged_key(adapter, "auto"))
+        assert cluster_plan(store, "tiny", adapter, wish, gpu=True) == plan
+    with pytest.raises(InputError, match=r"student.device: says cpu, and pods that score have a GPU each; set"):
+        cluster_plan(store, "tiny", adapter, section(device="cpu"), gpu=True)
 
 
 def test_a_pod_without_the_engine_says_so(machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
