@@ -77,6 +77,7 @@ class Score(NamedTuple):
         reason: what capped the overall; None where nothing did.
         prefiltered: why the prefilter refused the article; None where it did not.
         scores: score by dimension, 0 to 10; empty where the prefilter refused the article.
+        content_type: what the student takes the article for; None where it names no type.
     """
 
     overall: float | None
@@ -84,6 +85,7 @@ class Score(NamedTuple):
     reason: str | None
     prefiltered: str | None
     scores: dict[str, float]
+    content_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -307,7 +309,7 @@ def score(adapter: Adapter, articles: Any) -> list[Score]:
         for row in table.to_pylist():
             scores = {name: row[f"score.{name}"] for name in adapter.filter.dimensions}
             kept = {} if row["overall"] is None else scores
-            results.append(Score(row["overall"], row["tier"], row["reason"], row["prefiltered"], kept))
+            results.append(Score(row["overall"], row["tier"], row["reason"], row["prefiltered"], kept, row.get("content_type")))
         progress(len(results), len(parsed), "articles")
     return results
 

@@ -68,6 +68,9 @@ def faults(spec: Spec) -> Iterator[Fault]:
     if spec.student.instruction is not None and spec.student.mode == "regression":
         what = "an instruction is read in mode instruction alone"
         yield Fault(("spec", "student", "instruction"), what, "set mode to instruction, or leave it out")
+    if spec.student.contentTypes == "head" and not spec.contentTypes:
+        what, hint = "the filter has no content types to name", "state spec.contentTypes, or leave it out"
+        yield Fault(("spec", "student", "contentTypes"), what, hint)
     if ".." in spec.student.baseModel.replace("\\", "/").split("/"):
         yield Fault(
             ("spec", "student", "baseModel"),

@@ -163,18 +163,19 @@ def training_part(flt: Filter) -> dict[str, Any]:
 
 
 def read_besides(flt: Filter) -> dict[str, Any]:
-    """Return what a training reads of other sections: weights of dimensions, and the text before every article.
+    """Return what a training reads of other sections: weights of dimensions, the text before every article, names of types.
 
     Args:
         flt: The resolved filter.
 
     Returns:
-        "weights" and "instruction", each where it is read.
+        "weights", "instruction" and "contentTypes", each where it is read.
     """
     training, text = flt.spec.training, student_instruction(flt)
     weighted = training.dimensionWeights == "filter" or training.stopOn == "overall"
     weights = {"weights": [dimension.weight for dimension in flt.spec.dimensions]} if weighted else {}
-    return {**weights, **({"instruction": text} if text else {})}
+    named = {"contentTypes": flt.content_types} if flt.spec.student.contentTypes == "head" else {}
+    return {**weights, **({"instruction": text} if text else {}), **named}
 
 
 def student_part(flt: Filter) -> dict[str, Any]:

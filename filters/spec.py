@@ -204,6 +204,11 @@ class Student(Strict):
     instruction: Annotated[str, Field(min_length=1, max_length=8_000)] | None = Field(
         default=None, description="mode instruction: this text; null: the scope and a line for each dimension."
     )
+    contentTypes: Literal["none", "head"] = Field(
+        default="none",
+        description="head: the student also names the article's content type, so that caps of content types apply to its "
+        "scores; labels must name them.",
+    )
     lora: Lora | None = Field(
         default=Lora(), description="Low-rank adapters on the base model; null trains every weight, for small base models."
     )
@@ -217,7 +222,7 @@ class Student(Strict):
     def _without_auto(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what has its default: filters that say nothing of it keep their digests."""
         fields: dict[str, Any] = dump(self)
-        absent = {"device": "auto", "precision": "auto", "mode": "regression", "instruction": None}
+        absent = {"device": "auto", "precision": "auto", "mode": "regression", "instruction": None, "contentTypes": "none"}
         return {name: value for name, value in fields.items() if name not in absent or value != absent[name]}
 
 

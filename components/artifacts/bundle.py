@@ -18,6 +18,7 @@ from distillery.filters.filter import Filter
 from distillery.filters.spec import Lora
 
 STUDENT, CURVES, GOLDEN, HISTORY = "student.json", "calibration.json", "golden.json", "training_history.json"
+CONTENT_TYPES = "content_types.json"  # bundles without it name no content type
 MAX_JSON = 16 * 2**20
 REDO = "train it again, or restore the bundle from a copy"
 
@@ -101,6 +102,51 @@ class GoldenFile(BundleFile):
     texts: list[list[str]] = Field(min_length=1, max_length=64)
     raw: list[list[Finite]] = Field(min_length=1, max_length=64)
     scores: list[list[Finite]] | None = Field(default=None, max_length=64)
+
+
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class TypeRow(BundleFile):
+    """One content type of the filter.
+
+    Attributes:
+        name: its name.
+        train: train articles that the labels call so.
+        validation: the same of the validation part.
+        weights: its row of the head, of the width of the pooled vector; empty where there were too few articles.
+        bias: what is added to the row's product.
+        threshold: probability from which on it is named; None where it never is.
+        precision: on validation, of the articles that are named so; None where none is.
+        recall: on validation, of the articles that the labels call so; None where the type is never named.
+    """
+
+    name: str = Field(max_length=64)
+    train: int = Field(ge=0)
+    validation: int = Field(ge=0)
+    weights: list[Finite] = Field(max_length=65536)
+    bias: Finite
+    threshold: Probability | None
+    precision: Probability | None
+    recall: Probability | None
+
+
+class ContentTypesFile(BundleFile):
+    """content_types.json: the head that names an article's content type, logistic rows beside the zero row of none.
+
+    Attributes:
+        format: 1.
+        strength: inverse strength of the regularisation, as it was chosen on validation.
+        types: of the filter, in its order.
+        golden: probability of each type with a row, of each golden text.
+    """
+
+    KIND: ClassVar[str] = "the content_types.json of a bundle"
+
+    format: Literal[1] = 1
+    strength: Finite
+    types: list[TypeRow] = Field(min_length=1, max_length=32)
+    golden: list[list[Probability]] = Field(min_length=1, max_length=64)
 
 
 class EpochErrors(BundleFile):

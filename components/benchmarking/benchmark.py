@@ -107,6 +107,7 @@ def benchmark(store: Store, flt: Filter, *, adapter: str, split: str, progress: 
             [*reread_differs(predictions.reread), *trained_on(tables.train, tables.test)],
             noise,
             figures_asked_for(store, flt, about, tables.meta.rows.validation, predicted.outputs.get("served")),
+            predictions.types,
         )
         if served := predicted.outputs.get("served"):
             document = document.model_copy(update={"served": Plan.model_validate(served)})

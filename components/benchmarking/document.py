@@ -1,8 +1,8 @@
 """The benchmark from labels and predictions: pure arithmetic, no model, no store.
 
-The tier and overall score of a label use the content type that the oracle gave; those of a prediction use none, as in
-production, where no oracle is asked. So a content cap that only the oracle can apply counts against the student in the overall
-figures, as it should.
+The tier and overall score of a label use the content type that the oracle gave; those of a prediction the one that the student
+names, as in production, where no oracle is asked: none for a student without a head for types. So a content cap that only the
+oracle can apply counts against the student in the overall figures, as it should.
 """
 
 from __future__ import annotations
@@ -50,7 +50,13 @@ Ranges = Mapping[str, Range]
 BEST, WORST, EXCERPT = 5, 8, 600
 
 
-def judged(flt: Filter, labels: Floats, predictions: Floats, content_types: list[str | None] | None) -> Judged:
+def judged(
+    flt: Filter,
+    labels: Floats,
+    predictions: Floats,
+    content_types: list[str | None] | None,
+    predicted: Sequence[str | None] | None = None,
+) -> Judged:
     """Return labels and predictions with their overall scores and tiers.
 
     Args:
@@ -58,13 +64,14 @@ def judged(flt: Filter, labels: Floats, predictions: Floats, content_types: list
         labels: (n, D), 0-10.
         predictions: (n, D), 0-10.
         content_types: of each label; None where no label has one.
+        predicted: content type that the student names of each; None where it names none.
 
     Returns:
         Both, with the tiers as positions from best to last.
     """
     tiers = tier_names(flt)
     position = {name: i for i, name in enumerate(tiers)}
-    of_labels, of_predictions = judge(flt, labels, content_types), judge(flt, predictions)
+    of_labels, of_predictions = judge(flt, labels, content_types), judge(flt, predictions, predicted)
 
     def positions(names: Any) -> NDArray[np.int64]:
         return np.asarray([position[str(name)] for name in names], dtype=np.int64)
@@ -92,6 +99,7 @@ def benchmark_document(
     alarms: Sequence[str] = (),
     noise: Mapping[str, Any] | None = None,
     on_demand: Mapping[str, float | None] | None = None,
+    types: Sequence[str | None] | None = None,
 ) -> Benchmark:
     """Return the benchmark (see README.md) of predictions for labelled articles.
 
@@ -106,6 +114,7 @@ def benchmark_document(
         alarms: those that are known already.
         noise: {"floor", "second"} of the labels' oracle; None where it was not measured.
         on_demand: figures that the filter's gates ask for and that follow from no prediction, by name; None for none.
+        types: content type that the student names of each article; None for a student that names none.
 
     Returns:
         The document; nothing is stored.
@@ -115,9 +124,9 @@ def benchmark_document(
     """
     labels = scores(frame, flt.dimensions)
     check_predictions(frame, flt.dimensions, predictions, about.adapter)
-    types = frame["content_type"].to_pylist() if "content_type" in frame.column_names else None
-    ours = judged(flt, labels, predictions, types)
-    others = {name: judged(flt, labels, values, types) for name, values in baselines.items()}
+    known = frame["content_type"].to_pylist() if "content_type" in frame.column_names else None
+    ours = judged(flt, labels, predictions, known, types)
+    others = {name: judged(flt, labels, values, known) for name, values in baselines.items()}
     groups = slicings(frame)
     errors = _paired_errors(flt, labels, predictions, incumbent)
 
@@ -180,7 +189,7 @@ def benchmark_document(
             validation_mae_raw=curves.validation_mae_raw,
             validation_mae_calibrated=curves.validation_mae_calibrated,
         ),
-        incumbent=_incumbent(flt, ours, incumbent, point, ranges, types) if incumbent else None,
+        incumbent=_incumbent(flt, ours, incumbent, point, ranges, known) if incumbent else None,
         noise=measured_noise,
         reference=_reference(flt.dimensions, labels, predictions, references(frame, flt.dimensions)),
         examples=_examples(frame, ours),
@@ -297,7 +306,7 @@ def _incumbent(
     overall_mae = None
     if set(flt.dimensions) <= set(incumbent.dimensions):
         order = [incumbent.dimensions.index(name) for name in flt.dimensions]
-        theirs = judged(flt, ours.labels, incumbent.predictions[:, order], types)
+        theirs = judged(flt, ours.labels, incumbent.predictions[:, order], types, incumbent.types)
         overall_mae = float(measure(theirs)["overall_mae"][0])
     return IncumbentFigures(
         adapter=incumbent.adapter,

@@ -18,7 +18,7 @@ from distillery.components.artifacts.split import load_split, test_digest
 from distillery.components.benchmarking.alarms import reread_differs, trained_on
 from distillery.components.benchmarking.baselines import fit_baselines
 from distillery.components.benchmarking.document import benchmark_document
-from distillery.components.benchmarking.predict import About, read
+from distillery.components.benchmarking.predict import About, Seen, read
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import NotFound, Store, not_read
 from distillery.filters.errors import InputError
@@ -72,7 +72,7 @@ def _judged(
     validation: pa.Table | None,
     adapter: str,
     progress: Progress,
-) -> tuple[Benchmark, Floats]:
+) -> tuple[Benchmark, Seen]:
     """Return the benchmark and the predictions it is about."""
     curves = student.score_curves
     about = About(
@@ -86,25 +86,29 @@ def _judged(
         ),
     )
     require_dimensions(student.dimensions, flt, about.where)
-    _, final, reread = read(student, frame, adapter, progress)
+    seen = read(student, frame, adapter, progress)
     fitted = fit_baselines(train, validation, frame, flt.dimensions) if train is not None else {}
-    alarms = reread_differs(reread) + (trained_on(train, frame) if train is not None else [])
-    return benchmark_document(flt, about, test_digest(frame), frame, final, fitted, None, alarms), final
+    alarms = reread_differs(seen.reread) + (trained_on(train, frame) if train is not None else [])
+    digest = test_digest(frame)
+    return benchmark_document(flt, about, digest, frame, seen.final, fitted, None, alarms, types=seen.types), seen
 
 
-def with_caps(flt: Filter, document: Benchmark, frame: pa.Table, final: Floats) -> Benchmark:
-    """Return a benchmark with what missing caps of content types cost, which no stored one holds.
+def with_caps(
+    flt: Filter, document: Benchmark, frame: pa.Table, final: Floats, types: list[str | None] | None = None
+) -> Benchmark:
+    """Return a benchmark with what caps of content types do, or cost where they are missing, which no stored one holds.
 
     Args:
         flt: the filter.
         document: the benchmark.
         frame: the labelled articles.
         final: (n, D) predictions, after the score curves.
+        types: the content type that the student names of each; None for a student that names none.
 
     Returns:
         The benchmark; the same one for a filter without content types.
     """
-    caps = cap_figures(flt, scores(frame, flt.dimensions), final, frame["content_type"].to_pylist())
+    caps = cap_figures(flt, scores(frame, flt.dimensions), final, frame["content_type"].to_pylist(), types)
     return document if caps is None else document.model_copy(update={"caps": caps})
 
 
@@ -157,5 +161,5 @@ def evaluate_file(
         if not_read(error):
             raise
         progress.note(f"no baselines: the split the adapter was trained on can't be read ({error})")
-    document, final = _judged(flt, student, frame, train, validation, adapter, progress)
-    return with_caps(flt, document, frame, final)
+    document, seen = _judged(flt, student, frame, train, validation, adapter, progress)
+    return with_caps(flt, document, frame, seen.final, seen.types)

@@ -34,6 +34,7 @@ class Incumbent:
     """The adapter in use, by digest, with its predictions for n test articles.
 
     predictions: (n, D'), in the order of `dimensions`; None where it can't be compared, and `reason` says why.
+    types: the content type that it names of each; None where it names none.
     seen: how many of the test articles were in its own training part; None if unknown.
     """
 
@@ -42,6 +43,7 @@ class Incumbent:
     predictions: Floats | None
     seen: int | None
     reason: str = ""
+    types: list[str | None] | None = None
 
 
 def current_incumbent(store: Store, flt: Filter, adapter: str) -> str | None:
@@ -110,4 +112,4 @@ def compare_with(
         if not_read(error):
             raise
         seen = None  # its split was cleaned away
-    return Incumbent(incumbent, predictions.dimensions, predictions.scores, seen)
+    return Incumbent(incumbent, predictions.dimensions, predictions.scores, seen, types=predictions.types)

@@ -24,6 +24,7 @@ from distillery.components.benchmarking.measuring import Alone, note_in_passing,
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Store, digest_bytes
 from distillery.components.store.layout import judged_key, predictions_key
+from distillery.components.student.content_types import read_texts
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,11 +59,26 @@ class Predictions(NamedTuple):
     """The stored predictions of n articles.
 
     scores: (n, D) after the score curves, 0-10, in the order of `dimensions`. reread: largest difference of a second reading.
+    types: the content type that the student names of each; None for a student that names none.
     """
 
     dimensions: list[str]
     scores: Floats
     reread: float
+    types: list[str | None] | None = None
+
+
+class Seen(NamedTuple):
+    """What a student made of n articles.
+
+    raw, final: (n, D) scores before and after the curves. reread: the largest difference in points when some of the articles
+    are read a second time in another order. types: as in `Predictions`.
+    """
+
+    raw: Floats
+    final: Floats
+    reread: float
+    types: list[str | None] | None
 
 
 def about_bundle(store: Store, name: str, adapter: str) -> About:
@@ -137,9 +153,9 @@ def predict(
         check_golden(student)
         labelled = frame()
         began = time.monotonic()
-        raw, final, reread = read(student, labelled, adapter, progress)
+        seen = read(student, labelled, adapter, progress)
         seconds = round(time.monotonic() - began, 3)
-        data = write_table(_table(labelled, student.dimensions, raw, final, reread))
+        data = write_table(_table(labelled, student.dimensions, seen))
         digest = digest_bytes(data)
         key = predictions_key(adapter, test, digest)
         store.put(key, data)
@@ -156,7 +172,7 @@ def predict(
     return run_step(store, "predict", predict_inputs(adapter, test, flt.spec.student.precision), work, note=progress.note)
 
 
-def read(student: Student, frame: pa.Table, adapter: str, progress: Progress = quiet) -> tuple[Floats, Floats, float]:
+def read(student: Student, frame: pa.Table, adapter: str, progress: Progress = quiet) -> Seen:
     """Return a student's predictions for a table of articles.
 
     Args:
@@ -166,26 +182,27 @@ def read(student: Student, frame: pa.Table, adapter: str, progress: Progress = q
         progress: told how far it is.
 
     Returns:
-        (n, D) raw scores, (n, D) scores after the curves, 0-10, and the largest difference in points when some of the articles
-        are read a second time in another order.
+        Scores, and the content types that the student names.
 
     Raises:
         InputError: a prediction is not a number.
     """
     texts = texts_of(frame)
-    raw: Floats = np.asarray(student.predict(texts, progress), dtype=np.float64).round(DECIMALS)
+    found, types = read_texts(student, texts, progress)
+    raw: Floats = np.asarray(found, dtype=np.float64).round(DECIMALS)
     check_predictions(frame, student.dimensions, raw, adapter)
     probe = texts[:PROBE][::-1]
     again = np.asarray(student.predict(probe), dtype=np.float64)[::-1]
     final = np.asarray(student.scores(raw), dtype=np.float64)
     check_predictions(frame, student.dimensions, final, adapter)
-    return raw, final, float(np.nan_to_num(np.abs(again - raw[: len(probe)]), nan=np.inf).max())
+    return Seen(raw, final, float(np.nan_to_num(np.abs(again - raw[: len(probe)]), nan=np.inf).max()), types)
 
 
 def read_predictions(store: Store, adapter: str, test: str, digest: str) -> pa.Table:
     """Return stored predictions, verified.
 
-    The columns are article, id, source, language, then raw., prediction. and score. of each dimension, and reread.
+    The columns are article, id, source, language, then raw., prediction. and score. of each dimension, and reread; with a
+    student that names content types content_type, too.
 
     Args:
         store: where it is.
@@ -225,18 +242,21 @@ def aligned(table: pa.Table, frame: pa.Table) -> Predictions:
             f"the stored predictions lack article {error}", hint="delete them from the store and run again"
         ) from error
     columns = [table[f"prediction.{name}"].to_numpy()[rows] for name in dimensions]
-    return Predictions(dimensions, np.column_stack(columns), table["reread"][0].as_py())
+    types = table["content_type"].take(rows).to_pylist() if "content_type" in table.column_names else None
+    return Predictions(dimensions, np.column_stack(columns), table["reread"][0].as_py(), types)
 
 
-def _table(frame: pa.Table, dimensions: Sequence[str], raw: Floats, final: Floats, reread: float) -> pa.Table:
+def _table(frame: pa.Table, dimensions: Sequence[str], seen: Seen) -> pa.Table:
     import pyarrow as pa
 
     known = [name.removeprefix("score.") for name in frame.column_names if name.startswith("score.")]
     labels = scores(frame, known)
     columns: dict[str, Any] = {name: frame[name] for name in ("article", "id", "source", "language")}
-    columns |= {f"raw.{name}": raw[:, i] for i, name in enumerate(dimensions)}
-    columns |= {f"prediction.{name}": final[:, i] for i, name in enumerate(dimensions)}
+    columns |= {f"raw.{name}": seen.raw[:, i] for i, name in enumerate(dimensions)}
+    columns |= {f"prediction.{name}": seen.final[:, i] for i, name in enumerate(dimensions)}
     columns |= {f"score.{name}": labels[:, i] for i, name in enumerate(known)}
     # At two decimals: the noise of summing in another order must not move a digest.
-    columns["reread"] = np.full(frame.num_rows, round(reread, 2))
+    columns["reread"] = np.full(frame.num_rows, round(seen.reread, 2))
+    if seen.types is not None:
+        columns["content_type"] = pa.array(seen.types, pa.string())
     return pa.table(columns)

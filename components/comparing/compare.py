@@ -163,7 +163,7 @@ def _judged(side: Side, common: _Common, *, whole: bool) -> Judged:
         table = table.append_column(f"score.{name}", common.frame[f"score.{name}"])
     labels, order = scores(table, names), [predicted.dimensions.index(name) for name in names]
     if whole:
-        return judged(side.filter, labels, predicted.scores[:, order], common.types)
+        return judged(side.filter, labels, predicted.scores[:, order], common.types, predicted.types)
     nothing, nowhere = np.zeros(len(labels)), np.zeros(len(labels), dtype=np.int64)
     return Judged(names, [], labels, predicted.scores[:, order], nothing, nothing, nowhere, nowhere)
 

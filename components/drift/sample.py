@@ -105,7 +105,8 @@ def sample_of_test(store: Store, flt: Filter, adapter: str) -> Sample:
     except NotFound:
         raise InputError(f"the test predictions of adapter {adapter[:12]} are gone", where=store.uri, hint=hint) from None
     scores = np.column_stack([table[f"prediction.{name}"].to_numpy() for name in flt.dimensions])
-    verdicts = judge(flt, scores)
+    types = table["content_type"].to_pylist() if "content_type" in table.column_names else None
+    verdicts = judge(flt, scores, types)
     tiers = Counter(dict.fromkeys(tier_names(flt), 0))
     tiers.update(verdicts.tier.tolist())
     spread = Histograms(

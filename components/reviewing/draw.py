@@ -44,6 +44,7 @@ class Judged(NamedTuple):
         frame: n articles.
         labels: (n, D) scores of the oracle.
         predictions: (n, D) scores of the student.
+        types: the content type that the student names of each; None for a student that names none.
     """
 
     filter: Filter
@@ -52,6 +53,7 @@ class Judged(NamedTuple):
     frame: pa.Table
     labels: Floats
     predictions: Floats
+    types: list[str | None] | None = None
 
     def articles(self) -> list[str]:
         """Return the digests of the articles.
@@ -90,7 +92,7 @@ def read_judged(store: Store, flt: Filter, summary: RunSummary) -> Judged:
         raise InputError("came to no predictions", where=f"run {summary.run}", hint="see `distillery get runs`; distill again")
     frame = load_split(store, split, expected_test=test).test
     predicted = aligned(read_predictions(store, adapter, test, predictions), frame)
-    return Judged(flt, adapter, test, frame, scores(frame, flt.dimensions), predicted.scores)
+    return Judged(flt, adapter, test, frame, scores(frame, flt.dimensions), predicted.scores, predicted.types)
 
 
 def draw(judged: Judged, count: int, seed: int) -> list[Drawn]:
@@ -109,7 +111,7 @@ def draw(judged: Judged, count: int, seed: int) -> list[Drawn]:
     weakest = int(errors.mean(axis=0).argmax())
     ranks = {
         "disagreement": np.lexsort((luck, -errors.mean(axis=1))),
-        "tier edge": np.lexsort((luck, -errors.mean(axis=1), edge(judged.filter, judged.predictions))),
+        "tier edge": np.lexsort((luck, -errors.mean(axis=1), edge(judged.filter, judged.predictions, judged.types))),
         "weak dimension": np.lexsort((luck, -errors[:, weakest])),
         "random": np.argsort(luck, kind="stable"),
     }
@@ -121,21 +123,22 @@ def draw(judged: Judged, count: int, seed: int) -> list[Drawn]:
     return [Drawn(row, found[row]) for row in sorted(found, key=lambda row: luck[row])]
 
 
-def edge(flt: Filter, predictions: Floats) -> Floats:
+def edge(flt: Filter, predictions: Floats, types: list[str | None] | None = None) -> Floats:
     """Return how little a prediction must move, all dimensions alike, to come into another tier.
 
     Args:
         flt: the filter, whose tiers may be any rules.
         predictions: (n, D) scores.
+        types: content type of each, whose caps apply; None for none.
 
     Returns:
         (n,) points out of STEPS; infinity where none of them is enough.
     """
-    before = judge(flt, predictions).tier
+    before = judge(flt, predictions, types).tier
     nearest = np.full(len(predictions), np.inf)
     for step in reversed(STEPS):
         for move in (step, -step):
-            nearest[judge(flt, np.clip(predictions + move, 0, 10)).tier != before] = step
+            nearest[judge(flt, np.clip(predictions + move, 0, 10), types).tier != before] = step
     return nearest
 
 

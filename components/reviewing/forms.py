@@ -162,7 +162,8 @@ def _page(judged: Judged, drawn: Sequence[Drawn], rows: Sequence[dict[str, Any]]
 
     script = (TEMPLATES / "scores.js").read_text("utf-8").strip()
     environment = Environment(loader=FileSystemLoader([TEMPLATES, STYLE]), autoescape=True, trim_blocks=True)
-    overall = [judge(judged.filter, scores).overall for scores in (judged.labels, judged.predictions)]
+    both = ((judged.labels, None), (judged.predictions, judged.types))
+    overall = [judge(judged.filter, scores, types).overall for scores, types in both]
     articles = [
         {
             **{name: str(row[name] or "") for name in ("article", "id", "url", "source", "title")},

@@ -305,7 +305,7 @@ def _scored(targets: Sequence[Target], articles: _Articles, chunk: int, progress
     """Return the scores of a part by target. Students are opened after the first articles were read: seconds and gigabytes."""
     import pyarrow as pa
 
-    tables = [[row_schema(target.flt.dimensions).empty_table()] for target in targets]
+    tables = [list[pa.Table]() for _ in targets]
     done, left_out, batch = 0, 0, list[Article]()
 
     def judge_batch() -> None:
@@ -326,4 +326,7 @@ def _scored(targets: Sequence[Target], articles: _Articles, chunk: int, progress
             judge_batch()
     if batch:
         judge_batch()
-    return [pa.concat_tables(made) for made in tables]
+    return [
+        pa.concat_tables(made or [row_schema(target.flt.dimensions).empty_table()])
+        for target, made in zip(targets, tables, strict=True)
+    ]

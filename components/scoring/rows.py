@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DECIMALS: Final = 6  # beyond them, scores depend on which articles shared a batch
+CONTENT_TYPE: Final = "content_type"  # a column only where the student names types
 ABOUT: Final = ("id", "title", "source", "language", "url", "published")
 
 
@@ -107,11 +108,12 @@ def json_lines(table: pa.Table) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()
 
 
-def row_schema(dimensions: Sequence[str]) -> pa.Schema:
+def row_schema(dimensions: Sequence[str], *, typed: bool = False) -> pa.Schema:
     """Return the columns of a part.
 
     Args:
         dimensions: in the order of the filter.
+        typed: True where the student names content types.
 
     Returns:
         The schema.
@@ -120,6 +122,7 @@ def row_schema(dimensions: Sequence[str]) -> pa.Schema:
 
     text, number = pa.large_string(), pa.float64()
     columns = dict.fromkeys((*ABOUT, "article", "prefiltered"), text) | {"overall": number, "tier": text, "reason": text}
+    columns |= {CONTENT_TYPE: text} if typed else {}
     return pa.schema(columns | {f"score.{name}": number for name in dimensions})
 
 
@@ -135,7 +138,7 @@ def judged(flt: Filter, student: Predictor, batch: Sequence[Article], progress: 
     Returns:
         A row for each article, in order: ABOUT, `article` (its digest), `prefiltered` (why it was left out, or null),
         `overall`, `tier`, `reason` (what capped the overall, or null) and `score.<dimension>`; scores are null where it was
-        left out.
+        left out. With a student that names content types, `content_type` (or null), whose caps apply.
 
     Raises:
         InputError: a score is not a finite number.
@@ -144,30 +147,32 @@ def judged(flt: Filter, student: Predictor, batch: Sequence[Article], progress: 
     import pyarrow as pa
 
     from distillery.components.articles.prefilter import refused
+    from distillery.components.student.content_types import names_types, read_texts
     from distillery.filters.verdict import judge
 
     reasons = refused(flt.spec.prefilter, [a.title for a in batch], [a.content for a in batch])
     kept = [row for row, reason in enumerate(reasons) if reason is None]
     columns: dict[str, Any] = {name: [getattr(a, name) for a in batch] for name in ABOUT}
     columns |= {"article": [a.digest for a in batch], "prefiltered": reasons}
-    scores = np.empty((0, len(flt.dimensions)))
+    scores, types = np.empty((0, len(flt.dimensions))), list[str | None]() if names_types(student) else None
     if kept:
-        texts = [(batch[row].title, batch[row].content) for row in kept]
-        scores = np.round(student.scores(student.predict(texts, progress)), DECIMALS)
+        raw, types = read_texts(student, [(batch[row].title, batch[row].content) for row in kept], progress)
+        scores = np.round(student.scores(raw), DECIMALS)
     if scores.shape != (len(kept), len(flt.dimensions)) or not np.isfinite(scores).all():
         raise InputError(
             "the student's scores are not finite numbers, one per article and dimension",
             hint="train again with a lower learningRate or precision fp32",
         )
-    verdicts = judge(flt, scores)
+    verdicts = judge(flt, scores, types)
     results = {
         "overall": verdicts.overall.tolist(),
         "tier": verdicts.tier.tolist(),
         "reason": [reason or None for reason in verdicts.reason],
         **{f"score.{name}": scores[:, i].tolist() for i, name in enumerate(flt.dimensions)},
+        **({} if types is None else {CONTENT_TYPE: types}),
     }
     for name, values in results.items():
         columns[name] = [None] * len(batch)
         for row, value in zip(kept, values, strict=True):
             columns[name][row] = value
-    return pa.table(columns, schema=row_schema(flt.dimensions))
+    return pa.table(columns, schema=row_schema(flt.dimensions, typed=types is not None))

@@ -16,8 +16,9 @@ from distillery.components.artifacts.channel import read_channel
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.runtime.caps import tell_caps
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.scoring.rows import Predictor, judged
+from distillery.components.scoring.rows import CONTENT_TYPE, Predictor, judged
 from distillery.components.store import Store
+from distillery.components.student.content_types import names_types
 from distillery.components.student.token_cache import Sharing, TokenCache
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -96,16 +97,18 @@ class Model:
             articles: the articles.
 
         Returns:
-            For each, in order, what an answer says of it: `id`, `prefiltered`, `overall`, `tier`, `reason` and `scores`.
+            For each, in order, what an answer says of it: `id`, `prefiltered`, `overall`, `tier`, `reason` and `scores`; `content_type`,
+            too, where the student names types.
 
         Raises:
             InputError: a score is not a finite number.
         """
         rows = judged(self.filter, self.student, articles).to_pylist()
+        typed = (CONTENT_TYPE,) if names_types(self.student) else ()
         names = self.filter.dimensions
         return [
             {
-                **{key: row[key] for key in ("id", "prefiltered", "overall", "tier", "reason")},
+                **{key: row[key] for key in ("id", "prefiltered", "overall", "tier", "reason", *typed)},
                 "scores": None if row["overall"] is None else {name: row[f"score.{name}"] for name in names},
             }
             for row in rows

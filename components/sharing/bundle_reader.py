@@ -14,12 +14,11 @@ from distillery.components.artifacts.bundle import MAX_JSON
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.folder_meta import AdapterMeta
 from distillery.components.artifacts.run_summary import remember_adapter
-from distillery.components.artifacts.serving import PARITY
 from distillery.components.sharing.bundle_copy import BASE, FILTER
 from distillery.components.store import MANIFEST, Digest, Store, canonical_json, digest_bytes
 from distillery.components.store.folders import manifest_of
 from distillery.components.store.layout import adapters_folder
-from distillery.components.student.bundle import FILES, MAX_WEIGHTS, WEIGHTS, check_golden, open_files
+from distillery.components.student.bundle import FILES, MAX_WEIGHTS, OPTIONAL, WEIGHTS, check_golden, open_files
 from distillery.components.student.mirror import mirror_name
 from distillery.components.student.resolve import NotHere
 from distillery.filters.errors import InputError
@@ -28,7 +27,7 @@ from distillery.filters.loading import load_filter, load_filter_text
 from distillery.filters.strict_json import loads
 
 MAX_FILTER: Final = 2**20
-NAMES: Final = (*FILES, PARITY)
+NAMES: Final = (*FILES, *OPTIONAL)
 HINT: Final = "export the adapter again, or copy its folder whole"
 
 

@@ -75,11 +75,12 @@ def predictions_table(store: Store, flt: Filter, summary: RunSummary, *, text: b
     predicted = aligned(stored, frame)
     row_of = {article: row for row, article in enumerate(stored["article"].to_pylist())}
     rows = [row_of[article] for article in frame["article"].to_pylist()]
-    verdicts = judged(flt, scores(frame, flt.dimensions), predicted.scores, frame["content_type"].to_pylist())
+    verdicts = judged(flt, scores(frame, flt.dimensions), predicted.scores, frame["content_type"].to_pylist(), predicted.types)
     columns: dict[str, Any] = {name: frame[name] for name in _about(frame, text)}
     columns |= {f"score.{name}": frame[f"score.{name}"] for name in flt.dimensions}
     columns |= {f"raw.{name}": stored[f"raw.{name}"].take(pa.array(rows)) for name in predicted.dimensions}
     columns |= {f"prediction.{name}": predicted.scores[:, at] for at, name in enumerate(predicted.dimensions)}
+    columns |= {"content_type.prediction": predicted.types} if predicted.types is not None else {}
     columns |= {"overall.label": verdicts.overall_labels, "overall.prediction": verdicts.overall_predictions}
     columns |= {
         "tier.label": [verdicts.tiers[at] for at in verdicts.tier_labels],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distillery.components.artifacts.bundle import (
+    CONTENT_TYPES,
     CURVES,
     GOLDEN,
     HISTORY,
@@ -33,6 +34,7 @@ from distillery.components.artifacts.serving import PARITY, ParityFile, Plan
 from distillery.components.store import Digest, Folder, Store, canonical_json
 from distillery.components.store.layout import adapters_folder
 from distillery.components.student.base import Base
+from distillery.components.student.content_types import open_types
 from distillery.components.student.golden import GOLDEN_TOLERANCE, check_golden, golden_texts
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.score_curves import ScoreCurves
@@ -59,7 +61,8 @@ __all__ = [
 ]
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-FILES = (WEIGHTS, CONFIG, STUDENT, CURVES, GOLDEN, HISTORY)  # a bundle may have PARITY, too
+FILES = (WEIGHTS, CONFIG, STUDENT, CURVES, GOLDEN, HISTORY)  # a bundle may have those of OPTIONAL, too
+OPTIONAL = (PARITY, CONTENT_TYPES)
 MAX_WEIGHTS = 8 * 2**30
 
 
@@ -123,6 +126,8 @@ def bundle_files(student: Student) -> dict[str, bytes]:
     }
     if student.parity:
         files[PARITY] = student.parity.to_json()
+    if student.types:
+        files[CONTENT_TYPES] = student.types.file.to_json()
     tensors = {name: student.tensors[name].contiguous() for name in sorted(student.tensors)}
     return {WEIGHTS: save(tensors, metadata={"format": "pt"})} | {name: _pretty(value) for name, value in files.items()}
 
@@ -184,7 +189,7 @@ def require_bundle(folder: Folder) -> tuple[str, ...]:
     Raises:
         InputError: a file is missing, too large, or doesn't belong there.
     """
-    files = (*FILES, PARITY) if PARITY in folder.files else FILES
+    files = (*FILES, *(name for name in OPTIONAL if name in folder.files))
     folder.require(files)
     for name, entry in folder.files.items():
         if entry.size > (MAX_WEIGHTS if name == WEIGHTS else MAX_JSON):
@@ -205,7 +210,7 @@ def open_files(
     """Open a bundle by its files, wherever they were read; all but their digests is verified before anything is loaded.
 
     Args:
-        files: contents by name: those of FILES, and maybe PARITY.
+        files: contents by name: those of FILES, and maybe some of OPTIONAL.
         where: the place they are from, for errors.
         store: where mirrored base models are looked for; None for nowhere.
         flt: the filter it is to serve; None for any.
@@ -259,6 +264,7 @@ def open_files(
             raise InputError("its final scores are not those of its curves", where=f"{where}/{GOLDEN}", hint=REDO)
     history = HistoryFile.read(files[HISTORY], f"{where}/{HISTORY}")
     texts = [(title, content) for title, content in golden.texts]
+    typed = files.get(CONTENT_TYPES)
     return Student(
         facts,
         base,
@@ -268,6 +274,7 @@ def open_files(
         history.model_dump(),
         plan,
         _parity(files, plan, (len(texts), len(names)), f"{where}/{PARITY}"),
+        None if typed is None else open_types(typed, facts, len(texts), f"{where}/{CONTENT_TYPES}"),
     )
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distillery.components.artifacts.bundle import REDO
+from distillery.components.artifacts.bundle import CONTENT_TYPES, REDO
+from distillery.components.student.content_types import REDUCED_TOLERANCE as TYPES_REDUCED
+from distillery.components.student.content_types import TOLERANCE as TYPES_TOLERANCE
 from distillery.filters.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,4 +87,19 @@ def check_golden(student: Student) -> float:
         if float(np.abs(together - alone).max()) > tolerance:
             what = "gives an article other scores when others share its batch"
         raise InputError(f"the loaded student {what} (off by {difference:.3g} points)", where="golden.json", hint=REDO)
+    _check_types(student)
     return difference
+
+
+def _check_types(student: Student) -> None:
+    """Raise unless a student gives its golden texts the content types' probabilities that its bundle has, in any batch."""
+    if student.types is None or not student.types.names:
+        return
+    texts, wanted = student.golden[0], np.array(student.types.file.golden)
+    tolerance = TYPES_TOLERANCE if student.plan.precision == "fp32" else TYPES_REDUCED
+    together = student.with_probabilities(student.tokens(texts))[1]
+    alone = np.concatenate([student.with_probabilities(student.tokens([text]))[1] for text in texts])
+    difference = float(np.max([np.abs(together - wanted).max(), np.abs(alone - wanted).max()]))
+    if not difference <= tolerance:
+        what = f"the loaded student gives other content types (off by {difference:.3g}) in {student.plan.precision}"
+        raise InputError(what, where=CONTENT_TYPES, hint=REDO)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 DECIMALS = 6  # as in stored predictions
+TYPES_CHANGED = 0.01  # share of the articles that may get another content type
 CONVERTED = 5 * 10**8  # weights up to which OpenVINO is tried: it converts from fp32, with a copy or two of them
 
 
@@ -49,10 +50,11 @@ def parity_record(
         if plans:
             progress.note(f"it serves in fp32: {len(tokens)} validation articles, and {MIN_ARTICLES} are needed to compare")
         return None
-    found = []
+    found, named = [], student.read_tokens(tokens).content_types if student.types else None
+    student._forward = None  # memory holds one body at a time
     for plan in plans:
         try:
-            candidate = _compare(flt, replace(student, plan=plan, parity=None, _forward=None), tokens, labels, raw)
+            candidate = _compare(flt, replace(student, plan=plan, parity=None, _forward=None), tokens, labels, raw, named)
         except InputError as error:
             progress.note(f"{plan} can't serve: {error}")
             continue
@@ -78,13 +80,20 @@ def weights_of(base: Base) -> int:
     return sum(math.prod(shape) for shape in ARCHITECTURES[config["model_type"]].shapes(config).values())
 
 
-def _compare(flt: Filter, student: Student, tokens: Tokens, labels: Floats, raw: Floats) -> Candidate:
-    scores, wanted = student.scores(student.predict_tokens(tokens)), student.scores(raw)
+def _compare(
+    flt: Filter, student: Student, tokens: Tokens, labels: Floats, raw: Floats, named: list[str | None] | None
+) -> Candidate:
+    (found, types), wanted = student.read_tokens(tokens), student.scores(raw)
+    scores = student.scores(found)
     golden = student.predict(student.golden[0])
     if not (np.isfinite(scores).all() and np.isfinite(golden).all()):
         raise InputError("its predictions are not finite numbers")
     differences = np.abs(scores - wanted)
-    flipped = judge(flt, scores).tier != judge(flt, wanted).tier
+    if types is not None and named is not None:
+        others = sum(one != other for one, other in zip(types, named, strict=True))
+        if others > TYPES_CHANGED * len(named):
+            raise InputError(f"it names other content types of {others} articles")
+    flipped = judge(flt, scores, types).tier != judge(flt, wanted, named).tier
     candidate = Candidate(
         plan=student.plan,
         p999=round(float(np.quantile(differences, 0.999)), DECIMALS),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery.components.runtime.progress import Progress, quiet
+from distillery.components.student.content_types import Reading, TypeHead
 
 if TYPE_CHECKING:
     from distillery.components.student.student import Student
@@ -96,6 +97,23 @@ class Sharing:
             (n, D) raw scores in the order of the texts.
         """
         return self._student.predict_tokens(self._cache.tokens(self._student, texts), progress, tight=self._tight)
+
+    @property
+    def types(self) -> TypeHead | None:
+        """The head that names content types; None for a student without one."""
+        return self._student.types
+
+    def read(self, texts: Sequence[tuple[str, str]], progress: Progress = quiet) -> Reading:
+        """Return raw scores and content types, from one pass.
+
+        Args:
+            texts: (title, content) pairs.
+            progress: told how many articles have been scored.
+
+        Returns:
+            Both in the order of the texts.
+        """
+        return self._student.read_tokens(self._cache.tokens(self._student, texts), progress, tight=self._tight)
 
     def scores(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return scores from raw ones.

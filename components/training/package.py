@@ -18,6 +18,7 @@ from distillery.components.student.score_curves import ScoreCurves, fit_score_cu
 from distillery.components.student.student import Student
 from distillery.components.student.tokens import Preprocessing, Tokens
 from distillery.components.training.loop import Fitted, Validation
+from distillery.components.training.type_head import fit_types
 from distillery.filters.filter import Filter
 from distillery.filters.instruction import student_instruction
 
@@ -27,10 +28,11 @@ CONSTANT = 0.1  # spread of the predictions as a share of the labels' below whic
 
 
 class Part(NamedTuple):
-    """Hold tokens and (n, D) label scores of the train or validation part."""
+    """Hold tokens, (n, D) label scores and content types of the train or validation part."""
 
     tokens: Tokens
     labels: Floats
+    types: Sequence[str | None] = ()
 
     def take(self, rows: NDArray[np.int64]) -> Part:
         """Return the part with some of its articles only.
@@ -43,7 +45,11 @@ class Part(NamedTuple):
         """
         ids = [self.tokens[int(row)] for row in rows]
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in ids])]).astype(np.int64)
-        return Part(Tokens(np.concatenate(ids), offsets, self.tokens.pad), self.labels[rows])
+        return Part(
+            Tokens(np.concatenate(ids), offsets, self.tokens.pad),
+            self.labels[rows],
+            [self.types[int(row)] for row in rows] if self.types else (),
+        )
 
 
 def train_sample(train: Part, count: int, seed: int) -> Part:
@@ -172,6 +178,8 @@ def package_student(
     sample = train_sample(train, len(validation.labels), training.seed)
     raw = out.predict_tokens(validation.tokens, progress) if fitted.raw is None else fitted.raw
     out.score_curves = fit_score_curves(raw, validation.labels, training.seed)
+    if student.contentTypes == "head":
+        out.types = fit_types(flt, out, train, validation, training.seed, progress)
     out.golden = (golden_texts(), out.predict(golden_texts()))
     out.facts = facts.model_copy(
         update={

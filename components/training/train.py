@@ -140,6 +140,7 @@ def _work(
     from distillery.components.training.loop import Loop, Validation, deterministic
     from distillery.components.training.objective import loss_weights, stop_error
     from distillery.components.training.package import Part, by_dimension, errors, package_student, train_sample
+    from distillery.components.training.type_head import types_of
 
     workers = workers or ALONE
     student, training, dims = flt.spec.student, flt.spec.training, len(flt.dimensions)
@@ -148,8 +149,14 @@ def _work(
     if tokenizing.instruction_tokens:
         progress.note(f"instruction {tokenizing.instruction_tokens} tokens, article up to {tokenizing.room}")
     with open_split(store, split) as parts:
-        train_part = Part(tokenizing(_noted(_texts(parts.train), distinct)), scores(without_texts(parts.train), flt.dimensions))
-        validation = Part(tokenizing(_texts(parts.validation)), scores(without_texts(parts.validation), flt.dimensions))
+        known = [without_texts(part) for part in (parts.train, parts.validation)]
+        kinds = types_of(flt, *known)
+        train_part, validation = (
+            Part(tokenizing(texts), scores(table, flt.dimensions), types)
+            for texts, table, types in zip(
+                (_noted(_texts(parts.train), distinct), _texts(parts.validation)), known, kinds, strict=True
+            )
+        )
     share = check_distinct(train_part.tokens, distinct)
     progress.note(
         f"{len(train_part.tokens):,} articles, {train_part.tokens.lengths.mean():.0f} tokens on average, "
