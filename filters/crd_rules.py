@@ -53,6 +53,11 @@ RULES: Final[dict[str, Rules]] = {
             "self.retrain.budget <= self.run.budget",
             "retrain: the budget is more than run.budget, which holds for all runs together",
         ),
+        (
+            "!has(self.student.contentTypes) || self.student.contentTypes != 'head' || "
+            "(has(self.contentTypes) && size(self.contentTypes) > 0)",
+            "student: there are no contentTypes to name",
+        ),
     ],
     "dimensions": [ONCE, ("self.exists(d, d.weight > 0.0)", "one dimension needs a weight above 0")],
     "dimensions[]": [

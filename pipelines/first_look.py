@@ -14,6 +14,7 @@ from typing import Final
 from distillery.components.articles.articles import parse_max_rejects, read_articles, read_labels
 from distillery.components.articles.languages import language_code
 from distillery.components.articles.rejects import Rejects
+from distillery.components.artifacts.content_caps import require_types
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -64,8 +65,8 @@ def look(
         How many labels the file holds; None where not all of it was read.
 
     Raises:
-        InputError: The file has a form that is not read, lacks a dimension, holds too many bad rows, or no good one; or the
-            prompt crowds out its articles.
+        InputError: The file has a form that is not read, lacks a dimension, holds too many bad rows, or no good one; the
+            prompt crowds out its articles; or a student is to name content types, and none of its labels does.
     """
     rejects, languages = _Hasty(seconds), Counter[str]() if languages is None else languages
     try:
@@ -81,11 +82,13 @@ def look(
             columns=flt.columns,
             form=flt.score_form,
         )
-        count = 0
+        count, named = 0, set[str | None]()
         for label in labelled:
+            named.add(label.content_type)
             languages[language_code(label.article.language)] += 1
             rejects.look_at_the_clock()
             count += 1
+        require_types(flt, named)
         return count
     except _Enough:
         allowed = parse_max_rejects(max_rejects)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from distillery.components.artifacts.document import Document
+from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
 if TYPE_CHECKING:
@@ -88,6 +89,24 @@ class CapFigures(Document):
     def cost(self) -> float:
         """What the missing caps add to the error of the overall score, in points."""
         return self.overall_mae - self.overall_mae_capped
+
+
+def require_types(flt: Filter, named: set[str | None]) -> None:
+    """Raise where the student is to name content types and no label does.
+
+    Args:
+        flt: the filter.
+        named: what the labels name.
+
+    Raises:
+        InputError: none of it is a type of the filter.
+    """
+    if flt.spec.student.contentTypes == "head" and not named & set(flt.content_types):
+        raise InputError(
+            f"no label names a content type ({', '.join(flt.content_types)}), so a student can't learn to",
+            where="spec.student.contentTypes",
+            hint="give labels with a content_type, or set it to none",
+        )
 
 
 def cap_figures(

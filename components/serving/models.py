@@ -97,8 +97,8 @@ class Model:
             articles: the articles.
 
         Returns:
-            For each, in order, what an answer says of it: `id`, `prefiltered`, `overall`, `tier`, `reason` and `scores`; `content_type`,
-            too, where the student names types.
+            For each, in order, what an answer says of it: `id`, `prefiltered`, `overall`, `tier`, `reason` and `scores`;
+            `content_type`, too, where the student names types.
 
         Raises:
             InputError: a score is not a finite number.

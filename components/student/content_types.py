@@ -114,18 +114,19 @@ class TypeHead:
         """(K, hidden) weights of the types that have a row."""
         return np.array([row.weights for row in self.file.types if row.weights], dtype=np.float64)
 
-    def below(self, tensors: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
+    def below(self, tensors: Mapping[str, Tensor], facts: StudentFacts) -> dict[str, Tensor]:
         """Return the tensors of a student with these rows below those of its scores.
 
         Args:
             tensors: by bundle name.
-            head: name of the head's tensor.
+            facts: the student's facts.
 
         Returns:
             The tensors; the head has (D + K) rows.
         """
         import torch
 
+        head = head_name(facts)
         rows = torch.from_numpy(self.rows).to(tensors[head].dtype)
         return {**tensors, head: torch.cat([tensors[head], rows])} if len(rows) else dict(tensors)
 
@@ -158,6 +159,20 @@ class TypeHead:
             threshold = thresholds[at]
             found.append(self.names[at] if threshold is not None and row[at] >= threshold else None)
         return found
+
+
+def head_name(facts: StudentFacts) -> str:
+    """Return the bundle's name of the head that scores.
+
+    Args:
+        facts: the student's facts.
+
+    Returns:
+        Name of a tensor.
+    """
+    from distillery.components.student.model import HEAD, WHOLE_HEAD
+
+    return (HEAD if facts.lora else WHOLE_HEAD)[facts.base.kind]
 
 
 def softmax(logits: Floats) -> Floats:

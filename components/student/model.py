@@ -27,19 +27,6 @@ WHOLE_HEAD = {"encoder": "head.weight", "decoder": "score.weight"}
 WHOLE_BODY = {"encoder": "", "decoder": "model."}
 
 
-def head_name(kind: Kind, lora: Lora | None) -> str:
-    """Return the bundle's name of the head.
-
-    Args:
-        kind: of the base model.
-        lora: the filter's LoRA settings; None where every weight trains.
-
-    Returns:
-        Name of a tensor.
-    """
-    return (HEAD if lora else WHOLE_HEAD)[kind]
-
-
 class TrainableError(RuntimeError):
     """What would be trained isn't what the configuration says; training must not start."""
 

@@ -80,11 +80,7 @@ class Student:
     def forward(self) -> Forward:
         """What computes a batch by the plan, built when it is first needed."""
         if self._forward is None:
-            tensors = self.tensors
-            if self.types is not None:
-                from distillery.components.student.model import head_name
-
-                tensors = self.types.below(tensors, head_name(self.base.kind, self.facts.lora))
+            tensors = self.tensors if self.types is None else self.types.below(self.tensors, self.facts)
             self._forward = engine(self.plan, self.base, self.facts.lora, self._width, tensors)
         return self._forward
 

@@ -178,8 +178,6 @@ def package_student(
     sample = train_sample(train, len(validation.labels), training.seed)
     raw = out.predict_tokens(validation.tokens, progress) if fitted.raw is None else fitted.raw
     out.score_curves = fit_score_curves(raw, validation.labels, training.seed)
-    if student.contentTypes == "head":
-        out.types = fit_types(flt, out, train, validation, training.seed, progress)
     out.golden = (golden_texts(), out.predict(golden_texts()))
     out.facts = facts.model_copy(
         update={
@@ -189,5 +187,7 @@ def package_student(
         }
     )
     out._forward = None  # memory holds one body at a time
+    if student.contentTypes == "head":  # last: all other files of the bundle are those of a student without it
+        out.types = fit_types(flt, out, train, validation, training.seed, progress)
     out.parity = parity_record(flt, out, validation.tokens, validation.labels, raw, progress)
     return out

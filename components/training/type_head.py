@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery.components.artifacts.bundle import ContentTypesFile, TypeRow
+from distillery.components.artifacts.content_caps import require_types
 from distillery.components.runtime.progress import Progress, quiet
-from distillery.components.student.content_types import TypeHead, softmax
-from distillery.filters.errors import InputError
+from distillery.components.student.content_types import TypeHead, head_name, softmax
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,24 +66,6 @@ def types_of(flt: Filter, *tables: pa.Table) -> list[list[str | None]]:
     ]
     require_types(flt, set(found[0]))
     return found
-
-
-def require_types(flt: Filter, named: set[str | None]) -> None:
-    """Raise where the student is to name content types and no label does.
-
-    Args:
-        flt: the filter.
-        named: what the labels name.
-
-    Raises:
-        InputError: none of it is a type of the filter.
-    """
-    if flt.spec.student.contentTypes == "head" and not named & set(flt.content_types):
-        raise InputError(
-            f"no label names a content type ({', '.join(flt.content_types)}), so a student can't learn to",
-            where="spec.student.contentTypes",
-            hint="give labels with a content_type, or set it to none",
-        )
 
 
 def fit_types(flt: Filter, student: Student, train: Part, validation: Part, seed: int, progress: Progress = quiet) -> TypeHead:
@@ -174,10 +156,10 @@ def _vectors(student: Student, tokens: Tokens) -> Floats:
     """Return the pooled vectors (n, hidden) of articles: what the student gives with the unit matrix as its head."""
     import torch
 
-    from distillery.components.student.model import head_name, merged
+    from distillery.components.student.model import merged
     from distillery.components.student.predict import TorchForward, predictions
 
-    name, hidden = head_name(student.base.kind, student.facts.lora), student.base.hidden
+    name, hidden = head_name(student.facts), student.base.hidden
     student._forward = None  # memory holds one body at a time
     model = merged(student.base, student.facts.lora, hidden, {**student.tensors, name: torch.eye(hidden)}, student.plan.device)
     return predictions(TorchForward(model), tokens, hidden)

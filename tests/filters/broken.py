@@ -85,6 +85,8 @@ BROKEN = [
     Broken("vertex-batch without batchPrefix", CEL, _set("oracle", "provider", value="vertex-batch")),
     Broken("a base model that climbs out of its folder", CEL, _set("student", "baseModel", value="models/../../etc")),
     Broken("a revision with ..", CEL, _set("student", "revision", value="a..b")),
+    Broken("content types to name where there are none", CEL, lambda spec: spec.update(
+        contentTypes=[], student={**spec["student"], "contentTypes": "head"})),
     Broken("validation and test that leave nothing to train on", CEL, _set("split", value={"validation": 0.5, "test": 0.4})),
     Broken("an unknown metric", CEL, _gate(metric="maee", below=1.0)),
     Broken("a gate without a bound, or with two", CEL, _gate(metric="mae", below=1.0, atLeast=0.1)),

@@ -97,7 +97,7 @@ def full() -> dict[str, Any]:
     spec = given["spec"]
     given["metadata"] |= {"namespace": "news", "labels": {"a": "b"}, "annotations": {"a": "b"}}
     spec["student"] |= {"headTail": 0.5, "device": "cpu", "precision": "fp32"}
-    spec["student"] |= {"mode": "instruction", "instruction": "Judge it."}
+    spec["student"] |= {"mode": "instruction", "instruction": "Judge it.", "contentTypes": "head"}
     spec["prefilter"]["requireAny"] = ["a"]
     spec["data"] = {"articles": "a", "labels": "b", "columns": {"headline": "title"}, "dimensions": {"Agency": "agency"}}
     spec["data"] |= {"scale": [0.0, 100.0], "scales": {"agency": [1.0, 5.0]}}
@@ -128,6 +128,7 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
     choices = {"loss": "mae", "precision": "bf16", "approval": "required", "by": "interval", "targets": ["q_proj"]}
     choices |= {
         "mode": "regression",
+        "contentTypes": "none",
         "epochFigures": "together",
         "reportTo": ["tensorboard"],
         "dimensionWeights": "equal",
