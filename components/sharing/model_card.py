@@ -110,6 +110,15 @@ def _rules(bundle: BundleCopy) -> list[str]:
     spec = bundle.filter.spec
     tiers = [f"`{tier.name}`" + (f" where `{tier.when}`" if tier.when else " otherwise") for tier in spec.tiers]
     caps = [f"- {plain(each.because)}: where `{each.when}`, at most {each.cap:g}" for each in spec.gatekeepers]
+    if bundle.student.types is not None:
+        named = [row.name for row in bundle.student.types.file.types if row.threshold is not None]
+        caps += [
+            f"- content type {each.name}: at most {each.cap:g}"
+            + (f", unless `{each.unless}`" if each.unless else "")
+            + "; `content_types.json` names it, and the code of this page doesn't"
+            for each in spec.contentTypes
+            if each.name in named
+        ]
     return [
         "The overall score is the weighted mean of the dimensions" + (", then capped:" if caps else "."),
         "\n".join(caps),
