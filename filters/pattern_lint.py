@@ -23,6 +23,8 @@ def remarks(pattern: str) -> Iterator[tuple[str, str]]:
     Yields:
         What is odd, and how to fix it.
     """
+    if re.fullmatch(r"/.+/[a-z]*", pattern, re.DOTALL):
+        yield "looks for the slashes around it, too", "write the pattern without them; case makes no difference in any"
     before = ""
     for token in _TOKEN.findall(pattern):
         repeated = _REPEATED.fullmatch(token)
@@ -38,6 +40,8 @@ def remarks(pattern: str) -> Iterator[tuple[str, str]]:
             yield f"{token} is a backslash and the text {token[2]}", f"in single quotes write {token[1:]}"
         elif _CLASS_ALONE.fullmatch(token):
             yield f"{token} is a set of these letters", f"write [{token}]"
+        elif token[0] == "[" and "A-z" in token:
+            yield f"{token} holds the signs between Z and a, too: [ \\ ] ^ _ `", "write A-Za-z"
         elif _BLANK.fullmatch(before) and (token == before == r"\s" or (repeated and int(repeated[1]) > 1)):
             yield "asks for several spaces, and texts are matched with one space between two words", r"write \s+"
         before = token

@@ -19,6 +19,8 @@ from distillery.components.store.objects import StoreError
 FORMS = "use a path, file:///absolute/path, or s3://bucket/prefix"
 MAX_KEY = 1024  # bytes, S3's own bound
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(file):(?=/)", re.IGNORECASE)
+# What would be the path of a folder, and is a scheme that was mistyped, or quoted by whoever wrote a setting.
+_NEARLY = re.compile(r"[\s'\"<(\[]+[A-Za-z][A-Za-z0-9+.-]*://|(?:s3[an]?|arn):", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
@@ -72,7 +74,7 @@ class Address:
             The address; a relative path is made absolute from the present folder.
 
         Raises:
-            StoreError: the text is empty, of another scheme, or names no place.
+            StoreError: the text is empty, of another scheme or nearly an address, or names no place.
         """
         if not text:
             raise StoreError("the address is empty", hint=FORMS)
@@ -85,6 +87,9 @@ class Address:
             return Address("file", "", _path_of(text))
         if scheme:
             raise StoreError(f"{scheme}:// is not a kind of address that is read here", where=text, hint=FORMS)
+        if _NEARLY.match(text):
+            hint = f"{FORMS}; a path that begins so is written ./{text}"
+            raise StoreError("is no path and no address, though it is nearly one", where=text, hint=hint)
         try:
             # "./~x" is a file of this name; Path drops the "./" that says so.
             path = Path(text).expanduser() if text.startswith("~") else Path(text)

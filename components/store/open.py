@@ -32,6 +32,9 @@ def open_store(uri: str, *, write: bool = True, patience: float | None = None) -
     Raises:
         StoreError: the address is of another kind, or the store can't be written; in a bucket, also where it doesn't answer.
     """
+    if uri.endswith(("\n", "\r", "\t")) or (len(uri) > 1 and uri[0] == uri[-1] and uri[0] in "'\""):
+        what = "is quoted, or ends in a line break, as settings that are read from a file may"
+        raise StoreError(what, where=repr(uri), hint="take that away; a folder of such a name is given as file://")
     address = Address.parse(uri)
     if not address.in_bucket:
         from distillery.components.store.file_objects import FileObjects

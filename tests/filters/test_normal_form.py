@@ -226,6 +226,10 @@ def test_an_escape_that_yaml_does_not_know_says_which_quotes_to_use(changed: Cha
         (r"'\\bword\\b'", r"\\b is a backslash and the text b; in single quotes write \b"),
         (r"'\\d+ percent'", r"\\d is a backslash and the text d"),
         ("'[:alpha:]x'", "[:alpha:] is a set of these letters; write [[:alpha:]]"),
+        ("'/food waste/i'", "looks for the slashes around it, too; write the pattern without them"),
+        (r"'/\bfood\b/'", "looks for the slashes around it"),
+        ("'x[A-z]{3}y'", "[A-z] holds the signs between Z and a, too"),
+        ("'x[0-9A-z_]y'", "write A-Za-z"),
         (r"'a\s\sb'", "asks for several spaces"),
         ("'a {2,}b'", "asks for several spaces"),
         (r'"a\x2eb"', "names a character by its code in double quotes"),
@@ -242,7 +246,8 @@ def test_lint_warns_of_what_reads_otherwise_than_it_looks(written: str, expected
 @pytest.mark.parametrize(
     "written",
     ["'a{2}'", "'a{2,}b{1,3}'", r"'\{a\}'", r"'\p{L}{2}\x{e9}'", "'[{]a'", "'[[:digit:]]{9}'", r"'a\\\\ b'", r"'\s+q\s*b'",
-     r"'\Qa{,3}\E'", r'"\\bword\\b"', r'"a\\x2eb"', "plain text"],
+     r"'\Qa{,3}\E'", r'"\\bword\\b"', r'"a\\x2eb"', "plain text",
+     "'km/h'", "'/health'", "'x[A-Za-z]y'"],
 )  # fmt: skip
 def test_lint_is_silent_about_what_reads_as_it_looks(written: str, changed: Change) -> None:
     text = changed("  oracle:", f"  prefilter: {{exclude: [fine, {written}]}}\n  oracle:")

@@ -169,6 +169,14 @@ def test_a_prefix_that_servers_resolve_differently_is_no_store(s3_uri: str, pref
         "file://x/y",
         "file:///a%00b",
         "a\0b",
+        "s3:/b/x",
+        "S3:b/x",
+        "s3a:/b/x",
+        "arn:aws:s3:::b/x",
+        " s3://b/x",
+        "'s3://b/x'",
+        '"file:///x"',
+        "<s3://b/x>",
     ],
 )
 def test_what_names_no_place_is_one_line(text: str) -> None:
@@ -176,6 +184,26 @@ def test_what_names_no_place_is_one_line(text: str) -> None:
         Address.parse(text)
     with pytest.raises(InputError):
         require_file(text, parameter="labels")
+
+
+@pytest.mark.parametrize("text", ["'{}'", '"{}"', "{}\n", "{}\r\n", "{}\t", " {}"])
+@pytest.mark.parametrize("place", ["s3://bucket/store", "here/store"])
+def test_a_setting_that_is_quoted_or_ends_in_a_line_break_opens_no_other_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text[0] == " " and place[0] != "s":
+        return  # a folder of this machine may begin with a space
+    with pytest.raises(StoreError, match=r"is quoted|nearly one"):
+        open_store(text.format(place))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_that_looks_like_an_address_is_given_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("s3:/b/x", "arn:x", "'s3://b/x'"):
+        assert Address.parse(f"./{name}").local == Path(f"{tmp_path}/{name}")
+        assert Address.parse(f"{tmp_path}/{name}").local == Path(f"{tmp_path}/{name}")
 
 
 def test_an_empty_store_is_refused_by_its_option() -> None:
