@@ -52,7 +52,8 @@ def csv_rows(pieces: Iterable[bytes], where: str, renamed: Renamed) -> Iterator[
         hint = "save it as UTF-8, for example: iconv -f WINDOWS-1252 -t UTF-8"
         raise InputError("is not UTF-8", where=where, hint=hint) from None
     except csv.Error as error:
-        raise InputError(f"is no CSV: {error}", where=f"{where}:{lines.number}", hint="write it again") from None
+        hint = "write it again, with a quote within quotes doubled"
+        raise InputError(f"is no CSV: {error}", where=f"{where}:{lines.number}", hint=hint) from None
 
 
 class _Lines(Iterator[str]):

@@ -21,7 +21,7 @@ NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 BESIDE: Final = (".md", ".crc", ".md5", ".sha256", ".yaml", ".yml", ".py", ".log", ".lock")
 _ALONE: Final = frozenset(
     {
-        *("license", "license.txt", "readme", "readme.txt"),
+        *("license", "license.txt", "readme", "readme.txt", "desktop.ini", "thumbs.db"),
         *("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"),  # what `datasets` notes beside rows
     }
 )
@@ -35,7 +35,8 @@ def shard_names(names: Iterable[str]) -> list[str]:
         names: paths of all files below the folder.
 
     Returns:
-        Those that hold rows, in order: none below or behind a name that begins with "_" or ".", no README, licence or checksum.
+        Those that hold rows, in order: none below or behind a name that begins with "_" or ".", no README, licence or checksum,
+            and nothing that a desktop leaves beside files.
 
     Raises:
         InputError: there are more than 200,000.
@@ -48,7 +49,8 @@ def shard_names(names: Iterable[str]) -> list[str]:
 
 def _rows(name: str) -> bool:
     own = name.rpartition("/")[2].casefold()
-    return not own.endswith(BESIDE) and own not in _ALONE and not _CACHED.fullmatch(own)
+    opened = own.startswith("~$")  # Excel's, beside a workbook that somebody has open
+    return not own.endswith(BESIDE) and own not in _ALONE and not opened and not _CACHED.fullmatch(own)
 
 
 def shards(path: Path) -> list[tuple[str, Path]]:

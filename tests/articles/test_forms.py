@@ -127,7 +127,7 @@ def test_a_folder_of_shards_of_any_form_reads_as_one_file(tmp_path: Path) -> Non
         folder = tmp_path / ("Language=nl" if number % 2 else "lang=en") / "source=De%20Tijd"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"part-{number}").write_bytes(FORMS[form]([{**row, "id": f"{number}{row['id']}"} for row in ROWS]))
-    for name in ("README.md", "_SUCCESS", ".hidden", "data.crc"):
+    for name in ("README.md", "_SUCCESS", ".hidden", "data.crc", "desktop.ini", "Thumbs.db", "~$labels.xlsx"):
         (tmp_path / name).write_text("no rows\n")
     labels, rejects = read(tmp_path)
     assert rejects.count == 0
