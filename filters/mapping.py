@@ -64,7 +64,9 @@ def read_mapping(path: str) -> Document:
         InputError: It can't be read, is not plain YAML, or has another key.
     """
     where = shown_path(Path(path).expanduser())
-    document = read_document(read_text(Path(path).expanduser(), where), where)
+    if not (text := read_text(Path(path).expanduser(), where)).strip():
+        raise InputError("says nothing", where=where, hint=EXAMPLE)
+    document = read_document(text, where)
     if not isinstance(document.value, dict):
         raise InputError("is no mapping file", where=where, hint=EXAMPLE)
     for key in document.value:

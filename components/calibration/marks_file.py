@@ -17,7 +17,7 @@ from pydantic import Field
 from distillery.components.articles.articles import Article
 from distillery.components.articles.input_files import local_file, parse_address
 from distillery.components.artifacts.document import Document, Sha256
-from distillery.components.store import Digest, Json, digest_bytes, parse_json
+from distillery.components.store import Digest, Json, StoreError, digest_bytes, parse_json
 from distillery.filters.errors import InputError, one_line
 
 ON, OFF, UNSURE = "on", "off", "unsure"
@@ -206,7 +206,10 @@ def _expanded(marks: str) -> list[str]:
 
 def _read(data: bytes, where: str) -> MarksFile:
     """Return what a file of marks holds."""
-    document = parse_json(data, where)
+    try:
+        document = parse_json(data, where)
+    except StoreError as error:
+        raise InputError(error.what, where=where, hint=SHAPE) from error
     if not isinstance(document, dict):
         raise InputError("is not a JSON object", where=where, hint=SHAPE)
     version = document.get("format")

@@ -108,6 +108,8 @@ def part(**changes: Any) -> dict[str, Any]:
         (saved("Ada", SIX, fresh={0: "on"}), "marks article .* in both samples"),
         ('{"a0": "on", "a1": "off", "a0": "off"}', "'a0' twice"),
         (json.dumps(saved("Ada", {0: "on"})).replace('"complete"', '"reviewer": "Bert", "complete"'), "'reviewer' twice"),
+        ('{"a0": "on",}', "is not JSON.*; save the marks of the review page"),
+        ("id,mark\na0,on\n", "is not JSON.*; save the marks of the review page"),
         ('{"format": true, "a0": "on"}', "neither on nor off"),
         ('{"a0": {"mark": "on"}}', "neither on nor off"),
         ('["on"]', "not a JSON object"),

@@ -107,3 +107,12 @@ def test_every_command_takes_the_users_prices_the_same_way(tmp_path: Path, price
     assert cost(load(str(path), [], "", prices)) == (1, 2)
     with pytest.raises(InputError, match="no such file"):
         priced(RunRequest(str(path)), str(tmp_path / "missing.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("", "says nothing"), (" \n", "says nothing"), ("m,1,2\n", "the file: Input should be")]
+)
+def test_a_file_that_holds_no_prices_says_what_one_holds(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "prices.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"prices\.yaml: {says}.*; write models: \{{NAME"):
+        read_prices(str(tmp_path / "prices.yaml"))

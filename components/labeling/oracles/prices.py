@@ -22,6 +22,7 @@ from distillery.filters.spec import Price as FilterPrice
 
 PRICES: Final = Path(__file__).with_name("prices.yaml")
 MILLION: Final = 1_000_000
+EXAMPLE: Final = "write models: {NAME: {input: 0.3, cached: 0.03, output: 2.5, batch: 0.5}}, in dollars per million tokens"
 VERSION: Final = re.compile(r"[-@](?:\d{4}-\d\d-\d\d|\d{3,}|latest|preview[\w-]*)")
 
 
@@ -98,9 +99,10 @@ def _of(models: dict[str, tuple[Price, str]], model: str) -> tuple[Price, str] |
 
 def _read(path: Path) -> _File:
     try:
-        return _File.model_validate(
-            read_document(path.read_text(encoding="utf-8-sig"), f"--prices {path}", ours_alone=True).value
-        )
+        text = path.read_text(encoding="utf-8-sig")
+        if not text.strip():
+            raise InputError("says nothing", where=f"--prices {path}", hint=EXAMPLE)
+        return _File.model_validate(read_document(text, f"--prices {path}", ours_alone=True).value)
     except FileNotFoundError as error:
         raise InputError("there is no such file", where=f"--prices {path}", hint="give a file of prices") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -108,9 +110,9 @@ def _read(path: Path) -> _File:
     except ValidationError as error:
         first: Any = error.errors()[0]
         raise InputError(
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+            f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg'].replace(' or instance of _File', '')}",
             where=f"--prices {path}",
-            hint="write models: {NAME: {input: 0.3, cached: 0.03, output: 2.5, batch: 0.5}}, in dollars per million tokens",
+            hint=EXAMPLE,
         ) from error
 
 
