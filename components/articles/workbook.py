@@ -18,13 +18,15 @@ from distillery.filters.errors import InputError
 
 MAX_SHEET: Final = 128 * 2**20  # bytes of XML: some 30,000 articles
 MAX_CELLS: Final = 1_000  # of a row
+MAX_ROWS: Final = 2**20  # of a sheet, by the form itself
 ABOVE: Final = 20  # rows in which a header is looked for, to say where it is
 _STRICT: Final = b"purl.oclc.org/ooxml/"
+_ROW: Final = re.compile(rb'<(?:\w+:)?row\b[^>]*?\sr="([0-9]{1,12})"')
 _CONTROL: Final = re.compile("_x00([01][0-9A-Fa-f])_")  # how XML of workbooks writes what XML can't
 
 
-class ErrorCell:
-    """What a cell shows whose formula failed, such as #NAME?; it is neither text nor number, and no row takes it for one."""
+class ShownCell:
+    """What a cell shows that no row takes for text or number: a failed formula (#NAME?), a percentage."""
 
     def __init__(self, shown: str) -> None:
         """Note what it shows.
@@ -66,6 +68,8 @@ def sheet_rows(stream: IO[bytes], size: int, where: str, renamed: Renamed) -> It
                 raise InputError("is a workbook in Strict Open XML, which is not read", where=where, hint=hint)
         stream.seek(0)
         sheet = _sheet(openpyxl.load_workbook(stream, read_only=True, data_only=True), where, hint, renamed)
+        with zipfile.ZipFile(stream) as archive:
+            _refuse_disorder(archive, sheet._worksheet_path, where, hint)
         rows, names = _cells(sheet, where, size), list[str]()
         for number, cells in rows:
             if names:
@@ -110,8 +114,13 @@ def _refuse_rows_above(sheet: Any, number: int, names: list[str], where: str, si
 
 def _cells(sheet: Any, where: str, size: int) -> Iterator[tuple[int, list[Any]]]:
     """Yield the rows by their numbers, without the empty cells behind the last one."""
+    before: object = None
     for number, row in enumerate(sheet.iter_rows(max_col=MAX_CELLS), 1):
-        refuse_bomb(where, 0, number, size)
+        if number > MAX_ROWS:
+            refuse_bomb(where, 0, number, size)
+        if row is before:  # openpyxl's one row for all that a sheet leaves out, up to a stray cell at its very end
+            continue
+        before = row
         cells = [None if cell.value is None else _value(cell) for cell in row]
         while cells and cells[-1] is None:
             cells.pop()
@@ -120,10 +129,28 @@ def _cells(sheet: Any, where: str, size: int) -> Iterator[tuple[int, list[Any]]]
 
 
 def _value(cell: Any) -> Any:
-    """Return what a cell says: #N/A is nothing, other errors are errors, and signs that XML lacks are themselves."""
+    """Return what a cell says: #N/A is nothing, 0.5 that is shown as 50% no number, and signs that XML lacks are themselves."""
+    value = cell.value
     if cell.data_type == "e":
-        return None if cell.value == "#N/A" else ErrorCell(cell.value)
-    return _CONTROL.sub(lambda sign: chr(int(sign[1], 16)), cell.value) if isinstance(cell.value, str) else cell.value
+        return None if value == "#N/A" else ShownCell(value)
+    if isinstance(value, str):
+        return _CONTROL.sub(lambda sign: chr(int(sign[1], 16)), value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and "%" in (cell.number_format or ""):
+        return ShownCell(f"{value * 100:g}%")
+    return value
+
+
+def _refuse_disorder(archive: zipfile.ZipFile, sheet: str, where: str, hint: str) -> None:
+    """Refuse a sheet whose rows don't rise: openpyxl passes over those that come too late."""
+    last, rest = 0, b""
+    with archive.open(sheet) as stream:
+        while piece := stream.read(2**20):
+            rest += piece
+            end = rest.rfind(b">") + 1
+            for number in _ROW.findall(rest[:end]):
+                if not last < (last := int(number)):
+                    raise InputError(f"has row {last} behind a later one", where=where, hint=hint)
+            rest = rest[end:]
 
 
 def _texts(cells: list[Any]) -> list[str]:

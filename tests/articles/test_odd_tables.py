@@ -109,6 +109,32 @@ def test_cells_with_errors_are_no_text(tmp_path: Path) -> None:
     ]
 
 
+def test_a_score_that_is_shown_as_a_percentage_is_no_number(tmp_path: Path) -> None:
+    def made(book: openpyxl.Workbook) -> None:
+        data = sheet(book, [HEADER, *([*row[:3], 0.5, 5] for row in ROWS[:2])])
+        data["D2"].number_format, data["E3"].number_format = "0.0%", "0.00"
+
+    found, rejects = read(saved(tmp_path / "a.xlsx", made))
+    assert [label.article.id for label in found] == ["a1"]
+    assert [reject.reason for reject in rejects.first] == ["score of 'substance' is not a number but \"50%\""]
+
+
+def test_a_stray_cell_at_the_end_of_a_sheet_is_one_bad_row(tmp_path: Path) -> None:
+    def made(book: openpyxl.Workbook) -> None:
+        sheet(book, [HEADER, *ROWS]).cell(2**20, 2, "x")
+
+    found, rejects = read(saved(tmp_path / "a.xlsx", made))
+    assert (len(found), [(reject.line, reject.reason) for reject in rejects.first]) == (6, [(2**20, "has no content")])
+    with pytest.raises(InputError, match="as only a bomb does"):
+        read(patched(tmp_path / "a.xlsx", 'r="(B?)1048576"', r'r="\g<1>99999999"'))
+
+
+def test_rows_that_do_not_rise_are_refused_and_not_passed_over(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.xlsx", lambda book: sheet(book, [HEADER, *ROWS]))
+    with pytest.raises(InputError, match="has row 2 behind a later one; save it as CSV"):
+        read(patched(path, '(<row r="2".*?</row>)(<row r="3".*?</row>)', r"\2\1"))
+
+
 def test_line_ends_of_a_workbook_are_line_ends(tmp_path: Path) -> None:
     rows = [[*ROWS[0][:2], "One_x000D_\ntwo_x0009_three _x41_ _x0041_.", 5, 6], [*ROWS[1][:2], datetime(2024, 5, 7), 5, 6]]
     rows[1][1:3] = [datetime(2024, 5, 7), "Text."]
