@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from time import time
@@ -47,6 +48,7 @@ MAX_RETRY_AFTER: Final = 3600.0
 CONNECT_SECONDS: Final = 15.0
 CREDIT: Final = ("insufficient_quota", "billing", "current quota", "insufficient balance", "credit")
 THIS_REQUEST: Final = ("content_filter", "context_length", "context length", "content_policy", "content policy", "too long")
+TOLD: Final = ("401", "402", "403", "408", "409", "425", "429")  # and 5xx: no word about this article, wherever they stand
 NO_HEADERS: Final[Mapping[str, str]] = {}
 FINISH: Final[Mapping[str, str]] = {
     **dict.fromkeys(("stop", "eos", "end_turn", "stop_sequence", "tool_calls", "function_call"), "stop"),
@@ -210,14 +212,24 @@ class OpenAIEndpoint:
             raise Unavailable(f"the answer of {self.name} is not JSON", unknown=True)
         version, choices = str(reply.get("model") or ""), reply.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
-        if choice is None or not isinstance(message := choice.get("message"), dict):
-            usage, unknown = read_bill(reply)
-            raise Refused(f"the answer of {self.name} holds no reply", usage=usage, unknown=unknown)
+        message = choice.get("message") if choice else None
+        if choice is None or not isinstance(message, dict) or choice.get("error"):
+            raise self._none(reply, (choice or {}).get("error") or reply.get("error") or reply.get("detail"))
         finish = FINISH.get(str(choice.get("finish_reason")), "other")
         content = message_text(message, complete=finish == "stop")
         if not content and (refusal := refusal_text(message)):
             content, finish = refusal, "blocked"
         return RawReply(content, read_usage(reply, wrote=bool(content)), finish, version, self.key)
+
+    def _none(self, reply: dict[str, Any], error: object) -> Exception:
+        """Translate an answer without a reply; gateways put errors of the model behind them into a 200."""
+        found = error if isinstance(error, dict) else {"message": error}
+        status, said = str(found.get("code")), str(found.get("message") or "")[:200]
+        if status in TOLD or re.fullmatch(r"5\d\d", status):
+            return self.mapped(int(status), found, said, text=reply)
+        usage, unknown = read_bill(reply)
+        what = f"the answer of {self.name} holds no reply" + (f": {said}" if said else "")
+        return Refused(self.key.message(what), usage=usage, unknown=unknown)
 
     def mapped(
         self, status: int, body: object, said: str = "", headers: Mapping[str, str] = NO_HEADERS, text: object = None

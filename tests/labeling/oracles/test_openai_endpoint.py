@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from distillery.components.labeling.oracles.base import (
     oracle_identity,
 )
 from distillery.components.labeling.oracles.keys import read_key
-from distillery.components.labeling.oracles.openai import retry_after
+from distillery.components.labeling.oracles.openai import endpoint, retry_after
 from distillery.components.labeling.replies import parse, parse_reply
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -164,6 +165,36 @@ def test_faults(key: str, asking: Asking, request_for: Requesting, fault: str, k
         assert found.unknown == (fault in ("cut", "garbage", "500", "503", "400-filter", "400-long"))
 
 
+@pytest.mark.parametrize(
+    ("error", "kind", "words", "unknown"),
+    [
+        ({"code": 429, "message": "Rate limited"}, RateLimited, "429 Rate limited", None),
+        ({"code": "429", "message": "Rate limited"}, RateLimited, "429 Rate limited", None),
+        ({"code": 402, "message": "Add credits"}, OutOfCredit, "402 Add credits", None),
+        ({"code": 429, "message": "insufficient_quota"}, OutOfCredit, "insufficient_quota", None),
+        ({"code": 503, "message": "overloaded"}, Unavailable, "503 overloaded", True),
+        ({"code": 502}, Unavailable, "502", True),
+        ({"code": 401, "message": "No auth"}, InputError, "refuses the key: 401 No auth", None),
+        ({"code": 400, "message": "odd"}, Refused, "holds no reply: odd", True),
+        ({"code": "moderation", "message": "flagged"}, Refused, "holds no reply: flagged", True),
+        ("overloaded", Refused, "holds no reply: overloaded", True),
+        ([], Refused, "holds no reply", True),
+    ],
+)
+def test_an_error_in_an_answer_of_200_is_told_as_what_it_is(
+    key: str, asking: Asking, error: object, kind: type[Exception], words: str, unknown: bool | None
+) -> None:
+    """As gateways write it that have sent their headers before the model behind them failed."""
+    oracle = endpoint(asking(provider="openai", baseUrl="http://127.0.0.1:9/v1"))
+    partly = {"index": 0, "message": {"content": '{"readiness": 1'}, "finish_reason": "error", "error": error}
+    bodies = [{"error": error}, {"error": error, "choices": []}, {"choices": [partly]}] if error else [{"choices": []}]
+    for body in bodies:
+        with pytest.raises(kind, match=re.escape(words)) as caught:
+            oracle.read(body)
+        assert type(caught.value) is kind
+        assert getattr(caught.value, "unknown", None) in ((unknown,) if unknown is not None else (False, None))
+
+
 @pytest.mark.parametrize("fault", ["500", "cut", "garbage", "empty", "401", "404"])
 def test_a_failing_endpoint_is_named_by_its_address_without_its_secrets(
     key: str, asking: Asking, request_for: Requesting, fault: str, monkeypatch: pytest.MonkeyPatch
@@ -238,7 +269,7 @@ def test_nobody_is_there(key: str, asking: Asking, request_for: Requesting) -> N
 
 
 def test_many_at_once(key: str, asking: Asking, request_for: Requesting) -> None:
-    with OpenAIServer(latency=0.2) as server:
+    with OpenAIServer(latency=1.0) as server:
         flt = asking(provider="openai", baseUrl=server.url)
         found = ask(flt, *(request_for(flt, f"{n}") for n in range(150)))
     assert not [one for one in found if isinstance(one, BaseException)]
