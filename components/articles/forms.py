@@ -159,10 +159,11 @@ def delimiter_of(line: bytes) -> str:
         line: the line.
 
     Returns:
-        The sign that occurs most often outside quotes.
+        The sign between the most names that we know; of equal ones, the one that occurs most often outside quotes.
     """
     plain = re.sub(rb'"[^"]*"', b"", line)
-    return max(DELIMITERS, key=lambda sign: plain.count(sign.encode()))
+    names = line[:HEAD].decode("utf-8", "replace")
+    return max(DELIMITERS, key=lambda sign: (len({known_name(name) for name in names.split(sign)}), plain.count(sign.encode())))
 
 
 def sheet_hint(name: str) -> str:

@@ -177,6 +177,16 @@ def test_csv_of_odd_writers_reads_as_any(tmp_path: Path, change: Callable[[str],
     assert found[0].article.content.replace(";", ",") == "Text 0, and more."
 
 
+@pytest.mark.parametrize(
+    "header", ["id;title, or headline, or both;content", 'id;"a, b, c, d";content', "id\tlong, odd, name\tcontent"]
+)
+def test_signs_within_names_do_not_separate_them(tmp_path: Path, header: str) -> None:
+    sign = "\t" if "\t" in header else ";"
+    (tmp_path / "a.csv").write_text(f"{header}\n1{sign}a, b{sign}Text, and more.\n", encoding="utf-8")
+    [article] = read_articles(tmp_path / "a.csv", rejects=Rejects())
+    assert (article.id, article.content) == ("1", "Text, and more.")
+
+
 @pytest.mark.parametrize("header", ["Überschrift;Fließtext;Nr", "見出し;本文;番号", "col_1;col_2;col_3"])
 @pytest.mark.parametrize("end", ["", "x" * 9_000])
 def test_a_table_whose_names_nobody_knows_is_read_by_map(tmp_path: Path, header: str, end: str) -> None:
