@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import Final
 
+from distillery.components.articles.forms import unknown_form
 from distillery.components.articles.near_names import Unread
 from distillery.components.articles.scratch import scratch_folder
 from distillery.components.artifacts.histograms import summed
@@ -13,7 +14,7 @@ from distillery.components.artifacts.scores import Facts, ScoredPart, Scores
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.scoring.plan import Plan
 from distillery.components.scoring.whole import lists_rejects, look_at_all, read_rejects, read_success
-from distillery.components.store import Conflict, NotFound, Store, digest_bytes, digest_file
+from distillery.components.store import Address, Conflict, NotFound, Store, digest_bytes, digest_file
 from distillery.components.store.layout import REJECTS, SUCCESS, histograms_key
 from distillery.filters.errors import InputError
 
@@ -190,6 +191,9 @@ def no_article(plan: Plan, first: str) -> InputError:
         The error.
     """
     where = plan.corpus.where if len(plan.corpus.files) > 1 else plan.corpus.address(0)
+    of = Address.parse(where)
+    if not of.in_bucket and of.local.is_file() and (error := unknown_form(of.local)):
+        return error
     return InputError(f"no row is an article{first}", where=where)
 
 

@@ -285,6 +285,10 @@ def test_a_corpus_without_an_article_is_no_result(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"/a: no row is an article: a:1: is not JSON"):
         run(never, corpus(tmp_path / "a", ["{bad"]), tmp_path / "out")  # type: ignore[arg-type]
+    with pytest.raises(
+        InputError, match=r"/prose: is neither JSON Lines nor a table with a header: it begins with 'Some prose\.'"
+    ):
+        run(never, corpus(tmp_path / "prose", ["Some prose.", "No table."]), tmp_path / "out")  # type: ignore[arg-type]
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     for name in ("empty", "none"):
         if name == "empty":
