@@ -22,6 +22,7 @@ from distillery.components.articles.cells import WORDS_FOR_MISSING, clean, is_mi
 from distillery.components.articles.columns import COLUMNS, Renamed
 from distillery.components.articles.folders import FolderColumns, shards
 from distillery.components.articles.forms import unknown_form
+from distillery.components.articles.near_names import bare_name
 from distillery.components.articles.readers import read_rows
 from distillery.components.articles.rejects import Reject, Rejects
 from distillery.components.articles.score_forms import ANALYSIS, LABELS, flat, plain_score, scores_of
@@ -272,8 +273,15 @@ def _near_hint(rejects: Rejects, *columns: str, dimensions: Sequence[str] = ()) 
     if seen.names and "content" in columns and not seen.names["content"]:
         has = ", ".join(repr(name[:60]) for name, _ in seen.names.most_common(8))
         return f"no row has 'content'; the file has {has}: add {{map}} COLUMN=content for the column of the article's text"
-    bare = [name for name in dimensions if seen.names[name]]
-    return f"the scores have bare names: add {' '.join(f'{{map}} {name}={name}' for name in bare)}" if bare else ""
+    found = {
+        name: near for name in dimensions if (near := next((own for own in seen.names if name in (own, bare_name(own))), ""))
+    }
+    maps = " ".join(f"{{map}} {shlex.quote(f'{own}={name}')}" for name, own in found.items())
+    return (
+        f"the scores have {'bare' if all(own == name for name, own in found.items()) else 'other'} names: add {maps}"
+        if found
+        else ""
+    )
 
 
 def _stopped(path: Path, rejects: Rejects, what: str, hint: str = "") -> InputError:

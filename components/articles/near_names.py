@@ -59,6 +59,19 @@ def known_name(name: str) -> str:
     return _KNOWN.get(_plain(name[:200]), "")
 
 
+def bare_name(name: str) -> str:
+    """Return the dimension that a column of scores is called by, as `Score.Substance` and `substance_score` are.
+
+    Args:
+        name: a column's name.
+
+    Returns:
+        The name without what says that it is a score, in small letters with underscores.
+    """
+    plain = re.sub(r"[\W_]+", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name.strip(STRAY))).casefold().strip("_")
+    return re.sub(r"^(?:scores?|ratings?|labels?)_(?=.)|(?<=.)_(?:scores?|ratings?)$", "", plain)
+
+
 class Unread(BaseModel):
     """A column that rows lack, where the file has one of nearly its name that is not read.
 

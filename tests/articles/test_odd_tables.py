@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -253,3 +254,16 @@ def test_articles_within_other_objects_are_told_with_the_way_out(tmp_path: Path,
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(InputError, match=says):
         list(read_articles(tmp_path / "a.json", rejects=Rejects()))
+
+
+@pytest.mark.parametrize("form", ["score_{}", "{}_score", "scores.{}", "Score {}", "{}Rating", "LABEL-{}", "{}"])
+def test_scores_under_other_names_are_told_with_the_options_that_read_them(tmp_path: Path, form: str) -> None:
+    names = [form.format(name.title() if "Rat" not in form else name) for name in DIMENSIONS]
+    header = ",".join(f'"{name}"' for name in ["id", "content", *names])
+    (tmp_path / "a.csv").write_text(f"{header}\n1,Text.,5,6\n2,Other.,7,8\n")
+    with pytest.raises(InputError, match=r"the scores have (bare|other) names: add --map") as error:
+        read(tmp_path / "a.csv")
+    options = shlex.split(str(error.value).rpartition("; ")[2])
+    columns = dict(option.rsplit("=", 1) for option in options if "=" in option)
+    found, _ = read(tmp_path / "a.csv", {own: f"score.{name}" for own, name in columns.items()})
+    assert [label.scores for label in found] == [{"substance": 5, "effect": 6}, {"substance": 7, "effect": 8}]
