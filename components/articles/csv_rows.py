@@ -17,7 +17,7 @@ from distillery.filters.errors import InputError
 from distillery.filters.strict_json import BOM, loads
 
 _NUMBERS = ("score.", "reference.")
-_NUMBER = re.compile(r"\s*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*")  # Python's own form reads 1_0 as ten
+_NUMBER = re.compile(r"\s*[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*")  # Python's own form reads 1_0 as ten
 _OBJECTS = ("scores", "reference")
 
 

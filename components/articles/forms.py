@@ -219,7 +219,7 @@ def _known(records: list[list[str]]) -> set[str]:
 
 def _is_table(text: bytes, records: list[list[str]]) -> bool:
     """True if a text that begins with names we don't know is a table all the same: its first records have as many cells."""
-    if len(records) < 2 or re.search(rb"(?m)^\s*[<{]", text) or not all(len(name) <= 100 for name in records[0]):
+    if len(records) < 2 or re.search(rb"(?m)^[ \t]*[<{]", text) or not all(len(name) <= 100 for name in records[0]):
         return False
     cells = [len(record) for record in records]
     return sum(map(bool, records[0])) > 1 and (cells[0] == cells[1] or (len(text) >= HEAD - 8 and cells[1] < cells[0]))

@@ -21,7 +21,7 @@ MAX_CELLS: Final = 1_000  # of a row
 MAX_ROWS: Final = 2**20  # of a sheet, by the form itself
 ABOVE: Final = 20  # rows in which a header is looked for, to say where it is
 _STRICT: Final = b"purl.oclc.org/ooxml/"
-_ROW: Final = re.compile(rb'<(?:\w+:)?row\b[^>]*?\sr="([0-9]{1,12})"')
+_ROW: Final = re.compile(rb'<(?:\w+:)?row\b[^<>]*?\sr="([0-9]{1,12})"')
 _CONTROL: Final = re.compile("_x00([01][0-9A-Fa-f])_")  # how XML of workbooks writes what XML can't
 
 

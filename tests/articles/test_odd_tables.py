@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,8 @@ import openpyxl
 import pytest
 
 from distillery.components.articles.articles import Label, Rejects, read_articles, read_labels
+from distillery.components.articles.csv_rows import _NUMBER
+from distillery.components.articles.workbook import _ROW
 from distillery.filters.errors import InputError
 
 DIMENSIONS = ["substance", "effect"]
@@ -267,3 +270,22 @@ def test_scores_under_other_names_are_told_with_the_options_that_read_them(tmp_p
     columns = dict(option.rsplit("=", 1) for option in options if "=" in option)
     found, _ = read(tmp_path / "a.csv", {own: f"score.{name}" for own, name in columns.items()})
     assert [label.scores for label in found] == [{"substance": 5, "effect": 6}, {"substance": 7, "effect": 8}]
+
+
+@pytest.mark.parametrize("cell", ["1", "1e", " ", "1.", "\t"])
+def test_reading_a_cell_of_scores_takes_time_that_grows_with_it(cell: str) -> None:
+    def seconds(size: int) -> float:
+        began = time.process_time()
+        assert _NUMBER.fullmatch(cell * size + "x") is None
+        return time.process_time() - began
+
+    assert seconds(400_000) < 24 * max(seconds(50_000), 0.01)
+
+
+def test_looking_at_the_order_of_rows_takes_time_that_grows_with_the_sheet() -> None:
+    def seconds(size: int) -> float:
+        began = time.process_time()
+        assert _ROW.findall(b"<row " * size + b">") == []
+        return time.process_time() - began
+
+    assert seconds(200_000) < 24 * max(seconds(25_000), 0.01)

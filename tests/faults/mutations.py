@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import re
@@ -78,6 +79,23 @@ def no_digest(data: bytes, rng: random.Random) -> bytes:
     return data[:start] + b"g" + data[start + 1 :]
 
 
+def by_other_tools(data: bytes, rng: random.Random) -> bytes:
+    """What version control, editors, downloads and copies make of a file."""
+    made: list[Callable[[], bytes]] = [
+        lambda: data.replace(b"\n", b"\r\n") + b"\r\n",
+        lambda: b"\xef\xbb\xbf" + data,
+        lambda: data.decode("utf-8", "replace").encode("utf-16"),
+        lambda: gzip.compress(data, mtime=0),
+        lambda: data + data,
+        lambda: b"<<<<<<< ours\n" + data + b"\n=======\n" + data + b"\n>>>>>>> theirs\n",
+        lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12\n",
+        lambda: b"<!DOCTYPE html><html><title>403 Forbidden</title></html>",
+        lambda: b"// edited by hand\n" + data,
+        lambda: re.sub(rb'"[0-9a-f]{64}"', lambda digest: digest[0].upper(), data),
+    ]
+    return rng.choice(made)()
+
+
 MUTATIONS: dict[str, Callable[[bytes, random.Random], bytes]] = {
     each.__name__: each
     for each in (
@@ -94,6 +112,7 @@ MUTATIONS: dict[str, Callable[[bytes, random.Random], bytes]] = {
         not_finite,
         newer,
         no_digest,
+        by_other_tools,
     )
 }
 
