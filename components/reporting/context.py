@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from distillery.components.artifacts.audit import Audit
 from distillery.components.artifacts.benchmark import Benchmark
-from distillery.components.artifacts.bundle import CurvesFile, HistoryFile, StudentFacts
+from distillery.components.artifacts.bundle import ContentTypesFile, CurvesFile, HistoryFile, StudentFacts
 from distillery.components.artifacts.content_caps import CapFigures
 from distillery.components.artifacts.drift import Look
 from distillery.components.artifacts.folder_meta import LabelSetMeta, SplitMeta
@@ -80,6 +80,8 @@ class Context:
         score_curves: of the student.
         benchmark: of the student.
         predictions: labels and predictions over the test part.
+        types: the head with which the student names content types.
+        caps: what caps of content types do, or cost where the student names no type.
         verdict: of the gates.
         review: what people said of the adapter's test articles.
         measurements: how fast the student is on which machine, the latest first.
@@ -106,6 +108,7 @@ class Context:
     score_curves: CurvesFile | None = None
     benchmark: Benchmark | None = None
     predictions: Columns | None = None
+    types: ContentTypesFile | None = None
     caps: CapFigures | None = None
     verdict: Verdict | None = None
     review: Review | None = None

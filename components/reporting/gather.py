@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 from distillery.components.artifacts.audit import read_audit
 from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
-from distillery.components.artifacts.bundle import CURVES, HISTORY, STUDENT, BundleFile, CurvesFile, HistoryFile, StudentFacts
+from distillery.components.artifacts.bundle import (
+    CONTENT_TYPES,
+    CURVES,
+    HISTORY,
+    STUDENT,
+    BundleFile,
+    ContentTypesFile,
+    CurvesFile,
+    HistoryFile,
+    StudentFacts,
+)
 from distillery.components.artifacts.content_caps import read_caps
 from distillery.components.artifacts.drift import read_drift_log
 from distillery.components.artifacts.folder_meta import FolderMeta, LabelSetMeta, SplitMeta
@@ -108,6 +118,7 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         score_curves=bundle_file(CurvesFile, CURVES),
         benchmark=reader.artifact("benchmark", lambda digest: _benchmark(store, digests, digest)),
         predictions=reader.artifact("predictions", lambda digest: _predictions(store, digests, digest, dimensions)),
+        types=bundle_file(ContentTypesFile, CONTENT_TYPES),
         caps=reader.attempt("caps of content types", lambda: read_caps(store, flt, outputs) if flt else None),
         verdict=reader.artifact("verdict", lambda digest: Verdict.load(store, verdict_key(name, digest), digest=digest)),
         review=reader.artifact("adapter", lambda digest: read_review(store, name, digest), "review of adapter"),

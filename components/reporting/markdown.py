@@ -185,7 +185,7 @@ def _dimensions(context: Context) -> str:
 def _tiers(context: Context) -> str:
     if context.benchmark is None or not context.benchmark.tiers:
         return ""
-    caps = caps_told(context.flt, context.caps)
+    caps = caps_told(context.flt, context.caps, head=context.types is not None)
     shown = table(
         ["Tier", "Recall", "Precision", "Oracle", "Student"],
         [
@@ -199,6 +199,20 @@ def _tiers(context: Context) -> str:
             for name, row in context.by_tier(context.benchmark.tiers)
         ],
     )
+    from distillery.components.reporting.sections.student import named_types
+
+    if types := named_types(context):
+        rows = [
+            [
+                plain(name),
+                number(found.recall, percent=True),
+                number(found.precision, percent=True),
+                count(found.labelled),
+                count(found.predicted),
+            ]
+            for name, found in types
+        ]
+        shown = f"{shown}\n\n{table(['Content type', 'Recall', 'Precision', 'Oracle', 'Student'], rows)}"
     return f"{shown}\n\n{plain(caps[:1].upper() + caps[1:])}." if caps else shown
 
 

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distillery.components.artifacts.benchmark import Benchmark
-from distillery.components.artifacts.content_caps import CapFigures, cap_figures, caps_told, read_caps
+from distillery.components.articles.label_table import label_table
+from distillery.components.artifacts.benchmark import Benchmark, read_benchmark
+from distillery.components.artifacts.content_caps import CapFigures, Found, cap_figures, caps_told, read_caps
 from distillery.components.benchmarking.benchmark import benchmark
 from distillery.components.benchmarking.evaluate import evaluate, with_caps
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.render import render_html, render_markdown
 from distillery.components.runtime.caps import tell_caps
 from distillery.components.runtime.progress import Progress
+from distillery.components.student.content_types import Reading
 from distillery.filters.filter import Filter
 from distillery.pipelines.results import print_benchmark
 from tests.benchmarking.conftest import FakeStudent, House, make_filter, make_labels, reads, reads_with_noise
@@ -59,6 +61,64 @@ def test_a_perfect_student_still_pays_for_the_caps() -> None:
     assert "is 2.000 so, and 0.000 with them (+2.000); 1 of these it puts into a better tier" in caps_told(flt, found)
 
 
+def test_what_the_students_own_types_do_is_reckoned_and_told() -> None:
+    flt = make_filter()
+    labels = np.array([[9.0, 9.0], [8.0, 8.0], [6.0, 8.0], [2.0, 3.0], [9.0, 7.0]])
+    predictions = np.array([[8.0, 9.0], [8.0, 7.0], [6.0, 6.0], [2.0, 3.0], [9.0, 7.0]])
+    kinds = ["opinion", "opinion", None, "opinion", "none"]
+    named = ["opinion", None, "opinion", "opinion", None]
+    # truth: 5, 5, 7, 2.5, 8; without caps: 8.5, 7.5, 6, 2.5, 8; served: 5, 7.5, 5, 2.5, 8; by labels' types: 5, 5, 6, 2.5, 8
+    found = cap_figures(flt, labels, predictions, kinds, named)
+    assert found is not None
+    assert found.head is not None
+    assert (found.n, found.named, found.capped, found.raised) == (5, 3, 2, 1)
+    assert found.overall_mae == pytest.approx((3.5 + 2.5 + 1) / 5)
+    assert found.overall_mae_capped == pytest.approx(1 / 5)
+    assert found.head.overall_mae == pytest.approx((2.5 + 2) / 5)
+    assert found.head.types == {"opinion": Found(labelled=3, predicted=3, right=2)}
+    assert found.head.capped == Found(labelled=2, predicted=2, right=1)
+    assert (found.head.capped.recall, found.head.capped.precision) == (0.5, 0.5)
+    told = caps_told(flt, found)
+    assert "are applied to the student's scores by the types that it names" in told
+    assert (
+        "On 5 test articles it names opinion (precision 0.67, recall 0.67, 3 labelled). Of 2 that are capped by their " in told
+    )
+    assert (
+        "labels it caps 1, and 1 others; 1 of these it puts into a better tier. The error of the overall score is 0.900 "
+        in told
+    )
+    assert told.endswith("so, 1.400 without these caps, and 0.200 with the labels' own types")
+    assert CapFigures.read(found.to_bytes(), "x") == found
+    bare = cap_figures(flt, labels, predictions, kinds)
+    assert bare is not None
+    assert "head" not in bare.to_json()
+    assert bare.raised == 2
+    assert caps_told(flt, None, head=True).endswith("by the types that it names; how well it names them is not known")
+
+
+def test_precision_and_recall_are_those_of_a_library() -> None:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    flt, rng = make_filter(), np.random.default_rng(3)
+    labels = rng.uniform(0, 10, (300, 2))
+    kinds, named = ([["opinion", None][at] for at in rng.integers(0, 2, 300)] for _ in range(2))
+    found = cap_figures(flt, labels, labels, kinds, named)
+    assert found is not None
+    assert found.head is not None
+    truth, ours = ([kind == "opinion" for kind in those] for those in (kinds, named))
+    capped = [[kind == "opinion" and overall(flt, [*row], None) > 5 for kind, row in zip(those, labels, strict=True)]
+              for those in (kinds, named)]  # fmt: skip
+    for each, wanted in ((found.head.types["opinion"], (truth, ours)), (found.head.capped, capped)):
+        precision, recall, _, _ = precision_recall_fscore_support(*wanted, average="binary")
+        assert (each.precision, each.recall) == (pytest.approx(precision), pytest.approx(recall))
+    nothing = cap_figures(flt, labels, labels, kinds, [None] * 300)
+    assert nothing is not None
+    assert nothing.head is not None
+    assert (nothing.head.capped.precision, nothing.head.capped.recall) == (None, 0.0)
+    assert "it names opinion (none of " in caps_told(flt, nothing)
+    assert "(none is there)" in caps_told(flt, cap_figures(flt, labels, labels, [None] * 300, [None] * 300) or nothing)
+
+
 def test_without_types_there_is_nothing_to_tell_and_without_labels_that_name_one_the_cost_is_unknown() -> None:
     scores = np.array([[9.0, 9.0]])
     bare = make_filter(*NO_TYPES)
@@ -91,7 +151,7 @@ def test_a_stored_run_is_enough_and_its_benchmark_says_nothing_of_it(house: Hous
 
 
 def test_a_benchmark_that_is_made_to_be_read_has_it(capsys: pytest.CaptureFixture[str]) -> None:
-    from distillery.components.articles.label_table import label_table, scores
+    from distillery.components.articles.label_table import scores
     from tests.documents import student_json
 
     flt = make_filter()
@@ -139,9 +199,48 @@ class _Noting(Progress):
         self.notes.append(text)
 
 
-def test_the_report_tells_it_in_both_forms(house: House, judged: dict[str, Any]) -> None:
-    from distillery.components.artifacts.benchmark import read_benchmark
+class Names(FakeStudent):
+    """Takes every article whose readiness is below 5 for an opinion."""
 
+    types = True
+
+    def read(self, texts: list[tuple[str, str]], progress: Any = None) -> Reading:
+        raw = self.predict(texts)
+        return Reading(raw, ["opinion" if row[0] < 5 else None for row in raw])
+
+
+def test_a_student_that_names_types_is_judged_stored_and_reported_with_its_caps(house: House) -> None:
+    flt, split = make_filter(), house.split()
+    adapter = house.adapter(reads_with_noise(1), split)
+    bare = house.students[adapter]
+    house.students[adapter] = Names(bare.reader, bare.facts.model_dump())
+    record = benchmark(house.store, flt, adapter=adapter, split=split)
+    outputs = {**record.outputs, "adapter": adapter, "split": split}
+    bench, caps = (
+        read_benchmark(house.store, adapter, outputs["test"], outputs["benchmark"]),
+        read_caps(house.store, flt, outputs),
+    )
+    assert caps is not None
+    assert caps.head is not None
+    assert bench.overall_mae == pytest.approx(caps.head.overall_mae)
+    assert caps.head.types["opinion"].labelled == 6
+    assert caps.head.types["opinion"].predicted > 10
+    context = Context(filter=flt, benchmark=bench, caps=caps)
+    for text in (render_html(context), render_markdown(context)):
+        assert "are applied to the student" in text
+        assert "not applied" not in text
+        assert "Content type" in text
+    frame = label_table(make_labels(40, seed=5), flt.dimensions)
+    student = Names(reads, bare.facts.model_dump())
+    document = evaluate(flt, student, frame)  # type: ignore[arg-type]
+    seen = student.read([(row["title"], row["content"]) for row in frame.to_pylist()])
+    found = with_caps(flt, document, frame, seen.raw, seen.content_types)
+    assert found.caps is not None
+    assert found.caps.head is not None
+    assert found.overall_mae == pytest.approx(found.caps.head.overall_mae)
+
+
+def test_the_report_tells_it_in_both_forms(house: House, judged: dict[str, Any]) -> None:
     flt = make_filter()
     bench = read_benchmark(house.store, judged["adapter"], judged["test"], judged["benchmark"])
     context = Context(filter=flt, benchmark=bench, caps=read_caps(house.store, flt, judged))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distillery.components.artifacts.benchmark import Confusion, IncumbentFigures
-from distillery.components.artifacts.content_caps import caps_told
+from distillery.components.artifacts.content_caps import Found, caps_told
 from distillery.components.reporting import svg as figures
 from distillery.components.reporting.context import Context
 from distillery.components.reporting.epochs import dimension_rows, shown_epochs
@@ -163,10 +163,24 @@ def tiers(context: Context) -> View | None:
         "names": [words(name) for name in bench.confusion.tiers],
         "heat": _heat(bench.confusion),
         "axis": figures.axis(1.0),
-        "caps": caps_told(context.flt, context.caps),
+        "caps": caps_told(context.flt, context.caps, head=context.types is not None),
+        "types": named_types(context),
         "agreement": bench.tier_agreement,
         "interval": bench.interval("tier_agreement"),
     }
+
+
+def named_types(context: Context) -> list[tuple[str, Found]]:
+    """Return how well the student names content types, and finds what they cap.
+
+    Args:
+        context: the run.
+
+    Returns:
+        (words, figures) pairs; none for a student that names no types.
+    """
+    head = context.caps.head if context.caps else None
+    return [] if head is None else [*((words(name), found) for name, found in head.types.items()), ("capped", head.capped)]
 
 
 def _heat(confusion: Confusion) -> list[tuple[str, list[View]]]:
