@@ -88,7 +88,9 @@ def fit_types(flt: Filter, student: Student, train: Part, validation: Part, seed
         train = train.take(np.random.default_rng([seed, 2]).permutation(len(train.labels))[:MOST_ARTICLES].astype(np.int64))
     counts = [Counter(part.types) for part in (train, validation)]
     names = [name for name in flt.content_types if counts[0][name] >= MIN_TRAIN and counts[1][name] >= MIN_VALIDATION]
-    vectors = [_vectors(student, tokens) for tokens in (train.tokens, validation.tokens, student.tokens(golden_texts()))]
+    progress.note(f"reading {len(train.labels):,} train articles once more, for the head that names content types")
+    texts = student.tokens(golden_texts())
+    vectors = [_vectors(student, tokens, progress) for tokens in (train.tokens, validation.tokens, texts)]
     number = {name: at for at, name in enumerate(names)}
     classes = [np.array([number.get(kind or "", len(names)) for kind in part.types]) for part in (train, validation)]
     strength, weights, bias = _fit(vectors[0], classes[0], vectors[1], classes[1], len(names))
@@ -152,7 +154,7 @@ def _rounded(values: Floats) -> list[float]:
     return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]
 
 
-def _vectors(student: Student, tokens: Tokens) -> Floats:
+def _vectors(student: Student, tokens: Tokens, progress: Progress) -> Floats:
     """Return the pooled vectors (n, hidden) of articles: what the student gives with the unit matrix as its head."""
     import torch
 
@@ -162,7 +164,7 @@ def _vectors(student: Student, tokens: Tokens) -> Floats:
     name, hidden = head_name(student.facts), student.base.hidden
     student._forward = None  # memory holds one body at a time
     model = merged(student.base, student.facts.lora, hidden, {**student.tensors, name: torch.eye(hidden)}, student.plan.device)
-    return predictions(TorchForward(model), tokens, hidden)
+    return predictions(TorchForward(model), tokens, hidden, progress)
 
 
 def logistic(x: Floats, y: NDArray[np.int64], none: int, strength: float) -> tuple[Floats, Floats]:
