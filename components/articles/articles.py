@@ -273,15 +273,10 @@ def _near_hint(rejects: Rejects, *columns: str, dimensions: Sequence[str] = ()) 
     if seen.names and "content" in columns and not seen.names["content"]:
         has = ", ".join(repr(name[:60]) for name, _ in seen.names.most_common(8))
         return f"no row has 'content'; the file has {has}: add {{map}} COLUMN=content for the column of the article's text"
-    found = {
-        name: near for name in dimensions if (near := next((own for own in seen.names if name in (own, bare_name(own))), ""))
-    }
-    maps = " ".join(f"{{map}} {shlex.quote(f'{own}={name}')}" for name, own in found.items())
-    return (
-        f"the scores have {'bare' if all(own == name for name, own in found.items()) else 'other'} names: add {maps}"
-        if found
-        else ""
-    )
+    own = {name: next((other for other in seen.names if name in (other, bare_name(other))), "") for name in dimensions}
+    maps = " ".join(f"{{map}} {shlex.quote(f'{other}={name}')}" for name, other in own.items() if other)
+    called = "bare" if all(other in ("", name) for name, other in own.items()) else "other"
+    return f"the scores have {called} names: add {maps}" if maps else ""
 
 
 def _stopped(path: Path, rejects: Rejects, what: str, hint: str = "") -> InputError:
