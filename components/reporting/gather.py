@@ -18,6 +18,7 @@ from distillery.components.artifacts.bundle import (
     CURVES,
     HISTORY,
     STUDENT,
+    BaseFacts,
     BundleFile,
     ContentTypesFile,
     CurvesFile,
@@ -128,7 +129,7 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         looks=tuple(
             reader.artifact("adapter", lambda digest: read_drift_log(store, name, digest).looks, "looks at adapter") or ()
         ),
-        base_numbers=base_numbers(student.base.ref, student.base.revision, store) if student else None,
+        base_numbers=_base_numbers(reader, student.base) if student else None,
         promoted=_promoted(outputs.get("promoted")),
         held=_held(outputs.get("held"), outputs.get("channel")),
         steps=summary.steps,
@@ -139,6 +140,10 @@ def gather(store: Store, flt: Filter | None, summary: RunSummary) -> Context:
         request=asked.get("request"),
         on_cluster=asked.get("on") == "cluster",
     )
+
+
+def _base_numbers(reader: _Reader, base: BaseFacts) -> int | None:
+    return reader.attempt(f"size of {base.ref}", lambda: base_numbers(base.ref, base.revision, reader.store))
 
 
 def _digest(value: Json) -> Digest | None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from distillery.components.articles.scratch import scratch_folder
-from distillery.components.store import Digest, NotFound, Store, as_digest, digest_json, open_store, scheme_of
+from distillery.components.store import Digest, NotFound, Store, StoreError, as_digest, digest_json, open_store, scheme_of
 from distillery.components.student.base import SMALL, Base, open_base, read_base
 from distillery.components.student.base_files import (
     CONFIG,
@@ -74,9 +74,19 @@ def base_numbers(ref: str, revision: str | None, store: Store) -> int | None:
 
     Returns:
         The count, heads and poolers left out; None where there is no configuration here, or none that is known.
+
+    Raises:
+        OSError: a disk that holds it can't be read.
+        StoreError: neither can a store.
     """
-    body = base_body(ref, revision, store)
-    return numbers(body) if body else None
+    try:
+        return numbers(Body(parse_config(_configuration(ref, revision, store), ref), 0))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, StoreError):
+        raise  # a store that fails has said nothing about what is there
+    except Exception:  # a figure for people: whatever keeps it from being known, all else is still wanted
+        return None
 
 
 def base_body(ref: str, revision: str | None, store: Store) -> Body | None:

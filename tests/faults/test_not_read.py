@@ -130,3 +130,16 @@ def compared(monkeypatch: pytest.MonkeyPatch, where: str, error: StoreError) -> 
 
     for name in ("about_bundle", "predict", "read_predictions", "aligned", "load_split"):
         monkeypatch.setattr(incumbent, name, fails if name == where else lambda *_, **__: Anything())
+
+
+def test_a_base_model_whose_size_cannot_be_read_is_told_in_the_report(folder: Path) -> None:
+    config = next((folder / "store" / "models").rglob("config.json"))
+    for error in ("EIO", "EACCES"):
+        with failing(Disk(config.parent, "open", 1, ERRORS[error])) as disk:
+            ran = run("report", folder)
+        assert (disk.failed, ran.code) == (True, 0), ran.err
+        assert "not readable: size of made-up/tiny-bert" in ran.err
+        assert "Not readable" in (folder / "report.html").read_text()
+    shutil.rmtree(config.parents[1])
+    ran = run("report", folder)
+    assert (ran.code, "not readable" in ran.err) == (0, False), "what is not at hand is no fault"
