@@ -84,7 +84,12 @@ def changed(value: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 def apply(cluster: Cluster, *values: dict[str, Any]) -> None:
-    cluster.kubectl("apply", "-f", "-", stdin="\n---\n".join(json.dumps(value) for value in values))
+    cluster.kubectl("apply", "-f", "-", stdin=listed(*values))
+
+
+def listed(*values: dict[str, Any]) -> str:
+    """Objects as one text: kubectl (1.34) takes no second JSON document behind "---", though it has taken the first."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(values)})
 
 
 def status(cluster: Cluster, name: str, kind: str = "filter") -> dict[str, Any]:
