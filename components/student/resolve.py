@@ -197,7 +197,8 @@ def _from_mirror(store: Store, mirrored: Mirrored) -> Path:
     def fill(part: Path) -> None:
         download(store, mirrored, part)
         if read_base(part, where) != mirrored.base:
-            raise InputError("the mirrored files are not the base model that model.json names", where=where, hint=HINT)
+            hint = "delete its model.json and push the model again (distillery models push)"
+            raise InputError("the mirrored files are not the base model that model.json names", where=where, hint=hint)
 
     return _cached(mirrored.base, fill, where, mirrored.base)
 

@@ -142,7 +142,7 @@ def test_a_mirror_is_not_trusted(fault: str, tiny_encoder: Path, tmp_path: Path)
     key, words = model_pointer_key("org/tiny", "main"), "not a model's pointer"
     pointer = store.get_json(key)
     if fault == "base":
-        pointer["base"], words = "0" * 64, "not the base model"
+        pointer["base"], words = "0" * 64, r"not the base model.*; delete its model\.json and push the model again"
     elif fault == "file":
         (tmp_path / "run.py").write_text("print('hello')")
         files = {"run.py": tmp_path / "run.py", "config.json": tiny_encoder / "config.json"}
