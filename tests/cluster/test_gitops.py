@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from distillery.components.artifacts.channel import read_channel
 from distillery.components.store import Store, open_store
 from tests.cluster.conftest import PREFIX
 from tests.cluster.harness import ROOT, Cluster, wait_for
@@ -225,6 +226,38 @@ def test_a_training_setting_trains_and_its_revert_brings_the_earlier_adapter_bac
     generation_after(cluster, other["metadata"]["generation"])
     assert settled(cluster)["status"]["digest"] == before["status"]["digest"]
     assert (trainings(store_of_the_team), len(runs(kfp, FILTER) - had)) == (trained + 1, 1)
+
+
+def test_a_commit_approves_the_candidate_of_another_and_their_revert_trains_nothing(
+    cluster: Cluster, kfp: Any, team: Path, store_of_the_team: Store
+) -> None:
+    before, had, asked = filter_of(cluster), runs(kfp, FILTER), calls(store_of_the_team)
+    tiers = [{"name": "high", "when": "overall >= 8"}, {"name": "low"}]  # a spec under which nothing has served
+    edit(team, training={"seed": 5}, tiers=tiers, promotion={"approval": "required"})
+    pushed(team, "Another seed and another tier, to be approved")
+    generation_after(cluster, before["metadata"]["generation"])
+    wait_for("a candidate", lambda: conditions(cluster).get("AwaitingApproval", {}).get("status") == "True", 900, 3)
+    held = filter_of(cluster)
+    candidate = held["status"]["adapter"]
+    assert candidate != held["status"]["digest"] == before["status"]["digest"], "what is in production stays"
+    left = [pod for pod in cluster.pods(held["status"]["run"]["id"]) if pod["status"]["phase"] in ("Pending", "Running")]
+    assert not left, "no pod waits"
+    begun, trained = runs(kfp, FILTER), trainings(store_of_the_team)
+    assert len(begun - had) == 1
+
+    edit(team, promotion={"approved": candidate})
+    pushed(team, "Its report was read")
+    generation_after(cluster, held["metadata"]["generation"])
+    approved = settled(cluster)
+    assert approved["status"]["digest"] == candidate
+    newest = read_channel(store_of_the_team, FILTER, "production").channel.history[0]
+    assert (newest.adapter, newest.by) == (candidate, f"the Filter object distillery/{FILTER}")
+
+    shell("git revert --no-edit HEAD HEAD~1\ngit push -q origin HEAD:main", team)
+    generation_after(cluster, approved["metadata"]["generation"])
+    assert settled(cluster)["status"]["digest"] == before["status"]["digest"]
+    assert (trainings(store_of_the_team), calls(store_of_the_team)) == (trained, asked)
+    assert runs(kfp, FILTER) == begun, "neither an approval nor its revert runs anything"
 
 
 def test_a_dimension_that_means_something_else_is_labelled_again(
