@@ -13,9 +13,17 @@ from distillery.filters.errors import InputError
 
 
 def create_job(namespace: str, body: dict[str, Any]) -> bool:
-    """Create a Job, once an ended one of its name is deleted; return True if somebody else had created it.
+    """Create a Job, once an ended one of its name is deleted.
 
-    A Job of this name that scores into another place is refused with InputError.
+    Args:
+        namespace: of the Job.
+        body: the Job.
+
+    Returns:
+        True if somebody else had created it.
+
+    Raises:
+        InputError: a Job of this name scores into another place, or Kubernetes refuses the Job.
     """
     name, address = body["metadata"]["name"], body["metadata"]["annotations"][SCORES]
     while True:
@@ -139,6 +147,13 @@ def _goes_on(job: Any) -> bool:
 
 
 def ended(job: Any) -> str:
-    """Return "Complete" or "Failed", empty while it goes on."""
+    """Return how a Job ended.
+
+    Args:
+        job: the Job, as the Kubernetes client has it.
+
+    Returns:
+        Complete or Failed; empty while it goes on.
+    """
     ends = [each.type for each in job.status.conditions or [] if each.status == "True" and each.type in ("Complete", "Failed")]
     return ends[0] if ends else ""
