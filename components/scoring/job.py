@@ -17,11 +17,12 @@ from distillery.components.runtime.progress import Progress, clock, quiet
 from distillery.components.scoring.cluster_jobs import create_job, ended, is_at, scores_of, unfinished
 from distillery.components.scoring.completion import finish, missing
 from distillery.components.scoring.job_manifest import TODO, Also, Place, job_manifest, job_name
-from distillery.components.scoring.need import memory_need
+from distillery.components.scoring.need import memory_need, pod_need
 from distillery.components.scoring.plan import Plan, begin, put_todo, todo_list
 from distillery.components.scoring.whole import look_at_all
 from distillery.components.store import Store, open_store
 from distillery.components.store.layout import scores_folder
+from distillery.components.student.memory import Need
 from distillery.filters.errors import InputError, Stopped
 
 MAX_PARALLEL = 1000
@@ -103,7 +104,7 @@ def submit(
         there = open_store(each.out)
         begin(there, each.plan)
         parts |= {*missing(there, each.plan, progress)}
-    place = place.for_student(sum(need_of(store, each) for each in (plan, *(each.plan for each in also))))
+    place = place.for_student(pod_need([_need_of(store, each) for each in (plan, *(each.plan for each in also))]))
     todo = put_todo(scores, sorted(parts)) if len(parts) < plan.shards else ""
     body = job_manifest(
         plan,
@@ -119,16 +120,7 @@ def submit(
     return Submitted(plan, scores, place, name, left, create_job(place.namespace, body))
 
 
-def need_of(store: Store, plan: Plan) -> int:
-    """Return how much memory the student of a plan takes.
-
-    Args:
-        store: the store that the pods read from.
-        plan: what is scored.
-
-    Returns:
-        Bytes; 0 where that can't be known.
-    """
+def _need_of(store: Store, plan: Plan) -> Need | None:
     return memory_need(store, plan.filter, plan.adapter, plan.served)
 
 
@@ -146,15 +138,17 @@ def together(store: Store, place: Place, wanted: Sequence[Also]) -> list[list[Al
     Returns:
         Groups, in the order of their first filter.
     """
-    groups = list[tuple[list[Also], int]]()
+    groups = list[tuple[list[Also], list[Need | None]]]()
     for each in wanted:
-        need = need_of(store, each.plan)
-        for number, (group, taken) in enumerate(groups):
-            if need and taken and not place.gpu and group[0].plan.same_parts(each.plan) and place.has_room(taken + need):
-                groups[number] = ([*group, each], taken + need)
+        need = _need_of(store, each.plan)
+        for group, needs in groups:
+            taken = pod_need([*needs, need])
+            if taken and not place.gpu and group[0].plan.same_parts(each.plan) and place.has_room(taken):
+                group.append(each)
+                needs.append(need)
                 break
         else:
-            groups.append(([each], need))
+            groups.append(([each], [need]))
     return [group for group, _ in groups]
 
 

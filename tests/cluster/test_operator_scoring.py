@@ -16,13 +16,16 @@ import pytest
 from distillery.components.articles.label_table import read_table
 from distillery.components.store import Store, open_store
 from distillery.components.student.bundle import open_bundle
+from distillery.components.student.mirror import push
+from distillery.components.student.resolve import resolve_base
 from tests.cluster.harness import NAMESPACE, Cluster, wait_for
-from tests.cluster.operated import OPERATOR, apply, conditions, operating, status, tiny_base
+from tests.cluster.operated import OPERATOR, apply, conditions, operating, status
 from tests.cluster.scoring import Promoted, promote_student
 from tests.demo.generator.corpus import generate
 from tests.drift.made import put_test
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
+BASE = "made-up/tiny"  # mirrored, so that the memory of both students is known
 FILTER, SECOND, NAME = "watched-town", "watched-village", "watched-news"
 OTHER = ["goal", "referee", "striker", "penalty", "league", "keeper", "season", "derby", "coach", "whistle", "stadium"]
 
@@ -36,8 +39,9 @@ def articles(n: int, seed: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def promoted(store: Store, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Promoted:
     """Students of two filters that nobody had to train, and the predictions of a test part by the first."""
-    promote_student(store, tmp_path_factory.mktemp("second"), SECOND, tiny_base(store, tiny_encoder))
-    found = promote_student(store, tmp_path_factory.mktemp("filter"), FILTER, tiny_base(store, tiny_encoder), margin=0.15)
+    push(store, resolve_base(str(tiny_encoder), None), BASE, None)
+    promote_student(store, tmp_path_factory.mktemp("second"), SECOND, BASE)
+    found = promote_student(store, tmp_path_factory.mktemp("filter"), FILTER, BASE, margin=0.15)
     student = open_bundle(store, FILTER, found.adapter)
     rows = articles(150, seed=11)
     scores = student.scores(student.predict([(row["title"], row["content"]) for row in rows]))

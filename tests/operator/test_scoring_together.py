@@ -17,6 +17,7 @@ from distillery.components.scoring.corpus import Corpus
 from distillery.components.scoring.job_manifest import Place
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store
+from distillery.components.student.memory import Need
 from distillery.filters.errors import InputError
 from distillery.pipelines.operator.decide import FOLLOW
 from tests.operator.test_scoring import NEW, OLD, Town, town, wanted
@@ -37,13 +38,18 @@ class Student(Reader):
         return super().predict([text for text in texts if text[1] != "a"], *more, **facts)
 
 
+def needs(weights: int) -> Need:
+    """What a student takes of a pod of 1 GiB; libraries and activations are needed once."""
+    return Need("score", libraries=500 * MIB, weights=weights * MIB, adapter=10 * MIB, activations=200 * MIB)
+
+
 @pytest.fixture
 def both(town: Town, monkeypatch: pytest.MonkeyPatch) -> Town:
     """Two filters that serve, and pods with room for two students."""
     town.promote(OLD, OTHER)
     limits = {"requests": {"cpu": "1"}, "limits": {"cpu": "1", "memory": "1Gi"}}
     town.world.place = lambda: Place("distillery", "localhost/image:1", town.store.uri, "", limits, limits)
-    monkeypatch.setattr(job_module, "memory_need", lambda *_: 400 * MIB)
+    monkeypatch.setattr(job_module, "memory_need", lambda *_: needs(100))
     return town
 
 
@@ -98,7 +104,7 @@ def test_the_parts_are_the_bytes_of_jobs_of_their_own(both: Town, monkeypatch: p
     for key in [*both.store.keys("out")]:
         both.store.delete(key)
     both.jobs.jobs.clear()
-    monkeypatch.setattr(job_module, "memory_need", lambda *_: 0)
+    monkeypatch.setattr(job_module, "memory_need", lambda *_: None)
     both.world.looked.clear()
     assert both.look().done == ("Look demo", "Look other", "Submit demo", "Submit other")
     assert len(both.jobs.jobs) == 2
@@ -107,8 +113,8 @@ def test_the_parts_are_the_bytes_of_jobs_of_their_own(both: Town, monkeypatch: p
     assert [files(both.store, name) for name in ("demo", "other")] == together
 
 
-@pytest.mark.parametrize("need", [0, 600 * MIB], ids=["unknown", "too much for one pod"])
-def test_what_does_not_fit_one_pod_has_a_job_of_its_own(both: Town, monkeypatch: pytest.MonkeyPatch, need: int) -> None:
+@pytest.mark.parametrize("need", [None, needs(250)], ids=["unknown", "too much for one pod"])
+def test_what_does_not_fit_one_pod_has_a_job_of_its_own(both: Town, monkeypatch: pytest.MonkeyPatch, need: Need | None) -> None:
     monkeypatch.setattr(job_module, "memory_need", lambda *_: need)
     both.add("a")
     both.apply(filters=BOTH)

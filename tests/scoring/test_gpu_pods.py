@@ -17,6 +17,7 @@ from distillery.components.scoring.job import together
 from distillery.components.scoring.job_manifest import Also, Place, find_place, job_manifest
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store, open_store
+from distillery.components.student.memory import Need
 from distillery.filters.errors import InputError
 from tests.scoring.played import ADAPTER
 from tests.scoring.test_score import FILTER
@@ -92,7 +93,7 @@ def test_a_gpu_gets_larger_parts_and_the_student_that_was_judged_on_one(tmp_path
 
 
 def test_a_student_has_its_gpu_alone(plan: Plan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_module, "memory_need", lambda *_: 2**20)
+    monkeypatch.setattr(job_module, "memory_need", lambda *_: Need("score", 2**20, 2**20, 0, 0))
     wanted = [Also(plan, "s3://b/1"), Also(replace(plan, filter="other"), "s3://b/2")]
     for limits, groups in (({}, 1), ({"nvidia.com/gpu": "1"}, 2)):
         assert len(together(store, place(monkeypatch, resources={"limits": limits}), wanted)) == groups
