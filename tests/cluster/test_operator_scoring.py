@@ -94,13 +94,15 @@ def ids(shown: dict[str, Any], name: str = FILTER) -> Counter[str]:
     return found
 
 
-def jobs(cluster: Cluster) -> list[set[str]]:
-    """The filters of each scoring Job of these tests."""
+def jobs(cluster: Cluster, store: Store) -> list[set[str]]:
+    """The filters of each Job that scores into this store."""
     found = list[set[str]]()
     for job in cluster.get("jobs", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=scoring")["items"]:
-        labels = job["metadata"]["labels"]
-        names = {labels["llm-distillery.io/filter"], *(key.partition("/")[2] for key in labels if key.startswith("also."))}
-        found += [names] if names & {FILTER, SECOND} else []
+        labels, places = job["metadata"]["labels"], job["metadata"]["annotations"]
+        if places["llm-distillery.io/scores"].startswith(store.uri):
+            found.append(
+                {labels["llm-distillery.io/filter"], *(key[5:].partition("/")[2] for key in labels if key[:5] == "also.")}
+            )
     return found
 
 
@@ -108,10 +110,12 @@ def expected(**files: int) -> Counter[str]:
     return Counter(f"{name}-{number}" for name, n in files.items() for number in range(n))
 
 
-def test_three_files_that_come_are_three_parts_more_though_pods_are_deleted(cluster: Cluster, corpus: Store) -> None:
+def test_three_files_that_come_are_three_parts_more_though_pods_are_deleted(
+    cluster: Cluster, store: Store, corpus: Store
+) -> None:
     first = scored(cluster, 1)
     assert ids(first) == ids(first, SECOND) == expected(monday=75, tuesday=75)
-    assert [len(each) for each in jobs(cluster)] == [2], "one Job for both filters"
+    assert jobs(cluster, store) == [{FILTER, SECOND}], "one Job for both"
     assert conditions(first)["Drifted"]["reason"] == "ScoresSteady"
 
     for seed, name in enumerate(("wednesday", "thursday", "friday"), start=3):
@@ -135,7 +139,7 @@ def test_three_files_that_come_are_three_parts_more_though_pods_are_deleted(clus
     second = scored(cluster, 2)
     for name in (FILTER, SECOND):
         assert ids(second, name) == expected(monday=75, tuesday=75, wednesday=200, thursday=200, friday=200)
-    assert all(len(each) == 2 for each in jobs(cluster))
+    assert jobs(cluster, store) == [{FILTER, SECOND}] * 2
     newest = second["history"][0]
     made = parts(open_store(newest["scores"]))
     assert (newest["number"], newest["files"], len(made), newest["articles"]) == (2, 3, 3, 600)
