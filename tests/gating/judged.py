@@ -47,7 +47,7 @@ def make_split(store: Store, *, number: int = 0, frozen: bool = True) -> tuple[s
     if frozen:
         store.put(
             f"datasets/frozen/demo/{digest_json(policy)}.json",
-            json.dumps({"format": 1, "lineages": [{"test": ["a"], "digest": lineage}]}).encode(),
+            json.dumps({"format": 1, "lineages": [{"test": [digest_json("an article")], "digest": lineage}]}).encode(),
         )
     return split, test
 

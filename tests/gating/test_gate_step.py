@@ -180,7 +180,7 @@ def test_a_split_that_was_never_frozen_is_refused(store: Store) -> None:
     benchmark = make_benchmark(store, adapter, test)
     with pytest.raises(InputError, match=r"datasets/frozen/demo/.* is not in the store"):
         gate(store, FILTER, adapter=adapter, benchmark=benchmark)
-    other = canonical_json({"lineages": [{"test": ["z"], "digest": "0" * 64}]})
+    other = canonical_json({"lineages": [{"test": ["f" * 64], "digest": "0" * 64}]})
     store.put(f"datasets/frozen/demo/{digest_json({'seed': 5})}.json", other)
     with pytest.raises(InputError, match="other than any that demo froze"):
         gate(store, FILTER, adapter=adapter, benchmark=benchmark)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import distillery.components.scoring.cluster_plan as cluster_plan
 import distillery.components.scoring.job as cluster
 import distillery.components.scoring.job_manifest as manifest
 from distillery.components.artifacts import adapter
@@ -72,7 +73,7 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(
     place = Place("ns", "", "", "", {})
     job = SimpleNamespace(adopted=False, name="score-x", left=[0], place=place, kubectl="kubectl -n ns …", out=out)
     monkeypatch.setattr(adapter, "find_adapter", lambda *_, **__: Subject(FILTER, "a" * 64))
-    monkeypatch.setattr(cluster, "plan_on_cluster", lambda *_, **__: SimpleNamespace(shards=1))
+    monkeypatch.setattr(cluster_plan, "plan_on_cluster", lambda *_, **__: SimpleNamespace(shards=1))
     monkeypatch.setattr(cluster, "submit", lambda *_, **__: job)
     monkeypatch.setattr(cluster, "follow", interrupted)
     result = run("--on", "cluster", "--store", s3_uri)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from distillery.components.remote import kubernetes as kube
-from distillery.components.scoring import job
+from distillery.components.scoring import cluster_jobs
 from distillery.components.training.trainjob import train_job
 from distillery.components.training.trainjob_api import MANAGER, PLACEMENTS, Api
 from distillery.filters.errors import InputError
@@ -149,9 +149,9 @@ def test_a_refusal_is_not_taken_for_another_age(monkeypatch: pytest.MonkeyPatch)
 def test_a_scoring_job_is_validated_strictly(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
     client = SimpleNamespace(create_namespaced_job=lambda *_, **more: asked.append(more))
-    monkeypatch.setattr(job, "batch", lambda: client)
-    body = {"metadata": {"name": "x", "annotations": {job.SCORES: "s3://b/x"}}}
-    assert job._create("here", body) is False
+    monkeypatch.setattr(cluster_jobs, "batch", lambda: client)
+    body = {"metadata": {"name": "x", "annotations": {cluster_jobs.SCORES: "s3://b/x"}}}
+    assert cluster_jobs.create_job("here", body) is False
     assert asked[0]["field_validation"] == "Strict"
 
 
