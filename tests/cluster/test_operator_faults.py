@@ -27,6 +27,7 @@ from tests.cluster.operated import (
     operating,
     processes,
     runs,
+    status,
     tiny_base,
     until,
 )
@@ -117,3 +118,27 @@ def test_while_store_and_kubeflow_are_away_the_status_says_so_and_then_one_run_b
     until(cluster, NAME, "Running", BACK)
     until(cluster, NAME, "Promoted")
     assert len(runs(kfp, NAME) - had) == 1
+
+
+@pytest.mark.skipif(not TOOL.exists(), reason="the API server can be restarted on the test cluster alone")
+def test_an_api_server_that_restarts_ten_times_costs_no_change_and_starts_none_twice(
+    cluster: Cluster, kfp: Any, operator: None, first: dict[str, Any]
+) -> None:
+    apply(cluster, first)
+    before, had = until(cluster, NAME, "Promoted"), runs(kfp, NAME)
+    for restart in range(10):
+        began = time.monotonic()
+        if restart in (0, 5):
+            apply(cluster, tiers(first, 5 if restart else 4))
+        time.sleep(restart % 5)  # each at another moment of what goes on
+        part("stop", "kube-apiserver")
+        time.sleep(3)
+        part("start", "kube-apiserver")
+        wait_for("the API server", lambda: cluster.kubectl("get", "--raw", "/readyz", check=False) == "ok", BACK)
+        time.sleep(max(0.0, began + 30 - time.monotonic()))
+    apply(cluster, tiers(first, 3))
+    wait_for("a look at what was applied after the last restart", lambda: status(cluster, NAME), BACK)
+    done = until(cluster, NAME, "Promoted", 1200)
+    assert done["digest"] == before["digest"]
+    assert conditions(done)["Ready"]["status"] == "True"
+    assert 2 <= len(runs(kfp, NAME) - had) <= 3  # the second change may be overtaken by the third before its run begins
