@@ -66,11 +66,8 @@ def cancel(place: Place, scores: str, plan: Plan | None = None) -> list[str]:
     Returns:
         Names of the deleted Jobs.
     """
-    digits = plan.job[:40] if plan else ""
-    jobs = [
-        job for job in unfinished(place) if any(address == scores and each.startswith(digits) for each, address in _shares(job))
-    ]
-    names = [job.metadata.name for job in jobs]
+    into = [job for job in unfinished(place) if scores in [address for _, address in _shares(job)]]
+    names = [job.metadata.name for job in into if plan is None or is_at(job, plan, scores)]
     for name in names:
         delete_job(place.namespace, name)
     return names
@@ -109,16 +106,18 @@ def jobs_of(place: Place, flt: str = "") -> list[Any]:
     return sorted(found, key=lambda job: str(job.metadata.creation_timestamp))
 
 
-def scores_of(job: Any) -> str:
-    """Return the address that a Job scores into; of several filters, that of the first.
+def scores_of(job: Any, flt: str = "") -> str:
+    """Return the address that a Job scores into.
 
     Args:
         job: the Job, as the Kubernetes client has it.
+        flt: name of the filter; empty for the first of several.
 
     Returns:
         A URI, empty if the Job names none.
     """
-    return str((job.metadata.annotations or {}).get(SCORES, ""))
+    annotations = job.metadata.annotations or {}
+    return str(annotations.get(f"{ALSO}/{flt}") or annotations.get(SCORES, ""))
 
 
 def is_at(job: Any, plan: Plan, scores: str) -> bool:

@@ -95,7 +95,7 @@ def submit(
         if is_at(job, plan, scores.uri):
             return Submitted(plan, scores, place, job.metadata.name, left, True)
     for job in others:
-        address = scores_of(job)
+        address = scores_of(job, plan.filter)
         progress.note(
             f"Job {job.metadata.name} of this filter goes on as well, into {address}; --cancel --out {address} ends it"
         )

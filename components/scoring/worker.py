@@ -14,14 +14,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from distillery.components.artifacts.filter import read_filter
 from distillery.components.artifacts.scores import Facts
 from distillery.components.remote.retry import by_service
-from distillery.components.runtime.progress import Progress, clock, reporter
+from distillery.components.runtime.progress import clock, reporter
 from distillery.components.runtime.step import say_last
 from distillery.components.scoring.part import Target, score_parts
 from distillery.components.scoring.plan import FP32, Plan, read_plan, todo_list
@@ -31,17 +32,30 @@ from distillery.components.store import NotFound, Store, StoreError, open_store
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
+if TYPE_CHECKING:
+    from distillery.components.student.token_cache import TokenCache
+
 INDEX = "JOB_COMPLETION_INDEX"
 
 
 class _Students:
     """Opens the students of a Job; several of them share the tokens of each article where they have one tokenizer."""
 
-    def __init__(self, store: Store, *, several: bool) -> None:
+    def __init__(self, store: str, *, several: bool) -> None:
+        self.several, self.seconds = several, 0.0
+        self._uri, self._opened = store, dict[str, Predictor]()
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of filters, adapters and base models; a part that is there needs none."""
+        return open_store(self._uri)
+
+    @cached_property
+    def cache(self) -> TokenCache:
+        """Tokens of articles seen lately."""
         from distillery.components.student.token_cache import TokenCache
 
-        self.store, self.cache, self.seconds = store, TokenCache() if several else None, 0.0
-        self._opened = dict[str, Predictor]()
+        return TokenCache()
 
     def open(self, plan: Plan, flt: Filter) -> Predictor:
         """Return the student of a plan, opened once."""
@@ -59,7 +73,16 @@ class _Students:
         found = open_bundle(self.store, plan.filter, plan.adapter, flt=flt, plan=served)
         found.predict([("", "a")])  # builds the model, so that the rate below is the student's own
         self.seconds += time.monotonic() - began
-        return Sharing(found, self.cache) if self.cache else found
+        return Sharing(found, self.cache) if self.several else found
+
+
+@contextmanager
+def _kept(faults: list[Exception]) -> Iterator[None]:
+    """Keep what is wrong with one filter, so that the others are scored first."""
+    try:
+        yield
+    except Exception as error:  # whatever a library makes of a damaged bundle
+        faults.append(error)
 
 
 def work(outs: Sequence[tuple[Store, str]], store: str, index: int) -> str:
@@ -76,41 +99,36 @@ def work(outs: Sequence[tuple[Store, str]], store: str, index: int) -> str:
     Raises:
         InputError: the corpus, a plan or a bundle is at fault; of several filters the others were scored before.
     """
-    plans, progress = [(out, read_plan(out, job)) for out, job in outs], reporter(f"part {index}")
-    todo = list[tuple[Store, Plan]]()
-    for out, plan in plans:
-        before = look_at(out, plan, index)
-        if before.fault:
-            progress.note(f"{before.fault}: it is done again")
-        todo += [] if before.done else [(out, plan)]
-    if not todo:
-        return f"part {index} is there already"
-    opened = open_store(store)
-    students, targets = _Students(opened, several=len(todo) > 1), list[Target]()
-    for out, plan in todo:
-        flt = read_filter(opened, plan.filter_key)
-        targets.append(Target(out, plan, flt, partial(students.open, plan, flt)))
+    progress, left, faults = reporter(f"part {index}"), list[tuple[Store, Plan]](), list[Exception]()
+    for out, job in outs:
+        with _kept(faults):
+            plan = read_plan(out, job)
+            before = look_at(out, plan, index)
+            if before.fault:
+                progress.note(f"{before.fault}: it is done again")
+            left += [] if before.done else [(out, plan)]
+    students, targets, facts = _Students(store, several=len(left) > 1), list[Target](), list[Facts]()
+    for out, plan in left:
+        with _kept(faults):
+            flt = read_filter(students.store, plan.filter_key)
+            targets.append(Target(out, plan, flt, partial(students.open, plan, flt)))
     began = time.monotonic()
-    facts = _scored(targets, index, progress)
+    if len(targets) > 1:
+        with suppress(Exception):  # told when each is scored alone
+            facts = score_parts(targets, index, progress=progress)
+    for target in targets[len(facts) :]:
+        with _kept(faults):
+            facts += score_parts([target], index, progress=progress)
+    if faults:
+        raise faults[0]
+    if not facts:
+        return f"part {index} is there already"
     seconds = time.monotonic() - began - students.seconds
     scored = facts[0].articles - min(each.prefiltered for each in facts)
     rate = f"{scored / seconds:.1f}/s on {os.environ.get('OMP_NUM_THREADS', 'all')} threads"
     who = f" for {len(facts)} filters" if len(facts) > 1 else ""
     took = f"in {clock(seconds)} ({rate}), student loaded in {students.seconds:.1f} s"
     return f"part {index}: {facts[0].articles:,} articles{who} {took}"
-
-
-def _scored(targets: Sequence[Target], index: int, progress: Progress) -> list[Facts]:
-    """Score a part for all; where that is refused, for each alone, so that what is wrong with one stops no other."""
-    try:
-        return score_parts(targets, index, progress=progress)
-    except (InputError, NotFound):
-        if len(targets) == 1:
-            raise
-        for target in targets:
-            with suppress(InputError, NotFound):
-                score_parts([target], index, progress=progress)
-        raise
 
 
 def exit_code(error: InputError | NotFound) -> int:

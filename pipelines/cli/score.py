@@ -271,7 +271,7 @@ def _cancel(store: Store, subject: Subject, articles: str, out: str, shards: int
         return list(names)
     others = unfinished(place, subject.filter.name)
     for job in others:
-        print(f"unfinished: Job {job.metadata.name}, into {scores_of(job)}")
+        print(f"unfinished: Job {job.metadata.name}, into {scores_of(job, subject.filter.name)}")
     hint = "add --out and the address of the one you mean" if others else "nothing is left to cancel"
     raise InputError(none, where="--cancel", hint=hint)
 

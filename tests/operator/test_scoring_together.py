@@ -64,7 +64,10 @@ def pods(town: Town, monkeypatch: pytest.MonkeyPatch, *, opened: Any = lambda *_
         of_job = list[int]()
         for index in range(job.body["spec"]["completions"]):
             monkeypatch.setenv("JOB_COMPLETION_INDEX", str(index))
-            of_job.append(worker.main(arguments))
+            try:
+                of_job.append(worker.main(arguments))
+            except RuntimeError:  # as a process it ends with 1
+                of_job.append(1)
         end(job, "Failed" if any(of_job) else "Complete")
         job.status.start_time = job.status.conditions[0].last_transition_time = datetime.fromtimestamp(town.at, UTC)
         codes += of_job
@@ -144,19 +147,38 @@ def test_a_filter_that_begins_again_after_a_promotion_has_other_files_and_its_ow
     assert both.ids("demo") == both.ids("other") == wanted("a", "b")
 
 
-def test_a_student_that_cant_be_opened_stops_no_other(both: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("first", [True, False], ids=["the first", "another"])
+@pytest.mark.parametrize(("fault", "code"), [(InputError("is damaged", where="adapter"), 2), (RuntimeError("shapes"), 1)])
+def test_a_student_that_cant_be_opened_stops_no_other(
+    both: Town, monkeypatch: pytest.MonkeyPatch, first: bool, fault: Exception, code: int
+) -> None:
+    bad, good = ("demo", "other") if first else ("other", "demo")
+
     def opened(store: Store, name: str, *_: Any, **__: Any) -> Student:
-        if name == "demo":
-            raise InputError("is damaged", where="adapter")
+        if name == bad:
+            raise fault
         return Student()
 
     both.add("a", "b")
     both.apply(filters=BOTH)
     both.look()
-    assert pods(both, monkeypatch, opened=opened) == [2, 2]
-    assert both.look().done == ("Finish other",)
-    assert both.ids("other") == wanted("a", "b")
+    assert pods(both, monkeypatch, opened=opened) == [code, code]
+    assert both.look().done == (f"Finish {good}",)
+    assert both.ids(good) == wanted("a", "b")
     assert both.condition("Ready") == ("False", "Retrying")
+
+
+@pytest.mark.parametrize("name", ["demo", "other"])
+def test_a_plan_that_is_gone_stops_no_other(both: Town, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    both.add("a")
+    both.apply(filters=BOTH)
+    both.look()
+    (key,) = [key for key in both.store.keys(f"out/{name}") if key.endswith("_job/plan.json")]
+    both.store.delete(key)
+    assert pods(both, monkeypatch) == [2]
+    (other,) = {"demo", "other"} - {name}
+    assert files(both.store, other)
+    assert not files(both.store, name)
 
 
 def test_a_job_that_is_refused_for_both_is_tried_for_each(both: Town) -> None:

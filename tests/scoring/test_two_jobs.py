@@ -13,7 +13,7 @@ from distillery.components.artifacts.filter import read_filter
 from distillery.components.scoring.cluster_jobs import cancel, unfinished
 from distillery.components.scoring.cluster_plan import plan_on_cluster
 from distillery.components.scoring.job import follow, submit
-from distillery.components.scoring.job_manifest import job_name
+from distillery.components.scoring.job_manifest import Also, job_name
 from distillery.components.scoring.plan import Plan
 from distillery.components.store import Store, digest_bytes
 from distillery.filters.errors import InputError
@@ -84,6 +84,16 @@ def test_another_unfinished_one_of_the_filter_is_named(store: Store, plan: Plan,
     assert note.endswith(f"--cancel --out {first.out.uri} ends it")
     submit(store, replace(plan, filter="other"), PLACE, progress=(other := Said()))
     assert other.notes == []
+
+
+def test_a_job_for_several_filters_is_named_and_ended_by_the_address_of_each(store: Store, plan: Plan, jobs: Jobs) -> None:
+    other, out = replace(plan, filter="other"), elsewhere(store)
+    first = submit(store, plan, PLACE, also=[Also(other, out)])
+    assert submit(store, other, PLACE, out=out).name == first.name, "it is at it already"
+    submit(store, replace(other, adapter="b" * 64), PLACE, progress=(said := Said()))
+    assert said.notes[0].endswith(f"into {out}; --cancel --out {out} ends it")
+    assert cancel(PLACE, out, plan) == [], "which is scored into another place"
+    assert cancel(PLACE, out, other) == [first.name]
 
 
 def test_a_job_whose_list_is_gone_is_said(store: Store, plan: Plan, jobs: Jobs) -> None:
