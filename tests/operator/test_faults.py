@@ -58,6 +58,24 @@ def to_the_end(town: Town, world: World) -> None:
                 town.play(run)
 
 
+def four_at_once(town: Town) -> None:
+    """Let four replicas look at the object in the same moment."""
+    value = town.objects.get("distillery", "demo")
+    assert value is not None
+    gate = threading.Barrier(4)
+
+    def replica() -> None:
+        world = town.world()
+        gate.wait()
+        reconcile(world, value)
+
+    threads = [threading.Thread(target=replica) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def killed_everywhere(town: Town, at: int) -> str:
     """Kill the operator at its n-th write, start it again, and let it come to the end; return where it was killed."""
     fuse = Fuse(at)
@@ -102,20 +120,7 @@ def test_there_are_as_many_writes_as_were_killed_at(town: Town) -> None:
 
 def test_two_replicas_at_once_start_one_run(town: Town) -> None:
     town.objects.apply(town.text())
-    value = town.objects.get("distillery", "demo")
-    assert value is not None
-    gate = threading.Barrier(4)
-
-    def replica() -> None:
-        world = town.world()
-        gate.wait()
-        reconcile(world, value)
-
-    threads = [threading.Thread(target=replica) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    four_at_once(town)
     to_the_end(town, town.world())
     assert len(town.kubeflow.runs) == 1
     assert town.status()["phase"] == "Promoted"

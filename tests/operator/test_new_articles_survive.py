@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import pytest
 
-from distillery.pipelines.operator.reconcile import reconcile
 from tests.operator.growing import add, numbered
-from tests.operator.test_faults import Watched, killed_everywhere, to_the_end
+from tests.operator.test_faults import Watched, four_at_once, killed_everywhere, to_the_end
 from tests.operator.world import Town
 
 pytestmark = pytest.mark.usefixtures("a_folder_is_as_good_as_a_prefix")
@@ -38,20 +36,7 @@ def test_there_are_as_many_writes_as_were_killed_at(grown: Callable[..., Town]) 
 def test_replicas_that_see_new_articles_at_once_start_one_run(grown: Callable[..., Town]) -> None:
     town = grown("minNew: 2")
     add(town, "b", *numbered(3, 2))
-    value = town.objects.get("distillery", "demo")
-    assert value is not None
-    gate = threading.Barrier(4)
-
-    def replica() -> None:
-        world = town.world()
-        gate.wait()
-        reconcile(world, value)
-
-    threads = [threading.Thread(target=replica) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    four_at_once(town)
     to_the_end(town, town.world())
     assert len(town.kubeflow.runs) == 2
 
