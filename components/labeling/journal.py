@@ -42,6 +42,7 @@ class Journal:
         prefix: where the segments lie in the store.
         damaged: lines that were left out when reading.
         records: lines that were read.
+        settled: how often an article was settled, by an answer or a dead letter.
         gaps: numbers of segments that are gone, while later ones are there.
         usage: tokens that all runs were billed.
         usd: US dollars that all runs were billed.
@@ -52,7 +53,7 @@ class Journal:
         self.store, self.dimensions = store, tuple(dimensions)
         self.prefix = journal_folder(name, digest_json({"rubric": rubric, "oracle": oracle}))
         self.damaged, self.usage, self.usd, self.unknown_usd = 0, NOTHING, 0.0, 0.0
-        self.records, self.gaps = 0, list[int]()
+        self.records, self.settled, self.gaps = 0, 0, list[int]()
         self._index = _Index()
         self._taken: dict[int, int] = {}  # bytes of the last segments that are known already
         self._last = 0
@@ -284,6 +285,7 @@ class Journal:
             self.usd += record.usd
         else:
             self.unknown_usd += record.usd
+        self.settled += isinstance(record, Answer | DeadLetter)
         index, article = self._index, record.article
         answered = index.get("answers", article) is not None
         if isinstance(record, Failure) and not answered:

@@ -175,7 +175,9 @@ class _Labeling:
         self.journal = open_journal(store, flt, identity)
         self.tally = Tally(total=0, answered=0, dead=0)
         self.cached = 0  # labels that this run did not buy
-        self.lock = RunLock(store, self.journal.prefix, records=lambda: self.journal.records)
+        self.lock = RunLock(
+            store, self.journal.prefix, records=lambda: self.journal.records, settled=lambda: self.journal.settled
+        )
         self.budget = Budget()
         self.engine: Engine | None = None
 
@@ -272,7 +274,7 @@ class _Labeling:
         most = max(engine.ledger.most(engine.request(article, 1)) for article in sample)
         tell_lost(journal, self.lock.records, tally.open, most if price else None, progress)
         booked = journal.usd + journal.unknown_usd
-        lost, open_calls = self.lock.start(at_risk, at_risk * most, limit=budget.limit, booked=booked)
+        lost, open_calls = self.lock.start(at_risk, at_risk * most, limit=budget.limit, booked=booked, left=tally.open)
         budget.spent, budget.unknown = journal.usd, journal.unknown_usd + lost.usd
         if open_calls:
             progress.note(

@@ -55,7 +55,8 @@ class State(Document):
     """What the last run can lose if it is killed, and who holds the lock while a run goes on.
 
     Of calls in flight there are `open` at most, which cost `usd` at most; the run's budget is `limit`, None without one. The
-    journal had `records` lines at least.
+    journal had `records` lines at least. A run that asks had `left` articles to settle (None: nobody noted that) when the
+    journal had `settled` others.
     """
 
     KIND = "a lock of a run"
@@ -67,6 +68,19 @@ class State(Document):
     lost: Lost = Lost()
     holder: Holder | None = None
     records: int = Field(0, ge=0)
+    left: int | None = Field(None, ge=0)
+    settled: int = Field(0, ge=0)
+
+    def in_doubt(self, settled: int) -> int:
+        """Count the calls of the last run that may have been in flight at its end: no more than it had articles left by then.
+
+        Args:
+            settled: articles that the journal has settled by now.
+
+        Returns:
+            The number of calls.
+        """
+        return self.open if self.left is None else min(self.open, max(0, self.left - (settled - self.settled)))
 
 
 class RunLock:
@@ -87,9 +101,11 @@ class RunLock:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         records: Callable[[], int] = lambda: 0,
+        settled: Callable[[], int] = lambda: 0,
     ) -> None:
         self._store, self._key, self._clock, self._sleep = store, run_lock_key(prefix), clock, sleep
         self._id, self._beats, self._records, self.records = secrets.token_hex(8), 0, records, 0
+        self._settled = settled
         self._started = False
 
     def acquire(self, waits: Callable[[], None] = lambda: None) -> bool:
@@ -118,7 +134,9 @@ class RunLock:
                 self.records = state.records
                 return waited
 
-    def start(self, calls: int, usd: float, *, limit: float = math.inf, booked: float = 0.0) -> tuple[Lost, int]:
+    def start(
+        self, calls: int, usd: float, *, limit: float = math.inf, booked: float = 0.0, left: int | None = None
+    ) -> tuple[Lost, int]:
         """Record what a kill would lose from here on, and book what an earlier one lost.
 
         Nobody knows the bill of the calls in flight at a kill. They count at their worst case, but at no more than the budget
@@ -129,6 +147,7 @@ class RunLock:
             usd: the most that they can cost, in US dollars.
             limit: this run's budget, in US dollars.
             booked: what the journal says that all calls cost, in US dollars.
+            left: articles that this run has to settle; None where nobody knows.
 
         Returns:
             What killed runs may have lost so far, and how many of these calls were the last run's.
@@ -139,13 +158,13 @@ class RunLock:
         while True:
             state, etag = self._read()
             self._own(state)
-            before, lost = state.open, state.lost
-            if before:
-                earlier = math.inf if state.limit is None else state.limit
-                doubt = most_in_doubt(state.usd, state.usd / before, earlier, booked + lost.usd)
+            settled, lost = self._settled(), state.lost
+            if before := state.in_doubt(settled):
+                earlier, one = math.inf if state.limit is None else state.limit, state.usd / state.open
+                doubt = most_in_doubt(one * before, one, earlier, booked + lost.usd)
                 lost = Lost(runs=lost.runs + 1, calls=lost.calls + before, usd=lost.usd + doubt)
             known = limit if math.isfinite(limit) else None
-            if self._write(State(open=calls, usd=usd, limit=known, lost=lost), etag):
+            if self._write(State(open=calls, usd=usd, limit=known, lost=lost, left=left, settled=settled), etag):
                 self._started = True
                 return lost, before
 
@@ -184,8 +203,8 @@ class RunLock:
             usd: the most that was paid and is not in the journal, in US dollars.
 
         Raises:
-            StoreError: the store can't be written, at a second try neither: later runs then book the calls of this one, which
-                are all known, as calls in doubt.
+            StoreError: the store can't be written, at a second try neither. Later runs then book as many calls as this one left
+                articles unsettled, though they are all known.
         """
         try:
             self._release(calls, usd)

@@ -31,7 +31,6 @@ ORACLES = {
     "vertex": "provider: vertex, model: gemini-2.5-flash, project: news, apiKeyEnv: VERTEX_TOKEN, maxWords: 200",
 }
 FILTER_TEXT = FILTER.replace("model: recorded, maxWords: 60", ORACLES["openai"])
-STARTING = 2.0  # seconds of processor time, about, that start and end of a run take whatever its length
 # Runs a command, then prints its time, its peak memory and its processor time as the system saw them.
 MEASURED = (
     "import resource, subprocess, sys, time; t = time.monotonic(); r = subprocess.run(sys.argv[1:]); "
@@ -151,13 +150,15 @@ def prompts(path: Path, file: Path) -> Path:
 def test_share_of_what_the_latency_allows(tmp_path: Path, service: str, concurrency: int) -> None:
     """Of the time between the first call and the last reply, which `per_second` of the step's facts covers."""
     n = concurrency * 60
-    file = articles(tmp_path / "articles.jsonl", n)
+    file, few = articles(tmp_path / "articles.jsonl", n), articles(tmp_path / "few.jsonl", concurrency)
+    with served(0.0, service) as url:
+        starting = ours(tmp_path, url, few, concurrency, service)[2]  # start and end of a run, whatever its length
     with served(LATENCY, service) as url:
         seconds, memory, processor, out = ours(tmp_path, url, file, concurrency, service)
     with served(LATENCY, service) as url:
         asked = str(prompts(tmp_path / "prompts.jsonl", file))
         bare = float(measured([sys.executable, "-c", BARE, url, asked, str(concurrency), service])[3])
-    share, a_call = out["per_second"] / (concurrency / LATENCY), (processor - STARTING) / n
+    share, a_call = out["per_second"] / (concurrency / LATENCY), (processor - starting) / (n - concurrency)
     print(
         f"\n{service}, {concurrency} at once: {out['per_second']:.1f}/s, {share:.1%} of what the latency allows, "
         f"{a_call * 1000:.1f} ms of processor time a call, {a_call / bare:.2f} of the bare client's; "

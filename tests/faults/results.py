@@ -1,8 +1,8 @@
 """What a store and what was written beside it say, with all that two runs of the same commands may differ in left out.
 
 Left out are times, facts of a step (seconds, rates, what was found done before), the order of a journal's records, how they are
-cut into segments, what a lock notes of calls that broke off, and what was measured of a machine. All else counts: of a channel
-each entry of its history.
+cut into segments, and what was measured of a machine. All else counts: of a channel each entry of its history, of a lock how
+many calls it leaves in doubt.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from distillery.components.labeling.run_lock import State
 from distillery.components.store import Store, digest_bytes
 
 JOURNAL = re.compile(r"(labels/[^/]+/[0-9a-f]{64})/\d{6}\.jsonl")
@@ -29,8 +30,7 @@ def results(store: Store) -> dict[str, Any]:
             records = {line for line in data.decode().splitlines() if line}
             found.setdefault(journal[1], set()).update(filter(_answers, records))
         elif LOCK.fullmatch(key):
-            lock = json.loads(data)
-            found[key] = {name: lock.get(name) for name in ("holder", "open")}
+            found[key] = State.read(data, key).in_doubt(_settled(store, key))
         elif key.startswith("channels/"):
             found[key] = _without("at", json.loads(data))
         elif key.endswith("/measured.json"):
@@ -80,6 +80,12 @@ def _answers(line: str) -> bool:
     """True for an article's answer, or that it has none; not for the tries before, of which a broken run leaves more."""
     record = json.loads(line)
     return "scores" in record or "attempts" in record
+
+
+def _settled(store: Store, lock: str) -> int:
+    """How often the journal beside a lock has settled an article."""
+    journal = (store.get(key) for key in store.keys(lock.rpartition("/")[0]) if JOURNAL.fullmatch(key))
+    return sum(_answers(line) for segment in journal for line in segment.decode().splitlines() if line)
 
 
 def _without(name: str, value: Any) -> Any:

@@ -17,8 +17,8 @@ import pytest
 from distillery.components.labeling import run_lock
 from distillery.components.labeling.label import label
 from distillery.components.labeling.oracles.base import RawReply, Request
-from distillery.components.labeling.run_lock import SILENT, Lost, RunLock
-from distillery.components.store import Store, open_store
+from distillery.components.labeling.run_lock import SILENT, Lost, RunLock, State
+from distillery.components.store import Store, StoreError, open_store
 from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
 from tests.faults.disk import Disk, failing
@@ -88,6 +88,51 @@ def test_a_disk_that_fails_while_a_run_lets_go_leaves_no_calls_in_doubt(tmp_path
     after = RunLock(store, "labels/demo/x")
     after.acquire()
     assert after.start(1, 0.1)[0] == Lost()
+
+
+@pytest.mark.parametrize(("settled", "calls"), [(0, 8), (91, 8), (92, 8), (97, 3), (100, 0), (130, 0)])
+def test_no_more_calls_are_in_doubt_than_a_killed_run_had_articles_left(store: Store, settled: int, calls: int) -> None:
+    first = RunLock(store, PREFIX, settled=lambda: 1_000)
+    first.acquire()
+    first.start(8, 0.8, left=100)
+    first.beat()
+    forget(store)
+    second = RunLock(store, PREFIX, settled=lambda: 1_000 + settled)
+    second.acquire()
+    lost, known = second.start(1, 0.1, left=1)
+    assert (lost.runs, lost.calls, known) == (int(calls > 0), calls, calls)
+    assert lost.usd == pytest.approx(0.1 * calls)
+
+
+def test_a_journal_that_has_lost_records_leaves_all_calls_in_doubt(store: Store) -> None:
+    first = RunLock(store, PREFIX, settled=lambda: 1_000)
+    first.acquire()
+    first.start(8, 0.8, left=3)
+    forget(store)
+    second = RunLock(store, PREFIX, settled=lambda: 10)
+    second.acquire()
+    assert second.start(1, 0.1)[0] == Lost(runs=1, calls=8, usd=0.8)
+
+
+def test_a_store_that_is_away_when_a_run_has_settled_all_its_articles_leaves_no_call_in_doubt(
+    store: Store, flt: Filter, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls that a journal knows are paid: a later run with a small budget must not book them at their worst case."""
+    articles = write("a.jsonl", [{"id": f"a{n}", "title": f"Pump {n}", "content": f"It heats {n} homes."} for n in range(20)])
+
+    def away(*arguments: Any) -> None:
+        raise StoreError("is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunLock, "_release", away)
+        with pytest.raises(StoreError, match="is away"):
+            label(store, flt, articles=articles, oracle=Counting(), concurrency=4)
+    [key] = [key for key in store.keys("labels") if key.endswith("run.json")]
+    assert State.read(store.get(key), key).open == 4
+    more = write("b.jsonl", [{"id": "b", "title": "Boiler", "content": "It heats one home."}])
+    forget(store, key.rpartition("/")[0])
+    label(store, flt, articles=more, oracle=Counting())
+    assert State.read(store.get(key), key).lost == Lost()
 
 
 def test_who_comes_second_waits_for_the_end(store: Store) -> None:
