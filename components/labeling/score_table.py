@@ -28,10 +28,16 @@ NUMBER: Final = r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 WORDED: Final = re.compile(rf"\s*(?P<number>{NUMBER})(?:\s*/\s*10)?\s*")
 NUMERIC: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 FRACTION: Final = re.compile(r"(?<![\w.])([0-9]{1,9}(?:\.[0-9]{1,9})?)\s?(?:/|out of|of)\s?([0-9]{1,9})(?![\w%])")
+# "on a scale of 1 to 5", "scores (0-100)", "out of five", "all are /100", "a 7-point scale", "in %"; it takes linear time.
 SPOKEN: Final = re.compile(
-    r"(?i:\bscale\b[^.\n{}]{0,30}\b[01]\s?(?:-|–|—|to)\s?([0-9]{1,9})\b|\b[0-9]\s?(?:-|–|—|to)\s?([0-9]{1,9})\s?scale\b"
-    r"|\bout of (?:a possible )?([0-9]{1,9})\b|\b(?:in|as) (percent)\b|\b(percentages)\b)"
+    r"(?i:\b(?:scale[ds]?|scores?|scored|scoring|ratings?|rated|range|normali[sz]ed)\b[^.\n{}]{0,30}"
+    r"(?:(?<![\w.])[01](?:\.0)?\s?(?:-|–|—|to)|\bbetween [01](?:\.0)? and)\s?([0-9]{1,9})(?!\.?[\w%])"
+    r"|\b[0-9]\s?(?:-|–|—|to)\s?([0-9]{1,9}) scale\b"
+    r"|\bout of (?:a possible )?([0-9]{1,9}|three|four|five|six|seven|twenty|(?:a |one )?hundred)\b"
+    r"|\b([0-9]{1,3}|three|four|five|six|seven)[ -](?:point|star) (?:scale|rating|likert)"
+    r"|\b(?:scores?|all|each)\b[^.\n{}0-9]{0,30}/\s?([0-9]{1,9})\b|\b(?:in|as) (percent\b|%)|\b(percentages)\b)"
 )
+TENS: Final = ("10", "11")  # 0 to 10 has eleven points
 
 
 class Twice:
@@ -150,7 +156,7 @@ def check_words(text: str) -> None:
         ValueError: "on a scale of 1 to 5", "out of 5", "in percent".
     """
     for spoken in SPOKEN.finditer(text):
-        if not any(number == "10" for number in spoken.groups()):
+        if not any(number in TENS for number in spoken.groups()):
             raise ValueError(f"the reply states another scale than 0 to 10: {' '.join(spoken[0].split())[:80]}")
 
 

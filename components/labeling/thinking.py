@@ -13,23 +13,24 @@ from typing import Final
 
 from distillery.filters.strict_json import loads
 
+# A model's own name for it may have a word before or behind: <inner_monologue>, <thinking-process>, <reasoning_content>.
 NAMES: Final = (
-    r"(?:\w{1,12}:|ant)?(?:think(?:ing)?|thoughts?|thought_process|reason(?:ing)?|reflection|analysis|scratchpad"
-    r"|(?:inner_)?monologue|chain_of_thought|rationale|draft)"
+    r"(?:[a-z]{1,12}[:_-]|ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|analy[sz]e|scratch[_-]?pad"
+    r"|monologue|chain[_-]of[_-]thought|cot|rationale|deliberation|plan(?:ning)?|draft)(?:[_-][a-z]{1,12})?"
 )
 # Nothing repeats without a bound, so a search takes time that grows with the text alone.
 MARK: Final = re.compile(
     rf"""(?i:
       (?:<|＜|&lt;|◁)\s?(?P<end>/)?\s?(?P<tag>{NAMES})(?:\s[^<>]{{0,200}})?(?:>|＞|&gt;|▷)
     | \[(?P<bracket_end>/)?(?P<bracket>{NAMES})\]
-    | <\|(?:(?P<pipe_end>/|end_|end_of_)|(?:start|begin)_(?:of_)?)?(?P<pipe>{NAMES})(?P<pipe_last>_end)?(?:_start)?\|>
+    | <\|(?:(?P<pipe_end>/|end_of_|end_)|(?:start|begin)_(?:of_)?)?(?P<pipe>{NAMES})(?P<pipe_last>_end)?(?:_start)?\|>
     )
     | (?P<final><\|channel\|>\s?final\b[^<|]{{0,40}}(?:<\|constrain\|>[^<|]{{0,40}})?<\|message\|>|<channel\|>|assistantfinal)
     | (?P<channel><\|channel\|?>\s?\w|assistant(?:analysis|commentary)|\Aanalysis(?=[A-Z{{"\n]))
     | (?P<fence>```)(?P<thinking_fence>\s?(?i:{NAMES})\b)?
     | (?P<unused><unused94>)|(?P<unused_end><unused95>)
-    | (?P<prose>[Hh]ere(?:'s|’s|\ is)\ my\ thought\ process:|\AThinking\.\.\.)
-    | (?P<prose_end>[Hh]ere(?:'s|’s|\ is)\ my\ response:|\.\.\.done\ thinking\.)
+    | (?P<prose>[Hh]ere(?:'s|’s|\ is|\ are)\ my\ (?:thought\ process|reasoning\ steps):|\AThinking\.\.\.)
+    | (?P<prose_end>[Hh]ere(?:'s|’s|\ is)\ my\ response:|\[BEGIN\ FINAL\ RESPONSE\]|\.\.\.done\ thinking\.)
     """,
     re.VERBOSE,
 )

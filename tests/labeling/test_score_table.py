@@ -100,7 +100,14 @@ def test_a_scale_that_is_stated_for_all_scores_fails_the_reply(reply: dict[str, 
             parse_reply(text, DIMENSIONS)
 
 
-@pytest.mark.parametrize("words", ["On a scale of 1 to 5:", "Scores (0-5 scale)", "Each is out of 5.", "Scores in percent:"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("On a scale of 1 to 5:", "Scores (0-5 scale)", "Each is out of 5.", "Scores in percent:"),
+        *("Scores (1-5):", "Rated out of five stars.", "All scores are /100.", "Scores are in %:", "A 7-point scale:"),
+        *("Normalised to 0–1:", "The scores lie between 0 and 1.", "Scores in the range [0-100]", "Five-star ratings:"),
+    ],
+)
 def test_a_scale_in_words_around_the_scores_fails_the_reply(words: str) -> None:
     comment = f'{{"substance": 3, // {words}\n"effect": 4,}}'
     for text in (f"{words}\n{json.dumps(TABLE)}", f"{json.dumps(TABLE)}\n{words}", comment):
@@ -123,6 +130,17 @@ def test_the_schemas_own_scale_and_words_beside_a_score_are_no_matter(beside: di
     reply = {"substance": {"score": 3, **beside}, "effect": 4, "max_score": 10, "overall": 3.5}
     assert parse_reply(json.dumps(reply), DIMENSIONS) == TABLE
     assert parse_reply(f"On a scale of 0 to 10:\n{json.dumps(reply)}", DIMENSIONS) == TABLE
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("Scores (0-10):", "On a 0–10 scale.", "An 11-point scale:", "Rated between 0 and 10.", "It rose by 1 to 5 percent."),
+        *("A range of 0-1.5 degrees, in 7/8 of all towns.", "A five-star hotel has 3 stars.", "It scores well: 1 and 3."),
+    ],
+)
+def test_our_own_scale_and_other_numbers_in_words_are_no_matter(words: str) -> None:
+    assert parse_reply(f"{words}\n{json.dumps(TABLE)}", DIMENSIONS) == TABLE
 
 
 def test_json_in_json_is_read() -> None:

@@ -2,7 +2,7 @@
 
 Unknown is not nothing. A statement that is absent, incomplete or can't be true is None, and the call then counts at its worst
 case. Where the parts and the total differ, the dearer reading counts: some services leave thinking out of the output, but never
-out of the total.
+out of the total; and what is stated as a part and is larger than its whole (tokens from a cache, of thinking) stands beside it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from distillery.filters.strict_json import loads
 
 MOST_TOKENS: Final = 10_000_000  # of one call; no model reads or writes as many
 HOLDERS: Final = ("usage", "usageMetadata", "usage_metadata", "token_usage")
-DETAILS: Final = ("prompttokensdetails", "inputtokensdetails", "inputtokendetails")
+DETAILS: Final = (
+    *("prompttokensdetails", "inputtokensdetails", "inputtokendetails"),
+    *("completiontokensdetails", "outputtokensdetails"),
+)
 # Names in small letters and without underscores, of OpenAI, vLLM, DeepSeek, Anthropic, Bedrock, Gemini and Ollama.
 PROMPT: Final = ("prompttokens", "prompttokencount", "promptevalcount")
 INPUT: Final = ("inputtokens", "inputtokencount")  # without what was read from or written to a cache, where that is stated
@@ -24,6 +27,7 @@ CANDIDATES: Final = ("candidatestokencount",)  # without the thinking
 THOUGHTS: Final = ("thoughtstokencount",)
 TOTAL: Final = ("totaltokens", "totaltokencount")
 CACHED: Final = ("cachedtokens", "cacheread", "promptcachehittokens", "cachedcontenttokencount")
+REASONING: Final = ("reasoningtokens",)
 CACHE_READ: Final = ("cachereadinputtokens",)
 CACHE_WRITE: Final = ("cachecreationinputtokens", "cachewriteinputtokens")
 
@@ -56,11 +60,8 @@ def read_usage(reply: object, *, wrote: bool = False) -> Usage | None:
         output = max(output or 0, total - prompt)
     if not prompt or output is None or (wrote and not output):
         return None
-    try:
-        cached = _most(stated, CACHED) or read or 0
-    except ValueError:
-        cached = 0
-    return Usage(prompt, min(cached, prompt), output)
+    cached, thought = _part(stated, CACHED) or read or 0, _part(stated, REASONING)
+    return Usage(prompt + cached * (cached > prompt), cached, output + thought * (thought > output))
 
 
 def read_bill(body: str | bytes | object) -> tuple[Usage, bool]:
@@ -105,7 +106,9 @@ def _stated(reply: object) -> dict[str, Any]:
         details = stated.get(name)
         if isinstance(details, Mapping):
             stated |= {
-                str(key).lower().replace("_", ""): value for key, value in details.items() if "cache" in str(key).lower()
+                plain: value
+                for plain, value in ((str(key).lower().replace("_", ""), value) for key, value in details.items())
+                if "cache" in plain or plain in REASONING
             }
     return stated
 
@@ -114,6 +117,14 @@ def _most(stated: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     """Return the largest number stated under one of the names; None where there is none."""
     numbers = [_tokens(stated[name]) for name in names if stated.get(name) is not None]
     return max(numbers) if numbers else None
+
+
+def _part(stated: Mapping[str, Any], names: tuple[str, ...]) -> int:
+    """Return the largest number stated under one of the names of a part; 0 where there is none, or none that can be read."""
+    try:
+        return _most(stated, names) or 0
+    except ValueError:
+        return 0
 
 
 def _tokens(value: object) -> int:
