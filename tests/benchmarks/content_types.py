@@ -68,7 +68,7 @@ def figures(folder: Path) -> tuple[str, CapFigures]:
     words += [word for setting in SETTINGS for word in ("--set", setting)]
     subprocess.run([*command, *words], check=True, stdout=sys.stderr)
     opened = open_store(str(store))
-    subject = find_adapter(opened, NAME)
+    subject = find_adapter(opened, NAME, channel=load_filter(str(flt)).spec.promotion.channel)
     found = read_caps(opened, subject.filter, find_summary(opened, subject.adapter).outputs)
     assert found is not None
     return caps_told(subject.filter, found), found
