@@ -158,3 +158,18 @@ def asking(data: str) -> dict[str, Any]:
         "oracle": {"provider": "replay", "model": "recorded", "replies": f"{data}/replies.jsonl"},
         "run": {"marks": "reference", "budget": 1},
     }
+
+
+def look_now(cluster: Cluster, name: str, why: str) -> None:
+    """Have an object looked at, in place of waiting for the five minutes after which it is anyway."""
+    cluster.kubectl("annotate", "filter", name, "-n", NAMESPACE, f"example.com/look={why}", "--overwrite")
+
+
+def another(cluster: Cluster, kfp: Any, name: str, had: set[str], seconds: float = 60) -> str:
+    """The one run that has begun."""
+    wait_for(f"{name}: a run", lambda: runs(kfp, name) - had, seconds, 2)
+    (begun,) = runs(kfp, name) - had
+    wait_for(
+        f"{name}: its end", lambda: status(cluster, name).get("run", {}).get("id") == begun and not kfp.active(begun), 900, 3
+    )
+    return begun

@@ -14,8 +14,10 @@ from distillery.components.store import Store
 from tests.cluster.harness import NAMESPACE, Cluster, wait_for
 from tests.cluster.operated import (
     a_filter,
+    another,
     apply,
     conditions,
+    look_now,
     operating,
     runs,
     status,
@@ -39,21 +41,6 @@ def promoted(cluster: Cluster, store: Store, kfp: Any, tiny_encoder: Path) -> It
     with operating(cluster, store, kfp):
         apply(cluster, drifting)
         yield until(cluster, DRIFTING, "Promoted")
-
-
-def look_now(cluster: Cluster, name: str, why: str) -> None:
-    """Have an object looked at, in place of waiting for the five minutes after which it is anyway."""
-    cluster.kubectl("annotate", "filter", name, "-n", NAMESPACE, f"example.com/look={why}", "--overwrite")
-
-
-def another(cluster: Cluster, kfp: Any, name: str, had: set[str], seconds: float = 60) -> str:
-    """The one run that has begun."""
-    wait_for(f"{name}: a run", lambda: runs(kfp, name) - had, seconds, 2)
-    (begun,) = runs(kfp, name) - had
-    wait_for(
-        f"{name}: its end", lambda: status(cluster, name).get("run", {}).get("id") == begun and not kfp.active(begun), 900, 3
-    )
-    return begun
 
 
 def test_a_corpus_that_drifts_starts_one_run_where_the_object_asks_for_it(
