@@ -273,10 +273,14 @@ def _near_hint(rejects: Rejects, *columns: str, dimensions: Sequence[str] = ()) 
     if seen.names and "content" in columns and not seen.names["content"]:
         has = ", ".join(repr(name[:60]) for name, _ in seen.names.most_common(8))
         return f"no row has 'content'; the file has {has}: add {{map}} COLUMN=content for the column of the article's text"
+    if not dimensions or seen.names["scores"] or any(f"score.{name}" in seen.names for name in dimensions):
+        return ""
     own = {name: next((other for other in seen.names if name in (other, bare_name(other))), "") for name in dimensions}
     maps = " ".join(f"{{map}} {shlex.quote(f'{other}={name}')}" for name, other in own.items() if other)
     called = "bare" if all(other in ("", name) for name, other in own.items()) else "other"
-    return f"the scores have {called} names: add {maps}" if maps else ""
+    if maps or any(seen.names[name] for name in LABELS) or any(name.endswith(ANALYSIS) for name in seen.names):
+        return f"the scores have {called} names: add {maps}" if maps else ""
+    return f"no row has 'scores': add {{map}} COLUMN={dimensions[0]}, and so for the column of each dimension's scores"
 
 
 def _stopped(path: Path, rejects: Rejects, what: str, hint: str = "") -> InputError:

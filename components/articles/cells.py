@@ -143,7 +143,8 @@ def score(name: str, value: Any, what: str, scale: tuple[float, float] = (0.0, 1
     low, high = min(scale), max(scale)
     if (isinstance(value, Decimal) and value.is_nan()) or not low <= value <= high:  # written so that NaN fails
         raise ValueError(f"{what} {shown(value)} of '{name}' is outside {low:g} to {high:g}")
-    return float(value) if scale == (0, 10) else 10 * (float(value) - none) / (full - none) + 0.0
+    number = float(value) if scale == (0, 10) else 10 * (float(value) - none) / (full - none)
+    return number + 0.0  # -0.0 becomes 0.0
 
 
 def shown(value: Any) -> str:

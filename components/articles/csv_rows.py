@@ -14,11 +14,10 @@ from distillery.components.articles.columns import Renamed
 from distillery.components.articles.formats import MAX_LINE, Row
 from distillery.components.articles.forms import delimiter_of
 from distillery.filters.errors import InputError
-from distillery.filters.strict_json import BOM, loads
+from distillery.filters.strict_json import BOM
 
 _NUMBERS = ("score.", "reference.")
 _NUMBER = re.compile(r"\s*[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*")  # Python's own form reads 1_0 as ten
-_OBJECTS = ("scores", "reference")
 
 
 def csv_rows(pieces: Iterable[bytes], where: str, renamed: Renamed) -> Iterator[Row]:
@@ -46,7 +45,9 @@ def csv_rows(pieces: Iterable[bytes], where: str, renamed: Renamed) -> Iterator[
             place, lines.length = lines.number + 1, 0
             if (cells := next(reader, None)) is None:
                 return
-            if any(cells):
+            if [cell.strip(f"{BOM} ") for cell in cells] == header:
+                yield Row(place, None, "is the header again, as where two files were joined")
+            elif any(cells):
                 yield named(place, names, cells)
     except UnicodeDecodeError:
         hint = "save it as UTF-8, for example: iconv -f WINDOWS-1252 -t UTF-8"
@@ -73,7 +74,8 @@ class _Lines(Iterator[str]):
             self.number += 1
             return said[4], False
         self.again, sign = first, delimiter_of(first.encode())
-        return sign, re.search(rf'{re.escape(sign)} +"', first) is not None
+        between = re.escape(sign)
+        return sign, re.search(rf'{between} +"', first) is not None or re.search(rf"{between}(?! )", first) is None
 
     def __next__(self) -> str:
         line, self.again = self.again or self.text.readline(MAX_LINE), ""
@@ -125,12 +127,5 @@ def named(line: int, names: list[str], cells: list[Any]) -> Row:
 
 
 def _cell(name: str, cell: Any) -> Any:
-    """Return a cell; in columns of scores a number or an object that is written as text is what it says."""
-    try:
-        if isinstance(cell, str) and name.startswith(_NUMBERS):
-            return float(cell) if _NUMBER.fullmatch(cell) else cell
-        if isinstance(cell, str) and name in _OBJECTS:
-            return loads(cell)
-    except (ValueError, RecursionError):
-        return cell
-    return cell
+    """Return a cell; in columns of scores a number that is written as text is what it says."""
+    return float(cell) if isinstance(cell, str) and name.startswith(_NUMBERS) and _NUMBER.fullmatch(cell) else cell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -97,12 +98,23 @@ class FolderColumns:
         Args:
             name: the path of a shard below its folder.
             renamed: columns that are read under other names.
+
+        Raises:
+            InputError: two folders have one name, or nearly one that no other has.
         """
-        pairs = (folder.partition("=") for folder in name.split("/")[:-1] if "=" in folder)
-        cells = {unquote(key): unquote(value) for key, _, value in pairs if value not in ("", NULL)}
-        ours = zip(cells, renamed.names(list(cells)), strict=True)
-        names = {key: name if name != key else known_name(key) for key, name in ours}
-        self.values = {name: cells[key] for key, name in names.items() if name in OF_FOLDERS}
+        pairs = [folder.partition("=") for folder in name.split("/")[:-1] if "=" in folder]
+        cells = [(unquote(key), unquote(value)) for key, _, value in pairs if value not in ("", NULL)]
+        ours = renamed.header([key for key, _ in cells], name)
+        self.values = {own: text for own, (_, text) in zip(ours, cells, strict=True) if own in OF_FOLDERS}
+        near: dict[str, str] = {}  # "lang" is the language where no folder has that name itself
+        for own, (key, text) in zip(ours, cells, strict=True):
+            column = known_name(own)
+            if column not in OF_FOLDERS or column in self.values.keys() - near.keys():
+                continue
+            if column in near:
+                hint = f"name the one that is meant: {{map}} {shlex.quote(f'{key}={column}')}"
+                raise InputError(f"folders {near[column]!r} and {key!r} are both nearly {column!r}", where=name, hint=hint)
+            near[column], self.values[column] = key, text
 
     def row(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a row with the cells that its folders stand for; its own take precedence.

@@ -74,7 +74,13 @@ def json_row(number: int, line: bytes) -> Row:
     except RecursionError:
         return Row(number, None, "is nested too deep")
     except ValueError as error:
-        return Row(number, None, f"is not JSON: {error}")
+        more = getattr(error, "msg", "") == "Extra data"
+        fault = (
+            "has more behind its object: write one object a line, without commas between them"
+            if more
+            else f"is not JSON: {error}"
+        )
+        return Row(number, None, fault)
     if not isinstance(value, dict):
         return Row(number, None, f"is not a JSON object but {_type_name(value)}")
     return Row(number, value)

@@ -32,6 +32,9 @@ _TO_CSV: Final = "libreoffice --headless --convert-to csv {name}"
 
 # Forms that are not read, by how their bytes begin: what they are called, and the command that makes one that is read.
 _OTHERS: Final = (
+    (rb"\xff\xfe\0\0|\0\0\xfe\xff", "UTF-32", "iconv -f UTF-32 -t UTF-8 {name} > {stem}.utf8"),
+    (rb"(?:[^\0]\0){4}", "UTF-16 without a byte order mark", "iconv -f UTF-16LE -t UTF-8 {name} > {stem}.utf8"),
+    (rb"(?:\0[^\0]){4}", "UTF-16 without a byte order mark", "iconv -f UTF-16BE -t UTF-8 {name} > {stem}.utf8"),
     (rb"\xff\xfe|\xfe\xff", "UTF-16", "iconv -f UTF-16 -t UTF-8 {name} > {stem}.utf8"),
     (rb"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -d {name}"),
     (rb"\xfd7zX", "compressed with xz", "xz -dk {name}"),
@@ -119,7 +122,9 @@ def unknown_form(path: Path) -> InputError | None:
     """
     with path.open("rb") as stream:
         head = stream.read(HEAD)
-    zipped = head[:2] == b"\x1f\x8b"
+    if (kind := file_kind(head, str(path))) not in ("jsonl", "gzip"):
+        return None
+    zipped = kind == "gzip"
     name = path.name.removesuffix(".gz") if zipped else path.name
     before = f"gzip -dk {shlex.quote(path.name)}, then " if zipped else ""
     if (found := _unknown(_unpacked(head) if zipped else head, name)) is None:
@@ -129,7 +134,7 @@ def unknown_form(path: Path) -> InputError | None:
 
 def _unknown(head: bytes, name: str) -> tuple[str, str] | None:
     lines, quoted = [line for line in re.split(_ENDS, bare(head)) if line.strip()], shlex.quote(name)
-    if text_form(head) != "jsonl" or not lines:
+    if not lines:
         return None
     text = bare(head)
     if re.search(rb"\r[ \t]*\{", text) and b"\n" not in text.rstrip():
@@ -200,11 +205,12 @@ def _records(text: bytes) -> list[list[str]]:
         return []
     delimiter = delimiter_of(line)
     found: list[list[str]] = []
-    try:  # the head may end within a letter, or within a record
-        rows = csv.reader(_UTF8().decode(text).splitlines(keepends=True), delimiter=delimiter, skipinitialspace=True)
+    try:  # the head may end within a record, or within a letter; a table in another encoding is refused by its reader
+        whole = text.decode("utf-8", "replace").splitlines(keepends=True)
+        rows = csv.reader(whole, delimiter=delimiter, skipinitialspace=True)
         found.append(next(rows, []))
         found.append(next(rows, []))
-    except (csv.Error, UnicodeDecodeError):
+    except csv.Error:
         pass
     return found
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from distillery.components.articles.cells import score, shown
+from distillery.components.articles.cells import score, short_text, shown
 from distillery.filters.columns import AS_OURS, ScoreForm
 from distillery.filters.strict_json import loads, once
 
@@ -34,12 +34,14 @@ def flat(row: Mapping[str, Any], key: str, prefix: str) -> dict[str, Any] | None
     Raises:
         ValueError: the object is none, or says something else than a column.
     """
-    value = row.get(key)
+    value = _opened(row.get(key))
     columns = {name.removeprefix(prefix): cell for name, cell in row.items() if name.startswith(prefix) and cell is not None}
     if value is None:
         return columns or None
     if isinstance(value, list) and all(isinstance(item, tuple) and len(item) == 2 for item in value):
-        value = once(value)  # a Parquet map
+        value = once(
+            (short_text(name) if isinstance(name, bytes) else str(name), cell) for name, cell in value
+        )  # a Parquet map
     if not isinstance(value, dict):
         raise ValueError(f"its {key} is not an object but {shown(value)}")
     if other := next((name for name, cell in columns.items() if value.get(name, cell) != cell), None):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import IO, Any, Final
+from types import MappingProxyType
+from typing import IO, Any, Final, TypeAlias
 
 from distillery.components.articles.columns import Renamed
 from distillery.components.articles.csv_rows import named
@@ -16,12 +17,15 @@ from distillery.components.articles.forms import sheet_hint
 from distillery.components.articles.near_names import known_name
 from distillery.filters.errors import InputError
 
+Merged: TypeAlias = Mapping[int, Sequence[tuple[int, int]]]  # by its first row: its column, from 0, and its last row
+
 MAX_SHEET: Final = 128 * 2**20  # bytes of XML: some 30,000 articles
 MAX_CELLS: Final = 1_000  # of a row
 MAX_ROWS: Final = 2**20  # of a sheet, by the form itself
 ABOVE: Final = 20  # rows in which a header is looked for, to say where it is
 _STRICT: Final = b"purl.oclc.org/ooxml/"
 _ROW: Final = re.compile(rb'<(?:\w+:)?row\b[^<>]*?\sr="([0-9]{1,12})"')
+_MERGED: Final = re.compile(rb'<(?:\w+:)?mergeCell\b[^<>]*?\sref="([A-Z]{1,3})([0-9]{1,7}):[A-Z]{1,3}([0-9]{1,7})"')
 _CONTROL: Final = re.compile("_x00([01][0-9A-Fa-f])_")  # how XML of workbooks writes what XML can't
 
 
@@ -69,8 +73,8 @@ def sheet_rows(stream: IO[bytes], size: int, where: str, renamed: Renamed) -> It
         stream.seek(0)
         sheet = _sheet(openpyxl.load_workbook(stream, read_only=True, data_only=True), where, hint, renamed)
         with zipfile.ZipFile(stream) as archive:
-            _refuse_disorder(archive, sheet._worksheet_path, where, hint)
-        rows, names = _cells(sheet, where, size), list[str]()
+            merged = _merged(archive, sheet._worksheet_path, where, hint)
+        rows, names = _cells(sheet, where, size, merged), list[str]()
         for number, cells in rows:
             if names:
                 yield named(number, names, cells)
@@ -84,7 +88,7 @@ def sheet_rows(stream: IO[bytes], size: int, where: str, renamed: Renamed) -> It
 
 
 def _sheet(book: Any, where: str, hint: str, renamed: Renamed) -> Any:
-    """Return the visible sheet whose header has a column of content; the first one where none has."""
+    """Return the visible sheet whose header has a column of content, or nearly; the first one where none has."""
     sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"] or book.worksheets
     for sheet in sheets:
         sheet.reset_dimensions()  # many writers state fewer rows than they write, and none beyond are read
@@ -93,7 +97,8 @@ def _sheet(book: Any, where: str, hint: str, renamed: Renamed) -> Any:
     if len(having) > 1:
         titles = ", ".join(repr(sheet.title) for sheet in having[:6])
         raise InputError(f"has articles in {len(having)} sheets ({titles}), and one is read", where=where, hint=hint)
-    return [*having, *sheets][0]
+    near = [sheet for sheet in sheets if any(known_name(name) == "content" for name in _header(sheet))]
+    return [*having, *near, *sheets][0]
 
 
 def _header(sheet: Any) -> list[str]:
@@ -112,9 +117,10 @@ def _refuse_rows_above(sheet: Any, number: int, names: list[str], where: str, si
             raise InputError(f"its first row is no header; row {row} is", where=where, hint="delete the rows above the header")
 
 
-def _cells(sheet: Any, where: str, size: int) -> Iterator[tuple[int, list[Any]]]:
-    """Yield the rows by their numbers, without the empty cells behind the last one."""
+def _cells(sheet: Any, where: str, size: int, merged: Merged = MappingProxyType({})) -> Iterator[tuple[int, list[Any]]]:
+    """Yield the rows by their numbers, without the empty cells behind the last one; a cell merged over rows is in each."""
     before: object = None
+    held: dict[int, tuple[int, Any]] = {}
     for number, row in enumerate(sheet.iter_rows(max_col=MAX_CELLS), 1):
         if number > MAX_ROWS:
             refuse_bomb(where, 0, number, size)
@@ -122,6 +128,9 @@ def _cells(sheet: Any, where: str, size: int) -> Iterator[tuple[int, list[Any]]]
             continue
         before = row
         cells = [None if cell.value is None else _value(cell) for cell in row]
+        held |= {column: (last, cells[column]) for column, last in merged.get(number, ()) if column < len(cells)}
+        for column, (last, value) in held.items() if any(cell is not None for cell in cells) else ():
+            cells[column] = value if number <= last else cells[column]
         while cells and cells[-1] is None:
             cells.pop()
         if cells:
@@ -140,9 +149,11 @@ def _value(cell: Any) -> Any:
     return value
 
 
-def _refuse_disorder(archive: zipfile.ZipFile, sheet: str, where: str, hint: str) -> None:
-    """Refuse a sheet whose rows don't rise: openpyxl passes over those that come too late."""
-    last, rest = 0, b""
+def _merged(archive: zipfile.ZipFile, sheet: str, where: str, hint: str) -> Merged:
+    """Return what is merged over several rows; refuse rows that don't rise, since openpyxl passes over those that are late."""
+    from openpyxl.utils import column_index_from_string
+
+    last, rest, merged = 0, b"", dict[int, list[tuple[int, int]]]()
     with archive.open(sheet) as stream:
         while piece := stream.read(2**20):
             rest += piece
@@ -150,7 +161,11 @@ def _refuse_disorder(archive: zipfile.ZipFile, sheet: str, where: str, hint: str
             for number in _ROW.findall(rest[:end]):
                 if not last < (last := int(number)):
                     raise InputError(f"has row {last} behind a later one", where=where, hint=hint)
+            for column, first, final in _MERGED.findall(rest[:end]):
+                if first != final:
+                    merged.setdefault(int(first), []).append((column_index_from_string(column.decode()) - 1, int(final)))
             rest = rest[end:]
+    return merged
 
 
 def _texts(cells: list[Any]) -> list[str]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from distillery.components.artifacts.near_groups import NearGroups
     from distillery.components.auditing.text_pass import Texts
 
-CODE = 4
+CODE = 5
 BATCH = 2048  # articles that are looked at together
 
 

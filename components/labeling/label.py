@@ -41,7 +41,7 @@ from distillery.filters.errors import InputError, Stopped
 from distillery.filters.filter import Filter
 
 CODE: Final = 2
-IMPORT_CODE: Final = 3  # of labels that people bring
+IMPORT_CODE: Final = 4  # of labels that people bring
 SAMPLE: Final = 64
 
 

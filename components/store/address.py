@@ -20,7 +20,7 @@ FORMS = "use a path, file:///absolute/path, or s3://bucket/prefix"
 MAX_KEY = 1024  # bytes, S3's own bound
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(file):(?=/)", re.IGNORECASE)
 # What would be the path of a folder, and is a scheme that was mistyped, or quoted by whoever wrote a setting.
-_NEARLY = re.compile(r"[\s'\"<(\[]+[A-Za-z][A-Za-z0-9+.-]*://|(?:s3[an]?|arn):", re.IGNORECASE)
+_NEARLY = re.compile(r"[^/]+[:：]//|(?:s3[an]?|arn|hf|dbfs):", re.IGNORECASE)
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 

@@ -105,6 +105,10 @@ def test_articles_about_consent_are_none() -> None:
         ("ger", "de"), ("deu", "de"), ("Deutsch", "de"), ("fre", "fr"), ("Français", "fr"), ("Brazilian Portuguese", "pt"),
         ("zh-Hans", "zh"), ("zho", "zh"), ("Chinese (Simplified)", "zh"), ("日本語", "ja"), ("Norwegian Bokmål", "nb"),
         ("iw", "he"),
+        ("हिन्दी", "hi"), ("தமிழ்", "ta"), ("বাংলা", "bn"), ("franc\u0327ais", "fr"), ("Serbian (Latin)", "sr"),
+        ("Azerbaijani (Latin)", "az"),
+        ("Bahasa Indonesia", "id"), ("Bahasa Melayu", "ms"), ("Tiếng Việt", "vi"), ("简体中文", "zh"), ("ภาษาไทย", "th"),
+        ("Cantonese", "zh"), ("cz", "cs"), ("dk", "da"), ("französisch", "fr"), ("alemán", "de"), ("auto", ""), ("multi", ""),
         ("und", ""), ("unknown", ""), ("", ""), ("gsw", "gsw"), ("Klingon", "klingon"),
     ],
 )  # fmt: skip

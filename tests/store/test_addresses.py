@@ -177,6 +177,14 @@ def test_a_prefix_that_servers_resolve_differently_is_no_store(s3_uri: str, pref
         "'s3://b/x'",
         '"file:///x"',
         "<s3://b/x>",
+        "“s3://b/x”",
+        "`s3://b/x`",
+        "\ufeffs3://b/x",
+        "\u200bfile:///x",
+        "s3 ://b/x",
+        "s3：//b/x",
+        "dbfs:/mnt/x",
+        "hf:datasets/x",
     ],
 )
 def test_what_names_no_place_is_one_line(text: str) -> None:
@@ -201,7 +209,7 @@ def test_a_setting_that_is_quoted_or_ends_in_a_line_break_opens_no_other_store(
 
 def test_a_path_that_looks_like_an_address_is_given_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("s3:/b/x", "arn:x", "'s3://b/x'"):
+    for name in ("s3:/b/x", "arn:x", "'s3://b/x'", "“s3://b”", "hf:x"):
         assert Address.parse(f"./{name}").local == Path(f"{tmp_path}/{name}")
         assert Address.parse(f"{tmp_path}/{name}").local == Path(f"{tmp_path}/{name}")
 
