@@ -22,6 +22,7 @@ SOURCE_SHARE = 0.5
 SHORT_SHARE = 0.3
 SCALE = 10.0  # of all scores
 SMALL_SCALE = 1.0  # where no score passes it, labels are most likely on another
+SMALLER = {(low, top) for low in (0, 1) for top in (3, 4, 5, 6, 7)}  # scales of surveys; by chance no set of labels ends so
 RANGES = 2.0  # of other dimensions, beside which one of 0 to 1 is odd
 
 
@@ -162,8 +163,9 @@ def _scores(document: dict[str, Json]) -> Iterator[Finding]:
 
 
 def _scale(dimensions: dict[str, Json]) -> Iterator[Finding]:
-    """Call out labels of 0 to 1: every gate on the mean absolute error would pass by scale alone."""
+    """Call out labels on a smaller scale, as 0 to 1 or 1 to 5: gates on the mean absolute error would pass by scale alone."""
     tops = {name: its["max"] for name, its in dimensions.items() if its["n"]}
+    ends = {(its["min"], its["max"]) for its in dimensions.values() if its["n"]}
     small = [name for name, top in tops.items() if top <= SMALL_SCALE and not dimensions[name]["dead"]]
     hint = f"multiply them by {SCALE:g}, or see that so low scores are meant"
     if tops and max(tops.values()) <= SMALL_SCALE:
@@ -182,6 +184,15 @@ def _scale(dimensions: dict[str, Json]) -> Iterator[Finding]:
             f"{', '.join(small)} never passes {max(tops[name] for name in small):g} where other dimensions reach "
             f"{max(tops.values()):g}: a scale of 0 to 1 beside one of 0 to {SCALE:g}?",
             hint,
+        )
+    elif len(tops) > 1 and len(ends) == 1 and ends <= SMALLER:
+        low, top = ends.pop()
+        yield Finding(
+            "warn",
+            "scale",
+            f"THE SCORES OF EVERY DIMENSION GO FROM {low:g} TO {top:g}: these labels look like a scale that ends there, and "
+            f"scores go from 0 to {SCALE:g}; gates on errors in points pass more easily",
+            f"say which scale they have: data.scale: [{low:g}, {top:g}], or see that so low scores are meant",
         )
 
 

@@ -184,3 +184,15 @@ def test_labels_of_0_to_1_are_called_out_first(make_labels: Makes) -> None:
     assert [each["message"][:18] for each in document["findings"] if each["check"] == "scale"] == ["depth never passes"]
     document = scaled(make_labels(320), lambda name, value: value)
     assert not [each for each in document["findings"] if each["check"] == "scale"]
+
+
+@pytest.mark.parametrize(("low", "top"), [(1, 5), (0, 4), (1, 7), (0, 3)])
+def test_labels_on_the_scale_of_a_survey_are_called_out(make_labels: Makes, low: int, top: int) -> None:
+    labels = make_labels(320)
+    document = scaled(labels, lambda name, value: round(min(top, max(low, low + value / 8 * (top - low)))))
+    first = document["findings"][0]
+    assert (first["level"], first["check"]) == ("warn", "scale")
+    assert f"GO FROM {low} TO {top}:" in first["message"]
+    assert f"data.scale: [{low}, {top}]" in first["mend"]
+    document = scaled(labels, lambda name, value: round(min(5, max(1, value))) if name == "depth" else value)
+    assert not [each for each in document["findings"] if each["check"] == "scale"]
