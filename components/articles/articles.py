@@ -273,7 +273,7 @@ def _near_hint(rejects: Rejects, *columns: str, dimensions: Sequence[str] = ()) 
     if seen.names and "content" in columns and not seen.names["content"]:
         has = ", ".join(repr(name[:60]) for name, _ in seen.names.most_common(8))
         return f"no row has 'content'; the file has {has}: add {{map}} COLUMN=content for the column of the article's text"
-    if not dimensions or seen.names["scores"] or any(f"score.{name}" in seen.names for name in dimensions):
+    if not (dimensions and seen.rows) or seen.names["scores"] or any(f"score.{name}" in seen.names for name in dimensions):
         return ""
     own = {name: next((other for other in seen.names if name in (other, bare_name(other))), "") for name in dimensions}
     maps = " ".join(f"{{map}} {shlex.quote(f'{other}={name}')}" for name, other in own.items() if other)

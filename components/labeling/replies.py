@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 from distillery.components.articles.articles import Article, check_content_type, clean
 from distillery.components.labeling.injections import obeyed, orders
 from distillery.components.labeling.oracles.base import RawReply
-from distillery.components.labeling.score_table import DECODER, NUMBER, check_words, score, tables
+from distillery.components.labeling.score_table import DECODER, NUMBER, Twice, check_words, score, stated, tables
 from distillery.components.labeling.thinking import answer
 from distillery.filters.filter import Filter
 from distillery.filters.prompt import NO_TYPE
@@ -189,12 +189,12 @@ def _parse(text: str, dimensions: Sequence[str], content_types: Sequence[str] | 
     scores = {}
     for name in dimensions:
         values = [table[name] for _, some in roots for table in some if name in table]
-        stated = {score(name, value) for value in values} | set(literal[name])
+        numbers = {score(name, value) for value in values} | set(literal[name])
         if not values:
             raise ValueError(f"{name} is missing")
-        if len(stated) > 1:
+        if len(numbers) > 1:
             raise ValueError(f"{name} is stated more than once, differently")
-        scores[name] = stated.pop()
+        scores[name] = numbers.pop()
     return Reply(scores, _content_type([root for root, _ in roots], content_types, mended), repaired)
 
 
@@ -295,11 +295,11 @@ def _content_type(roots: list[dict[str, Any]], allowed: Sequence[str] | None, me
     """mended: the text that json-repair read, in which the name must stand between two quotes, not cut."""
     if not allowed:
         return None
-    named = [root["content_type"] for root in roots if "content_type" in root]
+    named = [name for root in roots for name in stated(root, "content_type")]
     if not named:
         raise ValueError("content_type is missing")
     name = named[0]
-    if any(other != name for other in named):
+    if isinstance(name, Twice) or any(other != name for other in named):
         raise ValueError("content_type is stated more than once, differently")
     if name is None or name == NO_TYPE:
         return None

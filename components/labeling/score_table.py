@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 TABLES: Final = ("scores", "dimensions")
@@ -99,6 +99,24 @@ def tables(root: dict[str, Any], dimensions: Sequence[str], depth: int = 0) -> l
     if naming:
         _check_scale(root, dimensions)
     return naming
+
+
+def stated(root: dict[str, Any], key: str, depth: int = 0) -> Iterator[Any]:
+    """Yield what a reply states under a key, wherever its scores may stand.
+
+    Args:
+        root: an object of the reply.
+        key: the key.
+        depth: how many wrappers it stands in.
+
+    Yields:
+        Values.
+    """
+    if key in root:
+        yield root[key]
+    for name, value in root.items() if depth <= DEPTH else ():
+        if (name in TABLES or name.lower() in WRAPPERS) and isinstance(inner := opened(value), dict):
+            yield from stated(inner, key, depth + 1)
 
 
 def opened(value: Any) -> Any:

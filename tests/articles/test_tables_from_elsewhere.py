@@ -189,6 +189,9 @@ def test_what_stands_behind_an_object_in_its_line_is_told(tmp_path: Path, behind
     rejects = Rejects()
     assert [article.content for article in read_articles(tmp_path / "a.jsonl", rejects=rejects)] == ["c"]
     assert rejects.first[0].reason.endswith("write one object a line, without commas between them")
+    (tmp_path / "b.jsonl").write_text(f'{{"content": "a"}}{behind}\n')
+    with pytest.raises(InputError, match=r"without commas between them$"):
+        read(tmp_path / "b.jsonl")
 
 
 @pytest.mark.parametrize("cells", ["seven,5", "7/10,5", ",5", '"7,5",5'])

@@ -8,7 +8,9 @@ import os
 import random
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -189,11 +191,32 @@ def test_content_type_is_read(typed: str, found: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda answer: {"result": answer},
+        lambda answer: {"scores": answer},
+        lambda answer: {"name": "judge", "arguments": answer},
+        lambda answer: {"name": "judge", "arguments": json.dumps(answer)},
+        lambda answer: {"answer": {"content_type": answer.pop("content_type"), "scores": answer}},
+        lambda answer: {"content_type": "opinion", "output": answer},
+    ],
+)
+def test_a_content_type_is_read_wherever_scores_are(wrapped: Callable[[dict[str, Any]], Any]) -> None:
+    answer = {"content_type": "opinion", "readiness": 7, "benefit": 6.5, "evidence": 3}
+    assert parse(json.dumps(wrapped(answer)), DIMENSIONS, ["news", "opinion"]).content_type == "opinion"
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         (PLAIN, "content_type is missing"),
         (PLAIN.replace("{", '{"content_type": "advert", '), 'content_type is "advert", not one of news, newspaper'),
-        (PLAIN.replace("{", '{"content_type": "news", "content_type": "newspaper", '), "content_type is"),
+        (PLAIN.replace("{", '{"content_type": "news", "content_type": "newspaper", '), "content_type is stated more than once"),
+        (
+            f'{{"content_type": "news", "result": {PLAIN[:-1]}, "content_type": "none"}}}}',
+            "content_type is stated more than once",
+        ),
+        (f'{{"notes": {{"content_type": "news"}}, "result": {PLAIN}}}', "content_type is missing"),
         (PLAIN.replace("}", ', "content_type": "news'), "content_type is not stated as one complete name"),
     ],
 )
