@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from distillery.components.articles.cells import ShownCell
 from distillery.components.articles.columns import COLUMNS, Renamed, Wanted
 from distillery.components.articles.near_names import known_name
 from distillery.components.articles.parquet_pages import MAX_HELD
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-WHOLE: Final = {16: 2**11, 32: 2**24, 64: math.inf}  # from here on a float of so many bits stands for several integers
+WHOLE: Final = {"halffloat": 2**11, "float": 2**24}  # from here on such a float stands for several integers
 MAX_ITEMS: Final = 10_000  # of a list whose length its type fixes
 NO_DATE = "is a date outside the years 1 to 9999"
 
@@ -109,8 +110,8 @@ def plain_row(batch: pa.RecordBatch) -> dict[str, Any]:
         value = row[field.name]
         if isinstance(value, bytes) and pa.types.is_fixed_size_binary(field.type) and len(value) == 16:
             row[field.name] = UUID(bytes=value)
-        elif isinstance(value, float) and pa.types.is_floating(field.type) and abs(value) >= WHOLE[field.type.bit_width]:
-            raise ValueError(f"its {field.name} is {value:.0f} in {field.type}, which has lost digits: write integers or text")
+        elif isinstance(value, float) and WHOLE.get(str(field.type), math.inf) <= abs(value) < math.inf:
+            row[field.name] = ShownCell(f"{value:.0f} in {field.type}, which has lost digits")
     return row
 
 

@@ -268,7 +268,7 @@ def _near_hint(rejects: Rejects, *columns: str, dimensions: Sequence[str] = ()) 
     if seen.listed and seen.rows == 1 and not seen.names["content"]:
         return f"its one object holds the articles: take them out: jq '.{seen.listed}' FILE > articles.json"
     for column in columns:
-        if not seen.names[column] and (near := seen.near(column)):
+        if not seen.names[column] and (near := seen.near(column)) and not (column == "scores" and seen.names.keys() >= LABELS):
             return f"no row has {column!r}; the file has {near[0]!r}: add {{map}} {shlex.quote(f'{near[0]}={column}')}"
     if seen.names and "content" in columns and not seen.names["content"]:
         has = ", ".join(repr(name[:60]) for name, _ in seen.names.most_common(8))

@@ -22,6 +22,21 @@ WORDS_FOR_MISSING = frozenset({"nan", "NaN", "NaT", "<NA>", "None", "NA", "NULL"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+class ShownCell:
+    """What a cell shows that no row takes for text or number: #NAME?, a percentage, a float that has lost digits."""
+
+    def __init__(self, shown: str) -> None:
+        """Note what it shows.
+
+        Args:
+            shown: as a person sees it.
+        """
+        self._shown = shown
+
+    def __str__(self) -> str:
+        return self._shown
+
+
 def clean(text: str) -> str:
     """Make a text fit to be written as UTF-8.
 

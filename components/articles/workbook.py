@@ -10,6 +10,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import IO, Any, Final, TypeAlias
 
+from distillery.components.articles.cells import ShownCell
 from distillery.components.articles.columns import Renamed
 from distillery.components.articles.csv_rows import named
 from distillery.components.articles.formats import Row, refuse_bomb
@@ -27,21 +28,6 @@ _STRICT: Final = b"purl.oclc.org/ooxml/"
 _ROW: Final = re.compile(rb'<(?:\w+:)?row\b[^<>]*?\sr="([0-9]{1,12})"')
 _MERGED: Final = re.compile(rb'<(?:\w+:)?mergeCell\b[^<>]*?\sref="([A-Z]{1,3})([0-9]{1,7}):[A-Z]{1,3}([0-9]{1,7})"')
 _CONTROL: Final = re.compile("_x00([01][0-9A-Fa-f])_")  # how XML of workbooks writes what XML can't
-
-
-class ShownCell:
-    """What a cell shows that no row takes for text or number: a failed formula (#NAME?), a percentage."""
-
-    def __init__(self, shown: str) -> None:
-        """Note what it shows.
-
-        Args:
-            shown: as a person sees it.
-        """
-        self._shown = shown
-
-    def __str__(self) -> str:
-        return self._shown
 
 
 def sheet_rows(stream: IO[bytes], size: int, where: str, renamed: Renamed) -> Iterator[Row]:

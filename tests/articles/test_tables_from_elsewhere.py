@@ -118,9 +118,17 @@ def test_a_text_that_is_no_object_of_scores_is_a_bad_row(tmp_path: Path, text: s
 def test_a_float_that_has_lost_digits_is_no_id(tmp_path: Path, kind: pa.DataType, whole: int) -> None:
     ids = pa.array([float(whole), 1000.0, -2.0 * whole, None, 0.5]).cast(kind)
     rejects = Rejects()
-    found = list(read_articles(parquet(tmp_path / "a.parquet", id=ids), rejects=rejects))
+    path = parquet(tmp_path / "a.parquet", id=ids, timestamp=pa.array([whole] * 5, kind))  # which is not read
+    found = list(read_articles(path, rejects=rejects))
     assert [article.id for article in found if article.content != "Text 3."] == ["1000", "0.5"]
     assert ["which has lost digits" in reject.reason for reject in rejects.first] == [True, True]
+
+
+def test_labels_of_the_earlier_system_are_not_told_to_be_called_otherwise(tmp_path: Path) -> None:
+    row = {"content": "Text.", "labels": [5, 6, 7], "dimension_names": ["substance", "effect", "effect"]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=r"has the key 'effect' twice$"):
+        read(tmp_path / "a.jsonl")
 
 
 def test_minus_nothing_is_nothing(tmp_path: Path) -> None:
