@@ -1,6 +1,10 @@
 """Phrases of consent walls and paywalls in seven languages, as RE2 patterns; none that articles about cookies need."""
 
 PHRASES = (
+    # What consent managers write in all of them: "we and our 842 partners store information on a device"
+    r"(we and our|nosotros y nuestros|nós e os nossos|nous et nos|wir und unsere|noi e i nostri|wij en onze) [^.\n]{0,25}"
+    r"(partner|socios|parceiros|partenaires|fornitori|leveranciers)[^.\n]{0,40} (store|use|process|access|almacen|usa|utili|"
+    r"armazen|stock|verwend|nutzen|speicher|archivi|trattia|slaan|gebruik)",
     # English and Dutch
     r"(we|our partners|this (web)?site|nous|wij|we) (and our partners )?(use|uses|utilisons|gebruiken) (des )?cookies",
     r"(accept|reject|allow|decline) (all|only necessary|non-essential)( cookies)?",
@@ -16,6 +20,7 @@ PHRASES = (
     r"already a (subscriber|member)\?",
     r"(please )?(enable|turn on) (javascript|cookies)",
     r"(disable|turn off|whitelist)[^.\n]{0,20}ad ?blocker",
+    r"to continue reading,? (please )?(subscribe|sign|log|register)|you don't have permission to access|are you a robot\?",
     r"(verify|checking|confirm)[^.\n]{0,20}(you are|you're|your)[^.\n]{0,10}(human|browser|not a robot)",
     r"(alles|alle cookies|cookies) (accepteren|weigeren|toestaan)|accepteer (alle )?cookies|alleen noodzakelijk",
     r"(uw|je) (toestemming|keuze)[^.\n]{0,20}(intrekken|wijzigen)|welke cookies (u|je)|gerechtvaardigd belang",
@@ -26,7 +31,8 @@ PHRASES = (
     r"(word|neem|sluit)[^.\n]{0,20}(abonnee|abonnement)[^.\n]{0,30}(verder|lezen)|verder lezen\?",
     r"(al|reeds) (abonnee|lid)\?|log in om (verder )?te lezen|alleen (voor|toegankelijk voor) abonnees",
     # German
-    r"(alle )?cookies (akzeptieren|ablehnen|zulassen|annehmen)|alles? (akzeptieren|ablehnen|zulassen)|nur für abonnenten",
+    r"(alle )?cookies (akzeptieren|ablehnen|zulassen|annehmen)|alles? (akzeptieren|ablehnen|zulassen)|"
+    r"(nur|exklusiv) für [\w+-]{0,12}abonnenten",
     r"(wir|partner|(web)?seite|website)[^.\n]{0,40} (verwenden|nutzen|verwendet|nutzt|setzen|"
     r"setzt)[^.\n]{0,30} cookies|verwendung von cookies zu",
     r"akzeptieren und (weiter|schließen)|nur (notwendige|essenzielle|erforderliche)( cookies)?|zwecke anzeigen",
@@ -35,7 +41,7 @@ PHRASES = (
     r"informationen auf (einem|ihrem) (gerät|endgerät)|berechtigte[sn]? interesse|personalisierte (werbung|anzeigen)",
     r"(einwilligung|zustimmung)[^.\n]{0,40} (widerrufen|ändern)|(stimmen|willigen) sie[^.\n]{0,60} (zu|ein)\b",
     r"(abonnieren|anmelden|registrieren|abo|abonnement)[^.\n]{0,40} weiter(zu)?lesen|bereits abonnent|"
-    r"mit werbung weiterlesen",
+    r"mit werbung (weiter)?lesen|pur-abo|haben (bereits|schon) ein abo\b",
     # French
     r"tout (accepter|refuser)|(accepter|refuser) (tous )?les cookies|(accepter|refuser) (et|tout|tous)|"
     r"continuer sans accepter",
@@ -47,7 +53,7 @@ PHRASES = (
     r"(abonnez-vous|connectez-vous|inscrivez-vous)[^.\n]{0,40} (continuer|lire|poursuivre|accéder)|"
     r"réservée? (à nos|aux) abonnés|déjà abonnée?",
     # Spanish
-    r"(utilizamos|usamos|empleamos|utiliza|usa|utilizan) [^.\n]{0,30}cookies|solo para suscriptores",
+    r"(utilizamos|usamos|empleamos|utiliza|usa|utilizan) [^.\n]{0,30}cookies|(solo|exclusivo) para suscriptores",
     r"(acept|rechaz|permit)(ar|o|a|ir) (todas? )?(las )?(cookies|todo|todas|y continuar|y cerrar)|"
     r"solo (las )?(cookies )?necesarias",
     r"(configurar|gestionar|administrar|configuración de) (las |mis |tus |sus )?(cookies|preferencias|opciones|"
@@ -73,7 +79,8 @@ PHRASES = (
     r"solo (i )?(cookie )?necessari",
     r"(gestisci|gestire|personalizza|impostazioni|configura)( dei| le| i| sui| delle)? (cookie|preferenze|"
     r"opzioni|consenso)",
-    r"informazioni (su|sul|nel) (un |tuo |suo )?dispositivo|(legittimo interesse|interesse legittimo)|"
+    r"informazioni[^.\n]{0,20} (su|sul|nel) (un |tuo |suo )?dispositivo|raggiunto il limite di articoli|"
+    r"(legittimo interesse|interesse legittimo)|"
     r"(pubblicità|annunci) personalizzat[ai]",
     r"(revocare|modificare|prestare|negare) (il )?(tuo |suo )?consenso|proseguendo (la navigazione|nella)[^.\n]{0,40}",
     r"(abbonati|accedi|registrati)[^.\n]{0,40} (continuare|leggere)|(sei )?già abbonat[oa]\?",

@@ -26,6 +26,8 @@ WALLS = {
         "Puedes aceptar todas las cookies, rechazarlas o configurar tus preferencias.",
         "Con tu consentimiento, nosotros y nuestros socios usamos cookies para almacenar y acceder a información en tu "
         "dispositivo. Puedes retirar tu consentimiento en cualquier momento. Aceptar y cerrar. Gestionar opciones.",
+        "Este contenido es exclusivo para suscriptores. Si ya lo eres, entra con tu clave.",
+        "Valoramos tu privacidad. Nosotros y nuestros 842 socios almacenamos y procesamos datos. ACEPTO MÁS OPCIONES",
         "Contenido exclusivo. Suscríbete para seguir leyendo. ¿Ya eres suscriptor? Inicia sesión.",
     ],
     "pt": [
@@ -33,6 +35,7 @@ WALLS = {
         "Gerir preferências.",
         "Nós e os nossos parceiros armazenamos informações no seu dispositivo. Pode retirar o seu "
         "consentimento. Rejeitar tudo.",
+        "Valorizamos a sua privacidade. Nós e os nossos 842 parceiros armazenamos cookies e dados. MAIS OPÇÕES CONCORDO",
         "Conteúdo exclusivo para assinantes. Faça login ou assine para continuar lendo. Já é assinante? Entre aqui.",
     ],
     "fr": [
@@ -41,6 +44,7 @@ WALLS = {
         "Avec nos partenaires, nous stockons des informations sur votre appareil sur la base de l'intérêt "
         "légitime. Vous pouvez "
         "retirer votre consentement à tout moment. Accepter et fermer.",
+        "Avec votre accord, nous et nos 842 partenaires stockons des données personnelles. EN SAVOIR PLUS ACCEPTER & FERMER",
         "Cet article est réservé aux abonnés. Abonnez-vous pour lire la suite. Déjà abonné ? Connectez-vous.",
     ],
     "de": [
@@ -48,6 +52,9 @@ WALLS = {
         "Cookie-Einstellungen anpassen.",
         "Wir speichern Informationen auf einem Gerät auf Grundlage berechtigter Interessen. Sie können Ihre Einwilligung "
         "jederzeit widerrufen. Akzeptieren und weiter. Zwecke anzeigen.",
+        "Willkommen! Weiter mit Werbung lesen oder im Pur-Abo ohne Tracking für 4,99 Euro.",
+        "Dieser Inhalt ist exklusiv für Plus-Abonnenten. Jetzt freischalten und weiterlesen.",
+        "Testen Sie jetzt 4 Wochen für 1 Euro. Sie haben bereits ein Abo? Hier anmelden",
         "Dieser Artikel ist nur für Abonnenten. Jetzt registrieren und weiterlesen. Bereits Abonnent?",
     ],
     "it": [
@@ -55,6 +62,8 @@ WALLS = {
         "preferenze. Continua senza accettare.",
         "Noi e i nostri partner archiviamo informazioni su un dispositivo sulla base del legittimo interesse. Puoi revocare il "
         "tuo consenso. Rifiuta tutto.",
+        "Noi e i nostri 842 fornitori archiviamo informazioni quali cookie su un dispositivo. ACCETTO PIÙ OPZIONI",
+        "Hai raggiunto il limite di articoli gratuiti. Abbonati a 1€ al mese.",
         "Contenuto riservato agli abbonati. Abbonati per continuare a leggere. Sei già abbonato? Accedi.",
     ],
 }
