@@ -54,7 +54,8 @@ class ParquetRows:
             if footer_size(self.stream, self.size) > MAX_FOOTER:
                 raise self._bomb()
             self.stream.seek(0)
-            with pq.ParquetFile(self.stream, buffer_size=2**20, pre_buffer=False) as file:
+            int96 = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, dates before 1678 and after 2262 become others
+            with pq.ParquetFile(self.stream, buffer_size=2**20, pre_buffer=False, **int96) as file:
                 total = file.metadata.num_rows
                 low, high = (-(-place * total // self.size) for place in (start, self.size if end is None else end))
                 if low >= high and end is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,16 @@ def test_labels_of_the_earlier_system_are_not_told_to_be_called_otherwise(tmp_pa
     (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(InputError, match=r"has the key 'effect' twice$"):
         read(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("year", [1, 1582, 1677, 1970, 2024, 2263, 9999])
+def test_dates_of_spark_and_impala_are_those_they_wrote(tmp_path: Path, year: int) -> None:
+    """INT96 is read in microseconds: in pyarrow's nanoseconds (26.0.1) the year 9999 wraps around to 1816, without a word."""
+    moment = datetime(year, 12, 31, 23, 59, 58, 123456)
+    table = pa.table({"content": ["Text."], "published": pa.array([moment], pa.timestamp("us"))})
+    pq.write_table(table, tmp_path / "a.parquet", use_deprecated_int96_timestamps=True)
+    [article] = read_articles(tmp_path / "a.parquet", rejects=Rejects())
+    assert article.published == moment.isoformat()
 
 
 def test_minus_nothing_is_nothing(tmp_path: Path) -> None:
