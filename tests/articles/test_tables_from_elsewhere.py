@@ -141,6 +141,30 @@ def test_dates_of_spark_and_impala_are_those_they_wrote(tmp_path: Path, year: in
     assert article.published == moment.isoformat()
 
 
+@pytest.mark.parametrize(
+    ("log", "says"),
+    [
+        ("_delta_log/00000000000000000000.json", r"is a Delta table, .*duckdb -c .*delta_scan"),
+        ("labels/_delta_log/00000000000000000001.checkpoint.parquet", "is a Delta table"),
+        ("metadata/00001-0c0e.metadata.json", r"is an Iceberg table, .*iceberg_scan"),
+        (".hoodie/hoodie.properties", "is a Hudi table"),
+    ],
+)
+def test_deleted_rows_of_a_lakehouse_are_not_read(tmp_path: Path, log: str, says: str) -> None:
+    (tmp_path / log).parent.mkdir(parents=True)
+    (tmp_path / log).write_text("{}")
+    parquet(tmp_path / "part-0.parquet", id=["1"])
+    with pytest.raises(InputError, match=says):
+        list(read_articles(tmp_path, rejects=Rejects()))
+
+
+def test_other_folders_beside_shards_are_passed_over_or_read(tmp_path: Path) -> None:
+    for name in ("metadata", "_logs", "delta_log"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jsonl").write_text(json.dumps({"content": f"Text of {name}."}) + "\n")
+    assert len(list(read_articles(tmp_path, rejects=Rejects()))) == 2
+
+
 def test_minus_nothing_is_nothing(tmp_path: Path) -> None:
     """Equal labels have equal bytes."""
     (tmp_path / "a.jsonl").write_text('{"content": "Text.", "scores": {"substance": -0.0, "effect": -0}}\n')
