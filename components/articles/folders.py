@@ -51,11 +51,8 @@ def shard_names(names: Iterable[str]) -> list[str]:
     names = list(names)
     for log, what, scan in _LOGS:
         if any(log.match(name) for name in names):
-            hint = (
-                f"duckdb -c \"copy (from {scan}('FOLDER')) to 'articles.parquet'\""
-                if scan
-                else "write it as Parquet with Spark"
-            )
+            export = f"duckdb -c \"copy (from {scan}('FOLDER')) to 'articles.parquet'\""
+            hint = f"export what it holds now: {export if scan else 'spark.read.format(…).load(…).write.parquet(…)'}"
             raise InputError(f"the folder is {what}, whose files hold rows that were deleted, too", hint=hint)
     wanted = sorted(name for name in names if not any(part.startswith(("_", ".")) for part in name.split("/")) and _rows(name))
     if len(wanted) > MAX_FILES:
