@@ -74,8 +74,8 @@ class _Lines(Iterator[str]):
             self.number += 1
             return said[4], False
         self.again, sign = first, delimiter_of(first.encode())
-        between = re.escape(sign)
-        return sign, re.search(rf'{between} +"', first) is not None or re.search(rf"{between}(?! )", first) is None
+        quoted = re.search(rf'{re.escape(sign)} +"', first) is not None
+        return sign, quoted or 0 < first.count(sign) == first.count(f"{sign} ")
 
     def __next__(self) -> str:
         line, self.again = self.again or self.text.readline(MAX_LINE), ""

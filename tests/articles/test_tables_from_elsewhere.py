@@ -206,6 +206,13 @@ def test_spaces_behind_all_signs_of_a_header_are_behind_those_of_its_rows(tmp_pa
     assert (label.article.title, label.article.content, rejects.count) == ("A title", f"One{sign} two.", 0)
 
 
+@pytest.mark.parametrize("header", ["content", "content\r"])
+def test_a_lone_column_has_no_signs_to_go_by(tmp_path: Path, header: str) -> None:
+    (tmp_path / "a.csv").write_bytes(f'{header}\n "Quoted" and more.\n'.encode())
+    [article] = read_articles(tmp_path / "a.csv", rejects=Rejects())
+    assert article.content.strip() == '"Quoted" and more.'
+
+
 @pytest.mark.parametrize("line", ["1,T,caf\xe9,5,6\n", "1,Stra\xdfe,Text.,5,6\n", "1,T,\x93Text\x94,5,6\n"])
 @pytest.mark.parametrize(
     "header", [HEADER, HEADER.replace("title", "titr\xe9"), "n\xb0;Titel;Text des Artikels;Gr\xf6\xdfe;x\n"]
