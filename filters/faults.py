@@ -154,12 +154,11 @@ def _words(detail: Any, path: Path, root: type[BaseModel]) -> tuple[str, str]:
         shown_value = "what is given" if path[-1] in ("apiKeyEnv", "baseUrl") else _given(given)
         return f"{shown_value} is not a valid name here", f"use {words}"
     if kind in ("string_too_short", "too_short"):
-        return "is empty", "write something, or remove it"
+        least, items = context["min_length"], "characters" if kind.startswith("string") else "items"
+        empty = not given or least == 1
+        return ("is empty", "write something, or remove it") if empty else (f"is too short: at least {least} {items}", "")
     if kind in ("string_too_long", "too_long"):
-        return (
-            f"is too long: at most {context['max_length']} {'characters' if kind.startswith('string') else 'items'}",
-            "",
-        )
+        return f"is too long: at most {context['max_length']} {'characters' if kind.startswith('string') else 'items'}", ""
     return detail["msg"], ""
 
 

@@ -91,3 +91,12 @@ def test_a_mapping_goes_before_the_filters_own_and_behind_a_setting(tmp_path: Pa
     path = write(tmp_path, "scale: [0, 100]\n")
     flt = load_filter(NAME, overrides=[*own, *mapping_overrides(path, NAME, overrides=own)])
     assert (flt.score_form.scale("agency"), flt.columns) == ((0, 100), {"headline": "url"})
+
+
+@pytest.mark.parametrize(
+    ("scale", "says"),
+    [("[5]", "is too short: at least 2 items"), ("[]", "is empty"), ("[1, 5, 9]", "is too long: at most 2 items")],
+)
+def test_a_scale_of_other_than_two_ends_is_told_as_what_it_is(scale: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        load_filter(NAME, overrides=[f"data.scale={scale}"])
