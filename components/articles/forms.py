@@ -46,6 +46,7 @@ _OTHERS: Final = (
     (rb"ORC[^\x00-\x08]{0,64}[\x00-\x08]", "an ORC file", "duckdb, Spark or pyarrow.orc can write it as Parquet"),
     (rb"Obj\x01", "an Avro file", "duckdb -c \"copy (from read_avro('{name}')) to '{stem}.parquet'\""),
     (rb"SQLite format 3\x00", "a SQLite database", "sqlite3 -csv -header {name} 'select * from TABLE' > {stem}.csv"),
+    (rb"version https://git-lfs", "a pointer of Git LFS, in place of the file", "git lfs pull"),
     (rb"%PDF-", "a PDF", "give the text of its articles, one JSON object a line"),
     (rb"\x80[\x04\x05]\x95", "a pickle, which is code and never opened", "write the data frame with to_parquet"),
 )  # fmt: skip
@@ -259,6 +260,8 @@ def _refuse_others(head: bytes, where: str, name: str, before: str = "") -> None
         if re.match(start, head):
             raise _refused(what, before + command, where, name)
     text = bare(head)
+    if text[:1] == b"<" and b"urn:schemas-microsoft-com:office:" in text:
+        raise _refused("a sheet saved as XML or HTML", before + _TO_CSV, where, name)
     if text[:15].lower().startswith((b"<!doctype html", b"<html")):
         raise _refused("a page of HTML", "look at what was saved: most likely a login page or an error", where, name)
     if text[:1] == b"<":

@@ -14,7 +14,7 @@ from distillery.components.articles.cells import ShownCell
 from distillery.components.articles.columns import Renamed
 from distillery.components.articles.csv_rows import named
 from distillery.components.articles.formats import Row, refuse_bomb
-from distillery.components.articles.forms import sheet_hint
+from distillery.components.articles.forms import READ, sheet_hint
 from distillery.components.articles.near_names import known_name
 from distillery.filters.errors import InputError
 
@@ -54,6 +54,10 @@ def sheet_rows(stream: IO[bytes], size: int, where: str, renamed: Renamed) -> It
             unpacked = sum(entry.file_size for entry in archive.infolist())
             if unpacked > MAX_SHEET:
                 raise InputError(f"unpacks to more than {MAX_SHEET // 2**20} MB", where=where, hint=hint)
+            if "xl/workbook.bin" in archive.namelist():
+                raise InputError("is a binary workbook (XLSB), which is not read", where=where, hint=hint)
+            if not any(name.startswith("xl/") for name in archive.namelist()):
+                raise InputError("is a document of an office, and no workbook", where=where, hint=f"give {READ}")
             if "xl/workbook.xml" in archive.namelist() and _STRICT in archive.read("xl/workbook.xml"):
                 raise InputError("is a workbook in Strict Open XML, which is not read", where=where, hint=hint)
         stream.seek(0)

@@ -162,6 +162,9 @@ def test_a_bad_row_of_a_shard_names_the_shard(tmp_path: Path) -> None:
         (b"PK\x03\x04" + b"\0" * 26 + b"a.jsonl", "is an archive", "unzip 'my file'"),
         (gzip.compress(b"\0" * 257 + b"ustar" + b"\0" * 250, mtime=0), "is an archive", "tar -xzf"),
         (gzip.compress('{"a": 1}\n'.encode("utf-16"), mtime=0), "is UTF-16", "gzip -dk"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0c0e\nsize 9\n", "a pointer of Git LFS", "git lfs pull"),
+        (b'<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"/>', "a sheet saved as", "libre"),
+        (b'<html xmlns:x="urn:schemas-microsoft-com:office:excel"><table/></html>', "a sheet saved as", "libreoffice"),
     ],
 )
 def test_a_form_that_is_not_read_names_the_command_that_converts_it(

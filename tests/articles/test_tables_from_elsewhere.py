@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -186,6 +187,23 @@ def test_a_cell_that_is_merged_over_rows_is_in_each_of_them(tmp_path: Path) -> N
         ("", 2, ""),
     ]
     assert rejects.count == 0
+
+
+@pytest.mark.parametrize(
+    ("member", "says"),
+    [
+        ("xl/workbook.bin", r"is a binary workbook \(XLSB\), which is not read; save it as CSV: libreoffice"),
+        ("word/document.xml", "is a document of an office, and no workbook"),
+        ("ppt/presentation.xml", "is a document of an office, and no workbook"),
+        ("xl/other.xml", "is a damaged workbook"),
+    ],
+)
+def test_what_looks_like_a_workbook_is_told_as_what_it_is(tmp_path: Path, member: str, says: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a", "w") as archive:
+        for name in ("[Content_Types].xml", "_rels/.rels", member):
+            archive.writestr(name, "<x/>")
+    with pytest.raises(InputError, match=says):
+        read(tmp_path / "a")
 
 
 @pytest.mark.parametrize("joint", ["", "\ufeff", "\n"])
