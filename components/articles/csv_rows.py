@@ -45,7 +45,10 @@ def csv_rows(pieces: Iterable[bytes], where: str, renamed: Renamed) -> Iterator[
             place, lines.length = lines.number + 1, 0
             if (cells := next(reader, None)) is None:
                 return
-            if [cell.strip(f"{BOM} ") for cell in cells] == header:
+            if delimiter == "\t" and lines.number > place and _swallows_rows(cells, len(header)):
+                upto = f"up to line {lines.number}"
+                yield Row(place, None, f"begins a cell with a quote that takes the rows {upto} into it: double such quotes")
+            elif [cell.strip(f"{BOM} ") for cell in cells] == header:
                 yield Row(place, None, "is the header again, as where two files were joined")
             elif any(cells):
                 yield named(place, names, cells)
@@ -55,6 +58,15 @@ def csv_rows(pieces: Iterable[bytes], where: str, renamed: Renamed) -> Iterator[
     except csv.Error as error:
         hint = "write it again, with a quote within quotes doubled"
         raise InputError(f"is no CSV: {error}", where=f"{where}:{lines.number}", hint=hint) from None
+
+
+def _swallows_rows(cells: list[str], columns: int) -> bool:
+    """True if a cell holds the end of its row, perhaps whole rows, and the beginning of another; databases don't quote."""
+    for place, cell in enumerate(cells):
+        first, *between, last = [line.count("\t") for line in cell.split("\n")] if "\n" in cell else [-1, -1]
+        if first == columns - 1 - place and last == place and set(between) <= {columns - 1}:
+            return True
+    return False
 
 
 class _Lines(Iterator[str]):

@@ -224,6 +224,27 @@ def test_spaces_behind_all_signs_of_a_header_are_behind_those_of_its_rows(tmp_pa
     assert (label.article.title, label.article.content, rejects.count) == ("A title", f"One{sign} two.", 0)
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("later", [1, 2, 5])
+def test_a_quote_that_takes_whole_rows_into_a_cell_is_told(tmp_path: Path, place: int, later: int) -> None:
+    """Databases put no quotes around a title that begins with a quotation mark: no row is lost without a word."""
+    rows = [[str(n), f"T{n}", f"Text {n}.", "5", "6"] for n in range(8)]
+    rows[1][place], rows[1 + later][place] = f'"{rows[1][place]}', f'{rows[1 + later][place]}"'
+    (tmp_path / "a.tsv").write_text(HEADER.replace(",", "\t") + "".join("\t".join(row) + "\n" for row in rows))
+    found, rejects = read(tmp_path / "a.tsv")
+    assert len(found) == 7 - later
+    assert [(reject.line, reject.reason) for reject in rejects.first] == [
+        (3, f"begins a cell with a quote that takes the rows up to line {3 + later} into it: double such quotes")
+    ]
+
+
+def test_texts_of_several_lines_with_tabs_are_texts(tmp_path: Path) -> None:
+    text = "One\tline.\nanother\twith\ttabs\n\nand\ta last."
+    (tmp_path / "a.tsv").write_text(HEADER.replace(",", "\t") + f'1\tT\t"{text}"\t5\t6.5\n')
+    [label], _ = read(tmp_path / "a.tsv")
+    assert (label.article.content, label.scores) == (text, SCORES)
+
+
 @pytest.mark.parametrize("header", ["content", "content\r"])
 def test_a_lone_column_has_no_signs_to_go_by(tmp_path: Path, header: str) -> None:
     (tmp_path / "a.csv").write_bytes(f'{header}\n "Quoted" and more.\n'.encode())
