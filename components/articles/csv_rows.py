@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from typing_extensions import override
 
@@ -16,6 +16,7 @@ from distillery.components.articles.forms import delimiter_of
 from distillery.filters.errors import InputError
 from distillery.filters.strict_json import BOM
 
+AGAIN: Final = "is the header again, as where two files were joined"
 _NUMBERS = ("score.", "reference.")
 _NUMBER = re.compile(r"\s*[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*")  # Python's own form reads 1_0 as ten
 
@@ -49,7 +50,7 @@ def csv_rows(pieces: Iterable[bytes], where: str, renamed: Renamed) -> Iterator[
                 upto = f"up to line {lines.number}"
                 yield Row(place, None, f"begins a cell with a quote that takes the rows {upto} into it: double such quotes")
             elif [cell.strip(f"{BOM} ") for cell in cells] == header:
-                yield Row(place, None, "is the header again, as where two files were joined")
+                yield Row(place, None, AGAIN)
             elif any(cells):
                 yield named(place, names, cells)
     except UnicodeDecodeError:

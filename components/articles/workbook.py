@@ -12,7 +12,7 @@ from typing import IO, Any, Final, TypeAlias
 
 from distillery.components.articles.cells import ShownCell
 from distillery.components.articles.columns import Renamed
-from distillery.components.articles.csv_rows import named
+from distillery.components.articles.csv_rows import AGAIN, named
 from distillery.components.articles.formats import Row, refuse_bomb
 from distillery.components.articles.forms import READ, sheet_hint
 from distillery.components.articles.near_names import known_name
@@ -64,13 +64,14 @@ def sheet_rows(stream: IO[bytes], size: int, where: str, renamed: Renamed) -> It
         sheet = _sheet(openpyxl.load_workbook(stream, read_only=True, data_only=True), where, hint, renamed)
         with zipfile.ZipFile(stream) as archive:
             merged = _merged(archive, sheet._worksheet_path, where, hint)
-        rows, names = _cells(sheet, where, size, merged), list[str]()
+        rows, header, names = _cells(sheet, where, size, merged), list[str](), list[str]()
         for number, cells in rows:
-            if names:
-                yield named(number, names, cells)
-            elif cells:
-                names = renamed.header(_texts(cells), where)
+            if not header:
+                header = _texts(cells)
+                names = renamed.header(header, where)
                 _refuse_rows_above(sheet, number, names, where, size)
+            else:
+                yield Row(number, None, AGAIN) if _texts(cells) == header else named(number, names, cells)
     except (InputError, ModuleNotFoundError):
         raise
     except Exception as error:  # whatever a damaged workbook makes openpyxl say

@@ -216,6 +216,16 @@ def test_the_header_of_a_joined_file_is_no_article(tmp_path: Path, joint: str, z
     assert [reject.reason for reject in rejects.first] == ["is the header again, as where two files were joined"]
 
 
+def test_the_header_of_a_table_below_another_is_no_article(tmp_path: Path) -> None:
+    book, header = openpyxl.Workbook(), HEADER.strip().split(",")
+    for row in (header, ["1", "T", "Text 1.", 5, 6], [], [], header, ["2", "T", "Text 2.", 5, 6]):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    rejects = Rejects()
+    assert [article.id for article in read_articles(tmp_path / "a.xlsx", rejects=rejects)] == ["1", "2"]
+    assert [(reject.line, reject.reason[:19]) for reject in rejects.first] == [(5, "is the header again")]
+
+
 @pytest.mark.parametrize("sign", [",", ";", "\t"])
 def test_spaces_behind_all_signs_of_a_header_are_behind_those_of_its_rows(tmp_path: Path, sign: str) -> None:
     lines = [HEADER.strip().split(","), ["1", '"A title"', f'"One{sign} two."', "5", "6"]]
