@@ -35,7 +35,7 @@ SPOKEN: Final = re.compile(
     r"|\b[0-9]\s?(?:-|–|—|to)\s?([0-9]{1,9}) scale\b"
     r"|\bout of (?:a possible )?([0-9]{1,9}|three|four|five|six|seven|twenty|(?:a |one )?hundred)\b"
     r"|\b([0-9]{1,3}|three|four|five|six|seven)[ -](?:point|star) (?:scale|rating|likert)"
-    r"|\b(?:scores?|all|each)\b[^.\n{}0-9]{0,30}/\s?([0-9]{1,9})\b|\b(?:in|as) (percent\b|%)|\b(percentages)\b)"
+    r"|\b(?:scores?|all|each)\b[^.\n{}0-9]{0,30} /\s?([0-9]{1,9})\b|\b(?:in|as) (percent\b|%)|\b(percentages)\b)"
 )
 TENS: Final = ("10", "11")  # 0 to 10 has eleven points
 

@@ -137,6 +137,7 @@ def test_the_schemas_own_scale_and_words_beside_a_score_are_no_matter(beside: di
     [
         *("Scores (0-10):", "On a 0–10 scale.", "An 11-point scale:", "Rated between 0 and 10.", "It rose by 1 to 5 percent."),
         *("A range of 0-1.5 degrees, in 7/8 of all towns.", "A five-star hotel has 3 stars.", "It scores well: 1 and 3."),
+        *("See https://example.org/all/2024 and /scores/100.", "Each party won 5/9 of all seats."),
     ],
 )
 def test_our_own_scale_and_other_numbers_in_words_are_no_matter(words: str) -> None:
