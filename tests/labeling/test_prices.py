@@ -59,6 +59,28 @@ def test_the_users_file_goes_before_the_filter_and_the_filter_before_the_list(
     assert cost(flt(oracle, *as_override(flt(oracle), read_prices(prices)))) == with_file, "as a setting of a run"
 
 
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        ("gpt-4o-mini-2024-07-18", (0.15, 0.6)),
+        ("openai/gpt-4o-2024-11-20", (2.5, 10)),
+        ("gemini-2.5-flash-preview-05-20", (0.3, 2.5)),
+        ("gemini-2.5-flash-lite-preview-09-2025", (0.1, 0.4)),
+        ("gemini-2.5-pro@001", (1.25, 10)),
+        ("gpt-4o-2024-05-13", (5, 15)),
+        ("azure/gpt-4o-2024-05-13", (5, 15)),
+        ("gemini-2.5-flash-preview-tts", None),
+        ("gpt-4o-2024-08-06-mini", None),
+        ("ft:gpt-4o-2024-08-06:house::1", None),
+        ("gpt-5-preview-search", None),
+    ],
+)
+def test_a_version_has_its_models_price_unless_it_is_listed_and_another_model_has_none(
+    model: str, found: tuple[float, float] | None
+) -> None:
+    assert cost(flt(f"provider: openai, model: '{model}'")) == found
+
+
 def test_a_price_that_stands_beside_one_model_is_not_anothers() -> None:
     oracle = f"provider: openai, model: house-llm, {OWN}"
     assert flt(oracle, "oracle.model=other").spec.oracle.price is None

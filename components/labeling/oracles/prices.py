@@ -23,7 +23,7 @@ from distillery.filters.spec import Price as FilterPrice
 PRICES: Final = Path(__file__).with_name("prices.yaml")
 MILLION: Final = 1_000_000
 EXAMPLE: Final = "write models: {NAME: {input: 0.3, cached: 0.03, output: 2.5, batch: 0.5}}, in dollars per million tokens"
-VERSION: Final = re.compile(r"[-@](?:\d{4}-\d\d-\d\d|\d{3,}|latest|preview[\w-]*)")
+VERSION: Final = re.compile(r"[-@](?:\d{4}-\d\d-\d\d|\d{3,}|latest|preview(?:-[\d-]+)?)\Z")
 
 
 class Price(FilterPrice):
