@@ -18,6 +18,7 @@ NAMES: Final = (
     r"(?:[a-z]{1,12}[:_-]|ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|analy[sz]e|scratch[_-]?pad"
     r"|monologue|chain[_-]of[_-]thought|cot|rationale|deliberation|plan(?:ning)?|draft)(?:[_-][a-z]{1,12})?"
 )
+WITHIN: Final = "fence within a fence"
 # Nothing repeats without a bound, so a search takes time that grows with the text alone.
 MARK: Final = re.compile(
     rf"""(?i:
@@ -27,7 +28,7 @@ MARK: Final = re.compile(
     )
     | (?P<final><\|channel\|>\s?final\b[^<|]{{0,40}}(?:<\|constrain\|>[^<|]{{0,40}})?<\|message\|>|<channel\|>|assistantfinal)
     | (?P<channel><\|channel\|?>\s?\w|assistant(?:analysis|commentary)|\Aanalysis(?=[A-Z{{"\n]))
-    | (?P<fence>```)(?P<thinking_fence>\s?(?i:{NAMES})\b)?
+    | (?P<fence>```)(?:(?P<thinking_fence>\s?(?i:{NAMES})\b)|(?P<other_fence>[A-Za-z]))?
     | (?P<unused><unused94>)|(?P<unused_end><unused95>)
     | (?P<prose>[Hh]ere(?:'s|’s|\ is|\ are)\ my\ (?:thought\ process|reasoning\ steps):|\AThinking\.\.\.)
     | (?P<prose_end>[Hh]ere(?:'s|’s|\ is)\ my\ response:|\[BEGIN\ FINAL\ RESPONSE\]|\.\.\.done\ thinking\.)
@@ -61,6 +62,9 @@ def answer(text: str, decode: Callable[[str], object]) -> str:
         if not closes:
             open_kinds.append(kind)
             continue
+        if kind == WITHIN:
+            open_kinds.remove(kind)
+            continue
         if kind in open_kinds:
             del open_kinds[open_kinds.index(kind) :]
         first, end = first or mark.end(), mark.end()
@@ -81,9 +85,11 @@ def _kind(mark: re.Match[str], open_kinds: list[str]) -> tuple[str, bool]:
     if mark["final"] or mark["channel"]:
         return "channel", bool(mark["final"])
     if mark["fence"]:
-        if mark["thinking_fence"]:
-            return "fence", False
-        return ("fence", True) if "fence" in open_kinds else ("", False)
+        if mark["thinking_fence"] or "fence" not in open_kinds:
+            return "fence" if mark["thinking_fence"] else "", False
+        if mark["other_fence"]:  # what has a word behind it ends no fence
+            return WITHIN, False
+        return WITHIN if WITHIN in open_kinds else "fence", True
     if mark["unused"] or mark["unused_end"]:
         return "unused", bool(mark["unused_end"])
     return "prose", bool(mark["prose_end"])

@@ -84,6 +84,16 @@ def test_thinking_that_begins_again_has_no_answer(kind: str) -> None:
             parse_reply(text, DIMENSIONS)
 
 
+@pytest.mark.parametrize("fence", ["```json", "```JSON", "```python"])
+def test_a_fence_within_a_fence_of_thinking_does_not_end_it(fence: str) -> None:
+    draft = f"```thinking\nFirst:\n{fence}\n{DRAFT}\n"
+    for text in (draft, f"{draft}```", f"{draft}```\nToo low, because", f"{draft}```\n{fence}\n{DRAFT}\n```"):
+        with pytest.raises(ValueError, match="thinking"):
+            parse_reply(text, DIMENSIONS)
+    assert parse_reply(f"{draft}```\nToo low.\n```\n{ANSWER}", DIMENSIONS) == SCORES
+    assert parse_reply(f"{draft}```\nToo low.\n```\n```json\n{ANSWER}\n```", DIMENSIONS) == SCORES
+
+
 def test_another_mark_does_not_end_thinking() -> None:
     with pytest.raises(ValueError, match="thinking"):
         parse_reply(f"<think>A tag </reasoning> and {DRAFT} because", DIMENSIONS)
