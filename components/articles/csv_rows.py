@@ -85,6 +85,7 @@ class _Lines(Iterator[str]):
         said = first.rstrip("\r\n")
         if said[:4] == "sep=" and len(said) == 5:
             self.number += 1
+            self.again = self.text.readline(MAX_LINE).lstrip(BOM)
             return said[4], False
         self.again, sign = first, delimiter_of(first.encode())
         quoted = re.search(rf'{re.escape(sign)} +"', first) is not None

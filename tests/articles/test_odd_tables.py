@@ -172,6 +172,7 @@ def test_what_a_library_says_of_styles_is_not_printed(tmp_path: Path) -> None:
         lambda text: text.replace(',"', ', "'),
         lambda text: text.replace(',"', ';  "').replace(", and", "; and"),
         lambda text: f"sep=,\n{text}",
+        lambda text: f"sep=,\r\n\ufeff{text}",
     ],
 )
 def test_csv_of_odd_writers_reads_as_any(tmp_path: Path, change: Callable[[str], str]) -> None:
