@@ -124,6 +124,7 @@ class NamesSeen:
         self.names: Counter[str] = Counter()
         self.listed = ""  # where the first row has a list of objects that have content, as jq calls it
         self._unread: Counter[tuple[str, str]] = Counter()
+        self._objects: set[str] = set()
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count the names of one row.
@@ -140,6 +141,8 @@ class NamesSeen:
             if is_missing(value) or value == "":
                 continue
             self.names[name] += 1
+            if isinstance(value, dict | list) or (isinstance(value, str) and value.lstrip()[:1] == "{"):
+                self._objects.add(name)
             if isinstance(value, dict | list):
                 if not _has(row, "content"):
                     self._look_into(name, value)
@@ -168,6 +171,8 @@ class NamesSeen:
             The names, the most frequent first.
         """
         own = [name for name, _ in self.names.most_common() if name not in COLUMNS and known_name(name) == column]
+        if column == "scores":  # a number that is called rating is one dimension's at most
+            own = [name for name in own if name in self._objects]
         return [*own, *(name for (lacked, name), _ in self._unread.most_common() if lacked == column and name not in own)]
 
     def unread(self) -> list[Unread]:

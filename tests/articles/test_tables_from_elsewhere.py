@@ -300,11 +300,23 @@ def test_a_bad_score_under_our_own_name_is_not_told_to_be_called_otherwise(tmp_p
     assert "--map" not in str(error.value)
 
 
-@pytest.mark.parametrize("header", ["id,content,Substanz,Wirkung", "id,content,substance (0-10),effect (0-10)"])
+@pytest.mark.parametrize(
+    "header",
+    ["id,content,Substanz,Wirkung", "id,content,substance (0-10),effect (0-10)", "id,content,rating,x", "id,content,score,y"],
+)
 def test_scores_under_names_that_nobody_knows_are_told_with_the_option(tmp_path: Path, header: str) -> None:
     (tmp_path / "a.csv").write_text(f"{header}\n1,Text.,5,6\n")
     with pytest.raises(InputError, match="no row has 'scores': add --map COLUMN=substance"):
         read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["label", "ratings", "Score"])
+@pytest.mark.parametrize("value", [SCORES, json.dumps(SCORES)])
+def test_an_object_of_scores_by_another_name_is_told_with_the_option(tmp_path: Path, name: str, value: object) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"content": "Text.", name: value}) + "\n")
+    with pytest.raises(InputError, match=f"the file has '{name}': add --map {name}=scores"):
+        read(tmp_path / "a.jsonl")
+    assert read(tmp_path / "a.jsonl", {name: "scores"})[0][0].scores == SCORES
 
 
 @pytest.mark.parametrize(
