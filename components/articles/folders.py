@@ -28,9 +28,9 @@ _ALONE: Final = frozenset(
 )
 # What marks a table of a lakehouse: its folder holds rows that were deleted or written over, too, and its log says which.
 _LOGS: Final = (
-    (re.compile(r"(?:.*/)?_delta_log/"), "a Delta table", "delta_scan"),
-    (re.compile(r"(?:.*/)?metadata/[^/]*\.metadata\.json"), "an Iceberg table", "iceberg_scan"),
-    (re.compile(r"(?:.*/)?\.hoodie/"), "a Hudi table", ""),
+    (re.compile(r"(.*/)?_delta_log/"), "a Delta table", "delta_scan"),
+    (re.compile(r"(.*/)?metadata/[^/]*\.metadata\.json"), "an Iceberg table", "iceberg_scan"),
+    (re.compile(r"(.*/)?\.hoodie/"), "a Hudi table", ""),
 )
 _CACHED: Final = re.compile(r"(cache|tmp)-?[0-9a-z_]+\.arrow")  # what `datasets` computed of a data set, beside its rows
 
@@ -50,10 +50,10 @@ def shard_names(names: Iterable[str]) -> list[str]:
     """
     names = list(names)
     for log, what, scan in _LOGS:
-        if any(log.match(name) for name in names):
+        if marked := next(filter(None, map(log.match, names)), None):
             export = f"duckdb -c \"copy (from {scan}('FOLDER')) to 'articles.parquet'\""
             hint = f"export what it holds now: {export if scan else 'spark.read.format(…).load(…).write.parquet(…)'}"
-            raise InputError(f"the folder is {what}, whose files hold rows that were deleted, too", hint=hint)
+            raise InputError(f"{marked[1] or 'the folder'} is {what}, whose files hold rows that were deleted, too", hint=hint)
     wanted = sorted(name for name in names if not any(part.startswith(("_", ".")) for part in name.split("/")) and _rows(name))
     if len(wanted) > MAX_FILES:
         raise InputError(f"has {len(wanted):,} files, more than {MAX_FILES:,}", hint="give a prefix at a time, or larger files")

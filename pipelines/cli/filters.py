@@ -62,7 +62,8 @@ def lint(
         print_json(result)
     elif findings:
         print(render(findings))
-    print(counted(findings), file=sys.stderr if unread else sys.stdout)
+    if findings or not unread:  # of what could not be read there are no findings to count
+        print(counted(findings), file=sys.stderr if unread else sys.stdout)
     if unread:
         first = unread[0]
         print_error(first.what, where=first.where, hint=first.hint, code=ExitCode.INPUT, more=result)

@@ -145,8 +145,8 @@ def test_dates_of_spark_and_impala_are_those_they_wrote(tmp_path: Path, year: in
 @pytest.mark.parametrize(
     ("log", "says"),
     [
-        ("_delta_log/00000000000000000000.json", r"is a Delta table, .*duckdb -c .*delta_scan"),
-        ("labels/_delta_log/00000000000000000001.checkpoint.parquet", "is a Delta table"),
+        ("_delta_log/00000000000000000000.json", r"the folder is a Delta table, .*duckdb -c .*delta_scan"),
+        ("labels/_delta_log/00000000000000000001.checkpoint.parquet", "labels/ is a Delta table"),
         ("metadata/00001-0c0e.metadata.json", r"is an Iceberg table, .*iceberg_scan"),
         (".hoodie/hoodie.properties", "is a Hudi table"),
     ],

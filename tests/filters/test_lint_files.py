@@ -138,6 +138,15 @@ def test_several_filters_are_linted_in_one_call(tmp_path: Path) -> None:
     assert ran.json["error"]["where"] == "bad.yaml:24"
 
 
+@pytest.mark.parametrize("name", ["nowhere", "utf16.yaml", "folder.yaml", "latin.yaml"])
+def test_of_a_filter_that_cannot_be_read_one_line_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "utf16.yaml").write_bytes(TEXT.encode("utf-16"))
+    (tmp_path / "latin.yaml").write_bytes(TEXT.replace("A filter", "é").encode("latin-1"))
+    ran = run_here("filters", "lint", name, cwd=tmp_path)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+
+
 def test_a_filter_in_another_folder_than_its_name_is_told_beside_the_rest(tmp_path: Path) -> None:
     path = new_filter("good-one", tmp_path / "filters")
     path.write_text(path.read_text("utf-8").replace("name: good-one", "name: another").replace("weight: 0.5", "weight: 0.4"))
