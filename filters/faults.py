@@ -12,6 +12,7 @@ from distillery.filters.document import Document, Path
 from distillery.filters.errors import InputError
 from distillery.filters.expressions import nearest
 from distillery.filters.filter import Filter
+from distillery.filters.scalars import resolve
 
 _KINDS = {
     "float_type": "a number",
@@ -138,7 +139,7 @@ def _words(detail: Any, path: Path, root: type[BaseModel]) -> tuple[str, str]:
         return f'unknown key "{path[-1]}"', nearest(str(path[-1]), model.model_fields if model else [])
     if kind in _KINDS:
         hint = ""
-        if isinstance(given, str) and kind in ("float_type", "int_type") and _numeric(given):
+        if isinstance(given, str) and kind in ("float_type", "int_type") and isinstance(resolve(given), int | float):
             hint = "remove the quotes"
         elif isinstance(given, int | float) and kind == "string_type":
             hint = "put it in quotes, as it was written"
@@ -160,14 +161,6 @@ def _words(detail: Any, path: Path, root: type[BaseModel]) -> tuple[str, str]:
     if kind in ("string_too_long", "too_long"):
         return f"is too long: at most {context['max_length']} {'characters' if kind.startswith('string') else 'items'}", ""
     return detail["msg"], ""
-
-
-def _numeric(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _given(value: object) -> str:

@@ -100,3 +100,10 @@ def test_a_mapping_goes_before_the_filters_own_and_behind_a_setting(tmp_path: Pa
 def test_a_scale_of_other_than_two_ends_is_told_as_what_it_is(scale: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         load_filter(NAME, overrides=[f"data.scale={scale}"])
+
+
+@pytest.mark.parametrize(("given", "hint"), [('"7"', "remove the quotes"), ("nan", ""), ("1_000", ""), ("inf", ""), ("７", "")])
+def test_quotes_are_to_be_removed_only_where_they_make_a_text_of_a_number(given: str, hint: str) -> None:
+    with pytest.raises(InputError, match="expects a number, not the text") as error:
+        load_filter(NAME, overrides=[f"oracle.temperature={given}"])
+    assert error.value.hint == hint
