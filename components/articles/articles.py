@@ -48,6 +48,10 @@ __all__ = [
 ]
 
 MAX_CHARACTERS = 1_000_000
+ADVICE = {
+    "is outside 0 to 10": "where all scores have another scale: {overrides} 'data.scale=[0, 100]'",
+    "is not a number but an object": "where each is an object with a score and its reason: {map} scores=scores",
+}
 
 
 def article_digest(title: str, content: str) -> Digest:
@@ -209,8 +213,9 @@ def read_labels(
         hint = "mend them, or go on without them: {max_rejects} 20 or {max_rejects} 1%"
         if not seen:  # nothing would be left to go on with
             hint = _near_hint(rejects, "content", "scores", dimensions=dims) or "mend them"
-        if any("is outside 0 to 10" in each.reason for each in rejects.first[:3]):
-            hint += "; where all scores have another scale: {overrides} 'data.scale=[0, 100]'"
+        for fault, advice in ADVICE.items():
+            if any(fault in each.reason for each in rejects.first[:3]):
+                hint += f"; {advice}"
         raise _stopped(path, rejects, f"{rejects.count:,} of {rejects.rows:,} rows are bad", hint)
     if not seen:
         raise _stopped(path, rejects, "no row is a label", _near_hint(rejects, "content", "scores", dimensions=dims))

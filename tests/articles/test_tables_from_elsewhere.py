@@ -310,6 +310,14 @@ def test_scores_under_names_that_nobody_knows_are_told_with_the_option(tmp_path:
         read(tmp_path / "a.csv")
 
 
+def test_scores_with_their_reasons_are_told_with_the_option_that_reads_them(tmp_path: Path) -> None:
+    scores = {name: {"score": score, "reason": "So it says."} for name, score in SCORES.items()}
+    (tmp_path / "a.jsonl").write_text(json.dumps({"content": "Text.", "scores": scores}) + "\n")
+    with pytest.raises(InputError, match=r"not a number but an object; .*: --map scores=scores$"):
+        list(read_labels(tmp_path / "a.jsonl", DIMENSIONS, rejects=Rejects()))
+    assert read(tmp_path / "a.jsonl", {"scores": "scores"})[0][0].scores == SCORES
+
+
 @pytest.mark.parametrize("name", ["label", "ratings", "Score"])
 @pytest.mark.parametrize("value", [SCORES, json.dumps(SCORES)])
 def test_an_object_of_scores_by_another_name_is_told_with_the_option(tmp_path: Path, name: str, value: object) -> None:
