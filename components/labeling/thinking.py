@@ -16,7 +16,9 @@ from distillery.filters.strict_json import loads
 # A model's own name for it may have a word before or behind: <inner_monologue>, <thinking-process>, <reasoning_content>.
 NAMES: Final = (
     r"(?:[a-z]{1,12}[:_-]|ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|analysis|analy[sz]e|scratch[_-]?pad"
-    r"|monologue|chain[_-]of[_-]thought|cot|rationale|deliberation|plan(?:ning)?|draft)(?:[_-][a-z]{1,12})?"
+    r"|monologue|chain[_-]of[_-]thought|cot|rationale|deliberation|plan(?:ning)?|draft|réflexion"
+    r"|raisonnement|razonamiento|pensamiento|raciocínio|ragionamento|gedanken(?:gang)?|überlegung(?:en)?|思考(?:过程)?|推理(?:过程)?)"
+    r"(?:[_-][a-z]{1,12})?"
 )
 WITHIN: Final = "fence within a fence"
 # Nothing repeats without a bound, so a search takes time that grows with the text alone.
