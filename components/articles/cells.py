@@ -19,6 +19,8 @@ MAX_SHORT = 4_000
 DATABASE_NULL = "\\N"  # in exports of MySQL and PostgreSQL
 # What writers make of a missing value: data frames by str(), R, databases by their exports, and sheets.
 WORDS_FOR_MISSING = frozenset({"nan", "NaN", "NaT", "<NA>", "None", "NA", "NULL", "null", "#N/A"})
+# A number as text, in plain digits; Python's own form reads 1_0 as ten, and digits of any script.
+NUMBER = re.compile(r"\s*[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

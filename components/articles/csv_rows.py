@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
+from distillery.components.articles.cells import NUMBER
 from distillery.components.articles.columns import Renamed
 from distillery.components.articles.formats import MAX_LINE, Row
 from distillery.components.articles.forms import delimiter_of
@@ -18,7 +19,6 @@ from distillery.filters.strict_json import BOM
 
 AGAIN: Final = "is the header again, as where two files were joined"
 _NUMBERS = ("score.", "reference.")
-_NUMBER = re.compile(r"\s*[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*")  # Python's own form reads 1_0 as ten
 
 
 def csv_rows(pieces: Iterable[bytes], where: str, renamed: Renamed) -> Iterator[Row]:
@@ -142,4 +142,4 @@ def named(line: int, names: list[str], cells: list[Any]) -> Row:
 
 def _cell(name: str, cell: Any) -> Any:
     """Return a cell; in columns of scores a number that is written as text is what it says."""
-    return float(cell) if isinstance(cell, str) and name.startswith(_NUMBERS) and _NUMBER.fullmatch(cell) else cell
+    return float(cell) if isinstance(cell, str) and name.startswith(_NUMBERS) and NUMBER.fullmatch(cell) else cell

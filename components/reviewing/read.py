@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from distillery.components.articles.cells import NUMBER
 from distillery.components.articles.columns import Renamed
 from distillery.components.articles.workbook import sheet_rows
 from distillery.components.artifacts.review import ORACLE, STUDENT
@@ -122,13 +122,11 @@ def _merge(scores: Scores, more: Scores, where: str) -> None:
 def _points(value: object) -> float | None:
     """Return a score; None for what is none. A workbook may hold a number as text, with a comma in many countries."""
     if isinstance(value, str):
-        try:
-            value = float(value.strip().replace(",", "."))
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+        text = value.replace(",", ".")
+        value = float(text) if NUMBER.fullmatch(text) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10:  # written so that NaN fails
         return None
-    return float(value) if math.isfinite(value) and 0 <= value <= 10 else None
+    return float(value) + 0.0  # -0.0 becomes 0.0
 
 
 def _cells(judged: Judged, path: Path) -> Iterator[_Cell]:

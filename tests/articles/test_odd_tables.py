@@ -16,7 +16,7 @@ import openpyxl
 import pytest
 
 from distillery.components.articles.articles import Label, Rejects, read_articles, read_labels
-from distillery.components.articles.csv_rows import _NUMBER
+from distillery.components.articles.cells import NUMBER
 from distillery.components.articles.workbook import _ROW
 from distillery.filters.errors import InputError
 
@@ -277,7 +277,7 @@ def test_scores_under_other_names_are_told_with_the_options_that_read_them(tmp_p
 def test_reading_a_cell_of_scores_takes_time_that_grows_with_it(cell: str) -> None:
     def seconds(size: int) -> float:
         began = time.process_time()
-        assert _NUMBER.fullmatch(cell * size + "x") is None
+        assert NUMBER.fullmatch(cell * size + "x") is None
         return time.process_time() - began
 
     assert seconds(400_000) < 24 * max(seconds(50_000), 0.01)

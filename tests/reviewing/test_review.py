@@ -19,6 +19,7 @@ import pytest
 from distillery.components.artifacts.document import Document
 from distillery.components.artifacts.review import Review, read_review
 from distillery.components.reviewing.draw import Judged, draw, edge
+from distillery.components.reviewing.read import _points
 from distillery.components.store import open_store
 from tests.pipelines.harness import Ran, run_here
 from tests.sharing.conftest import ADAPTER, Distillery
@@ -257,6 +258,17 @@ def test_a_bad_file_is_one_line_and_the_good_one_is_kept(name: str, copied_home:
     alone = read(copied_home, three[1])
     assert alone.code == 2
     assert said in alone.err
+
+
+@pytest.mark.parametrize(
+    ("cell", "points"),
+    [
+        *((7, 7), ("7", 7), (" 7,5 ", 7.5), ("+7.", 7), ("1e1", 10), (-0.0, 0), (10, 10)),
+        *((odd, None) for odd in ("1_0", "７", "٧", "7½", "7/10", "nan", "inf", "", True, None, float("nan"), 10.01, [7])),
+    ],
+)
+def test_a_persons_score_is_a_number_in_plain_digits(cell: object, points: float | None) -> None:
+    assert str(_points(cell)) == str(None if points is None else float(points))
 
 
 def test_workbooks_with_odd_cells(copied_home: Path, three: list[Path], tmp_path: Path) -> None:
