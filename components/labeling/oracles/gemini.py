@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from distillery.components.labeling.oracles.base import OutOfCredit, RateLimited, RawReply, Refused, Request, Unavailable
 from distillery.components.labeling.oracles.keys import NO_KEY, Key, needed_key
-from distillery.components.labeling.oracles.openai import retry_after
 from distillery.components.labeling.oracles.schema import wire_schema
 from distillery.components.labeling.oracles.usage import read_bill, read_usage
+from distillery.components.labeling.oracles.waiting import retry_after
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 

@@ -15,8 +15,6 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
-from time import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from distillery.components.labeling.oracles.base import (
@@ -32,6 +30,7 @@ from distillery.components.labeling.oracles.keys import NO_KEY, Key, needed_key,
 from distillery.components.labeling.oracles.message import message_text, refusal_text
 from distillery.components.labeling.oracles.schema import wire_schema
 from distillery.components.labeling.oracles.usage import read_bill, read_usage
+from distillery.components.labeling.oracles.waiting import retry_after, told_wait
 from distillery.filters.digests import oracle_part
 from distillery.filters.errors import InputError, install_line
 from distillery.filters.filter import Filter
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_VARIABLE: Final = "OPENAI_API_KEY"
-MAX_RETRY_AFTER: Final = 3600.0
 CONNECT_SECONDS: Final = 15.0
 CREDIT: Final = ("insufficient_quota", "billing", "current quota", "insufficient balance", "credit")
 THIS_REQUEST: Final = ("content_filter", "context_length", "context length", "content_policy", "content policy", "too long")
@@ -247,15 +245,18 @@ class OpenAIEndpoint:
             One of the contract's errors, or an InputError.
         """
         text = body if text is None else text
+        body = body[0] if isinstance(body, list) and body else body  # Gemini's errors come in a list
         body = body if isinstance(body, dict) else {}
         body = body["error"] if isinstance(body.get("error"), dict) else body
         words = f"{body.get('type')} {body.get('code')} {said or body.get('message')}".lower()
         message = self.key.message(f"{status} {body.get('message') or said}")
-        if status == 402 or (status in (403, 429) and any(word in words for word in CREDIT)):
+        wait, spent = retry_after(headers), any(word in words for word in CREDIT)
+        # Gemini calls what a minute allows a quota, too, and says when it ends
+        soon = told_wait(text) if status == 429 else None
+        if status == 402 or (status in (403, 429) and spent and soon is None):
             return OutOfCredit(message)
         if status == 429:
-            return RateLimited(message, retry_after=retry_after(headers))
-        wait = retry_after(headers)
+            return RateLimited(message, retry_after=wait if wait is not None else soon)
         if status in (409, 425):  # not taken up, so not billed
             return Unavailable(f"{self.name}: {message}", retry_after=wait)
         if status == 408 or status >= 500:
@@ -353,29 +354,6 @@ def endpoint(flt: Filter, *, streams: bool = False) -> OpenAIEndpoint:
         http,
         key,
     )
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read how long to wait from `retry-after-ms` or `retry-after` (seconds or a date).
-
-    Args:
-        headers: the headers, by name in small letters.
-
-    Returns:
-        Seconds, 0 to an hour; None where neither header says so.
-    """
-    for name, scale in (("retry-after-ms", 1000), ("retry-after", 1)):
-        text = headers.get(name, "")
-        try:
-            seconds = float(text) / scale
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(text).timestamp() - time()
-            except (ValueError, TypeError):
-                continue
-        if seconds == seconds:
-            return min(max(seconds, 0.0), MAX_RETRY_AFTER)
-    return None
 
 
 def _ways(flt: Filter, address: str) -> Iterator[dict[str, Any]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,11 +25,12 @@ from distillery.components.labeling.oracles.base import (
     oracle_identity,
 )
 from distillery.components.labeling.oracles.keys import read_key
-from distillery.components.labeling.oracles.openai import endpoint, retry_after
+from distillery.components.labeling.oracles.openai import endpoint
+from distillery.components.labeling.oracles.waiting import retry_after
 from distillery.components.labeling.replies import parse, parse_reply
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from tests.labeling.oracles.servers import OpenAIServer, article_key, true_scores
+from tests.labeling.oracles.servers import QUOTA, OpenAIServer, article_key, true_scores
 
 Asking = Callable[..., Filter]
 Requesting = Callable[..., Request]
@@ -193,6 +196,44 @@ def test_an_error_in_an_answer_of_200_is_told_as_what_it_is(
             oracle.read(body)
         assert type(caught.value) is kind
         assert getattr(caught.value, "unknown", None) in ((unknown,) if unknown is not None else (False, None))
+
+
+def quota(per: str, *, wait: str = "26s", told: str = "") -> dict[str, Any]:
+    """An error of Gemini's OpenAI-compatible endpoint."""
+    details = [
+        {
+            "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+            "violations": [{"quotaId": f"GenerateRequestsPer{per}-FreeTier"}],
+        },
+        *([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": wait}] if wait else []),
+    ]
+    return {"error": {"code": 429, "message": QUOTA + told, "status": "RESOURCE_EXHAUSTED", "details": details}}
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize(
+    ("body", "headers", "kind", "wait"),
+    [
+        (quota("Minute"), {}, RateLimited, 26.0),
+        (quota("Minute", wait="16.614023621s"), {}, RateLimited, 16.614023621),
+        (quota("Minute", wait="", told=" Please retry in 9.5s."), {}, RateLimited, 9.5),
+        (quota("Minute"), {"retry-after": "3"}, RateLimited, 3.0),
+        (quota("Minute", wait=""), {}, OutOfCredit, None),
+        (quota("Day"), {}, OutOfCredit, None),
+        ({"error": {"message": "Rate limit reached. Please try again in 7.66s.", "code": "rate"}}, {}, RateLimited, 7.66),
+        ({"error": {"message": "Rate limit reached. Please try again in 7m12s.", "code": "rate"}}, {}, RateLimited, None),
+        ({"error": {"message": QUOTA, "code": "insufficient_quota"}}, {"retry-after": "3"}, OutOfCredit, None),
+    ],
+)
+def test_a_limit_that_says_when_it_ends_is_no_quota_used_up(
+    key: str, asking: Asking, body: Any, headers: dict[str, str], kind: type[OracleError], wait: float | None, listed: bool
+) -> None:
+    oracle = endpoint(asking(provider="openai", baseUrl="http://127.0.0.1:9/v1"))
+    answer = [body] if listed else body
+    found = oracle.mapped(429, answer, "", headers, json.dumps(answer))
+    assert type(found) is kind
+    assert getattr(found, "retry_after", None) == wait
+    assert body["error"]["message"] in str(found)
 
 
 @pytest.mark.parametrize("fault", ["500", "cut", "garbage", "empty", "401", "404"])
