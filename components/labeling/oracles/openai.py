@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from distillery.components.labeling.oracles.base import (
+    NOTHING,
     OutOfCredit,
     RateLimited,
     RawReply,
@@ -45,7 +46,11 @@ T = TypeVar("T")
 DEFAULT_VARIABLE: Final = "OPENAI_API_KEY"
 CONNECT_SECONDS: Final = 15.0
 CREDIT: Final = ("insufficient_quota", "billing", "current quota", "insufficient balance", "credit")
-THIS_REQUEST: Final = ("content_filter", "context_length", "context length", "content_policy", "content policy", "too long")
+# The length of a text, or what a filter says of it: OpenAI's and Azure's, OpenRouter's, DeepSeek's, Qwen's.
+THIS_REQUEST: Final = re.compile(
+    r"content_filter|context_length|context (?:length|size)|content[_ ]policy|too long|moderation|content exists risk"
+    r"|data_inspection|inappropriate content|\b(?:input|prompt|content|text|request)\b[^.]{0,40}\bflagged\b"
+)
 TOLD: Final = ("401", "402", "403", "408", "409", "425", "429")  # and 5xx: no word about this article, wherever they stand
 NO_HEADERS: Final[Mapping[str, str]] = {}
 FINISH: Final[Mapping[str, str]] = {
@@ -262,6 +267,9 @@ class OpenAIEndpoint:
         if status == 408 or status >= 500:
             usage, unknown = read_bill(text)
             return Unavailable(f"{self.name}: {message}", usage=usage, unknown=unknown, retry_after=wait)
+        if status not in (401, 404) and THIS_REQUEST.search(words):  # the model, or a filter before it, has read the prompt
+            usage, unknown = read_bill(text)
+            return Refused(message, usage=usage, unknown=unknown)
         if status in (401, 403):
             return InputError(
                 f"{self.name} refuses the key: {message}",
@@ -280,10 +288,9 @@ class OpenAIEndpoint:
                 where="spec.oracle.temperature",
                 hint="set oracle.temperature to null",
             )
-        if any(word in words for word in THIS_REQUEST):  # the model, or a filter before it, has read the prompt
-            usage, unknown = read_bill(text)
-            return Refused(message, usage=usage, unknown=unknown)
-        return Unaccepted(message)
+        # Groq refuses what its model has written, where that is no JSON; only then there is something to bill
+        usage, unknown = read_bill(text) if "failed_generation" in body else (NOTHING, False)
+        return Unaccepted(message, usage=usage, unknown=unknown)
 
 
 def identity(flt: Filter) -> dict[str, Any]:

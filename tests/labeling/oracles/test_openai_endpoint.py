@@ -25,7 +25,7 @@ from distillery.components.labeling.oracles.base import (
     oracle_identity,
 )
 from distillery.components.labeling.oracles.keys import read_key
-from distillery.components.labeling.oracles.openai import endpoint
+from distillery.components.labeling.oracles.openai import Unaccepted, endpoint
 from distillery.components.labeling.oracles.waiting import retry_after
 from distillery.components.labeling.replies import parse, parse_reply
 from distillery.filters.errors import InputError
@@ -196,6 +196,41 @@ def test_an_error_in_an_answer_of_200_is_told_as_what_it_is(
             oracle.read(body)
         assert type(caught.value) is kind
         assert getattr(caught.value, "unknown", None) in ((unknown,) if unknown is not None else (False, None))
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind", "unknown"),
+    [
+        (403, {"code": 403, "message": "Your chosen model requires moderation and your input was flagged"}, Refused, True),
+        (403, {"code": 403, "message": "The text was flagged", "metadata": {"flagged_input": "x"}}, Refused, True),
+        (400, {"message": "Content Exists Risk", "code": "invalid_request_error"}, Refused, True),
+        (400, {"message": "Input data may contain inappropriate content.", "code": "data_inspection_failed"}, Refused, True),
+        (
+            400,
+            {"message": "it exceeds the available context size", "type": "exceed_context_size_error"},
+            Refused,
+            True,
+        ),
+        (413, {"message": "The prompt is too long"}, Refused, True),
+        (
+            400,
+            {"message": "No JSON.", "code": "json_validate_failed", "failed_generation": "{"},
+            Unaccepted,
+            True,
+        ),
+        (400, {"message": "Failed to call a function.", "code": "tool_use_failed", "failed_generation": ""}, Unaccepted, True),
+        (400, {"message": "response_format is not supported"}, Unaccepted, False),
+        (403, {"message": "Your account was flagged"}, InputError, None),
+        (403, {"message": "Project has no access to this model", "code": "model_not_found"}, InputError, None),
+        (401, {"message": "Your prompt was flagged: no key"}, InputError, None),
+    ],
+)
+def test_what_is_wrong_with_one_article_is_no_fault_of_the_key(
+    key: str, asking: Asking, status: int, error: dict[str, Any], kind: type[Exception], unknown: bool | None
+) -> None:
+    found = endpoint(asking(provider="openai", baseUrl="http://127.0.0.1:9/v1")).mapped(status, error, text={"error": error})
+    assert type(found) is kind
+    assert getattr(found, "unknown", None) == unknown
 
 
 def quota(per: str, *, wait: str = "26s", told: str = "") -> dict[str, Any]:
