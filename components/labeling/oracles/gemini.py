@@ -15,7 +15,7 @@ from distillery.components.labeling.oracles.base import OutOfCredit, RateLimited
 from distillery.components.labeling.oracles.keys import NO_KEY, Key, needed_key
 from distillery.components.labeling.oracles.schema import wire_schema
 from distillery.components.labeling.oracles.usage import read_bill, read_usage
-from distillery.components.labeling.oracles.waiting import retry_after
+from distillery.components.labeling.oracles.waiting import retry_after, told_wait
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 
@@ -207,9 +207,10 @@ def mapped(code: int, message: object, details: object, headers: Mapping[str, st
         One of the contract's errors, or an InputError.
     """
     words, text = f"{message} {details}".lower(), key.message(f"{code} {message}")
-    if code == 402 or (code in (400, 403, 429) and any(word in words for word in CREDIT)):
+    told = told_wait(details)  # of a limit that ends soon; one of a day is a quota used up
+    if code == 402 or (code in (400, 403, 429) and any(word in words for word in CREDIT) and not (code == 429 and told)):
         return OutOfCredit(text)
-    wait = retry_after(headers) or _retry_delay(details)
+    wait = retry_after(headers) or told
     if code == 429:
         return RateLimited(text, retry_after=wait)
     if code == 409:  # not taken up, so not billed
@@ -251,13 +252,3 @@ def failed_credentials(error: Exception, key: Key) -> Exception:
         where=where,
         hint="an access token lives an hour; for longer runs use a service account",
     )
-
-
-def _retry_delay(details: object) -> float | None:
-    """Read RetryInfo in the details of a Google error: {"error": {"details": [{"retryDelay": "7s"}]}}."""
-    error = details.get("error") if isinstance(details, dict) else None
-    for detail in error.get("details") or [] if isinstance(error, dict) else []:
-        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
-        if isinstance(delay, str) and delay.endswith("s"):
-            return retry_after({"retry-after": delay[:-1]})
-    return None

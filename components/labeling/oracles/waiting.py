@@ -10,7 +10,7 @@ from typing import Final
 
 MAX_RETRY_AFTER: Final = 3600.0
 TOLD_WAIT: Final = re.compile(r"""(?i:retryDelay["'\\\s:]{1,12}|(?:retry|try again) in )([0-9]{1,5}(?:\.[0-9]{1,12})?)s\b""")
-DAILY: Final = re.compile(r"(?i:per ?day|daily)")
+DAILY: Final = re.compile(r"(?i:per[ _]?day|daily)")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -19,6 +19,8 @@ from distillery.components.labeling.oracles.base import (
     Usage,
     open_oracle,
 )
+from distillery.components.labeling.oracles.gemini import mapped
+from distillery.components.labeling.oracles.keys import NO_KEY
 from distillery.components.labeling.replies import parse_reply
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -108,6 +110,25 @@ def test_a_retry_delay_among_the_details(key: str, asking: Asking, request_for: 
         [found] = ask(flt := asking(baseUrl=server.origin, **WHERE), request_for(flt))
     assert isinstance(found, RateLimited)
     assert found.retry_after == 7
+
+
+@pytest.mark.parametrize(
+    ("per", "delay", "kind", "wait"),
+    [
+        ("PerMinute", "26s", RateLimited, 26.0),
+        ("per_minute", "16.5s", RateLimited, 16.5),
+        ("PerMinute", "", OutOfCredit, None),
+        ("PerDay", "26s", OutOfCredit, None),
+        ("per_day", "26s", OutOfCredit, None),
+    ],
+)
+def test_a_limit_of_a_minute_is_waited_for_though_its_words_name_the_billing(
+    per: str, delay: str, kind: type[OracleError], wait: float | None
+) -> None:
+    details = {"error": {"details": [{"quotaId": f"Requests{per}"}, *([{"retryDelay": delay}] if delay else [])]}}
+    found = mapped(429, "You exceeded your current quota, please check your plan and billing details.", details, {}, NO_KEY)
+    assert type(found) is kind
+    assert getattr(found, "retry_after", None) == wait
 
 
 def test_many_at_once(key: str, asking: Asking, request_for: Requesting) -> None:
