@@ -52,6 +52,10 @@ THIS_REQUEST: Final = re.compile(
     r"|data_inspection|inappropriate content|\b(?:input|prompt|content|text|request)\b[^.]{0,40}\bflagged\b"
 )
 TOLD: Final = ("401", "402", "403", "408", "409", "425", "429")  # and 5xx: no word about this article, wherever they stand
+NAMED: Final = {  # codes and types that gateways write instead
+    **dict.fromkeys(("rate_limit_exceeded", "rate_limit_error", "insufficient_quota"), "429"),
+    **dict.fromkeys(("overloaded_error", "server_error", "api_error", "timeout_error"), "503"),
+}
 NO_HEADERS: Final[Mapping[str, str]] = {}
 FINISH: Final[Mapping[str, str]] = {
     **dict.fromkeys(("stop", "eos", "end_turn", "stop_sequence", "tool_calls", "function_call"), "stop"),
@@ -227,7 +231,8 @@ class OpenAIEndpoint:
     def _none(self, reply: dict[str, Any], error: object) -> Exception:
         """Translate an answer without a reply; gateways put errors of the model behind them into a 200."""
         found = error if isinstance(error, dict) else {"message": error}
-        status, said = str(found.get("code")), str(found.get("message") or "")[:200]
+        code, said = str(found.get("code")), str(found.get("message") or "")[:200]
+        status = NAMED.get(code) or NAMED.get(str(found.get("type"))) or code
         if status in TOLD or re.fullmatch(r"5\d\d", status):
             return self.mapped(int(status), found, said, text=reply)
         usage, unknown = read_bill(reply)
