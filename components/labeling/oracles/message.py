@@ -14,7 +14,7 @@ from typing import Any, Final
 from distillery.components.labeling.thinking import answer, is_object
 from distillery.filters.strict_json import loads
 
-TEXT_PARTS: Final = frozenset({"", "text", "output_text", "input_text", "json", "output_json", "json_object"})
+TEXT_PARTS: Final = frozenset({"", "text", "output_text", "input_text", "json", "output_json", "json_object", "message"})
 CALL_PARTS: Final = frozenset({"tool_use", "tool_call", "function_call", "function"})
 THOUGHTS: Final = ("reasoning_content", "reasoning", "thinking")
 
@@ -32,7 +32,7 @@ def message_text(message: Mapping[str, Any], *, complete: bool) -> str:
     calls = message.get("tool_calls")
     texts = [_content(message.get("content")), *map(_arguments, calls if isinstance(calls, list) else [])]
     texts.append(_arguments(message.get("function_call")))
-    if text := "\n".join(text for text in texts if text):
+    if text := "\n".join(text for text in texts if text) or _plain(message.get("parsed")):
         return text
     for key in THOUGHTS if complete else ():
         thought = message.get(key)
@@ -70,7 +70,7 @@ def _content(content: object) -> str:
         return "".join(map(_content, content))
     if not isinstance(content, dict):
         return ""
-    kind = str(content.get("type") or "")
+    kind = str(content.get("type") or "").lower()
     if kind in CALL_PARTS:
         return _arguments(content)
     if kind not in TEXT_PARTS:
@@ -78,6 +78,8 @@ def _content(content: object) -> str:
     for key in ("text", "json", "content"):
         if key in content:
             value = content[key]
+            if isinstance(value, list):
+                return _content(value)
             return _plain(value["value"] if isinstance(value, dict) and isinstance(value.get("value"), str) else value)
     return _plain(content)
 

@@ -47,6 +47,14 @@ MESSAGES: dict[str, dict[str, Any]] = {
     "everything as thinking": {"content": None, "reasoning_content": ANSWER},
     "everything as reasoning": {"content": "", "reasoning": f"```json\n{ANSWER}\n```"},
     "thinking and answer as thinking": {"content": None, "reasoning_content": f"{DRAFT} No.</think>\n{ANSWER}"},
+    "a part of another case": {"content": [{"type": "Text", "text": ANSWER}]},
+    "a message among thoughts": {
+        "content": [
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": DRAFT}]},
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": ANSWER}]},
+        ]
+    },
+    "parsed already": {"content": None, "parsed": {"readiness": 8, "benefit": 9}},
     "thinking beside it": {"content": ANSWER, "reasoning_content": DRAFT},
 }
 
