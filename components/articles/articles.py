@@ -50,6 +50,7 @@ __all__ = [
 MAX_CHARACTERS = 1_000_000
 ADVICE = {
     "is outside 0 to 10": "where all scores have another scale: {overrides} 'data.scale=[0, 100]'",
+    "is not an object but \"{'": "where Python wrote objects with single quotes: df['scores'].map(json.dumps) before to_csv",
     "is not a number but an object": "where each is an object with a score and its reason: {map} scores=scores",
 }
 

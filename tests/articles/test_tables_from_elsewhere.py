@@ -318,6 +318,12 @@ def test_scores_with_their_reasons_are_told_with_the_option_that_reads_them(tmp_
     assert read(tmp_path / "a.jsonl", {"scores": "scores"})[0][0].scores == SCORES
 
 
+def test_objects_as_python_writes_them_are_told_with_what_writes_json(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f'id,content,scores\n1,Text.,"{SCORES}"\n')
+    with pytest.raises(InputError, match=r"its scores is not an object but .*single quotes: .*json\.dumps"):
+        list(read_labels(tmp_path / "a.csv", DIMENSIONS, rejects=Rejects()))
+
+
 @pytest.mark.parametrize("name", ["label", "ratings", "Score"])
 @pytest.mark.parametrize("value", [SCORES, json.dumps(SCORES)])
 def test_an_object_of_scores_by_another_name_is_told_with_the_option(tmp_path: Path, name: str, value: object) -> None:
