@@ -120,7 +120,6 @@ def test_a_call_that_fails_is_one_line_and_a_second_run_ends_as_ever(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(10))
 @pytest.mark.parametrize("command", WORK)
 def test_every_call_that_can_fail(

@@ -59,7 +59,6 @@ def test_commands_end_as_on_a_sound_server(folder: Path, stored: Store, before: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(20))
 def test_many_bad_days(
     folder: Path, stored: Store, before: Proxy, record_property: Callable[[str, object], None], seed: int

@@ -93,7 +93,6 @@ def test_a_bucket_that_refuses_in_the_midst_loses_nothing(folder: Path, stored: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(2, 22))
 def test_many_refusals_in_the_midst(
     folder: Path, stored: Store, before: Proxy, record_property: Callable[[str, object], None], seed: int

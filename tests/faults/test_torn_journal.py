@@ -54,7 +54,6 @@ def test_a_record_that_was_cut_is_asked_for_again(labelled: tuple[Path, Path, st
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(4))
 def test_cut_at_every_byte(
     labelled: tuple[Path, Path, str], tmp_path: Path, record_property: Callable[[str, object], None], part: int

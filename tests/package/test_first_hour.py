@@ -149,7 +149,6 @@ def test_the_hour_up_to_the_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 def test_the_whole_hour(tmp_path: Path) -> None:
     write_news(tmp_path / "news.csv")
     with OpenAIServer() as server:

@@ -290,7 +290,6 @@ def test_damaged_stores_are_listed(archive: Path, tmp_path: Path, command: Comma
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 def test_many_damaged_stores_are_listed(archive: Path, tmp_path: Path, command: Command) -> None:
     check_damaged(archive, tmp_path / "store", command, FULL, seed=2)
 

@@ -42,7 +42,6 @@ def test_a_small_demo_comes_to_a_decision_and_leaves_one_store(name: str, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 def test_the_whole_demo_is_promoted(tmp_path: Path) -> None:
     more = ("--marks", "reference", "--set", "training.learningRate=0.002")
     done = demo(tmp_path / "o'brien's python3 $HOME 100%", *more, articles=10_000)

@@ -110,7 +110,6 @@ class Load:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 def test_promotions_and_kills_lose_only_what_is_in_flight_at_a_kill(
     store: Store, student: Student, record_property: pytest.RecordProperty
 ) -> None:
