@@ -1,7 +1,7 @@
-"""Many Filter objects at once on a real cluster: all settle whatever else is there, and what a thousand idle ones cost.
+"""Many Filter objects at once on a real cluster: all settle whatever else is there, and what idle ones cost.
 
-What it prints is what docs/operator.md says of the operator's memory, CPU and calls. DISTILLERY_IDLE_FILTERS is how many idle
-objects there are.
+What it prints is what docs/operator.md says of the operator's memory, CPU and calls: there, with DISTILLERY_IDLE_FILTERS=1000,
+which takes five minutes more than the hundred that are made by default.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.timeout(2400)]
 NAMES = [f"many-town-{n}" for n in range(10)]
 JUDGED, TRAINED = NAMES[:-1], NAMES[-1]
 OTHER = [{"name": "high", "when": "overall >= 7"}, {"name": "low"}]
-THOUSAND = int(os.environ.get("DISTILLERY_IDLE_FILTERS", "1000"))
+IDLE_FILTERS = int(os.environ.get("DISTILLERY_IDLE_FILTERS", "100"))
 PAID = {"provider": "openai", "model": "big", "price": {"input": 1.0, "output": 2.0}}
 
 
@@ -137,7 +137,7 @@ def test_what_idle_filters_cost(cluster: Cluster, store: Store, operator: None, 
     one = a_filter(store, "idle-town", tiny_base(store, tiny_encoder))
     store.put("given/articles.jsonl", store.get("given/labels.jsonl"))
     idle = changed(one, oracle=PAID, data={"articles": f"{store.uri}/given/articles.jsonl"})
-    names = [f"idle-town-{n}" for n in range(THOUSAND)]
+    names = [f"idle-town-{n}" for n in range(IDLE_FILTERS)]
     before, began = of_operator(cluster), time.monotonic()
 
     def create(some: list[str]) -> None:
@@ -147,7 +147,7 @@ def test_what_idle_filters_cost(cluster: Cluster, store: Store, operator: None, 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(create, (names[::2], names[1::2])))
     created = time.monotonic() - began
-    wait_for("a first look at each", lambda: of_operator(cluster)["looks"] - before["looks"] >= THOUSAND, 1500, 5)
+    wait_for("a first look at each", lambda: of_operator(cluster)["looks"] - before["looks"] >= IDLE_FILTERS, 1500, 5)
     first, took = of_operator(cluster), time.monotonic() - began
     shown = [each for each in cluster.get("filters", "-n", NAMESPACE)["items"] if each["metadata"]["name"] in names]
     assert {each.get("status", {}).get("phase") for each in shown} == {"NoBudget"}
@@ -156,11 +156,11 @@ def test_what_idle_filters_cost(cluster: Cluster, store: Store, operator: None, 
     time.sleep(IDLE + 30)
     after, asked = of_operator(cluster), requests(cluster) - asked
     looks, cpu = after["looks"] - first["looks"], after["cpu"] - first["cpu"]
-    print(f"{THOUSAND} filters: created in {created:.0f} s, first looked at in {took:.0f} s")
+    print(f"{IDLE_FILTERS} filters: created in {created:.0f} s, first looked at in {took:.0f} s")
     print(f"CPU: {first['cpu'] - before['cpu']:.1f} s for that, then {cpu:.1f} s for {looks:.0f} looks, {IDLE + 30:.0f} s long")
     print(f"requests of those: {dict(asked)}")
     print(f"memory: {before['memory']:.0f} MB before, {first['memory']:.0f} MB, {after['memory']:.0f} MB")
-    assert looks >= THOUSAND
+    assert looks >= IDLE_FILTERS
     assert not asked["PUT"], "nothing is written of what is idle"
     assert asked["GET"] <= looks + 10
     assert after["memory"] < 384, "what the Deployment asks for"
