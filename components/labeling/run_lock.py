@@ -55,8 +55,7 @@ class State(Document):
     """What the last run can lose if it is killed, and who holds the lock while a run goes on.
 
     Of calls in flight there are `open` at most, which cost `usd` at most; the run's budget is `limit`, None without one. The
-    journal had `records` lines at least. A run that asks had `left` articles to settle (None: nobody noted that) when the
-    journal had `settled` others.
+    journal had `records` lines at least. Once it has settled `until` articles the run has none left; None: nobody noted that.
     """
 
     KIND = "a lock of a run"
@@ -68,8 +67,7 @@ class State(Document):
     lost: Lost = Lost()
     holder: Holder | None = None
     records: int = Field(0, ge=0)
-    left: int | None = Field(None, ge=0)
-    settled: int = Field(0, ge=0)
+    until: int | None = Field(None, ge=0)
 
     def in_doubt(self, settled: int) -> int:
         """Count the calls of the last run that may have been in flight at its end: no more than it had articles left by then.
@@ -80,7 +78,7 @@ class State(Document):
         Returns:
             The number of calls.
         """
-        return self.open if self.left is None else min(self.open, max(0, self.left - (settled - self.settled)))
+        return self.open if self.until is None else min(self.open, max(0, self.until - settled))
 
 
 class RunLock:
@@ -159,12 +157,13 @@ class RunLock:
             state, etag = self._read()
             self._own(state)
             settled, lost = self._settled(), state.lost
+            until = None if left is None else settled + left
             if before := state.in_doubt(settled):
                 earlier, one = math.inf if state.limit is None else state.limit, state.usd / state.open
                 doubt = most_in_doubt(one * before, one, earlier, booked + lost.usd)
                 lost = Lost(runs=lost.runs + 1, calls=lost.calls + before, usd=lost.usd + doubt)
             known = limit if math.isfinite(limit) else None
-            if self._write(State(open=calls, usd=usd, limit=known, lost=lost, left=left, settled=settled), etag):
+            if self._write(State(open=calls, usd=usd, limit=known, lost=lost, until=until), etag):
                 self._started = True
                 return lost, before
 
