@@ -215,7 +215,7 @@ class Engine:
         """Make one attempt: return the answer, after as many calls as it takes to get a reply, or why there is none."""
         began = self._clock()
         try:
-            raw, usd, began = await self._reply(request)
+            raw, usd, began = await self._reply(digest, request)
         except OracleError as error:
             reason, usd = str(error), self.ledger.usd(error.usage)
             if isinstance(error, Refused):
@@ -262,12 +262,12 @@ class Engine:
         async with self._reading:
             return await asyncio.to_thread(read_reply, self.flt, article, raw)
 
-    async def _reply(self, request: Request) -> tuple[RawReply, float, float]:
+    async def _reply(self, digest: Digest, request: Request) -> tuple[RawReply, float, float]:
         """Call until there is a reply; return it, its cost and when its call began, or raise OracleError when none comes."""
         silent = limited = 0
         while True:
             try:
-                return await self._call(request)
+                return await self._call(digest, request)
             except RateLimited as error:
                 limited += 1
                 wait = _wait(error, limited)
@@ -278,7 +278,7 @@ class Engine:
                 wait = _wait(error, silent)
             await self.calls.rest(wait)
 
-    async def _call(self, request: Request) -> tuple[RawReply, float, float]:
+    async def _call(self, digest: Digest, request: Request) -> tuple[RawReply, float, float]:
         """Make one call; where nobody knows what it was billed, its worst case is durable before anything else is asked."""
         try:
             return await self.calls.make(request)
@@ -286,12 +286,12 @@ class Engine:
             attempt = not isinstance(error, RateLimited | OutOfCredit)
             known = error.usage if attempt else NOTHING  # booked with the failed attempt, where it is one
             if doubt := error.booked - self.ledger.usd(known):
-                await self._book(GivenUp(request.article.digest, clean(str(error)), doubt))
+                await self._book(GivenUp(digest, clean(str(error)), doubt))
             if isinstance(error, OutOfCredit):
                 raise Halt from None  # and the breaker has stopped the run
             raise
         finally:
-            await self._book_besides(request.article.digest)
+            await self._book_besides(digest)
 
     def _collapsed(self) -> Stopped:
         tally = self.tally

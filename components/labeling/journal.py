@@ -342,12 +342,16 @@ class _Index:
         self._file = ScratchFile(
             *(f"CREATE TABLE {table} (article BLOB PRIMARY KEY, line BLOB) WITHOUT ROWID" for table in TABLES)
         )
+        self._used = set[str]()  # tables that may have rows: most runs have no failure, and look for one at each step
 
     def get(self, table: str, article: Digest) -> bytes | None:
+        if table not in self._used:
+            return None
         rows = self._file.rows(f"SELECT line FROM {table} WHERE article = ?", bytes.fromhex(article))
         return bytes(rows[0][0]) if rows else None
 
     def put(self, table: str, article: Digest, line: bytes) -> None:
+        self._used.add(table)
         self._file.change(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", bytes.fromhex(article), line)
 
     def drop(self, table: str, article: Digest) -> None:
