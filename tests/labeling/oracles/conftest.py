@@ -55,3 +55,11 @@ def request_for() -> Callable[..., Request]:
         return Request(article, prefix, prompt.removeprefix(prefix), attempt)
 
     return made
+
+
+@pytest.fixture
+def at(key: str, asking: Callable[..., Filter]) -> Callable[..., Filter]:
+    """Makes a filter whose batch oracle is at a server."""
+    return lambda server, **more: asking(
+        provider="openai-batch", baseUrl=server.url, apiKeyEnv="ORACLE_API_KEY", maxOutputTokens=200, **more
+    )
