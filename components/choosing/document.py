@@ -58,6 +58,24 @@ class RecipeFigures(Document):
     spread: Figure
 
 
+class EnsembleFigures(Document):
+    """The mean of several candidates' scores, on validation.
+
+    Attributes:
+        candidates: whose scores are averaged.
+        mae: of their mean.
+        difference: MAE less that of the best candidate, on the same articles.
+        difference_interval: of the difference, paired.
+        work: GFLOP that the bodies of all take for one article.
+    """
+
+    candidates: list[str]
+    mae: Figure
+    difference: Figure
+    difference_interval: Interval
+    work: Figure
+
+
 class Rung(Document):
     """One round of successive halving: epochs, validation MAE by candidate, and who went on."""
 
@@ -104,6 +122,7 @@ class Selection(Document):
         rule: of the choice.
         candidates: in the order of their validation MAE, those that were stopped last.
         recipes: the best first.
+        ensembles: what means of candidates would have, the best first.
         rungs: of successive halving; empty without it.
         best: name of the candidate of the lowest error.
         chosen: name of the candidate that the rule chose.
@@ -120,6 +139,7 @@ class Selection(Document):
     rule: str
     candidates: list[CandidateFigures]
     recipes: list[RecipeFigures]
+    ensembles: list[EnsembleFigures]
     rungs: list[Rung]
     best: str
     chosen: str

@@ -25,6 +25,7 @@ from distillery.components.benchmarking.intervals import intervals
 from distillery.components.benchmarking.predict import about_bundle, predict, read_predictions
 from distillery.components.choosing.candidates import Candidate
 from distillery.components.choosing.document import CandidateFigures, Opened, RecipeFigures, Rung, Selection
+from distillery.components.choosing.ensembles import ensembles
 from distillery.components.choosing.rule import Choice, Measured, Rule, choose, rungs, survivors
 from distillery.components.comparing.document import FigureRow
 from distillery.components.comparing.paired import paired
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-CODE: Final = 1
+CODE: Final = 2
 GFLOP: Final = 1e9
 MB: Final = 1e6
 
@@ -177,6 +178,7 @@ def _decide(
             rule=str(rule),
             candidates=[*sorted(table, key=lambda row: (row.mae or 0.0, row.name)), *map(_stopped, stopped)],
             recipes=[RecipeFigures(candidates=each.names, mae=each.mae, spread=each.spread) for each in choice.recipes],
+            ensembles=ensembles(choice.recipes, predictions, labels, best=best, seed=part),
             rungs=rounds,
             best=best,
             chosen=chosen,

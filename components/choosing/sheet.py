@@ -71,6 +71,21 @@ def selection_sheet(selected: Selected) -> Sheet:
                 "They count by their mean; a difference below their standard deviation may be luck.",
             ),
             Table(
+                "Means of several students",
+                ["Candidates", "Error", "− best", "95%", "GFLOP"],
+                [
+                    [
+                        ", ".join(mean.candidates),
+                        number(mean.mae, 3),
+                        number(mean.difference, 3, signed=True),
+                        span(mean.difference_interval, 3),
+                        number(mean.work, 2),
+                    ]
+                    for mean in selection.ensembles
+                ],
+                "What the mean of their scores would have on validation. It takes the work of all of them, and none is served.",
+            ),
+            Table(
                 "Successive halving",
                 ["Epochs", "Went on", "Stopped"],
                 [

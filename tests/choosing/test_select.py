@@ -57,6 +57,10 @@ def test_one_is_chosen_and_the_test_part_opened_for_it_alone(store, split, tiny_
     assert (best.difference, best.judgement) == (0, "")
     seeds = next(recipe for recipe in selection.recipes if recipe.spread is not None)
     assert sorted(seeds.candidates) == ["one epoch", "one epoch again"]
+    averaged = {tuple(sorted(mean.candidates)): mean for mean in selection.ensembles}
+    assert ("one epoch", "one epoch again") in averaged
+    members = [row.mae for row in selection.candidates if row.name in seeds.candidates]
+    assert averaged["one epoch", "one epoch again"].mae <= np.mean(members)  # the absolute error is convex
     assert selection.opened.articles == 12
     assert selection.opened.incumbent is None
     assert store.get(selection_key("tiny", found.digest)) == selection.to_bytes()
