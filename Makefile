@@ -22,7 +22,7 @@ PIP = DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --no-compile --constra
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(VENV)
-	$(PIP) --editable '.[laptop,openvino,onnx,oracle,documents,serve,tensorboard,deepspeed,operator,cluster,dev]'
+	$(PIP) --editable '.[laptop,openvino,onnx,oracle,documents,serve,tensorboard,deepspeed,qlora,operator,cluster,dev]'
 	$(PIP) --no-deps kserve==0.21.0 # its models alone, which a test reads; its server wants psutil below 6
 	touch .venv/.runs $@
 

@@ -93,6 +93,13 @@ def faults(spec: Spec) -> Iterator[Fault]:
     if spec.student.lora is None and spec.training.strategy != "ddp":
         what = f"every weight trains, and strategy {spec.training.strategy} is for adapters alone"
         yield Fault(("spec", "student", "lora"), what, "state lora, or set strategy to ddp")
+    if spec.training.quantize != "none":
+        at, named = ("spec", "training", "quantize"), spec.training.quantize
+        if spec.student.lora is None:
+            yield Fault(at, f"every weight trains, and {named} is for weights that are frozen", "leave it out, or state lora")
+        if spec.training.strategy != "ddp":
+            what = f"strategy {spec.training.strategy} shares out weights that {named} has packed, which was never tried"
+            yield Fault(at, what, "leave it out, or set strategy to ddp")
     for index, gate in enumerate(spec.gates):
         yield from _gate(spec, gate, ("spec", "gates", index))
     names = [dimension.name for dimension in spec.dimensions]

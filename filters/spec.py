@@ -236,9 +236,11 @@ LATER: Final[Mapping[str, object]] = {
     "stopOn": "mae",
     "epochFigures": "together",
     "reportTo": [],
+    "quantize": "none",
 }
 
 
+Quantize = Literal["none", "nf4"]
 Tracker = Literal["tensorboard", "mlflow", "trackio", "wandb"]
 
 
@@ -279,6 +281,10 @@ class Training(Strict):
     )
     patience: int = Field(default=2, ge=1, le=100, description="Epochs without a better validation MAE before stopping.")
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="auto measures the machine, then chooses.")
+    quantize: Quantize = Field(
+        default="none",
+        description="nf4: while LoRA trains, the base model's linear weights are held in 4 bits (QLoRA; extra qlora).",
+    )
     seed: Seed = Field(default=42, description="Seed of initialisation, order and dropout.")
     strategy: Literal["ddp", "zero2", "zero3"] = Field(
         default="ddp",

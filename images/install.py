@@ -24,7 +24,7 @@ from typing import Any
 # Extras of pyproject.toml that each image holds.
 IMAGES = {
     "light": ["light", "oracle", "tensorboard"],
-    "torch": ["deepspeed", "oracle", "tensorboard"],
+    "torch": ["deepspeed", "qlora", "oracle", "tensorboard"],
     "operator": ["light", "operator"],
     "serve": ["serve", "openvino"],
 }
@@ -37,6 +37,7 @@ DROP = {
     "**/*.pyx": "for who compiles against it",
     "**/*.h": "for who compiles against it",
     "numpy/_core/lib": "for who compiles against it",
+    "bitsandbytes/lib*_[rx]*.so": "for GPUs by AMD and Intel; torch's build for those is not installed either",
     "pyarrow/include": "for who compiles against it",
     "pyarrow/src": "for who compiles against it",
     "torch/include": "for who compiles against it",
@@ -86,6 +87,7 @@ CHECK = {
     "transformers": "transformers.models.auto.modeling_auto, transformers.models.bert.modeling_bert",
     "torch": "torch.distributed.run, torch.optim, torch.testing",
     "deepspeed": "deepspeed",
+    "bitsandbytes": "bitsandbytes.nn, bitsandbytes.functional",
     "openvino": "openvino, openvino.frontend.pytorch",
     "starlette": "starlette.applications, starlette.routing",
     "uvicorn": "uvicorn.protocols.http.h11_impl",

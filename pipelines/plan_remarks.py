@@ -96,13 +96,16 @@ def tell_memory(steps: list[Planned], run: RunState) -> None:
         run: the run, whose base model is on this machine.
 
     Raises:
-        InputError: it is more than there is.
+        InputError: it is more than there is, or a package is missing.
     """
+    from distillery.components.student.devices import require_packing
     from distillery.components.student.memory import body_in, require_room_here
 
     loading = {step.step: step for step in steps if step.action == "run" and step.step in ("train", "benchmark")}
     if loading:
         spec = run.filter.spec
+        if "train" in loading:
+            require_packing(spec.training)
         body = body_in(run.base.path, run.base.ref)
         for need in require_room_here(body, spec.student, spec.training, len(run.filter.dimensions)):
             if need.step in loading:

@@ -31,6 +31,7 @@ from distillery.components.runtime.memory_limit import quantity
 from distillery.components.runtime.settings import TRAINERS, read_object
 from distillery.components.runtime.step import on_cluster
 from distillery.components.store import Store, in_bucket
+from distillery.components.student.devices import require_packing
 from distillery.components.student.memory import require_room
 from distillery.components.training.trackers.open import require_trackers
 from distillery.filters.document import MAX_BYTES, Document
@@ -187,7 +188,9 @@ def preflight(store: Store, request: RunRequest) -> StepRecord:
     memory = dict[str, int]()
     with blamed_on("filter"):
         require_trackers(flt, in_pod=on_cluster())
-        if on_cluster():
+        if not on_cluster():  # there it is the training's image that has what it needs
+            require_packing(flt.spec.training)
+        else:
             memory = memory_needed(store, flt, trainer=request.trainer, gpus=request.gpus)
         if articles and flt.spec.oracle.provider != "replay" and asks(store, flt, articles):
             require_oracle(flt)

@@ -16,6 +16,7 @@ Extra = Literal[
     "light",
     "torch",
     "deepspeed",
+    "qlora",
     "openvino",
     "oracle",
     "documents",
@@ -33,8 +34,9 @@ MODULES: Final[dict[str, Extra]] = {
     **dict.fromkeys(
         ("jinja2", "json_repair", "markupsafe", "numpy", "openpyxl", "py3langid", "pyarrow", "scipy", "sklearn"), "light"
     ),
-    **dict.fromkeys(("huggingface_hub", "peft", "safetensors", "tokenizers", "torch", "transformers"), "torch"),
+    **dict.fromkeys(("accelerate", "huggingface_hub", "peft", "safetensors", "tokenizers", "torch", "transformers"), "torch"),
     "deepspeed": "deepspeed",
+    "bitsandbytes": "qlora",
     "openvino": "openvino",
     **dict.fromkeys(("docx", "matplotlib"), "documents"),
     **dict.fromkeys(("google", "h11", "httpx", "httpx2", "openai"), "oracle"),

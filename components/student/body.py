@@ -15,6 +15,7 @@ from torch import nn
 from distillery.components.student.base import Base, check_base, read_base
 from distillery.components.student.base_files import CONFIG, COPY, decisive, parse_config, unloadable
 from distillery.components.student.bert import plain_bert
+from distillery.components.student.quantized import pack, quantizable, type_of
 from distillery.components.student.weights import read_tensors
 from distillery.filters.errors import InputError
 
@@ -75,6 +76,42 @@ def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
     return body
 
 
+def load_quantized(base: Base, dtype: torch.dtype, device: str = "cpu") -> nn.Module:
+    """Load the base model's body with its linear weights in 4 bits, tensor by tensor, onto the device where it trains.
+
+    Args:
+        base: the base model.
+        dtype: type of all that is not packed, and of the products.
+        device: cpu or cuda.
+
+    Returns:
+        The body in eval mode, with every weight frozen.
+
+    Raises:
+        InputError: bitsandbytes is not installed, or the files can't be loaded or were changed since they were digested.
+    """
+    from accelerate import init_empty_weights
+
+    config, places = _places(base)
+    try:
+        with init_empty_weights(include_buffers=False):
+            body = random_body(settings_of(config))
+        layers = quantizable(body)
+        modules: dict[str, Any] = dict(body.named_modules())
+        for name, tensor in read_tensors(base.path, places, dtype):
+            module, _, leaf = name.rpartition(".")
+            if module in layers and leaf == "weight":
+                pack(layers[module].weight, tensor.to(device))
+            else:
+                setattr(modules[module], leaf, nn.Parameter(tensor.to(device), requires_grad=False))
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise unloadable("the base model can't be loaded", error, base.ref) from error
+    if left := [name for name, parameter in body.named_parameters() if parameter.is_meta or not parameter.numel()]:
+        where = f"student.baseModel {base.ref}"
+        raise InputError(f"the tensor {left[0]} was not loaded as it is in the file", where=where, hint=COPY)
+    return body.to(device).requires_grad_(False).eval()
+
+
 def serving_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
     """Load the base model's body for serving: BERT in plain torch, without importing transformers, others as `load_body` does.
 
@@ -119,19 +156,26 @@ def put_away(body: nn.Module, base: Base) -> Iterator[None]:
     Raises:
         InputError: the files of the base model were changed meanwhile.
     """
-    frozen = {
+    frozen: dict[str, Any] = {
         name.replace(".base_layer.", "."): parameter
         for name, parameter in body.named_parameters()
         if not parameter.requires_grad and not hasattr(parameter, "ds_id")
     }
+    types = {name: type_of(parameter) for name, parameter in frozen.items()}
     for parameter in frozen.values():
         parameter.data = parameter.data.new_empty(0)
+        if hasattr(parameter, "quant_state"):
+            parameter.quant_state = None
     yield
     places = _places(base)[1]
-    for dtype in {parameter.dtype for parameter in frozen.values()}:
-        wanted = {name: places[name] for name, parameter in frozen.items() if parameter.dtype == dtype}
+    for dtype in set(types.values()):
+        wanted = {name: places[name] for name, its in types.items() if its == dtype}
         for name, tensor in read_tensors(base.path, wanted, dtype):
-            frozen[name].data = tensor.to(frozen[name].device)
+            parameter = frozen[name]
+            if hasattr(parameter, "quant_state"):
+                pack(parameter, tensor.to(parameter.device))
+            else:
+                parameter.data = tensor.to(parameter.device)
 
 
 def checkpoint_layers(body: nn.Module) -> int:

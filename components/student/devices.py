@@ -23,6 +23,7 @@ from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Store
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Student as StudentSpec
+from distillery.filters.spec import Training
 
 # What is compared with fp32 after training and may serve instead, the fastest first.
 CANDIDATES = {
@@ -61,6 +62,19 @@ def device_for(student: StudentSpec) -> Device:
         hint = "set student.device to auto or cpu, or run where torch sees a GPU"
         raise InputError("says cuda, and torch sees no GPU here", where="student.device", hint=hint)
     return "cpu"
+
+
+def require_packing(training: Training) -> None:
+    """Raise unless this machine has what a training holds weights in 4 bits with, where it wants that.
+
+    Args:
+        training: the filter's training section.
+
+    Raises:
+        InputError: bitsandbytes is not installed; the hint says how it is.
+    """
+    if training.quantize != "none":
+        require(["bitsandbytes"])
 
 
 def has_cuda() -> bool:

@@ -12,15 +12,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from distillery.components.student.quantized import unpack
+
 ADAPTER = "default"
 
 
 class LoraLinear(torch.autograd.Function):
-    """Compute y = x Wᵀ + bias + s · x' Aᵀ Bᵀ as two accumulating products; x' is x after dropout, W is frozen."""
+    """Compute y = x Wᵀ + bias + s · x' Aᵀ Bᵀ as two accumulating products; x' is x after dropout, W is frozen.
+
+    W may be held in 4 bits: it is made anew for each product, so that no pass keeps it.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, dropped: Tensor | None, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scaling: float
+        ctx: Any,
+        x: Tensor,
+        dropped: Tensor | None,
+        weight: Tensor,
+        bias: Tensor | None,
+        a: Tensor,
+        b: Tensor,
+        scaling: float,
+        state: Any = None,
     ) -> Tensor:
         """Return the layer's output.
 
@@ -28,11 +41,12 @@ class LoraLinear(torch.autograd.Function):
             ctx: autograd's context.
             x: (…, in) input.
             dropped: x after dropout; None if it is x itself.
-            weight: (out, in) frozen weight.
+            weight: (out, in) frozen weight, or the packed numbers of one.
             bias: (out,) frozen bias, or None.
             a: (r, in) LoRA A.
             b: (out, r) LoRA B.
             scaling: alpha / r.
+            state: scales of a packed weight; None for one that is not packed.
 
         Returns:
             (…, out) output.
@@ -40,10 +54,11 @@ class LoraLinear(torch.autograd.Function):
         flat = x.reshape(-1, x.shape[-1])
         seen = flat if dropped is None else dropped.reshape(flat.shape)
         low = seen @ a.t()
-        out = functional.linear(flat, weight, bias).addmm_(low, b.t(), alpha=scaling)
+        dense = weight if state is None else unpack(weight, state)
+        out = functional.linear(flat, dense, bias).addmm_(low, b.t(), alpha=scaling)
         ctx.save_for_backward(seen, weight, a, b, low)
-        ctx.scaling, ctx.shape, ctx.shared = scaling, x.shape, dropped is None
-        return out.view(*x.shape[:-1], weight.shape[0])
+        ctx.scaling, ctx.shape, ctx.shared, ctx.state = scaling, x.shape, dropped is None, state
+        return out.view(*x.shape[:-1], dense.shape[0])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -57,17 +72,19 @@ class LoraLinear(torch.autograd.Function):
             One gradient for each argument of `forward`, None for what is frozen.
         """
         seen, weight, a, b, low = ctx.saved_tensors
-        dy = grads[0].reshape(-1, weight.shape[0])
+        dy = grads[0].reshape(-1, b.shape[0])
         dlow = (dy @ b).mul_(ctx.scaling)
         da = dlow.t() @ seen
         db = (dy.t() @ low).mul_(ctx.scaling)
-        dx = dy @ weight if ctx.needs_input_grad[0] else None
+        dx = None
+        if ctx.needs_input_grad[0]:
+            dx = dy @ (weight if ctx.state is None else unpack(weight, ctx.state))
         dropped = None
         if ctx.shared:
             dx = None if dx is None else dx.addmm_(dlow, a)
         elif ctx.needs_input_grad[1]:
             dropped = (dlow @ a).view(ctx.shape)
-        return None if dx is None else dx.view(ctx.shape), dropped, None, None, da, db, None
+        return None if dx is None else dx.view(ctx.shape), dropped, None, None, da, db, None, None
 
 
 def dropout(x: Tensor, rate: float) -> Tensor:
@@ -102,7 +119,8 @@ def fuse(layer: Any) -> None:
 
     def forward(x: Tensor, *_: Any, **__: Any) -> Tensor:
         dropped = dropout(x, rate) if rate and layer.training else None
-        out: Tensor = apply(x, dropped, linear.weight, linear.bias, a.to(x.dtype), b.to(x.dtype), scaling)
+        state = getattr(linear.weight, "quant_state", None)
+        out: Tensor = apply(x, dropped, linear.weight, linear.bias, a.to(x.dtype), b.to(x.dtype), scaling, state)
         return out
 
     layer.forward = forward

@@ -29,6 +29,9 @@ from distillery.filters.spec import Lora, Student, Training
 ITEM: Final[Mapping[str, int]] = {"fp32": 4, "bf16": 2, "fp16": 2}
 MIB: Final = 2**20
 LIBRARIES: Final = {"train": 560 * MIB, "benchmark": 620 * MIB, "score": 480 * MIB}
+PACKED: Final = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes of a weight in 4 bits: the number, its scale, that scale's own
+SCALES: Final = 4096  # of each packed weight: tables of levels
+PACKING: Final = 24  # bytes of a number of the weight that is being packed on a CPU
 PLAIN: Final = 320 * MIB  # to score with BERT, which is served in plain torch
 TOKENIZER: Final = 16  # times its file, while it is read
 PASS: Final = 2048  # tokens of a pass in serving on a CPU; an article is never cut
@@ -153,6 +156,16 @@ def needs(body: Body, student: Student, training: Training, dims: int, *, precis
     ]
 
 
+def _trained_weights(body: Body, training: Training, item: int) -> int:
+    """Return what a body takes while it trains: as it is, or with its linear weights in 4 bits and one as it is multiplied."""
+    if training.quantize == "none":
+        return numbers(body) * item
+    linears = ARCHITECTURES[body.config["model_type"]].linears(body.config)
+    sizes = [math.prod(shape) for shape in linears.values()]
+    packed = math.ceil(sum(sizes) * PACKED) + SCALES * len(sizes)
+    return packed + (numbers(body) - sum(sizes)) * item + max(sizes) * max(item, PACKING)
+
+
 def train_need(
     body: Body, student: Student, training: Training, dims: int, *, checkpointed: bool | None = None, precision: str = ""
 ) -> Need:
@@ -180,7 +193,7 @@ def train_need(
 
     def passes(by_layer: bool) -> Need:
         activations = _kept(body, student, tokens, ITEM[stated], by_layer=by_layer)
-        return Need("train", libraries, numbers(body) * ITEM[stated], adapter, activations, by_layer)
+        return Need("train", libraries, _trained_weights(body, training, ITEM[stated]), adapter, activations, by_layer)
 
     if checkpointed is None:
         plain = passes(False)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from distillery.components.student.architectures import ARCHITECTURES, Kind
 from distillery.components.student.base import Base, check_base
-from distillery.components.student.body import load_body, serving_body, skeleton
+from distillery.components.student.body import load_body, load_quantized, serving_body, skeleton
 from distillery.components.student.lora import ADAPTER, fuse
 from distillery.filters.errors import InputError
-from distillery.filters.spec import Lora
+from distillery.filters.spec import Lora, Quantize
 
 Precision = Literal["fp32", "bf16"]
 MERGED = 2**20  # numbers of a weight that LoRA is added to at once: 12 MB beside the model, whatever its size
@@ -207,7 +207,16 @@ class StudentModel(nn.Module):
         return out
 
 
-def build(base: Base, lora: Lora | None, dims: int, *, precision: Precision = "fp32", seed: int = 0) -> StudentModel:
+def build(
+    base: Base,
+    lora: Lora | None,
+    dims: int,
+    *,
+    precision: Precision = "fp32",
+    seed: int = 0,
+    quantize: Quantize = "none",
+    device: str = "cpu",
+) -> StudentModel:
     """Make a student that is ready to train: LoRA A random, LoRA B and head zero.
 
     Dropout is the LoRA layers' own; the body runs in eval mode, as in serving.
@@ -218,11 +227,14 @@ def build(base: Base, lora: Lora | None, dims: int, *, precision: Precision = "f
         dims: number of dimensions.
         precision: of the frozen body, or of the products of one that trains.
         seed: decides LoRA A.
+        quantize: nf4 holds the linear weights of the frozen body in 4 bits.
+        device: cpu or cuda.
 
     Returns:
-        The model, on the CPU.
+        The model.
 
     Raises:
+        InputError: bitsandbytes is not installed, and 4 bits are asked for.
         TrainableError: the number of trainable parameters is not the one the settings make.
     """
     if lora is None:
@@ -230,10 +242,11 @@ def build(base: Base, lora: Lora | None, dims: int, *, precision: Precision = "f
         nn.init.zeros_(head.weight)
         model = StudentModel(body.requires_grad_(True), head, base.kind, whole=True, mixed=precision == "bf16")
         assert_trainable(model, expected_trainable(base.path, None, dims))
-        return model
+        return model.to(device)
     from peft import LoraConfig, inject_adapter_in_model
 
-    body = load_body(base, torch.bfloat16 if precision == "bf16" else torch.float32)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    body = load_quantized(base, dtype, device) if quantize == "nf4" else load_body(base, dtype)
     names = target_names(body, lora.targets)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -249,7 +262,7 @@ def build(base: Base, lora: Lora | None, dims: int, *, precision: Precision = "f
         fuse(layer)
     model = StudentModel(body, head, base.kind)
     assert_trainable(model, expected_trainable(base.path, lora, dims))
-    return model
+    return model.to(device)
 
 
 def set_training(model: StudentModel, training: bool) -> None:

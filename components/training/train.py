@@ -16,6 +16,7 @@ from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Json, Store, digest_json
 from distillery.components.store.layout import adapters_folder, committed_key
 from distillery.components.student.base import Base
+from distillery.components.student.devices import require_packing
 from distillery.components.student.memory import body_in, gib, train_need
 from distillery.components.student.resolve import resolve_base
 from distillery.components.training.tracked import tracked
@@ -142,6 +143,7 @@ def _work(
     from distillery.components.training.package import Part, by_dimension, errors, package_student, train_sample
     from distillery.components.training.type_head import types_of
 
+    require_packing(flt.spec.training)
     workers = workers or ALONE
     student, training, dims = flt.spec.student, flt.spec.training, len(flt.dimensions)
     preprocessing = Preprocessing(student.maxLength, student.headTail, student_instruction(flt))
@@ -173,7 +175,9 @@ def _work(
     require_invariance(base)
     expected = expected_trainable(base.path, student.lora, dims)
     by_layer = workers.agree(_by_layer(base, flt, precision, device))
-    model = build(base, student.lora, dims, precision=precision, seed=training.seed).to(device)
+    model = build(base, student.lora, dims, precision=precision, seed=training.seed, quantize=training.quantize, device=device)
+    if training.quantize != "none":
+        progress.note(f"the base model's linear weights are held in 4 bits ({training.quantize})")
     if device == "cpu" and precision == "bf16":
         attend_by_article(model.body)
     if by_layer:

@@ -69,11 +69,13 @@ def learning_curve(
     from distillery.components.choosing.learning import learning_curve as work
     from distillery.components.runtime.progress import reporter
     from distillery.components.store import open_store
+    from distillery.components.student.devices import require_packing
     from distillery.components.training.trackers.open import require_trackers
     from distillery.pipelines.laptop.chain import run_through
     from distillery.pipelines.steps import RunState
 
     require_trackers(resolved.filter, in_pod=False)
+    require_packing(resolved.filter.spec.training)
     opened = open_store(store_uri(store))
     if resolved.articles:
         agree(opened, resolved.articles, [(resolved.filter, None)], budget=None, yes=yes)

@@ -81,11 +81,14 @@ def select_student(
     from distillery.components.choosing.sheet import selection_sheet
     from distillery.components.runtime.progress import reporter
     from distillery.components.store import open_store
+    from distillery.components.student.devices import require_packing
     from distillery.components.training.trackers.open import require_trackers
     from distillery.pipelines.laptop.chain import run_through
     from distillery.pipelines.steps import RunState
 
     require_trackers(resolved.filter, in_pod=False)
+    for candidate in wanted:
+        require_packing(candidate.filter.spec.training)
     opened = open_store(store_uri(store))
     if resolved.articles:
         agree(opened, resolved.articles, [(resolved.filter, None)], budget=None, yes=yes)

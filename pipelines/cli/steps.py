@@ -45,6 +45,7 @@ def _run(
     from distillery.components.preflight.preflight import resolve
     from distillery.components.preflight.request import RunRequest
     from distillery.components.store import open_store
+    from distillery.components.student.devices import require_packing
     from distillery.components.training.trackers.open import require_trackers
     from distillery.pipelines.laptop.chain import run_through
     from distillery.pipelines.steps import RunState
@@ -54,6 +55,7 @@ def _run(
     resolved = resolve(priced(request, prices))
     if last in ("train", "gate"):
         require_trackers(resolved.filter, in_pod=False)
+        require_packing(resolved.filter.spec.training)
     opened = open_store(store_uri(store))
     if resolved.articles:
         agree(opened, resolved.articles, [(resolved.filter, None)], budget=None, yes=yes)

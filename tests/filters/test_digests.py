@@ -45,6 +45,7 @@ ROWS: dict[str, tuple[str, str, list[str]]] = {
     "device": ("{baseModel: tiny/base}", "{baseModel: tiny/base, device: cpu}", []),
     "served precision": ("{baseModel: tiny/base}", "{baseModel: tiny/base, precision: fp32}", BENCHMARK),
     "training": ("  oracle:", "  training: {epochs: 5}\n  oracle:", TRAIN),
+    "in 4 bits": ("  oracle:", "  training: {quantize: nf4}\n  oracle:", TRAIN),
     "who follows": ("  oracle:", "  promotion: {registries: [{mlflow: {uri: 'http://a'}}]}\n  oracle:", []),
     "who is told": ("  oracle:", "  training: {reportTo: [tensorboard]}\n  oracle:", []),
     "similarity": ("  oracle:", "  split: {duplicateJaccard: 0.8}\n  oracle:", ["audit", "split", *TRAIN]),
@@ -107,6 +108,7 @@ def full() -> dict[str, Any]:
     spec["oracle"]["price"] = {"input": 1.0, "output": 2.0, "cached": 0.5, "batch": 0.5, "cacheFrom": 1024}
     spec["gates"][0] |= {"tier": "high", "dimension": "agency", "baseline": "mean", "below": 1.0, "atLeast": 1.0, "review": 1.0}
     spec["training"] |= {"warmupSteps": 5, "dimensionWeights": "filter", "sampleWeights": "balanced", "layerDecay": 0.5}
+    spec["training"]["quantize"] = "nf4"
     spec["training"] |= {"headDropout": 0.1, "stopOn": "overall", "epochFigures": "dimensions", "reportTo": ["mlflow"]}
     spec["gatekeepers"][0]["because"] = "because"
     spec["contentTypes"][0]["unless"] = "agency > 5"
@@ -134,6 +136,7 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
         "dimensionWeights": "equal",
         "sampleWeights": "equal",
         "stopOn": "rmse",
+        "quantize": "none",
     }
     choices |= {"provider": "openai", "apiKeyEnv": "OTHER", "strategy": "zero2", "device": "cuda"}
     choices |= {"scale": [0.0, 1.0], "scales": {"agency": [5.0, 1.0]}}

@@ -111,6 +111,16 @@ FAULTS = {
         "{baseModel: tiny/base, lora: null}\n  training: {strategy: zero3}",
         "spec.student.lora: every weight trains, and strategy zero3",
     ),
+    "4 bits where every weight trains": (
+        "{baseModel: tiny/base}",
+        "{baseModel: tiny/base, lora: null}\n  training: {quantize: nf4}",
+        "filter.yaml:29: spec.training.quantize: every weight trains",
+    ),
+    "4 bits with shared weights": (
+        "  oracle:",
+        "  training: {quantize: nf4, strategy: zero3}\n  oracle:",
+        "spec.training.quantize: strategy zero3 shares out weights",
+    ),
     "no train part": ("  oracle:", "  split: {validation: 0.5, test: 0.45}\n  oracle:", "nothing is left to train on"),
     "key twice": ("  version: 1\n", "  version: 1\n  version: 2\n", 'filter.yaml:6: key "version" twice'),
     "anchor": ("weight: 0.5", "weight: &w 0.5", 'filter.yaml:16: anchor or alias "w"'),

@@ -19,7 +19,7 @@ from distillery.filters.errors import InputError
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 TRACKERS = ("tensorboard", "mlflow", "wandb", "trackio")
-SMALLEST = ("light", "torch", "deepspeed", "openvino", "oracle", "serve", "operator", "documents", "onnx", *TRACKERS)
+SMALLEST = ("light", "torch", "deepspeed", "qlora", "openvino", "oracle", "serve", "operator", "documents", "onnx", *TRACKERS)
 
 
 def plain(requirement: str) -> str:
@@ -77,7 +77,7 @@ def test_an_extra_of_the_table_brings_its_module_and_no_smaller_one_does(module:
         pytest.skip(f"{extra} is an option, and not installed here")
     assert brought & EXTRAS[extra]
     above_light = ("torch", "oracle", "operator", "documents", *TRACKERS)
-    above_torch = ("deepspeed", "openvino", "onnx", "serve")
+    above_torch = ("deepspeed", "qlora", "openvino", "onnx", "serve")
     smaller = ("light",) if extra in above_light else ("light", "torch") if extra in above_torch else ()
     if module != "google":  # one name for many distributions; google.protobuf is in the base
         assert not brought & BASE
