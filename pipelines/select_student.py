@@ -76,7 +76,8 @@ def select(
     parts = place(split(labels=labelled, **common), TABLE).outputs["parts"]
     cluster = planned.outputs
     # kfp.local would hand each.filter_key in place of any other task's output: in the loop there is none but resources.
-    with dsl.ParallelFor(items=cluster["Output"], name="each-candidate", parallelism=AT_ONCE) as each:
+    # No name: Kubeflow's driver would keep the loop's outputs under it, and look for them under "for-loop-1" (seen: 2.14.3).
+    with dsl.ParallelFor(items=cluster["Output"], parallelism=AT_ONCE) as each:
         its = {"store": store, "filter_key": each.filter_key, "step_name": each.step, "run": run}
         student = candidate(split=parts, **who, **its)
         starts_pods(place_torch(student, cluster, gpus="train_gpus", keys=(TRACKS,)))

@@ -50,6 +50,15 @@ def test_each_candidate_has_its_own_filter_and_the_choice_waits_for_all(graph: d
     assert LOOP in tasks["select-student"]["dependentTasks"]
 
 
+def test_the_loop_has_no_name_of_its_own(graph: dict[str, Any]) -> None:
+    """Kubeflow Pipelines 2.14.3 keeps a loop under its display name, and looks for its collected outputs under its task's.
+
+    In backend/src/v2/driver/dag.go a loop's task name is empty, and `taskInfo.name` stands in. So with `ParallelFor(name=…)`
+    the choice fails in its driver once all is trained: "producer task, for-loop-1_19, not in tasks".
+    """
+    assert graph["root"]["dag"]["tasks"][LOOP]["taskInfo"]["name"] == LOOP
+
+
 TWO = "candidates:\n  - {name: one epoch}\n  - {name: another seed, set: {training.seed: 7}}\n"
 
 
