@@ -163,19 +163,21 @@ def training_part(flt: Filter) -> dict[str, Any]:
 
 
 def read_besides(flt: Filter) -> dict[str, Any]:
-    """Return what a training reads of other sections: weights of dimensions, the text before every article, names of types.
+    """Return what a training reads of other sections: weights of dimensions, the text before articles, types, a precision.
 
     Args:
         flt: The resolved filter.
 
     Returns:
-        "weights", "instruction" and "contentTypes", each where it is read.
+        "weights", "instruction", "contentTypes" and "reference", each where it is read.
     """
     training, text = flt.spec.training, student_instruction(flt)
     weighted = training.dimensionWeights == "filter" or training.stopOn == "overall"
     weights = {"weights": [dimension.weight for dimension in flt.spec.dimensions]} if weighted else {}
+    # Over 4 bits the precision that serves is that of validation and of the golden predictions.
+    lower = {"reference": "bf16"} if training.quantize != "none" and flt.spec.student.precision == "bf16" else {}
     named = {"contentTypes": flt.content_types} if flt.spec.student.contentTypes == "head" else {}
-    return {**weights, **({"instruction": text} if text else {}), **named}
+    return {**weights, **({"instruction": text} if text else {}), **named, **lower}
 
 
 def student_part(flt: Filter) -> dict[str, Any]:

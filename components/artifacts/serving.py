@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from distillery.components.artifacts.document import Document
 from distillery.components.store import NotFound, Store
@@ -89,14 +89,34 @@ class Candidate(Document):
 
 
 class ParityFile(Document):
-    """parity.json: the candidates, in the order in which they are preferred, compared on so many validation articles."""
+    """parity.json: the candidates, in the order in which they are preferred, compared on so many validation articles.
+
+    A student over a base that was held in 4 bits may have been validated and packaged in bf16, for want of room for fp32. Then
+    that is what is judged and what serves, its golden predictions are in bf16, and there is nothing that it was compared with.
+
+    Attributes:
+        articles: of the validation part.
+        candidates: what was compared with fp32; none where the reference is another one.
+        reference: the precision in which training validated and packaged the student.
+    """
 
     KIND: ClassVar[str] = "the parity.json of a bundle"
     HINT: ClassVar[str] = "train it again, or restore the bundle from a copy"
 
+    OMITTED: ClassVar[tuple[str, ...]] = ("reference",)
+
     format: Literal[1] = 1
-    articles: int = Field(ge=MIN_ARTICLES)
-    candidates: list[Candidate] = Field(min_length=1, max_length=16)
+    articles: int = Field(ge=1)
+    candidates: list[Candidate] = Field(max_length=16)
+    reference: Literal["fp32", "bf16"] = "fp32"
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> ParityFile:
+        if self.reference == "fp32" and (not self.candidates or self.articles < MIN_ARTICLES):
+            raise ValueError(f"has no candidate, or fewer than {MIN_ARTICLES} articles")
+        if self.reference != "fp32" and self.candidates:
+            raise ValueError("has candidates, and another reference than fp32")
+        return self
 
     def passing(self) -> list[Candidate]:
         """Return the candidates that may serve.
@@ -105,6 +125,18 @@ class ParityFile(Document):
             Those that passed and whose figures say so, too, in their order.
         """
         return [candidate for candidate in self.candidates if candidate.passed and candidate.within]
+
+    def lets(self, plan: Plan) -> bool:
+        """True if a plan may serve.
+
+        Args:
+            plan: the plan.
+
+        Returns:
+            Whether it may; fp32 by torch always.
+        """
+        packaged = plan.engine == "torch" and plan.precision == self.reference
+        return plan.precision == "fp32" or packaged or self.of(plan) is not None
 
     def of(self, plan: Plan) -> Candidate | None:
         """Return the candidate of a plan.

@@ -163,7 +163,7 @@ def open_bundle(store: Store, name: str, digest: str, *, flt: Filter | None = No
         name: name of the filter.
         digest: the bundle's digest, in full.
         flt: the filter it is to serve; None for any.
-        plan: how it is served, from `devices.serving_plan`.
+        plan: how it is served, from `devices.serving_plan`; one that was packaged in bf16 is so for fp32, too.
 
     Returns:
         The student.
@@ -264,7 +264,9 @@ def open_files(
             raise InputError("its final scores are not those of its curves", where=f"{where}/{GOLDEN}", hint=REDO)
     history = HistoryFile.read(files[HISTORY], f"{where}/{HISTORY}")
     texts = [(title, content) for title, content in golden.texts]
-    typed = files.get(CONTENT_TYPES)
+    typed, parity = files.get(CONTENT_TYPES), _parity(files, plan, (len(golden.texts), len(names)), f"{where}/{PARITY}")
+    if parity is not None and plan.precision == "fp32":
+        plan = plan.model_copy(update={"precision": parity.reference})  # in fp32 it was never judged
     return Student(
         facts,
         base,
@@ -273,7 +275,7 @@ def open_files(
         (texts, raw),
         history.model_dump(),
         plan,
-        _parity(files, plan, (len(texts), len(names)), f"{where}/{PARITY}"),
+        parity,
         None if typed is None else open_types(typed, facts, len(texts), f"{where}/{CONTENT_TYPES}"),
     )
 
@@ -290,7 +292,7 @@ def _parity(files: Mapping[str, bytes], plan: Plan, shape: tuple[int, int], wher
             raise InputError(
                 f"its figures for {each.plan} are beyond the bounds that it says they passed", where=where, hint=REDO
             )
-    if plan.precision != "fp32" and (parity is None or parity.of(plan) is None):
+    if plan.precision != "fp32" and not (parity and parity.lets(plan)):
         raise InputError(f"does not let {plan} serve", where=where, hint="serve it in fp32, or train it again here")
     return parity
 

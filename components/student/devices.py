@@ -14,7 +14,7 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from distillery.components.artifacts.bundle import bundle_folder
 from distillery.components.artifacts.serving import PARITY, Device, ParityFile, Plan, judged_plan
@@ -77,6 +77,20 @@ def require_packing(training: Training) -> None:
         require(["bitsandbytes"])
 
 
+def reference(student: StudentSpec, training: Training) -> Literal["fp32", "bf16"]:
+    """Return the precision in which training validates and packages a student, which is the first that serves.
+
+    Args:
+        student: the filter's student section.
+        training: its training section.
+
+    Returns:
+        bf16 where the base model is held in 4 bits and the filter says that bf16 serves, since a card that has room for no more
+        than 4 bits has none for fp32; else fp32.
+    """
+    return "bf16" if training.quantize != "none" and student.precision == "bf16" else "fp32"
+
+
 def has_cuda() -> bool:
     """True if torch sees a GPU; where no driver shows one, torch is not loaded to be asked.
 
@@ -134,13 +148,17 @@ def plan_for(student: StudentSpec, parity: ParityFile | None, judged: Plan | Non
         judged: what the benchmark judged; None where there is no benchmark, or for the benchmark itself.
 
     Returns:
-        The plan: what was judged, else the first candidate that passed; fp32 where this machine can't do that.
+        The plan: what training packaged it in, where that is not fp32; else what was judged, else the first candidate that
+            passed; fp32 where this machine can't do that.
 
     Raises:
         InputError: student.device says cuda, and there is none.
     """
     device = device_for(student)
     plain = Plan(device=device)
+    if parity is not None and parity.reference != "fp32":
+        plan = Plan(device=device, precision=parity.reference)
+        return Choice(plan, f"{plan}: training validated and packaged it in {parity.reference}")
     if student.precision == "fp32":
         return Choice(plain, f"{plain}: set in student.precision")
     if judged is not None and judged.precision == "fp32":
@@ -196,7 +214,8 @@ def cluster_plan(store: Store, name: str, adapter: str, student: StudentSpec, *,
         gpu: True if each pod has a GPU.
 
     Returns:
-        What the benchmark judged, if that was torch on what the pods have; else fp32 there.
+        What training packaged it in, where that is not fp32; what the benchmark judged, if that was torch on what the pods
+            have; else fp32 there.
 
     Raises:
         InputError: student.device says what the pods don't have.
@@ -208,6 +227,8 @@ def cluster_plan(store: Store, name: str, adapter: str, student: StudentSpec, *,
         raise InputError("says cpu, and pods that score have a GPU each", where="student.device", hint=hint)
     judged = judged_plan(store, adapter, student.precision)
     parity = read_parity(store, name, adapter) if judged else None
+    if parity is not None and parity.reference != "fp32":
+        return Plan(device=device, precision=parity.reference)
     fits = judged and judged.device == device and judged.engine == "torch"
     return judged if judged and fits and parity and parity.of(judged) else Plan(device=device)
 

@@ -31,14 +31,11 @@ def engine(plan: Plan, base: Base, lora: Lora | None, dims: int, tensors: Mappin
     Raises:
         InputError: the base model's files were changed, or OpenVINO can't compile this architecture.
     """
-    import torch
-
-    from distillery.components.student.model import merged
+    from distillery.components.student.model import DTYPES, merged
     from distillery.components.student.predict import TorchForward
 
     if plan.engine == "openvino":
         from distillery.components.student.openvino_engine import OpenVinoForward
 
         return OpenVinoForward(merged(base, lora, dims, tensors), plan.precision)
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[plan.precision]
-    return TorchForward(merged(base, lora, dims, tensors, plan.device, dtype))
+    return TorchForward(merged(base, lora, dims, tensors, plan.device, DTYPES[plan.precision]))

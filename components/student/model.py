@@ -20,6 +20,7 @@ from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora, Quantize
 
 Precision = Literal["fp32", "bf16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MERGED = 2**20  # numbers of a weight that LoRA is added to at once: 12 MB beside the model, whatever its size
 HEAD = {"encoder": "head.weight", "decoder": "base_model.model.score.weight"}
 # Where every weight trains, tensors have transformers' own names, as plain models load them.
@@ -245,8 +246,7 @@ def build(
         return model.to(device)
     from peft import LoraConfig, inject_adapter_in_model
 
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    body = load_quantized(base, dtype, device) if quantize == "nf4" else load_body(base, dtype)
+    body = load_body(base, DTYPES[precision]) if quantize == "none" else load_quantized(base, DTYPES[precision], device)
     names = target_names(body, lora.targets)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
-from distillery.components.artifacts.serving import Device, Plan
+from distillery.components.artifacts.serving import Device, ParityFile, Plan
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.student.base import Base
 from distillery.components.student.bundle import golden_texts, training_facts
+from distillery.components.student.devices import reference
 from distillery.components.student.parity import parity_record
 from distillery.components.student.score_curves import ScoreCurves, fit_score_curves
 from distillery.components.student.student import Student
@@ -174,7 +175,8 @@ def package_student(
         instruction=preprocessing.instruction,
     )
     empty = ScoreCurves(False, [], 0.0, 0.0)
-    out = Student(facts, base, fitted.best, empty, (golden_texts(), np.zeros((0, 0))), fitted.history, Plan(device=device))
+    plan = Plan(device=device, precision=reference(student, training))
+    out = Student(facts, base, fitted.best, empty, (golden_texts(), np.zeros((0, 0))), fitted.history, plan)
     sample = train_sample(train, len(validation.labels), training.seed)
     raw = out.predict_tokens(validation.tokens, progress) if fitted.raw is None else fitted.raw
     out.score_curves = fit_score_curves(raw, validation.labels, training.seed)
@@ -189,5 +191,8 @@ def package_student(
     out._forward = None  # memory holds one body at a time
     if student.contentTypes == "head":  # last: all other files of the bundle are those of a student without it
         out.types = fit_types(flt, out, train, validation, training.seed, progress)
+    if plan.precision != "fp32":
+        out.parity = ParityFile(articles=len(validation.labels), candidates=[], reference="bf16")
+        return out
     out.parity = parity_record(flt, out, validation.tokens, validation.labels, raw, progress)
     return out

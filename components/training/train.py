@@ -16,7 +16,7 @@ from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Json, Store, digest_json
 from distillery.components.store.layout import adapters_folder, committed_key
 from distillery.components.student.base import Base
-from distillery.components.student.devices import require_packing
+from distillery.components.student.devices import reference, require_packing
 from distillery.components.student.memory import body_in, gib, train_need
 from distillery.components.student.resolve import resolve_base
 from distillery.components.training.tracked import tracked
@@ -132,7 +132,7 @@ def _work(
     from distillery.components.student.bundle import save_bundle
     from distillery.components.student.devices import device_for
     from distillery.components.student.invariance import require_invariance
-    from distillery.components.student.model import build, expected_trainable, merged
+    from distillery.components.student.model import DTYPES, build, expected_trainable, merged
     from distillery.components.student.predict import raw_predictions
     from distillery.components.student.probe import choose_precision
     from distillery.components.student.tokens import Preprocessing, Tokenizing, check_distinct
@@ -184,14 +184,16 @@ def _work(
         progress.note(f"gradient checkpointing over {checkpoint_layers(model.body)} layers: {by_layer}")
     progress.note(f"{expected:,} trainable parameters, as the configuration says; {base.kind} {base.ref} on {device}")
 
+    served_in = DTYPES[reference(student, training)]
+
     def predict(tensors: dict[str, torch.Tensor], part: Part) -> NDArray[np.float64]:
         """Return the predictions (n, D) of all workers, each of which predicts its share."""
         if workers.world == 1:
-            return raw_predictions(merged(base, student.lora, dims, tensors, device), part.tokens)
+            return raw_predictions(merged(base, student.lora, dims, tensors, device, served_in), part.tokens)
         out = torch.zeros(part.labels.shape, dtype=torch.float64)
         mine = workers.deal(np.arange(len(out)), part.tokens.lengths)
         if len(mine):
-            served = merged(base, student.lora, dims, tensors, device)
+            served = merged(base, student.lora, dims, tensors, device, served_in)
             out[torch.from_numpy(mine)] = torch.from_numpy(raw_predictions(served, part.take(mine).tokens))
         return workers.sum(out).numpy()
 

@@ -158,12 +158,13 @@ def _vectors(student: Student, tokens: Tokens, progress: Progress) -> Floats:
     """Return the pooled vectors (n, hidden) of articles: what the student gives with the unit matrix as its head."""
     import torch
 
-    from distillery.components.student.model import merged
+    from distillery.components.student.model import DTYPES, merged
     from distillery.components.student.predict import TorchForward, predictions
 
     name, hidden = head_name(student.facts), student.base.hidden
     student._forward = None  # memory holds one body at a time
-    model = merged(student.base, student.facts.lora, hidden, {**student.tensors, name: torch.eye(hidden)}, student.plan.device)
+    tensors, plan = {**student.tensors, name: torch.eye(hidden)}, student.plan
+    model = merged(student.base, student.facts.lora, hidden, tensors, plan.device, DTYPES[plan.precision])
     return predictions(TorchForward(model), tokens, hidden, progress)
 
 

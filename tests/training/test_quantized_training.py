@@ -8,17 +8,25 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from distillery.components.artifacts.serving import ParityFile, Plan
+from distillery.components.benchmarking.benchmark import benchmark
+from distillery.components.promotion.move import reproduce
 from distillery.components.runtime import extras
-from distillery.components.store import Store, open_store
-from distillery.components.student.bundle import open_bundle
+from distillery.components.store import Digest, Store, StoreError, open_store
+from distillery.components.student import model
+from distillery.components.student.bundle import check_golden, open_bundle
+from distillery.components.student.devices import cluster_plan, read_parity, serving_plan
 from distillery.components.student.resolve import resolve_base
 from distillery.components.training.train import train, train_inputs
 from distillery.components.training.worker import run_workers
 from distillery.filters.errors import InputError
+from distillery.filters.filter import Filter
 from tests.training.conftest import Notes, filter_of, store_split
 from tests.training.test_distributed import adapters, arguments, filter_without_dropout, furthest, tensors
 from tests.training.test_train_step import KILLED
@@ -97,6 +105,65 @@ def test_without_the_package_nothing_is_read_and_one_line_says_what_to_install(
     assert refused.value.hint.startswith("pip install '.[qlora]'")
     assert notes.notes == []
     assert train(store, filter_of(tiny_encoder, epochs=1), split=split).outputs["adapter"]  # needs none
+
+
+def in_bf16(folder: Path, **training: object) -> Filter:
+    """Return a filter that says bf16 serves."""
+    document = filter_of(folder, **training).model_dump()
+    document["spec"]["student"]["precision"] = "bf16"
+    return Filter.model_validate(document)
+
+
+def test_where_bf16_serves_it_is_validated_packaged_and_judged_in_bf16(
+    store: Store, split: str, tiny_decoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, plain = list[torch.dtype](), model.merged
+
+    def noted(*given: Any, **more: Any) -> Any:
+        made = plain(*given, **more)
+        opened.append(next(made.body.parameters()).dtype)
+        return made
+
+    monkeypatch.setattr(model, "merged", noted)
+    flt = in_bf16(tiny_decoder, epochs=2, quantize="nf4", precision="bf16")
+    adapter = str(train(store, flt, split=split).outputs["adapter"])
+    assert set(opened) == {torch.bfloat16}
+    found = read_parity(store, "tiny", adapter)
+    assert found is not None
+    assert (found.reference, found.candidates) == ("bf16", [])
+    plan = serving_plan(store, "tiny", adapter, flt.spec.student)
+    assert plan == Plan(precision="bf16")
+    student = open_bundle(store, "tiny", adapter, flt=flt, plan=plan)
+    assert np.array_equal(student.predict(student.golden[0]), student.golden[1])
+    assert check_golden(student) < 0.05  # each alone, too
+    judged = benchmark(store, flt, adapter=adapter, split=split)
+    assert store.get_json(judged.outputs["key"])["served"] == plan.to_json()
+    assert cluster_plan(store, "tiny", adapter, flt.spec.student) == plan
+    assert reproduce(store, "tiny", Digest(adapter)) < 0.05
+    assert open_bundle(store, "tiny", adapter).plan == plan  # whoever asks for fp32 has what was judged
+    with pytest.raises(InputError, match="does not let bf16 on cpu by openvino serve"):
+        open_bundle(store, "tiny", adapter, plan=Plan(precision="bf16", engine="openvino"))
+
+
+def test_what_a_student_is_packaged_in_is_what_its_adapter_depends_on_over_four_bits_alone(tiny_encoder: Path) -> None:
+    base = resolve_base(str(tiny_encoder)).digest
+    assert train_inputs(in_bf16(tiny_encoder), "s", base) == train_inputs(filter_of(tiny_encoder), "s", base)
+    packed = train_inputs(in_bf16(tiny_encoder, quantize="nf4"), "s", base)
+    assert packed != train_inputs(filter_of(tiny_encoder, quantize="nf4"), "s", base)
+    assert packed["reference"] == "bf16"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"articles": 300, "candidates": []},
+        {"articles": 12, "candidates": [], "reference": "fp32"},
+        {"articles": 12, "candidates": [], "reference": "fp16"},
+    ],
+)
+def test_a_record_without_candidates_is_one_of_another_precision(fields: dict[str, object]) -> None:
+    with pytest.raises(StoreError, match=r"parity\.json of a bundle"):
+        ParityFile.read(json.dumps(fields).encode(), "there")
 
 
 def test_the_setting_is_part_of_what_an_adapter_depends_on(tiny_encoder: Path) -> None:
