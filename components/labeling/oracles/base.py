@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, Final, Protocol, runtime_checkable
 
 from distillery.components.articles.articles import Article
+from distillery.components.labeling.oracles.hosts import require_host
 from distillery.components.labeling.oracles.keys import NO_KEY, Key
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -254,7 +255,8 @@ def open_oracle(flt: Filter) -> Oracle:
         The oracle.
 
     Raises:
-        InputError: it can't be had: no key in the environment, no recordings.
+        InputError: it can't be had: no key in the environment, no recordings, or an endpoint that this place does not allow.
     """
+    require_host(flt)
     oracle: Oracle = _provider(flt).connect(flt)
     return oracle
