@@ -179,6 +179,9 @@ class Lora(Strict):
     )
 
 
+Pooling = Literal["mean", "cls", "last", "attention"]
+
+
 class Student(Strict):
     """The small model that learns the oracle's scores."""
 
@@ -209,6 +212,11 @@ class Student(Strict):
         description="head: the student also names the article's content type, so that caps of content types apply to its "
         "scores; labels must name them.",
     )
+    pooling: Pooling | None = Field(
+        default=None,
+        description="What the head reads of an article's tokens: their mean, the first one (cls), the last one, or a mean "
+        "weighted by a trained query (attention); null: mean for encoders, last for decoders.",
+    )
     lora: Lora | None = Field(
         default=Lora(), description="Low-rank adapters on the base model; null trains every weight, for small base models."
     )
@@ -222,7 +230,8 @@ class Student(Strict):
     def _without_auto(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what has its default: filters that say nothing of it keep their digests."""
         fields: dict[str, Any] = dump(self)
-        absent = {"device": "auto", "precision": "auto", "mode": "regression", "instruction": None, "contentTypes": "none"}
+        absent: dict[str, str | None] = {"device": "auto", "precision": "auto", "mode": "regression", "contentTypes": "none"}
+        absent |= {"instruction": None, "pooling": None}
         return {name: value for name, value in fields.items() if name not in absent or value != absent[name]}
 
 

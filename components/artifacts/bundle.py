@@ -15,7 +15,7 @@ from distillery.components.store import Digest, Folder, NotFound, Store
 from distillery.components.store.layout import adapters_folder
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-from distillery.filters.spec import Lora
+from distillery.filters.spec import Lora, Pooling
 
 STUDENT, CURVES, GOLDEN, HISTORY = "student.json", "calibration.json", "golden.json", "training_history.json"
 CONTENT_TYPES = "content_types.json"  # bundles without it name no content type
@@ -58,7 +58,7 @@ class StudentFacts(BundleFile):
     base: BaseFacts
     maxLength: int = Field(ge=1, le=8192)
     headTail: Finite | None
-    pooling: Literal["mean", "last"]
+    pooling: Pooling
     preprocessing: dict[str, int | float | str | None]
     lora: Lora | None
     training: dict[str, int | float | str | None]

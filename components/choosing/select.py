@@ -33,6 +33,7 @@ from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Store, digest_bytes, digest_json
 from distillery.components.store.layout import selection_key
 from distillery.filters.digests import parts
+from distillery.filters.errors import InputError
 from distillery.filters.loading import with_overrides
 
 if TYPE_CHECKING:
@@ -241,13 +242,18 @@ def cheapest_first(store: Store, candidates: Sequence[Candidate]) -> list[Candid
 
     Returns:
         The same, by about how much work the training takes.
+
+    Raises:
+        InputError: a candidate's pooling makes no sense for its base model.
     """
     return sorted(candidates, key=lambda each: _cost(store, each))
 
 
 def _cost(store: Store, candidate: Candidate) -> float:
     """Return about how much work a training takes, to begin with the cheapest."""
+    from distillery.components.student.architectures import ARCHITECTURES
     from distillery.components.student.memory import body_in, multiplied
+    from distillery.components.student.pooling import pooling_of
     from distillery.components.student.resolve import base_body, resolve_base
 
     student, training = candidate.filter.spec.student, candidate.filter.spec.training
@@ -255,6 +261,11 @@ def _cost(store: Store, candidate: Candidate) -> float:
     if body is None:
         base = resolve_base(student.baseModel, student.revision, store)
         body = body_in(base.path, base.ref)
+    try:
+        pooling_of(student.pooling, ARCHITECTURES[body.config["model_type"]].kind)
+    except InputError as error:
+        what = f"candidate {candidate.name!r}: {error.what}"
+        raise InputError(what, where=candidate.where, hint=error.hint) from error
     return float(multiplied(body)) * student.maxLength * training.epochs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from distillery.components.artifacts.benchmark import Benchmark
 from distillery.components.artifacts.folder_meta import LabelSetMeta
@@ -14,6 +14,14 @@ from distillery.components.reporting.markdown import sections
 from distillery.components.reporting.markdown_text import plain, table
 from distillery.components.sharing.bundle_copy import FILTER, BundleCopy
 from distillery.components.store import Store
+from distillery.components.student.pooling import OWN
+
+READS: Final = {
+    "mean": " on the mean of its tokens",
+    "cls": " on its first token",
+    "last": " on its last token",
+    "attention": " on the mean of its tokens as a trained query weighs them",
+}
 
 
 class Form(NamedTuple):
@@ -99,8 +107,9 @@ def _what(bundle: BundleCopy, labels: LabelSetMeta | None) -> str:
         teacher = f"the model {plain(str(labels.oracle.get('model')))}" if labels.oracle else "people, or a program of theirs,"
     kept = f"{facts.maxLength} tokens{' with its instruction' if facts.instruction else ''} of an article, title first"
     how = "all its weights, trained," if facts.lora is None else f"LoRA of rank {facts.lora.r}"
+    on = "" if facts.pooling == OWN[facts.base.kind] else READS[facts.pooling]
     return (
-        f"A student of `{facts.base.ref.replace('`', '')}`: {how} and a linear head give "
+        f"A student of `{facts.base.ref.replace('`', '')}`: {how} and a linear head{on} give "
         f"{len(facts.dimensions)} scores from 0 to 10. It reads {kept}"
         + (f", and learnt from scores that {teacher} gave other articles." if teacher else ".")
     )

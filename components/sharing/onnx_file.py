@@ -143,7 +143,8 @@ def write_graph(student: Student, path: Path, about: dict[str, str]) -> None:
     from distillery.components.student.graph import Corrected
     from distillery.components.student.model import merged
 
-    model = merged(student.base, student.facts.lora, len(student.dimensions), student.tensors)
+    facts = student.facts
+    model = merged(student.base, facts.lora, len(student.dimensions), student.tensors, pooling=facts.pooling)
     try:
         write(Corrected(model, student.score_curves), path, {**about, "dimensions": json.dumps(student.dimensions)})
     except Exception as error:  # whatever the exporter raises

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from distillery.components.artifacts.bundle import StudentFacts
 from distillery.components.student.base import Base
+from distillery.components.student.pooling import names_of
 from distillery.components.student.tokens import CHARS_PER_TOKEN, Preprocessing, Tokenizing
 
 _HEAD: Final = """\
@@ -60,7 +61,21 @@ model = AutoModelForSequenceClassification.from_pretrained(
 model.config.pad_token_id = None  # one article at a time: the last token counts
 model.load_state_dict(load_file(folder / "adapter_model.safetensors"))
 """
-# By the kind of the base model, and whether every weight was trained.
+_QUERY: Final = """\
+query = load_file(folder / "adapter_model.safetensors")["pooling.query"]
+
+
+def attended(states):
+    return (torch.softmax(states @ query, dim=1)[..., None] * states).sum(1)
+
+"""
+# What becomes of the states of one article's tokens.
+_POOLED: Final = {
+    "mean": "model(input_ids=ids).last_hidden_state.mean(1)",
+    "cls": "model(input_ids=ids).last_hidden_state[:, 0]",
+    "attention": "attended(model(input_ids=ids).last_hidden_state)",
+}
+# By whose names the tensors have, and whether every weight was trained.
 _MODELS: Final = {
     ("encoder", False): _ENCODER,
     ("decoder", False): _DECODER,
@@ -133,7 +148,8 @@ def snippet(
     Returns:
         Python that defines `raw_scores(title, content)` and `scores(title, content)`.
     """
-    decoder, whole = facts.base.kind == "decoder", facts.lora is None
+    names, whole = names_of(facts.base.kind, facts.pooling), facts.lora is None
+    decoder = names == "decoder"
     automatic = "AutoModelForSequenceClassification" if decoder else "AutoModel"
     imports = "\n".join(
         [
@@ -145,10 +161,11 @@ def snippet(
     tokens = _HEAD_ONLY.format(**lengths(facts))
     if facts.headTail is not None or facts.instruction:  # the instruction's tokens are part of the prefix
         tokens = tokens_by(facts, base, 'tokenizer(text, add_special_tokens=False)["input_ids"]')
-    raw = "model(input_ids=ids).logits" if decoder else "(model(input_ids=ids).last_hidden_state.mean(1) @ head.T)"
+    raw = "model(input_ids=ids).logits" if decoder else f"({_POOLED[facts.pooling]} @ head.T)"
     return (
         _HEAD.format(imports=imports, folder=folder, base=at, revision=revision, names=facts.dimensions)
-        + _MODELS[facts.base.kind, whole]
+        + _MODELS[names, whole]
+        + (_QUERY if facts.pooling == "attention" else "")
         + CLEAN
         + tokens
         + _SCORES.format(raw=raw)

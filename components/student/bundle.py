@@ -36,9 +36,11 @@ from distillery.components.store.layout import adapters_folder
 from distillery.components.student.base import Base
 from distillery.components.student.content_types import open_types
 from distillery.components.student.golden import GOLDEN_TOLERANCE, check_golden, golden_texts
+from distillery.components.student.pooling import ALLOWED, names_of
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.score_curves import ScoreCurves
 from distillery.components.student.student import FP32, Student, preprocessing_of
+from distillery.components.student.targets import lora_layers, target_suffixes
 from distillery.filters.digests import TRAINING_FREE
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
@@ -76,11 +78,9 @@ def adapter_config(facts: StudentFacts, base: Base) -> dict[str, Any]:
     Returns:
         The document.
     """
-    from distillery.components.student.model import lora_layers, target_suffixes
-
     if facts.lora is None:
         return {"base_model_name_or_path": facts.base.ref, "revision": facts.base.revision}
-    decoder = facts.base.kind == "decoder"
+    decoder = names_of(facts.base.kind, facts.pooling) == "decoder"
     return {
         "base_model_name_or_path": facts.base.ref,
         "bias": "none",
@@ -228,9 +228,7 @@ def open_files(
         raise InputError("two dimensions of one name", where=f"{where}/{STUDENT}", hint=REDO)
     if flt is not None:
         require_dimensions(facts.dimensions, flt, where)
-    pooling = {"encoder": "mean", "decoder": "last"}[facts.base.kind]
-    preprocessing = preprocessing_of(facts).facts()
-    if facts.pooling != pooling or facts.preprocessing != preprocessing:
+    if facts.pooling not in ALLOWED[facts.base.kind] or facts.preprocessing != preprocessing_of(facts).facts():
         raise InputError(
             "pooling or preprocessing is not what this version does",
             where=f"{where}/{STUDENT}",
@@ -243,6 +241,9 @@ def open_files(
             where=f"{where}/{STUDENT}",
             hint="get that revision of the base model",
         )
+    if (facts.base.kind, facts.base.hidden) != (base.kind, base.hidden):
+        what = f"its base model is {base.kind} of width {base.hidden}, not {facts.base.kind} of width {facts.base.hidden}"
+        raise InputError(what, where=f"{where}/{STUDENT}", hint=REDO)
     tensors = _tensors(files, facts, base, where)
     curves = CurvesFile.read(files[CURVES], f"{where}/{CURVES}")
     uneven = any(len(curve.x) != len(curve.y) or np.any(np.diff(curve.x) <= 0) for curve in curves.dimensions.values())
@@ -310,7 +311,7 @@ def _tensors(files: Mapping[str, bytes], facts: StudentFacts, base: Base, where:
             raise InputError(f"{key[:80]!r} is a key nobody needs", where=f"{where}/{CONFIG}", hint=REDO)
         if key not in config or canonical_json(config[key]) != canonical_json(wanted[key]):
             raise InputError(f"{key!r} is not what student.json says", where=f"{where}/{CONFIG}", hint=REDO)
-    shapes = expected_shapes(base, facts.lora, len(facts.dimensions))
+    shapes = expected_shapes(base, facts.lora, len(facts.dimensions), facts.pooling)
     _check_header(files[WEIGHTS], shapes, f"{where}/{WEIGHTS}")
     tensors = load(files[WEIGHTS])
     if bad := sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all()):

@@ -171,8 +171,9 @@ def head_name(facts: StudentFacts) -> str:
         Name of a tensor.
     """
     from distillery.components.student.model import HEAD, WHOLE_HEAD
+    from distillery.components.student.pooling import names_of
 
-    return (HEAD if facts.lora else WHOLE_HEAD)[facts.base.kind]
+    return (HEAD if facts.lora else WHOLE_HEAD)[names_of(facts.base.kind, facts.pooling)]
 
 
 def softmax(logits: Floats) -> Floats:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from distillery.components.artifacts.serving import Plan
 from distillery.components.student.base import Base
-from distillery.filters.spec import Lora
+from distillery.filters.spec import Lora, Pooling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from distillery.components.student.predict import Forward
 
 
-def engine(plan: Plan, base: Base, lora: Lora | None, dims: int, tensors: Mapping[str, Tensor]) -> Forward:
+def engine(plan: Plan, base: Base, lora: Lora | None, dims: int, tensors: Mapping[str, Tensor], pooling: Pooling) -> Forward:
     """Build what computes a batch.
 
     Args:
@@ -23,7 +23,8 @@ def engine(plan: Plan, base: Base, lora: Lora | None, dims: int, tensors: Mappin
         base: the base model.
         lora: the filter's LoRA settings; None where every weight was trained.
         dims: number of dimensions.
-        tensors: LoRA or body, and head, by bundle name, fp32.
+        tensors: LoRA or body, head and query, by bundle name, fp32.
+        pooling: of the student.
 
     Returns:
         The engine; it holds the one copy of the weights.
@@ -37,5 +38,5 @@ def engine(plan: Plan, base: Base, lora: Lora | None, dims: int, tensors: Mappin
     if plan.engine == "openvino":
         from distillery.components.student.openvino_engine import OpenVinoForward
 
-        return OpenVinoForward(merged(base, lora, dims, tensors), plan.precision)
-    return TorchForward(merged(base, lora, dims, tensors, plan.device, DTYPES[plan.precision]))
+        return OpenVinoForward(merged(base, lora, dims, tensors, pooling=pooling), plan.precision)
+    return TorchForward(merged(base, lora, dims, tensors, plan.device, DTYPES[plan.precision], pooling=pooling))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from distillery.components.student.model import StudentModel
+from distillery.components.student.pooling import attended
 from distillery.components.student.score_curves import ScoreCurves
 
 BELOW: Final = -1e30  # every raw score
@@ -26,7 +27,7 @@ class Masked(nn.Module):
 
     def __init__(self, model: StudentModel) -> None:
         super().__init__()
-        self.body, self.head, self.kind = model.body, model.head, model.kind
+        self.body, self.head, self.pooling, self.query = model.body, model.head, model.pooling, model.query
         self.eval()  # a new module would train, and who follows it puts its parts back into that state
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -41,9 +42,13 @@ class Masked(nn.Module):
         """
         states: Tensor = self.body(input_ids=ids, attention_mask=mask).last_hidden_state
         share = mask[..., None].float()
-        if self.kind == "decoder":
+        if self.pooling == "last":
             share = share - nn.functional.pad(share, (0, 0, 0, 1))[:, 1:]  # 1 at the last token alone
-        out: Tensor = self.head((states * share).sum(1) / share.sum(1))
+        if self.query is not None:
+            vectors = attended(states, self.query, mask.bool())
+        else:
+            vectors = states[:, 0] if self.pooling == "cls" else (states * share).sum(1) / share.sum(1)
+        out: Tensor = self.head(vectors)
         return out
 
 

@@ -23,6 +23,7 @@ from distillery.components.runtime.memory_limit import room
 from distillery.components.student.architectures import ARCHITECTURES
 from distillery.components.student.base_files import CONFIG, parse_config
 from distillery.components.student.base_files import TOKENIZER as TOKENIZER_FILE
+from distillery.components.student.pooling import pooling_of
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora, Student, Training
 
@@ -182,9 +183,13 @@ def train_need(
 
     Returns:
         The need of the step "train".
+
+    Raises:
+        InputError: student.pooling makes no sense for this base model.
     """
+    attends = pooling_of(student.pooling, ARCHITECTURES[body.config["model_type"]].kind) == "attention"
     stated = precision or ("fp32" if training.precision == "auto" else training.precision)
-    trained = _trained(body, student.lora, dims)
+    trained = _trained(body, student.lora, dims + attends)  # the query is as wide as a row of the head
     adapter = 4 * trained * 10  # weights, gradients, two moments, best epoch; a checkpoint holds four of them, and its bytes
     libraries = _libraries(body, "train")
     tokens = max(student.maxLength, min(training.tokensPerBatch, training.batchSize * student.maxLength))
@@ -193,6 +198,7 @@ def train_need(
 
     def passes(by_layer: bool) -> Need:
         activations = _kept(body, student, tokens, ITEM[stated], by_layer=by_layer)
+        activations += tokens * 2 * 4 * _width(body) if attends else 0  # the states in fp32, and their gradients
         return Need("train", libraries, _trained_weights(body, training, ITEM[stated]), adapter, activations, by_layer)
 
     if checkpointed is None:

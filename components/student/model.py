@@ -5,7 +5,7 @@ Raw predictions need nothing beside the weights – no scale, no centre – so p
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,13 +16,16 @@ from distillery.components.student.architectures import ARCHITECTURES, Kind
 from distillery.components.student.base import Base, check_base
 from distillery.components.student.body import load_body, load_quantized, serving_body, skeleton
 from distillery.components.student.lora import ADAPTER, fuse
-from distillery.filters.errors import InputError
-from distillery.filters.spec import Lora, Quantize
+from distillery.components.student.pooling import QUERY, attended, names_of, pooling_of
+from distillery.components.student.targets import lora_layers, target_names
+from distillery.filters.spec import Lora, Pooling, Quantize
 
 Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MERGED = 2**20  # numbers of a weight that LoRA is added to at once: 12 MB beside the model, whatever its size
+# By `pooling.names_of`.
 HEAD = {"encoder": "head.weight", "decoder": "base_model.model.score.weight"}
+LORA_BODY = {"encoder": "base_model.model.", "decoder": "base_model.model.model."}
 # Where every weight trains, tensors have transformers' own names, as plain models load them.
 WHOLE_HEAD = {"encoder": "head.weight", "decoder": "score.weight"}
 WHOLE_BODY = {"encoder": "", "decoder": "model."}
@@ -32,98 +35,41 @@ class TrainableError(RuntimeError):
     """What would be trained isn't what the configuration says; training must not start."""
 
 
-def target_names(body: nn.Module, targets: str | list[str]) -> list[str]:
-    """Return the full names of the linear layers that get LoRA, in the model's order.
-
-    Args:
-        body: the base model's body.
-        targets: ends of names, or "all-linear".
-
-    Returns:
-        The names.
-
-    Raises:
-        InputError: no layer's name ends in one of the targets.
-    """
-    return _chosen([name for name, module in body.named_modules() if isinstance(module, nn.Linear)], targets)
-
-
-def _chosen(linear: list[str], targets: str | list[str]) -> list[str]:
-    if targets == "all-linear":
-        return linear
-    ends = {target: [name for name in linear if name == target or name.endswith(f".{target}")] for target in targets}
-    if missing := sorted(target for target, names in ends.items() if not names):
-        raise InputError(
-            f"the base model has no linear layer {missing[0]!r}",
-            where="student.lora.targets",
-            hint="name ends of its layers' names, or all-linear",
-        )
-    chosen = {name for names in ends.values() for name in names}
-    return [name for name in linear if name in chosen]
-
-
-def target_suffixes(names: list[str]) -> list[str]:
-    """Return what adapter_config.json names: the layers without their index ("self_attn.q_proj"), so no pooler is caught.
-
-    Args:
-        names: full names from `target_names`.
-
-    Returns:
-        Each suffix once, sorted.
-    """
-    return sorted({re.split(r"\.\d+\.", name, maxsplit=1)[-1] for name in names})
-
-
-def lora_layers(base: Base, lora: Lora) -> dict[str, tuple[int, ...]]:
-    """Return the linear layers that get LoRA, worked out from the configuration alone.
-
-    Args:
-        base: the base model.
-        lora: the filter's LoRA settings.
-
-    Returns:
-        (outputs, inputs) by full name.
-
-    Raises:
-        InputError: no layer's name ends in one of the targets.
-    """
-    config, _ = check_base(base.path, base.ref)
-    linear = ARCHITECTURES[config["model_type"]].linears(config)
-    return {name: linear[name] for name in _chosen(list(linear), lora.targets)}
-
-
-def _shapes(layers: Mapping[str, tuple[int, ...]], r: int, kind: Kind, hidden: int, dims: int) -> dict[str, tuple[int, int]]:
-    prefix = "base_model.model." if kind == "encoder" else "base_model.model.model."
-    shapes: dict[str, tuple[int, int]] = {}
+def _lora_shapes(layers: Mapping[str, tuple[int, ...]], r: int, names: Kind) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {}
     for name, (outputs, inputs) in layers.items():
-        shapes[f"{prefix}{name}.lora_A.weight"] = (r, inputs)
-        shapes[f"{prefix}{name}.lora_B.weight"] = (outputs, r)
-    return shapes | {HEAD[kind]: (dims, hidden)}
+        shapes[f"{LORA_BODY[names]}{name}.lora_A.weight"] = (r, inputs)
+        shapes[f"{LORA_BODY[names]}{name}.lora_B.weight"] = (outputs, r)
+    return shapes
 
 
-def expected_shapes(base: Base, lora: Lora | None, dims: int) -> Mapping[str, tuple[int, ...]]:
+def expected_shapes(base: Base, lora: Lora | None, dims: int, pooling: Pooling | None = None) -> Mapping[str, tuple[int, ...]]:
     """Return the shape of every tensor that a bundle must hold, worked out without transformers.
 
     Args:
         base: the base model.
         lora: the filter's LoRA settings; None where every weight trains.
         dims: number of dimensions.
+        pooling: of the student; None for its kind's own.
 
     Returns:
         Shapes by name in adapter_model.safetensors.
     """
+    pooling = pooling_of(pooling, base.kind)
+    names = names_of(base.kind, pooling)
+    shapes: dict[str, tuple[int, ...]] = {QUERY: (base.hidden,)} if pooling == "attention" else {}
     if lora is None:
         config, _ = check_base(base.path, base.ref)
-        shapes = ARCHITECTURES[config["model_type"]].shapes(config)
-        body = {f"{WHOLE_BODY[base.kind]}{name}": shape for name, shape in shapes.items()}
-        return body | {WHOLE_HEAD[base.kind]: (dims, base.hidden)}
-    return _shapes(lora_layers(base, lora), lora.r, base.kind, base.hidden, dims)
+        body = ARCHITECTURES[config["model_type"]].shapes(config)
+        shapes |= {f"{WHOLE_BODY[names]}{name}": shape for name, shape in body.items()}
+        return shapes | {WHOLE_HEAD[names]: (dims, base.hidden)}
+    return shapes | _lora_shapes(lora_layers(base, lora), lora.r, names) | {HEAD[names]: (dims, base.hidden)}
 
 
-def expected_trainable(config: Any, lora: Lora | None, dims: int) -> int:
+def expected_trainable(config: Any, lora: Lora | None, dims: int, pooling: Pooling | None = None) -> int:
     """Return how many parameters train, by arithmetic over shapes: r·(in + out) for each target, hidden for each dimension.
 
-    Without LoRA the whole body trains.
+    Without LoRA the whole body trains; attention pooling has one more row of the head's width.
 
     Qwen2.5-1.5B with r 16 and 6 dimensions has 18,473,984.
 
@@ -131,18 +77,19 @@ def expected_trainable(config: Any, lora: Lora | None, dims: int) -> int:
         config: a model's folder, or a transformers configuration.
         lora: the filter's LoRA settings; None where every weight trains.
         dims: number of dimensions.
+        pooling: of the student; None for its kind's own.
 
     Returns:
         The number of parameters.
     """
     body = skeleton(config)
     settings: Any = body.config
+    rows = (dims + (pooling == "attention")) * int(settings.hidden_size)
     if lora is None:
-        return sum(parameter.numel() for parameter in body.parameters()) + dims * int(settings.hidden_size)
+        return sum(parameter.numel() for parameter in body.parameters()) + rows
     modules: dict[str, Any] = dict(body.named_modules())
     layers = {name: tuple(modules[name].weight.shape) for name in target_names(body, lora.targets)}
-    shapes = _shapes(layers, lora.r, "encoder", settings.hidden_size, dims)
-    return sum(rows * columns for rows, columns in shapes.values())
+    return rows + sum(math.prod(shape) for shape in _lora_shapes(layers, lora.r, "encoder").values())
 
 
 class StudentModel(nn.Module):
@@ -151,13 +98,29 @@ class StudentModel(nn.Module):
     Args:
         body: the base model's body.
         head: bias-free layer from pooled vectors to scores.
-        kind: encoder (mean pooling) or decoder (last token).
+        kind: encoder or decoder.
         whole: True if every weight of the body trains.
         mixed: True if the body's products are computed in bf16 and its weights are fp32, since steps are too small for bf16.
+        pooling: from token states to one vector; None for the kind's own.
     """
 
-    def __init__(self, body: nn.Module, head: nn.Linear, kind: Kind, *, whole: bool = False, mixed: bool = False) -> None:
+    query: nn.Parameter | None
+
+    def __init__(
+        self,
+        body: nn.Module,
+        head: nn.Linear,
+        kind: Kind,
+        *,
+        whole: bool = False,
+        mixed: bool = False,
+        pooling: Pooling | None = None,
+    ) -> None:
         super().__init__()
+        self.pooling = pooling_of(pooling, kind)
+        # Attention begins as the mean, which the head is fitted on.
+        attends = self.pooling == "attention"
+        self.register_parameter("query", nn.Parameter(torch.zeros(head.in_features)) if attends else None)
         self.body, self.head, self.kind = body, head, kind
         self.whole, self.mixed = whole, mixed
         self.head_dropout, self.dropping = 0.0, False
@@ -173,13 +136,16 @@ class StudentModel(nn.Module):
         Returns:
             (b, hidden) fp32.
         """
-        states: Tensor
-        if self.kind == "decoder":
-            # A token never sees what comes after it, so padding on the right needs no mask.
-            states = self._states(ids, None)
-            return states[torch.arange(len(ids), device=ids.device), lengths - 1].float()
         mask = None if full else torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-        states = self._states(ids, mask).float()
+        # Of a decoder a token never sees what comes after it, so padding on the right needs no mask there.
+        states = self._states(ids, None if self.kind == "decoder" else mask)
+        if self.pooling == "last":
+            return states[torch.arange(len(ids), device=ids.device), lengths - 1].float()
+        if self.pooling == "cls":
+            return states[:, 0].float()
+        states = states.float()
+        if self.query is not None:
+            return attended(states, self.query, mask)
         if mask is None:
             return states.mean(1)
         return (states * mask[..., None]).sum(1) / lengths[:, None]
@@ -217,6 +183,7 @@ def build(
     seed: int = 0,
     quantize: Quantize = "none",
     device: str = "cpu",
+    pooling: Pooling | None = None,
 ) -> StudentModel:
     """Make a student that is ready to train: LoRA A random, LoRA B and head zero.
 
@@ -230,6 +197,7 @@ def build(
         seed: decides LoRA A.
         quantize: nf4 holds the linear weights of the frozen body in 4 bits.
         device: cpu or cuda.
+        pooling: of the student; None for its kind's own.
 
     Returns:
         The model.
@@ -241,8 +209,9 @@ def build(
     if lora is None:
         body, head = load_body(base), nn.Linear(base.hidden, dims, bias=False)
         nn.init.zeros_(head.weight)
-        model = StudentModel(body.requires_grad_(True), head, base.kind, whole=True, mixed=precision == "bf16")
-        assert_trainable(model, expected_trainable(base.path, None, dims))
+        body.requires_grad_(True)
+        model = StudentModel(body, head, base.kind, whole=True, mixed=precision == "bf16", pooling=pooling)
+        assert_trainable(model, expected_trainable(base.path, None, dims, pooling))
         return model.to(device)
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -260,8 +229,8 @@ def build(
         layer.lora_A[ADAPTER].float()
         layer.lora_B[ADAPTER].float()
         fuse(layer)
-    model = StudentModel(body, head, base.kind)
-    assert_trainable(model, expected_trainable(base.path, lora, dims))
+    model = StudentModel(body, head, base.kind, pooling=pooling)
+    assert_trainable(model, expected_trainable(base.path, lora, dims, pooling))
     return model.to(device)
 
 
@@ -292,16 +261,14 @@ def trainable(model: StudentModel) -> dict[str, nn.Parameter]:
     """
     parameters: dict[str, Any] = {}
     parameter: Any
-    if model.whole:
-        parameters |= {f"{WHOLE_BODY[model.kind]}{name}": parameter for name, parameter in model.body.named_parameters()}
-        parameters[WHOLE_HEAD[model.kind]] = model.head.weight
-        return parameters
-    prefix = "base_model.model." if model.kind == "encoder" else "base_model.model.model."
+    names = names_of(model.kind, model.pooling)
     for name, parameter in model.body.named_parameters():
-        if ".lora_" in name:
-            parameters[prefix + name.replace(f".{ADAPTER}.", ".")] = parameter
-    parameters[HEAD[model.kind]] = model.head.weight
-    return parameters
+        if model.whole:
+            parameters[WHOLE_BODY[names] + name] = parameter
+        elif ".lora_" in name:
+            parameters[LORA_BODY[names] + name.replace(f".{ADAPTER}.", ".")] = parameter
+    parameters[(WHOLE_HEAD if model.whole else HEAD)[names]] = model.head.weight
+    return parameters if model.query is None else {**parameters, QUERY: model.query}
 
 
 def assert_trainable(model: StudentModel, expected: int) -> None:
@@ -369,6 +336,8 @@ def merged(
     tensors: Mapping[str, Tensor],
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    *,
+    pooling: Pooling | None = None,
 ) -> StudentModel:
     """Make the student for serving: LoRA added into the base weights in place, or those replaced; nothing to train.
 
@@ -378,26 +347,29 @@ def merged(
         dims: number of dimensions.
         tensors: as `weights` returns them.
         device: cpu or cuda.
-        dtype: of the body; LoRA is added in fp32 and rounded once, the head stays fp32.
+        dtype: of the body; LoRA is added in fp32 and rounded once, head and query stay fp32.
+        pooling: of the student; None for its kind's own.
 
     Returns:
         The model in eval mode.
     """
     body = serving_body(base, dtype).to(device)
     if lora is None:
-        served = StudentModel(body, nn.Linear(base.hidden, dims, bias=False).to(device), base.kind, whole=True)
+        served = StudentModel(body, nn.Linear(base.hidden, dims, bias=False), base.kind, whole=True, pooling=pooling).to(device)
         set_weights(served, tensors)
         return served.requires_grad_(False).eval()
-    prefix = "base_model.model." if base.kind == "encoder" else "base_model.model.model."
+    served = StudentModel(body, nn.Linear(base.hidden, dims, bias=False), base.kind, pooling=pooling).to(device)
+    names = names_of(base.kind, served.pooling)
     modules = dict(body.named_modules())
-    head = nn.Linear(base.hidden, dims, bias=False)
     with torch.no_grad():
         for name in target_names(body, lora.targets):
             layer = modules[name]
             assert isinstance(layer, nn.Linear)
-            a, b = (tensors[f"{prefix}{name}.lora_{part}.weight"].to(device) for part in "AB")
+            a, b = (tensors[f"{LORA_BODY[names]}{name}.lora_{part}.weight"].to(device) for part in "AB")
             rows = max(1, MERGED // layer.in_features)
             for weight, part in zip(torch.split(layer.weight, rows), torch.split(b, rows), strict=True):
                 weight += (part @ a).mul_(lora.alpha / lora.r)
-        head.weight.copy_(tensors[HEAD[base.kind]])
-    return StudentModel(body, head.to(device), base.kind).requires_grad_(False).eval()
+        served.head.weight.copy_(tensors[HEAD[names]])
+        if served.query is not None:
+            served.query.copy_(tensors[QUERY])
+    return served.requires_grad_(False).eval()

@@ -81,7 +81,7 @@ class Student:
         """What computes a batch by the plan, built when it is first needed."""
         if self._forward is None:
             tensors = self.tensors if self.types is None else self.types.below(self.tensors, self.facts)
-            self._forward = engine(self.plan, self.base, self.facts.lora, self._width, tensors)
+            self._forward = engine(self.plan, self.base, self.facts.lora, self._width, tensors, self.facts.pooling)
         return self._forward
 
     @property

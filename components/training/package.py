@@ -15,6 +15,7 @@ from distillery.components.student.base import Base
 from distillery.components.student.bundle import golden_texts, training_facts
 from distillery.components.student.devices import reference
 from distillery.components.student.parity import parity_record
+from distillery.components.student.pooling import pooling_of
 from distillery.components.student.score_curves import ScoreCurves, fit_score_curves
 from distillery.components.student.student import Student
 from distillery.components.student.tokens import Preprocessing, Tokens
@@ -160,7 +161,7 @@ def package_student(
         base=BaseFacts(**base.facts()),
         maxLength=student.maxLength,
         headTail=student.headTail,
-        pooling="mean" if base.kind == "encoder" else "last",
+        pooling=pooling_of(student.pooling, base.kind),
         preprocessing=preprocessing.facts(),
         lora=student.lora,
         training=training_facts(training, precision),

@@ -133,6 +133,7 @@ def _work(
     from distillery.components.student.devices import device_for
     from distillery.components.student.invariance import require_invariance
     from distillery.components.student.model import DTYPES, build, expected_trainable, merged
+    from distillery.components.student.pooling import pooling_of
     from distillery.components.student.predict import raw_predictions
     from distillery.components.student.probe import choose_precision
     from distillery.components.student.tokens import Preprocessing, Tokenizing, check_distinct
@@ -173,9 +174,19 @@ def _work(
         precision, why = state["precision"], f"precision {state['precision']}: as in the checkpoint"
     progress.note(why)
     require_invariance(base)
-    expected = expected_trainable(base.path, student.lora, dims)
+    pooling = pooling_of(student.pooling, base.kind)
+    expected = expected_trainable(base.path, student.lora, dims, pooling)
     by_layer = workers.agree(_by_layer(base, flt, precision, device))
-    model = build(base, student.lora, dims, precision=precision, seed=training.seed, quantize=training.quantize, device=device)
+    model = build(
+        base,
+        student.lora,
+        dims,
+        precision=precision,
+        seed=training.seed,
+        quantize=training.quantize,
+        device=device,
+        pooling=pooling,
+    )
     if training.quantize != "none":
         progress.note(f"the base model's linear weights are held in 4 bits ({training.quantize})")
     if device == "cpu" and precision == "bf16":
@@ -189,11 +200,11 @@ def _work(
     def predict(tensors: dict[str, torch.Tensor], part: Part) -> NDArray[np.float64]:
         """Return the predictions (n, D) of all workers, each of which predicts its share."""
         if workers.world == 1:
-            return raw_predictions(merged(base, student.lora, dims, tensors, device, served_in), part.tokens)
+            return raw_predictions(merged(base, student.lora, dims, tensors, device, served_in, pooling=pooling), part.tokens)
         out = torch.zeros(part.labels.shape, dtype=torch.float64)
         mine = workers.deal(np.arange(len(out)), part.tokens.lengths)
         if len(mine):
-            served = merged(base, student.lora, dims, tensors, device, served_in)
+            served = merged(base, student.lora, dims, tensors, device, served_in, pooling=pooling)
             out[torch.from_numpy(mine)] = torch.from_numpy(raw_predictions(served, part.take(mine).tokens))
         return workers.sum(out).numpy()
 

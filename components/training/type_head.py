@@ -163,8 +163,9 @@ def _vectors(student: Student, tokens: Tokens, progress: Progress) -> Floats:
 
     name, hidden = head_name(student.facts), student.base.hidden
     student._forward = None  # memory holds one body at a time
-    tensors, plan = {**student.tensors, name: torch.eye(hidden)}, student.plan
-    model = merged(student.base, student.facts.lora, hidden, tensors, plan.device, DTYPES[plan.precision])
+    tensors, plan, facts = {**student.tensors, name: torch.eye(hidden)}, student.plan, student.facts
+    dtype = DTYPES[plan.precision]
+    model = merged(student.base, facts.lora, hidden, tensors, plan.device, dtype, pooling=facts.pooling)
     return predictions(TorchForward(model), tokens, hidden, progress)
 
 

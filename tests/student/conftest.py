@@ -10,8 +10,9 @@ import pytest
 
 from distillery.components.artifacts.bundle import BaseFacts, StudentFacts
 from distillery.components.student.bundle import Student, golden_texts
+from distillery.components.student.pooling import pooling_of
 from distillery.components.student.score_curves import ScoreCurves
-from distillery.filters.spec import Lora
+from distillery.filters.spec import Lora, Pooling
 
 NAMES = ["reach", "proof", "cost"]
 
@@ -32,7 +33,7 @@ LORA = Lora(r=4, alpha=8)
 
 @pytest.fixture(scope="session")
 def make_student() -> Callable[..., Student]:
-    def make(folder: Path, lora: Lora | None = LORA) -> Student:
+    def make(folder: Path, lora: Lora | None = LORA, pooling: Pooling | None = None) -> Student:
         import torch
 
         from distillery.components.student.model import expected_shapes
@@ -41,7 +42,7 @@ def make_student() -> Callable[..., Student]:
 
         base, preprocessing = resolve_base(str(folder)), Preprocessing(48, None)
         generator = torch.Generator().manual_seed(11)
-        shapes = expected_shapes(base, lora, len(NAMES))
+        shapes = expected_shapes(base, lora, len(NAMES), pooling)
         tensors = {name: torch.randn(shape, generator=generator) * 0.1 for name, shape in shapes.items()}
         facts = StudentFacts(
             format=1,
@@ -50,7 +51,7 @@ def make_student() -> Callable[..., Student]:
             base=BaseFacts(**base.facts()),
             maxLength=48,
             headTail=None,
-            pooling="mean" if base.kind == "encoder" else "last",
+            pooling=pooling_of(pooling, base.kind),
             preprocessing=preprocessing.facts(),
             lora=lora,
             training={"epochs": 1, "precision": "fp32"},

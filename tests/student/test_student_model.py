@@ -18,12 +18,12 @@ from distillery.components.student.model import (
     merged,
     set_training,
     set_weights,
-    target_names,
     trainable,
     weights,
 )
 from distillery.components.student.probe import Speed, choose_precision, measure
 from distillery.components.student.resolve import resolve_base
+from distillery.components.student.targets import target_names
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora
 

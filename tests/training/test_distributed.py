@@ -27,6 +27,7 @@ from distillery.components.training.train import train
 from distillery.components.training.worker import run_workers
 from distillery.filters.errors import Stopped
 from distillery.filters.filter import Filter
+from distillery.filters.loading import with_overrides
 from tests.training.conftest import Notes, filter_of, store_split
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,14 +87,23 @@ if "RANK" in os.environ:
 """
 
 
-@pytest.mark.parametrize("strategy", ["ddp", *(pytest.param(zero, marks=pytest.mark.slow) for zero in ("zero2", "zero3"))])
+SHARED = [pytest.param(zero, "attention", marks=pytest.mark.slow) for zero in ("zero2", "zero3")]
+
+
+@pytest.mark.parametrize(("strategy", "pooling"), [("ddp", None), ("ddp", "attention"), *SHARED])
 def test_two_workers_train_what_one_does(
-    strategy: str, stores: dict[str, Store], tiny_decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    strategy: str,
+    pooling: str | None,
+    stores: dict[str, Store],
+    tiny_decoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """40 articles in steps of 7: shares are uneven and the last step has five. Only the first worker writes."""
     (tmp_path / "sitecustomize.py").write_text(COUNTED.format(log=str(tmp_path / "puts")))
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
     flt = filter_without_dropout(tiny_decoder, epochs=2, batchSize=7, strategy=strategy)
+    flt = with_overrides(flt, [f"student.pooling={pooling or 'null'}"])
     split = {store_split(store, (40, 15, 5)) for store in stores.values()}.pop()
     alone = train(stores["one"], flt, split=split)
     run_workers(arguments(stores["two"], flt, split), processes=2)
