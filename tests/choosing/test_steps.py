@@ -46,6 +46,11 @@ def test_candidates_may_be_a_text_or_a_file(store, tiny_filter, tmp_path):
         ("", "best", "candidates: there are none"),
         (THREE, "fastest", "rule: no rule 'fastest'"),
         (THREE.replace("training.seed: 7", "split.seed: 7"), "best", "candidates text:4: candidate 'one epoch again' sets"),
+        (
+            THREE.replace("training.seed: 7", "student.pooling: last"),
+            "best",
+            "candidates text:4: candidate 'one epoch again': last makes no sense: the base model is an encoder",
+        ),
     ],
 )
 def test_a_bad_parameter_is_named_as_a_form_has_it(store, tiny_filter, candidates, rule, said):

@@ -98,7 +98,7 @@ def full() -> dict[str, Any]:
     spec = given["spec"]
     given["metadata"] |= {"namespace": "news", "labels": {"a": "b"}, "annotations": {"a": "b"}}
     spec["student"] |= {"headTail": 0.5, "device": "cpu", "precision": "fp32"}
-    spec["student"] |= {"mode": "instruction", "instruction": "Judge it.", "contentTypes": "head"}
+    spec["student"] |= {"mode": "instruction", "instruction": "Judge it.", "contentTypes": "head", "pooling": "cls"}
     spec["prefilter"]["requireAny"] = ["a"]
     spec["data"] = {"articles": "a", "labels": "b", "columns": {"headline": "title"}, "dimensions": {"Agency": "agency"}}
     spec["data"] |= {"scale": [0.0, 100.0], "scales": {"agency": [1.0, 5.0]}}
