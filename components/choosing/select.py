@@ -265,7 +265,7 @@ def _cost(store: Store, candidate: Candidate) -> float:
         pooling_of(student.pooling, ARCHITECTURES[body.config["model_type"]].kind)
     except InputError as error:
         what = f"candidate {candidate.name!r}: {error.what}"
-        raise InputError(what, where=candidate.where, hint=error.hint) from error
+        raise InputError(what, where=candidate.where, hint=error.hint, parameter="candidates") from error
     return float(multiplied(body)) * student.maxLength * training.epochs
 
 

@@ -131,6 +131,7 @@ def with_leaf_changed(given: dict[str, Any], leaf: str) -> dict[str, Any]:
     choices |= {
         "mode": "regression",
         "contentTypes": "none",
+        "pooling": "mean",
         "epochFigures": "together",
         "reportTo": ["tensorboard"],
         "dimensionWeights": "equal",
