@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import mean_absolute_error
 
 from distillery.components.articles.articles import Article
 from distillery.components.artifacts.noise_floor import read_noise
-from distillery.components.calibration.noise import Again, deviation, measure, second
+from distillery.components.calibration.noise import Again, deviation, floor, measure, second
 from distillery.components.store import Store
 from distillery.filters.digests import rubric_digest
 from distillery.filters.errors import InputError
@@ -32,11 +33,11 @@ def test_the_floor_is_the_spread_around_the_oracles_own_mean(store: Store, flt: 
     oracles = [Scripted(wavering(0.5, seed)) for seed in range(3)]
     again = [Again(oracle, at) for at, oracle in enumerate(oracles[1:], 2)]
     document = measure(store, flt, articles=corpus, repeat=3, n=120, oracle=oracles[0], again=again).outputs
-    floor = document["floor"]
-    assert floor["dimensions"]["readiness"] == pytest.approx(0.5 * np.sqrt(2 / np.pi), rel=0.12)
-    assert floor["dimensions"]["benefit"] == 0
-    assert (floor["n"], floor["repeat"], [oracle.asked for oracle in oracles]) == (120, 3, [120, 120, 120])
-    assert floor["interval"][0] < floor["mae"] < floor["interval"][1]
+    found = document["floor"]
+    assert found["dimensions"]["readiness"] == pytest.approx(0.5 * np.sqrt(2 / np.pi), rel=0.12)
+    assert found["dimensions"]["benefit"] == 0
+    assert (found["n"], found["repeat"], [oracle.asked for oracle in oracles]) == (120, 3, [120, 120, 120])
+    assert found["interval"][0] < found["mae"] < found["interval"][1]
     known = read_noise(store, flt.name, rubric_digest(flt), oracles[0].identity)
     assert known is not None
     assert known.to_json() == document
@@ -50,6 +51,27 @@ def test_few_repetitions_measure_the_same_floor_as_many() -> None:
     assert found == pytest.approx([np.sqrt(2 / np.pi)] * 3, rel=0.02)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_floor_is_that_of_scikit_learn(flt: Filter, seed: int) -> None:
+    """An article at a time: the error of each repetition against their mean, with what a mean of so few lies too near."""
+    rng = np.random.default_rng(seed)
+    repeat = int(rng.integers(2, 6))
+    values = np.rint(rng.uniform(0, 10, (repeat, 30, 2)))
+    values[:, :4] = values[0, :4]  # said alike each time
+    tables = [{f"{at:02}": (row, float(row.mean())) for at, row in enumerate(table)} for table in values]
+    found = floor(flt, tables, "5eed" * 4)
+    wider = (repeat / (repeat - 1)) ** 0.5
+    each = [
+        [mean_absolute_error(np.full(repeat, scores.mean()), scores) * wider for scores in values[:, at].T] for at in range(30)
+    ]
+    assert found.mae == pytest.approx(np.mean(each), abs=1e-6)
+    assert list(found.dimensions.values()) == pytest.approx(np.mean(each, axis=0), abs=1e-6)
+    overall = values.mean(axis=2)
+    errors = [mean_absolute_error(np.full(repeat, column.mean()), column) * wider for column in overall.T]
+    assert found.overall_mae == pytest.approx(np.mean(errors), abs=1e-6)
+    assert found.identical >= 4 / 30
+
+
 def test_recorded_repetitions_are_replayed(store: Store, corpus: str, tmp_path: Any) -> None:
     import json
 
@@ -58,9 +80,9 @@ def test_recorded_repetitions_are_replayed(store: Store, corpus: str, tmp_path: 
     replies = tmp_path / "replies.jsonl"
     replies.write_text("".join(json.dumps(line) + "\n" for line in lines))
     flt = load_filter_text(FILTER.replace("recorded,", f"recorded, replies: '{replies}',"), "demo.yaml")
-    floor = measure(store, flt, articles=corpus, repeat=3, n=20).outputs["floor"]
-    assert floor["dimensions"]["readiness"] == pytest.approx(2 / 3 * np.sqrt(3 / 2), abs=1e-6)
-    assert (floor["dimensions"]["benefit"], floor["identical"]) == (0, 0)
+    found = measure(store, flt, articles=corpus, repeat=3, n=20).outputs["floor"]
+    assert found["dimensions"]["readiness"] == pytest.approx(2 / 3 * np.sqrt(3 / 2), abs=1e-6)
+    assert (found["dimensions"]["benefit"], found["identical"]) == (0, 0)
     with pytest.raises(InputError, match='repeat": 4'):
         measure(store, flt, articles=corpus, repeat=4, n=20)
 
