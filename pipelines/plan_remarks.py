@@ -99,14 +99,19 @@ def tell_memory(steps: list[Planned], run: RunState) -> None:
         InputError: it is more than there is, or a package is missing.
     """
     from distillery.components.student.devices import require_packing
+    from distillery.components.student.gpu_memory import gpu_need, require_gpu_here
     from distillery.components.student.memory import body_in, require_room_here
 
     loading = {step.step: step for step in steps if step.action == "run" and step.step in ("train", "benchmark")}
     if loading:
-        spec = run.filter.spec
-        if "train" in loading:
-            require_packing(spec.training)
-        body = body_in(run.base.path, run.base.ref)
-        for need in require_room_here(body, spec.student, spec.training, len(run.filter.dimensions)):
+        spec, dims, body = run.filter.spec, len(run.filter.dimensions), body_in(run.base.path, run.base.ref)
+        for need in require_room_here(body, spec.student, spec.training, dims):
             if need.step in loading:
                 loading[need.step].why.append(f"memory: at most {need}")
+        if "train" in loading:
+            require_packing(spec.training)
+            if here := require_gpu_here(body, spec.student, spec.training, dims):
+                loading["train"].why.append(f"memory of the GPU: at most {here}")
+            elif spec.training.quantize != "none":
+                least = gpu_need(body, spec.student, spec.training, dims)
+                loading["train"].why.append(f"memory of a GPU, if it trained on one: {least}")

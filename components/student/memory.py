@@ -23,6 +23,8 @@ from distillery.components.runtime.memory_limit import room
 from distillery.components.student.architectures import ARCHITECTURES
 from distillery.components.student.base_files import CONFIG, parse_config
 from distillery.components.student.base_files import TOKENIZER as TOKENIZER_FILE
+from distillery.components.student.devices import reference
+from distillery.components.student.less_memory import less_memory
 from distillery.components.student.pooling import pooling_of
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora, Student, Training
@@ -135,7 +137,7 @@ def multiplied(body: Body) -> int:
     return layers(body) * sum(rows * columns for rows, columns in _layer(body))
 
 
-def needs(body: Body, student: Student, training: Training, dims: int, *, precision: Precision = "fp32") -> list[Need]:
+def needs(body: Body, student: Student, training: Training, dims: int, *, precision: Precision | None = None) -> list[Need]:
     """Return what each step that loads the student takes on a CPU.
 
     Args:
@@ -143,34 +145,45 @@ def needs(body: Body, student: Student, training: Training, dims: int, *, precis
         student: the filter's student section.
         training: its training section; precision "auto" counts as fp32, which a machine may choose.
         dims: number of dimensions.
-        precision: in which the benchmark and scoring serve. Training validates and packages in fp32 in any case.
+        precision: in which the benchmark and scoring serve; None for that in which training validates and packages.
 
     Returns:
         Training, benchmark and scoring.
     """
+    served = precision or reference(student, training)
     return [
         train_need(body, student, training, dims),
         *(
-            serve_need(body, student.maxLength, student.lora, dims, step=step, precision=precision)
+            serve_need(body, student.maxLength, student.lora, dims, step=step, precision=served)
             for step in ("benchmark", "score")
         ),
     ]
 
 
-def _trained_weights(body: Body, training: Training, item: int) -> int:
-    """Return what a body takes while it trains: as it is, or with its linear weights in 4 bits and one as it is multiplied."""
+def trained_weights(body: Body, training: Training, item: int, *, packing: int = PACKING) -> int:
+    """Return what a body takes while it trains: as it is, or with its linear weights in 4 bits and one as it is multiplied.
+
+    Args:
+        body: the base model.
+        training: the filter's training section.
+        item: bytes of a number that is not packed.
+        packing: bytes of a number of the weight that is being packed.
+
+    Returns:
+        Bytes.
+    """
     if training.quantize == "none":
         return numbers(body) * item
     linears = ARCHITECTURES[body.config["model_type"]].linears(body.config)
     sizes = [math.prod(shape) for shape in linears.values()]
     packed = math.ceil(sum(sizes) * PACKED) + SCALES * len(sizes)
-    return packed + (numbers(body) - sum(sizes)) * item + max(sizes) * max(item, PACKING)
+    return packed + (numbers(body) - sum(sizes)) * item + max(sizes) * max(item, packing)
 
 
 def train_need(
     body: Body, student: Student, training: Training, dims: int, *, checkpointed: bool | None = None, precision: str = ""
 ) -> Need:
-    """Return what training takes: its passes, or validation by the merged fp32 body, whichever is more.
+    """Return what training takes: its passes, or validation by the merged body, whichever is more.
 
     Args:
         body: the base model.
@@ -189,17 +202,18 @@ def train_need(
     """
     attends = pooling_of(student.pooling, ARCHITECTURES[body.config["model_type"]].kind) == "attention"
     stated = precision or ("fp32" if training.precision == "auto" else training.precision)
-    trained = _trained(body, student.lora, dims + attends)  # the query is as wide as a row of the head
+    trained = trained_numbers(body, student.lora, dims + attends)  # the query is as wide as a row of the head
     adapter = 4 * trained * 10  # weights, gradients, two moments, best epoch; a checkpoint holds four of them, and its bytes
     libraries = _libraries(body, "train")
     tokens = max(student.maxLength, min(training.tokensPerBatch, training.batchSize * student.maxLength))
-    serving = serve_need(body, student.maxLength, student.lora, dims, step="benchmark")
+    judged = reference(student, training)
+    serving = serve_need(body, student.maxLength, student.lora, dims, step="benchmark", precision=judged)
     validation = Need("train", libraries, serving.weights, adapter, serving.activations)
 
     def passes(by_layer: bool) -> Need:
-        activations = _kept(body, student, tokens, ITEM[stated], by_layer=by_layer)
+        activations = kept(body, student, tokens, ITEM[stated], by_layer=by_layer)
         activations += tokens * 2 * 4 * _width(body) if attends else 0  # the states in fp32, and their gradients
-        return Need("train", libraries, _trained_weights(body, training, ITEM[stated]), adapter, activations, by_layer)
+        return Need("train", libraries, trained_weights(body, training, ITEM[stated]), adapter, activations, by_layer)
 
     if checkpointed is None:
         plain = passes(False)
@@ -233,14 +247,28 @@ def serve_need(
         The need of the step.
     """
     item, tokens = ITEM[precision], max(PASS, longest)
-    adapter = 2 * 4 * _trained(body, lora, dims) + MERGE
-    layer = _layer(body)
-    live = 5 * sum(rows for rows, _ in layer) // 2 + 8 * _width(body)
-    activations = tokens * (live * item + 8 * _width(body)) + _scores(body, tokens, longest, 3)
+    adapter = 2 * 4 * trained_numbers(body, lora, dims) + MERGE
+    activations = live(body, tokens, longest, item)
     if item == 2:
-        activations += 2 * 2 * max(math.prod(shape) for shape in layer)  # a library's own copy of a weight, in its order
+        activations += 2 * 2 * max(math.prod(shape) for shape in _layer(body))  # a library's own copy of a weight, in its order
     weights = numbers(body) * (item if engine == "torch" else 4 + 4 + item)
     return Need(step, _libraries(body, step), weights, adapter, activations)
+
+
+def live(body: Body, tokens: int, longest: int, item: int) -> int:
+    """Return what a forward pass without gradients holds at its largest moment.
+
+    Args:
+        body: the base model.
+        tokens: of the pass.
+        longest: tokens of the longest article.
+        item: bytes of a number in the products.
+
+    Returns:
+        Bytes.
+    """
+    numbers_each = 5 * sum(rows for rows, _ in _layer(body)) // 2 + 8 * _width(body)
+    return tokens * (numbers_each * item + 8 * _width(body)) + _scores(body, tokens, longest, 3)
 
 
 def _libraries(body: Body, step: str) -> int:
@@ -248,8 +276,19 @@ def _libraries(body: Body, step: str) -> int:
     return floor + TOKENIZER * body.tokenizer
 
 
-def _kept(body: Body, student: Student, tokens: int, item: int, *, by_layer: bool) -> int:
-    """Return what the backward pass needs of a forward pass of so many tokens."""
+def kept(body: Body, student: Student, tokens: int, item: int, *, by_layer: bool) -> int:
+    """Return what the backward pass needs of a forward pass.
+
+    Args:
+        body: the base model.
+        student: the filter's student section.
+        tokens: of the pass.
+        item: bytes of a number in the products.
+        by_layer: whether one layer's activations are kept at a time.
+
+    Returns:
+        Bytes.
+    """
     layer, width, dropped = _layer(body), _width(body), student.lora is not None and student.lora.dropout > 0
     inputs = sum(columns for _, columns in layer) * (2 if dropped else 1)
     turned = 7 if ARCHITECTURES[body.config["model_type"]].kind == "decoder" else 3  # rotated and repeated heads
@@ -292,8 +331,17 @@ def _layer(body: Body) -> list[tuple[int, int]]:
     ]
 
 
-def _trained(body: Body, lora: Lora | None, dims: int) -> int:
-    """Return how many numbers train: LoRA, or the body, and the head."""
+def trained_numbers(body: Body, lora: Lora | None, dims: int) -> int:
+    """Return how many numbers train: LoRA, or the body, and the head.
+
+    Args:
+        body: the base model.
+        lora: the filter's LoRA settings; None where every weight trains.
+        dims: number of dimensions.
+
+    Returns:
+        The count.
+    """
     if lora is None:
         return numbers(body) + dims * _width(body)
     targets = lora.targets
@@ -323,15 +371,7 @@ def fitting(body: Body, student: Student, training: Training, dims: int, limit: 
     Returns:
         "training.tokensPerBatch=512, student.maxLength=256", the least change first; empty where no setting is enough.
     """
-    shorter = [length for length in (512, 256, 128) if length < student.maxLength]
-    for length in (student.maxLength, *shorter):
-        for changed in ({}, {"tokensPerBatch": max(64, length)}, {"tokensPerBatch": max(64, length), "precision": "bf16"}):
-            less = training.model_copy(update=changed)
-            cut = student.model_copy(update={"maxLength": length})
-            if max(need.total for need in needs(body, cut, less, dims)) <= limit:
-                stated = [f"training.{name}={value}" for name, value in changed.items() if getattr(training, name) != value]
-                return ", ".join(stated + ([f"student.maxLength={length}"] if length != student.maxLength else []))
-    return ""
+    return less_memory(student, training, lambda cut, less: max(need.total for need in needs(body, cut, less, dims)) <= limit)
 
 
 def require_room(

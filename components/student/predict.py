@@ -19,6 +19,7 @@ from distillery.components.student.tokens import Tokens, by_length
 
 TOKENS_PER_PASS = {"cpu": 2048, "cuda": 65536}
 SHARES = 64  # of a pass's budget: one is what a pass takes besides its tokens, 5 ms or 32 tokens of MiniLM on a CPU
+GPU_SPARE = 6  # one part in so many is left to CUDA's context, and to what a training keeps while it validates
 WEIGHTS_TIMES_TOKENS = 10**12  # of a pass on a CPU: 2 TFLOP, 10 s at the worst
 
 
@@ -32,6 +33,26 @@ def cpu_budget(weights: int) -> int:
         At most 2,048 tokens, and at least 512.
     """
     return max(512, min(TOKENS_PER_PASS["cpu"], WEIGHTS_TIMES_TOKENS // max(weights, 1)))
+
+
+def gpu_budget(model: StudentModel, memory: int) -> int:
+    """Return the tokens of a pass on a GPU: as many as are worth it, and no more than there is room for beside the model.
+
+    It is worked out from the GPU's size, not from what is free at the moment, so that a part scored again has the same passes.
+
+    Args:
+        model: the student.
+        memory: what the GPU has, in bytes.
+
+    Returns:
+        At most 65,536 tokens, and at least 512.
+    """
+    blocks = max((len(each) for each in model.body.modules() if isinstance(each, torch.nn.ModuleList)), default=1)
+    rows = sum(each.out_features for each in model.body.modules() if isinstance(each, torch.nn.Linear)) // blocks
+    width, item = model.head.in_features, next(model.body.parameters()).element_size()
+    each_token = (5 * rows // 2 + 8 * width) * item + 8 * width  # as memory.py counts it
+    held = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return max(512, min(TOKENS_PER_PASS["cuda"], (memory - memory // GPU_SPARE - held) // each_token))
 
 
 Cut = Callable[[NDArray[np.int64], int], Iterator[NDArray[np.int64]]]
@@ -95,7 +116,11 @@ class TorchForward:
     def __init__(self, model: StudentModel) -> None:
         self.model, self.device = model, model.head.weight.device
         weights = sum(parameter.numel() for parameter in model.parameters())
-        self.budget = cpu_budget(weights) if self.device.type == "cpu" else TOKENS_PER_PASS.get(self.device.type, 8192)
+        self.budget = TOKENS_PER_PASS.get(self.device.type, 8192)
+        if self.device.type == "cpu":
+            self.budget = cpu_budget(weights)
+        elif self.device.type == "cuda":
+            self.budget = gpu_budget(model, torch.cuda.get_device_properties(self.device).total_memory)
 
     def __call__(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the raw scores (b, D) of one batch."""

@@ -17,6 +17,7 @@ from distillery.components.store import Digest, Json, Store, digest_json
 from distillery.components.store.layout import adapters_folder, committed_key
 from distillery.components.student.base import Base
 from distillery.components.student.devices import reference, require_packing
+from distillery.components.student.gpu_memory import gpu_need, require_gpu_here
 from distillery.components.student.memory import body_in, gib, train_need
 from distillery.components.student.resolve import resolve_base
 from distillery.components.training.tracked import tracked
@@ -145,6 +146,7 @@ def _work(
     from distillery.components.training.type_head import types_of
 
     require_packing(flt.spec.training)
+    require_gpu_here(body_in(base.path, base.ref), flt.spec.student, flt.spec.training, len(flt.dimensions))
     workers = workers or ALONE
     student, training, dims = flt.spec.student, flt.spec.training, len(flt.dimensions)
     preprocessing = Preprocessing(student.maxLength, student.headTail, student_instruction(flt))
@@ -268,14 +270,14 @@ def _by_layer(base: Base, flt: Filter, precision: str, device: str) -> str:
     student, training = flt.spec.student, flt.spec.training
     if training.strategy != "ddp":
         return ""
-    need = train_need(
-        body_in(base.path, base.ref), student, training, len(flt.dimensions), checkpointed=False, precision=precision
-    )
+    body, dims = body_in(base.path, base.ref), len(flt.dimensions)
+    need = train_need(body, student, training, dims, checkpointed=False, precision=precision)
     found = room()
     free, whose, taken = (found.free, found.of, need.total) if found else (need.total, "", 0)
     if device == "cuda":
         import torch
 
+        need = gpu_need(body, student, training.model_copy(update={"precision": precision}), dims, checkpointed=False)
         free, whose, taken = torch.cuda.mem_get_info()[0], "the GPU", need.total - need.libraries
     return f"all activations would take {gib(taken)}, and {whose} has {gib(free)} left" if taken > free else ""
 

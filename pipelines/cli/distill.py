@@ -125,6 +125,7 @@ def distill(
     from distillery.components.runtime.extras import STUDENT, require
     from distillery.components.store import in_bucket, open_store
     from distillery.components.student.devices import require_packing
+    from distillery.components.student.gpu_memory import require_gpu_here
     from distillery.components.student.invariance import require_invariance
     from distillery.components.student.memory import body_in, require_room_here
     from distillery.components.student.resolve import resolve_base
@@ -182,7 +183,8 @@ def distill(
         # Before an oracle is paid: the base model can be had, there is room for it, and its scores don't depend on their batch.
         base = resolve_base(flt.spec.student.baseModel, flt.spec.student.revision, opened)
         require_packing(flt.spec.training)
-        require_room_here(body_in(base.path, base.ref), flt.spec.student, flt.spec.training, len(flt.dimensions))
+        for require_fit in (require_room_here, require_gpu_here):
+            require_fit(body_in(base.path, base.ref), flt.spec.student, flt.spec.training, len(flt.dimensions))
         require_invariance(base)
         if files[0]:
             agree(opened, files[0], [(flt, None)], budget=budget, yes=yes)

@@ -49,16 +49,16 @@ torch.set_num_threads(1)
 from pathlib import Path
 from distillery.components.store import open_store
 from tests.training.conftest import filter_of
-step, store, split, folder, precision, adapter = sys.argv[1:]
-flt = filter_of(Path(folder), epochs=1, batchSize=32, precision=precision)
-student = flt.spec.student.model_copy(update={"maxLength": 24})
+step, store, split, folder, precision, quantize, adapter = sys.argv[1:]
+flt = filter_of(Path(folder), epochs=1, batchSize=32, precision=precision, quantize=quantize)
+student = flt.spec.student.model_copy(update={"maxLength": 24, "precision": "auto" if quantize == "none" else precision})
 flt = flt.model_copy(update={"spec": flt.spec.model_copy(update={"student": student})})
 if step == "train":
     from distillery.components.training.train import train
     adapter = train(open_store(store), flt, split=split).outputs["adapter"]
 else:
     from distillery.components.student.bundle import check_golden, open_bundle
-    student = open_bundle(open_store(store), "tiny", adapter)
+    student = open_bundle(open_store(store), "tiny", adapter)  # in what it was packaged in
     check_golden(student)
     student.predict([("a", "the farm opens with wind " * 20)] * 200)
 peak = next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -73,24 +73,36 @@ def run(step: str, *arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "precision"), [("tiny", "fp32"), ("qwen2", "bf16"), ("bert", "fp32")], ids=lambda value: str(value)
+    ("kind", "precision", "quantize"),
+    [
+        ("tiny", "fp32", "none"),
+        ("qwen2", "bf16", "none"),
+        ("bert", "fp32", "none"),
+        ("qwen2", "bf16", "nf4"),
+        ("bert", "bf16", "nf4"),
+    ],
+    ids=lambda value: str(value),
 )
-def test_the_estimate_holds_what_is_measured(kind: str, precision: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_the_estimate_holds_what_is_measured(
+    kind: str, precision: Any, quantize: Any, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     folder = tmp_path / kind
     if kind == "tiny":
         folder = request.getfixturevalue("tiny_decoder")
     else:
         random_base(folder, kind, **SIZES[kind])
     split = store_split(open_store(str(tmp_path / "store")), (64, 20, 20))
-    arguments = [str(tmp_path / "store"), split, str(folder), precision]
-    student = Student(baseModel=str(folder), maxLength=24, lora=Lora(r=4, alpha=8, dropout=0.1))
+    arguments = [str(tmp_path / "store"), split, str(folder), precision, quantize]
+    served = precision if quantize == "nf4" else "fp32"  # what training validates and packages in
+    wish = {"precision": "bf16"} if served == "bf16" else {}
+    student = Student(baseModel=str(folder), maxLength=24, lora=Lora(r=4, alpha=8, dropout=0.1), **wish)
     body = body_in(folder, kind)
-    training = Training(batchSize=32, precision=precision)  # type: ignore[arg-type]
+    training = Training(batchSize=32, precision=precision, quantize=quantize)
     peak, adapter = run("train", *arguments, "")
     estimate = train_need(body, student, training, 2, checkpointed=False).total
     assert peak <= estimate <= 1.5 * peak, f"train: measured {peak / 2**20:.0f} MiB, estimated {estimate / 2**20:.0f}"
     peak, _ = run("score", *arguments, adapter)
-    estimate = serve_need(body, 24, student.lora, 2).total
+    estimate = serve_need(body, 24, student.lora, 2, precision=served).total
     assert peak <= estimate <= 1.5 * peak, f"score: measured {peak / 2**20:.0f} MiB, estimated {estimate / 2**20:.0f}"
 
 
