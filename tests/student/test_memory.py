@@ -141,6 +141,10 @@ def test_what_does_not_fit_is_refused_at_once_with_what_would() -> None:
     assert "takes about" in refused.value.what
     assert "its pod has 4.5 GiB" in refused.value.what
     assert refused.value.where == "student.baseModel org/large"
+    assert "training.quantize=nf4, student.precision=bf16, student.maxLength=256 would fit; or raise" in refused.value.hint
+    whole = Student(baseModel="org/large", lora=None)
+    with pytest.raises(InputError) as refused:
+        require_room(LARGE, whole, training, 6, int(4.5 * GIB), whose="its pod", more="raise limits.memory")
     assert refused.value.hint == "raise limits.memory, or name a smaller student.baseModel"
     needed = max(need.total for need in needs(LARGE, student, training, 6))
     assert require_room(LARGE, student, training, 6, needed, whose="", more="")
