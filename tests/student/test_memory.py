@@ -158,9 +158,10 @@ def test_the_settings_that_are_named_would_fit() -> None:
     with pytest.raises(InputError) as refused:
         require_room(body, student, training, 6, limit, whose="this machine", more="take a larger machine")
     named = dict(setting.split("=") for setting in refused.value.hint.split(" would fit")[0].removeprefix("--set ").split(", "))
-    cut = student.model_copy(update={"maxLength": int(named.pop("student.maxLength"))})
-    less = training.model_copy(
-        update={key.removeprefix("training."): int(value) if value.isdigit() else value for key, value in named.items()}
+    values = {key: int(value) if value.isdigit() else value for key, value in named.items()}
+    cut, less = (
+        section.model_copy(update={key.split(".")[1]: value for key, value in values.items() if key.startswith(name)})
+        for name, section in (("student.", student), ("training.", training))
     )
     require_room(body, cut, less, 6, limit, whose="", more="")
 
