@@ -60,7 +60,7 @@ def selection_sheet(selected: Selected) -> Sheet:
                 ["Candidates that differ in the seed alone", "Seeds", "Mean error", "Standard deviation"],
                 [
                     [
-                        ", ".join(recipe.candidates),
+                        "; ".join(recipe.candidates),
                         count(len(recipe.candidates)),
                         number(recipe.mae, 3),
                         number(recipe.spread, 3),
@@ -75,7 +75,7 @@ def selection_sheet(selected: Selected) -> Sheet:
                 ["Candidates", "Error", "− best", "95%", "GFLOP"],
                 [
                     [
-                        ", ".join(mean.candidates),
+                        "; ".join(mean.candidates),
                         number(mean.mae, 3),
                         number(mean.difference, 3, signed=True),
                         span(mean.difference_interval, 3),

@@ -10,7 +10,9 @@ from markupsafe import Markup, escape
 from distillery.components.reporting.formatting import number
 from distillery.components.reporting.svg import short, ticks
 
-LEFT, RIGHT, ROOF, FLOOR = 44, 340, 12, 190
+LEFT, RIGHT, ROOF, FLOOR = 44, 250, 12, 190
+NAMES: Final = 270  # where names begin, beside the frame: points of like figures would lie under one another's
+WIDTH: Final = 420
 LONGEST: Final = 24  # characters of a name
 LINE: Final = 12.0  # height of a name
 
@@ -49,19 +51,25 @@ def trade_off(points: Sequence[Point], title: str, *, across: str) -> Markup:
     room = (top - bottom or 1.0) * 0.08
     bottom, top = max(0.0, bottom - room), top + room
     high = max((point.x for point in points), default=1.0) * 1.08 or 1.0
+    floor = max(FLOOR, ROOF + LINE * len(points))
 
     def at(x: float, y: float) -> tuple[float, float]:
-        return LEFT + (RIGHT - LEFT) * x / high, FLOOR - (FLOOR - ROOF) * (y - bottom) / (top - bottom)
+        return LEFT + (RIGHT - LEFT) * x / high, floor - (floor - ROOF) * (y - bottom) / (top - bottom)
 
-    inner = [f'<path class="frame" d="M{LEFT} {ROOF}V{FLOOR}H{RIGHT}"/>']
+    inner = [f'<path class="frame" d="M{LEFT} {ROOF}V{floor}H{RIGHT}"/>']
     for tick in ticks(bottom, top, 4):
         y = at(0, tick)[1]
         inner.append(f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         inner.append(f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{short(tick)}</text>')
     for tick in ticks(0.0, high, 4):
-        inner.append(f'<text x="{at(tick, bottom)[0]:.1f}" y="{FLOOR + 14}" text-anchor="middle">{short(tick)}</text>')
-    inner.append(f'<text x="{(LEFT + RIGHT) / 2}" y="{FLOOR + 30}" text-anchor="middle">{escape(across)}</text>')
-    names = _apart({point: at(point.x, point.y)[1] for point in points})
+        inner.append(f'<text x="{at(tick, bottom)[0]:.1f}" y="{floor + 14}" text-anchor="middle">{short(tick)}</text>')
+    inner.append(f'<text x="{(LEFT + RIGHT) / 2}" y="{floor + 30}" text-anchor="middle">{escape(across)}</text>')
+    names = _apart({point: at(point.x, point.y)[1] for point in points}, floor)
+    for point, height in names.items():
+        x, y = at(point.x, point.y)
+        inner.append(f'<line class="grid" x1="{x:.1f}" x2="{NAMES - 3}" y1="{y:.1f}" y2="{height:.1f}"/>')
+        name = point.name if len(point.name) <= LONGEST else f"{point.name[:LONGEST]}…"
+        inner.append(f'<text x="{NAMES}" y="{height + 4:.1f}">{escape(name)}</text>')
     for point in sorted(points, key=lambda point: point.kind == "good"):
         x, y = at(point.x, point.y)
         if point.interval:
@@ -70,19 +78,21 @@ def trade_off(points: Sequence[Point], title: str, *, across: str) -> Markup:
         hover = f"{point.name}: {number(point.y, 3)} at {number(point.x, 1)} {across}"
         mark = f'<circle class="mark {escape(point.kind)}" cx="{x:.1f}" cy="{y:.1f}" r="4.5">'
         inner.append(f"{mark}<title>{escape(hover)}</title></circle>")
-        left = x > (LEFT + RIGHT) / 2
-        name = point.name if len(point.name) <= LONGEST else f"{point.name[:LONGEST]}…"
-        anchor, beside = ("end", x - 8) if left else ("start", x + 8)
-        inner.append(f'<text x="{beside:.1f}" y="{names[point] + 4:.1f}" text-anchor="{anchor}">{escape(name)}</text>')
+    box = f"0 0 {WIDTH} {floor + 36:.0f}"
     return Markup(
-        f'<svg class="lines" role="img" viewBox="0 0 350 226"><title>{escape(title)}</title>{"".join(map(str, inner))}</svg>'
+        f'<svg class="lines" role="img" viewBox="{box}"><title>{escape(title)}</title>{"".join(map(str, inner))}</svg>'
     )
 
 
-def _apart(heights: dict[Point, float]) -> dict[Point, float]:
-    """Return the heights of names, moved down where one would lie on another."""
-    moved, last = dict[Point, float](), -LINE
-    for point, height in sorted(heights.items(), key=lambda item: item[1]):
+def _apart(heights: dict[Point, float], floor: float) -> dict[Point, float]:
+    """Return the heights of names, moved down where one would lie on another, and up where the last would leave the frame."""
+    ordered = sorted(heights.items(), key=lambda item: item[1])
+    moved, last = list[float](), -LINE
+    for _, height in ordered:
         last = max(height, last + LINE)
-        moved[point] = last
-    return moved
+        moved.append(last)
+    bound = floor
+    for at in reversed(range(len(moved))):
+        moved[at] = min(moved[at], bound)
+        bound = moved[at] - LINE
+    return {point: height for (point, _), height in zip(ordered, moved, strict=True)}

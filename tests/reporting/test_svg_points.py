@@ -14,7 +14,19 @@ def test_points_lie_within_the_frame_and_names_apart() -> None:
     spots = [(float(x), float(y)) for x, y in re.findall(r'<circle class="mark plain" cx="([\d.]+)" cy="([\d.]+)"', plot)]
     assert len(spots) == 6
     assert all(LEFT <= x <= RIGHT and ROOF <= y <= FLOOR for x, y in spots)
-    heights = sorted(float(y) for y in re.findall(r'y="([\d.]+)" text-anchor="\w+">student', plot))
+    heights = sorted(float(y) for y in re.findall(r'y="([\d.]+)">student', plot))
+    assert len(heights) == 6
+    assert min(b - a for a, b in itertools.pairwise(heights)) >= 11.9
+
+
+def test_many_points_of_like_figures_have_names_within_the_picture() -> None:
+    points = [Point(f"student {at}", 100.0, 0.6 + at / 1e6, None) for at in range(20)]
+    plot = str(trade_off(points, "error", across="articles a second"))
+    heights = sorted(float(y) for y in re.findall(r'y="([\d.]+)">student', plot))
+    (bottom,) = re.findall(r'viewBox="0 0 \d+ (\d+)"', plot)
+    assert len(heights) == 20
+    assert heights[0] > 0
+    assert heights[-1] < float(bottom)
     assert min(b - a for a, b in itertools.pairwise(heights)) >= 11.9
 
 
