@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from distillery.components.runtime.collector import leave_garbage
 from distillery.components.runtime.exit_codes import ExitCode
 from distillery.filters.errors import Rejected
 from distillery.pipelines.cli import (
@@ -144,8 +145,11 @@ app.add_typer(share.exports, name="export")
 
 def main() -> None:
     """Run the command. Whatever ends it is one line and an exit code; a defect of this program alone shows its traceback."""
-    with one_object(_asks_for_json(sys.argv[1:])):
-        _main()
+    try:
+        with one_object(_asks_for_json(sys.argv[1:])):
+            _main()
+    finally:
+        leave_garbage()
 
 
 def _asks_for_json(typed: Sequence[str]) -> bool:

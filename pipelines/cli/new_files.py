@@ -11,6 +11,7 @@ from distillery.pipelines.cli.options import open_existing, store_uri
 
 if TYPE_CHECKING:
     from distillery.components.scoring.plan import Plan
+    from distillery.components.student.student import Student
     from distillery.filters.filter import Filter
 
 OnPromotion = Literal["rescore", "new-only"]
@@ -63,10 +64,16 @@ def new_files_here(
     tell_caps(opened, flt, adapter, progress)
 
     def of_plan(plan: Plan) -> tuple[Filter, Any]:
+        from distillery.components.runtime.collector import lasting
         from distillery.components.student.bundle import open_bundle
 
         mine = flt if plan.adapter == adapter else read_filter(opened, plan.filter_key)
-        return mine, lambda: open_bundle(opened, mine.name, plan.adapter, flt=mine, plan=plan.served or FP32)
+
+        def student() -> Student:
+            with lasting():
+                return open_bundle(opened, mine.name, plan.adapter, flt=mine, plan=plan.served or FP32)
+
+        return mine, student
 
     return score_new(
         flt,

@@ -183,9 +183,11 @@ class _Students:
         self._cache: TokenCache | None = None
 
     def open(self, flt: Filter, adapter: str, served: Plan) -> Predictor:
+        from distillery.components.runtime.collector import lasting
         from distillery.components.student.bundle import open_bundle
 
-        student = open_bundle(self.store, flt.name, adapter, flt=flt, plan=served)
+        with lasting():
+            student = open_bundle(self.store, flt.name, adapter, flt=flt, plan=served)
         if not self.several:
             return student
         from distillery.components.student.token_cache import Sharing, TokenCache
