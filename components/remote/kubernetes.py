@@ -31,10 +31,14 @@ class NoCluster(InputError):
 
 @lru_cache(maxsize=1)
 def _api_client() -> Any:
+    in_pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and TOKEN.is_file()
+    files = os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
+    if not in_pod and not any(os.path.exists(os.path.expanduser(file)) for file in files):
+        raise NoCluster  # before the client is imported, which takes half a second
     from kubernetes import client, config
 
     try:
-        if os.environ.get("KUBERNETES_SERVICE_HOST") and TOKEN.is_file():
+        if in_pod:
             config.load_incluster_config()
         else:
             config.load_kube_config()
@@ -98,9 +102,10 @@ def api_versions(*, seconds: float = PATIENCE) -> dict[str, str]:
         InputError: there is no cluster, or it refuses.
         Stopped: the API server can't be reached for longer.
     """
+    api = _api_client()
     from kubernetes import client
 
-    groups = ask(client.ApisApi(_api_client()).get_api_versions, seconds=seconds).groups
+    groups = ask(client.ApisApi(api).get_api_versions, seconds=seconds).groups
     return {group.name: group.preferred_version.version for group in groups}
 
 

@@ -1,4 +1,7 @@
-"""A run of which everything is reused compiles no graph and loads no model, and ends as the run that did the work."""
+"""What commands load once a student is there: no more than they use.
+
+A run of which everything is reused compiles no graph and loads no model, and ends as the run that did the work.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,23 @@ import pytest
 from tests.pipelines.harness import run_distillery, write_filter
 
 HEAVY = {"kfp", "torch", "transformers", "peft", "sklearn"}
+# Each takes from a tenth of a second to several.
+SLOW = HEAVY | {
+    *(
+        "boto3",
+        "huggingface_hub",
+        "kubernetes",
+        "matplotlib",
+        "numpy",
+        "openai",
+        "openvino",
+        "pandas",
+        "pyarrow",
+        "requests",
+    ),
+    *("safetensors", "scipy", "tokenizers"),
+}
+TABLES = {"numpy", "pyarrow"}  # RE2, by which patterns are checked, is pyarrow's, which imports numpy
 SCRIPT = """
 import runpy, sys
 sys.argv = ["distillery", *sys.argv[1:]]
@@ -34,12 +54,17 @@ class Ended(NamedTuple):
     err: str
 
 
-def distill(folder: Path, *arguments: str | Path) -> Ended:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", SCRIPT, "distill", *map(str, arguments), "--json"]
+def typed(folder: Path, *arguments: str | Path) -> Ended:
+    away = {"KUBECONFIG": str(folder / "no-such-kubeconfig")}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **away}
+    command = [sys.executable, "-c", SCRIPT, *map(str, arguments)]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
     modules = set((folder / "modules.txt").read_text(encoding="utf-8").split())
-    return Ended(done.returncode, json.loads(done.stdout or "{}"), modules, done.stderr)
+    return Ended(done.returncode, json.loads(done.stdout or "{}") if "--json" in arguments else {}, modules, done.stderr)
+
+
+def distill(folder: Path, *arguments: str | Path) -> Ended:
+    return typed(folder, "distill", *arguments, "--json")
 
 
 def kept(folder: Path, run: str) -> dict[str, Any]:
@@ -64,6 +89,32 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, labels_
     done = distill(folder, "filter.yaml", "--labels", labels_file)
     assert done.code == 0, done.err
     return folder
+
+
+COMMANDS = {
+    "--help": set[str](),
+    "explain spec.training.epochs": set(),
+    "get runs": set(),
+    "get adapters": set(),
+    "get channels": set(),
+    "describe channels small-town": set(),
+    "gc": set(),
+    "filters lint filter.yaml": TABLES,
+    "history filter.yaml": TABLES,
+    "report filter.yaml --md": TABLES,
+    "compare --all": TABLES,
+    "check filter.yaml": TABLES,
+    "plan filter.yaml --labels LABELS": TABLES,
+    "score filter.yaml LABELS --out scores": TABLES | {"torch", "safetensors", "tokenizers"},
+    "score filter.yaml LABELS --out scores --shards 1": TABLES,  # once more
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_loads_what_it_uses(folder: Path, labels_file: Path, command: str) -> None:
+    ended = typed(folder, *command.replace("LABELS", str(labels_file)).split())
+    assert ended.code == 0, ended.err
+    assert ended.modules & SLOW == COMMANDS[command]
 
 
 @pytest.mark.parametrize(

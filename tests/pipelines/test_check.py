@@ -177,6 +177,7 @@ def test_a_cluster_tells_its_version_trainer_and_kueue(
     groups: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster = Kubernetes(tmp_path, *groups)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
     try:
         found = made(None, tmp_path / "store")

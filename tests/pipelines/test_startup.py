@@ -26,6 +26,16 @@ def test_help_and_version_are_shown_without_rich_or_anything_heavy() -> None:
         assert not loaded(f"{code}\ntry: app()\nexcept SystemExit: pass") & (HEAVY | {"rich", "yaml"})
 
 
+def test_a_command_ends_without_looking_for_garbage() -> None:
+    script = (
+        "import atexit, gc, sys; sys.argv = ['distillery', '--version']\n"
+        "atexit.register(lambda: print(gc.get_freeze_count()))\n"
+        "from distillery.pipelines.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout.splitlines()[-1]) > 10_000
+
+
 @pytest.mark.parametrize("step", ["splitting", "auditing", "labeling", "training", "benchmarking", "gating", "scoring"])
 def test_a_step_package_loads_neither_torch_nor_kfp(step: str) -> None:
     assert not loaded(f"import distillery.components.{step}") & {"torch", "kfp", "transformers"}
