@@ -18,7 +18,7 @@ import pytest
 from tests.pipelines.harness import run_distillery, write_filter
 
 HEAVY = {"kfp", "torch", "transformers", "peft", "sklearn"}
-# Each takes from a tenth of a second to several.
+# Each takes from a tenth of a second to several; a command may load those that stand beside it, and no other.
 SLOW = HEAVY | {
     *(
         "boto3",
@@ -114,7 +114,7 @@ COMMANDS = {
 def test_a_command_loads_what_it_uses(folder: Path, labels_file: Path, command: str) -> None:
     ended = typed(folder, *command.replace("LABELS", str(labels_file)).split())
     assert ended.code == 0, ended.err
-    assert ended.modules & SLOW == COMMANDS[command]
+    assert ended.modules & SLOW <= COMMANDS[command]
 
 
 @pytest.mark.parametrize(
