@@ -72,6 +72,7 @@ def run(step: str, *arguments: str) -> tuple[int, str]:
     return peak, adapter
 
 
+@pytest.mark.timeout(900)  # where bf16 is worked out without instructions for it, a training takes minutes
 @pytest.mark.parametrize(
     ("kind", "precision", "quantize"),
     [
