@@ -6,6 +6,7 @@ It starts in 0.2 s, since heavy packages are imported by the command that uses t
 
 from __future__ import annotations
 
+import atexit
 import os
 import platform
 import signal
@@ -145,11 +146,9 @@ app.add_typer(share.exports, name="export")
 
 def main() -> None:
     """Run the command. Whatever ends it is one line and an exit code; a defect of this program alone shows its traceback."""
-    try:
-        with one_object(_asks_for_json(sys.argv[1:])):
-            _main()
-    finally:
-        leave_garbage()
+    atexit.register(leave_garbage)  # not here: who calls this within a process goes on with it
+    with one_object(_asks_for_json(sys.argv[1:])):
+        _main()
 
 
 def _asks_for_json(typed: Sequence[str]) -> bool:

@@ -79,8 +79,8 @@ def run(step: str, *arguments: str) -> tuple[int, str]:
         ("tiny", "fp32", "none"),
         ("qwen2", "bf16", "none"),
         ("bert", "fp32", "none"),
-        ("qwen2", "bf16", "nf4"),
-        ("bert", "bf16", "nf4"),
+        pytest.param("qwen2", "bf16", "nf4", marks=pytest.mark.slow),
+        pytest.param("bert", "bf16", "nf4", marks=pytest.mark.slow),
     ],
     ids=lambda value: str(value),
 )

@@ -162,7 +162,9 @@ def test_names_no_mirror_can_have(name: str, tiny_encoder: Path, tmp_path: Path)
         push(open_store(str(tmp_path / "store")), resolve_base(str(tiny_encoder)), name, None)
 
 
-def test_the_command(tiny_encoder: Path, tmp_path: Path) -> None:
+def test_the_command(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where no store lies above, as one does beside the code after a run of the demo
+    monkeypatch.delenv("DISTILLERY_STORE", raising=False)
     runner, store = CliRunner(), str(tmp_path / "store")
     told = runner.invoke(app, ["push", str(tiny_encoder), "--as", "org/tiny", "--revision", "v2", "--store", store])
     assert told.exit_code == 0, told.output
