@@ -99,8 +99,9 @@ def tell_memory(steps: list[Planned], run: RunState) -> None:
         InputError: it is more than there is, or a package is missing.
     """
     from distillery.components.student.devices import require_packing
-    from distillery.components.student.gpu_memory import gpu_need, require_gpu_here
-    from distillery.components.student.memory import body_in, require_room_here
+    from distillery.components.student.fit import require_gpu_here, require_room_here
+    from distillery.components.student.gpu_memory import gpu_need
+    from distillery.components.student.memory import body_in
 
     loading = {step.step: step for step in steps if step.action == "run" and step.step in ("train", "benchmark")}
     if loading:

@@ -32,7 +32,7 @@ from distillery.components.runtime.settings import TRAINERS, read_object
 from distillery.components.runtime.step import on_cluster
 from distillery.components.store import Store, in_bucket
 from distillery.components.student.devices import require_packing
-from distillery.components.student.memory import require_room
+from distillery.components.student.fit import require_room
 from distillery.components.training.trackers.open import require_trackers
 from distillery.filters.document import MAX_BYTES, Document
 from distillery.filters.errors import InputError, blamed_on

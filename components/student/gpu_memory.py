@@ -12,22 +12,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from distillery.components.student.devices import device_for, has_cuda, reference
-from distillery.components.student.less_memory import less_memory
+from distillery.components.student.devices import reference
 from distillery.components.student.memory import (
     ITEM,
     MERGE,
     MIB,
     Body,
     Need,
-    gib,
     kept,
     live,
     numbers,
+    pass_tokens,
     trained_numbers,
+    trained_rows,
     trained_weights,
 )
-from distillery.filters.errors import InputError
 from distillery.filters.spec import Student, Training
 
 CONTEXT: Final = 640 * MIB
@@ -48,9 +47,9 @@ def gpu_need(body: Body, student: Student, training: Training, dims: int, *, che
         The need of the step "train".
     """
     item = ITEM["bf16" if training.precision == "auto" else training.precision]
-    trained = trained_numbers(body, student.lora, dims)
+    trained = trained_numbers(body, student.lora, trained_rows(body, student, dims))
     by_layer = checkpointed is not False
-    tokens = max(student.maxLength, min(training.tokensPerBatch, training.batchSize * student.maxLength))
+    tokens = pass_tokens(student, training)
     passes = Need(
         "train",
         CONTEXT,
@@ -65,53 +64,3 @@ def gpu_need(body: Body, student: Student, training: Training, dims: int, *, che
         "train", CONTEXT, numbers(body) * judged, trained * 4 * 3 + MERGE, live(body, longest, student.maxLength, judged)
     )
     return max((passes, validation), key=lambda need: need.total)
-
-
-def require_gpu(body: Body, student: Student, training: Training, dims: int, total: int) -> Need:
-    """Return what training takes of a GPU, and refuse what a GPU has not.
-
-    Args:
-        body: the base model.
-        student: the filter's student section.
-        training: its training section.
-        dims: number of dimensions.
-        total: the GPU's memory in bytes.
-
-    Returns:
-        What `gpu_need` returns.
-
-    Raises:
-        InputError: it takes more; the hint names the settings that would fit.
-    """
-    need = gpu_need(body, student, training, dims)
-    if need.total <= total:
-        return need
-    more = "take a GPU with more, or name a smaller student.baseModel"
-    settings = less_memory(student, training, lambda cut, less: gpu_need(body, cut, less, dims).total <= total)
-    raise InputError(
-        f"train takes about {need} of a GPU, and the GPU has {gib(total)}",
-        where=f"student.baseModel {student.baseModel}",
-        hint=f"{{overrides}} {settings} would fit; or {more}" if settings else more,
-    )
-
-
-def require_gpu_here(body: Body, student: Student, training: Training, dims: int) -> Need | None:
-    """Return what training takes of this machine's GPU, and refuse what that has not.
-
-    Args:
-        body: the base model.
-        student: the filter's student section.
-        training: its training section.
-        dims: number of dimensions.
-
-    Returns:
-        The need; None where training takes no GPU here.
-
-    Raises:
-        InputError: it takes more than the GPU has, or student.device says cuda and there is no GPU.
-    """
-    if not has_cuda() or device_for(student) != "cuda":
-        return None
-    import torch
-
-    return require_gpu(body, student, training, dims, torch.cuda.get_device_properties(0).total_memory)

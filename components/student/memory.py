@@ -19,14 +19,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from distillery.components.artifacts.serving import Engine, Precision
-from distillery.components.runtime.memory_limit import room
 from distillery.components.student.architectures import ARCHITECTURES
 from distillery.components.student.base_files import CONFIG, parse_config
 from distillery.components.student.base_files import TOKENIZER as TOKENIZER_FILE
 from distillery.components.student.devices import reference
-from distillery.components.student.less_memory import less_memory
 from distillery.components.student.pooling import pooling_of
-from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora, Student, Training
 
 ITEM: Final[Mapping[str, int]] = {"fp32": 4, "bf16": 2, "fp16": 2}
@@ -200,19 +197,17 @@ def train_need(
     Raises:
         InputError: student.pooling makes no sense for this base model.
     """
-    attends = pooling_of(student.pooling, ARCHITECTURES[body.config["model_type"]].kind) == "attention"
     stated = precision or ("fp32" if training.precision == "auto" else training.precision)
-    trained = trained_numbers(body, student.lora, dims + attends)  # the query is as wide as a row of the head
+    trained = trained_numbers(body, student.lora, trained_rows(body, student, dims))
     adapter = 4 * trained * 10  # weights, gradients, two moments, best epoch; a checkpoint holds four of them, and its bytes
     libraries = _libraries(body, "train")
-    tokens = max(student.maxLength, min(training.tokensPerBatch, training.batchSize * student.maxLength))
+    tokens = pass_tokens(student, training)
     judged = reference(student, training)
     serving = serve_need(body, student.maxLength, student.lora, dims, step="benchmark", precision=judged)
     validation = Need("train", libraries, serving.weights, adapter, serving.activations)
 
     def passes(by_layer: bool) -> Need:
         activations = kept(body, student, tokens, ITEM[stated], by_layer=by_layer)
-        activations += tokens * 2 * 4 * _width(body) if attends else 0  # the states in fp32, and their gradients
         return Need("train", libraries, trained_weights(body, training, ITEM[stated]), adapter, activations, by_layer)
 
     if checkpointed is None:
@@ -255,6 +250,40 @@ def serve_need(
     return Need(step, _libraries(body, step), weights, adapter, activations)
 
 
+def pass_tokens(student: Student, training: Training) -> int:
+    """Return the tokens of a training's pass.
+
+    Args:
+        student: the filter's student section.
+        training: its training section.
+
+    Returns:
+        The number; an article is never cut for it.
+    """
+    return max(student.maxLength, min(training.tokensPerBatch, training.batchSize * student.maxLength))
+
+
+def trained_rows(body: Body, student: Student, dims: int) -> int:
+    """Return how many rows of the body's width are trained above it: the head's, and attention's query.
+
+    Args:
+        body: the base model.
+        student: the filter's student section.
+        dims: number of dimensions.
+
+    Returns:
+        The number.
+
+    Raises:
+        InputError: student.pooling makes no sense for this base model.
+    """
+    return dims + _attends(body, student)
+
+
+def _attends(body: Body, student: Student) -> bool:
+    return pooling_of(student.pooling, ARCHITECTURES[body.config["model_type"]].kind) == "attention"
+
+
 def live(body: Body, tokens: int, longest: int, item: int) -> int:
     """Return what a forward pass without gradients holds at its largest moment.
 
@@ -295,6 +324,8 @@ def kept(body: Body, student: Student, tokens: int, item: int, *, by_layer: bool
     outputs = sum(rows for rows, _ in layer) + max(rows for rows, _ in layer) + turned * width
     one = tokens * ((inputs + outputs) * item + 6 * 4 * width) + _scores(body, tokens, student.maxLength, 2)
     working = one + tokens * 4 * max(max(shape) for shape in layer)  # gradients on their way through one layer
+    if _attends(body, student):
+        working += tokens * 2 * 4 * width  # the states in fp32, and their gradients
     return layers(body) * tokens * width * item + working if by_layer else layers(body) * one + working
 
 
@@ -356,80 +387,3 @@ def trained_numbers(body: Body, lora: Lora | None, dims: int) -> int:
         if targets == "all-linear" or any(name == end or name.endswith(f".{end}") for end in targets)
     ]
     return sum(lora.r * (rows + columns) for rows, columns in chosen) + dims * _width(body)
-
-
-def fitting(body: Body, student: Student, training: Training, dims: int, limit: int) -> str:
-    """Return the settings with which training would fit, as --set takes them.
-
-    Args:
-        body: the base model.
-        student: the filter's student section.
-        training: its training section.
-        dims: number of dimensions.
-        limit: bytes that there are.
-
-    Returns:
-        "training.tokensPerBatch=512, student.maxLength=256", the least change first; empty where no setting is enough.
-    """
-    return less_memory(student, training, lambda cut, less: max(need.total for need in needs(body, cut, less, dims)) <= limit)
-
-
-def require_room(
-    body: Body, student: Student, training: Training, dims: int, limit: int | None, *, whose: str, more: str
-) -> list[Need]:
-    """Return what the steps take, and refuse a student that takes more than there is.
-
-    Args:
-        body: the base model.
-        student: the filter's student section.
-        training: its training section.
-        dims: number of dimensions.
-        limit: bytes that a step may use; None for any number.
-        whose: who may use no more, for the error.
-        more: how to get more, for the hint.
-
-    Returns:
-        What `needs` returns.
-
-    Raises:
-        InputError: a step takes more; the hint names the settings that would fit, or how much more it takes.
-    """
-    found = needs(body, student, training, dims)
-    largest = max(found, key=lambda need: need.total)
-    if limit is None or largest.total <= limit:
-        return found
-    settings = fitting(body, student, training, dims, limit)
-    hint = f"{{overrides}} {settings} would fit; or {more}" if settings else f"{more}, or name a smaller student.baseModel"
-    raise InputError(
-        f"{largest.step} takes about {largest}, and {whose} has {gib(limit)}",
-        where=f"student.baseModel {student.baseModel}",
-        hint=hint,
-    )
-
-
-def require_room_here(body: Body, student: Student, training: Training, dims: int) -> list[Need]:
-    """Return what the steps take, and refuse a student that takes more memory than this machine or container has left.
-
-    Args:
-        body: the base model.
-        student: the filter's student section.
-        training: its training section.
-        dims: number of dimensions.
-
-    Returns:
-        What `needs` returns.
-
-    Raises:
-        InputError: a step takes more; the hint names the settings that would fit.
-    """
-    found = room()
-    more = "close other programs, or take a larger machine" if found and "machine" in found.of else "raise its memory limit"
-    return require_room(
-        body,
-        student,
-        training,
-        dims,
-        found.free if found else None,
-        whose=found.of if found else "",
-        more=more,
-    )

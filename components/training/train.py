@@ -17,7 +17,8 @@ from distillery.components.store import Digest, Json, Store, digest_json
 from distillery.components.store.layout import adapters_folder, committed_key
 from distillery.components.student.base import Base
 from distillery.components.student.devices import reference, require_packing
-from distillery.components.student.gpu_memory import gpu_need, require_gpu_here
+from distillery.components.student.fit import require_gpu_here
+from distillery.components.student.gpu_memory import gpu_need
 from distillery.components.student.memory import body_in, gib, train_need
 from distillery.components.student.resolve import resolve_base
 from distillery.components.training.tracked import tracked

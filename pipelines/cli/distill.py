@@ -125,9 +125,9 @@ def distill(
     from distillery.components.runtime.extras import STUDENT, require
     from distillery.components.store import in_bucket, open_store
     from distillery.components.student.devices import require_packing
-    from distillery.components.student.gpu_memory import require_gpu_here
+    from distillery.components.student.fit import require_gpu_here, require_room_here
     from distillery.components.student.invariance import require_invariance
-    from distillery.components.student.memory import body_in, require_room_here
+    from distillery.components.student.memory import body_in
     from distillery.components.student.resolve import resolve_base
     from distillery.components.training.trackers.open import require_trackers
     from distillery.pipelines.cli.ending import end_decided, end_failed

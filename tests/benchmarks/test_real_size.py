@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from distillery.components.store import open_store
-from distillery.components.student.memory import body_in, require_room, serve_need, train_need
+from distillery.components.student.fit import require_room
+from distillery.components.student.memory import body_in, serve_need, train_need
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora, Student, Training
 from tests.student.random_base import random_base

@@ -9,7 +9,7 @@ import pytest
 
 from distillery.components.runtime.memory_limit import Room
 from distillery.components.store import open_store
-from distillery.components.student import memory
+from distillery.components.student import fit
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
 from distillery.pipelines.plan import make_plan, render_plan
@@ -34,7 +34,7 @@ def test_the_plan_names_the_memory_of_what_would_run(run: RunState) -> None:
 
 
 def test_what_does_not_fit_is_refused_by_the_plan(run: RunState, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "room", lambda: Room(2**28, 2**30, "this container"))
+    monkeypatch.setattr(fit, "room", lambda: Room(2**28, 2**30, "this container"))
     with pytest.raises(InputError, match=r"takes about .* and this container has 0.2 GiB"):
         make_plan(run)
     assert not list(run.store.keys())

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from distillery.components.student import gpu_memory
+from distillery.components.student import fit
 from distillery.components.student.base_files import parse_config
-from distillery.components.student.gpu_memory import gpu_need, require_gpu, require_gpu_here
-from distillery.components.student.memory import Body, numbers, require_room
+from distillery.components.student.fit import require_gpu, require_gpu_here, require_room
+from distillery.components.student.gpu_memory import gpu_need
+from distillery.components.student.memory import Body, numbers
 from distillery.components.student.predict import TOKENS_PER_PASS, gpu_budget
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora, Student, Training
@@ -99,12 +100,13 @@ def test_what_costs_memory_costs_it_in_the_estimate() -> None:
     assert total(training=PLAIN) > total()
     assert total(FP32, checkpointed=True) > total(checkpointed=True)
     assert total(Student(baseModel="x", precision="bf16", lora=Lora(r=64))) > total()
+    assert total(Student(baseModel="x", precision="bf16", pooling="attention")) > total()
 
 
 def test_a_gpu_of_this_machine_is_asked_for_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     body, _, _ = BASES["7B"]
-    monkeypatch.setattr(gpu_memory, "has_cuda", lambda: True)
-    monkeypatch.setattr(gpu_memory, "device_for", lambda student: "cpu" if student.device == "cpu" else "cuda")
+    monkeypatch.setattr(fit, "has_cuda", lambda: True)
+    monkeypatch.setattr(fit, "device_for", lambda student: "cpu" if student.device == "cpu" else "cuda")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=16 * GB))
     assert require_gpu_here(body, BF16, PACKED, 8) == gpu_need(body, BF16, PACKED, 8)
     assert require_gpu_here(body, Student(baseModel="x", device="cpu"), PLAIN, 8) is None

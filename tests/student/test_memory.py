@@ -14,10 +14,11 @@ import torch
 
 from distillery.components.runtime.memory_limit import Room
 from distillery.components.store import open_store
-from distillery.components.student import memory
+from distillery.components.student import fit
 from distillery.components.student.base_files import parse_config
 from distillery.components.student.body import checkpoint_layers
-from distillery.components.student.memory import Body, body_in, needs, numbers, require_room, serve_need, train_need
+from distillery.components.student.fit import require_room
+from distillery.components.student.memory import Body, body_in, needs, numbers, serve_need, train_need
 from distillery.components.student.model import build, set_training, trainable
 from distillery.components.student.resolve import resolve_base
 from distillery.filters.errors import InputError
@@ -169,11 +170,11 @@ def test_the_settings_that_are_named_would_fit() -> None:
 
 def test_this_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for of in ("this machine", "this container"):
-        monkeypatch.setattr(memory, "room", lambda of=of: Room(GIB, 2 * GIB, of))
+        monkeypatch.setattr(fit, "room", lambda of=of: Room(GIB, 2 * GIB, of))
         with pytest.raises(InputError, match=f"{of} has 1.0 GiB"):
-            memory.require_room_here(LARGE, Student(baseModel="x"), Training(), 6)
-    monkeypatch.setattr(memory, "room", lambda: None)
-    assert memory.require_room_here(LARGE, Student(baseModel="x"), Training(), 6)
+            fit.require_room_here(LARGE, Student(baseModel="x"), Training(), 6)
+    monkeypatch.setattr(fit, "room", lambda: None)
+    assert fit.require_room_here(LARGE, Student(baseModel="x"), Training(), 6)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -17,7 +17,8 @@ from distillery.components.sharing import onnx_file, snippet
 from distillery.components.store import open_store
 from distillery.components.student.architectures import Kind
 from distillery.components.student.bundle import Student, bundle_files, check_golden, open_bundle, save_bundle
-from distillery.components.student.memory import body_in, needs, require_room, train_need
+from distillery.components.student.fit import require_room
+from distillery.components.student.memory import body_in, needs, train_need
 from distillery.components.student.model import build, expected_trainable, merged, trainable, weights
 from distillery.components.student.pooling import OWN, attended, pooling_of
 from distillery.components.student.predict import raw_predictions

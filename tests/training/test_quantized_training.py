@@ -18,6 +18,9 @@ from distillery.components.artifacts.serving import ParityFile, Plan
 from distillery.components.benchmarking.benchmark import benchmark
 from distillery.components.promotion.move import reproduce
 from distillery.components.runtime import extras
+from distillery.components.sharing.bundle_copy import copy_bundle
+from distillery.components.sharing.folder import export_folder
+from distillery.components.sharing.onnx_file import export_onnx
 from distillery.components.store import Digest, Store, StoreError, open_store
 from distillery.components.student import model
 from distillery.components.student.bundle import check_golden, open_bundle
@@ -115,7 +118,7 @@ def in_bf16(folder: Path, **training: object) -> Filter:
 
 
 def test_where_bf16_serves_it_is_validated_packaged_and_judged_in_bf16(
-    store: Store, split: str, tiny_decoder: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, split: str, tiny_decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened, plain = list[torch.dtype](), model.merged
 
@@ -143,6 +146,11 @@ def test_where_bf16_serves_it_is_validated_packaged_and_judged_in_bf16(
     assert open_bundle(store, "tiny", adapter).plan == plan  # whoever asks for fp32 has what was judged
     with pytest.raises(InputError, match="does not let bf16 on cpu by openvino serve"):
         open_bundle(store, "tiny", adapter, plan=Plan(precision="bf16", engine="openvino"))
+    exported = copy_bundle(store, adapter)
+    for export in (export_folder, export_onnx):  # which compute in fp32
+        with pytest.raises(InputError, match="gives other scores than the adapter"):
+            export(store, exported, tmp_path / export.__name__)
+        assert not (tmp_path / export.__name__).exists()
 
 
 def test_what_a_student_is_packaged_in_is_what_its_adapter_depends_on_over_four_bits_alone(tiny_encoder: Path) -> None:
