@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from distillery.components.artifacts.benchmark import Figure, Interval
 from distillery.components.artifacts.document import Document
 from distillery.components.comparing.document import Judgement
@@ -132,6 +134,7 @@ class Selection(Document):
 
     KIND: ClassVar[str] = "a selection"
     HINT: ClassVar[str] = "select again: what is trained is reused"
+    OMITTED: ClassVar[tuple[str, ...]] = ("ensembles",)
 
     filter: str
     split: str
@@ -139,7 +142,7 @@ class Selection(Document):
     rule: str
     candidates: list[CandidateFigures]
     recipes: list[RecipeFigures]
-    ensembles: list[EnsembleFigures]
+    ensembles: list[EnsembleFigures] = Field(default_factory=list)
     rungs: list[Rung]
     best: str
     chosen: str

@@ -1,8 +1,8 @@
 """What the mean of several students would have: seeds of one recipe, and the best student of each of the two best recipes.
 
 A mean never has a larger error than its members have on average, since the absolute error is convex, and it gains most where
-their errors differ. It takes the work of all of its members, since
-LoRA differs in every layer and no pass is shared: a gain below that of a candidate at equal work is no reason to serve one.
+their errors differ. It takes the work of all of its members, since LoRA differs in every layer and no pass is shared: a gain
+below that of a candidate at equal work is no reason to serve one.
 """
 
 from __future__ import annotations

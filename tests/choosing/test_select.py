@@ -9,6 +9,7 @@ import pytest
 
 from distillery.components.artifacts.split import StoredSplit, test_digest
 from distillery.components.benchmarking.predict import read_predictions
+from distillery.components.choosing.document import Selection
 from distillery.components.choosing.rule import Rule
 from distillery.components.choosing.select import select_student
 from distillery.components.choosing.sheet import selection_sheet, sentence
@@ -57,6 +58,8 @@ def test_one_is_chosen_and_the_test_part_opened_for_it_alone(store, split, tiny_
     assert (best.difference, best.judgement) == (0, "")
     seeds = next(recipe for recipe in selection.recipes if recipe.spread is not None)
     assert sorted(seeds.candidates) == ["one epoch", "one epoch again"]
+    before = {name: value for name, value in selection.to_json().items() if name != "ensembles"}
+    assert Selection.read(json.dumps(before).encode(), "of before there were any").ensembles == []
     averaged = {tuple(sorted(mean.candidates)): mean for mean in selection.ensembles}
     assert ("one epoch", "one epoch again") in averaged
     members = [row.mae for row in selection.candidates if row.name in seeds.candidates]

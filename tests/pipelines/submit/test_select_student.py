@@ -59,7 +59,6 @@ def selected(fake: FakeKubeflow, store: Store, run: str) -> None:
             row("as it is", 0.7, difference=0.1, difference_interval=(-0.1, 0.3), judgement="not decisive"),
         ],
         recipes=[RecipeFigures(candidates=[name], mae=0.6, spread=None) for name in ("longer", "as it is")],
-        ensembles=[],
         opened=opened,
     )  # fmt: skip
     data = document.to_bytes()
