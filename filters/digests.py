@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Literal
 
 from distillery.filters.filter import Filter
 from distillery.filters.instruction import student_instruction
 from distillery.filters.metrics import ON_DEMAND
-from distillery.filters.spec import ONLINE
+from distillery.filters.spec import ONLINE, Student, Training
 from distillery.filters.steps import Step
 
 PROMPT_FORMAT = 1  # bumped when distillery.filters.prompt words the same filter otherwise
@@ -174,10 +174,24 @@ def read_besides(flt: Filter) -> dict[str, Any]:
     training, text = flt.spec.training, student_instruction(flt)
     weighted = training.dimensionWeights == "filter" or training.stopOn == "overall"
     weights = {"weights": [dimension.weight for dimension in flt.spec.dimensions]} if weighted else {}
-    # Over 4 bits the precision that serves is that of validation and of the golden predictions.
-    lower = {"reference": "bf16"} if training.quantize != "none" and flt.spec.student.precision == "bf16" else {}
+    lower = {} if (judged := reference_precision(flt.spec.student, training)) == "fp32" else {"reference": judged}
     named = {"contentTypes": flt.content_types} if flt.spec.student.contentTypes == "head" else {}
     return {**weights, **({"instruction": text} if text else {}), **named, **lower}
+
+
+def reference_precision(student: Student, training: Training) -> Literal["fp32", "bf16"]:
+    """Return the precision in which training validates and packages a student, which is the first that serves.
+
+    Args:
+        student: the filter's student section.
+        training: its training section.
+
+    Returns:
+        bf16 where the filter says that bf16 serves, and the base model is held in bf16 or in 4 bits while it trains: what has
+            room for no more has none for fp32. Else fp32, against which any other precision is compared.
+    """
+    less = training.quantize != "none" or (training.precision == "bf16" and student.lora is not None)
+    return "bf16" if less and student.precision == "bf16" else "fp32"
 
 
 def student_part(flt: Filter) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch import nn
 from distillery.components.student.base import Base, check_base, read_base
 from distillery.components.student.base_files import CONFIG, COPY, decisive, parse_config, unloadable
 from distillery.components.student.bert import plain_bert
+from distillery.components.student.frozen import compute_wide
 from distillery.components.student.quantized import pack, quantizable, type_of
 from distillery.components.student.weights import read_tensors
 from distillery.filters.errors import InputError
@@ -73,7 +74,7 @@ def load_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
     left_out = sorted(name for name in loaded["missing_keys"] if not name.startswith("pooler."))
     if odd := [*left_out, *sorted(map(str, loaded["mismatched_keys"])), *sorted(loaded["unexpected_keys"])]:
         raise InputError(f"the tensor {odd[0]} was not loaded as it is in the file", where=where, hint=COPY)
-    return body
+    return compute_wide(body, dtype)
 
 
 def load_quantized(base: Base, dtype: torch.dtype, device: str = "cpu") -> nn.Module:
@@ -130,7 +131,7 @@ def serving_body(base: Base, dtype: torch.dtype = torch.float32) -> nn.Module:
     if body is None:
         return load_body(base, dtype)
     body.load_state_dict(dict(read_tensors(base.path, places, dtype)), strict=True, assign=True)
-    return body.requires_grad_(False)
+    return compute_wide(body.requires_grad_(False), dtype)
 
 
 def _places(base: Base) -> tuple[dict[str, Any], dict[str, tuple[str, str]]]:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from distillery.components.artifacts.bundle import bundle_folder
 from distillery.components.artifacts.serving import PARITY, Device, ParityFile, Plan, judged_plan
@@ -77,20 +78,6 @@ def require_packing(training: Training) -> None:
         require(["bitsandbytes"])
 
 
-def reference(student: StudentSpec, training: Training) -> Literal["fp32", "bf16"]:
-    """Return the precision in which training validates and packages a student, which is the first that serves.
-
-    Args:
-        student: the filter's student section.
-        training: its training section.
-
-    Returns:
-        bf16 where the base model is held in 4 bits and the filter says that bf16 serves, since a card that has room for no more
-        than 4 bits has none for fp32; else fp32.
-    """
-    return "bf16" if training.quantize != "none" and student.precision == "bf16" else "fp32"
-
-
 def has_cuda() -> bool:
     """True if torch sees a GPU; where no driver shows one, torch is not loaded to be asked.
 
@@ -124,6 +111,7 @@ def able(plan: Plan) -> bool:
     return plan.precision == "fp32" or (plan.precision == "bf16" and native_bf16())
 
 
+@cache
 def native_bf16() -> bool:
     """True if this CPU multiplies bf16 itself: AVX-512 BF16, AMX, or Arm's; elsewhere bf16 is slower than fp32.
 

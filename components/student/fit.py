@@ -124,10 +124,18 @@ def _refuse(what: str, student: Student, training: Training, fits: Callable[[Stu
 
 
 def _enough(student: Student, training: Training, fits: Callable[[Student, Training], bool]) -> str:
-    """Return the settings with which it fits, the least change first: shorter passes, bf16, 4 bits, then shorter articles."""
+    """Return the settings with which it fits, the least change first.
+
+    Shorter passes, a base model that trains in bf16, one that serves in bf16 too, 4 bits, then shorter articles.
+    """
     for length in (student.maxLength, *(length for length in (512, 256, 128) if length < student.maxLength)):
         passes = {"tokensPerBatch": max(64, length)}
         changes: list[tuple[dict[str, Any], dict[str, Any]]] = [({}, {}), (passes, {}), (passes | {"precision": "bf16"}, {})]
+        if training.quantize != "none":
+            changes.append(({}, {"precision": "bf16"}))
+        if student.lora is not None:
+            changes.append(({"precision": "bf16"}, {"precision": "bf16"}))
+            changes.append((passes | {"precision": "bf16"}, {"precision": "bf16"}))
         if student.lora is not None and training.strategy == "ddp":
             changes.append(({"quantize": "nf4"}, {"precision": "bf16"}))
             changes.append((passes | {"precision": "bf16", "quantize": "nf4"}, {"precision": "bf16"}))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from distillery.components.student.devices import reference
 from distillery.components.student.memory import (
     ITEM,
     MERGE,
@@ -27,6 +26,7 @@ from distillery.components.student.memory import (
     trained_rows,
     trained_weights,
 )
+from distillery.filters.digests import reference_precision
 from distillery.filters.spec import Student, Training
 
 CONTEXT: Final = 640 * MIB
@@ -58,7 +58,7 @@ def gpu_need(body: Body, student: Student, training: Training, dims: int, *, che
         kept(body, student, tokens, item, by_layer=by_layer),
         by_layer,
     )
-    judged = ITEM[reference(student, training)]
+    judged = ITEM[reference_precision(student, training)]
     longest = max(SMALLEST_PASS, student.maxLength)
     validation = Need(
         "train", CONTEXT, numbers(body) * judged, trained * 4 * 3 + MERGE, live(body, longest, student.maxLength, judged)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from distillery.components.student.quantized import unpack
+from distillery.components.student.frozen import backward, dense, linear, widened
 
 ADAPTER = "default"
 
@@ -53,12 +53,12 @@ class LoraLinear(torch.autograd.Function):
         """
         flat = x.reshape(-1, x.shape[-1])
         seen = flat if dropped is None else dropped.reshape(flat.shape)
-        low = seen @ a.t()
-        dense = weight if state is None else unpack(weight, state)
-        out = functional.linear(flat, dense, bias).addmm_(low, b.t(), alpha=scaling)
+        wide = widened(flat)
+        low = (wide if dropped is None else widened(seen)) @ widened(a).t()
+        out = linear(wide, dense(weight, state), bias).addmm_(low, widened(b).t(), alpha=scaling)
         ctx.save_for_backward(seen, weight, a, b, low)
         ctx.scaling, ctx.shape, ctx.shared, ctx.state = scaling, x.shape, dropped is None, state
-        return out.view(*x.shape[:-1], dense.shape[0])
+        return out.to(x.dtype).view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -72,19 +72,18 @@ class LoraLinear(torch.autograd.Function):
             One gradient for each argument of `forward`, None for what is frozen.
         """
         seen, weight, a, b, low = ctx.saved_tensors
-        dy = grads[0].reshape(-1, b.shape[0])
-        dlow = (dy @ b).mul_(ctx.scaling)
-        da = dlow.t() @ seen
-        db = (dy.t() @ low).mul_(ctx.scaling)
-        dx = None
-        if ctx.needs_input_grad[0]:
-            dx = dy @ (weight if ctx.state is None else unpack(weight, ctx.state))
+        kind, wide_a = seen.dtype, widened(a)
+        dy = widened(grads[0].reshape(-1, b.shape[0]))
+        dlow = (dy @ widened(b)).mul_(ctx.scaling)
+        da = (dlow.t() @ widened(seen)).to(kind)
+        db = (dy.t() @ low).mul_(ctx.scaling).to(kind)
+        dx = backward(dy, dense(weight, ctx.state)) if ctx.needs_input_grad[0] else None
         dropped = None
         if ctx.shared:
-            dx = None if dx is None else dx.addmm_(dlow, a)
+            dx = None if dx is None else dx.addmm_(dlow, wide_a)
         elif ctx.needs_input_grad[1]:
-            dropped = (dlow @ a).view(ctx.shape)
-        return None if dx is None else dx.view(ctx.shape), dropped, None, None, da, db, None, None
+            dropped = (dlow @ wide_a).to(kind).view(ctx.shape)
+        return None if dx is None else dx.to(kind).view(ctx.shape), dropped, None, None, da, db, None, None
 
 
 def dropout(x: Tensor, rate: float) -> Tensor:

@@ -22,8 +22,8 @@ from distillery.components.artifacts.serving import Engine, Precision
 from distillery.components.student.architectures import ARCHITECTURES
 from distillery.components.student.base_files import CONFIG, parse_config
 from distillery.components.student.base_files import TOKENIZER as TOKENIZER_FILE
-from distillery.components.student.devices import reference
 from distillery.components.student.pooling import pooling_of
+from distillery.filters.digests import reference_precision
 from distillery.filters.spec import Lora, Student, Training
 
 ITEM: Final[Mapping[str, int]] = {"fp32": 4, "bf16": 2, "fp16": 2}
@@ -147,7 +147,7 @@ def needs(body: Body, student: Student, training: Training, dims: int, *, precis
     Returns:
         Training, benchmark and scoring.
     """
-    served = precision or reference(student, training)
+    served = precision or reference_precision(student, training)
     return [
         train_need(body, student, training, dims),
         *(
@@ -202,7 +202,7 @@ def train_need(
     adapter = 4 * trained * 10  # weights, gradients, two moments, best epoch; a checkpoint holds four of them, and its bytes
     libraries = _libraries(body, "train")
     tokens = pass_tokens(student, training)
-    judged = reference(student, training)
+    judged = reference_precision(student, training)
     serving = serve_need(body, student.maxLength, student.lora, dims, step="benchmark", precision=judged)
     validation = Need("train", libraries, serving.weights, adapter, serving.activations)
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from distillery.components.runtime.extras import require
+from distillery.components.student.frozen import compute_frozen
 
 
 def quantizable(body: nn.Module) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def quantizable(body: nn.Module) -> dict[str, Any]:
             parent, _, leaf = name.rpartition(".")
             setattr(modules[parent], leaf, layer)
             layers[name] = layer
-            _compute_frozen(layer)
+            compute_frozen(layer)
     return layers
 
 
@@ -71,70 +71,3 @@ def pack(weight: Any, tensor: Tensor) -> None:
     packed, state = quantize_4bit(tensor, blocksize=weight.blocksize, compress_statistics=True, quant_type="nf4")
     weight.data = packed
     weight.quant_state, weight.bnb_quantized = state, True
-
-
-def unpack(weight: Tensor, state: Any) -> Tensor:
-    """Return a weight as it comes out of the 4 bits.
-
-    Args:
-        weight: the packed numbers.
-        state: their scales, shape and type.
-
-    Returns:
-        (out, in) numbers in the type of the products.
-    """
-    from bitsandbytes.functional import dequantize_4bit
-
-    out: Tensor = dequantize_4bit(weight, state)
-    return out
-
-
-class FrozenLinear(torch.autograd.Function):
-    """Compute y = x Wᵀ + bias with W in 4 bits, and keep nothing but the packed W for the backward pass."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, state: Any) -> Tensor:
-        """Return the layer's output.
-
-        Args:
-            ctx: autograd's context.
-            x: (…, in) input.
-            weight: packed, frozen.
-            bias: (out,) frozen bias, or None.
-            state: the weight's scales.
-
-        Returns:
-            (…, out) output.
-        """
-        ctx.save_for_backward(weight)
-        ctx.state = state
-        return functional.linear(x, unpack(weight, state), bias)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradient of the input.
-
-        Args:
-            ctx: autograd's context.
-            grads: the gradient of the output.
-
-        Returns:
-            One gradient for each argument of `forward`, None for what is frozen.
-        """
-        (weight,) = ctx.saved_tensors
-        return grads[0] @ unpack(weight, ctx.state), None, None, None
-
-
-def _compute_frozen(layer: Any) -> None:
-    """Replace the forward of a 4-bit layer.
-
-    bitsandbytes' own is another one in eval mode, in which our frozen body is: on CPUs with AVX-512 BF16 it puts the weight
-    into another order then, and its products give their input no gradient any more.
-    """
-    apply: Any = FrozenLinear.apply
-
-    def forward(x: Tensor) -> Tensor:
-        out: Tensor = apply(x, layer.weight, layer.bias, layer.weight.quant_state)
-        return out
-
-    layer.forward = forward

@@ -13,7 +13,6 @@ from distillery.components.artifacts.serving import Device, ParityFile, Plan
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.student.base import Base
 from distillery.components.student.bundle import golden_texts, training_facts
-from distillery.components.student.devices import reference
 from distillery.components.student.parity import parity_record
 from distillery.components.student.pooling import pooling_of
 from distillery.components.student.score_curves import ScoreCurves, fit_score_curves
@@ -21,6 +20,7 @@ from distillery.components.student.student import Student
 from distillery.components.student.tokens import Preprocessing, Tokens
 from distillery.components.training.loop import Fitted, Validation
 from distillery.components.training.type_head import fit_types
+from distillery.filters.digests import reference_precision
 from distillery.filters.filter import Filter
 from distillery.filters.instruction import student_instruction
 
@@ -176,7 +176,7 @@ def package_student(
         instruction=preprocessing.instruction,
     )
     empty = ScoreCurves(False, [], 0.0, 0.0)
-    plan = Plan(device=device, precision=reference(student, training))
+    plan = Plan(device=device, precision=reference_precision(student, training))
     out = Student(facts, base, fitted.best, empty, (golden_texts(), np.zeros((0, 0))), fitted.history, plan)
     sample = train_sample(train, len(validation.labels), training.seed)
     raw = out.predict_tokens(validation.tokens, progress) if fitted.raw is None else fitted.raw

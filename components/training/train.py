@@ -16,14 +16,14 @@ from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.store import Digest, Json, Store, digest_json
 from distillery.components.store.layout import adapters_folder, committed_key
 from distillery.components.student.base import Base
-from distillery.components.student.devices import reference, require_packing
+from distillery.components.student.devices import native_bf16, require_packing
 from distillery.components.student.fit import require_gpu_here
 from distillery.components.student.gpu_memory import gpu_need
 from distillery.components.student.memory import body_in, gib, train_need
 from distillery.components.student.resolve import resolve_base
 from distillery.components.training.tracked import tracked
 from distillery.components.training.trackers.open import open_trackers
-from distillery.filters.digests import read_besides, student_part, training_part
+from distillery.filters.digests import read_besides, reference_precision, student_part, training_part
 from distillery.filters.filter import Filter
 from distillery.filters.instruction import student_instruction
 
@@ -192,13 +192,13 @@ def _work(
     )
     if training.quantize != "none":
         progress.note(f"the base model's linear weights are held in 4 bits ({training.quantize})")
-    if device == "cpu" and precision == "bf16":
+    if device == "cpu" and precision == "bf16" and native_bf16():
         attend_by_article(model.body)
     if by_layer:
         progress.note(f"gradient checkpointing over {checkpoint_layers(model.body)} layers: {by_layer}")
     progress.note(f"{expected:,} trainable parameters, as the configuration says; {base.kind} {base.ref} on {device}")
 
-    served_in = DTYPES[reference(student, training)]
+    served_in = DTYPES[reference_precision(student, training)]
 
     def predict(tensors: dict[str, torch.Tensor], part: Part) -> NDArray[np.float64]:
         """Return the predictions (n, D) of all workers, each of which predicts its share."""

@@ -45,13 +45,13 @@ def test_over_four_bits_each_size_trains_in_the_card_that_people_have(size: str)
     print(f"\n{size}: {need}")
 
 
-def test_seven_billion_need_both_four_bits_and_bf16() -> None:
+def test_seven_billion_need_bf16_in_validation_too_and_bf16_or_four_bits_in_training() -> None:
     body, _, card = BASES["7B"]
     for student, training in ((FP32, PLAIN), (BF16, PLAIN), (FP32, PACKED)):
         with pytest.raises(InputError) as refused:
             require_gpu(body, student, training, 8, card * GB)
         assert "of a GPU, and the GPU has 14.9 GiB" in refused.value.what
-        assert "training.quantize=nf4" in refused.value.hint or training is PACKED
+        assert "training.precision=bf16" in refused.value.hint or training is PACKED
         assert "student.precision=bf16" in refused.value.hint or student is BF16
         assert "would fit; or take a GPU with more" in refused.value.hint
 
@@ -82,11 +82,11 @@ def test_where_every_weight_trains_or_is_shared_out_four_bits_are_no_way_out() -
         assert "quantize" not in refused.value.hint
 
 
-def test_a_machine_that_has_too_little_is_told_of_four_bits_too() -> None:
+def test_a_machine_that_has_too_little_is_told_of_bf16() -> None:
     body, _, _ = BASES["1.5B"]
     with pytest.raises(InputError) as refused:
         require_room(body, FP32, PLAIN, 8, int(5.6 * 2**30), whose="this machine", more="take a larger one")
-    assert "training.quantize=nf4" in refused.value.hint
+    assert refused.value.hint.startswith("--set training.precision=bf16, student.precision=bf16 would fit")
 
 
 def test_what_costs_memory_costs_it_in_the_estimate() -> None:

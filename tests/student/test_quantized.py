@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from distillery.components.student import frozen
 from distillery.components.student.architectures import ARCHITECTURES
 from distillery.components.student.body import checkpoint_layers, load_body, put_away
 from distillery.components.student.model import build, set_training, target_names, trainable
-from distillery.components.student.quantized import unpack
 from distillery.components.student.resolve import resolve_base
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora
@@ -37,7 +37,7 @@ def made_dense(folder: Path, student: Any, lora: Lora, precision: Any) -> Any:
     with torch.no_grad():
         for name, layer in packed(student).items():
             plain = modules.get(f"{name}.base_layer", modules.get(name))
-            plain.weight.copy_(unpack(layer.weight, layer.weight.quant_state))
+            plain.weight.copy_(frozen.dense(layer.weight, layer.weight.quant_state))
         for one, other in zip(trainable(dense).values(), trainable(student).values(), strict=True):
             one.copy_(other)
     return dense
@@ -82,7 +82,7 @@ def test_every_architecture_has_its_linear_weights_in_four_bits_and_all_else_as_
     assert sorted(layers) == sorted(linears) == sorted(target_names(plain, "all-linear"))
     for name, layer in layers.items():
         weight = dense.pop(f"{name}.weight")
-        came_out = unpack(layer.weight, layer.weight.quant_state)
+        came_out = frozen.dense(layer.weight, layer.weight.quant_state)
         assert came_out.shape == weight.shape
         assert (came_out - weight).abs().max() <= 0.16 * weight.abs().max()  # half of NF4's widest gap, and the scales' own
         assert layer.weight.numel() == -(-weight.numel() // 2)

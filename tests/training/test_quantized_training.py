@@ -117,8 +117,9 @@ def in_bf16(folder: Path, **training: object) -> Filter:
     return Filter.model_validate(document)
 
 
+@pytest.mark.parametrize("quantize", ["none", "nf4"])
 def test_where_bf16_serves_it_is_validated_packaged_and_judged_in_bf16(
-    store: Store, split: str, tiny_decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quantize: str, store: Store, split: str, tiny_decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened, plain = list[torch.dtype](), model.merged
 
@@ -128,7 +129,7 @@ def test_where_bf16_serves_it_is_validated_packaged_and_judged_in_bf16(
         return made
 
     monkeypatch.setattr(model, "merged", noted)
-    flt = in_bf16(tiny_decoder, epochs=2, quantize="nf4", precision="bf16")
+    flt = in_bf16(tiny_decoder, epochs=2, quantize=quantize, precision="bf16")
     adapter = str(train(store, flt, split=split).outputs["adapter"])
     assert set(opened) == {torch.bfloat16}
     found = read_parity(store, "tiny", adapter)
@@ -153,12 +154,23 @@ def test_where_bf16_serves_it_is_validated_packaged_and_judged_in_bf16(
         assert not (tmp_path / export.__name__).exists()
 
 
-def test_what_a_student_is_packaged_in_is_what_its_adapter_depends_on_over_four_bits_alone(tiny_encoder: Path) -> None:
+@pytest.mark.parametrize("held", [{"precision": "auto"}, {"precision": "fp32"}])
+def test_a_student_that_is_validated_in_fp32_does_not_depend_on_what_else_may_serve(
+    tiny_encoder: Path, held: dict[str, str]
+) -> None:
     base = resolve_base(str(tiny_encoder)).digest
-    assert train_inputs(in_bf16(tiny_encoder), "s", base) == train_inputs(filter_of(tiny_encoder), "s", base)
-    packed = train_inputs(in_bf16(tiny_encoder, quantize="nf4"), "s", base)
-    assert packed != train_inputs(filter_of(tiny_encoder, quantize="nf4"), "s", base)
-    assert packed["reference"] == "bf16"
+    assert train_inputs(in_bf16(tiny_encoder, **held), "s", base) == train_inputs(filter_of(tiny_encoder, **held), "s", base)
+
+
+@pytest.mark.parametrize("held", [{"quantize": "nf4"}, {"precision": "bf16"}])
+def test_a_student_depends_on_the_lower_precision_in_which_it_is_packaged(tiny_encoder: Path, held: dict[str, str]) -> None:
+    base = resolve_base(str(tiny_encoder)).digest
+    less = train_inputs(in_bf16(tiny_encoder, **held), "s", base)
+    assert less != train_inputs(filter_of(tiny_encoder, **held), "s", base)
+    assert less["reference"] == "bf16"
+    whole = filter_of(tiny_encoder, precision="bf16").model_dump()
+    whole["spec"]["student"] |= {"precision": "bf16", "lora": None}  # its weights are fp32 while they train
+    assert "reference" not in train_inputs(Filter.model_validate(whole), "s", base)
 
 
 @pytest.mark.parametrize(
