@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -190,13 +191,18 @@ def checkpoint_layers(body: nn.Module) -> int:
     Returns:
         The number of layers.
     """
-    from torch.utils.checkpoint import checkpoint
-
     layers = max((module for module in body.modules() if isinstance(module, nn.ModuleList)), key=len)
     for layer in layers:
-        again: Any = partial(checkpoint, layer.forward, use_reentrant=False)
+        again: Any = partial(_checkpointed, weakref.ref(layer))  # as in `frozen.compute_frozen`
         layer.forward = again
     return len(layers)
+
+
+def _checkpointed(held: Callable[[], Any], *given: Any, **named: Any) -> Any:
+    from torch.utils.checkpoint import checkpoint
+
+    layer = held()
+    return checkpoint(partial(type(layer).forward, layer), *given, use_reentrant=False, **named)
 
 
 def skeleton(config: Any) -> nn.Module:

@@ -6,6 +6,7 @@ two cores a third of a training step.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
@@ -115,9 +116,10 @@ def fuse(layer: Any) -> None:
     apply: Any = LoraLinear.apply
     linear, a, b = layer.base_layer, layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
     scaling, rate = layer.scaling[ADAPTER], getattr(layer.lora_dropout[ADAPTER], "p", 0.0)
+    held = weakref.proxy(layer)  # as in `frozen.compute_frozen`
 
     def forward(x: Tensor, *_: Any, **__: Any) -> Tensor:
-        dropped = dropout(x, rate) if rate and layer.training else None
+        dropped = dropout(x, rate) if rate and held.training else None
         state = getattr(linear.weight, "quant_state", None)
         out: Tensor = apply(x, dropped, linear.weight, linear.bias, a.to(x.dtype), b.to(x.dtype), scaling, state)
         return out
