@@ -44,30 +44,34 @@ print(*(f"{rate:.0f}" for rate in measure()))
 
 
 class Contender:
-    """A process that scores files on one thread."""
+    """A process that works on one thread, and answers each line with JSON."""
 
-    def __init__(self, name: str, arguments: list[str], first: Path | None = None) -> None:
+    def __init__(self, name: str, arguments: list[str], first: Path | None = None, loop: Path = LOOP) -> None:
         paths = {"PYTHONPATH": str(first)} if first else {}
         self.name = name
         self.process = subprocess.Popen(
-            [sys.executable, str(LOOP), *arguments],
+            [sys.executable, str(loop), *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=first or ROOT,
             env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", **paths},
         )  # fmt: skip
         self._answer("ready")
 
-    def _answer(self, wanted: str = "") -> str:
+    def _answer(self, wanted: str) -> str:
         out: IO[str] = self.process.stdout  # type: ignore[assignment]
         for line in out:
-            if line.startswith(wanted or "["):
+            if line.startswith(wanted):
                 return line
         raise AssertionError(f"{self.name} ended")
 
+    def ask(self, *line: object, begins: str) -> Any:
+        """Return the answer to a line, which begins with a sign of JSON."""
+        given: IO[str] = self.process.stdin  # type: ignore[assignment]
+        print(*line, file=given, flush=True)
+        return json.loads(self._answer(begins))
+
     def score(self, length: int, articles: Path, out: Path) -> tuple[float, Any]:
         """Return CPU seconds and scores."""
-        given: IO[str] = self.process.stdin  # type: ignore[assignment]
-        print(length, articles, out, file=given, flush=True)
-        seconds, scores = json.loads(self._answer())
+        seconds, scores = self.ask(length, articles, out, begins="[")
         return seconds, np.array(scores)
 
 
