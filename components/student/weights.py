@@ -7,7 +7,9 @@ somebody overwrites. So each tensor is read once, and where its type is another 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Mapping
+import math
+import mmap
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +21,7 @@ from distillery.components.student.base_files import COPY, read_header
 from distillery.filters.errors import InputError
 
 BLOCK = 2**20  # bytes of a file that are held at once where its numbers are of another type
+PAGES = 2**20  # bytes from which a weight has pages of its own
 TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -47,9 +50,20 @@ def read_tensors(folder: Path, places: Mapping[str, tuple[str, str]], dtype: tor
                 if original not in wanted:
                     stream.seek(size, 1)
                     continue
-                tensor = torch.empty(shape, dtype=dtype)
+                tensor = _own_pages(shape, dtype)
                 _fill(tensor.view(-1), stream, TYPES[kind], buffer, file)
                 yield wanted[original], tensor
+
+
+def _own_pages(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Return an empty tensor whose memory the system has back as soon as it is freed, where it is larger than a few pages.
+
+    On the heap, weights below 32 MB and what training allocates between them hold one another's pages.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < PAGES:
+        return torch.empty(tuple(shape), dtype=dtype)
+    return torch.frombuffer(mmap.mmap(-1, size), dtype=dtype).view(tuple(shape))
 
 
 def _fill(flat: Tensor, stream: BinaryIO, kind: torch.dtype, buffer: bytearray, file: str) -> None:

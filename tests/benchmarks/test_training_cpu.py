@@ -86,4 +86,5 @@ def test_training_is_faster_than_before_at_the_same_error(tmp_path: Path) -> Non
     if before:
         assert errors["ours"] <= errors[f"build {BEFORE}"] + WORSE
         assert rates["ours"] >= (FASTER if native else 0.9) * rates[f"build {BEFORE}"]
-    assert rates["ours"] > rates["Trainer and peft, fp32"]
+    assert errors["ours"] < errors["Trainer and peft, fp32"]
+    assert rates["ours"] > 0.9 * rates["Trainer and peft, fp32"]  # which fits no head beforehand, a third of ours here
