@@ -63,7 +63,7 @@ def _own_pages(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     size = math.prod(shape) * dtype.itemsize
     if size < PAGES:
         return torch.empty(tuple(shape), dtype=dtype)
-    return torch.frombuffer(mmap.mmap(-1, size), dtype=dtype).view(tuple(shape))
+    return torch.frombuffer(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype=dtype).view(tuple(shape))
 
 
 def _fill(flat: Tensor, stream: BinaryIO, kind: torch.dtype, buffer: bytearray, file: str) -> None:
