@@ -36,7 +36,6 @@ PLAIN: Final = 320 * MIB  # to score with BERT, which is served in plain torch
 TOKENIZER: Final = 16  # times its file, while it is read
 PASS: Final = 2048  # tokens of a pass in serving on a CPU; an article is never cut
 MERGE: Final = 16 * MIB
-GAPS: Final = 640 * MIB  # what the heap has in pieces where layers are worked out again, at most; 0.5 GiB was seen with 1.5B
 EAGER: Final = ("mpnet", "gemma2")  # those whose attention scores are in memory as a whole
 _LAYER: Final = re.compile(r"(?:^|\.)(?:layers?|layer)\.0\.")
 
@@ -209,8 +208,6 @@ def train_need(
 
     def passes(by_layer: bool) -> Need:
         activations = kept(body, student, tokens, ITEM[stated], by_layer=by_layer)
-        if by_layer:
-            activations += min(GAPS, 2 * activations)
         return Need("train", libraries, trained_weights(body, training, ITEM[stated]), adapter, activations, by_layer)
 
     if checkpointed is None:

@@ -22,6 +22,7 @@ from distillery.filters.errors import InputError
 
 BLOCK = 2**20  # bytes of a file that are held at once where its numbers are of another type
 PAGES = 2**20  # bytes from which a weight has pages of its own
+MMAP_THRESHOLD = -3  # as malloc.h calls it
 TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -83,3 +84,13 @@ def give_back() -> None:
     """
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep_blocks_apart() -> None:
+    """Let every large block that this process allocates have pages of its own, which the system has back when it is freed.
+
+    Blocks below 32 MB share glibc's heap otherwise, and a small gradient in a gap leaves none for the next layer's activations:
+    1.1 GB with 1.5B in passes of 512 tokens. Pages that come anew cost time, some 5% there and more in a small model.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, PAGES)

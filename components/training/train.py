@@ -139,6 +139,7 @@ def _work(
     from distillery.components.student.predict import raw_predictions
     from distillery.components.student.probe import choose_precision
     from distillery.components.student.tokens import Preprocessing, Tokenizing, check_distinct
+    from distillery.components.student.weights import keep_blocks_apart
     from distillery.components.training.checkpoints import Checkpoints, NoCheckpoints, StoreCheckpoints
     from distillery.components.training.distributed import ALONE
     from distillery.components.training.loop import Loop, Validation, deterministic
@@ -180,6 +181,8 @@ def _work(
     pooling = pooling_of(student.pooling, base.kind)
     expected = expected_trainable(base.path, student.lora, dims, pooling)
     by_layer = workers.agree(_by_layer(base, flt, precision, device))
+    if by_layer and device == "cpu":
+        keep_blocks_apart()
     model = build(
         base,
         student.lora,
