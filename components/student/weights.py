@@ -57,7 +57,7 @@ def read_tensors(folder: Path, places: Mapping[str, tuple[str, str]], dtype: tor
 
 
 def _own_pages(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Return an empty tensor whose memory the system has back as soon as it is freed, where it is larger than a few pages.
+    """Return an empty tensor whose memory the system has back as soon as it is freed, where it has 1 MB or more.
 
     On the heap, weights below 32 MB and what training allocates between them hold one another's pages.
     """

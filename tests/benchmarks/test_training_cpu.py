@@ -49,7 +49,7 @@ def labels_of(file: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * 3600)
-def test_training_is_faster_than_before_at_the_same_error(tmp_path: Path) -> None:
+def test_training_beside_the_trainer_and_an_earlier_build(tmp_path: Path) -> None:
     before, labels, native = installed(BEFORE, tmp_path), labels_of(tmp_path / "labels.jsonl"), native_bf16()
     contenders = {
         "Trainer and peft, fp32": ["trainer", "fp32"],

@@ -85,7 +85,7 @@ def test_where_every_weight_trains_or_is_shared_out_four_bits_are_no_way_out() -
 def test_a_machine_that_has_too_little_is_told_of_bf16() -> None:
     body, _, _ = BASES["1.5B"]
     with pytest.raises(InputError) as refused:
-        require_room(body, FP32, PLAIN, 8, int(6.2 * 2**30), whose="this machine", more="take a larger one")
+        require_room(body, FP32, PLAIN, 8, int(5.6 * 2**30), whose="this machine", more="take a larger one")
     assert refused.value.hint.startswith("--set training.precision=bf16, student.precision=bf16 would fit")
 
 
