@@ -31,11 +31,13 @@ class Form(NamedTuple):
         library: what loads it, as the Hub calls that.
         use: how to use it, as Markdown.
         beside: what the files beside the card are.
+        types: by what a reader has the content type, where the student names it.
     """
 
     library: str
     use: str
     beside: str
+    types: str = "which `content_types.json` names, and the code of this page doesn't"
 
 
 def peft_form(bundle: BundleCopy, *, inside: bool) -> Form:
@@ -85,7 +87,7 @@ def model_card(store: Store, bundle: BundleCopy, form: Form, *, plots: Sequence[
         ),
         f"What to judge: {plain(spec.scope.judge, 2_000)}",
         *([f"Out of scope: {', '.join(map(plain, spec.scope.outOfScope))}."] if spec.scope.outOfScope else []),
-        *_rules(bundle),
+        *_rules(bundle, form),
         "## How to use it",
         form.use,
         "## How good it is",
@@ -115,22 +117,21 @@ def _what(bundle: BundleCopy, labels: LabelSetMeta | None) -> str:
     )
 
 
-def _rules(bundle: BundleCopy) -> list[str]:
-    spec = bundle.filter.spec
+def _rules(bundle: BundleCopy, form: Form) -> list[str]:
+    spec, types = bundle.filter.spec, bundle.student.types
     tiers = [f"`{tier.name}`" + (f" where `{tier.when}`" if tier.when else " otherwise") for tier in spec.tiers]
     caps = [f"- {plain(each.because)}: where `{each.when}`, at most {each.cap:g}" for each in spec.gatekeepers]
-    if bundle.student.types is not None:
-        named = [row.name for row in bundle.student.types.file.types if row.threshold is not None]
-        caps += [
-            f"- content type {each.name}: at most {each.cap:g}"
-            + (f", unless `{each.unless}`" if each.unless else "")
-            + "; `content_types.json` names it, and the code of this page doesn't"
-            for each in spec.contentTypes
-            if each.name in named
-        ]
+    named = [] if types is None else [row.name for row in types.file.types if row.threshold is not None]
+    caps += [
+        f"- content type {each.name}, {form.types}: at most {each.cap:g}" + (f", unless `{each.unless}`" if each.unless else "")
+        for each in spec.contentTypes
+        if each.name in named
+    ]
+    never = ", ".join(f"{each.name} {each.cap:g}" for each in spec.contentTypes if each.name not in named)
     return [
         "The overall score is the weighted mean of the dimensions" + (", then capped:" if caps else "."),
         "\n".join(caps),
+        f"The student never names these content types, so their caps do not apply: {never}." if never else "",
         f"Tiers, the first that holds: {', '.join(tiers)}.",
     ]
 

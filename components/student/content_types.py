@@ -114,6 +114,16 @@ class TypeHead:
         """(K, hidden) weights of the types that have a row."""
         return np.array([row.weights for row in self.file.types if row.weights], dtype=np.float64)
 
+    @property
+    def bias(self) -> Floats:
+        """(K,) what is added to each row's product."""
+        return np.array([row.bias for row in self.file.types if row.weights], dtype=np.float64)
+
+    @property
+    def thresholds(self) -> list[float | None]:
+        """Probability from which on each type is named, in the order of the rows; None where it never is."""
+        return [row.threshold for row in self.file.types if row.weights]
+
     def below(self, tensors: Mapping[str, Tensor], facts: StudentFacts) -> dict[str, Tensor]:
         """Return the tensors of a student with these rows below those of its scores.
 
@@ -139,8 +149,7 @@ class TypeHead:
         Returns:
             (n, K); what is missing to 1 is the probability of none of them.
         """
-        bias = np.array([row.bias for row in self.file.types if row.weights], dtype=np.float64)
-        return softmax(products + bias)
+        return softmax(products + self.bias)
 
     def named(self, probabilities: Floats) -> list[str | None]:
         """Return the content type of each article: the likeliest one, where it reaches its threshold.
@@ -153,7 +162,7 @@ class TypeHead:
         """
         if not self.names:
             return [None] * len(probabilities)
-        thresholds = [row.threshold for row in self.file.types if row.weights]
+        thresholds = self.thresholds
         found: list[str | None] = []
         for row, at in zip(probabilities, probabilities.argmax(axis=1).tolist(), strict=True):
             threshold = thresholds[at]

@@ -155,7 +155,7 @@ def test_the_code_scores_as_we_do_whatever_base_and_cut(
     onnx_file.write_graph(student, tmp_path / "model.onnx", {})
     ours = student.predict(texts)
     student = replace(student, golden=(texts, ours))
-    assert onnx_file.apart(onnx_file.check(student, tmp_path), student.scores(ours)).max() < 1e-3
+    assert onnx_file.apart(onnx_file.check(student, tmp_path).scores, student.scores(ours)).max() < 1e-3
     names = dict[str, Any]()
     exec(onnx_file.onnx_code(student, folder=tmp_path, use=False), names)
     found = np.array([list(row.values()) for row in names["scores"](texts)])
@@ -206,7 +206,7 @@ def test_a_student_of_which_every_weight_was_trained_is_exported_likewise(
     (tmp_path / "tokenizer.json").write_bytes((student.base.path / "tokenizer.json").read_bytes())
     onnx_file.write_graph(student, tmp_path / "model.onnx", {})
     found = onnx_file.check(student, tmp_path)
-    assert onnx_file.apart(found, student.scores(student.golden[1])).max() < 1e-3
+    assert onnx_file.apart(found.scores, student.scores(student.golden[1])).max() < 1e-3
 
 
 def test_the_record_holds_scores_against_those_of_the_plan_that_was_judged(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +217,7 @@ def test_the_record_holds_scores_against_those_of_the_plan_that_was_judged(home:
     fine: dict[str, Any] = {"p999": 0.03, "largest": 0.03, "mae": 0.6, "mae_fp32": 0.6, "tiers_flipped": 0, "passed": True}
     bundle.student.parity = ParityFile(articles=200, candidates=[Candidate(plan=plan, golden=golden, **fine)])
     monkeypatch.setattr(onnx_file, "judged_plan", lambda store, adapter, precision: plan)
-    record = json.loads(onnx_file._record(store, bundle, [bundle.student.scores(raw)] * 2))
+    record = json.loads(onnx_file._record(store, bundle, onnx_file.ReadBack([bundle.student.scores(raw)] * 2, [])))
     assert record["differences"]["largest"] == 0
     assert record["judged"]["plan"] == "bf16 on cpu by torch"
     assert record["judged"]["difference"] == pytest.approx(0.02, abs=1e-5)
