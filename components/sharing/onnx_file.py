@@ -263,8 +263,8 @@ def check(student: Student, folder: Path) -> ReadBack:
         What the files give.
 
     Raises:
-        InputError: a score differs by more than 0.001 points, a content type's probability by as much, a type is named otherwise
-            than by probabilities and thresholds, or the files can't be loaded.
+        InputError: a score, raw or final, differs by more than 0.001 points, a content type's probability by as much, a type is
+            named otherwise than by probabilities and thresholds, or the files can't be loaded.
     """
     texts, raw = student.golden
     batches, types, code = [texts, *([text] for text in texts)], _head(student), onnx_code(student, folder=folder, use=False)
@@ -276,13 +276,18 @@ def check(student: Student, folder: Path) -> ReadBack:
         else:
             answers = [answer for batch in batches for answer in names["read"](batch)]
             rows, kinds = [row for row, _ in answers], [kind for _, kind in answers]
-            chances = np.array([row for batch in batches for row in names["outputs"](batch)[TYPES[1]]])
+        outputs = [names["outputs"](batch) for batch in batches]
     scores = np.split(np.array([list(row.values()) for row in rows]), 2)
-    require_same(float(apart(scores, student.scores(raw)).max()), str(folder))
+    differences = apart(scores, student.scores(raw)), apart(np.split(_column(outputs, "raw"), 2), raw)
+    require_same(float(np.max(differences)), str(folder))
     if types is None:
         return ReadBack(scores, [])
-    _require_types(types, chances, kinds, str(folder))
+    _require_types(types, chances := _column(outputs, TYPES[1]), kinds, str(folder))
     return ReadBack(scores, np.split(chances, 2))
+
+
+def _column(outputs: list[dict[str, Any]], name: str) -> NDArray[np.float64]:
+    return np.array([row for output in outputs for row in output[name]], dtype=np.float64)
 
 
 def _require_types(types: TypeHead, found: NDArray[np.float64], kinds: list[str | None], where: str) -> None:

@@ -114,6 +114,18 @@ def test_what_reads_back_otherwise_is_not_exported(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_raw_scores_are_compared_where_curves_hide_that_they_are_others(
+    make_student: Any, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    student: Student = replace(make_student(tiny_encoder), score_curves=ScoreCurves(True, [([0.0, 1.0], [5.0, 5.0])] * 3, 1, 0))
+    (tmp_path / "tokenizer.json").write_bytes((student.base.path / "tokenizer.json").read_bytes())
+    onnx_file.write_graph(student, tmp_path / "model.onnx", {})
+    onnx_file.check(student, tmp_path)
+    texts, raw = student.golden
+    with pytest.raises(InputError, match=r"gives other scores than the adapter \(off by 0.5 points\)"):
+        onnx_file.check(replace(student, golden=(texts, raw + 0.5)), tmp_path)
+
+
 def test_a_student_too_large_for_one_file_is_refused_before_it_is_loaded(
     distillery: Distillery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
