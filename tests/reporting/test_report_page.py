@@ -191,7 +191,6 @@ def test_intervals_are_drawn_where_they_lie(rejected: Context) -> None:
     assert f'x1="{100 * low:.2f}%" x2="{100 * high:.2f}%"' in render_html(rejected)
 
 
-FIELDS = [field.name for field in dataclasses.fields(Context)]
 DOCUMENTS = ["label_set", "audit", "split", "student", "history", "score_curves", "benchmark", "predictions", "verdict"]
 
 
@@ -378,10 +377,8 @@ def test_changes_of_section_learning_follow_from_the_figures_beside_them(rejecte
         curves = rejected.score_curves.model_copy(update={"kept": kept, "validation_mae_calibrated": 0.71})
         view = learning(dataclasses.replace(rejected, score_curves=curves))
         assert view is not None
-        names = [name for name, *_ in view["parts"]]
+        names, errors, changes, _ = map(list, zip(*view["parts"], strict=True))
         assert names == ["Training", "Validation", *(["Validation, corrected"] if kept else []), "Test"]
-        errors = [error for _, error, _, _ in view["parts"]]
-        changes = [change for _, _, change, _ in view["parts"]]
         assert changes == [None, *(below / above - 1 for above, below in itertools.pairwise(errors))]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from random import Random
 from typing import Any, NamedTuple
@@ -30,6 +30,12 @@ TURN_DOWN, TURN_UP = 0.03, 0.03
 GIST, PAIRED = 1.0, 0.35
 # Shares of articles that tell of two, three, four or five dimensions; good work is described at more length.
 TOLD, STAR_TOLD = (0.75, 0.2, 0.05, 0.0), (0.6, 0.3, 0.1, 0.0)
+# What another outlet adds to a copy, by language.
+CREDITS = {
+    "en": ("This article first appeared in {}.", "With permission of {}.", "From our partner paper {}."),
+    "nl": ("Dit artikel verscheen eerder in {}.", "Overgenomen uit {}."),
+}
+PREFIXES = {"en": ("", "", "From the region: ", "Reprint: "), "nl": ("", "Uit de regio: ")}
 _DAY_ONE = date(2023, 1, 2)
 
 
@@ -50,8 +56,7 @@ class DemoArticle:
 
     def row(self) -> dict[str, Any]:
         """The article as one row of articles.jsonl; what was planted is not told."""
-        names = ("id", "title", "content", "source", "language", "url", "published", "reference")
-        return {name: getattr(self, name) for name in names}
+        return {name: value for name, value in asdict(self).items() if name not in ("planted", "copy_of")}
 
 
 def _possessive(name: str) -> str:
@@ -116,6 +121,13 @@ class _Writer:
         fixed["A"], fixed["A_cap"] = attribution, capital(attribution)
         return self.fill(self.fresh(self.bank.frames[kind]))
 
+    def sentence(self, kind: str, role: str) -> Sentence:
+        return Sentence(capital(self.frame(kind)), role)
+
+    def tail(self, parts: list[Template]) -> list[Sentence]:
+        """Sentences that say nothing of a project."""
+        return [Sentence(capital(self.fill(part)), "tail") for part in parts]
+
     def clause(self, dimension: str, level: int, pronoun: bool = False) -> str:
         """A clause about the project. `it` only as the grammatical subject, and where nobody else was spoken of."""
         template = self.fresh(self.bank.clauses[dimension][level])
@@ -143,18 +155,14 @@ def _fact(writer: _Writer, dimension: str, state: State, level: int, pronoun: bo
     # Half-truths and claims are about praise; a half-true disaster would read as one.
     if past:
         return writer.frame("before", writer.clause(dimension, level)), CENTRE[level]
+    kind, said, centre = "affirm", level, CENTRE[level]
     if chance < denied:
-        text = writer.frame("deny", writer.clause(dimension, pick(rng, opposite), pronoun))
-        centre = 1.7 if level < 5 else 6.2
+        kind, said, centre = "deny", pick(rng, opposite), 1.7 if level < 5 else 6.2
     elif level == 3 and chance < denied + CLAIMED:
-        text = writer.frame("claim", writer.clause(dimension, pick(rng, (7, 9)), pronoun))
-        centre = 2.9
+        kind, said, centre = "claim", pick(rng, (7, 9)), 2.9
     elif level == 5 and chance < HALF_TRUE:
-        text = writer.frame("mixed", writer.clause(dimension, pick(rng, (7, 9)), pronoun))
-        centre = 4.5
-    else:
-        text = writer.frame("affirm", writer.clause(dimension, level, pronoun))
-        centre = CENTRE[level]
+        kind, said, centre = "mixed", pick(rng, (7, 9)), 4.5
+    text = writer.frame(kind, writer.clause(dimension, said, pronoun))
     residue = max(-0.3, min(0.3, 0.3 * (state.latent[dimension] - level)))
     return text, centre + residue
 
@@ -165,8 +173,7 @@ def _joined(writer: _Writer, text: str, score: float, before: float | None) -> s
     if before is None or writer.rng.random() > 0.22 or ":" in text:
         return capital(text)
     turn = (before - 5) * (score - 5) < 0
-    same = abs(before - score) < 2.5
-    if not turn and not same:
+    if not turn and abs(before - score) >= 2.5:
         return capital(text)
     return f"{writer.frame('connective_turn' if turn else 'connective_same')} {text}"
 
@@ -247,24 +254,22 @@ def _length(writer: _Writer, sentences: list[Sentence]) -> None:
     if rng.random() < 0.7:
         return
     if rng.random() < 0.4 * writer.outlet.length:
-        where = rng.randrange(2, len(sentences) + 1)
-        sentences.insert(where, Sentence(capital(writer.frame("background")), "background"))
+        sentences.insert(rng.randrange(2, len(sentences) + 1), writer.sentence("background", "background"))
     chance = rng.random() / writer.outlet.length
     tail = 1 if chance < 0.36 else 0
     tail += rng.randrange(1, 3) if chance < 0.2 else 0
     tail += rng.randrange(3, 7) if chance < 0.08 else 0
     kept = min(tail, len(writer.bank.frames["long_tail"]))
-    sentences += [Sentence(capital(writer.frame("long_tail")), "tail") for _ in range(kept)]
+    sentences += [writer.sentence("long_tail", "tail") for _ in range(kept)]
     if rng.random() < 0.15:
-        sentences.append(Sentence(capital(writer.frame("closing")), "closing"))
+        sentences.append(writer.sentence("closing", "closing"))
 
 
 def _title(writer: _Writer, mean: float) -> str:
     rng = writer.rng
-    chance = rng.random()
     # Headlines lean the right way more often than not, and no more than that.
     kind = "title"
-    if chance < 0.28:
+    if rng.random() < 0.28:
         leaning = (mean > 4.5) == (rng.random() < 0.7)
         kind = "title_up" if leaning else "title_down"
     return capital(writer.frame(kind))
@@ -275,11 +280,11 @@ def _news(writer: _Writer, promo: bool) -> tuple[str, list[Sentence], dict[str, 
     facts, told, sides = _facts(writer, state, promo)
     gist, summary = _gist(writer, sides) if not promo and writer.rng.random() < GIST else ([], {})
     reference = conclude(told, summary)
-    lead = Sentence(capital(writer.frame("promo" if promo else "lead")), "lead")
+    lead = writer.sentence("promo" if promo else "lead", "lead")
     sentences = [lead, *gist, *facts] if writer.rng.random() < 0.7 else [lead, *facts, *gist]
     if promo:
         reference = dict.fromkeys(DIMENSIONS, 2.8)
-        sentences.append(Sentence(capital(writer.frame("promo_close")), "closing"))
+        sentences.append(writer.sentence("promo_close", "closing"))
         title = capital(writer.frame("title_up"))
     else:
         _length(writer, sentences)
@@ -291,7 +296,7 @@ def _off_topic(writer: _Writer) -> tuple[str, list[Sentence], dict[str, float]]:
     rng = writer.rng
     theme = pick(rng, writer.bank.themes)
     count = min(len(theme.body), rng.randrange(5, 9))
-    sentences = [Sentence(capital(writer.fill(part)), "tail") for part in rng.sample(theme.body, count)]
+    sentences = writer.tail(rng.sample(theme.body, count))
     level = 0.2 + 0.5 * rng.random()
     reference = {name: round(min(1.4, max(0.0, level + rng.gauss(0.0, 0.25))), 1) for name in DIMENSIONS}
     return capital(writer.fill(pick(rng, theme.title))), sentences, reference
@@ -299,8 +304,7 @@ def _off_topic(writer: _Writer) -> tuple[str, list[Sentence], dict[str, float]]:
 
 def _consent(writer: _Writer) -> tuple[str, list[Sentence], dict[str, float]]:
     rng = writer.rng
-    walls = rng.sample(writer.bank.consent["wall"], rng.randrange(5, 9))
-    sentences = [Sentence(capital(writer.fill(part)), "tail") for part in walls]
+    sentences = writer.tail(rng.sample(writer.bank.consent["wall"], rng.randrange(5, 9)))
     writer.frame("attribution")
     if rng.random() < 0.5:
         teaser = capital(writer.fill(pick(rng, writer.bank.consent["teaser"])))
@@ -329,15 +333,9 @@ def _copy(rng: Random, draft: _Draft) -> tuple[Outlet, str, list[Sentence]]:
     shelf = [outlet for outlet in outlets() if outlet.language == draft.outlet.language and outlet != draft.outlet]
     outlet = pick(rng, shelf)
     sentences = [sentence for sentence in draft.sentences if sentence.role != "closing"]
-    english = outlet.language == "en"
-    credit = (
-        pick(rng, ("This article first appeared in {}.", "With permission of {}.", "From our partner paper {}."))
-        if english
-        else pick(rng, ("Dit artikel verscheen eerder in {}.", "Overgenomen uit {}."))
-    )
-    sentences.append(Sentence(credit.format(draft.outlet.name), "closing"))
-    prefix = pick(rng, ("", "", "From the region: ", "Reprint: ")) if english else pick(rng, ("", "Uit de regio: "))
-    return outlet, prefix + draft.article.title, sentences
+    credit = pick(rng, CREDITS[outlet.language]).format(draft.outlet.name)
+    title = pick(rng, PREFIXES[outlet.language]) + draft.article.title
+    return outlet, title, [*sentences, Sentence(credit, "closing")]
 
 
 def generate(n: int = 1500, seed: int = 7) -> Iterator[DemoArticle]:
@@ -355,9 +353,8 @@ def generate(n: int = 1500, seed: int = 7) -> Iterator[DemoArticle]:
     recent: deque[_Draft] = deque(maxlen=300)
     for index in range(n):
         chance = rng.random()
-        copied = chance < COPY_RATE and len(recent) > 20
         copy_of = ""
-        if copied:
+        if chance < COPY_RATE and len(recent) > 20:
             at = rng.randrange(len(recent))
             draft = recent[at]
             del recent[at]
