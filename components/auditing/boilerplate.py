@@ -9,22 +9,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distillery.components.articles.shingle_sets import Indices
 from distillery.components.articles.word_counts import word_count
+from distillery.components.articles.word_hashes import word_hashes
 from distillery.components.auditing.checks import EXAMPLES, rounded
-from distillery.components.auditing.text_pass import SENTENCE_END, TextPass, Texts, sentence_keys, sentences
+from distillery.components.auditing.text_pass import SENTENCE_END, TextPass, Texts, sentence_keys
 from distillery.components.auditing.wall_phrases import PHRASES
 from distillery.components.store import Json
 from distillery.filters.normal_form import normal_texts
 from distillery.filters.patterns import matching
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 HEAD = 1_500  # characters in which a wall shows itself
 RECURS = 5  # distinct articles at least
 RECURS_SHARE = 0.005
 DOMINATED = 0.5
+AT_ONCE = 4  # phrases looked for together: three times as fast as one by one, while eight outgrow RE2's cache
 
 
 def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
@@ -38,15 +44,31 @@ def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:
         Indices of the rows, rising.
     """
     heads = normal_texts([f"{title}\n\n{content[:HEAD]}" for title, content in zip(titles, contents, strict=True)])
-    hits = sum(
-        (matching(heads, phrase).to_numpy(zero_copy_only=False).astype(int) for phrase in PHRASES), np.zeros(len(heads), int)
-    )
+    hits = phrases_found(heads)
     rows = []
     for row in np.flatnonzero(hits).tolist():
         length = word_count(contents[row])
         if hits[row] >= 4 or (hits[row] >= 2 and length < 250) or length < 60:
             rows.append(row)
     return rows
+
+
+def phrases_found(texts: pa.LargeStringArray) -> Indices:
+    """Count the phrases of a wall in texts.
+
+    Args:
+        texts: n texts in normal form.
+
+    Returns:
+        (n,) how many of PHRASES each has.
+    """
+    hits = np.zeros(len(texts), dtype=np.int64)
+    for first in range(0, len(PHRASES), AT_ONCE):
+        phrases = PHRASES[first : first + AT_ONCE]
+        met = np.flatnonzero(matching(texts, "|".join(phrases)))
+        for phrase in phrases if len(met) else ():
+            hits[met] += matching(texts.take(met), phrase)
+    return hits
 
 
 def boilerplate(
@@ -124,16 +146,20 @@ def _examples(
         wanted[np.asarray(rows, dtype=np.int64)] = True
     if not wanted.any():
         return {}, {}
-    opening, hashes, start = set(opening_rows), TextPass().fingerprinting.hashes, 0
-    wording, heads = dict[int, str](), dict[int, str]()
+    opening, start = set(opening_rows), 0
+    keys, wording, heads = np.array(list(sentence_rows), dtype=np.uint64), dict[int, str](), dict[int, str]()
     for _, contents in texts():
+        pieces = list[str]()
         for row in (np.flatnonzero(wanted[start : start + len(contents)]) + start).tolist():
             content = contents[row - start]
             if row in opening:
                 heads[row] = content
-            for sentence in SENTENCE_END.split(content):
-                for key in sentence_keys(*sentences(sentence, hashes))[0].tolist():
-                    if key in sentence_rows:
-                        wording[key] = min(wording.get(key, sentence), sentence)
+            pieces += SENTENCE_END.split(content)
+        found = word_hashes(pieces)
+        each, _ = sentence_keys(found.hashes, found.begins)
+        piece = np.repeat(np.arange(len(pieces)), found.counts)[found.begins]
+        for at in np.flatnonzero(np.isin(each, keys)).tolist():
+            key, sentence = int(each[at]), pieces[piece[at]]
+            wording[key] = min(wording.get(key, sentence), sentence)
         start += len(contents)
     return wording, heads

@@ -15,48 +15,17 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from distillery.components.articles.near_duplicates import (
-    MAX_CHARACTERS,
-    MAX_WORDS,
-    WORD,
-    Fingerprinting,
-    WordHashes,
-    normal,
-    words,
-)
+from distillery.components.articles.near_duplicates import MAX_CHARACTERS, MAX_WORDS, Fingerprinting
 from distillery.components.articles.shingle_sets import Hashes, Indices, Spill
 from distillery.components.articles.word_counts import word_count
+from distillery.components.articles.word_hashes import ENDS, word_hashes, words
 
 Texts: TypeAlias = Callable[[], Iterator[tuple[Sequence[str], Sequence[str]]]]  # titles and contents, some at a time
 
-ENDS: Final = ".!?؟۔।。！？"
 SENTENCE_END: Final = re.compile(rf"(?<=[{ENDS}])\s*|\n+")
-_WORD_OR_END = re.compile(rf"{WORD}|[{ENDS}\n]")
 OPENING: Final = 200  # characters
 SENTENCE_WORDS: Final = 5
 RANGES: Final = 16  # of keys, by their first four bits
-
-
-def sentences(text: str, hashes: WordHashes) -> tuple[Hashes, NDArray[np.bool_]]:
-    """Find the words of a text and the ends of its sentences.
-
-    Args:
-        text: any text.
-        hashes: those of words, with 0 for each of ENDS and a line break.
-
-    Returns:
-        (m,) hashes of the words, and for each whether a sentence begins with it.
-    """
-    if normal(text) == text:
-        tokens = _WORD_OR_END.findall(text.casefold())
-    else:  # a text's form may change what ends a sentence: "…" is one sign here, and three in another form
-        tokens = [token for sentence in SENTENCE_END.split(text) for token in (*words(sentence), "\n")]
-    numbers = hashes.of(tokens)
-    end = numbers == 0
-    sentence = np.cumsum(end)[~end]
-    begins = np.ones(len(sentence), dtype=bool)
-    begins[1:] = sentence[1:] != sentence[:-1]
-    return numbers[~end], begins
 
 
 def sentence_keys(numbers: Hashes, begins: NDArray[np.bool_]) -> tuple[Hashes, Indices]:
@@ -92,7 +61,6 @@ class TextPass:
 
     def __init__(self) -> None:
         self.fingerprinting = Fingerprinting()
-        self.fingerprinting.hashes.ends = frozenset((*ENDS, "\n"))
         self.word_counts, self.total = list[int](), list[int]()
         self.openings, self.opened = list[int](), list[int]()
         self._ranges = [(Spill(np.uint64, 2**22), Spill(np.int32, 2**21), Spill(np.int32, 2**21)) for _ in range(RANGES)]
@@ -104,22 +72,20 @@ class TextPass:
             titles: m titles.
             contents: m contents.
         """
-        hashes, first = self.fingerprinting.hashes, len(self.total)
-        prints, flat, begins = list[Hashes](), list[Hashes](), list[NDArray[np.bool_]]()
-        for row, (title, content) in enumerate(zip(titles, contents, strict=True), first):
-            numbers, starts = sentences(content, hashes)
-            flat.append(numbers)
-            begins.append(starts)
-            cut = numbers if len(content) <= MAX_CHARACTERS else hashes.of(words(content[:MAX_CHARACTERS]))
-            prints.append(np.concatenate([hashes.of(words(title)[:MAX_WORDS]), cut])[:MAX_WORDS])
+        first, of_titles, found = len(self.total), word_hashes(titles), word_hashes(contents)
+        prints = list[Hashes]()
+        for row, (head, numbers, content) in enumerate(zip(of_titles.split(), found.split(), contents, strict=True), first):
+            whole = len(content) <= MAX_CHARACTERS
+            cut = numbers if whole else word_hashes([content[:MAX_CHARACTERS]]).hashes
+            prints.append(np.concatenate([head[:MAX_WORDS], cut])[:MAX_WORDS])
             self.word_counts.append(word_count(content))
             self.total.append(len(numbers))
-            if len(head := content[:OPENING]) == OPENING:
-                self.openings.append(opening_key(head))
+            if len(opening := content[:OPENING]) == OPENING:
+                self.openings.append(opening_key(opening))
                 self.opened.append(row)
         self.fingerprinting.add_words(prints)
-        keys, counts = sentence_keys(np.concatenate(flat), np.concatenate(begins))
-        owner = np.repeat(np.arange(first, first + len(flat)), [int(each.sum()) for each in begins])
+        keys, counts = sentence_keys(found.hashes, found.begins)
+        owner = np.repeat(np.arange(first, first + len(contents)), found.counts)[found.begins]
         long = counts >= SENTENCE_WORDS
         keys, counts, owner = keys[long], counts[long], owner[long]
         place = (keys >> np.uint64(60)).astype(np.uint8)

@@ -14,9 +14,12 @@ from distillery.components.articles.label_table import label_table
 from distillery.components.articles.languages import language_code, same_language
 from distillery.components.articles.word_counts import word_count
 from distillery.components.auditing.audit import examine, score_matrix
-from distillery.components.auditing.boilerplate import walls
+from distillery.components.auditing.boilerplate import phrases_found, walls
 from distillery.components.auditing.checks import lengths
+from distillery.components.auditing.wall_phrases import PHRASES
 from distillery.components.benchmarking.slices import slicings
+from distillery.filters.normal_form import normal_texts
+from distillery.filters.patterns import matching
 
 Makes = Callable[..., list[Label]]
 
@@ -100,6 +103,13 @@ def test_consent_walls_and_paywalls_are_seen_in_each_language(language: str) -> 
     assert walls([""] * len(pages), pages) == list(range(len(pages)))
     long = [f"{page} {page.replace('cookies', 'galletas')}" for page in pages]
     assert walls(["Portada"] * len(pages), long) == list(range(len(pages)))
+
+
+def test_phrases_looked_for_together_are_those_found_one_by_one() -> None:
+    texts = normal_texts([page for pages in WALLS.values() for page in pages] + ARTICLES)
+    singly = [sum(bool(matching(texts.slice(row, 1), phrase)[0].as_py()) for phrase in PHRASES) for row in range(len(texts))]
+    assert phrases_found(texts).tolist() == singly
+    assert (min(singly), max(singly) > 2) == (0, True)
 
 
 def test_articles_about_consent_are_none() -> None:

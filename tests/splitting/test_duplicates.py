@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distillery.components.articles import close_copies, near_pairs
-from distillery.components.articles.near_duplicates import exact_groups, fingerprint, jaccard, near_groups, words
+from distillery.components.articles.near_duplicates import exact_groups, fingerprint, jaccard, near_groups
 from distillery.components.articles.shingle_sets import ShingleSets, Spill
+from distillery.components.articles.word_hashes import words
 
-SEQUENCE = 7628326289342310501
-SHINGLES = 11292727608555341638
+SEQUENCE = 11889625182675498428
+SHINGLES = 15289113742989975509
 
 
 def by_every_pair(titles: list[str], contents: list[str], threshold: float) -> list[int]:
