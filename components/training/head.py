@@ -11,10 +11,13 @@ from torch import Tensor
 
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.student.model import StudentModel, set_training
+from distillery.components.student.predict import TOKENS_PER_PASS
 from distillery.components.student.tokens import Tokens, by_length
 from distillery.components.training.distributed import ALONE, Workers
+from distillery.filters.spec import Training
 
-PROBE_ARTICLES = 2048
+MOST = 2048  # articles that are read
+SHARE = 0.5  # of the articles that all epochs read together: more than one epoch reads each of the first 2,048
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # shares of the mean eigenvalue, tried in turn
 
 
@@ -60,12 +63,25 @@ def ridge(x: Tensor, y: Tensor) -> Tensor:
     return solved
 
 
+def probe_rows(articles: int, training: Training) -> NDArray[np.int64]:
+    """Return the articles on which the head is fitted.
+
+    Args:
+        articles: number of training articles.
+        training: the filter's training section.
+
+    Returns:
+        Row numbers, the same for a seed: at most 2,048, and half of those that all epochs read together.
+    """
+    count = min(MOST, math.ceil(SHARE * articles * training.epochs))
+    return np.random.default_rng([training.seed, 0]).permutation(articles)[:count].astype(np.int64)
+
+
 def fit_head(
     model: StudentModel,
     tokens: Tokens,
     labels: Tensor,
-    budget: int,
-    seed: int,
+    training: Training,
     progress: Progress = quiet,
     workers: Workers = ALONE,
 ) -> None:
@@ -73,15 +89,17 @@ def fit_head(
 
     Args:
         model: the student; its head is overwritten.
-        tokens: tokens of all training articles; at most 2,048 of them are used.
+        tokens: tokens of all training articles, of which `probe_rows` are used.
         labels: (n, D) scores, fp32, on the model's device.
-        budget: most tokens of one forward pass, padding included.
-        seed: decides which articles are used.
+        training: the filter's training section.
         progress: told how many articles have been read.
         workers: share the passes out among themselves.
     """
-    rows = np.random.default_rng([seed, 0]).permutation(len(tokens))[:PROBE_ARTICLES].astype(np.int64)
+    rows = probe_rows(len(tokens), training)
     device = model.head.weight.device
+    budget = training.tokensPerBatch
+    if device.type == "cpu":  # longer passes leave the caches: a fifth more time
+        budget = min(budget, TOKENS_PER_PASS["cpu"])
     vectors = torch.zeros(len(rows), model.head.in_features, dtype=torch.float64)
     done = 0
     set_training(model, False)

@@ -179,8 +179,7 @@ class Loop:
         if state:
             self._restore(state)
         else:
-            budget, seed = self.training.tokensPerBatch, self.training.seed
-            fit_head(self.model, self.tokens, self.labels, budget, seed, self.progress, self.workers)
+            fit_head(self.model, self.tokens, self.labels, self.training, self.progress, self.workers)
             self.state = {
                 "epoch": 0,
                 "step": 0,

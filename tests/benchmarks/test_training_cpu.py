@@ -30,7 +30,8 @@ from tests.benchmarks.test_scoring_cpu import BEFORE, RATE, ROOT, Contender, ins
 
 LOOP = Path(__file__).with_name("train_loop.py")
 ARTICLES, ROUNDS = int(os.environ.get("DISTILLERY_BENCH_ARTICLES", "400")), int(os.environ.get("DISTILLERY_BENCH_ROUNDS", "3"))
-FASTER, WORSE = 1.45, 0.01  # times the earlier build, at a MAE that is at most so much worse; a CPU with bf16
+# Times the earlier build, with native bf16 or without, at a MAE that is at most so much worse.
+FASTER, WORSE = {True: 1.45, False: 1.2}, 0.01
 
 
 def labels_of(file: Path) -> Path:
@@ -73,7 +74,9 @@ def test_training_beside_the_trainer_and_an_earlier_build(tmp_path: Path) -> Non
         [sys.executable, "-c", RATE],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     ).stdout.split()  # fmt: skip
-    print(f"\none thread, {ARTICLES} articles, {ROUNDS} rounds; GEMM {gemm[0]} GFLOPS in fp32, {gemm[1]} in bf16")
+    trained = told["ours"][0]["articles"]
+    print(f"\none thread, {ROUNDS} rounds, one epoch of {trained} of {ARTICLES} articles")
+    print(f"GEMM {gemm[0]} GFLOPS in fp32, {gemm[1]} in bf16")
     base = resolve_base(BASE)
     operations = 4 * multiplied(body_in(base.path, base.ref))  # a token, forward and backward to the activations
     peak = 1e9 * float(gemm[native])
@@ -85,6 +88,6 @@ def test_training_beside_the_trainer_and_an_earlier_build(tmp_path: Path) -> Non
         print(f"{name:24s} {rates[name]:5.2f} articles/CPU s, {share:.0%} of GEMM, MAE {errors[name]:.3f}   {beside}")
     if before:
         assert errors["ours"] <= errors[f"build {BEFORE}"] + WORSE
-        assert rates["ours"] >= (FASTER if native else 0.9) * rates[f"build {BEFORE}"]
+        assert rates["ours"] >= FASTER[native] * rates[f"build {BEFORE}"]
     assert errors["ours"] < errors["Trainer and peft, fp32"]
-    assert rates["ours"] > 0.9 * rates["Trainer and peft, fp32"]  # which fits no head beforehand, a third of ours here
+    assert rates["ours"] > 0.9 * rates["Trainer and peft, fp32"]  # which fits no head beforehand
