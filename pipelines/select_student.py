@@ -1,18 +1,19 @@
 """The select-student pipeline: candidates trained side by side on one split, one chosen on validation.
 
-It is `distillery select-student` with a pod for each candidate, and ends with the same document. Labels come in as in
-`distill`; an oracle is asked only where a calibration of the filter's rubric has passed already.
+It is `distillery select-student` with a pod for each candidate, and ends with the same document; its last step tells how it
+ended, whatever happened. Labels come in as in `distill`; an oracle is asked only where a calibration of the filter's rubric
+has passed already.
 """
 
 from kfp import dsl
 
 from distillery.components.auditing.component import audit
-from distillery.components.choosing.component import candidate, select_student
+from distillery.components.choosing.component import candidate, report, select_student
 from distillery.components.choosing.component import candidates as read_candidates
 from distillery.components.labeling.component import label
 from distillery.components.preflight.component import preflight
 from distillery.components.splitting.component import split
-from distillery.pipelines.placement import FIRST, LIGHT, ORACLE, TABLE, TRACKS, place, place_torch, starts_pods
+from distillery.pipelines.placement import FIRST, LAST, LIGHT, ORACLE, TABLE, TRACKS, place, place_torch, starts_pods
 
 AT_ONCE = 16  # candidates; what has no room on the cluster waits for it
 
@@ -49,38 +50,41 @@ def select(
         gpus: GPUs of each candidate's pod, or of each node of a TrainJob; 0 trains on the CPU.
     """
     run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    ready = place(
-        preflight(
-            filter=filter,
-            articles=articles,
-            labels=labels,
-            store=store,
-            profile=profile,
-            overrides=overrides,
-            max_rejects=max_rejects,
-            marks="",
-            budget=budget,
-            trainer=trainer,
-            gpus=gpus,
-            run=run,
-        ),
-        FIRST,
-    ).outputs
-    common = {"store": store, "filter_key": ready["filter_key"], "run": run}
-    who = {"trainer": trainer, "gpus": gpus}
-    wanted = {"candidates": candidates, "rule": rule}
-    planned = place(read_candidates(**wanted, **who, **common), LIGHT)
-    given = {"articles": ready["articles"], "labels": ready["labels"], "max_rejects": max_rejects, "budget": budget}
-    labelled = place(label(without_calibration="", **given, **common), ORACLE).after(planned)
-    labelled = place(audit(label_set=labelled.output, **common), TABLE).outputs["labels"]
-    parts = place(split(labels=labelled, **common), TABLE).outputs["parts"]
-    cluster = planned.outputs
-    # kfp.local would hand each.filter_key in place of any other task's output: in the loop there is none but resources.
-    # No name: Kubeflow's driver would keep the loop's outputs under it, and look for them under "for-loop-1" (seen: 2.14.3).
-    with dsl.ParallelFor(items=cluster["Output"], parallelism=AT_ONCE) as each:
-        its = {"store": store, "filter_key": each.filter_key, "step_name": each.step, "run": run}
-        student = candidate(split=parts, **who, **its)
-        starts_pods(place_torch(student, cluster, gpus="train_gpus", keys=(TRACKS,)))
-    adapters = dsl.Collected(student.outputs["Output"])
-    chosen = select_student(split=parts, adapters=adapters, **wanted, **common)
-    place_torch(chosen, cluster, gpus="benchmark_gpus")
+    last = place(report(store=store, run=run), LAST)
+    with dsl.ExitHandler(last, name="selection-steps"):
+        ready = place(
+            preflight(
+                filter=filter,
+                articles=articles,
+                labels=labels,
+                store=store,
+                profile=profile,
+                overrides=overrides,
+                max_rejects=max_rejects,
+                marks="",
+                budget=budget,
+                trainer=trainer,
+                gpus=gpus,
+                run=run,
+            ),
+            FIRST,
+        ).outputs
+        common = {"store": store, "filter_key": ready["filter_key"], "run": run}
+        who = {"trainer": trainer, "gpus": gpus}
+        wanted = {"candidates": candidates, "rule": rule}
+        planned = place(read_candidates(**wanted, **who, **common), LIGHT)
+        given = {"articles": ready["articles"], "labels": ready["labels"], "max_rejects": max_rejects, "budget": budget}
+        labelled = place(label(without_calibration="", **given, **common), ORACLE).after(planned)
+        labelled = place(audit(label_set=labelled.output, **common), TABLE).outputs["labels"]
+        parts = place(split(labels=labelled, **common), TABLE).outputs["parts"]
+        cluster = planned.outputs
+        # kfp.local would hand each.filter_key in place of any other task's output: in the loop there is none but resources.
+        # No name: Kubeflow's driver would keep the loop's outputs under it, and look for them under "for-loop-2" (seen: 2.14.3
+        # with a loop of the root, "for-loop-1").
+        with dsl.ParallelFor(items=cluster["Output"], parallelism=AT_ONCE) as each:
+            its = {"store": store, "filter_key": each.filter_key, "step_name": each.step, "run": run}
+            student = candidate(split=parts, **who, **its)
+            starts_pods(place_torch(student, cluster, gpus="train_gpus", keys=(TRACKS,)))
+        adapters = dsl.Collected(student.outputs["Output"])
+        chosen = select_student(split=parts, adapters=adapters, **wanted, **common)
+        place_torch(chosen, cluster, gpus="benchmark_gpus")

@@ -49,6 +49,38 @@ def candidates(store: str, filter_key: str, candidates: str, rule: str, trainer:
         return namedtuple("Ready", list(values))(**values)
 
 
+@dsl.component(base_image=LIGHT, install_kfp_package=False)
+def report(
+    store: str,
+    run: str,
+    html: dsl.Output[dsl.HTML],
+    verdict: dsl.Output[dsl.Markdown],
+    status: dsl.PipelineTaskFinalStatus,
+):
+    """Writes what became of the selection, also when one of its steps failed.
+
+    Args:
+        store: URI of the object store, file:// or s3://.
+        run: Name of this run.
+        html: The selection, or why there is none, one self-contained page.
+        verdict: The same in Markdown.
+        status: How the run ended.
+    """
+    from pathlib import Path
+
+    from distillery.components.choosing.ending import publish_selection
+    from distillery.components.runtime.notify import tell
+    from distillery.components.runtime.step import step_context
+
+    with step_context("report", store, "", run) as step:
+        pages = publish_selection(step.store, step.run, message=status.error_message or "")
+        Path(html.path).write_text(pages.html, encoding="utf-8")
+        Path(verdict.path).write_text(pages.verdict, encoding="utf-8")
+        step.progress.note(pages.ended.sentence)
+        step.keep(pages.record)
+        tell(pages.ended, step.progress)
+
+
 @dsl.component(base_image=TORCH, install_kfp_package=False)
 def candidate(
     store: str,

@@ -9,6 +9,7 @@ import re
 from typing import NamedTuple
 
 from distillery.components.artifacts.benchmark import BaselineFigures, Benchmark, IncumbentFigures
+from distillery.components.artifacts.run_summary import Failure
 from distillery.components.reporting.context import Context, Held
 
 NONE = "–"
@@ -261,6 +262,19 @@ HEADLINES = {
 }
 
 
+def stopped(failure: Failure) -> str:
+    """Return why a run stopped, as one sentence.
+
+    Args:
+        failure: that ended it.
+
+    Returns:
+        The step, where it is known, and the first line of its message.
+    """
+    message = (failure.message.strip() or "no message").splitlines()[0][:400]
+    return f"Stopped{f' at step {failure.step}' if failure.step else ''}: {message.rstrip('.')}."
+
+
 def gain(mae: float | None, other: float | None) -> float | None:
     """Return how much smaller a mean error is than another.
 
@@ -344,9 +358,7 @@ def sentence(context: Context) -> str:
     state, evidence = decision(context), _evidence(context.benchmark)
     tail = f": {evidence}." if evidence else "."
     if context.failure:
-        message = (context.failure.message.strip() or "no message").splitlines()[0][:400]
-        step = context.failure.step
-        return f"Stopped{f' at step {step}' if step else ''}: {message.rstrip('.')}."
+        return stopped(context.failure)
     if lost := losses(context):
         tail = f", though it is {' and '.join(lost)}{tail}"
     if context.promoted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from typing import NamedTuple, TypeVar
 
 from distillery.components.artifacts.document import Document
@@ -52,8 +53,58 @@ def summarise(store: Store, run: str) -> RunSummary:
     Raises:
         StoreError: a record or the failure cannot be read.
     """
-    records = [record for step in RECORDED if (record := _read(StepRecord, store, run_record_key(run, step)))]
-    return RunSummary(run=run, steps=records, failure=_read(Failure, store, failure_key(run)))
+    return RunSummary(run=run, steps=[*records_of(store, run, RECORDED).values()], failure=failure_of(store, run))
+
+
+def records_of(store: Store, run: str, steps: Iterable[str]) -> dict[str, StepRecord]:
+    """Return what the steps of a run recorded.
+
+    Args:
+        store: where they left it.
+        run: name of the run.
+        steps: their names in the run.
+
+    Returns:
+        Records by step, in that order; steps that left none are not in it.
+
+    Raises:
+        StoreError: a record cannot be read.
+    """
+    found = ((step, _read(StepRecord, store, run_record_key(run, step))) for step in steps)
+    return {step: record for step, record in found if record}
+
+
+def failure_of(store: Store, run: str) -> Failure | None:
+    """Return why a run stopped, as a step of it told.
+
+    Args:
+        store: where the step left it.
+        run: name of the run.
+
+    Returns:
+        The failure; None where no step told one.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    return _read(Failure, store, failure_key(run))
+
+
+def untold_failure(store: Store, run: str, steps: Iterable[str], done: Container[str], message: str) -> Failure:
+    """Return why a run stopped in which no step told a failure.
+
+    Args:
+        store: where its steps left their events.
+        run: name of the run.
+        steps: its steps, in order.
+        done: those that left a record.
+        message: what the runner said of it, "" for nothing.
+
+    Returns:
+        A failure of the step that began, going by its events, and left no record; of no step where there is none.
+    """
+    began = (step for step in steps if step not in done and store.exists(events_key(run, step)))
+    return Failure(step=next(began, ""), kind="fault", message=message or NO_WORD)
 
 
 def _read(form: type[D], store: Store, key: str) -> D | None:
@@ -61,13 +112,6 @@ def _read(form: type[D], store: Store, key: str) -> D | None:
         return form.load(store, key)
     except NotFound:
         return None
-
-
-def _silent(store: Store, summary: RunSummary) -> str:
-    """Return the step that began, going by its events, and left no record; "" where there is none."""
-    done = summary.records
-    began = (step for step in RECORDED if step not in done and store.exists(events_key(summary.run, step)))
-    return next(began, "")
 
 
 def publish(store: Store, run: str, *, failed: bool, message: str) -> Pages:
@@ -91,7 +135,7 @@ def publish(store: Store, run: str, *, failed: bool, message: str) -> Pages:
     summary = summarise(store, run)
     ended = any(record.step in ENDS for record in summary.steps)
     if failed and not ended and summary.failure is None:
-        failure = Failure(step=_silent(store, summary), kind="fault", message=message or NO_WORD)
+        failure = untold_failure(store, run, RECORDED, summary.records, message)
         summary = summary.model_copy(update={"failure": failure})
     flt = read_filter(store, summary.filter_key) if summary.filter_key is not None else None
     context = gather(store, flt, summary)

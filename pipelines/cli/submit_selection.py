@@ -120,7 +120,11 @@ def follow_selection(kubeflow: Kubeflow, uri: str, run: str, *, as_json: bool) -
         failure = watched.failure or Failure(step=SELECT, kind="fault", message="it ended without a record")
         end_failed(failure, watched, uri, again="submission")
     selected = read_selected(opened, record)
+    report = watched.outputs.get("report")
+    page = f"{uri}/{report}" if report else None
     if as_json:
-        print_json({**selection_json(selected), "run": run, "store": uri})
+        print_json({**selection_json(selected), "run": run, "store": uri, "report": page})
     else:
         print_sheet(selection_sheet(selected))
+        if page:
+            print(f"report    {page}")

@@ -211,6 +211,15 @@ def test_null_is_absent(kubectl: Kubectl, applied: str) -> None:
     admitted(kubectl, yaml.safe_dump(found))
 
 
+@pytest.mark.parametrize("types", [[], [{"name": "advert", "description": "An advertisement.", "cap": 2.0}]])
+def test_a_student_names_types_where_there_are_some(kubectl: Kubectl, applied: str, types: list[dict[str, Any]]) -> None:
+    """And none of them where it is not asked to: the good ones beside the refused."""
+    found = yaml.safe_load(FILTERS[0].read_text("utf-8"))
+    found["spec"]["contentTypes"] = types
+    found["spec"]["student"]["contentTypes"] = "head" if types else "none"
+    admitted(kubectl, yaml.safe_dump(found))
+
+
 def unknown_field(spec: Any) -> None:
     spec["dimension"] = []
 
@@ -268,7 +277,24 @@ def no_bound(spec: Any) -> None:
     spec["gates"][0].update(below=None, atLeast=None)
 
 
+def head_without_types(spec: Any) -> None:
+    spec["student"]["contentTypes"] = "head"
+    spec.pop("contentTypes", None)
+
+
+def head_with_types_that_are_null(spec: Any) -> None:
+    spec["student"]["contentTypes"], spec["contentTypes"] = "head", None
+
+
+def head_with_an_empty_list_of_types(spec: Any) -> None:
+    spec["student"]["contentTypes"], spec["contentTypes"] = "head", []
+
+
+UNNAMED = 'spec: Invalid value: "object": student: there are no contentTypes to name'
 BAD = [
+    (head_without_types, UNNAMED),
+    (head_with_types_that_are_null, UNNAMED),
+    (head_with_an_empty_list_of_types, UNNAMED),
     (name_twice, 'spec.dimensions: Invalid value: "array": each name once'),
     (no_weight, "one dimension needs a weight above 0"),
     (tier_without_rule, "every tier but the last needs a rule"),

@@ -15,10 +15,10 @@ from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.artifacts.steps import SELECTION
 from distillery.components.choosing.steps import read_selected
 from distillery.components.store import open_store
-from distillery.components.store.layout import run_record_key
+from distillery.components.store.layout import report_key, run_record_key
 from tests.pipelines.harness import compile_alone, run_distillery, write_filter
 
-LOOP = "for-loop-1"
+GUARDED, LOOP = "exit-handler-1", "for-loop-2"
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +26,30 @@ def graph() -> dict[str, Any]:
     return compile_alone("select-student").spec
 
 
+def tasks_of(graph: dict[str, Any]) -> dict[str, Any]:
+    """The tasks whose end, whatever it is, the last step tells."""
+    found: dict[str, Any] = graph["components"][f"comp-{GUARDED}"]["dag"]["tasks"]
+    return found
+
+
 def test_the_graph_has_the_steps_that_are_followed(graph: dict[str, Any]) -> None:
-    tasks = graph["root"]["dag"]["tasks"]
-    assert set(tasks) == {*SELECTION, LOOP}
+    assert set(tasks_of(graph)) == {*SELECTION, LOOP}
     assert set(graph["components"][f"comp-{LOOP}"]["dag"]["tasks"]) == {"candidate"}
 
 
+def test_the_report_runs_last_whatever_happened(graph: dict[str, Any]) -> None:
+    tasks = graph["root"]["dag"]["tasks"]
+    assert set(tasks) == {GUARDED, "report"}
+    assert tasks["report"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert tasks["report"]["dependentTasks"] == [GUARDED]
+
+
 def test_a_bad_file_of_candidates_is_told_before_labels_are_paid_for(graph: dict[str, Any]) -> None:
-    assert "candidates" in graph["root"]["dag"]["tasks"]["label"]["dependentTasks"]
+    assert "candidates" in tasks_of(graph)["label"]["dependentTasks"]
 
 
 def test_each_candidate_has_its_own_filter_and_the_choice_waits_for_all(graph: dict[str, Any]) -> None:
-    tasks = graph["root"]["dag"]["tasks"]
+    tasks = tasks_of(graph)
     loop, inner = tasks[LOOP], graph["components"][f"comp-{LOOP}"]["dag"]
     items = loop["inputs"]["parameters"][loop["parameterIterator"]["items"]["inputParameter"]]
     assert items["taskOutputParameter"]["producerTask"] == "candidates"
@@ -54,9 +66,10 @@ def test_the_loop_has_no_name_of_its_own(graph: dict[str, Any]) -> None:
     """Kubeflow Pipelines 2.14.3 keeps a loop under its display name, and looks for its collected outputs under its task's.
 
     In backend/src/v2/driver/dag.go a loop's task name is empty, and `taskInfo.name` stands in. So with `ParallelFor(name=…)`
-    the choice fails in its driver once all is trained: "producer task, for-loop-1_19, not in tasks".
+    the choice fails in its driver once all is trained: "producer task, for-loop-1_19, not in tasks". Within an exit handler
+    the loop is "for-loop-2", and found.
     """
-    assert graph["root"]["dag"]["tasks"][LOOP]["taskInfo"]["name"] == LOOP
+    assert tasks_of(graph)[LOOP]["taskInfo"]["name"] == LOOP
 
 
 TWO = "candidates:\n  - {name: one epoch}\n  - {name: another seed, set: {training.seed: 7}}\n"
@@ -85,3 +98,4 @@ def test_a_selection_by_kfp_local_is_that_of_the_command(tiny_encoder: Path, lab
     record = StepRecord.load(store, run_record_key("run-1", "select-student"))
     assert record.outputs["selection"] == here.json["selection"]
     assert read_selected(store, record).selection.chosen == here.json["chosen"]
+    assert f"Chosen: {here.json['chosen']}, " in store.get(report_key("run-1", "md")).decode()

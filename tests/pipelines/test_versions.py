@@ -29,6 +29,7 @@ TRACKED = ["distill/exec-preflight", "distill/exec-train", "distill/exec-promote
 TRACKED += ["select-student/exec-preflight", "select-student/exec-candidate"]
 STUDENTS = ["distill/exec-train", "distill/exec-benchmark", "distill/exec-promote"]
 STUDENTS += ["select-student/exec-candidate", "select-student/exec-select-student"]
+TELLS = ["distill/exec-report", "score/exec-score", "select-student/exec-report"]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,7 @@ def test_every_task_has_an_image_limits_a_deadline_and_the_clusters_settings(ver
         assert [found["configMapName"] for found in settings["configMapAsVolume"]] == ["distillery"], name
         secrets = [found["secretName"] for found in settings["secretAsVolume"]]
         oracle = ["distillery-oracle"] if name in ASKS else []
-        webhook = ["distillery-notify"] if name in ("distill/exec-report", "score/exec-score") else []
+        webhook = ["distillery-notify"] if name in TELLS else []
         tracking = ["distillery-tracking"] if name in TRACKED else []
         assert sorted(secrets) == sorted(["distillery-store", *oracle, *webhook, *tracking]), name
         mounts = settings["configMapAsVolume"] + settings["secretAsVolume"]

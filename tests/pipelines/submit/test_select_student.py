@@ -66,7 +66,8 @@ def selected(fake: FakeKubeflow, store: Store, run: str) -> None:
     store.put(selection_key(FILTER, digest), data)
     outputs = {"selection": digest, "chosen": "longer", "adapter": "l" * 64, "filter": FILTER}
     facts = {"seconds": 2.0, "articles_per_second": {"longer": 12.5, "as it is": None}, "training_seconds": {"longer": 61.0}}
-    for name, found in (("candidate-01", {"adapter": "a" * 64}), ("select-student", outputs)):
+    report = {"report": f"runs/{run}/report.html"}
+    for name, found in (("candidate-01", {"adapter": "a" * 64}), ("select-student", outputs), ("report", report)):
         record = StepRecord.of(name, {}, found, [], facts)
         record.put(store, f"runs/{run}/{name}.json")
         rows: list[Event] = [Started(n=1, at=time.time(), step=name), Done(n=2, at=time.time(), step=name, record=record)]
@@ -116,9 +117,11 @@ def test_it_is_followed_to_the_choice(
         found = json.loads(ran.out)
         assert (found["chosen"], found["decisive"]) == ("longer", False)
         assert found["articles_per_second"] == {"longer": 12.5, "as it is": None}
+        assert found["report"] == f"{store.uri}/runs/{found['run']}/report.html"
     else:
         assert "longer ← chosen" in ran.out
         assert "not decisive" in ran.out
+        assert f"report    {store.uri}/runs/{next(iter(fake.runs))}/report.html" in ran.out
 
 
 @pytest.mark.parametrize(("cause", "code"), [("input", 2), ("stopped", 1), ("fault", 1)])
@@ -128,11 +131,14 @@ def test_a_failed_candidate_ends_the_run_with_the_exit_code_of_its_cause(
     def fails(run: str) -> None:
         failure = {"step": "candidate-02", "kind": cause, "message": "out of memory"}
         store.put(f"runs/{run}/failure.json", json.dumps(failure).encode())
+        record = StepRecord.of("report", {}, {"report": f"runs/{run}/report.html"}, [])
+        record.put(store, f"runs/{run}/report.json")
         fake.runs[run]["state"] = "FAILED"
 
     fake.on_create = fails
     ran = command(*words, "--watch")
     assert (ran.code, "error: candidate-02: out of memory" in ran.err) == (code, True)
+    assert f"report: {store.uri}/runs/{next(iter(fake.runs))}/report.html" in ran.err
     assert "the same submission goes on" in ran.err
 
 

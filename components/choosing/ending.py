@@ -1,0 +1,142 @@
+"""How a selection on a cluster ended, whatever happened in it: what was trained, and what was chosen or why nothing was.
+
+The summary that `plan` and `report` read is of a filter's last run of `distill`; a selection leaves it as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from distillery.components.artifacts.run_summary import Failure
+from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.artifacts.steps import SELECT, SELECTION
+from distillery.components.choosing.sheet import selection_sheet, sentence
+from distillery.components.choosing.steps import read_selected
+from distillery.components.reporting.formatting import count, duration, number, stopped
+from distillery.components.reporting.publish import NO_WORD, Pages, failure_of, records_of, untold_failure
+from distillery.components.reporting.sheet import Cell, Sheet, Table, sheet_html, sheet_markdown
+from distillery.components.runtime.events import Failed, read_event
+from distillery.components.runtime.notify import Ended
+from distillery.components.store import Store, StoreError
+from distillery.components.store.layout import events_key, report_key, selection_key
+
+NAMED = 6  # candidates in a sentence; the page has all of them
+GOES_ON = "Nothing is lost: the same submission goes on from the last finished step, and what is trained is not trained again."
+
+
+def publish_selection(store: Store, run: str, *, message: str) -> Pages:
+    """Write the page of a run that was to select a student.
+
+    After a choice it is the page of `select-student --out`, else one that says why there is none.
+
+    Args:
+        store: where the run's steps left their records.
+        run: name of the run.
+        message: what the runner said of a failure, "" for nothing.
+
+    Returns:
+        The page as HTML and as Markdown, the record of the step, and how the run ended.
+
+    Raises:
+        StoreError: a record, the failure or the selection cannot be read.
+    """
+    records = records_of(store, run, SELECTION)
+    tried = _tried(records)
+    records |= records_of(store, run, tried)
+    failure, chosen = failure_of(store, run), records.get(SELECT)
+    if failure is None and chosen is None:
+        failure = untold_failure(store, run, (*SELECTION[:-1], *tried, SELECT), records, message)
+    name = str(records["preflight"].outputs.get("name", "")) if "preflight" in records else ""
+    trained = _trained(tried, records)
+    told = Ended(name, run, "failed", "", "", f"{store.uri}/{report_key(run)}")
+    if failure is None and chosen is not None:
+        selected = read_selected(store, chosen)
+        sheet = selection_sheet(selected)
+        where = f"{store.uri}/{selection_key(name, selected.digest)}"
+        text = f"{sentence(selected.selection)} {trained} The selection: {where}"
+        told = told._replace(verdict="selected", sentence=text, adapter=str(chosen.outputs["adapter"]))
+    else:
+        assert failure is not None
+        why = stopped(_named(failure, tried))
+        sheet = _stopped_sheet(store, run, name, why, trained, tried, records)
+        told = told._replace(sentence=f"{why} {trained} None was chosen.")
+    pages = {"html": sheet_html(sheet), "md": sheet_markdown(sheet)}
+    for suffix, page in pages.items():
+        store.put(report_key(run, suffix), page.encode())
+    record = StepRecord.of("report", {"run": run}, {"report": report_key(run)}, [report_key(run)])
+    return Pages(pages["html"], pages["md"], record, told)
+
+
+def _tried(records: Mapping[str, StepRecord]) -> dict[str, str]:
+    """Return the candidates' names by step; none where the run stopped before they were read."""
+    found = records["candidates"].outputs.get("candidates") if "candidates" in records else None
+    return {step: str(name) for step, name in found.items()} if isinstance(found, dict) else {}
+
+
+def _named(failure: Failure, tried: Mapping[str, str]) -> Failure:
+    """Return the failure with its candidate's name beside its step."""
+    step = f"{failure.step} ({tried[failure.step]})" if failure.step in tried else failure.step
+    return failure.model_copy(update={"step": step})
+
+
+def _trained(tried: Mapping[str, str], records: Mapping[str, StepRecord]) -> str:
+    done = [name for step, name in tried.items() if step in records]
+    if not done:
+        return "No candidate was trained."
+    more = f" and {count(len(done) - NAMED)} more" if len(done) > NAMED else ""
+    return f"{count(len(done))} of {count(len(tried))} candidates are trained: {', '.join(done[:NAMED])}{more}."
+
+
+def _stopped_sheet(
+    store: Store, run: str, name: str, why: str, trained: str, tried: Mapping[str, str], records: Mapping[str, StepRecord]
+) -> Sheet:
+    rows: list[Sequence[Cell | str]] = []
+    for step, candidate in tried.items():
+        record = records.get(step)
+        if record is None:
+            rows.append([candidate, step, Cell(_word(store, run, step), "bad"), *["–"] * 3])
+            continue
+        mae, seconds = (record.facts.get(fact) for fact in ("validation_mae", "training_seconds"))
+        rows.append(
+            [
+                candidate,
+                step,
+                Cell("reused" if record.reused else "trained", "good"),
+                number(mae, 3) if isinstance(mae, (int, float)) else "–",
+                duration(seconds) if isinstance(seconds, (int, float)) else "–",
+                str(record.outputs.get("adapter", ""))[:12],
+            ]
+        )
+    return Sheet(
+        eyebrow="Selection of a student",
+        title=name or "No filter was read",
+        sentence=f"{why} {trained} None was chosen.",
+        tone="bad",
+        notes=[GOES_ON],
+        tables=[
+            Table(
+                "Candidates",
+                ["Candidate", "Step", "State", "Error", "Training", "Adapter"],
+                rows,
+                "Error on validation as the training told it, in points of 10.",
+                left=3,
+            )
+        ],
+        footer=f"Run {run}, in {store.uri}.",
+    )
+
+
+def _word(store: Store, run: str, step: str) -> str:
+    """Return what is known of a candidate that left no record."""
+    key = events_key(run, step)
+    found = store.current(key, max_bytes=1 << 20)
+    if not found:
+        return "not begun"
+    for line in reversed(found[0].splitlines()):
+        try:
+            event = read_event(line, f"{store.uri}/{key}")
+        except StoreError:  # torn: events are for eyes only
+            continue
+        if isinstance(event, Failed):
+            return f"failed: {event.message}"
+    return NO_WORD
