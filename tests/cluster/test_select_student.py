@@ -156,7 +156,9 @@ def test_a_candidate_that_cant_be_trained_ends_the_run_with_words(
     distillery: Callable[..., Ran], store: Store, kfp: Any, typed: list[str], told: list[dict[str, Any]] | None, tmp_path: Path
 ) -> None:
     candidates = tmp_path / "candidates.yaml"
-    candidates.write_text(THREE.replace("{student.lora.r: 8}", "{training.learningRate: 1.0e+30}"), encoding="utf-8")
+    candidates.write_text(
+        THREE.replace("{student.lora.r: 8}", "{training.learningRate: 1.0e+6, training.weightDecay: 10.0}"), encoding="utf-8"
+    )
     words = [str(candidates) if word.endswith("candidates.yaml") else word for word in typed]
     ran = distillery("submit", *words, "--store", store.uri, "--watch")
     print(ran.err, ran.out)
