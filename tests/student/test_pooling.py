@@ -133,7 +133,7 @@ def test_a_bundle_comes_back_and_every_engine_gives_its_scores(
     assert np.abs(final - student.scores(ours)).max() < 1e-4
     onnx_file.write_graph(student, bundle / "model.onnx", {})
     found = onnx_file.check(student, bundle)
-    assert onnx_file.apart(found, student.scores(student.golden[1])).max() < 1e-3
+    assert onnx_file.apart(found.scores, student.scores(student.golden[1])).max() < 1e-3
 
 
 @pytest.mark.parametrize(("kind", "how"), NEW)
