@@ -17,7 +17,6 @@ from distillery.components.training.distributed import ALONE, Workers
 from distillery.filters.spec import Training
 
 MOST = 2048  # articles that are read
-SHARE = 0.5  # of the articles that all epochs read together: more than one epoch reads each of the first 2,048
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # shares of the mean eigenvalue, tried in turn
 
 
@@ -63,20 +62,6 @@ def ridge(x: Tensor, y: Tensor) -> Tensor:
     return solved
 
 
-def probe_rows(articles: int, training: Training) -> NDArray[np.int64]:
-    """Return the articles on which the head is fitted.
-
-    Args:
-        articles: number of training articles.
-        training: the filter's training section.
-
-    Returns:
-        Row numbers, the same for a seed: at most 2,048, and half of those that all epochs read together.
-    """
-    count = min(MOST, math.ceil(SHARE * articles * training.epochs))
-    return np.random.default_rng([training.seed, 0]).permutation(articles)[:count].astype(np.int64)
-
-
 def fit_head(
     model: StudentModel,
     tokens: Tokens,
@@ -89,13 +74,13 @@ def fit_head(
 
     Args:
         model: the student; its head is overwritten.
-        tokens: tokens of all training articles, of which `probe_rows` are used.
+        tokens: tokens of all training articles, at most 2,048 of which are used.
         labels: (n, D) scores, fp32, on the model's device.
         training: the filter's training section.
         progress: told how many articles have been read.
         workers: share the passes out among themselves.
     """
-    rows = probe_rows(len(tokens), training)
+    rows = np.random.default_rng([training.seed, 0]).permutation(len(tokens))[:MOST].astype(np.int64)
     device = model.head.weight.device
     budget = training.tokensPerBatch
     if device.type == "cpu":  # longer passes leave the caches: a fifth more time

@@ -19,7 +19,7 @@ from distillery.components.student.model import StudentModel, TrainableError, bu
 from distillery.components.student.predict import raw_predictions
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.tokens import Preprocessing, Tokenizing, Tokens
-from distillery.components.training.head import fit_head, probe_rows, ridge
+from distillery.components.training.head import fit_head, ridge
 from distillery.components.training.loop import SPARE, Loop, Validation, rate_at
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora, Training
@@ -268,13 +268,6 @@ def test_ridge_finds_a_linear_truth() -> None:
     x, truth = torch.randn(200, 10, generator=generator).double(), torch.randn(10, 2, generator=generator).double()
     noisy = x @ truth + 0.01 * torch.randn(200, 2, generator=generator)
     torch.testing.assert_close(ridge(x, noisy), truth, atol=0.01, rtol=0.01)
-
-
-@pytest.mark.parametrize(("articles", "epochs", "read"), [(1, 1, 1), (321, 1, 161), (321, 2, 321), (9000, 1, 2048)])
-def test_the_head_is_fitted_on_half_of_what_all_epochs_read(articles: int, epochs: int, read: int) -> None:
-    rows = probe_rows(articles, Training(epochs=epochs))
-    assert len(rows) == len(set(rows.tolist())) == read
-    assert rows.max() < articles
 
 
 def test_the_heads_passes_are_short_on_a_cpu(encoder: Case, monkeypatch: pytest.MonkeyPatch) -> None:
