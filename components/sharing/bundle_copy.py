@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from distillery.filters.filter import Filter
 
 AGAIN: Final = "nothing was exported; try again"
+OTHERS: Final = "this adapter is judged in {judged}, and this form computes in fp32: export oci or kserve, or serve it"
+FP32: Final = "fp32"
 FILTER: Final = "filter.yaml"
 BASE: Final = "base"  # folder of the base model, where it is no hub's
 TOKENIZER_CONFIG: Final = "tokenizer_config.json"
@@ -108,7 +110,7 @@ class BundleCopy:
         pairs = [(read, raw), (final, self.student.scores(raw))]
         shapes = [one.shape == other.shape for one, other in pairs]
         difference = max(float(np.abs(one - other).max()) for one, other in pairs) if all(shapes) else float("inf")
-        return require_same(difference, str(folder))
+        return require_same(difference, str(folder), judged=self.student.plan.precision)
 
 
 @contextmanager
@@ -132,12 +134,13 @@ def loaded(folder: Path) -> Iterator[None]:
         raise InputError(what, where=str(folder), hint=AGAIN) from error
 
 
-def require_same(difference: float, where: str) -> float:
+def require_same(difference: float, where: str, *, judged: str = FP32) -> float:
     """Raise unless what was written scores as the adapter does.
 
     Args:
         difference: the largest one, in points; NaN is none that is small.
         where: the place that was written to.
+        judged: the precision of the adapter's own scores, where what was written computes in fp32.
 
     Returns:
         The difference.
@@ -147,7 +150,7 @@ def require_same(difference: float, where: str) -> float:
     """
     if not difference <= GOLDEN_TOLERANCE:
         what = f"what was written gives other scores than the adapter (off by {difference:.3g} points)"
-        raise InputError(what, where=where, hint=AGAIN)
+        raise InputError(what, where=where, hint=AGAIN if judged == FP32 else OTHERS.format(judged=judged))
     return difference
 
 

@@ -279,7 +279,7 @@ def check(student: Student, folder: Path) -> ReadBack:
         outputs = [names["outputs"](batch) for batch in batches]
     scores = np.split(np.array([list(row.values()) for row in rows]), 2)
     differences = apart(scores, student.scores(raw)), apart(np.split(_column(outputs, "raw"), 2), raw)
-    require_same(float(np.max(differences)), str(folder))
+    require_same(float(np.max(differences)), str(folder), judged=student.plan.precision)
     if types is None:
         return ReadBack(scores, [])
     _require_types(types, chances := _column(outputs, TYPES[1]), kinds, str(folder))

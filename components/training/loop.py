@@ -262,10 +262,11 @@ class Loop:
         # Written so that NaN stops it, before the weights are touched.
         if not (math.isfinite(value) and math.isfinite(norm)):
             place = f"epoch {self.state['epoch'] + 1}, step {self.state['step'] + 1}"
+            mend = f"lower learningRate (now {training.learningRate:g})"
             raise InputError(
                 f"the loss is not a number any more ({place})",
                 where="training",
-                hint=f"lower learningRate (now {training.learningRate:g}) or set precision to fp32",
+                hint=mend if self.precision == "fp32" else f"{mend} or set precision to fp32",
             )
         self.optimizer.step(rate)
         return value
