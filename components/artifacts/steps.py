@@ -83,7 +83,7 @@ WATCHED: Final = names("check", "work")  # each of them is a line of the live vi
 ENDS: Final = names("end")
 RECORDED: Final = names("check", "work", "end")  # leave a record for the report
 
-# The select-student pipeline: its last step, and the steps that have a line from the start; each candidate has one of its own.
+# The select-student pipeline: the choice, and the steps that have a line from the start; each candidate has one of its own.
 SELECT: Final = "select-student"
 SELECTION: Final = ("preflight", "candidates", *("label", "audit", "split"), SELECT)
 

@@ -128,7 +128,6 @@ def select_student(
     adapters: list,
     run: str,
     chosen: dsl.Output[dsl.Model],
-    html: dsl.Output[dsl.HTML],
 ) -> str:
     """Chooses one of the candidates on validation, and opens the test part for it.
 
@@ -141,21 +140,15 @@ def select_student(
         adapters: What the candidates left, so that the step waits for all of them.
         run: Name of this run.
         chosen: The chosen adapter bundle, by digest.
-        html: The selection, one self-contained page.
 
     Returns:
         Digest of the selection.
     """
-    from pathlib import Path
-
-    from distillery.components.choosing.sheet import selection_sheet
     from distillery.components.choosing.steps import choose_student as work
-    from distillery.components.reporting.sheet import sheet_html
     from distillery.components.runtime.step import step_context
 
     with step_context("select-student", store, filter_key, run) as step:
         given = step.parameters(candidates=candidates, rule=rule)
-        selected, record = work(step.store, step.filter, split=split.metadata["digest"], **given, progress=step.progress)
-        Path(html.path).write_text(sheet_html(selection_sheet(selected)), encoding="utf-8")
+        _, record = work(step.store, step.filter, split=split.metadata["digest"], **given, progress=step.progress)
         step.describe(chosen, record, record.outputs["adapter"])
         return str(step.keep(record).outputs["selection"])

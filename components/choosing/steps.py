@@ -143,7 +143,7 @@ def read_selected(store: Store, record: StepRecord) -> Selected:
 
     Args:
         store: the run's store.
-        record: of its last step, as `choose_student` returned it.
+        record: of the choice, as `choose_student` returned it.
 
     Returns:
         The selection, with what was measured.

@@ -275,6 +275,18 @@ def stopped(failure: Failure) -> str:
     return f"Stopped{f' at step {failure.step}' if failure.step else ''}: {message.rstrip('.')}."
 
 
+def goes_on(again: str) -> str:
+    """Return what becomes of the finished steps of a run that stopped.
+
+    Args:
+        again: What goes on with it: "command", "submission".
+
+    Returns:
+        A hint, without a full stop.
+    """
+    return f"nothing is lost: the same {again} goes on from the last finished step"
+
+
 def gain(mae: float | None, other: float | None) -> float | None:
     """Return how much smaller a mean error is than another.
 

@@ -72,6 +72,8 @@ def end_failed(failure: Failure, watched: Watched, uri: str, *, again: str, log:
     Raises:
         Exit: Always: with 2 where the input is at fault, 4 where a person is waited for, else with 1.
     """
+    from distillery.components.reporting.formatting import goes_on
+
     code, more = CAUSE_CODES[failure.kind], dict[str, str]()
     print(f"error: {failure.step}: {failure.message}", file=sys.stderr)
     if failure.kind == "fault" and log is not None:
@@ -84,7 +86,7 @@ def end_failed(failure: Failure, watched: Watched, uri: str, *, again: str, log:
     if report := watched.outputs.get("report"):
         more["report"] = f"{uri}/{report}"
         print(f"report: {more['report']}", file=sys.stderr)
-    hint = f"nothing is lost: the same {again} goes on from the last finished step"
+    hint = goes_on(again)
     print(hint, file=sys.stderr)
     print_error(failure.message, where=failure.step, hint=hint, code=code, more=more)
     raise typer.Exit(code)

@@ -113,6 +113,7 @@ def follow_selection(kubeflow: Kubeflow, uri: str, run: str, *, as_json: bool) -
     from distillery.pipelines.cli.ending import end_failed
     from distillery.pipelines.cli.select_student import selection_json
     from distillery.pipelines.cli.sheets import print_sheet
+    from distillery.pipelines.results import shown_path
 
     watched, opened = watch_run(kubeflow, uri, run, SELECTION)
     record = watched.records.get(SELECT)
@@ -127,4 +128,4 @@ def follow_selection(kubeflow: Kubeflow, uri: str, run: str, *, as_json: bool) -
     else:
         print_sheet(selection_sheet(selected))
         if page:
-            print(f"report    {page}")
+            print(f"report    {shown_path(page)}")

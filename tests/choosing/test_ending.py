@@ -38,6 +38,18 @@ def began(store, run, step, *more):
     store.put(events_key(run, step), "".join(row.to_line() for row in rows).encode())
 
 
+def fails(store, run, step, message, kind="input"):
+    """What a step leaves that fails."""
+    began(store, run, step, Failed(n=2, at=time.time(), step=step, cause=kind, message=message))
+    Failure(step=step, kind=kind, message=message).put(store, failure_key(run))
+
+
+def rows_of(pages):
+    """The cells of the page's table, by candidate's step."""
+    lines = (line.strip("| ").split(" | ") for line in pages.verdict.splitlines() if "| candidate-0" in line)
+    return {cells[1]: cells for cells in lines}
+
+
 def until_candidates(store, run, trained=()):
     """What the steps up to the candidates leave, and those that are trained."""
     left(store, run, "preflight", {"name": "demo", "filter_key": "filters/x"})
@@ -77,26 +89,62 @@ def test_a_runner_that_says_failed_does_not_undo_a_choice(store, split, tiny_fil
     assert publish_selection(store, "odd", message="some task was not taken").ended.verdict == "selected"
 
 
+def test_what_an_earlier_attempt_left_does_not_undo_a_choice(store, split, tiny_filter):
+    """Kubeflow's retry of a run is the same run: its first attempt's failure stays in the store."""
+    flt = tiny_filter(epochs=1)
+    _, record = choose_student(store, flt, THREE, split=split, rule="best")
+    until_candidates(store, "retried", NAMES)
+    left(store, "retried", "preflight", {"name": flt.name})
+    record.put(store, run_record_key("retried", "select-student"))
+    Failure(step="candidate-02", kind="fault", message="evicted").put(store, failure_key("retried"))
+    ended = publish_selection(store, "retried", message="").ended
+    assert (ended.verdict, ended.adapter) == ("selected", record.outputs["adapter"])
+    assert "evicted" not in ended.sentence
+
+
 def test_a_candidate_that_failed_is_named_and_the_others_are_told(empty):
     until_candidates(empty, "r", ["candidate-01"])
     left(empty, "r", "candidate-01", {"adapter": "a" * 64}, {"validation_mae": 0.71234}, reused=True)
     message = "training: the loss is not a number any more (epoch 1, step 2); lower learningRate"
-    failed = Failed(n=2, at=time.time(), step="candidate-02", cause="input", message=message)
-    began(empty, "r", "candidate-02", failed)
-    Failure(step="candidate-02", kind="input", message=message).put(empty, failure_key("r"))
+    fails(empty, "r", "candidate-02", message)
     pages = publish_selection(empty, "r", message="")
     assert pages.ended.sentence == (
         f"Stopped at step candidate-02 (one epoch again): {message}. 1 of 3 candidates are trained: one epoch. None was chosen."
     )
     assert (pages.ended.filter, pages.ended.verdict, pages.ended.adapter) == ("demo", "failed", "")
-    rows = [line for line in pages.verdict.splitlines() if "candidate-0" in line and line.startswith("|")]
-    assert len(rows) == 3
-    assert "reused" in rows[0]
-    assert "0.712" in rows[0]
-    assert "failed: training: the loss is not a number" in rows[1]
-    assert "not begun" in rows[2]
-    assert "the same submission goes on from the last finished step" in pages.html
+    rows = rows_of(pages)
+    assert rows["candidate-01"] == ["one epoch", "candidate-01", "**reused**", "a" * 12, "0.712", "–"]
+    assert rows["candidate-02"][2].startswith("**failed: training: the loss is not a number")
+    assert rows["candidate-03"][2] == "not begun"
+    assert "Mend that before you submit again." in pages.html
+    goes_on = (
+        "Nothing is lost: the same submission goes on from the last finished step, and what is trained is not trained again."
+    )
+    assert goes_on in pages.html
     assert empty.get("runs/r/report.html").decode() == pages.html
+
+
+def test_several_candidates_that_failed_are_all_named(empty):
+    until_candidates(empty, "r", ["candidate-01"])
+    fails(empty, "r", "candidate-03", "no room", kind="stopped")
+    fails(empty, "r", "candidate-02", "evicted", kind="stopped")
+    pages = publish_selection(empty, "r", message="")
+    assert pages.ended.sentence == (
+        "Stopped at step candidate-02 (one epoch again): evicted. Failed, too: two epochs. "
+        "1 of 3 candidates are trained: one epoch. None was chosen."
+    )
+    assert pages.ended.sentence in pages.html
+    assert [cells[2] for cells in rows_of(pages).values()] == ["**trained**", "**failed: evicted**", "**failed: no room**"]
+    assert "Mend that" not in pages.html
+
+
+def test_events_that_are_too_long_to_read_leave_a_candidate_unknown(empty):
+    until_candidates(empty, "r", ["candidate-01"])
+    fails(empty, "r", "candidate-02", "evicted", kind="stopped")
+    empty.put(events_key("r", "candidate-03"), b"x" * ((1 << 20) + 1))
+    pages = publish_selection(empty, "r", message="")
+    assert pages.ended.sentence.startswith("Stopped at step candidate-02 (one epoch again): evicted. 1 of 3 candidates")
+    assert rows_of(pages)["candidate-03"][2] == "unknown"
 
 
 def test_a_candidate_whose_pod_was_killed_is_named_by_its_events(empty):
@@ -112,9 +160,22 @@ def test_a_candidate_whose_pod_was_killed_is_named_by_its_events(empty):
 def test_a_run_that_stopped_before_it_had_candidates_says_so(empty):
     Failure(step="preflight", kind="input", message="profile: unknown").put(empty, failure_key("r"))
     pages = publish_selection(empty, "r", message="")
-    assert pages.ended.sentence == "Stopped at step preflight: profile: unknown. No candidate was trained. None was chosen."
+    assert pages.ended.sentence == "Stopped at step preflight: profile: unknown. No candidate was trained."
     assert pages.ended.filter == ""
     assert "No filter was read" in pages.html
+    assert "Mend that before you submit again." in pages.html
+    assert "lost" not in pages.verdict, "there is nothing to lose"
+
+
+def test_a_run_that_stopped_at_its_candidates_names_its_filter_and_has_no_table(empty):
+    left(empty, "r", "preflight", {"name": "demo", "filter_key": "filters/x"})
+    fails(empty, "r", "candidates", "candidates: line 2: unknown key")
+    pages = publish_selection(empty, "r", message="")
+    assert pages.ended.sentence == "Stopped at step candidates: candidates: line 2: unknown key. No candidate was trained."
+    assert pages.ended.filter == "demo"
+    assert pages.verdict.startswith("## demo\n")
+    assert "|" not in pages.verdict
+    assert "goes on from the last finished step." in pages.html
 
 
 def test_a_choice_that_failed_has_trained_candidates(empty):
@@ -141,13 +202,12 @@ def test_the_summary_of_the_last_run_of_distill_stays(empty):
     assert summary.run == "before"
 
 
-@pytest.mark.parametrize("state", ["FAILED", "SUCCEEDED"])
-def test_the_exit_step_leaves_the_pages_and_tells(empty, tmp_path, monkeypatch, state):
+def test_the_exit_step_leaves_the_pages_and_tells(empty, tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr("distillery.components.runtime.notify.tell", lambda ended, progress: told.append(ended))
     until_candidates(empty, "r", ["candidate-01"])
     pages = {name: SimpleNamespace(path=str(tmp_path / name)) for name in ("html", "verdict")}
-    status = SimpleNamespace(state=state, error_message="the pod was evicted")
+    status = SimpleNamespace(state="FAILED", error_message="the pod was evicted")
     component.report.python_func(store=empty.uri, run="r", status=status, **pages)
     assert (tmp_path / "html").read_text("utf-8") == empty.get("runs/r/report.html").decode()
     assert (tmp_path / "verdict").read_text("utf-8") == empty.get("runs/r/report.md").decode()
