@@ -85,6 +85,7 @@ RECORDED: Final = names("check", "work", "end")  # leave a record for the report
 
 # The select-student pipeline: the choice, and the steps that have a line from the start; each candidate has one of its own.
 SELECT: Final = "select-student"
+CANDIDATE: Final = "candidate"  # a dash and its number behind it
 SELECTION: Final = ("preflight", "candidates", *("label", "audit", "split"), SELECT)
 
 

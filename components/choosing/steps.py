@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from distillery.components.artifacts.filter import publish_filter
 from distillery.components.artifacts.split import StoredSplit, test_digest
 from distillery.components.artifacts.step_record import StepRecord
+from distillery.components.artifacts.steps import CANDIDATE
 from distillery.components.benchmarking.predict import predict
 from distillery.components.choosing.candidates import read_candidates
 from distillery.components.choosing.document import Selection
@@ -25,8 +26,6 @@ from distillery.components.store.layout import selection_key
 from distillery.components.training.launch import launch_training
 from distillery.filters.errors import InputError
 from distillery.filters.filter import Filter
-
-STEP = "candidate"
 
 
 class Planned(NamedTuple):
@@ -70,7 +69,7 @@ def plan_candidates(store: Store, flt: Filter, candidates: str, *, rule: str, tr
             raise InputError(what, where=each.where, hint=error.hint, parameter="candidates") from error
     ranked = cheapest_first(store, read)
     keys = [publish_filter(store, each.filter) for each in ranked]
-    items = [{"step": f"{STEP}-{at:02}", "filter_key": key} for at, key in enumerate(keys, start=1)]
+    items = [{"step": f"{CANDIDATE}-{at:02}", "filter_key": key} for at, key in enumerate(keys, start=1)]
     inputs: dict[str, Any] = {"filter": publish_filter(store, flt), "rule": str(wish)}
     outputs = {"candidates": {item["step"]: each.name for item, each in zip(items, ranked, strict=True)}}
     record = StepRecord.of("candidates", inputs, outputs, keys, {"memory": needs})
@@ -107,7 +106,7 @@ def try_candidate(
     facts = {"validation_mae": trained.facts.get("validation_mae"), "training_seconds": trained.seconds}
     inputs = {"filter": filter_key, "split": split}
     reused = trained.reused and read.reused
-    return StepRecord.of(STEP, inputs, outputs, [*trained.keys, *read.keys], facts, reused=reused)
+    return StepRecord.of(CANDIDATE, inputs, outputs, [*trained.keys, *read.keys], facts, reused=reused)
 
 
 def choose_student(

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from distillery.filters.filter import Filter
 
 AGAIN: Final = "nothing was exported; try again"
-OTHERS: Final = "this adapter is judged in {judged}, and this form computes in fp32: export oci or kserve, or serve it"
 FP32: Final = "fp32"
 FILTER: Final = "filter.yaml"
 BASE: Final = "base"  # folder of the base model, where it is no hub's
@@ -150,8 +149,22 @@ def require_same(difference: float, where: str, *, judged: str = FP32) -> float:
     """
     if not difference <= GOLDEN_TOLERANCE:
         what = f"what was written gives other scores than the adapter (off by {difference:.3g} points)"
-        raise InputError(what, where=where, hint=AGAIN if judged == FP32 else OTHERS.format(judged=judged))
+        raise InputError(what, where=where, hint=mend(judged))
     return difference
+
+
+def mend(judged: str) -> str:
+    """Return what to do where what was written gives something else than the adapter.
+
+    Args:
+        judged: the precision of the adapter's own scores, where what was written computes in fp32.
+
+    Returns:
+        A hint.
+    """
+    if judged == FP32:
+        return AGAIN
+    return f"this adapter is judged in {judged}, and this form computes in fp32: export oci or kserve, or serve it"
 
 
 def copy_bundle(store: Store, adapter: str) -> BundleCopy:

@@ -127,7 +127,7 @@ def _rules(bundle: BundleCopy, form: Form) -> list[str]:
         for each in spec.contentTypes
         if each.name in named
     ]
-    never = ", ".join(f"{each.name} {each.cap:g}" for each in spec.contentTypes if each.name not in named)
+    never = ", ".join(f"{each.name} ({each.cap:g})" for each in spec.contentTypes if each.name not in named)
     return [
         "The overall score is the weighted mean of the dimensions" + (", then capped:" if caps else "."),
         "\n".join(caps),

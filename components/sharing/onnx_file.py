@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from distillery.components.artifacts.bundle import GOLDEN
 from distillery.components.artifacts.serving import judged_plan
-from distillery.components.sharing.bundle_copy import AGAIN, BundleCopy, companions, loaded, require_same
+from distillery.components.sharing.bundle_copy import BundleCopy, companions, loaded, mend, require_same
 from distillery.components.sharing.folder import PLOTS, plots_of
 from distillery.components.sharing.model_card import Form, model_card
 from distillery.components.sharing.snippet import CLEAN, tokens_by
@@ -276,13 +276,13 @@ def check(student: Student, folder: Path) -> ReadBack:
         else:
             answers = [answer for batch in batches for answer in names["read"](batch)]
             rows, kinds = [row for row, _ in answers], [kind for _, kind in answers]
-        outputs = [names["outputs"](batch) for batch in batches]
+        outputs = [names["outputs"](batch) for batch in batches]  # what the card's other functions leave out
     scores = np.split(np.array([list(row.values()) for row in rows]), 2)
     differences = apart(scores, student.scores(raw)), apart(np.split(_column(outputs, "raw"), 2), raw)
     require_same(float(np.max(differences)), str(folder), judged=student.plan.precision)
     if types is None:
         return ReadBack(scores, [])
-    _require_types(types, chances := _column(outputs, TYPES[1]), kinds, str(folder))
+    _require_types(types, chances := _column(outputs, TYPES[1]), kinds, str(folder), mend(student.plan.precision))
     return ReadBack(scores, np.split(chances, 2))
 
 
@@ -290,14 +290,14 @@ def _column(outputs: list[dict[str, Any]], name: str) -> NDArray[np.float64]:
     return np.array([row for output in outputs for row in output[name]], dtype=np.float64)
 
 
-def _require_types(types: TypeHead, found: NDArray[np.float64], kinds: list[str | None], where: str) -> None:
+def _require_types(types: TypeHead, found: NDArray[np.float64], kinds: list[str | None], where: str, hint: str) -> None:
     """Raise unless probabilities are the adapter's, and types follow from them, which near a threshold may be others."""
     difference = float(apart(np.split(found, 2), np.array(types.file.golden)).max())
     if not difference <= GOLDEN_TOLERANCE:
         what = f"what was written gives other content types than the adapter (probabilities off by {difference:.3g})"
-        raise InputError(what, where=where, hint=AGAIN)
+        raise InputError(what, where=where, hint=hint)
     if kinds != types.named(found):
-        raise InputError("what was written names content types otherwise than by their thresholds", where=where, hint=AGAIN)
+        raise InputError("what was written names content types otherwise than by their thresholds", where=where, hint=hint)
 
 
 def apart(found: list[NDArray[np.float64]], wanted: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.student.model import StudentModel, set_training
-from distillery.components.student.predict import TOKENS_PER_PASS
+from distillery.components.student.predict import cpu_budget
 from distillery.components.student.tokens import Tokens, by_length
 from distillery.components.training.distributed import ALONE, Workers
 from distillery.filters.spec import Training
 
-MOST = 2048  # articles that are read
+MOST_ARTICLES = 2048  # articles that are read
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # shares of the mean eigenvalue, tried in turn
 
 
@@ -70,7 +70,7 @@ def fit_head(
     progress: Progress = quiet,
     workers: Workers = ALONE,
 ) -> None:
-    """Set the bias-free head by ridge regression of labels on the base model's pooled vectors, at the cost of one forward pass.
+    """Set the bias-free head by ridge regression of labels on the base model's pooled vectors; articles are read once for it.
 
     Args:
         model: the student; its head is overwritten.
@@ -80,11 +80,11 @@ def fit_head(
         progress: told how many articles have been read.
         workers: share the passes out among themselves.
     """
-    rows = np.random.default_rng([training.seed, 0]).permutation(len(tokens))[:MOST].astype(np.int64)
+    rows = np.random.default_rng([training.seed, 0]).permutation(len(tokens))[:MOST_ARTICLES].astype(np.int64)
     device = model.head.weight.device
     budget = training.tokensPerBatch
-    if device.type == "cpu":  # longer passes leave the caches: a fifth more time
-        budget = min(budget, TOKENS_PER_PASS["cpu"])
+    if device.type == "cpu":  # as in predictions: longer passes leave the caches
+        budget = min(budget, cpu_budget(sum(parameter.numel() for parameter in model.parameters())))
     vectors = torch.zeros(len(rows), model.head.in_features, dtype=torch.float64)
     done = 0
     set_training(model, False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from distillery.components.artifacts.run_summary import Failure, RunSummary
 from distillery.components.artifacts.step_record import StepRecord
-from distillery.components.artifacts.steps import ENDS, RECORDED, SELECT
+from distillery.components.artifacts.steps import CANDIDATE, ENDS, RECORDED, SELECT, SELECTION
 from distillery.components.store import Entry, Store
 from distillery.components.store.layout import RUNS, cancelled_key, failure_key, report_key, run_record_key
 from distillery.pipelines.inventory.reading import Reader, Row, amount, dollars, each, moment, text
@@ -62,7 +63,11 @@ def _row(store: Store, run: str, objects: list[Entry]) -> Row:
     outcome, why = _outcome(records, failure)
     if outcome == UNFINISHED and cancelled_key(run) in there:
         outcome = "cancelled"
-    steps = [step for step in (*RECORDED, SCORE, SELECT) if run_record_key(run, step) in there]
+    tried = sorted(
+        PurePosixPath(key).stem for key in there if key.startswith(run_record_key(run, f"{CANDIDATE}-").removesuffix(".json"))
+    )
+    ordered = dict.fromkeys((*SELECTION[:2], *RECORDED, *tried, SCORE, SELECT))
+    steps = [step for step in ordered if run_record_key(run, step) in there]
     if outcome == UNFINISHED and steps:
         why = f"after {steps[-1]}"
     label, benchmark = records.get("label"), records.get("benchmark")

@@ -44,7 +44,7 @@ def in_sentences(texts: list[str]) -> list[list[list[str]]]:
 @pytest.mark.parametrize("seed", CASES)
 def test_sentences_are_those_of_each_piece_of_the_text(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(seed)
-    monkeypatch.setattr(module, "AT_ONCE", rng.choice([1, 100, 2**19]))
+    monkeypatch.setattr(module, "BATCH", rng.choice([1, 100, 2**19]))
     texts = ["".join(rng.choice(ODD) for _ in range(rng.randrange(60))) for _ in range(20)]
     for text, found in zip(texts, in_sentences(texts), strict=True):
         pieces = [words(piece) for piece in SENTENCE_END.split(text)]

@@ -360,9 +360,12 @@ def test_a_selection_on_a_cluster_is_a_run_that_says_what_it_chose(store: Store)
 
     for run in ("chosen", "unfinished"):
         left(run, "preflight", name="demo", filter_key="filters/x")
-        left(run, "candidate-01", adapter="a" * 64)
+        for step in ("candidate-02", "candidates", "label", "candidate-01"):
+            left(run, step, adapter="a" * 64)
     left("chosen", "select-student", selection="b" * 64, chosen="higher rank", adapter="a" * 64, filter="demo")
     rows = by_name(store, "runs")
     assert (rows["chosen"]["outcome"], rows["chosen"]["reason"]) == ("selected", "higher rank")
     assert (rows["chosen"]["filter"], rows["chosen"]["adapter"]) == ("demo", "a" * 64)
-    assert rows["unfinished"]["outcome"] == "unfinished"
+    assert (rows["unfinished"]["outcome"], rows["unfinished"]["reason"]) == ("unfinished", "after candidate-02")
+    steps = ["preflight", "candidates", "label", "candidate-01", "candidate-02"]
+    assert (rows["unfinished"]["steps"], rows["chosen"]["steps"]) == (steps, [*steps, "select-student"])

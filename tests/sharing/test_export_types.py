@@ -134,7 +134,7 @@ def test_the_file_and_its_record_say_names_and_thresholds(exported: Path) -> Non
 def test_the_card_says_what_is_capped_and_what_never_is(exported: Path, kept: Typed) -> None:
     text = (exported / "README.md").read_text("utf-8")
     assert "- content type rumour, which the code of this page names: at most 3\n" in text
-    assert "The student never names these content types, so their caps do not apply: gossip 4, sermon 2." in text
+    assert "The student never names these content types, so their caps do not apply: gossip (4), sermon (2)." in text
     assert "`content_type_probabilities`" in text
     assert {*re.findall(r"`([\w.]+\.(?:json|yaml|onnx))`", text)} <= {path.name for path in exported.iterdir()}
     bundle = copy_bundle(kept.store, kept.adapter)
@@ -196,7 +196,7 @@ def test_a_student_that_never_names_a_type_is_exported_as_one_without_the_head(
     session = ort.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
     assert [each.name for each in session.get_outputs()] == ["scores", "raw"]
     assert "content types" not in json.loads((out / "onnx.json").read_bytes())
-    said = "The student never names these content types, so their caps do not apply: notice 1, rumour 3, gossip 4, sermon 2."
+    said = "never names these content types, so their caps do not apply: notice (1), rumour (3), gossip (4), sermon (2)."
     assert said in (out / "README.md").read_text("utf-8")
 
 

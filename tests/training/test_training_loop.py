@@ -282,7 +282,8 @@ def test_the_heads_passes_are_short_on_a_cpu(encoder: Case, monkeypatch: pytest.
         return pooled(self, ids, lengths, full=full)
 
     monkeypatch.setattr(StudentModel, "pooled", noted)
-    monkeypatch.setattr("distillery.components.training.head.TOKENS_PER_PASS", {"cpu": 64})
+    parameters = sum(each.numel() for each in loop.model.parameters())
+    monkeypatch.setattr("distillery.components.training.head.cpu_budget", {parameters: 64}.get)
     fit_head(loop.model, loop.tokens, loop.labels, loop.training)
     assert len(sizes) > 1
     assert max(sizes) <= 64
