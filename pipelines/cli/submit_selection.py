@@ -117,7 +117,7 @@ def follow_selection(kubeflow: Kubeflow, uri: str, run: str, *, as_json: bool) -
 
     watched, opened = watch_run(kubeflow, uri, run, SELECTION)
     record = watched.records.get(SELECT)
-    if watched.failure or record is None:
+    if record is None:
         failure = watched.failure or Failure(step=SELECT, kind="fault", message="it ended without a record")
         end_failed(failure, watched, uri, again="submission")
     selected = read_selected(opened, record)

@@ -107,13 +107,13 @@ def _outcome(records: Mapping[str, StepRecord], failure: Failure | None) -> tupl
 
     The store doesn't tell a run that goes on from one that was killed: both are unfinished.
     """
+    if SELECT in records:  # whatever failed before, in an earlier attempt
+        return "selected", str(records[SELECT].outputs.get("chosen", ""))
     if failure is not None:
         name = {"waiting": "waiting", "stopped": "stopped"}.get(failure.kind, "failed")
         return name, f"{failure.step}: {failure.message}" if failure.step else failure.message
     if SCORE in records:
         return "scored", ""
-    if SELECT in records:
-        return "selected", str(records[SELECT].outputs.get("chosen", ""))
     ends = [records[step] for step in ENDS if step in records]
     if ends:
         outputs = {**(records["gate"].outputs if "gate" in records else {}), **ends[0].outputs}

@@ -2,8 +2,8 @@
 
     pytest -s -m slow tests/benchmarks/test_words.py
 
-Processor time on one thread, in turn, the median of five rounds, on articles of `tests.benchmarks.corpus`: as they are, in ASCII,
-and with an é for each e.
+Processor time on one thread, in turn, the median of five rounds, on articles of `tests.benchmarks.corpus`: as they are, which
+is in ASCII, and with an é for each e.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from distillery.components.artifacts.run_summary import Failure
 from distillery.components.artifacts.scores import ScoringPlan
 from distillery.components.artifacts.step_record import StepRecord
 from distillery.components.store import Store, digest_bytes, layout, open_store
@@ -363,7 +364,8 @@ def test_a_selection_on_a_cluster_is_a_run_that_says_what_it_chose(store: Store)
         for step in ("candidate-02", "candidates", "label", "candidate-01"):
             left(run, step, adapter="a" * 64)
     left("chosen", "select-student", selection="b" * 64, chosen="higher rank", adapter="a" * 64, filter="demo")
-    rows = by_name(store, "runs")
+    store.put(layout.failure_key("chosen"), Failure(step="candidate-02", kind="fault", message="evicted").to_bytes())
+    rows = by_name(store, "runs")  # an earlier attempt failed
     assert (rows["chosen"]["outcome"], rows["chosen"]["reason"]) == ("selected", "higher rank")
     assert (rows["chosen"]["filter"], rows["chosen"]["adapter"]) == ("demo", "a" * 64)
     assert (rows["unfinished"]["outcome"], rows["unfinished"]["reason"]) == ("unfinished", "after candidate-02")
