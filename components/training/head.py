@@ -11,12 +11,10 @@ from torch import Tensor
 
 from distillery.components.runtime.progress import Progress, quiet
 from distillery.components.student.model import StudentModel, set_training
-from distillery.components.student.predict import cpu_budget
 from distillery.components.student.tokens import Tokens, by_length
 from distillery.components.training.distributed import ALONE, Workers
-from distillery.filters.spec import Training
 
-MOST_ARTICLES = 2048  # articles that are read
+PROBE_ARTICLES = 2048
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # shares of the mean eigenvalue, tried in turn
 
 
@@ -66,25 +64,24 @@ def fit_head(
     model: StudentModel,
     tokens: Tokens,
     labels: Tensor,
-    training: Training,
+    budget: int,
+    seed: int,
     progress: Progress = quiet,
     workers: Workers = ALONE,
 ) -> None:
-    """Set the bias-free head by ridge regression of labels on the base model's pooled vectors; articles are read once for it.
+    """Set the bias-free head by ridge regression of labels on the base model's pooled vectors, at the cost of one forward pass.
 
     Args:
         model: the student; its head is overwritten.
-        tokens: tokens of all training articles, at most 2,048 of which are used.
+        tokens: tokens of all training articles; at most 2,048 of them are used.
         labels: (n, D) scores, fp32, on the model's device.
-        training: the filter's training section.
+        budget: most tokens of one forward pass, padding included.
+        seed: decides which articles are used.
         progress: told how many articles have been read.
         workers: share the passes out among themselves.
     """
-    rows = np.random.default_rng([training.seed, 0]).permutation(len(tokens))[:MOST_ARTICLES].astype(np.int64)
+    rows = np.random.default_rng([seed, 0]).permutation(len(tokens))[:PROBE_ARTICLES].astype(np.int64)
     device = model.head.weight.device
-    budget = training.tokensPerBatch
-    if device.type == "cpu":  # as in predictions: longer passes leave the caches
-        budget = min(budget, cpu_budget(sum(parameter.numel() for parameter in model.parameters())))
     vectors = torch.zeros(len(rows), model.head.in_features, dtype=torch.float64)
     done = 0
     set_training(model, False)

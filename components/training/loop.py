@@ -179,7 +179,8 @@ class Loop:
         if state:
             self._restore(state)
         else:
-            fit_head(self.model, self.tokens, self.labels, self.training, self.progress, self.workers)
+            budget, seed = self.training.tokensPerBatch, self.training.seed
+            fit_head(self.model, self.tokens, self.labels, budget, seed, self.progress, self.workers)
             self.state = {
                 "epoch": 0,
                 "step": 0,

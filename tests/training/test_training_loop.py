@@ -19,7 +19,7 @@ from distillery.components.student.model import StudentModel, TrainableError, bu
 from distillery.components.student.predict import raw_predictions
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.tokens import Preprocessing, Tokenizing, Tokens
-from distillery.components.training.head import fit_head, ridge
+from distillery.components.training.head import ridge
 from distillery.components.training.loop import SPARE, Loop, Validation, rate_at
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora, Training
@@ -271,22 +271,6 @@ def test_ridge_finds_a_linear_truth() -> None:
     x, truth = torch.randn(200, 10, generator=generator).double(), torch.randn(10, 2, generator=generator).double()
     noisy = x @ truth + 0.01 * torch.randn(200, 2, generator=generator)
     torch.testing.assert_close(ridge(x, noisy), truth, atol=0.01, rtol=0.01)
-
-
-def test_the_heads_passes_are_short_on_a_cpu(encoder: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    loop, pooled = encoder.loop(epochs=1, tokensPerBatch=10_000), StudentModel.pooled
-    sizes: list[int] = []
-
-    def noted(self: StudentModel, ids: torch.Tensor, lengths: torch.Tensor, *, full: bool = False) -> torch.Tensor:
-        sizes.append(ids.numel())
-        return pooled(self, ids, lengths, full=full)
-
-    monkeypatch.setattr(StudentModel, "pooled", noted)
-    parameters = sum(each.numel() for each in loop.model.parameters())
-    monkeypatch.setattr("distillery.components.training.head.cpu_budget", {parameters: 64}.get)
-    fit_head(loop.model, loop.tokens, loop.labels, loop.training)
-    assert len(sizes) > 1
-    assert max(sizes) <= 64
 
 
 def test_the_head_starts_from_the_base_models_own_vectors(encoder: Case) -> None:
