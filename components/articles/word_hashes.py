@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from distillery.components.articles.shingle_sets import Hashes, Indices
 
 ENDS: Final = ".!?؟۔।。！？"  # of sentences; a line break is another
-BATCH: Final = 2**19  # bytes of texts that are hashed together: few enough for the processor's cache
+BATCH: Final = 2**19  # bytes of texts that are hashed together
 LONG: Final = 64  # bytes, above which a word is hashed by itself
 
 _INVISIBLES = {chr(code) for code in (0xAD, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065))}

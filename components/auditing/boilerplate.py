@@ -30,7 +30,7 @@ HEAD = 1_500  # characters in which a wall shows itself
 RECURS = 5  # distinct articles at least
 RECURS_SHARE = 0.005
 DOMINATED = 0.5
-AT_ONCE = 4  # phrases looked for together: three times as fast as one by one; eight outgrow RE2's cache
+AT_ONCE = 4  # phrases looked for together: faster than one by one; eight outgrow RE2's cache and are slower
 
 
 def walls(titles: Sequence[str], contents: Sequence[str]) -> list[int]:

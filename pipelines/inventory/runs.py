@@ -63,9 +63,7 @@ def _row(store: Store, run: str, objects: list[Entry]) -> Row:
     outcome, why = _outcome(records, failure)
     if outcome == UNFINISHED and cancelled_key(run) in there:
         outcome = "cancelled"
-    tried = sorted(
-        PurePosixPath(key).stem for key in there if key.startswith(run_record_key(run, f"{CANDIDATE}-").removesuffix(".json"))
-    )
+    tried = sorted(name for key in there if (name := PurePosixPath(key).stem).startswith(f"{CANDIDATE}-"))
     ordered = dict.fromkeys((*SELECTION[:2], *RECORDED, *tried, SCORE, SELECT))
     steps = [step for step in ordered if run_record_key(run, step) in there]
     if outcome == UNFINISHED and steps:

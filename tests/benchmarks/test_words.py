@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from distillery.components.articles.word_hashes import word_hashes, words
+from distillery.components.auditing import boilerplate
 from distillery.components.auditing.boilerplate import HEAD, phrases_found
 from distillery.components.auditing.wall_phrases import PHRASES
 from distillery.filters.normal_form import normal_texts
@@ -54,7 +55,7 @@ def times(plain: Callable[[], object], ours: Callable[[], object]) -> float:
     return statistics.median(spent[0]) / statistics.median(spent[1])
 
 
-def test_words_and_phrases_beside_the_plain_ways() -> None:
+def test_words_and_phrases_beside_the_plain_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [row["content"] for row in islice(corpus.rows(ARTICLES), ARTICLES)]
     accented = [text.replace("e", "é") for text in texts]
     for name, some in (("in ASCII", texts), ("with é", accented)):
@@ -62,6 +63,8 @@ def test_words_and_phrases_beside_the_plain_ways() -> None:
         print(f"\nwords {name}: {faster:.1f} times as fast as by a pattern and a dictionary", end="")
         assert faster > 3
     heads = normal_texts([text[:HEAD] for text in texts])
-    faster = times(lambda: [matching(heads, phrase) for phrase in PHRASES], lambda: phrases_found(heads))
-    print(f"\nphrases: {faster:.1f} times as fast as one by one")
+    for together in (8, boilerplate.AT_ONCE):
+        monkeypatch.setattr(boilerplate, "AT_ONCE", together)
+        faster = times(lambda: [matching(heads, phrase) for phrase in PHRASES], lambda: phrases_found(heads))
+        print(f"\nphrases, {together} together: {faster:.1f} times as fast as one by one", end="")
     assert faster > 2

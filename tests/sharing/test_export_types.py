@@ -203,5 +203,5 @@ def test_a_student_that_never_names_a_type_is_exported_as_one_without_the_head(
 def test_probabilities_that_are_no_numbers_fail() -> None:
     row = TypeRow(name="a", train=9, validation=9, weights=[1.0], bias=0, threshold=0.5, precision=None, recall=None)
     types = TypeHead(ContentTypesFile(strength=1, types=[row], golden=[[0.2]]))
-    with pytest.raises(InputError, match="off by nan"):
-        onnx_file._require_types(types, np.array([[float("nan")], [0.2]]), [None, None], "there", "")
+    with pytest.raises(InputError, match=r"off by nan\); export oci"):
+        onnx_file._require_types(types, np.array([[float("nan")], [0.2]]), [None, None], "there", "export oci")
