@@ -39,6 +39,7 @@ IGNORED = TOKEN_IDS | _words(
     num_beam_groups num_beams num_return_sequences prefix remove_invalid_values repetition_penalty
     return_dict_in_generate sliding_window_size suppress_tokens temperature tf_legacy_loss tokenizer_class top_k top_p
     torchscript typical_p
+    _model_name_or_path
     """
 )
 # What may be there where it says what the body does anyway, unless the architecture reads it.
