@@ -178,6 +178,7 @@ class Reporter(Progress):
         self.step, self.events, self.stream, self.seconds = step, events, stream, seconds
         self.feed: Feed | None = None
         self._began: tuple[float, int] | None = None
+        self._latest: tuple[int, int | None, str] = (0, None, "")
         self._said = self._fed = 0.0
 
     def share(self, put: Callable[[bytes], object]) -> None:
@@ -212,14 +213,16 @@ class Reporter(Progress):
         """Report how far the step is, if it is time for another event or line.
 
         Args:
-            done: units that are through; fewer than before begin the rate anew.
+            done: units that are through; fewer than before, another total or another unit begin the rate anew.
             total: units in all; None where that is not known.
             unit: what is counted, "" for nothing in particular.
             facts: figures to show beside, such as the loss.
         """
         now = time.monotonic()
-        if self._began is None or done < self._began[1]:
+        before, of, counted = self._latest
+        if self._began is None or done < before or unit != counted or (of is not None and total not in (of, None)):
             self._began = (now, done)
+        self._latest = (done, total, unit)
         last = total is not None and done >= total
         elapsed, first = now - self._began[0], self._began[1]
         rate = (done - first) / elapsed if elapsed > 0 else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import time
 from pathlib import Path
@@ -96,6 +97,26 @@ def test_reporter_without_a_watcher_prints_plain_lines() -> None:
     out = io.StringIO()
     Reporter("label", None, out)(10, 10, "articles")
     assert out.getvalue() == "label: 10 of 10 articles\n"
+
+
+@pytest.mark.parametrize(
+    ("calls", "rate"),
+    [
+        ([(16, 400), (400, 400), (16, 50), (32, 50)], 16.0),  # validation begins where training began, with fewer in all
+        ([(0, 50), (50, 50), (0, 50), (10, 50)], 10.0),  # the same number once more
+        ([(0, None), (20, None), (30, 30)], 15.0),  # how many there are is known at the end
+    ],
+)
+def test_what_begins_anew_has_a_rate_of_its_own(
+    calls: list[tuple[int, int | None]], rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count(100.0)
+    monkeypatch.setattr("distillery.components.runtime.progress.time.monotonic", lambda: next(seconds))
+    events = io.StringIO()
+    report = Reporter("train", events, io.StringIO(), seconds=0.0)
+    for done, total in calls:
+        report(done, total, "articles")
+    assert json.loads(events.getvalue().splitlines()[-1])["rate"] == rate
 
 
 def test_tail_waits_for_the_rest_of_a_torn_line(tmp_path: Path) -> None:
