@@ -198,7 +198,8 @@ def _work(
     if device == "cpu" and precision == "bf16" and native_bf16():
         attend_by_article(model.body)
     if by_layer:
-        progress.note(f"gradient checkpointing over {checkpoint_layers(model.body)} layers: {by_layer}")
+        smaller = f"a smaller training.tokensPerBatch (now {training.tokensPerBatch:,}) takes less"
+        progress.note(f"gradient checkpointing over {checkpoint_layers(model.body)} layers: {by_layer}; {smaller}")
     progress.note(f"{expected:,} trainable parameters, as the configuration says; {base.kind} {base.ref} on {device}")
 
     served_in = DTYPES[reference_precision(student, training)]

@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from distillery.components.artifacts.split import load_split
+from distillery.components.runtime.memory_limit import Room
 from distillery.components.store import Store, open_store
 from distillery.components.student.bundle import Student, check_golden, open_bundle
 from distillery.components.student.resolve import resolve_base
@@ -277,3 +278,15 @@ def test_memory_holds_one_body_at_a_time(store: Store, split: str, tiny_filter: 
     finally:
         gc.enable()
     assert held == [0, 0, 0, 0]  # training, two validations, packaging
+
+
+def test_a_training_that_has_no_room_for_all_activations_says_what_takes_less(
+    store: Store, split: str, tiny_filter: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = Notes()
+    flt = tiny_filter(epochs=1)
+    monkeypatch.setattr("distillery.components.training.train.room", lambda: Room(2**20, 2**30, "this container"))
+    train(store, flt, split=split, progress=notes)
+    (note,) = (text for text in notes.notes if text.startswith("gradient checkpointing over"))
+    assert "this container has" in note
+    assert note.endswith(f"a smaller training.tokensPerBatch (now {flt.spec.training.tokensPerBatch:,}) takes less")
