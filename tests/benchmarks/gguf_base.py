@@ -24,7 +24,8 @@ def parts(package: str) -> list[Path]:
     found = find_spec(package)
     if found is None or found.origin is None:
         raise SystemExit(f"{package} is not installed")
-    return sorted(Path(found.origin).parent.rglob("*.gguf*"))
+    files = sorted(Path(found.origin).parent.rglob("*.gguf*"))
+    return files or sys.exit(f"{package} holds no GGUF file")
 
 
 def write(folder: Path, packages: Sequence[str]) -> None:
