@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from distillery.components.store import open_store
 from distillery.components.student.resolve import resolve_base
 from distillery.components.student.tokens import Preprocessing, Tokenizing
+from tests.benchmarks import instruction_mode
 from tests.benchmarks.instruction_mode import ARTICLE, PROBE, RUBRIC, Told, instruction_tokens, rubric, sampled, table
+from tests.pipelines.harness import label_rows, write_rows
 from tests.training.conftest import filter_of
 
 
@@ -47,3 +50,15 @@ def test_the_difference_is_of_means_over_seeds_and_paired() -> None:
     assert one.endswith("| – |")
     assert "| base | instruction | 90 | 300 | 0.500 ± 0.000 |" in other
     assert "-0.100 (-0.100 to -0.100)" in other
+
+
+def test_the_whole_comparison_prints_a_row_for_each_mode(
+    tiny_encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_rows(tmp_path / "labels.jsonl", label_rows(60))
+    typed = ["--store", str(tmp_path / "store"), "--base", str(tiny_encoder), "--base", "no/such-base", "--seeds", "1"]
+    assert instruction_mode.main([str(tmp_path / "labels.jsonl"), *typed, "--epochs", "1", "--articles", "50"]) == 0
+    shown = capsys.readouterr()
+    rows = [line.split(" | ") for line in shown.out.splitlines() if line.startswith(f"| {tiny_encoder}")]
+    assert [row[1] for row in rows] == ["regression", "instruction"]
+    assert "no/such-base is left out" in shown.err
