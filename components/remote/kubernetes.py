@@ -32,19 +32,31 @@ class NoCluster(InputError):
 @lru_cache(maxsize=1)
 def _api_client() -> Any:
     in_pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and TOKEN.is_file()
-    files = os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
-    if not in_pod and not any(os.path.exists(os.path.expanduser(file)) for file in files):
+    files = os.environ.get("KUBECONFIG") or "~/.kube/config"  # an empty one counts as none, as kubectl has it
+    if not in_pod and not any(os.path.exists(os.path.expanduser(file)) for file in files.split(os.pathsep)):
         raise NoCluster  # before the client is imported, which takes half a second
     from kubernetes import client, config
+    from yaml import YAMLError
 
     try:
         if in_pod:
             config.load_incluster_config()
         else:
-            config.load_kube_config()
+            config.load_kube_config(files, context=_context(files))
     except (config.ConfigException, OSError) as error:
         raise NoCluster from error
+    except (YAMLError, LookupError, TypeError, AttributeError, ValueError) as error:
+        what = f"no kubeconfig can be read from it ({type(error).__name__})"
+        raise InputError(what, where=f"KUBECONFIG {files}", hint="see what `kubectl config view` says of it") from error
     return client.ApiClient()
+
+
+def _context(files: str) -> str | None:
+    """Return the context of the first file that names one, as kubectl and kopf do; the client (30.1.0) takes the last."""
+    from kubernetes.config.kube_config import KubeConfigMerger
+
+    named = (each.get("current-context") for each in KubeConfigMerger(files).config_files.values())
+    return next((name for name in named if name), None)
 
 
 def batch() -> Any:
