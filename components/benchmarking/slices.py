@@ -44,7 +44,19 @@ def slicings(frame: pa.Table) -> list[Slicing]:
     Returns:
         By source (the 12 largest, then the rest), by language, by length in words (short to long); no group is empty.
     """
-    return [_by_name("source", frame, TOP_SOURCES), _by_name("language", frame, TOP_SOURCES), _by_length(frame)]
+    return [_by_name("source", frame, TOP_SOURCES), by_language(frame), _by_length(frame)]
+
+
+def by_language(frame: pa.Table) -> Slicing:
+    """Group articles by the language that they state.
+
+    Args:
+        frame: n articles.
+
+    Returns:
+        The 12 languages of the most articles, then the rest.
+    """
+    return _by_name("language", frame, TOP_SOURCES)
 
 
 def _by_name(by: str, frame: pa.Table, top: int) -> Slicing:

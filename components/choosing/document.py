@@ -78,6 +78,20 @@ class EnsembleFigures(Document):
     work: Figure
 
 
+class LanguageFigures(Document):
+    """The errors in one language.
+
+    Attributes:
+        language: its code, or "(none)" for articles that state none.
+        articles: of the validation part.
+        errors: MAE by candidate, of those that were trained to the end.
+    """
+
+    language: str
+    articles: int
+    errors: dict[str, Figure]
+
+
 class Rung(Document):
     """One round of successive halving: epochs, validation MAE by candidate, and who went on."""
 
@@ -125,6 +139,7 @@ class Selection(Document):
         candidates: in the order of their validation MAE, those that were stopped last.
         recipes: the best first.
         ensembles: what means of candidates would have, the best first.
+        languages: errors in each, the one of the most articles first; empty where all articles are in one.
         rungs: of successive halving; empty without it.
         best: name of the candidate of the lowest error.
         chosen: name of the candidate that the rule chose.
@@ -134,7 +149,7 @@ class Selection(Document):
 
     KIND: ClassVar[str] = "a selection"
     HINT: ClassVar[str] = "select again: what is trained is reused"
-    OMITTED: ClassVar[tuple[str, ...]] = ("ensembles",)
+    OMITTED: ClassVar[tuple[str, ...]] = ("ensembles", "languages")
 
     filter: str
     split: str
@@ -143,6 +158,7 @@ class Selection(Document):
     candidates: list[CandidateFigures]
     recipes: list[RecipeFigures]
     ensembles: list[EnsembleFigures] = Field(default_factory=list)
+    languages: list[LanguageFigures] = Field(default_factory=list)
     rungs: list[Rung]
     best: str
     chosen: str

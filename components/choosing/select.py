@@ -23,8 +23,16 @@ from distillery.components.benchmarking.benchmark import benchmark
 from distillery.components.benchmarking.document import judged
 from distillery.components.benchmarking.intervals import intervals
 from distillery.components.benchmarking.predict import about_bundle, predict, read_predictions
+from distillery.components.benchmarking.slices import by_language
 from distillery.components.choosing.candidates import Candidate
-from distillery.components.choosing.document import CandidateFigures, Opened, RecipeFigures, Rung, Selection
+from distillery.components.choosing.document import (
+    CandidateFigures,
+    LanguageFigures,
+    Opened,
+    RecipeFigures,
+    Rung,
+    Selection,
+)
 from distillery.components.choosing.ensembles import ensembles
 from distillery.components.choosing.rule import Choice, Measured, Rule, choose, rungs, survivors
 from distillery.components.comparing.document import FigureRow
@@ -43,7 +51,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-CODE: Final = 2
+CODE: Final = 3
 GFLOP: Final = 1e9
 MB: Final = 1e6
 
@@ -180,6 +188,7 @@ def _decide(
             candidates=[*sorted(table, key=lambda row: (row.mae or 0.0, row.name)), *map(_stopped, stopped)],
             recipes=[RecipeFigures(candidates=each.names, mae=each.mae, spread=each.spread) for each in choice.recipes],
             ensembles=ensembles(choice.recipes, predictions, labels, best=best, seed=part),
+            languages=_languages(validation, predictions, labels),
             rungs=rounds,
             best=best,
             chosen=chosen,
@@ -286,6 +295,18 @@ def _raw(store: Store, each: Trained, part: str, record: StepRecord, validation:
 def _interval(values: Floats, labels: Floats, seed: str) -> tuple[float, float] | None:
     errors = np.abs(values - labels).mean(axis=1)
     return intervals(lambda weights: {"mae": weights @ errors / weights.sum(axis=1)}, len(errors), seed)["mae"]
+
+
+def _languages(validation: pa.Table, predictions: dict[str, Floats], labels: Floats) -> list[LanguageFigures]:
+    """Return the errors in each language; none where all articles are in one."""
+    found, slicing = list[LanguageFigures](), by_language(validation)
+    for at, language in enumerate(slicing.values):
+        rows = slicing.group == at
+        errors: dict[str, float | None] = {
+            name: float(np.abs(values[rows] - labels[rows]).mean()) for name, values in predictions.items()
+        }
+        found.append(LanguageFigures(language=language, articles=int(rows.sum()), errors=errors))
+    return found if len(found) > 1 else []
 
 
 def _rate(record: StepRecord) -> float | None:

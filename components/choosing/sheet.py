@@ -56,6 +56,15 @@ def selection_sheet(selected: Selected) -> Sheet:
                 "On validation, in points of 10.",
             ),
             Table(
+                "Error by language",
+                ["Language", "Articles", *(row.name for row in ends)],
+                [
+                    [one.language, count(one.articles), *(number(one.errors[row.name], 3) for row in ends)]
+                    for one in selection.languages
+                ],
+                "On validation, in points of 10, as the articles state their language.",
+            ),
+            Table(
                 "Seeds",
                 ["Candidates that differ in the seed alone", "Seeds", "Mean error", "Standard deviation"],
                 [

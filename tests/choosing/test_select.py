@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.metrics import mean_absolute_error
 
 from distillery.components.artifacts.split import StoredSplit, test_digest
 from distillery.components.benchmarking.predict import read_predictions
@@ -121,6 +122,32 @@ def test_halving_stops_what_is_behind_on_validation(store, split, tiny_filter, c
     assert last.mae == first.errors[behind]
     assert all(row.stopped is None for row in found.candidates[:-1])
     assert found.chosen != behind
+
+
+def test_errors_are_told_by_language_where_there_are_several(tmp_path, store, split, tiny_filter, candidates):
+    flt, two = tiny_filter(epochs=1), "candidates: [{name: a}, {name: b, set: {training.seed: 7}}]\n"
+    several = open_store(str(tmp_path / "store"))
+    tongues = ("en", "en", "Dutch", "")
+    mixed = store_split(several, (32, 24, 12), languages=tongues)
+    found = select_student(several, flt, candidates(flt, two), split=mixed, rule=Rule(0.0))
+    selection, table = found.selection, StoredSplit(several, mixed).tables().validation
+    assert [(one.language, one.articles) for one in selection.languages] == [("en", 12), ("(none)", 6), ("nl", 6)]
+    labels = np.column_stack([table[f"score.{name}"].to_numpy() for name in flt.dimensions])
+    for row in selection.candidates:
+        (key,) = several.keys(f"judgements/{row.adapter}/{test_digest(table)}/predictions")
+        read = read_predictions(several, row.adapter, test_digest(table), key.rpartition("/")[2].removesuffix(".parquet"))
+        place = {article: at for at, article in enumerate(read["article"].to_pylist())}
+        rows = [place[article] for article in table["article"].to_pylist()]
+        raw = np.column_stack([np.clip(read[f"raw.{name}"].to_numpy()[rows], 0, 10) for name in flt.dimensions])
+        for one, stated in zip(selection.languages, ("en", "", "Dutch"), strict=True):
+            of = np.equal(table["language"].to_pylist(), stated)
+            assert one.errors[row.name] == pytest.approx(mean_absolute_error(labels[of], raw[of]))
+    text = sheet_markdown(selection_sheet(found))
+    assert "### Error by language" in text
+    assert "| nl | 6 |" in text
+    of_one = select_student(store, flt, candidates(flt, two), split=split, rule=Rule(0.0))
+    assert of_one.selection.languages == []
+    assert "Error by language" not in sheet_markdown(selection_sheet(of_one))
 
 
 def test_a_difference_that_spans_zero_is_not_decisive(store, split, tiny_filter, candidates):

@@ -195,5 +195,7 @@ def test_page_and_markdown_show_the_same_and_escape_what_comes_from_outside(hous
     for table in sheet.shown:
         assert table.title in text
         assert table.title in "".join(parsed.text)
+    untold = [table for table in sheet.shown if not table.note]  # their title is not said twice
+    assert 0 < parsed.attributes.count(("caption", "class", "sr")) == len(untold)
     assert {"worse"} <= {cell.text for table in sheet.shown for row in table.cells for cell in row}
     assert all(len(row) == len(table.head) for table in sheet.shown for row in table.cells)

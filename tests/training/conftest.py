@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,13 @@ def articles(count: int, seed: int) -> tuple[list[tuple[str, str]], np.ndarray[A
     return texts, np.array(scores)
 
 
-def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed: int = 0, text: str | None = None) -> str:
+def store_split(
+    store: Store,
+    counts: tuple[int, int, int] = (96, 40, 20),
+    seed: int = 0,
+    text: str | None = None,
+    languages: Sequence[str] = ("",),
+) -> str:
     from distillery.components.articles.articles import Article, Label
     from distillery.components.articles.label_table import label_table, write_table
     from distillery.components.artifacts.split import FILES, test_digest
@@ -66,7 +72,7 @@ def store_split(store: Store, counts: tuple[int, int, int] = (96, 40, 20), seed:
         texts, scores = articles(count, seed * 10 + part)
         labels = [
             Label(
-                Article(f"{part}-{row}", title, content if text is None else text),
+                Article(f"{part}-{row}", title, content if text is None else text, language=languages[row % len(languages)]),
                 dict(zip(NAMES, map(float, values), strict=True)),
             )
             for row, ((title, content), values) in enumerate(zip(texts, scores, strict=True))
