@@ -33,7 +33,11 @@ class CandidateFigures(Document):
         trainable: parameters.
         work: GFLOP that the body takes for one article of this set.
         memory_mb: that scoring takes, worked out.
+        instruction_tokens: of the text before an article, where any candidate has one.
+        article_tokens: that it reads at most, where any candidate has an instruction.
     """
+
+    OMITTED: ClassVar[tuple[str, ...]] = ("instruction_tokens", "article_tokens")
 
     name: str
     settings: list[str]
@@ -50,6 +54,8 @@ class CandidateFigures(Document):
     trainable: int
     work: Figure
     memory_mb: Figure
+    instruction_tokens: int | None = None
+    article_tokens: int | None = None
 
 
 class RecipeFigures(Document):

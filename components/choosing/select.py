@@ -35,6 +35,7 @@ from distillery.components.choosing.document import (
 )
 from distillery.components.choosing.ensembles import ensembles
 from distillery.components.choosing.rule import Choice, Measured, Rule, choose, rungs, survivors
+from distillery.components.choosing.terms import Terms, terms_of, unequal
 from distillery.components.comparing.document import FigureRow
 from distillery.components.comparing.paired import paired
 from distillery.components.runtime.progress import Progress, quiet
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-CODE: Final = 3
+CODE: Final = 4
 GFLOP: Final = 1e9
 MB: Final = 1e6
 
@@ -66,6 +67,7 @@ class Trained(NamedTuple):
         student: what the bundle says.
         work: GFLOP of one article.
         memory: that scoring takes, in MB.
+        terms: tokens that it reads; None where no candidate has an instruction.
     """
 
     candidate: Candidate
@@ -74,6 +76,7 @@ class Trained(NamedTuple):
     student: StudentFacts
     work: float
     memory: float
+    terms: Terms | None = None
 
     @property
     def adapter(self) -> str:
@@ -128,16 +131,20 @@ def select_student(
         The selection, which lies in the store.
 
     Raises:
-        InputError: a candidate can't be trained, or its base model can't be had.
+        InputError: a candidate can't be trained, its base model can't be had, or its instruction crowds out the article.
     """
     ranked = cheapest_first(store, candidates)
+    terms = terms_of(store, ranked)
+    for sentence in unequal(terms):
+        progress.note(sentence)
     rounds, done, seconds = list[Rung](), dict[str, Trained](), dict[str, float | None]()
     going = list(ranked)
     longest = max(each.filter.spec.training.epochs for each in ranked)
     for epochs in rungs(longest) if halving else [longest]:
         for at, each in enumerate(going, start=1):
             progress.note(f"candidate {at} of {len(going)}: {each.name}" + (f", {epochs} epochs" if halving else ""))
-            done[each.name] = _train(store, each, split, epochs if halving else None, progress)
+            trained = _train(store, each, split, epochs if halving else None, progress)
+            done[each.name] = trained._replace(terms=terms.get(each.name))
             taken = done[each.name].record.seconds
             seconds[each.name] = None if taken is None else (seconds.get(each.name) or 0.0) + taken
         if halving:
@@ -358,6 +365,8 @@ def _known(each: Trained) -> dict[str, Any]:
         "trainable": each.student.trainable_parameters,
         "work": each.work,
         "memory_mb": each.memory,
+        "instruction_tokens": each.terms.instruction if each.terms else None,
+        "article_tokens": each.terms.article if each.terms else None,
     }
 
 

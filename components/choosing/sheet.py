@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from distillery.components.choosing.document import CandidateFigures, Selection
 from distillery.components.choosing.select import Selected
+from distillery.components.choosing.terms import Terms, unequal
 from distillery.components.comparing.sheet import TONES
 from distillery.components.reporting.formatting import capital, count, duration, number, span, words
 from distillery.components.reporting.sheet import Cell, Plot, Sheet, Table
@@ -152,6 +153,13 @@ def _notes(selection: Selection) -> list[str]:
     if spread and chosen is not best and behind < spread:
         luck = f"The recipes differ by {number(behind, 3)}, and seeds of one recipe by {number(spread, 3)}: that may be luck."
         notes.append(luck)
+    notes += unequal(
+        {
+            row.name: Terms(row.instruction_tokens or 0, row.article_tokens)
+            for row in selection.candidates
+            if row.article_tokens is not None
+        }
+    )
     if selection.rungs:
         notes.append("Candidates that were stopped early are shown with the error at that point, which is not comparable.")
     return notes

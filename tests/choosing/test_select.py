@@ -12,12 +12,13 @@ from distillery.components.artifacts.split import StoredSplit, test_digest
 from distillery.components.benchmarking.predict import read_predictions
 from distillery.components.choosing.document import Selection
 from distillery.components.choosing.rule import Rule
-from distillery.components.choosing.select import select_student
+from distillery.components.choosing.select import Selected, select_student
 from distillery.components.choosing.sheet import selection_sheet, sentence
 from distillery.components.reporting.sheet import sheet_html, sheet_markdown
 from distillery.components.store import open_store
 from distillery.components.store.layout import selection_key
 from distillery.components.training import train as training
+from distillery.filters.errors import InputError
 from tests.reporting.test_report_page import Page
 from tests.training.conftest import Notes, store_split
 
@@ -148,6 +149,35 @@ def test_errors_are_told_by_language_where_there_are_several(tmp_path, store, sp
     of_one = select_student(store, flt, candidates(flt, two), split=split, rule=Rule(0.0))
     assert of_one.selection.languages == []
     assert "Error by language" not in sheet_markdown(selection_sheet(of_one))
+
+
+def test_modes_on_unequal_terms_are_told_before_training_and_on_the_page(tmp_path, store, split, tiny_filter, candidates):
+    flt, said = tiny_filter(epochs=1), "student.mode: instruction, student.instruction: Score the good it does"
+    text = "candidates: [{{name: plain}}, {{name: told, set: {{{0}, student.maxLength: {1}}}}}]\n".format
+    notes = Notes()
+    found = select_student(store, flt, candidates(flt, text(said, 64)), split=split, rule=Rule(0.0), progress=notes).selection
+    plain, told = (found.candidate(name) for name in ("plain", "told"))
+    cost = told.instruction_tokens
+    assert (plain.instruction_tokens, plain.article_tokens - told.article_tokens) == (0, cost)
+    (note,) = [
+        at for at, each in enumerate(notes.notes) if each.startswith("Modes are not compared on equal terms: told reads")
+    ]
+    assert notes.notes[note].endswith(f"plain reads {plain.article_tokens}; raise its student.maxLength by {cost} for that.")
+    assert not any("trainable parameters" in each for each in notes.notes[:note])
+    assert notes.notes[note] in sheet_markdown(selection_sheet(Selected(found, "0" * 64, {}, {})))
+
+    even = select_student(store, flt, candidates(flt, text(said, 64 + cost)), split=split, rule=Rule(0.0))
+    assert len({row.article_tokens for row in even.selection.candidates}) == 1
+    assert "equal terms" not in sheet_markdown(selection_sheet(even))
+    alone = text(said, 64).replace("{name: plain}", f"{{name: plain, set: {{{said} at all}}}}")
+    both = select_student(store, flt, candidates(flt, alone), split=split, rule=Rule(0.0))
+    assert "equal terms" not in sheet_markdown(selection_sheet(both))  # no mode is compared
+
+    crowded, empty = said.replace("good", "good " * 40), open_store(str(tmp_path / "store"))
+    with pytest.raises(InputError, match="candidate 'told': the instruction takes") as error:
+        select_student(empty, flt, candidates(flt, text(crowded, 64)), split=split, rule=Rule(0.0))
+    assert error.value.where.endswith(":1")
+    assert not list(empty.keys("adapters"))
 
 
 def test_a_difference_that_spans_zero_is_not_decisive(store, split, tiny_filter, candidates):
