@@ -249,6 +249,12 @@ def _notes(sides: Sequence[Side], common: _Common, *, same_test: bool, whole: bo
         notes.append("The filters have other tiers: neither tiers nor what flips between them is compared.")
     elif any(_verdict_part(side) != _verdict_part(sides[0]) for side in sides[1:]):
         notes.append("Weights, tiers or caps differ: overall score and tier of each side follow from its own filter.")
+    if len({bool(side.about.student.instruction) for side in sides}) > 1:
+        read = ", ".join(f"{letter} {side.about.student.maxLength}" for letter, side in zip(LETTERS, sides, strict=False))
+        notes.append(
+            f"Modes differ: an instruction takes its tokens from maxLength ({read}), so sides may read "
+            "unequally much of an article."
+        )
     if not common.texts:
         notes.append("The split of A is gone from the store: titles and content types are not known, and no content cap acts.")
     return notes

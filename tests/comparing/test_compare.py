@@ -140,6 +140,15 @@ def test_versions_with_other_weights_are_each_judged_by_its_own(house, side, rea
     assert found.row("overall_mae").deltas[0].difference != 0
 
 
+def test_sides_of_other_modes_are_told(house, side, readers):
+    split = house.split()
+    told = side(readers.noisy(1.0), split, instruction="Score the good.", maxLength=80)
+    plain, other = (side(readers.noisy(1.1), split, maxLength=length) for length in (64, 40))
+    (note,) = compare([plain, told]).notes
+    assert note.startswith("Modes differ: an instruction takes its tokens from maxLength (A 64, B 80)")
+    assert compare([plain, other]).notes == []
+
+
 def test_filters_with_other_tiers_are_compared_without_them(house, side, readers, changed):
     split = house.split()
     fewer = changed('{name: medium, when: "overall >= 4"}, ', "")
