@@ -17,7 +17,7 @@ from distillery.filters.expressions import Expression, parse
 from distillery.filters.faults import shown
 from distillery.filters.filter import Filter
 from distillery.filters.gates import Gate
-from distillery.filters.metrics import METRICS
+from distillery.filters.metrics import EXACT, METRICS
 from distillery.filters.normal_form import normal_texts
 from distillery.filters.pattern_lint import remarks
 from distillery.filters.patterns import INNER_EDGE, matching, widened
@@ -332,6 +332,8 @@ def _gate(gate: Gate, where: str) -> Iterator[Finding]:
     if (gate.atLeast is not None) != METRICS[gate.metric].high:
         better, key = ("more", "atLeast") if METRICS[gate.metric].high else ("less", "below")
         yield Finding("warning", where, f"the wrong way round: {better} {gate.metric} is better", f'use "{key}"')
+    if gate.by == "interval" and gate.metric in EXACT:
+        yield Finding("error", where, f"{gate.metric} has no interval, so nothing passes", "judge by: point, or leave by out")
     if gate.metric == "skill" and gate.atLeast is not None and gate.atLeast < 0:
         yield Finding("warning", where, f"a student behind {gate.baseline} could be promoted", "raise the bound to 0 or more")
     if gate.metric == "mae_vs_incumbent" and (gate.by == "point" or (gate.below or 0) > 0):

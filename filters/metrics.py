@@ -58,3 +58,6 @@ MEASURED = ("latency_ms",)
 
 ON_DEMAND = ("accuracy", "memory_mb", "no_overfitting")
 """Metrics that a benchmark holds only where a gate asks for them: benchmarks of other filters keep their digests."""
+
+EXACT = ("articles", "latency_ms", "memory_mb", "no_overfitting", "train_val_gap")
+"""Metrics without an interval over test articles: a gate on one of them `by: interval` passes nothing."""

@@ -21,7 +21,7 @@ from distillery.components.benchmarking.benchmark import benchmark
 from distillery.components.benchmarking.intervals import widened
 from distillery.components.benchmarking.metrics import Judged, confusion, measure
 from distillery.components.gating.readings import READINGS
-from distillery.filters.metrics import BASELINES, METRICS
+from distillery.filters.metrics import BASELINES, EXACT, METRICS
 from tests.benchmarking.conftest import DIMENSIONS
 from tests.benchmarking.test_metrics import judged
 
@@ -209,3 +209,5 @@ def test_every_metric_that_a_gate_may_name_is_that_of_a_second_implementation(ho
         for argument, value in values.items():
             (reading,) = READINGS[metric](document, argument)
             assert reading.value == pytest.approx(value, abs=2e-6), (metric, argument)
+            assert (reading.interval is None) == (metric in EXACT), (metric, argument)
+    assert set(EXACT) - wanted.keys() == ELSEWHERE.keys() - {"mae_vs_noise_floor"}

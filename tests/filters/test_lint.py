@@ -84,6 +84,11 @@ CASES = {
     "no recall": (GATE, GATE, "no gate on tier_recall: a student that never predicts the best tier could pass"),
     "no skill": (GATE, GATE, "no gate on skill"),
     "wrong way": (GATE, "    - {metric: mae, atLeast: 0.8}", "spec.gates[0]: the wrong way round: less mae is better"),
+    "no interval": (
+        GATE,
+        "    - {metric: latency_ms, below: 50, by: interval}",
+        "error: spec.gates[0]: latency_ms has no interval, so nothing passes",
+    ),
     "impossible share": (GATE, "    - {metric: spearman, atLeast: 70}", "error: spec.gates[0]: spearman is never above 1"),
     "impossible error": (GATE, "    - {metric: mae, below: 0}", "error: spec.gates[0]: an error is never below 0"),
     "a loser by a baseline": (
