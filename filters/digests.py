@@ -172,7 +172,7 @@ def read_besides(flt: Filter) -> dict[str, Any]:
         "weights", "instruction", "contentTypes" and "reference", each where it is read.
     """
     training, text = flt.spec.training, student_instruction(flt)
-    weighted = training.dimensionWeights == "filter" or training.stopOn == "overall"
+    weighted = training.dimensionWeights == "filter" or training.stopOn in ("overall", "spearman")
     weights = {"weights": [dimension.weight for dimension in flt.spec.dimensions]} if weighted else {}
     lower = {} if (judged := reference_precision(flt.spec.student, training)) == "fp32" else {"reference": judged}
     named = {"contentTypes": flt.content_types} if flt.spec.student.contentTypes == "head" else {}

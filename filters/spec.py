@@ -279,9 +279,10 @@ class Training(Strict):
         default=None, description="Factor of the learning rate from each layer to the one below it; null: one rate for all."
     )
     headDropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout of the pooled vector before the head.")
-    stopOn: Literal["mae", "rmse", "overall"] = Field(
+    stopOn: Literal["mae", "rmse", "overall", "dimension", "spearman"] = Field(
         default="mae",
-        description="Validation error by which an epoch is kept; overall: of the weighted mean of dimensions.",
+        description="Validation error by which an epoch is kept; overall: of the weighted mean of dimensions; dimension: of "
+        "the worst one; spearman: 1 less the rank correlation of the weighted mean.",
     )
     epochFigures: Literal["together", "dimensions"] = Field(
         default="together",

@@ -311,6 +311,7 @@ class Loop:
         self.progress.note(
             f"epoch {state['epoch'] + 1} of {self.training.epochs}: "
             f"loss {state['loss'] / len(self.tokens):.4f}, validation MAE {found.mae:.4f}"
+            + ("" if found.stop is None else f", stopOn {self.training.stopOn} {found.stop:.4f}")
         )
         state["epoch"] += 1
         if found.decides < state["best_mae"]:

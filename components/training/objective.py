@@ -98,12 +98,23 @@ def stop_error(training: Training, raw: Floats, labels: Floats, dimensions: Sequ
         dimensions: the filter's weights of the dimensions.
 
     Returns:
-        Points; None for the MAE.
+        Points, or 1 less a rank correlation; None for the MAE.
     """
     if training.stopOn == "mae":
         return None
-    difference = np.clip(raw, 0, 10) - labels
+    clipped = np.clip(raw, 0, 10)
+    difference = clipped - labels
     if training.stopOn == "rmse":
         return float(np.sqrt((difference**2).mean()))
+    if training.stopOn == "dimension":
+        return float(np.abs(difference).mean(axis=0).max())
     weights = np.asarray(dimensions, dtype=np.float64)
-    return float(np.abs(difference @ (weights / weights.sum())).mean())
+    share = weights / weights.sum()
+    if training.stopOn == "spearman":
+        from scipy.stats import rankdata
+
+        ranks = [rankdata(values @ share) for values in (clipped, labels)]
+        ours, theirs = (each - each.mean() for each in ranks)
+        size = float(np.sqrt((ours**2).sum() * (theirs**2).sum()))
+        return 1.0 - float(ours @ theirs) / size if size else 1.0  # all alike rank nothing
+    return float(np.abs(difference @ share).mean())

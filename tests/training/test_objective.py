@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.stats import spearmanr
 from sklearn.metrics import log_loss, mean_absolute_error
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -20,7 +21,7 @@ from distillery.components.training.package import by_dimension
 from distillery.components.training.train import train, train_inputs
 from distillery.filters.digests import parts
 from distillery.filters.spec import Training
-from tests.training.conftest import filter_of, store_split
+from tests.training.conftest import Notes, filter_of, store_split
 from tests.training.test_training_loop import case_of
 
 GENERATOR = np.random.default_rng(4)
@@ -173,9 +174,12 @@ def test_head_dropout_acts_in_training_alone(encoder):
 
 def test_an_epoch_is_kept_by_the_error_that_is_asked_for(encoder):
     figures = iter([Validation(1.0, 2.0, stop=2.0), Validation(1.1, 1.5, stop=1.5), Validation(0.9, 1.8, stop=1.8)])
-    loop = encoder.loop(epochs=3, patience=3)
-    loop.validate = lambda _: next(figures)
+    loop = encoder.loop(epochs=3, patience=3, stopOn="rmse")
+    loop.validate, loop.progress = lambda _: next(figures), Notes()
     assert loop.run().history["best_epoch"] == 2
+    assert [note.rpartition(", ")[2] for note in loop.progress.notes if note.startswith("epoch ")] == [
+        "stopOn rmse 2.0000", "stopOn rmse 1.5000", "stopOn rmse 1.8000",
+    ]  # fmt: skip
     maes = iter([Validation(1.0, 2.0), Validation(1.1, 1.5), Validation(0.9, 1.8)])
     loop = encoder.loop(epochs=3, patience=3)
     loop.validate = lambda _: next(maes)
@@ -187,8 +191,21 @@ def test_the_errors_that_stop_are_those_of_scikit_learn():
     assert stop_error(Training(), RAW, LABELS, weights) is None
     found = stop_error(Training(stopOn="overall"), RAW, LABELS, [0.4, 1.6])
     assert found == pytest.approx(mean_absolute_error(LABELS @ weights, clipped @ weights))
+    worst = stop_error(Training(stopOn="dimension"), RAW, LABELS, weights)
+    assert worst == pytest.approx(mean_absolute_error(LABELS, clipped, multioutput="raw_values").max())
     rmse = stop_error(Training(stopOn="rmse"), RAW, LABELS, weights)
     assert rmse == pytest.approx(float(np.sqrt(np.mean((clipped - LABELS) ** 2))))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_rank_correlation_that_stops_is_that_of_scipy(ties):
+    weights = np.array([0.2, 0.8])
+    raw, labels = (np.rint(values / 3) * 3 if ties else values for values in (RAW, LABELS))
+    found = stop_error(Training(stopOn="spearman"), raw, labels, weights * 2)
+    assert found == pytest.approx(1 - spearmanr(np.clip(raw, 0, 10) @ weights, labels @ weights).statistic)
+    flat, broken = np.full_like(RAW, 4.2), np.full_like(RAW, np.nan)
+    assert stop_error(Training(stopOn="spearman"), flat, LABELS, weights) == 1.0  # all alike rank nothing
+    assert np.isnan(stop_error(Training(stopOn="spearman"), broken, LABELS, weights))  # which ends the training
 
 
 def test_what_a_filter_does_not_say_moves_no_digest(tmp_path):
@@ -201,7 +218,7 @@ def test_what_a_filter_does_not_say_moves_no_digest(tmp_path):
     assert train_inputs(plain, "a", "b") == train_inputs(stated, "a", "b")
 
 
-@pytest.mark.parametrize("setting", [{"dimensionWeights": "filter"}, {"stopOn": "overall"}])
+@pytest.mark.parametrize("setting", [{"dimensionWeights": "filter"}, {"stopOn": "overall"}, {"stopOn": "spearman"}])
 def test_weights_are_part_of_the_training_where_it_reads_them(tmp_path, setting):
     flt = filter_of(tmp_path, **setting)
     assert parts(flt, "train")["weights"] == [0.5, 0.5] == train_inputs(flt, "a", "b")["weights"]
