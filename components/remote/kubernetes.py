@@ -199,6 +199,34 @@ def create(request: Callable[..., T], *args: Any) -> T:
     return ask(request, *args, field_validation="Strict")
 
 
+def log_lines(pod: str, namespace: str, *, seconds: float = PATIENCE, **asked: Any) -> list[str]:
+    """Return the lines of a pod's log; a newline alone ends one, since bars of progress hold carriage returns.
+
+    The log is read as bytes: the generated client raises for one that is no UTF-8, and takes one that is JSON for a value.
+
+    Args:
+        pod: its name.
+        namespace: where it is.
+        seconds: how long an outage may last.
+        **asked: more parameters of the request, such as the container.
+
+    Returns:
+        Lines without their newline; what is no UTF-8 is replaced.
+
+    Raises:
+        KeyError: there is no such pod.
+        InputError: its log can't be had, or not yet.
+        Stopped: the API server can't be reached for longer.
+    """
+
+    def read(*args: Any, **more: Any) -> bytes:
+        data: bytes = core().read_namespaced_pod_log(*args, _preload_content=False, **more).data
+        return data
+
+    *lines, rest = ask(read, pod, namespace, seconds=seconds, **asked).decode("utf-8", "replace").split("\n")
+    return [*lines, rest] if rest else lines
+
+
 def reason(error: Any) -> str:
     """Return what an ApiException says, in the API server's words.
 

@@ -231,9 +231,10 @@ class Follower:
             moment, _, text = line.partition(" ")
             if moment > self._read.get(key, ""):
                 self._read[key] = moment
-                row = relay_line(text, self.progress if first else Progress())
-                if "error" in row and (first or not self.error):
-                    self.error = row
+                for each in text.split("\r"):  # what was printed over a bar of progress
+                    row = relay_line(each, self.progress if first else Progress())
+                    if "error" in row and (first or not self.error):
+                        self.error = row
 
 
 def _killed_for_memory(pod: dict[str, Any]) -> bool:

@@ -151,9 +151,8 @@ class Api:
         Returns:
             Lines, each with its time in front; none if the log can't be had now.
         """
-        request, since = self._core.read_namespaced_pod_log, {"timestamps": True, "since_seconds": seconds}
+        since = {"timestamps": True, "since_seconds": seconds}
         try:
-            text = self._kube.ask(request, pod, self.namespace, seconds=LOG_SECONDS, **since)
+            return self._kube.log_lines(pod, self.namespace, seconds=LOG_SECONDS, **since)
         except (KeyError, InputError, Stopped):  # 404: gone; 400: not started; 500: its node is lost
             return []
-        return str(text).splitlines()

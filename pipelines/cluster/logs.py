@@ -86,20 +86,20 @@ class PodLog:
         """
         now = time.monotonic()
         since = {"since_seconds": int(now - self._read) + SLACK} if self._last else {}
-        request = kube.core().read_namespaced_pod_log
         try:
-            answer = kube.ask(request, self.name, self.namespace, container=CONTAINER, timestamps=True, **since)
+            found = kube.log_lines(self.name, self.namespace, container=CONTAINER, timestamps=True, **since)
         except (KeyError, InputError):  # 404: gone; 400: not started; 403 is told by whoever lists pods
             return []
         self._read = now
-        fresh = []
-        for line in str(answer).splitlines():
+        fresh = list[str]()
+        for line in found:
             at, _, text = line.partition(" ")
             if at < self._last or (at == self._last and text in self._at_last):
                 continue
             self._at_last = [*self._at_last, text] if at == self._last else [text]
             self._last = at
-            fresh.append(one_line(text.expandtabs()))
+            # A bar of progress is one line of many states; its blank ones say nothing.
+            fresh += [one_line(part.expandtabs()) for part in text.split("\r") if part or "\r" not in text]
         return fresh
 
 

@@ -220,14 +220,15 @@ class Cluster:
             status=SimpleNamespace(phase=pod["phase"]),
         )
 
-    def read_namespaced_pod_log(self, name: str, namespace: str, **more: Any) -> str:
+    def read_namespaced_pod_log(self, name: str, namespace: str, *, _preload_content: bool, **more: Any) -> Any:
         from kubernetes.client.exceptions import ApiException
 
         self.asked.append({"name": name, **more})
         if self.pods[name]["phase"] == "Pending":
             raise ApiException(status=400, reason="waiting to start")
         # Two lines of one moment, as of one write.
-        return "".join(f"2026-01-01T00:00:00.{n // 2:09d}Z {line}\n" for n, line in enumerate(self.pods[name]["lines"]))
+        lines = [f"2026-01-01T00:00:00.{n // 2:09d}Z {line}\n" for n, line in enumerate(self.pods[name]["lines"])]
+        return SimpleNamespace(data="".join(lines).encode("utf-8", "surrogateescape"))
 
 
 @pytest.fixture
@@ -248,6 +249,17 @@ def test_the_pods_of_a_run_are_told_apart_by_their_step(cluster: Cluster, tmp_pa
     found = run_here("logs", CLUSTER_RUN, "train", "--json", cwd=tmp_path).json
     assert [line["text"] for line in found["lines"]] == ["epoch 1", "�[2Jepoch 2"]
     assert {asked["container"] for asked in cluster.asked} == {"main"}
+
+
+def test_what_follows_a_bar_of_progress_or_foreign_bytes_is_printed(cluster: Cluster, tmp_path: Path) -> None:
+    """The runtime ends lines of a log at newlines alone, and stamps each once; a bar is one line."""
+    cluster.add("a-impl-1", "train", "starts", "\rLoading:   0%\rLoading: 100%", "a\u2028b \x0c\x85c", "\udcff", "epoch 1", "")
+    found = run_here("logs", CLUSTER_RUN, "train", "--json", cwd=tmp_path).json
+    lines = [line["text"] for line in found["lines"]]
+    assert lines[:3] == ["starts", "Loading:   0%", "Loading: 100%"]
+    assert lines[4:] == ["�", "epoch 1", ""]
+    assert lines[3][0] == "a"
+    assert lines[3][-1] == "c"
 
 
 def test_pods_that_are_gone_are_said_with_where_the_ui_is(
