@@ -29,8 +29,16 @@ class NoCluster(InputError):
         super().__init__("no cluster is at hand", hint="set KUBECONFIG")
 
 
-@lru_cache(maxsize=1)
-def _api_client() -> Any:
+def connection() -> Any:
+    """Return how the cluster at hand is reached, read anew: a token may have run out meanwhile.
+
+    Returns:
+        A Configuration of the Kubernetes client.
+
+    Raises:
+        NoCluster: there is none.
+        InputError: KUBECONFIG names no kubeconfig.
+    """
     in_pod = bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and TOKEN.is_file()
     files = os.environ.get("KUBECONFIG") or "~/.kube/config"  # an empty one counts as none, as kubectl has it
     if not in_pod and not any(os.path.exists(os.path.expanduser(file)) for file in files.split(os.pathsep)):
@@ -38,25 +46,51 @@ def _api_client() -> Any:
     from kubernetes import client, config
     from yaml import YAMLError
 
+    found = client.Configuration()
     try:
         if in_pod:
-            config.load_incluster_config()
+            config.load_incluster_config(client_configuration=found)
         else:
-            config.load_kube_config(files, context=_context(files))
+            context, proxy = _context(files)
+            config.load_kube_config(files, context=context, client_configuration=found)
+            found.proxy = proxy
     except (config.ConfigException, OSError) as error:
         raise NoCluster from error
     except (YAMLError, LookupError, TypeError, AttributeError, ValueError) as error:
         what = f"no kubeconfig can be read from it ({type(error).__name__})"
         raise InputError(what, where=f"KUBECONFIG {files}", hint="see what `kubectl config view` says of it") from error
-    return client.ApiClient()
+    return found
 
 
-def _context(files: str) -> str | None:
-    """Return the context of the first file that names one, as kubectl and kopf do; the client (30.1.0) takes the last."""
+def _context(files: str) -> tuple[str | None, str | None]:
+    """Return the context of the first file that names one, as kubectl and kopf do, and the proxy of its cluster.
+
+    The client (30.1.0) by itself takes the last file's context, and reads no `proxy-url`.
+    """
     from kubernetes.config.kube_config import KubeConfigMerger
 
-    named = (each.get("current-context") for each in KubeConfigMerger(files).config_files.values())
-    return next((name for name in named if name), None)
+    configs = list(KubeConfigMerger(files).config_files.values())
+    name = next((each["current-context"] for each in configs if each.get("current-context")), None)
+
+    def first(kind: str, name: Any) -> Mapping[str, Any]:
+        named = (each for config in configs for each in config.get(f"{kind}s") or [] if each["name"] == name)
+        return next((each.get(kind) or {} for each in named), {})
+
+    return name, first("cluster", first("context", name).get("cluster")).get("proxy-url")
+
+
+@lru_cache(maxsize=1)
+def _api_client() -> Any:
+    configuration = connection()
+    from kubernetes import client
+
+    try:
+        return client.ApiClient(configuration)
+    except ValueError as error:  # of urllib3, for a scheme that it doesn't know
+        what = (
+            f"a proxy of the scheme {str(configuration.proxy).partition('://')[0]} can't be used"  # its address may hold a key
+        )
+        raise InputError(what, where="proxy-url in KUBECONFIG", hint="name one of http:// or https://") from error
 
 
 def batch() -> Any:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from distillery.components.remote.kubernetes import connection
 from distillery.filters.errors import InputError, Stopped
 from distillery.pipelines.operator.decide import IDLE
 from distillery.pipelines.operator.kubernetes import PLURAL, SCORINGS
@@ -153,6 +154,24 @@ def _mark(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def _login() -> dict[str, Any]:
+    """Return what requests log in with, for the watch: kopf (1.45.2) knows no `exec`, `tokenFile` or relative path."""
+    at = connection()
+    scheme, _, token = (at.get_api_key_with_prefix("authorization") or "").partition(" ")
+    return {
+        "server": at.host,
+        "ca_path": at.ssl_ca_cert,
+        "insecure": not at.verify_ssl,
+        "username": at.username or None,
+        "password": at.password or None,
+        "scheme": scheme or None,
+        "token": token or None,
+        "certificate_path": at.cert_file,
+        "private_key_path": at.key_file,
+        "proxy_url": at.proxy,
+    }
+
+
 def serve(
     operator: Operator,
     *,
@@ -179,7 +198,7 @@ def serve(
 
     @kopf.on.login(registry=registry)
     def login(**of: Any) -> Any:  # a registry of one's own has none (kopf 1.45), and ends with "Ran out of valid credentials"
-        return kopf.login_with_service_account(**of) or kopf.login_with_kubeconfig(**of)
+        return kopf.login_with_service_account(**of) or kopf.ConnectionInfo(**_login())
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     def changed(event: Any, **_: Any) -> None:

@@ -73,7 +73,25 @@ def asked() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     server.server_close()
 
 
-def test_the_process_logs_in_and_watches(asked: tuple[str, list[tuple[str, str]]], tmp_path: Path) -> None:
+CREDENTIAL = {
+    "apiVersion": "client.authentication.k8s.io/v1",
+    "kind": "ExecCredential",
+    "status": {"token": "a-token"},
+}
+PLUGIN = {
+    "apiVersion": CREDENTIAL["apiVersion"],
+    "command": "echo",
+    "args": [json.dumps(CREDENTIAL)],
+    "interactiveMode": "Never",
+}
+
+
+@pytest.mark.parametrize(
+    "user", [{"token": "a-token"}, {"exec": PLUGIN}], ids=["token", "exec"]
+)  # the second as clouds have it
+def test_the_process_logs_in_and_watches(
+    user: dict[str, Any], asked: tuple[str, list[tuple[str, str]]], tmp_path: Path
+) -> None:
     address, found = asked
     config = {
         "apiVersion": "v1",
@@ -81,7 +99,7 @@ def test_the_process_logs_in_and_watches(asked: tuple[str, list[tuple[str, str]]
         "current-context": "here",
         "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
         "clusters": [{"name": "here", "cluster": {"server": address}}],
-        "users": [{"name": "me", "user": {"token": "a-token"}}],
+        "users": [{"name": "me", "user": user}],
     }
     (tmp_path / "config").write_text(json.dumps(config))
     env = {**os.environ, "KUBECONFIG": str(tmp_path / "config"), "PYTHONPATH": str(ROOT)}
