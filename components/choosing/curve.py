@@ -31,6 +31,7 @@ class Gain(NamedTuple):
         interval: of the gain, 95%; None where it could not be worked out.
         helps: whether more labels would help: "yes" where the whole interval lies above 0.01 points, "no" where it lies below
             0.02.
+        then_interval: of the error with more of them, 95%; None where it could not be worked out.
     """
 
     now: float
@@ -38,6 +39,7 @@ class Gain(NamedTuple):
     gain: float
     interval: tuple[float, float] | None
     helps: Answer
+    then_interval: tuple[float, float] | None = None
 
 
 def extrapolated(sizes: Floats, errors: Floats, at: float) -> Floats:
@@ -66,13 +68,16 @@ def extrapolated(sizes: Floats, errors: Floats, at: float) -> Floats:
     return found
 
 
-def gain_of(now: float, then: float, interval: tuple[float, float] | None) -> Gain:
+def gain_of(
+    now: float, then: float, interval: tuple[float, float] | None, then_interval: tuple[float, float] | None = None
+) -> Gain:
     """Return a gain with its answer.
 
     Args:
         now: the error with all labels.
         then: the error with more.
         interval: of the gain.
+        then_interval: of the error with more.
 
     Returns:
         The gain.
@@ -80,4 +85,4 @@ def gain_of(now: float, then: float, interval: tuple[float, float] | None) -> Ga
     helps: Answer = "not decided"
     if interval is not None:
         helps = "yes" if interval[0] > MATTERS else "no" if interval[1] < LITTLE else "not decided"
-    return Gain(now, then, now - then, interval, helps)
+    return Gain(now, then, now - then, interval, helps, then_interval)

@@ -45,6 +45,7 @@ class Point(NamedTuple):
         adapter: digest of the adapter.
         mae: its error on validation, over all dimensions.
         dimensions: its error in each.
+        interval: of the error over all dimensions, 95%; None where it could not be worked out.
     """
 
     labels: int
@@ -52,6 +53,7 @@ class Point(NamedTuple):
     adapter: str
     mae: float
     dimensions: dict[str, float]
+    interval: tuple[float, float] | None = None
 
 
 class LearningCurve(NamedTuple):
@@ -138,6 +140,7 @@ def learning_curve(
         name: _gain(sizes, np.array([off[:, i].mean() for off in errors]), drawn[:, :, i].T, ahead)
         for i, name in enumerate(flt.dimensions)
     }
+    points = [point._replace(interval=percentiles(drawn[at].mean(axis=1))) for at, point in enumerate(points)]
     overall = _gain(sizes, np.array([off.mean() for off in errors]), drawn.mean(axis=2).T, ahead)
     more = math.ceil((times - 1) * sum(table.num_rows for table in (tables.train, tables.validation, tables.test)))
     usd = None if label_usd is None else round(label_usd * more, 2)
@@ -159,8 +162,9 @@ def _checked(fractions: Sequence[float], times: float) -> list[float]:
 def _gain(sizes: Floats, point: Floats, drawn: Floats, ahead: float) -> Gain:
     then = float(extrapolated(sizes, point[None], ahead)[0])
     now = float(extrapolated(sizes, point[None], float(sizes[-1]))[0])
-    gains = extrapolated(sizes, drawn, float(sizes[-1])) - extrapolated(sizes, drawn, ahead)
-    return gain_of(now, then, percentiles(gains))
+    later = extrapolated(sizes, drawn, ahead)
+    gains = extrapolated(sizes, drawn, float(sizes[-1])) - later
+    return gain_of(now, then, percentiles(gains), percentiles(later))
 
 
 def _fraction(store: Store, split: str, tables: Split, count: int) -> Digest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from distillery.pipelines.cli.options import (
     LabelsOpt,
     MapOpt,
     MappingOpt,
+    MarkdownOpt,
     PricesOpt,
     ProfileOpt,
     RejectsOpt,
@@ -24,11 +26,11 @@ from distillery.pipelines.cli.options import (
     store_uri,
 )
 from distillery.pipelines.cli.printing import print_json
+from distillery.pipelines.cli.sheets import deliver, form_of
 from distillery.pipelines.cli.spending import agree, priced
 
 if TYPE_CHECKING:
     from distillery.components.artifacts.step_record import StepRecord
-    from distillery.components.choosing.learning import LearningCurve
 
 app = typer.Typer()
 
@@ -45,6 +47,9 @@ def learning_curve(
     label_usd: Annotated[
         float | None, typer.Option("--label-usd", metavar="USD", min=0, help="price of a label; default: that of these labels")
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="where to write it, as .html or .md; default: the terminal")
+    ] = None,
     store: StoreOpt = None,
     profile: ProfileOpt = "",
     set: SetOpt = [],  # noqa: B006 - typer reads the default
@@ -53,6 +58,7 @@ def learning_curve(
     max_rejects: RejectsOpt = "0",
     prices: PricesOpt = "",
     yes: YesOpt = False,
+    markdown: MarkdownOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Train on fractions of the labels, and say whether more of them would help, where, and for how much."""
@@ -60,12 +66,14 @@ def learning_curve(
     from distillery.components.preflight.request import RunRequest
     from distillery.components.runtime.extras import STUDENT, require
 
+    form = form_of(out, markdown=markdown)
     require(STUDENT)
     if label_usd is not None and not label_usd < float("inf"):
         raise InputError(f"{label_usd} is no price", where="--label-usd", hint="write --label-usd 0.002")
     changed = settings(set, map, mapping, filter=filter, profile=profile)
     request = RunRequest(filter, "", articles, labels, profile, changed, max_rejects).absolute()
     resolved = resolve(priced(request, prices))
+    from distillery.components.choosing.curve_sheet import curve_sheet
     from distillery.components.choosing.learning import learning_curve as work
     from distillery.components.runtime.progress import reporter
     from distillery.components.store import open_store
@@ -84,10 +92,10 @@ def learning_curve(
     split = records["split"].outputs["split"]
     progress = reporter("learning-curve")
     curve = work(opened, resolved.filter, split=split, fractions=fraction, times=times, label_usd=price, progress=progress)
-    if as_json:
+    if as_json and out is None and not markdown:
         print_json(curve.to_json())
         return
-    print_curve(curve)
+    deliver(curve_sheet(resolved.filter.name, curve), out, form, as_json=as_json)
 
 
 def _paid(record: StepRecord) -> float | None:
@@ -96,19 +104,3 @@ def _paid(record: StepRecord) -> float | None:
     if isinstance(usd, int | float) and isinstance(labelled, int) and usd > 0 and labelled > 0:
         return usd / labelled
     return None
-
-
-def print_curve(curve: LearningCurve) -> None:
-    """Print a learning curve, and what more labels would do.
-
-    Args:
-        curve: the curve.
-    """
-    for point in curve.points:
-        print(f"{point.labels:>8,} articles   validation MAE {point.mae:.3f}   adapter {point.adapter[:12]}")
-    price = "at a price that is not known (--label-usd)" if curve.usd is None else f"for about ${curve.usd:,.2f}"
-    print(f"\n{curve.ahead:,} articles to learn from take {curve.more:,} more labels, {price}. They would help?")
-    for name, gain in (("all dimensions", curve.overall), *curve.dimensions.items()):
-        span = f"{gain.interval[0]:+.3f} to {gain.interval[1]:+.3f}" if gain.interval else "not known"
-        print(f"{name:<34} {gain.helps:<12} {gain.now:.3f} → {gain.then:.3f}   gain {gain.gain:+.3f} ({span})")
-    print("\nOn validation, extrapolated by a power law; intervals are over articles, and know nothing of chance in training.")

@@ -6,14 +6,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.optimize import curve_fit
 
 from distillery.components.articles.label_table import scores
 from distillery.components.artifacts.split import StoredSplit, load_split
 from distillery.components.choosing.curve import extrapolated, gain_of
+from distillery.components.choosing.curve_sheet import curve_sheet
 from distillery.components.choosing.learning import learning_curve
+from distillery.components.reporting.sheet import sheet_html, sheet_markdown
 from distillery.components.training.train import train
 from distillery.filters.errors import InputError
+from tests.reporting.test_report_page import Page
 from tests.training.conftest import Notes
 
 SIZES = np.array([500.0, 1000.0, 1500.0, 2000.0])
@@ -78,6 +82,12 @@ def test_more_labels_help_where_the_error_falls_and_by_as_much_as_the_law_says(s
     assert found.overall.then == pytest.approx(1 + 20 / 64, abs=0.05)
     low, high = found.overall.interval
     assert low < found.overall.gain < high
+    low, high = found.overall.then_interval
+    assert low < found.overall.then < high
+    for point in found.points:  # articles err by 0.5 to 1.5 times what a student of so many labels errs by
+        off = (1 + 20 / point.labels) * np.linspace(0.5, 1.5, 24)
+        wanted = stats.bootstrap((off,), np.mean, method="percentile", n_resamples=5000, rng=1).confidence_interval
+        assert point.interval == pytest.approx((wanted.low, wanted.high), abs=0.03)
     assert found.usd is None
     assert found.to_json()["dimensions"].keys() == found.dimensions.keys()
     monkeypatch.setattr(
@@ -86,6 +96,14 @@ def test_more_labels_help_where_the_error_falls_and_by_as_much_as_the_law_says(s
     flat = learning_curve(store, flt, split=split, fractions=[0.5, 0.75])
     assert flat.overall.helps == "no"
     assert flat.overall.gain == pytest.approx(0, abs=1e-9)
+    for curve, says in ((found, "they help."), (flat, "they do not help.")):
+        sheet = curve_sheet("tiny", curve)
+        page, text = Page(sheet_html(sheet)), sheet_markdown(sheet)
+        assert sheet.sentence.endswith(says)
+        assert "take 68 more labels, at a price that is not known" in sheet.sentence
+        assert page.words.count("extrapolated") >= 2  # beside the plot's last point, and in the footer
+        assert all(len(row) == len(table.head) for table in sheet.shown for row in table.cells)
+        assert all(f"| {point.labels} | {point.mae:.3f} |" in text for point in curve.points)
 
 
 @pytest.mark.slow
