@@ -1,6 +1,6 @@
 """Instruction against regression on equal article tokens: one recipe, the same articles and seeds; a table for the docs.
 
-    python -m tests.benchmarks.instruction_mode LABELS --store DIR [--base REF …] [--articles 1000] [--seeds 3] [--epochs 4]
+    python -m tests.benchmarks.instruction_mode LABELS --store DIR [--base REF …] [--articles 1000] [--seeds 3] [--epochs 4] [--set KEY=VALUE …]
 
 Both modes read the same 300 tokens of each article. The rubric of the one comes on top, in at most 200 tokens, so its maxLength
 is larger by them: at one maxLength for both the instruction would get an article that is shorter by the rubric, and the figure
@@ -134,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--articles", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of both modes")
     given = parser.parse_args(arguments)
     given.store.mkdir(parents=True, exist_ok=True)
     labels = sampled(given.labels, given.articles, given.store / "sample.jsonl")
@@ -149,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     store, progress = open_store(str(given.store / "store")), reporter("instruction mode")
     split, rows = "", list[str]()
     for base in given.base or BASES:
-        changed = [f"student.baseModel={base}", f"training.epochs={given.epochs}", "training.precision=fp32"]
+        changed = [f"student.baseModel={base}", f"training.epochs={given.epochs}", "training.precision=fp32", *given.set]
         flt = load_filter(str(path), profile="laptop", overrides=changed)
         split = split or str(run_through("split", RunState(store, flt, "", str(labels), "0"))["split"].outputs["split"])
         try:
