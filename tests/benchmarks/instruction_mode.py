@@ -1,6 +1,7 @@
 """Instruction against regression on equal article tokens: one recipe, the same articles and seeds; a table for the docs.
 
-    python -m tests.benchmarks.instruction_mode LABELS --store DIR [--base REF …] [--articles 1000] [--seeds 3] [--epochs 4] [--set KEY=VALUE …]
+    python -m tests.benchmarks.instruction_mode LABELS --store DIR [--base REF …] [--articles 1000] [--seeds 3] [--epochs 4]
+        [--set KEY=VALUE …]
 
 Both modes read the same 300 tokens of each article. The rubric of the one comes on top, in at most 200 tokens, so its maxLength
 is larger by them: at one maxLength for both the instruction would get an article that is shorter by the rubric, and the figure
