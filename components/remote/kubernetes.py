@@ -86,10 +86,8 @@ def _api_client() -> Any:
 
     try:
         return client.ApiClient(configuration)
-    except ValueError as error:  # of urllib3, for a scheme that it doesn't know
-        what = (
-            f"a proxy of the scheme {str(configuration.proxy).partition('://')[0]} can't be used"  # its address may hold a key
-        )
+    except ValueError as error:  # of urllib3, for a scheme that it doesn't know; the address may hold a key
+        what = f"a proxy of the scheme {str(configuration.proxy).partition('://')[0]} can't be used"
         raise InputError(what, where="proxy-url in KUBECONFIG", hint="name one of http:// or https://") from error
 
 

@@ -56,9 +56,12 @@ def test_the_whole_comparison_prints_a_row_for_each_mode(
     tiny_encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_rows(tmp_path / "labels.jsonl", label_rows(60))
+    changed = ["--set", "training.tokensPerBatch=128"]
     typed = ["--store", str(tmp_path / "store"), "--base", str(tiny_encoder), "--base", "no/such-base", "--seeds", "1"]
-    assert instruction_mode.main([str(tmp_path / "labels.jsonl"), *typed, "--epochs", "1", "--articles", "50"]) == 0
+    assert instruction_mode.main([str(tmp_path / "labels.jsonl"), *typed, "--epochs", "1", "--articles", "50", *changed]) == 0
     shown = capsys.readouterr()
     rows = [line.split(" | ") for line in shown.out.splitlines() if line.startswith(f"| {tiny_encoder}")]
     assert [row[1] for row in rows] == ["regression", "instruction"]
     assert "no/such-base is left out" in shown.err
+    students = [json.loads(path.read_bytes()) for path in (tmp_path / "store").rglob("student.json")]
+    assert [student["training"]["tokensPerBatch"] for student in students] == [128, 128]

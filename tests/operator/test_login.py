@@ -86,9 +86,8 @@ PLUGIN = {
 }
 
 
-@pytest.mark.parametrize(
-    "user", [{"token": "a-token"}, {"exec": PLUGIN}], ids=["token", "exec"]
-)  # the second as clouds have it
+# The second as clouds have it.
+@pytest.mark.parametrize("user", [{"token": "a-token"}, {"exec": PLUGIN}], ids=["token", "exec"])
 def test_the_process_logs_in_and_watches(
     user: dict[str, Any], asked: tuple[str, list[tuple[str, str]]], tmp_path: Path
 ) -> None:
