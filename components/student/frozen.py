@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import torch
@@ -90,8 +91,12 @@ def dense(weight: Tensor, state: Any) -> Tensor:
         return weight
     from bitsandbytes.functional import dequantize_4bit
 
-    out: Tensor = dequantize_4bit(weight, state)
-    return out
+    # bitsandbytes packs blocks of the flat weight. With AVX-512 its CPU kernel counts them row by row: rows of a multiple of 16
+    # numbers that is none of the block's get other blocks' scales (0.50.2). With rows of a block each no two ways differ.
+    flat, size = copy(state), state.shape.numel()
+    flat.shape = torch.Size((1, size) if size % state.blocksize else (size // state.blocksize, state.blocksize))
+    out: Tensor = dequantize_4bit(weight, flat)
+    return out.view(state.shape)
 
 
 class FrozenLinear(torch.autograd.Function):

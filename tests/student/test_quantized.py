@@ -12,6 +12,7 @@ from distillery.components.student import frozen
 from distillery.components.student.architectures import ARCHITECTURES
 from distillery.components.student.body import checkpoint_layers, load_body, put_away
 from distillery.components.student.model import build, set_training, target_names, trainable
+from distillery.components.student.quantized import pack, quantizable
 from distillery.components.student.resolve import resolve_base
 from distillery.filters.errors import InputError
 from distillery.filters.spec import Lora
@@ -91,6 +92,23 @@ def test_every_architecture_has_its_linear_weights_in_four_bits_and_all_else_as_
     buffers = dict(student.body.named_buffers())
     assert buffers.keys() == dict(plain.named_buffers()).keys()
     assert all(torch.equal(buffers[name], buffer) for name, buffer in plain.named_buffers())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(64, 48), (64, 96), (3, 48), (8, 64), (5, 10), (1, 2)])
+def test_each_block_of_a_weight_gets_its_own_scale_whatever_its_rows(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    """With AVX-512 bitsandbytes 0.50.2 unpacks rows of 48 or 96 numbers, in blocks of 64, with the scales of other blocks."""
+    size = shape[0] * shape[1]
+    factors = 1.0 + 4 * (torch.arange(size) // 64 % 2)  # no block has a scale like its neighbours'
+    weight = (torch.randn(size, generator=torch.Generator().manual_seed(1)) * factors).view(shape).to(dtype)
+    layer = quantizable(torch.nn.Sequential(torch.nn.Linear(shape[1], shape[0], device="meta")))["0"]
+    pack(layer.weight, weight)
+    out = frozen.dense(layer.weight, layer.weight.quant_state)
+    assert out.shape == shape
+    assert out.dtype == dtype
+    flat = weight.flatten().float()
+    for error, block in zip((out.flatten().float() - flat).split(64), flat.split(64), strict=True):
+        assert error.abs().max() <= 0.2 * block.abs().max()  # half of NF4's widest gap, 0.152, and the scale's own in 8 bits
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
